@@ -1,0 +1,1 @@
+"""What a simulation imports: `Simulation`, `agent`, the vocabulary and the errors."""

@@ -1,0 +1,84 @@
+"""Names of simulations and agents: validated at the edge, hashed everywhere else.
+
+Inside the stack an agent is one int64, a hash of (simulation, agent id): arrays of keys need no
+registry, survive restarts, and no name can poison a cache key, a Redis key or a metric label.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from hashlib import blake2b
+
+import numpy as np
+
+from scalesim.errors import InvalidRequestError
+from scalesim.vocabulary import Keys
+
+MAX_ID_BYTES = 256
+"""Longest agent id in UTF-8 bytes: fits a header and leaves no room for a payload."""
+
+DEFAULT_SIMULATION = "default"
+
+_SIMULATION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
+
+
+def check_simulation(name: str, field: str = "simulation") -> str:
+    """Return `name` if it can name a simulation.
+
+    Raises:
+        InvalidRequestError: Not 1 to 63 letters, digits, `.`, `_` or `-`.
+    """
+    if not isinstance(name, str) or not _SIMULATION.fullmatch(name):
+        raise InvalidRequestError(
+            f"{field} {_shown(name)} is not a simulation id: use 1 to 63 letters, digits, "
+            "'.', '_' or '-', beginning with a letter or digit",
+            field,
+        )
+    return name
+
+
+def check_agent(agent: str, field: str = "agent") -> str:
+    """Return `agent` if it can name an agent.
+
+    Raises:
+        InvalidRequestError: Empty, over 256 bytes, or holding control characters.
+    """
+    if not isinstance(agent, str) or not agent or not agent.isprintable():
+        raise InvalidRequestError(
+            f"{field} {_shown(agent)} is not an agent id: use a non-empty string of printable "
+            "characters",
+            field,
+        )
+    if len(agent.encode()) > MAX_ID_BYTES:
+        raise InvalidRequestError(
+            f"{field} {_shown(agent)} is {len(agent.encode())} bytes long: use at most "
+            f"{MAX_ID_BYTES} bytes",
+            field,
+        )
+    return agent
+
+
+def agent_key(simulation: str, agent: str) -> int:
+    """Return the int64 key of an agent (both names already checked)."""
+    digest = blake2b(agent.encode(), digest_size=8, key=simulation.encode()).digest()
+    return int.from_bytes(digest, "little", signed=True)
+
+
+def agent_keys(simulation: str, agents: Iterable[str]) -> Keys:
+    """Return int64 keys for many agents, checking each id.
+
+    Raises:
+        InvalidRequestError: An id is not valid; the message shows it.
+    """
+    return np.fromiter((agent_key(simulation, check_agent(a)) for a in agents), dtype=np.int64)
+
+
+def cache_salt(simulation: str) -> str:
+    """Return the tenant salt that separates KV caches of different simulations."""
+    return blake2b(simulation.encode(), digest_size=12, person=b"scalesim-salt").hexdigest()
+
+
+def _shown(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else text[:57] + "..."

@@ -1,0 +1,153 @@
+"""All configuration: one typed place, and the only module that reads the environment.
+
+Every default states its unit and its reason. Unknown names and bad values raise
+`ConfigurationError` at start-up.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
+
+from scalesim.errors import ConfigurationError
+
+Arm = Literal["stock", "hicache", "scalesim"]
+
+LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
+
+
+class Settings(BaseModel):
+    """Base of all settings: frozen, unknown names refused."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
+
+
+class EngineSettings(Settings):
+    """One SGLang engine, one per GPU."""
+
+    model_path: str
+    served_model_name: str = "scalesim"
+    arm: Arm = "scalesim"
+    """`stock`: no host tier. `hicache`: SGLang's host tier, LRU. `scalesim`: ours over HiCache."""
+    device: Literal["auto", "cuda", "cpu"] = "auto"
+    dtype: str = "auto"
+    page_size: int = Field(16, ge=1)
+    """Tokens a page: SGLang's HiCache moves whole pages; 16 keeps waste under 2% of a 1k prompt."""
+    device_tokens: int | None = Field(None, ge=64)
+    """KV tokens in GPU memory; None lets SGLang size it from free memory."""
+    host_ratio: float = Field(4.0, ge=0.0)
+    """Host tier as a multiple of the device tier."""
+    storage_dir: str | None = None
+    """Folder of the storage tier; None leaves it out."""
+    context_length: int | None = Field(None, ge=16)
+    max_running_requests: int | None = Field(None, ge=1)
+    reserve_share: float = Field(0.1, ge=0.0, lt=1.0)
+    """Share of the device tier the planner leaves to running requests' new tokens."""
+    log_level: str = "error"
+    extra_args: dict[str, Any] = Field(default_factory=dict)
+    """Passed to SGLang's `ServerArgs` last, for everything not named here."""
+
+
+class CatalogSettings(Settings):
+    """Where the catalog is kept; an empty URL starts a private embedded server."""
+
+    url: SecretStr = SecretStr("")
+    """`redis://`, `rediss://` or `unix://`; may carry an ACL user and password."""
+    data_dir: str | None = None
+    """Folder of the embedded server's data; None keeps it in memory for the life of the stack."""
+    timeout_s: float = Field(0.25, gt=0)
+    """Per command: the controller must never wait on Redis longer than a plan takes."""
+    retries: int = Field(2, ge=0)
+    flush_interval_s: float = Field(0.25, gt=0)
+    """Write-behind period: at most this much residency is a hint after a crash."""
+    buffer_rows: int = Field(1_000_000, ge=1)
+    """Rows kept while Redis is away; past it the oldest are dropped and counted."""
+    namespace: str = "scalesim"
+    """Prefix of every key."""
+
+
+class ControllerSettings(Settings):
+    """The central actor."""
+
+    name: str = "scalesim-controller"
+    namespace: str = "scalesim"
+    """Ray namespace of the detached actor."""
+    tick_s: float = Field(0.05, gt=0)
+    """Longest time between a change and the plan that sees it."""
+    distance_ttl_steps: float = Field(16.0, gt=0)
+    """A distance not repeated for this many steps of its simulation is forgotten."""
+    simulation_lease_s: float = Field(300.0, gt=0)
+    """A simulation silent for this long loses its distances and pins."""
+    replica_lease_s: float = Field(10.0, gt=0)
+    """A replica that has not polled for this long is planned around."""
+    poll_timeout_s: float = Field(5.0, gt=0)
+    """Longest a long poll is held open."""
+
+
+class IngressSettings(Settings):
+    """The HTTP edge."""
+
+    host: str = "127.0.0.1"
+    port: int = Field(8080, ge=0, le=65535)
+    api_key: SecretStr = SecretStr("")
+    """Required unless `host` is loopback."""
+    max_body_bytes: int = Field(8 * 2**20, ge=1024)
+    """Larger bodies are refused with 413: 8 MiB is about two million tokens of text."""
+    request_timeout_s: float = Field(600.0, gt=0)
+    max_queued_requests: int = Field(10_000, ge=-1)
+    """Requests waiting past this are answered 503 at once."""
+
+
+class StackSettings(Settings):
+    """Everything `scalesim up` needs."""
+
+    engine: EngineSettings
+    replicas: int = Field(1, ge=1)
+    max_ongoing_requests: int = Field(256, ge=1)
+    """Requests in one replica at a time; the engine queues and batches them."""
+    cpus_per_replica: float = Field(0.5, ge=0)
+    gpus_per_replica: float = Field(1.0, ge=0)
+    """Ignored where the engine runs on the CPU."""
+    catalog: CatalogSettings = CatalogSettings()
+    controller: ControllerSettings = ControllerSettings()
+    ingress: IngressSettings = IngressSettings()
+
+
+class ClientSettings(Settings):
+    """How a simulation reaches the stack."""
+
+    base_url: str = "http://127.0.0.1:8080"
+    api_key: SecretStr = SecretStr("")
+    timeout_s: float = Field(2.0, gt=0)
+    """For control calls (distances); inference calls keep their own client's timeout."""
+    flush_interval_s: float = Field(0.02, gt=0)
+    """Hints given one by one are sent together after at most this long."""
+
+
+def load(model: type[Settings], values: Mapping[str, Any]) -> Any:
+    """Return `model` built from plain values.
+
+    Raises:
+        ConfigurationError: A name is unknown or a value is out of range; names every field.
+    """
+    try:
+        return model.model_validate(dict(values))
+    except ValidationError as error:
+        lines = "; ".join(
+            f"{'.'.join(str(part) for part in e['loc']) or model.__name__}: {e['msg']}"
+            for e in error.errors(include_input=False, include_url=False)
+        )
+        raise ConfigurationError(
+            f"settings are not valid: {lines}. See scalesim/settings.py for names and units"
+        ) from None
+
+
+def client_from_env() -> ClientSettings:
+    """Return client settings from SCALESIM_BASE_URL and SCALESIM_API_KEY where set."""
+    names = {"base_url": "SCALESIM_BASE_URL", "api_key": "SCALESIM_API_KEY"}
+    values = {field: os.environ[name] for field, name in names.items() if name in os.environ}
+    settings: ClientSettings = load(ClientSettings, values)
+    return settings

@@ -1,0 +1,172 @@
+"""The words everything else is written in: tiers, verbs, and the arrays that travel.
+
+Messages are named tuples of numpy arrays, one row per payload, so that a batch of ten thousand
+agents is a handful of buffers. Arrays inside a message are never mutated after it was sent.
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+Keys = NDArray[np.int64]
+Distances = NDArray[np.float32]
+Bytes = NDArray[np.int64]
+
+PREFIX = "prefix"
+"""Kind name of KV prefix caches; kinds are open, `adapter` and `model` are others."""
+
+
+class Tier(IntEnum):
+    """Where a payload lives; hotter compares greater."""
+
+    ABSENT = 0
+    STORAGE = 1
+    HOST = 2
+    DEVICE = 3
+
+
+class Verb(IntEnum):
+    """What the controller tells a replica to do with a payload (names of SGLang RFC #27574)."""
+
+    PREFETCH = 1
+    """Copy to a hotter tier ahead of use."""
+    DEMOTE = 2
+    """Leave the hotter tiers; a copy is kept in the target tier."""
+    DROP = 3
+    """Leave every tier."""
+    PIN = 4
+    """Never evict from the device until unpinned, or until the owner's lease ends."""
+    UNPIN = 5
+
+
+class Moves(NamedTuple):
+    """Directives for payloads of one kind, in the order they should be carried out.
+
+    Attributes:
+        kind: Payload kind, e.g. `"prefix"`.
+        verbs: uint8[n], values of `Verb`.
+        keys: int64[n], payload keys.
+        tiers: uint8[n], target `Tier` of a prefetch or demote; ignored by other verbs.
+    """
+
+    kind: str
+    verbs: NDArray[np.uint8]
+    keys: Keys
+    tiers: NDArray[np.uint8]
+
+
+class Nearness(NamedTuple):
+    """Distances pushed to a replica, the order of its own evictions.
+
+    Attributes:
+        kind: Payload kind.
+        keys: int64[n].
+        distances: float32[n], simulation steps; inf forgets the payload's distance.
+    """
+
+    kind: str
+    keys: Keys
+    distances: Distances
+
+
+class Directives(NamedTuple):
+    """One answer to a replica's poll.
+
+    Attributes:
+        incarnation: Fencing number of the controller; grows with every restart.
+        sequence: Grows by one with every answer that holds work; a poll acknowledges it.
+        resync: The controller does not know this replica's residency; send all of it.
+        nearness: Distances to take over before the moves.
+        moves: What to do, at most one entry a kind.
+    """
+
+    incarnation: int
+    sequence: int
+    resync: bool = False
+    nearness: tuple[Nearness, ...] = ()
+    moves: tuple[Moves, ...] = ()
+
+
+class Residency(NamedTuple):
+    """Where payloads of one kind are, as one replica sees them: the truth for their keys.
+
+    Rows carry absolute state, not differences, so a repeated message does no harm.
+    A payload that left every tier is reported once with zero bytes.
+
+    Attributes:
+        kind: Payload kind.
+        keys: int64[n].
+        device_bytes: int64[n] found in GPU memory.
+        host_bytes: int64[n] with a copy in host memory.
+        storage_bytes: int64[n] with a copy in storage.
+        total_bytes: int64[n], size of the whole payload when it is resident.
+        in_use: bool[n], a running or queued request needs it.
+    """
+
+    kind: str
+    keys: Keys
+    device_bytes: Bytes
+    host_bytes: Bytes
+    storage_bytes: Bytes
+    total_bytes: Bytes
+    in_use: NDArray[np.bool_]
+
+
+class Budgets(NamedTuple):
+    """Bytes a replica can hold in each tier, all payload kinds together."""
+
+    device_bytes: int
+    host_bytes: int
+    storage_bytes: int
+
+
+class ReplicaInfo(NamedTuple):
+    """What a replica tells the controller when it attaches.
+
+    Attributes:
+        name: Unique and stable while the replica lives.
+        budgets: Its tiers.
+        kinds: Payload kinds it can move.
+        seen_incarnation: Newest controller it has obeyed; a controller that starts must exceed it.
+    """
+
+    name: str
+    budgets: Budgets
+    kinds: tuple[str, ...]
+    seen_incarnation: int = 0
+
+
+class ReportAck(NamedTuple):
+    """Answer to a batch of distances.
+
+    Attributes:
+        epoch: Newest epoch the controller knows of the simulation.
+        accepted: Rows taken over.
+        ignored: Rows with a NaN or negative distance; counted, never fatal.
+    """
+
+    epoch: int
+    accepted: int
+    ignored: int
+
+
+class PlacementDelta(NamedTuple):
+    """Where agents live, as far as that differs from rendezvous hashing over `replicas`.
+
+    Attributes:
+        version: Pass it to the next call; grows with every change.
+        replicas: Names of the attached replicas, sorted.
+        keys: int64[n], agents placed by exception.
+        places: int32[n], index into `replicas`; -1 returns an agent to its hashed place.
+        full: The delta replaces everything known before.
+    """
+
+    version: int
+    replicas: tuple[str, ...]
+    keys: Keys
+    places: NDArray[np.int32]
+    full: bool
