@@ -1,0 +1,57 @@
+"""Fair shares: how much of a tier each simulation may fill before the others had theirs."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+def max_min_shares(demand: NDArray[np.float64], budget: float) -> NDArray[np.float64]:
+    """Return each claimant's max-min fair share of a budget.
+
+    Who asks for less than an equal part gets all of it; the rest is divided equally among the
+    others (Bertsekas and Gallager, Data Networks, section 6.5.2).
+
+    Args:
+        demand: float64[m], what each claimant could use, in any unit.
+        budget: What there is, in the same unit.
+
+    Returns:
+        float64[m], at most `demand` each; sums to `min(budget, demand.sum())`.
+    """
+    order = np.argsort(demand, kind="stable")
+    ascending = demand[order]
+    before = np.cumsum(ascending) - ascending
+    equal_part = np.maximum(budget - before, 0.0) / np.arange(len(demand), 0, -1)
+    unmet = ascending > equal_part
+    level = equal_part[np.argmax(unmet)] if unmet.any() else np.inf
+    return np.minimum(demand, level)
+
+
+def over_share(
+    simulation: NDArray[np.int32], sizes: NDArray[np.int64], budget: int
+) -> NDArray[np.bool_]:
+    """Tell which rows lie past their simulation's fair share.
+
+    Args:
+        simulation: int32[n], owner of each row, small non-negative numbers, best row first.
+        sizes: int64[n], bytes of each row.
+        budget: Bytes of the tier.
+
+    Returns:
+        bool[n], True where the rows of the same simulation up to and including this one exceed
+        its max-min fair share. All False with a single simulation: nobody is wronged.
+    """
+    if len(simulation) == 0 or (simulation == simulation[0]).all():
+        return np.zeros(len(simulation), dtype=np.bool_)
+    demand = np.bincount(simulation, weights=sizes).astype(np.float64)
+    shares = max_min_shares(demand, float(budget))
+    grouped = np.argsort(simulation, kind="stable")
+    running = np.cumsum(sizes[grouped])
+    owners = simulation[grouped]
+    first = np.flatnonzero(np.r_[True, owners[1:] != owners[:-1]])
+    lengths = np.diff(np.r_[first, len(owners)])
+    running -= np.repeat(running[first] - sizes[grouped][first], lengths)
+    over = np.empty(len(simulation), dtype=np.bool_)
+    over[grouped] = running > shares[owners]
+    return over

@@ -1,0 +1,136 @@
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from policies.planner import DistancePlanner
+from scalesim.vocabulary import Budgets, Tier, Verb
+from tests.policies.worlds import carry_out, moves, view
+
+INF = float("inf")
+
+
+def planned(world, device=20, host=1000, storage=0):
+    return moves(DistancePlanner().plan(world, Budgets(device, host, storage)))
+
+
+def test_nothing_to_do_is_an_empty_plan():
+    assert planned(view([])) == []
+    assert planned(view([0, 1], device=[0, 1])) == []
+
+
+def test_nearest_are_fetched_nearest_first():
+    world = view([3, 1, 2, 9], host=range(4))
+    assert planned(world) == [("prefetch", 1, "device"), ("prefetch", 2, "device")]
+
+
+def test_room_is_made_farthest_first_before_it_is_filled():
+    world = view([0, 5, 9, 1], device=[1, 2], host=range(4))
+    assert planned(world) == [
+        ("demote", 2, "host"),
+        ("demote", 1, "host"),
+        ("prefetch", 0, "device"),
+        ("prefetch", 3, "device"),
+    ]
+
+
+def test_no_room_is_made_that_nobody_needs():
+    assert planned(view([INF, INF, 0], device=[0, 2])) == []
+    world = view([INF, INF, 0], device=[0, 1], host=range(3))
+    assert planned(world)[0] == ("demote", 0, "host"), "the one used longest ago goes"
+    assert len(planned(world)) == 2
+
+
+def test_absent_rows_and_unforeseen_rows_are_not_fetched():
+    assert planned(view([0, INF], host=[1])) == []
+    assert planned(view([0], size=0, host=[0])) == []
+
+
+def test_state_in_use_or_pinned_stays_and_counts():
+    world = view([INF, INF, 0, 1], device=[0, 1], host=[2, 3], in_use=[0], pinned=[1])
+    assert planned(world) == []
+
+
+def test_a_row_is_not_displaced_within_the_margin():
+    world = view([1.0, 0.6], device=[0], host=[0, 1])
+    assert planned(world, device=10) == []
+    nearer = view([1.0, 0.4], device=[0], host=[0, 1])
+    assert planned(nearer, device=10) == [("demote", 0, "host"), ("prefetch", 1, "device")]
+
+
+def test_a_payload_larger_than_the_tier_does_not_block_the_others():
+    world = view([0, 1], size=[100, 10], host=[0, 1])
+    assert planned(world) == [("prefetch", 1, "device")]
+
+
+def test_next_ones_are_staged_in_host_memory_from_storage():
+    world = view([0, 1, 2, 3, 4], device=[0], host=[0], storage=range(5))
+    assert planned(world, device=10, host=30, storage=1000) == [
+        ("prefetch", 1, "host"),
+        ("prefetch", 2, "host"),
+    ]
+
+
+def test_far_host_copies_leave_for_storage_to_make_room():
+    world = view([9, 8, 0, 1], host=[0, 1], storage=[2, 3])
+    assert planned(world, device=0, host=20, storage=1000) == [
+        ("demote", 0, "storage"),
+        ("demote", 1, "storage"),
+        ("prefetch", 2, "host"),
+        ("prefetch", 3, "host"),
+    ]
+
+
+def test_a_simulation_that_claims_everything_is_now_takes_only_its_share():
+    claimed = [0.0] * 8
+    honest = [4.0, 5.0, 6.0]
+    world = view(claimed + honest, host=range(11), simulation=[0] * 8 + [1] * 3)
+    fetched = {row for verb, row, _ in planned(world, device=60) if verb == "prefetch"}
+    assert fetched == {5, 6, 7, 8, 9, 10}
+
+
+@st.composite
+def worlds(draw):
+    n = draw(st.integers(1, 12))
+    rows = st.sets(st.integers(0, n - 1))
+    device = draw(rows)
+    return view(
+        draw(st.lists(st.sampled_from([0, 0.3, 1, 2, 5, INF]), min_size=n, max_size=n)),
+        size=draw(st.lists(st.integers(0, 30), min_size=n, max_size=n)),
+        device=device,
+        host=draw(rows),
+        storage=draw(rows),
+        in_use=draw(rows) & device,
+        pinned=draw(rows) & device,
+        simulation=draw(st.lists(st.integers(0, 2), min_size=n, max_size=n)),
+    )
+
+
+@given(worlds(), st.integers(0, 120), st.integers(0, 200), st.sampled_from([0, 10_000]))
+@settings(max_examples=400, deadline=None)
+def test_invariants_hold_for_any_world(world, device, host, storage):
+    planner, budgets = DistancePlanner(), Budgets(device, host, storage)
+    plan = planner.plan(world, budgets)
+    demoted = plan.rows[plan.verbs == Verb.DEMOTE]
+    fetch = (plan.verbs == Verb.PREFETCH) & (plan.tiers == Tier.DEVICE)
+    fetched = plan.rows[fetch]
+
+    assert len(np.unique(plan.rows)) == len(plan.rows)
+    assert not (world.in_use | world.pinned)[demoted].any()
+    assert np.isfinite(world.distance[plan.rows[plan.verbs == Verb.PREFETCH]]).all()
+    assert (np.diff(plan.verbs.astype(int)) <= 0).all(), "room is made before it is filled"
+    after = carry_out(world, plan)
+    before_bytes = world.device_bytes.sum()
+    assert after.device_bytes.sum() <= max(device, before_bytes)
+    if len(np.unique(world.simulation)) == 1:
+        pushed = demoted[world.device_bytes[demoted] > 0]
+        if len(pushed) and len(fetched):
+            assert world.distance[pushed].min() > world.distance[fetched].max()
+    again = planner.plan(after, budgets)
+    assert not (again.tiers == Tier.DEVICE).any(), "a plan carried out leaves nothing to fetch"
+
+
+@pytest.mark.parametrize("distance", [float("nan"), -1.0, 3e38])
+def test_hostile_distances_do_no_harm(distance):
+    world = view([distance, 0], device=[0], host=[0, 1])
+    assert ("prefetch", 1, "device") in planned(world)
