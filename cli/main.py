@@ -1,0 +1,84 @@
+"""The `scalesim` command: verbs are loaded by name, when they are called.
+
+A verb is a module of this package that exposes a typer `app`. One whose dependencies are not
+installed is still listed, and says what to install when it is called.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from typing import Any
+
+import typer
+from typer.core import TyperGroup
+
+from cli.output import fail
+from scalesim.errors import ConfigurationError, ScaleSimError
+
+VERBS = {
+    "up": "Start the stack in the foreground.",
+    "sim": "Run a reference simulation and compare the arms.",
+    "status": "Show what a running stack holds and does.",
+    "doctor": "Check that this machine can run the stack.",
+    "replay": "Replay an activation trace against eviction orders.",
+    "plan": "Size a deployment from a trace.",
+    "trace": "Generate or record activation traces.",
+    "bench": "Measure the control plane on this machine.",
+}
+
+
+class Verbs(TyperGroup):
+    """A command group that imports a verb when it is asked for."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        """Return the names in the order of `VERBS`."""
+        return list(VERBS)
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        """Return the verb's command, or None where there is no such verb."""
+        if cmd_name not in VERBS:
+            return None
+        try:
+            app = importlib.import_module(f"cli.{cmd_name}").app
+        except ImportError as error:
+            app = _unavailable(cmd_name, error)
+        command = typer.main.get_command(app)
+        command.name, command.short_help = cmd_name, VERBS[cmd_name]
+        return command
+
+
+def _unavailable(verb: str, reason: ImportError) -> typer.Typer:
+    app = typer.Typer()
+
+    @app.command(context_settings={"ignore_unknown_options": True, "allow_extra_args": True})
+    def missing() -> None:
+        raise ConfigurationError(
+            f"`scalesim {verb}` cannot be loaded: {reason}. It needs more than the client: "
+            "pip install 'scalesim-serve[serve]'"
+        )
+
+    return app
+
+
+app = typer.Typer(
+    name="scalesim",
+    cls=Verbs,
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_show_locals=False,
+    help="Serve large LLM-agent simulations: agent state is kept by invocation distance.",
+)
+
+
+@app.callback()
+def _root() -> None:
+    """Keep the group a group: verbs come from `Verbs`."""
+
+
+def main() -> None:
+    """Run the command line; errors of ours are one message and exit code 1."""
+    try:
+        app()
+    except ScaleSimError as error:
+        fail(error, as_json="--json" in sys.argv)

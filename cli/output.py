@@ -1,0 +1,33 @@
+"""How every verb prints: one JSON document for programs, a short message for people."""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated, Any, NoReturn
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+
+from scalesim.errors import ScaleSimError
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else.")]
+
+
+def print_json(document: Any) -> None:
+    """Print one JSON document on standard output."""
+    typer.echo(json.dumps(document, indent=2))
+
+
+def fail(error: ScaleSimError, *, as_json: bool) -> NoReturn:
+    """Print what went wrong and leave with exit code 1.
+
+    With `as_json` standard output gets `{"error": {"code", "message", "retryable"}}`.
+    """
+    if as_json:
+        print_json(
+            {"error": {"code": error.code, "message": str(error), "retryable": error.retryable}}
+        )
+    else:
+        Console(stderr=True).print(f"[bold red]error:[/] {escape(str(error))}", highlight=False)
+    raise SystemExit(1)
