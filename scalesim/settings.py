@@ -125,6 +125,10 @@ class ClientSettings(Settings):
     """For control calls (distances); inference calls keep their own client's timeout."""
     flush_interval_s: float = Field(0.02, gt=0)
     """Hints given one by one are sent together after at most this long."""
+    buffer_rows: int = Field(100_000, ge=1)
+    """Hints kept while the stack is away; past it new ones are dropped and counted."""
+    controller: ControllerSettings = ControllerSettings()
+    """Which actor to call when the simulation runs inside the stack's Ray cluster."""
 
 
 def load(model: type[Settings], values: Mapping[str, Any]) -> Any:
