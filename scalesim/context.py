@@ -1,0 +1,79 @@
+"""Who is calling: the agent on whose behalf the current thread or task runs."""
+
+from __future__ import annotations
+
+import sys
+from contextvars import ContextVar, Token
+from types import TracebackType
+from typing import NamedTuple
+
+from scalesim import headers
+
+
+class Identity(NamedTuple):
+    """One agent of one simulation."""
+
+    simulation: str
+    agent: str
+
+
+_current: ContextVar[Identity | None] = ContextVar("scalesim_agent", default=None)
+
+
+class agent:
+    """Context manager, sync and async: calls made inside carry this agent's identity.
+
+    Contexts nest, and each thread and task has its own. The OpenAI SDK is instrumented on the
+    first use if it was imported before; frameworks built on it need no other line.
+
+    Args:
+        id: Agent id: 1 to 256 bytes of printable text.
+        simulation: Namespace of the agent.
+
+    Raises:
+        InvalidRequestError: A name is not valid.
+    """
+
+    def __init__(self, id: str, simulation: str = "default") -> None:
+        from scalesim.identity import check_agent, check_simulation
+
+        self.identity = Identity(check_simulation(simulation), check_agent(id))
+        self._tokens: list[Token[Identity | None]] = []
+
+    def __enter__(self) -> Identity:
+        if "openai" in sys.modules:
+            from scalesim.integrations.openai import instrument_openai
+
+            instrument_openai()
+        self._tokens.append(_current.set(self.identity))
+        return self.identity
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        _current.reset(self._tokens.pop())
+
+    async def __aenter__(self) -> Identity:
+        return self.__enter__()
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.__exit__(kind, error, trace)
+
+
+def current() -> Identity | None:
+    """Return the agent of the innermost context, or None outside of any."""
+    return _current.get()
+
+
+def current_headers() -> dict[str, str]:
+    """Return the identity headers of the innermost context; empty outside of any."""
+    identity = _current.get()
+    return headers.identity(*identity) if identity else {}

@@ -1,0 +1,47 @@
+"""HTTP headers between a simulation and the stack: names, and how their values are written."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+from urllib.parse import quote
+
+AGENT = "X-Agent-Id"
+"""Agent id, percent-encoded UTF-8 where it is not ASCII."""
+SIMULATION = "X-Simulation-Id"
+NEXT_USE = "X-Agent-Next-Use"
+"""Steps from now to the agent's next call, as a float."""
+
+RESIDENCY = "x-scalesim-residency"
+"""Coldest tier the prefix was found in: `device`, `host`, `storage` or `miss`."""
+REPLICA = "x-scalesim-replica"
+CACHED_TOKENS = "x-scalesim-cached-tokens"
+
+_PRINTABLE_ASCII = "".join(map(chr, range(0x20, 0x7F))).replace("%", "")
+
+
+def identity(simulation: str, agent: str, next_use: float | None = None) -> dict[str, str]:
+    """Return the headers that say who is calling (names already checked)."""
+    headers = {AGENT: quote(agent, safe=_PRINTABLE_ASCII), SIMULATION: simulation}
+    if next_use is not None:
+        headers[NEXT_USE] = f"{next_use:g}"
+    return headers
+
+
+class CachedTokens(NamedTuple):
+    """Where a call's prompt tokens were found; what is in no tier was recomputed."""
+
+    prompt: int
+    device: int
+    host: int
+    storage: int
+
+    def __str__(self) -> str:
+        """Return the header value, e.g. `prompt=800, device=704, host=0, storage=0`."""
+        return ", ".join(f"{name}={count}" for name, count in self._asdict().items())
+
+    @classmethod
+    def parse(cls, value: str) -> CachedTokens:
+        """Return the counts in a header value; a count that is absent is 0."""
+        pairs = (part.strip().split("=", 1) for part in value.split(",") if "=" in part)
+        counts = {name: int(count) for name, count in pairs}
+        return cls(*(counts.get(name, 0) for name in cls._fields))

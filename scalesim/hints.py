@@ -1,0 +1,114 @@
+"""Hints waiting to be sent: one row an agent, the latest value wins.
+
+A hint is kept as the step the agent is due at, not as a distance, so that hints given at
+different steps can travel together and one that waited is still right.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Literal, NamedTuple, TypeVar
+
+import numpy as np
+
+from scalesim.transports.base import MAX_ROWS, Report
+
+Change = Literal["pin", "unpin", "done"]
+Value = TypeVar("Value")
+
+
+class Due(NamedTuple):
+    """When an agent is expected, and until which step that may be believed."""
+
+    step: float
+    expires: float
+
+
+class Batch(NamedTuple):
+    """Everything that waited, taken out of the buffer at once."""
+
+    epoch: int
+    due: Mapping[str, Due]
+    changes: Mapping[str, Change]
+
+    @property
+    def rows(self) -> int:
+        """How many hints there are."""
+        return len(self.due) + len(self.changes)
+
+    def reports(self) -> Iterator[Report]:
+        """Yield reports of at most `MAX_ROWS` rows, one expiry each; expired rows are left out."""
+        groups: defaultdict[float, list[str]] = defaultdict(list)
+        for agent, due in self.due.items():
+            if due.expires > self.epoch:
+                groups[due.expires].append(agent)
+        for expires, agents in sorted(groups.items()):
+            for start in range(0, len(agents), MAX_ROWS):
+                ids = agents[start : start + MAX_ROWS]
+                steps = np.array([self.due[agent].step for agent in ids])
+                distances = np.maximum(steps - self.epoch, 0.0).astype(np.float32)
+                yield Report(self.epoch, ids, distances, expires - self.epoch)
+
+    def agents(self, change: Change) -> list[str]:
+        """Return the agents whose latest change is this one."""
+        return [agent for agent, latest in self.changes.items() if latest == change]
+
+
+class HintBuffer:
+    """Bounded store of the latest hints. Not thread-safe: its owner holds a lock.
+
+    Args:
+        limit: Most hints kept; more are refused until the buffer was drained.
+    """
+
+    def __init__(self, limit: int) -> None:
+        self.epoch = 0
+        self._limit = limit
+        self._due: dict[str, Due] = {}
+        self._changes: dict[str, Change] = {}
+
+    def __len__(self) -> int:
+        return len(self._due) + len(self._changes)
+
+    def tell(self, due: Mapping[str, Due]) -> int:
+        """Take over due steps; returns how many were refused for lack of room."""
+        return sum(not self._put(self._due, agent, value) for agent, value in due.items())
+
+    def change(self, agents: Iterable[str], change: Change) -> int:
+        """Take over a change of agents' lives; returns how many were refused for lack of room."""
+        refused = 0
+        for agent in agents:
+            if change == "done":
+                self._due.pop(agent, None)
+            refused += not self._put(self._changes, agent, change)
+        return refused
+
+    def drain(self) -> Batch:
+        """Empty the buffer and return what was in it."""
+        batch = Batch(self.epoch, self._due, self._changes)
+        self._due, self._changes = {}, {}
+        return batch
+
+    def restore(self, batch: Batch) -> None:
+        """Put a batch back that could not be sent; newer hints win."""
+        self._due = {**batch.due, **self._due}
+        self._changes = {**batch.changes, **self._changes}
+
+    def _put(self, store: dict[str, Value], agent: str, value: Value) -> bool:
+        if agent not in store and len(self) >= self._limit:
+            return False
+        store[agent] = value
+        return True
+
+
+def lifetime(distance: float) -> float:
+    """Return for how many steps a distance may be believed: the next power of two above it.
+
+    A missed call is then forgotten about as fast as it was foreseen, and rows fall into few
+    groups of equal expiry. Without a foreseen call (inf) there is nothing to expire.
+    """
+    if not math.isfinite(distance):
+        return 1.0
+    return 2.0 ** math.ceil(math.log2(max(distance, 0.0) + 1.0))

@@ -1,0 +1,1 @@
+"""Hooks that let a library's calls carry the agent's identity."""

@@ -1,0 +1,188 @@
+"""What a simulation tells the stack: which agent calls when."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from types import TracebackType
+
+from scalesim import headers
+from scalesim.context import agent as agent_context
+from scalesim.errors import InvalidRequestError
+from scalesim.hints import Due, lifetime
+from scalesim.identity import check_agent, check_simulation
+from scalesim.sender import Sender, Stats
+from scalesim.settings import ClientSettings, client_from_env
+from scalesim.transports import Transport, connect
+
+_RATE_HORIZON_STEPS = 2.0
+"""A rate is told again at every step, so it need not outlive the next one."""
+
+
+class Simulation:
+    """A namespace of agents, and the hints about when they call.
+
+    Hints are advice: they change latency, never answers. Every verb below returns at once, never
+    raises for what the stack does or for an id that is not valid, and may be called from any
+    thread; `stats` counts what was sent, dropped and failed.
+
+    Time is counted in steps. `step(t)` takes an int that never goes back within one simulation;
+    use a new name, or go on counting, when a run starts again on a living stack.
+
+    Args:
+        name: 1 to 63 letters, digits, `.`, `_` or `-`.
+        settings: Where the stack is; by default SCALESIM_BASE_URL and SCALESIM_API_KEY.
+        transport: Way to the controller; by default the direct Ray path inside the stack's own
+            cluster, HTTP elsewhere.
+        step_hours: Simulated hours in a step, for `rate`.
+
+    Raises:
+        InvalidRequestError: `name` is not valid.
+        ConfigurationError: The environment's settings are not valid.
+    """
+
+    def __init__(
+        self,
+        name: str = "default",
+        *,
+        settings: ClientSettings | None = None,
+        transport: Transport | None = None,
+        step_hours: float = 1.0,
+    ) -> None:
+        settings = settings or client_from_env()
+        self.name = check_simulation(name)
+        self._step_hours = step_hours
+        self._gaps: dict[str, float] = {}
+        self._sender = Sender(name, settings, lambda: transport or connect(settings))
+
+    @property
+    def stats(self) -> Stats:
+        """What became of the hints so far."""
+        return self._sender.stats
+
+    def agent(self, id: str) -> agent_context:
+        """Return a context, sync or async: LLM calls made inside are this agent's."""
+        return agent_context(id, self.name)
+
+    def headers(self, agent: str, next_use: float | None = None) -> dict[str, str]:
+        """Return the headers of one call, for clients without a hook.
+
+        Args:
+            agent: Agent id.
+            next_use: Steps from now to the agent's call after this one, where known.
+
+        Raises:
+            InvalidRequestError: The id is not valid.
+        """
+        return headers.identity(self.name, check_agent(agent), next_use)
+
+    def step(
+        self,
+        t: int,
+        active: Iterable[str] = (),
+        *,
+        order: Sequence[str] = (),
+        upcoming: Sequence[Iterable[str]] = (),
+    ) -> None:
+        """Say that step `t` begins; sent at once.
+
+        Args:
+            t: Step number, the epoch of all hints until the next call.
+            active: Agents that call in this step, in no known order.
+            order: The same in the order of their calls; used instead of `active` where given.
+            upcoming: Who calls in steps t+1, t+2, ...; in their order where `order` is used.
+        """
+        told = self._due(t, self._gaps, _RATE_HORIZON_STEPS)
+        ahead = [list(order) or list(active), *(list(agents) for agents in upcoming)]
+        for steps in reversed(range(len(ahead))):
+            agents = ahead[steps]
+            spacing = 1.0 / max(len(agents), 1) if order else 0.0
+            told |= self._due(t, {agent: steps + i * spacing for i, agent in enumerate(agents)})
+        self._sender.tell(told, epoch=t, urgent=True)
+
+    def wake(self, agent: str, at: float) -> None:
+        """Say that the agent's next call comes at step `at`; inf where none is foreseen."""
+        epoch = self._sender.epoch
+        self._sender.tell(self._due(epoch, {agent: at - epoch}))
+
+    def rate(self, agent: str, per_hour: float) -> None:
+        """Say how often the agent calls, in calls per simulated hour; 0 forgets it.
+
+        Counts from the next step on, until another hint of that step knows better.
+        """
+        if per_hour > 0 and self._valid(agent, per_hour):
+            self._gaps[agent] = 1.0 / (per_hour * self._step_hours)
+        else:
+            self._gaps.pop(agent, None)
+
+    def distances(
+        self, ids: Sequence[str], values: Sequence[float], *, expires_in: float | None = None
+    ) -> None:
+        """Tell distances worked out elsewhere, e.g. by an estimator of `policies.distance`.
+
+        Args:
+            ids: Agents.
+            values: Steps from now to each agent's next call; as many as `ids`.
+            expires_in: Steps after which the values say nothing more; by default the power of
+                two above each value.
+        """
+        if len(ids) != len(values):
+            self._sender.drop(len(ids), f"{len(ids)} ids came with {len(values)} distances")
+            return
+        pairs = dict(zip(ids, map(float, values), strict=True))
+        self._sender.tell(self._due(self._sender.epoch, pairs, expires_in))
+
+    def pin(self, *agents: str) -> None:
+        """Keep these agents on the device until unpinned, or until this simulation falls silent."""
+        self._sender.change(filter(self._valid, agents), "pin")
+
+    def unpin(self, *agents: str) -> None:
+        """Let these agents be evicted again."""
+        self._sender.change(filter(self._valid, agents), "unpin")
+
+    def done(self, *agents: str) -> None:
+        """Say that these agents will not call again: their state can go first."""
+        for agent in agents:
+            self._gaps.pop(agent, None)
+        self._sender.change(filter(self._valid, agents), "done")
+
+    def flush(self, timeout_s: float = 5.0) -> bool:
+        """Send what waits now; returns whether all of it was sent within the timeout."""
+        return self._sender.flush(timeout_s)
+
+    def close(self, timeout_s: float = 5.0) -> None:
+        """Send what waits and stop the background thread; further hints are not sent."""
+        self._sender.close(timeout_s)
+
+    def __enter__(self) -> Simulation:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def _due(
+        self, epoch: int, distances: dict[str, float], expires_in: float | None = None
+    ) -> dict[str, Due]:
+        return {
+            agent: Due(
+                epoch + distance,
+                epoch + (lifetime(distance) if expires_in is None else expires_in),
+            )
+            for agent, distance in distances.items()
+            if self._valid(agent, distance)
+        }
+
+    def _valid(self, agent: str, value: float = 0.0) -> bool:
+        try:
+            check_agent(agent)
+            if math.isnan(value):
+                raise InvalidRequestError(f"the hint for {agent!r} is NaN: give steps, or inf")
+        except InvalidRequestError as error:
+            self._sender.drop(1, str(error))
+            return False
+        return True

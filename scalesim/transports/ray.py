@@ -1,0 +1,80 @@
+"""The direct path: arrays handed to the controller actor of this Ray cluster."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import ray
+from ray.exceptions import GetTimeoutError, RayActorError, RaySystemError
+
+from scalesim.errors import ControllerUnavailableError
+from scalesim.identity import agent_keys
+from scalesim.settings import ClientSettings
+from scalesim.transports.base import Report
+from scalesim.vocabulary import ReportAck
+
+
+class RayTransport:
+    """Calls a controller actor.
+
+    Args:
+        controller: Actor handle.
+        timeout_s: Longest wait for one answer.
+    """
+
+    def __init__(self, controller: Any, timeout_s: float) -> None:
+        self._controller = controller
+        self._timeout_s = timeout_s
+
+    @classmethod
+    def find(cls, settings: ClientSettings) -> RayTransport | None:
+        """Return a transport to the named controller, or None where the cluster has none."""
+        try:
+            actor = ray.get_actor(settings.controller.name, settings.controller.namespace)
+        except ValueError:
+            return None
+        return cls(actor, settings.timeout_s)
+
+    def report(self, simulation: str, report: Report) -> ReportAck:
+        """See `Transport.report`."""
+        keys = agent_keys(simulation, report.ids)
+        with _controller_errors():
+            ack: ReportAck = self._get(
+                self._controller.report.remote(
+                    simulation, report.epoch, keys, report.distances, report.expires_in
+                )
+            )
+        return ack
+
+    def lifecycle(
+        self, simulation: str, pin: Sequence[str], unpin: Sequence[str], done: Sequence[str]
+    ) -> None:
+        """See `Transport.lifecycle`."""
+        keys = [agent_keys(simulation, agents) for agents in (pin, unpin, done)]
+        with _controller_errors():
+            self._get(self._controller.lifecycle.remote(simulation, *keys))
+
+    def epoch(self, simulation: str) -> int:
+        """See `Transport.epoch`."""
+        with _controller_errors():
+            status = self._get(self._controller.status.remote())
+        return int(status["simulations"].get(simulation, {}).get("epoch", 0))
+
+    def close(self) -> None:
+        """See `Transport.close`; a handle holds nothing."""
+
+    def _get(self, reference: Any) -> Any:
+        return ray.get(reference, timeout=self._timeout_s)
+
+
+@contextmanager
+def _controller_errors() -> Iterator[None]:
+    try:
+        yield
+    except (RayActorError, RaySystemError, GetTimeoutError) as error:
+        raise ControllerUnavailableError(
+            f"the controller actor did not answer ({type(error).__name__}); it restarts by "
+            "itself and hints are sent again"
+        ) from error
