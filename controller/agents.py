@@ -1,0 +1,187 @@
+"""The agent table: everything the controller knows of each payload, one row each, as arrays."""
+
+from __future__ import annotations
+
+from functools import cache
+from hashlib import blake2b
+
+import numpy as np
+from numpy.typing import NDArray
+
+from controller.keyindex import MISSING, KeyIndex, Rows
+from controller.names import Names
+from scalesim.vocabulary import PREFIX, Distances, Keys
+
+NOWHERE = -1
+"""Replica number of a payload that has no replica."""
+
+COLUMNS: dict[str, tuple[type[np.generic], float]] = {
+    "key": (np.int64, 0),
+    "kind": (np.int8, 0),
+    "simulation": (np.int32, 0),
+    "replica": (np.int16, NOWHERE),
+    "due": (np.float64, np.inf),
+    "expires": (np.float64, np.inf),
+    "total_bytes": (np.int64, 0),
+    "device_bytes": (np.int64, 0),
+    "host_bytes": (np.int64, 0),
+    "storage_bytes": (np.int64, 0),
+    "last_used": (np.float64, 0),
+    "in_use": (np.bool_, False),
+    "pinned": (np.bool_, False),
+    "done": (np.bool_, False),
+    "exceptional": (np.bool_, False),
+    "unsaved": (np.bool_, False),
+    "live": (np.bool_, False),
+    "told": (np.float32, np.inf),
+    "told_pin": (np.bool_, False),
+    "ordered": (np.uint8, 0),
+    "ordered_tier": (np.uint8, 0),
+    "ordered_at": (np.float64, 0),
+}
+"""Type and empty value of every column: about 90 bytes a payload."""
+
+TOLD = ("told", "told_pin", "ordered")
+STATE = ("device_bytes", "host_bytes", "storage_bytes", "in_use")
+
+
+class AgentTable:
+    """Columns over the rows of a `KeyIndex`; a free row holds every column's empty value.
+
+    A distance is kept as the step it falls due, so that distances age by themselves as their
+    simulation's epoch moves. Columns are attributes, arrays of `capacity` rows:
+
+    - `key`, `kind`, `simulation`: whose payload it is. A prefix has its agent's key.
+    - `replica`: number of the replica it lives on; `exceptional` where that is not its hashed one.
+    - `due`, `expires`: float64 steps; both inf where no use is foreseen.
+    - `total_bytes`, `device_bytes`, `host_bytes`, `storage_bytes`, `in_use`, `last_used`: as its
+      replica last reported.
+    - `pinned`, `done`: as its simulation asked.
+    - `told`, `told_pin`: what its replica knows. `ordered`, `ordered_tier`, `ordered_at`: the move
+      it was last asked for and has not answered; verb 0 where none is.
+    - `unsaved`: changed since it was last written to the catalog.
+
+    Args:
+        kinds: Payload kinds already numbered; `"prefix"` must be the first.
+    """
+
+    key: Keys
+    kind: NDArray[np.int8]
+    simulation: NDArray[np.int32]
+    replica: NDArray[np.int16]
+    due: NDArray[np.float64]
+    expires: NDArray[np.float64]
+    total_bytes: NDArray[np.int64]
+    device_bytes: NDArray[np.int64]
+    host_bytes: NDArray[np.int64]
+    storage_bytes: NDArray[np.int64]
+    last_used: NDArray[np.float64]
+    in_use: NDArray[np.bool_]
+    pinned: NDArray[np.bool_]
+    done: NDArray[np.bool_]
+    exceptional: NDArray[np.bool_]
+    unsaved: NDArray[np.bool_]
+    live: NDArray[np.bool_]
+    told: NDArray[np.float32]
+    told_pin: NDArray[np.bool_]
+    ordered: NDArray[np.uint8]
+    ordered_tier: NDArray[np.uint8]
+    ordered_at: NDArray[np.float64]
+
+    def __init__(self, kinds: Names | None = None) -> None:
+        self.kinds = kinds or Names([PREFIX])
+        self._index = KeyIndex()
+        self._order: Rows | None = None
+        for name, (dtype, empty) in COLUMNS.items():
+            setattr(self, name, np.full(1024, empty, dtype))
+
+    def __len__(self) -> int:
+        return len(self._index)
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes held by the columns and their index."""
+        return self._index.nbytes + sum(getattr(self, name).nbytes for name in COLUMNS)
+
+    def find(self, kind: int, keys: Keys) -> Rows:
+        """Return int32[n] rows, -1 where there is none."""
+        return self._index.find(keys ^ self._salt(kind))
+
+    def find_or_add(self, kind: int, keys: Keys) -> tuple[Rows, Rows]:
+        """Return int32[n] rows of `keys` and the int32[m] distinct rows that are new."""
+        rows = self.find(kind, keys)
+        missing = np.flatnonzero(rows == MISSING)
+        if not missing.size:
+            return rows, rows[:0]
+        rows[missing] = self._index.insert(keys[missing] ^ self._salt(kind))
+        self._grow(self._index.capacity)
+        added = np.unique(rows[missing])
+        self.key[rows[missing]] = keys[missing]
+        self.kind[added] = kind
+        self.live[added] = True
+        return rows, added
+
+    def remove(self, rows: Rows) -> None:
+        """Set rows free and empty them."""
+        for kind in np.unique(self.kind[rows]):
+            of_kind = rows[self.kind[rows] == kind]
+            self._index.remove(self.key[of_kind] ^ self._salt(int(kind)))
+        self.reset(rows, *COLUMNS)
+        self._order = None
+
+    def reset(self, rows: Rows, *columns: str) -> None:
+        """Write each column's empty value."""
+        for name in columns:
+            getattr(self, name)[rows] = COLUMNS[name][1]
+
+    def settle(self, rows: Rows, replicas: NDArray[np.int16]) -> None:
+        """Put payloads on replicas, where nothing is known of them yet."""
+        self.replica[rows] = replicas
+        self.reset(rows, *STATE, *TOLD)
+        self.unsaved[rows] = True
+        self._order = None
+
+    def rows_on(self, replica: int) -> Rows:
+        """Return the int32 rows of all payloads placed on a replica, ascending."""
+        if self._order is None:
+            self._order = np.argsort(self.replica, kind="stable").astype(np.int32)
+            self._sorted = self.replica[self._order]
+        first, end = np.searchsorted(self._sorted, [replica, replica + 1])
+        return self._order[first:end]
+
+    def distances(self, rows: Rows, epochs: NDArray[np.float64]) -> Distances:
+        """Return float32[n] distances now, inf where none is foreseen or it expired.
+
+        A use that did not come in its step is believed as little as one equally far ahead.
+
+        Args:
+            rows: int32[n].
+            epochs: float64, newest epoch by simulation number.
+        """
+        epoch = epochs[self.simulation[rows]]
+        distance = np.abs(self.due[rows] - epoch)
+        distance[self.expires[rows] < epoch] = np.inf
+        return distance.astype(np.float32)
+
+    def _grow(self, capacity: int) -> None:
+        old = self.key.size
+        if capacity <= old:
+            return
+        for name, (dtype, empty) in COLUMNS.items():
+            column = np.full(max(capacity, old * 2), empty, dtype)
+            column[:old] = getattr(self, name)
+            setattr(self, name, column)
+        self._order = None
+
+    def _salt(self, kind: int) -> np.int64:
+        return _salt(self.kinds[kind])
+
+
+@cache
+def _salt(kind: str) -> np.int64:
+    """Keeps equal keys of different kinds apart in one index; a prefix keeps its key."""
+    if kind == PREFIX:
+        return np.int64(0)
+    return np.int64(
+        int.from_bytes(blake2b(kind.encode(), digest_size=8).digest(), "little", signed=True)
+    )

@@ -1,0 +1,85 @@
+"""Replicas as the controller knows them, and the conversation with each."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from controller.names import Names
+from scalesim.vocabulary import Budgets, Directives, Keys
+
+MAX_REPLICAS = int(np.iinfo(np.int16).max)
+
+
+@dataclass(slots=True)
+class Replica:
+    """One replica.
+
+    Attributes:
+        number: Its dense number, used in the agent table.
+        name: Its own name.
+        seen_at: Seconds; when it last attached or polled.
+        budgets: Its tiers; None while it is only remembered from the catalog.
+        kinds: Payload kinds it can move.
+        sequence: Number of the last directives made for it.
+        outbox: Directives it has not acknowledged; nothing more is planned for it until it has.
+        left: Payloads placed elsewhere since the last directives, by kind number: it must forget
+            their distances.
+    """
+
+    number: int
+    name: str
+    seen_at: float
+    budgets: Budgets | None = None
+    kinds: tuple[str, ...] = ()
+    sequence: int = 0
+    outbox: Directives | None = None
+    left: dict[int, list[Keys]] = field(default_factory=dict)
+
+
+class Replicas:
+    """Living replicas by name, and which of them need a new plan.
+
+    Args:
+        names: Names already numbered.
+        now: Seconds; remembered replicas have a lease from now to attach again.
+    """
+
+    def __init__(self, names: Names | None = None, now: float = 0) -> None:
+        self.numbers = names or Names()
+        self.changed = np.zeros(MAX_REPLICAS + 1, np.bool_)
+        """bool by replica number: its plan is out of date. The last entry stands for none."""
+        self._living = {
+            name: Replica(number, name, now) for number, name in enumerate(self.numbers)
+        }
+
+    def __len__(self) -> int:
+        return len(self._living)
+
+    def __iter__(self) -> Iterator[Replica]:
+        return iter(self._living.values())
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of the living, sorted: the order every process hashes over."""
+        return tuple(sorted(self._living))
+
+    def get(self, name: str) -> Replica | None:
+        """Return a living replica."""
+        return self._living.get(name)
+
+    def add(self, name: str, now: float) -> Replica:
+        """Return the replica of that name, new or not."""
+        if name not in self._living:
+            self._living[name] = Replica(self.numbers.number(name), name, now)
+        return self._living[name]
+
+    def remove(self, name: str) -> Replica | None:
+        """Take a replica out and return it; None where it is unknown."""
+        return self._living.pop(name, None)
+
+    def silent(self, now: float, lease_s: float) -> list[Replica]:
+        """Return replicas that have not polled for a lease."""
+        return [replica for replica in self if replica.seen_at < now - lease_s]
