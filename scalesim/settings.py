@@ -63,8 +63,8 @@ class CatalogSettings(Settings):
     retries: int = Field(2, ge=0)
     flush_interval_s: float = Field(0.25, gt=0)
     """Write-behind period: at most this much residency is a hint after a crash."""
-    buffer_rows: int = Field(1_000_000, ge=1)
-    """Rows kept while Redis is away; past it the oldest are dropped and counted."""
+    flush_rows: int = Field(20_000, ge=1)
+    """Rows in one flush, 2 MB: fits the timeout. Others wait in the agent table; newest wins."""
     namespace: str = "scalesim"
     """Prefix of every key."""
 
@@ -78,7 +78,9 @@ class ControllerSettings(Settings):
     tick_s: float = Field(0.05, gt=0)
     """Longest time between a change and the plan that sees it."""
     distance_ttl_steps: float = Field(16.0, gt=0)
-    """A distance not repeated for this many steps of its simulation is forgotten."""
+    """A use that did not come is forgotten this many steps after the one it was foreseen for."""
+    max_agents: int = Field(4_000_000, ge=1)
+    """Reports of further agents are ignored and counted: about 700 MB of tables."""
     simulation_lease_s: float = Field(300.0, gt=0)
     """A simulation silent for this long loses its distances and pins."""
     replica_lease_s: float = Field(10.0, gt=0)
@@ -155,3 +157,12 @@ def client_from_env() -> ClientSettings:
     values = {field: os.environ[name] for field, name in names.items() if name in os.environ}
     settings: ClientSettings = load(ClientSettings, values)
     return settings
+
+
+ENGINE_CHANNEL = "SCALESIM_ENGINE_CHANNEL"
+"""Set by a replica for its own engine processes: address of the socket between them."""
+
+
+def engine_channel_from_env() -> str | None:
+    """Return the address a replica gave its engine, or None outside one."""
+    return os.environ.get(ENGINE_CHANNEL) or None
