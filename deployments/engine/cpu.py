@@ -1,0 +1,102 @@
+"""What SGLang 0.5.23 lacks on a machine without a GPU; never imported on one with.
+
+Four gaps are filled: `sgl_kernel` has no CPU wheel, torchvision's wheel registers its operators
+from a CUDA library, and HiCache pins memory and copies layers through CUDA-only functions.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+import sys
+from collections.abc import Callable, Sequence
+from importlib.abc import Loader, MetaPathFinder
+from importlib.machinery import ModuleSpec
+from types import ModuleType
+from typing import Any
+
+
+def install() -> None:
+    """Make `import sglang` work in this process; call before it is imported. Idempotent."""
+    if any(isinstance(finder, _Finder) for finder in sys.meta_path):
+        return
+    # SGLang asks for this name before anything of ours can configure it.
+    os.environ.setdefault("SGLANG_USE_CPU_ENGINE", "1")
+    sys.meta_path.insert(0, _Finder())
+
+
+def patch_host_tier() -> None:
+    """Give HiCache and LoRA their host copies without CUDA. Call in the scheduler process."""
+    import torch
+    from sglang.srt.mem_cache.pool_host import common, mha
+
+    common._cuda_host_register = lambda buffer, granularity=None: None
+    mha.transfer_kv_direct = _copy_layers
+    for name in ("tensor", "empty", "zeros", "ones", "full"):
+        setattr(torch, name, _without_pinning(getattr(torch, name)))
+    torch.Tensor.pin_memory = lambda self, *a, **k: self  # type: ignore[method-assign,assignment]
+
+
+def _copy_layers(
+    src_layers: Sequence[Any],
+    dst_layers: Sequence[Any],
+    src_indices: Any,
+    dst_indices: Any,
+    page_size: int,
+) -> None:
+    for source, target in zip(src_layers, dst_layers, strict=True):
+        target[dst_indices] = source[src_indices]
+
+
+def _without_pinning(function: Callable[..., Any]) -> Callable[..., Any]:
+    @functools.wraps(function)
+    def call(*args: Any, **kwargs: Any) -> Any:
+        kwargs.pop("pin_memory", None)
+        return function(*args, **kwargs)
+
+    return call
+
+
+class _Finder(MetaPathFinder):
+    """Serves the `sgl_kernel` stand-in and declares torchvision's operators before its import."""
+
+    def __init__(self) -> None:
+        self._torchvision_seen = False
+
+    def find_spec(self, name: str, path: Any = None, target: Any = None) -> ModuleSpec | None:
+        if name == "torchvision" and not self._torchvision_seen:
+            self._torchvision_seen = True
+            import torch
+
+            for op in ("nms", "qnms"):
+                torch.library.define(
+                    f"torchvision::{op}",
+                    "(Tensor dets, Tensor scores, float iou_threshold) -> Tensor",
+                )
+        if name == "sgl_kernel":
+            # Not a package: SGLang has fallbacks where a submodule cannot be imported.
+            return ModuleSpec(name, _StubLoader())
+        return None
+
+
+class _StubLoader(Loader):
+    """Any name of `sgl_kernel` imports; calling it says what is missing."""
+
+    def create_module(self, spec: ModuleSpec) -> ModuleType:
+        return _KernelStub(spec.name)
+
+    def exec_module(self, module: ModuleType) -> None:
+        return None
+
+
+class _KernelStub(ModuleType):
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):
+            raise AttributeError(name)
+
+        def missing(*args: Any, **kwargs: Any) -> Any:
+            raise NotImplementedError(
+                f"{self.__name__}.{name} is a CUDA kernel: this engine runs on a CPU"
+            )
+
+        return missing

@@ -1,0 +1,125 @@
+"""Frames between a replica and the scheduler process of its engine: msgpack, never pickle.
+
+Down go `Directives`; up come `Hello` once, then `Residency` and `Flow`. Arrays travel as raw
+little-endian bytes under one extension code a dtype.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import msgspec
+import numpy as np
+
+from scalesim.errors import InvalidRequestError
+from scalesim.vocabulary import Budgets, Directives, Moves, Nearness, Residency
+
+_DTYPES = {1: np.dtype("<i8"), 2: np.dtype("<f4"), 3: np.dtype("u1"), 4: np.dtype("?")}
+_CODES = {dtype: code for code, dtype in _DTYPES.items()}
+
+
+class Hello(NamedTuple):
+    """First frame of a scheduler that passed its self-check.
+
+    Attributes:
+        engine_version: Version of SGLang.
+        kinds: Payload kinds it can move.
+        budgets: Bytes its tiers can hold.
+        bytes_per_token: KV bytes of one token over all layers.
+    """
+
+    engine_version: str
+    kinds: tuple[str, ...]
+    budgets: Budgets
+    bytes_per_token: int
+
+
+class Flow(NamedTuple):
+    """What became of moves of one kind since the engine started; counters, never reset.
+
+    Attributes:
+        kind: Payload kind.
+        issued: Prefetches started.
+        used: Prefetched payloads a request then found in place.
+        late: Prefetches a request overtook; it loaded or recomputed by itself.
+        wasted: Prefetched payloads evicted before any request used them.
+        refused: Directives not carried out: in use, no room, unknown.
+        evicted_by_plan: Payload evictions ordered by a directive.
+        evicted_by_pressure: Nodes evicted by the engine to make room.
+        issued_bytes: Bytes of `issued`.
+        wasted_bytes: Bytes of `wasted`.
+    """
+
+    kind: str
+    issued: int = 0
+    used: int = 0
+    late: int = 0
+    wasted: int = 0
+    refused: int = 0
+    evicted_by_plan: int = 0
+    evicted_by_pressure: int = 0
+    issued_bytes: int = 0
+    wasted_bytes: int = 0
+
+
+Message = Hello | Flow | Residency | Directives
+
+
+def encode(message: Message) -> bytes:
+    """Return the frame of a message."""
+    return msgspec.msgpack.encode((type(message).__name__, message), enc_hook=_pack_array)
+
+
+def decode(frame: bytes) -> Message:
+    """Return the message of a frame; its arrays are read-only views of the frame.
+
+    Raises:
+        InvalidRequestError: The frame is not one of ours.
+    """
+    try:
+        name, fields = msgspec.msgpack.decode(frame, ext_hook=_unpack_array)
+        return _BUILDERS[name](fields)
+    except (msgspec.DecodeError, KeyError, TypeError, ValueError) as error:
+        raise InvalidRequestError(
+            f"a frame of {len(frame)} bytes is not a message of this version ({error}): "
+            "run replica and engine from the same installation",
+            "frame",
+        ) from None
+
+
+def _pack_array(value: Any) -> msgspec.msgpack.Ext:
+    if not isinstance(value, np.ndarray):
+        raise TypeError(f"cannot send a {type(value).__name__}")
+    return msgspec.msgpack.Ext(_CODES[value.dtype], np.ascontiguousarray(value).tobytes())
+
+
+def _unpack_array(code: int, data: memoryview) -> np.ndarray[Any, Any]:
+    return np.frombuffer(data, dtype=_DTYPES[code])
+
+
+def _directives(fields: list[Any]) -> Directives:
+    incarnation, sequence, resync, nearness, moves = fields
+    return Directives(
+        int(incarnation),
+        int(sequence),
+        bool(resync),
+        tuple(Nearness(*_aligned(row)) for row in nearness),
+        tuple(Moves(*_aligned(row)) for row in moves),
+    )
+
+
+def _aligned(row: list[Any]) -> list[Any]:
+    lengths = {len(column) for column in row[1:]}
+    if len(lengths) != 1:
+        raise ValueError(f"columns of {row[0]} differ in length: {sorted(lengths)}")
+    return row
+
+
+_BUILDERS: dict[str, Any] = {
+    "Directives": _directives,
+    "Residency": lambda fields: Residency(*_aligned(fields)),
+    "Flow": lambda fields: Flow(*fields),
+    "Hello": lambda fields: Hello(
+        fields[0], tuple(fields[1]), Budgets(*fields[2]), int(fields[3])
+    ),
+}

@@ -1,0 +1,1 @@
+"""Payload kinds. Third parties add theirs under the entry-point group `scalesim.payloads`."""

@@ -1,0 +1,81 @@
+"""What a kind of agent state must answer to be moved by distance."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from enum import Enum
+from typing import Protocol
+
+from deployments.engine.messages import Flow
+from scalesim.vocabulary import Budgets, Residency, Tier
+
+
+class Outcome(Enum):
+    """What became of one directive."""
+
+    DONE = "done"
+    """In effect, or already so."""
+    STARTED = "started"
+    """Bytes are on their way; `Payload.settle` completes it."""
+    BUSY = "busy"
+    """Links are full: try again on a later pass."""
+    REFUSED = "refused"
+    """In use, no room, or unknown: the planner will see it in the residency and think again."""
+
+
+class Payload(Protocol):
+    """One kind of agent state inside one engine.
+
+    All calls come from the scheduler's thread between two forward passes, in the same order on
+    every tensor-parallel rank, and must not block. Keys are payload keys. Nothing in use is moved.
+    """
+
+    kind: str
+
+    def budgets(self) -> Budgets:
+        """Return the bytes its tiers can hold; 0 in tiers shared with a kind asked before."""
+        ...
+
+    def push(self, keys: Iterable[int], distances: Iterable[float]) -> None:
+        """Take over distances for evictions under pressure; inf forgets."""
+        ...
+
+    def prefetch(self, key: int, tier: Tier) -> Outcome:
+        """Prepare and start the copy of a payload to a hotter tier."""
+        ...
+
+    def demote(self, key: int, tier: Tier) -> Outcome:
+        """Leave all tiers hotter than `tier`, where a copy is kept."""
+        ...
+
+    def drop(self, key: int) -> Outcome:
+        """Leave every tier."""
+        ...
+
+    def pin(self, key: int) -> Outcome:
+        """Make it the last to be evicted, as long as a running request can be served otherwise."""
+        ...
+
+    def unpin(self, key: int) -> Outcome:
+        """Undo `pin`."""
+        ...
+
+    def settle(self) -> bool:
+        """Submit what was prepared, complete what arrived; return whether copies are in flight."""
+        ...
+
+    def changed(self) -> Residency | None:
+        """Return rows of payloads whose residency changed since the last call, or None."""
+        ...
+
+    def touch_all(self) -> None:
+        """Make `changed` return every payload once: the controller asked for a resync."""
+        ...
+
+    def flow(self) -> Flow:
+        """Return the counters of moves."""
+        ...
+
+    def forget(self) -> None:
+        """The engine flushed its cache: everything is absent now."""
+        ...

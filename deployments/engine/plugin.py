@@ -1,0 +1,67 @@
+"""Entry point `scalesim` of SGLang's plugin group; inert unless a replica started the engine."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from deployments.engine.channel import SchedulerEnd
+from deployments.engine.order import DistanceOrder
+from deployments.engine.payloads.prefix import PrefixPayload
+from deployments.engine.steward import Steward
+from scalesim.settings import engine_channel_from_env
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """A frame on its way from rank 0 to all ranks, among the engine's own requests."""
+
+    frame: bytes
+
+
+def register() -> None:
+    """Register backends and hooks if this engine belongs to a replica; else do nothing."""
+    address = engine_channel_from_env()
+    if address:
+        from deployments.engine import internals
+
+        internals.register(ScaleSimPlugin(address))
+
+
+class ScaleSimPlugin:
+    """Our side of `internals.Plugin`, one per scheduler process."""
+
+    def __init__(self, address: str) -> None:
+        self.order = DistanceOrder()
+        self.prefixes = PrefixPayload(self.order)
+        self._address = address
+        self._channel: SchedulerEnd | None = None
+        self._steward: Steward | None = None
+
+    def open(self, scheduler: Any) -> None:
+        """The scheduler is built and its self-check passed: connect and say hello."""
+        from deployments.engine import internals
+
+        self.prefixes.attach(scheduler.tree_cache)
+        if internals.is_first_rank():
+            self._channel = SchedulerEnd(self._address)
+            internals.wake_on(scheduler, self._channel.socket)
+        self._steward = Steward(
+            {self.prefixes.kind: self.prefixes}, self._channel and self._channel.send
+        )
+        self._steward.hello(internals.ENGINE_VERSION, scheduler.tree_cache.bytes_per_token)
+
+    def receive(self) -> list[Command]:
+        """Return commands that arrived at this rank."""
+        return [Command(frame) for frame in self._channel.receive()] if self._channel else []
+
+    def accept(self, received: list[Any]) -> list[Any]:
+        """Hand commands to the steward, return the engine's own requests."""
+        if self._steward is not None:
+            self._steward.accept(item.frame for item in received if isinstance(item, Command))
+        return [item for item in received if not isinstance(item, Command)]
+
+    def work(self) -> None:
+        """Carry out a bounded share of directives and publish what changed."""
+        if self._steward is not None:
+            self._steward.work()

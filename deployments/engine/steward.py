@@ -1,0 +1,111 @@
+"""Carries out directives inside the scheduler process, a bounded share on every pass.
+
+Everything here is a function of the commands received, in order, so that tensor-parallel ranks
+that see the same commands do the same; only rank 0 speaks to the replica.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+
+from deployments.engine.messages import Hello, Message, decode
+from deployments.engine.payloads.base import Outcome, Payload
+from scalesim.errors import InvalidRequestError
+from scalesim.vocabulary import Budgets, Directives, Moves, Tier, Verb
+
+MOVES_A_PASS = 64
+"""Moves tried between two forward passes: about 10 ms of tree work at the most."""
+
+
+class Steward:
+    """Owns pending moves and the payloads they act on.
+
+    Args:
+        payloads: Kinds by name.
+        send: Sends to the replica; returns False when it cannot now. None on other ranks.
+    """
+
+    def __init__(
+        self, payloads: Mapping[str, Payload], send: Callable[[Message], bool] | None = None
+    ) -> None:
+        self._payloads = payloads
+        self._send = send
+        self._incarnation = 0
+        self._pending: dict[tuple[str, int], tuple[Verb, Tier]] = {}
+        self._unsent: list[Message] = []
+
+    def hello(self, engine_version: str, bytes_per_token: int) -> None:
+        """Tell the replica that the self-check passed and what there is to manage."""
+        budgets = [payload.budgets() for payload in self._payloads.values()]
+        total = Budgets(*(sum(column) for column in zip(*budgets, strict=True)))
+        self._unsent.append(Hello(engine_version, tuple(self._payloads), total, bytes_per_token))
+
+    def accept(self, frames: Iterable[bytes]) -> None:
+        """Take over directives; those of an older controller, and broken frames, are ignored."""
+        for frame in frames:
+            try:
+                message = decode(frame)
+            except InvalidRequestError:
+                continue
+            if isinstance(message, Directives) and message.incarnation >= self._incarnation:
+                self._take(message)
+
+    def work(self) -> bool:
+        """Try pending moves, publish what changed; return whether another pass is wanted soon."""
+        tried = 0
+        for where in list(self._pending):
+            if tried == MOVES_A_PASS:
+                break
+            tried += 1
+            if self._try(where) is not Outcome.BUSY:
+                del self._pending[where]
+        in_flight = [payload.settle() for payload in self._payloads.values()]
+        if self._send is not None:
+            self._publish(self._send)
+        return bool(self._pending) or any(in_flight)
+
+    def _take(self, directives: Directives) -> None:
+        self._incarnation = directives.incarnation
+        if directives.resync:
+            self._pending.clear()
+            for payload in self._payloads.values():
+                payload.touch_all()
+        for near in directives.nearness:
+            if near.kind in self._payloads:
+                self._payloads[near.kind].push(near.keys.tolist(), near.distances.tolist())
+        for moves in directives.moves:
+            self._enqueue(moves)
+
+    def _enqueue(self, moves: Moves) -> None:
+        if moves.kind not in self._payloads:
+            return
+        columns = zip(moves.verbs.tolist(), moves.keys.tolist(), moves.tiers.tolist(), strict=True)
+        for verb, key, tier in columns:
+            # A newer directive replaces an older one for the same payload, and goes last.
+            self._pending.pop((moves.kind, key), None)
+            self._pending[moves.kind, key] = Verb(verb), Tier(tier)
+
+    def _try(self, where: tuple[str, int]) -> Outcome:
+        kind, key = where
+        verb, tier = self._pending[where]
+        payload = self._payloads[kind]
+        match verb:
+            case Verb.PREFETCH:
+                return payload.prefetch(key, tier)
+            case Verb.DEMOTE:
+                return payload.demote(key, tier)
+            case Verb.DROP:
+                return payload.drop(key)
+            case Verb.PIN:
+                return payload.pin(key)
+            case Verb.UNPIN:
+                return payload.unpin(key)
+
+    def _publish(self, send: Callable[[Message], bool]) -> None:
+        if not self._unsent:
+            for payload in self._payloads.values():
+                rows = payload.changed()
+                if rows is not None:
+                    self._unsent += [rows, payload.flow()]
+        while self._unsent and send(self._unsent[0]):
+            del self._unsent[0]

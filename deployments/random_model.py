@@ -1,0 +1,98 @@
+"""A seeded random-weight Llama with a one-word-one-token tokenizer, built without a download.
+
+Speed and cache behaviour do not depend on weight values, so demos, tests and benchmarks use it.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+WORDS = 1021
+"""Words `w0` .. `w1020`; any other word is `<unk>`."""
+
+_CHAT_TEMPLATE = (
+    "{% for m in messages %}{{ m['role'] }} {{ m['content'] }} {% endfor %}"
+    "{% if add_generation_prompt %}assistant {% endif %}"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """Dimensions of a Llama; `kv_bytes_per_token` assumes two bytes a value."""
+
+    hidden_size: int
+    intermediate_size: int
+    layers: int
+    heads: int
+    kv_heads: int
+    head_dim: int
+
+
+SHAPES = {
+    "tiny": Shape(128, 256, 2, 4, 2, 32),
+    "small": Shape(512, 1408, 8, 8, 4, 64),
+}
+"""`tiny` answers in milliseconds on a CPU; `small` (25M parameters) makes recompute cost something."""
+
+
+def build(path: str | Path, *, seed: int = 0, size: str = "small") -> Path:
+    """Write model and tokenizer to `path` and return it; does nothing if it is already there.
+
+    Args:
+        path: Folder to create.
+        seed: Seed of the weights.
+        size: A key of `SHAPES`.
+    """
+    target = Path(path)
+    recipe = {"seed": seed, "size": size, **asdict(SHAPES[size])}
+    marker = target / "recipe.json"
+    if marker.exists() and json.loads(marker.read_text()) == recipe:
+        return target
+    target.mkdir(parents=True, exist_ok=True)
+    _save_tokenizer(target)
+    _save_weights(target, SHAPES[size], seed)
+    marker.write_text(json.dumps(recipe))
+    return target
+
+
+def _save_tokenizer(target: Path) -> None:
+    from tokenizers import Tokenizer, models, pre_tokenizers
+    from transformers import PreTrainedTokenizerFast
+
+    vocabulary = {"<unk>": 0, "<s>": 1, "</s>": 2}
+    vocabulary |= {f"w{i}": 3 + i for i in range(WORDS)}
+    tokenizer = Tokenizer(models.WordLevel(vocabulary, unk_token="<unk>"))
+    tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
+    PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer,
+        unk_token="<unk>",
+        bos_token="<s>",
+        eos_token="</s>",
+        chat_template=_CHAT_TEMPLATE,
+    ).save_pretrained(str(target))
+
+
+def _save_weights(target: Path, shape: Shape, seed: int) -> None:
+    from deployments.engine import boot  # noqa: F401  prepares torchvision on a CPU machine
+
+    import torch  # isort: skip
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    config = LlamaConfig(
+        vocab_size=WORDS + 3,
+        hidden_size=shape.hidden_size,
+        intermediate_size=shape.intermediate_size,
+        num_hidden_layers=shape.layers,
+        num_attention_heads=shape.heads,
+        num_key_value_heads=shape.kv_heads,
+        head_dim=shape.head_dim,
+        max_position_embeddings=8192,
+        bos_token_id=1,
+        eos_token_id=2,
+        tie_word_embeddings=False,
+    )
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        LlamaForCausalLM(config).to(torch.bfloat16).save_pretrained(str(target))
