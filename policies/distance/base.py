@@ -1,0 +1,46 @@
+"""What every estimator is: state about n agents in, n distances out."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from scalesim.vocabulary import Distances
+
+Rows = NDArray[np.int64]
+"""Dense agent numbers, the caller's own: an estimator knows agents by row only."""
+
+
+class Estimator(Protocol):
+    """Turns what is known about agents into their invocation distances."""
+
+    def distances(self, now: float) -> Distances:
+        """Return float32[n], steps from `now` to each agent's next request; inf for unforeseen.
+
+        Args:
+            now: Current simulation step; fractions are allowed.
+        """
+        ...
+
+
+class Nearest:
+    """Several estimators as one: the nearest of their answers counts.
+
+    An agent is needed as soon as any of its reasons to act comes up, so distances compose by
+    minimum (ScaleSim, arXiv 2601.21473, section 4).
+
+    Args:
+        estimators: At least one, over the same agents.
+    """
+
+    def __init__(self, *estimators: Estimator) -> None:
+        self.estimators = estimators
+
+    def distances(self, now: float) -> Distances:
+        """Return the elementwise minimum; a NaN counts as unforeseen."""
+        nearest = self.estimators[0].distances(now)
+        for estimator in self.estimators[1:]:
+            nearest = np.fmin(nearest, estimator.distances(now))
+        return np.nan_to_num(nearest, nan=np.inf, posinf=np.inf)

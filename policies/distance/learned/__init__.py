@@ -1,0 +1,77 @@
+"""Distances nobody told: several learners watch the requests, the best one is believed."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from policies.distance.base import Rows
+from policies.distance.learned.base import Ahead, Learner
+from policies.distance.learned.cyclic import Cyclic
+from policies.distance.learned.frequency import Frequency
+from policies.distance.learned.interarrival import InterArrival
+from policies.distance.learned.recency import Recency
+from policies.distance.learned.shadow import Scoreboard, ShadowCaches
+from policies.distance.learned.transition import Transition
+from scalesim.vocabulary import Distances
+
+LEARNERS = {
+    "recency": Recency,
+    "frequency": Frequency,
+    "interarrival": InterArrival,
+    "cyclic": Cyclic,
+    "transition": Transition,
+}
+"""Names of learners; recency comes first, it is the floor."""
+
+__all__ = ["LEARNERS", "Ahead", "Learned", "Learner"]
+
+
+class Learned:
+    """Distances learned from requests, by whichever learner has lately been best.
+
+    Every learner sees every request. Shadow caches over a sample of agents score them: a sample of
+    one in k with a cache of one k-th behaves like the whole (Waldspurger et al., SHARDS, FAST
+    2015), so the cost a request is bounded. The answer is given in steps, by the requests a step
+    seen so far.
+
+    Args:
+        agents: How many.
+        capacity: How many agents' states fit on the device.
+        sample: Most agents to score with.
+    """
+
+    def __init__(self, agents: int, capacity: int, sample: int = 1024) -> None:
+        self.learners: dict[str, Learner] = {name: make(agents) for name, make in LEARNERS.items()}
+        self._stride = -(-agents // sample)
+        self._caches = ShadowCaches(
+            list(self.learners.values()), agents, round(capacity / self._stride)
+        )
+        self._scores = Scoreboard(len(self.learners))
+        self._requests_per_step = 1.0
+        self._step = 0.0
+        self._in_step = 0
+
+    @property
+    def leader(self) -> str:
+        """Name of the learner believed now."""
+        return list(self.learners)[self._scores.leader]
+
+    def observe(self, agents: Rows, now: float = 0.0) -> None:
+        """Note requests made in step `now`, in order."""
+        if now > self._step:
+            seen = self._in_step / (now - self._step)
+            self._requests_per_step += 0.2 * (max(seen, 1e-3) - self._requests_per_step)
+            self._step, self._in_step = now, 0
+        self._in_step += len(agents)
+        for learner in self.learners.values():
+            learner.observe(agents)
+        for agent in agents[agents % self._stride == 0].tolist():
+            self._scores.update(self._caches.request(agent))
+
+    def ahead(self) -> Ahead:
+        """Return the leader's prediction, in requests."""
+        return self.learners[self.leader].ahead()
+
+    def distances(self, now: float) -> Distances:
+        """Return the leader's prediction in steps; the learner's own clock stands for `now`."""
+        return (self.ahead() / self._requests_per_step).astype(np.float32)

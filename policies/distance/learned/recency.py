@@ -1,0 +1,25 @@
+"""Recency: who asked longest ago is farthest. The order of LRU, and the floor under the others."""
+
+from __future__ import annotations
+
+from policies.distance.base import Rows
+from policies.distance.learned.base import Ahead, History
+
+
+class Recency:
+    """An agent is as far ahead as it is behind.
+
+    Args:
+        agents: How many.
+    """
+
+    def __init__(self, agents: int) -> None:
+        self._history = History(agents)
+
+    def observe(self, agents: Rows) -> None:
+        """Note requests, in order."""
+        self._history.observe(agents)
+
+    def ahead(self) -> Ahead:
+        """Return the requests since each agent's last one."""
+        return self._history.elapsed()

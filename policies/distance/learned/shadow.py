@@ -1,0 +1,68 @@
+"""Shadow scoring: which prediction would have served the recent past best?"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from policies.distance.learned.base import Learner
+
+
+class Scoreboard:
+    """Discounted hits of several candidates; the first one leads until it is beaten clearly.
+
+    With a half life of h requests about 1.4 h requests count. A leader is replaced by a candidate
+    that is ahead by more than `margin` of these, and at once by the first candidate, the floor,
+    when that is ahead at all: so the floor is missed by at most the hits lost while it catches up.
+
+    Args:
+        candidates: How many; number 0 is the floor.
+        half_life: Requests after which a hit counts half.
+        margin: Share of the counted requests a challenger must be ahead by.
+    """
+
+    def __init__(self, candidates: int, half_life: float = 256.0, margin: float = 0.01) -> None:
+        self._score = np.zeros(candidates)
+        self._decay = 0.5 ** (1.0 / half_life)
+        self._margin = margin / (1.0 - self._decay)
+        self.leader = 0
+
+    def update(self, hits: NDArray[np.bool_]) -> None:
+        """Count one request: bool[candidates], who would have had the agent's state ready."""
+        self._score *= self._decay
+        self._score += hits
+        best = int(self._score.argmax())
+        lead = self._score[best] - self._score[self.leader]
+        if lead > self._margin:
+            self.leader = best
+        elif self._score[0] > self._score[self.leader]:
+            self.leader = 0
+
+
+class ShadowCaches:
+    """One make-believe cache a learner: evicts whom that learner places farthest.
+
+    Args:
+        learners: The candidates.
+        agents: How many agents they know.
+        capacity: How many agents fit.
+    """
+
+    def __init__(self, learners: list[Learner], agents: int, capacity: int) -> None:
+        self._learners = learners
+        self._resident = np.zeros((len(learners), agents), np.bool_)
+        self._count = np.zeros(len(learners), np.int64)
+        self._capacity = max(capacity, 1)
+
+    def request(self, agent: int) -> NDArray[np.bool_]:
+        """Serve one request the learners have just observed; bool[learners], who had it."""
+        hits = self._resident[:, agent].copy()
+        for number in np.flatnonzero(~hits):
+            resident = self._resident[number]
+            if self._count[number] >= self._capacity:
+                ahead = self._learners[number].ahead()
+                resident[np.where(resident, ahead, -np.inf).argmax()] = False
+            else:
+                self._count[number] += 1
+            resident[agent] = True
+        return hits

@@ -1,0 +1,1 @@
+"""Eviction orders as compiled loops: requests in, hits out."""
