@@ -1,0 +1,1 @@
+"""The central actor: what every agent's distance, place and residency is, and what to do next."""

@@ -101,7 +101,8 @@ class AgentTable:
     @property
     def nbytes(self) -> int:
         """Bytes held by the columns and their index."""
-        return self._index.nbytes + sum(getattr(self, name).nbytes for name in COLUMNS)
+        columns: int = sum(getattr(self, name).nbytes for name in COLUMNS)
+        return self._index.nbytes + columns
 
     def find(self, kind: int, keys: Keys) -> Rows:
         """Return int32[n] rows, -1 where there is none."""
@@ -141,6 +142,10 @@ class AgentTable:
         self.unsaved[rows] = True
         self._order = None
 
+    def regroup(self) -> None:
+        """Take notice that `replica` was written to from outside."""
+        self._order = None
+
     def rows_on(self, replica: int) -> Rows:
         """Return the int32 rows of all payloads placed on a replica, ascending."""
         if self._order is None:
@@ -148,6 +153,13 @@ class AgentTable:
             self._sorted = self.replica[self._order]
         first, end = np.searchsorted(self._sorted, [replica, replica + 1])
         return self._order[first:end]
+
+    def resident(self, rows: Rows) -> NDArray[np.bool_]:
+        """Return bool[n], whether any tier holds something of the payload."""
+        held: NDArray[np.bool_] = (
+            self.device_bytes[rows] | self.host_bytes[rows] | self.storage_bytes[rows]
+        ) > 0
+        return held
 
     def distances(self, rows: Rows, epochs: NDArray[np.float64]) -> Distances:
         """Return float32[n] distances now, inf where none is foreseen or it expired.

@@ -69,7 +69,7 @@ class KeyIndex:
         keys = np.unique(keys)
         slots = self._locate(keys, self._hash(keys))
         slots = slots[self._pairs[slots, 1] != _EMPTY]
-        rows = self._pairs[slots, 1].astype(np.int32)
+        rows: Rows = self._pairs[slots, 1].astype(np.int32)
         self._pairs[slots, 1] = _REMOVED
         self._free = np.concatenate([self._free, rows])
         return rows

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import math
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -25,8 +26,10 @@ class Replica:
         kinds: Payload kinds it can move.
         sequence: Number of the last directives made for it.
         outbox: Directives it has not acknowledged; nothing more is planned for it until it has.
+        replan_at: Seconds; when a move it has not answered is to be asked for again.
         left: Payloads placed elsewhere since the last directives, by kind number: it must forget
             their distances.
+        replan_at: Seconds; when a move it did not answer is to be asked for again.
     """
 
     number: int
@@ -36,6 +39,7 @@ class Replica:
     kinds: tuple[str, ...] = ()
     sequence: int = 0
     outbox: Directives | None = None
+    replan_at: float = math.inf
     left: dict[int, list[Keys]] = field(default_factory=dict)
 
 
@@ -43,17 +47,15 @@ class Replicas:
     """Living replicas by name, and which of them need a new plan.
 
     Args:
-        names: Names already numbered.
+        names: Names by number, as remembered from the catalog.
         now: Seconds; remembered replicas have a lease from now to attach again.
     """
 
-    def __init__(self, names: Names | None = None, now: float = 0) -> None:
-        self.numbers = names or Names()
+    def __init__(self, names: Sequence[str] = (), now: float = 0) -> None:
+        self.numbers = Names(names)
         self.changed = np.zeros(MAX_REPLICAS + 1, np.bool_)
         """bool by replica number: its plan is out of date. The last entry stands for none."""
-        self._living = {
-            name: Replica(number, name, now) for number, name in enumerate(self.numbers)
-        }
+        self._living = {name: Replica(at, name, now) for at, name in enumerate(names) if name}
 
     def __len__(self) -> int:
         return len(self._living)
@@ -76,10 +78,21 @@ class Replicas:
             self._living[name] = Replica(self.numbers.number(name), name, now)
         return self._living[name]
 
-    def remove(self, name: str) -> Replica | None:
-        """Take a replica out and return it; None where it is unknown."""
-        return self._living.pop(name, None)
+    def remove(self, replica: Replica) -> None:
+        """Take a replica out; its payloads must be placed again at once."""
+        del self._living[replica.name]
+        self.numbers.free(replica.number)
 
     def silent(self, now: float, lease_s: float) -> list[Replica]:
         """Return replicas that have not polled for a lease."""
         return [replica for replica in self if replica.seen_at < now - lease_s]
+
+    def due(self, now: float) -> list[Replica]:
+        """Return replicas whose plan is out of date and that can take a new one."""
+        return [
+            replica
+            for replica in self
+            if replica.budgets is not None
+            and replica.outbox is None
+            and (self.changed[replica.number] or replica.replan_at <= now)
+        ]

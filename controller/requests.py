@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,7 +36,8 @@ def check_keys(keys: object, field: str = "keys") -> Keys:
     Raises:
         InvalidRequestError: Not a one-dimensional int64 array.
     """
-    return _check_array(keys, field, np.dtype(np.int64))
+    checked: Keys = _check_array(keys, field, np.dtype(np.int64))
+    return checked
 
 
 def check_distances(distances: object, length: int) -> NDArray[np.float32]:
@@ -49,14 +51,14 @@ def check_distances(distances: object, length: int) -> NDArray[np.float32]:
     return checked
 
 
-def check_expiry(expires_in: object, default: float) -> float:
-    """Return the steps from now after which a distance is forgotten.
+def check_expiry(expires_in: object) -> float | None:
+    """Return the steps from now after which a distance is forgotten, None where not said.
 
     Raises:
         InvalidRequestError: Not a positive number.
     """
     if expires_in is None:
-        return default
+        return None
     if (
         isinstance(expires_in, bool)
         or not isinstance(expires_in, int | float)
@@ -84,7 +86,7 @@ def check_residency(residency: Residency) -> None:
     _check_length(in_use, "residency.in_use", keys.size)
 
 
-def _check_array(value: object, field: str, dtype: np.dtype[np.generic]) -> NDArray[np.generic]:
+def _check_array(value: object, field: str, dtype: np.dtype[np.generic]) -> NDArray[Any]:
     if not isinstance(value, np.ndarray) or value.dtype != dtype or value.ndim != 1:
         found = (
             f"a {value.ndim}-dimensional {value.dtype} array"
@@ -97,7 +99,7 @@ def _check_array(value: object, field: str, dtype: np.dtype[np.generic]) -> NDAr
     return value
 
 
-def _check_length(array: NDArray[np.generic], field: str, length: int) -> None:
+def _check_length(array: NDArray[Any], field: str, length: int) -> None:
     if array.size != length:
         raise InvalidRequestError(
             f"{field} has {array.size} rows for {length} keys: send one row a key", field

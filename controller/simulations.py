@@ -2,44 +2,53 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
 import numpy as np
 from numpy.typing import NDArray
 
 from controller.names import Names
-from scalesim.errors import StaleEpochError
+from scalesim.errors import StaleEpochError, UnavailableError
 
-UNOWNED = 0
-"""Number of the nameless simulation that owns payloads nobody has reported yet."""
+UNOWNED = "-"
+"""The simulation of payloads that none has reported; no simulation can have this name."""
+
+MAX_SIMULATIONS = 4096
+"""Far above what shares a cluster; keeps a client that makes up names from filling memory."""
+
+
+class Lease(NamedTuple):
+    """A living simulation."""
+
+    number: int
+    name: str
+    epoch: int
+    seen_at: float
 
 
 class Simulations:
-    """Newest epoch and last sign of life by simulation number.
+    """Newest epoch and last sign of life of every living simulation, by number.
 
     Args:
-        names: Names already numbered; the first is the nameless one.
-        epochs: float64, one for each name.
-        now: Seconds; every simulation is taken to be alive now.
+        names: Names by number; number 0 is `UNOWNED`.
+        epochs: Newest epoch by number.
+        now: Seconds; every simulation is taken to have been heard of now.
     """
 
     def __init__(
-        self, names: Names | None = None, epochs: NDArray[np.float64] | None = None, now: float = 0
+        self, names: Sequence[str] = (UNOWNED,), epochs: Sequence[float] = (0.0,), now: float = 0
     ) -> None:
-        self.names = names or Names([""])
-        self._epochs = np.zeros(max(len(self.names), 64))
-        self._epochs[: len(self.names)] = 0 if epochs is None else epochs
-        self._seen = np.full(self._epochs.size, now)
-        self._alive = np.zeros(self._epochs.size, np.bool_)
-        self._alive[1 : len(self.names)] = True
+        self.names = Names(names)
+        self.epochs: NDArray[np.float64] = np.zeros(MAX_SIMULATIONS)
+        """float64, newest epoch by simulation number; written here only."""
+        self.epochs[: len(epochs)] = epochs
+        self._seen = np.full(MAX_SIMULATIONS, now)
 
-    @property
-    def epochs(self) -> NDArray[np.float64]:
-        """float64, newest epoch by simulation number; not to be written to."""
-        return self._epochs
-
-    @property
-    def alive(self) -> list[int]:
-        """Numbers of the simulations whose lease runs."""
-        return [int(number) for number in np.flatnonzero(self._alive)]
+    def __iter__(self) -> Iterator[Lease]:
+        for number, name in enumerate(self.names):
+            if name and number:
+                yield Lease(number, name, int(self.epochs[number]), float(self._seen[number]))
 
     def advance(self, name: str, epoch: int, now: float) -> int:
         """Return the number of a simulation that reports for `epoch`, and renew its lease.
@@ -48,34 +57,37 @@ class Simulations:
             StaleEpochError: A newer epoch is known.
         """
         number = self.touch(name, now)
-        newest = int(self._epochs[number])
+        newest = int(self.epochs[number])
         if epoch < newest:
             raise StaleEpochError(
                 f"epoch {epoch} of simulation {name!r} is older than {newest}, the newest one "
                 "reported: send the current step, or end the simulation before starting it again",
                 "epoch",
             )
-        self._epochs[number] = epoch
+        self.epochs[number] = epoch
         return number
 
     def touch(self, name: str, now: float) -> int:
-        """Return the number of a simulation and renew its lease; a new one starts at epoch 0."""
+        """Return the number of a simulation and renew its lease; a new one starts at epoch 0.
+
+        Raises:
+            UnavailableError: Too many simulations are alive.
+        """
         number = self.names.number(name)
-        if number == self._epochs.size:
-            self._epochs, self._seen, self._alive = (
-                np.concatenate([column, np.zeros_like(column)])
-                for column in (self._epochs, self._seen, self._alive)
+        if number >= MAX_SIMULATIONS:
+            self.names.free(number)
+            raise UnavailableError(
+                f"{MAX_SIMULATIONS - 1} simulations are alive, no more are taken: end one, or try "
+                "again when a silent one's lease ran out"
             )
         self._seen[number] = now
-        self._alive[number] = True
         return number
 
     def end(self, number: int) -> None:
-        """Forget a simulation's epoch and lease; its name keeps its number."""
-        self._alive[number] = False
-        self._epochs[number] = 0
+        """Forget a simulation; nothing may refer to its number any more."""
+        self.names.free(number)
+        self.epochs[number] = 0
 
-    def silent(self, now: float, lease_s: float) -> list[int]:
-        """Return the numbers of simulations whose lease ran out."""
-        overdue = self._alive & (self._seen < now - lease_s)
-        return [int(number) for number in np.flatnonzero(overdue)]
+    def silent(self, now: float, lease_s: float) -> list[Lease]:
+        """Return the simulations whose lease ran out."""
+        return [simulation for simulation in self if simulation.seen_at < now - lease_s]

@@ -1,0 +1,1 @@
+"""What survives the controller: a copy of its table behind the Redis protocol."""

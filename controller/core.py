@@ -1,0 +1,448 @@
+"""The controller without Ray: distances in, directives out."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from controller import requests, status
+from controller.agents import STATE, TOLD, AgentTable
+from controller.catalog.rows import Batch, Names, Snapshot
+from controller.counters import Counters
+from controller.directing import answers_due, moves, nearness
+from controller.incarnation import next_incarnation
+from controller.keyindex import MISSING, Rows
+from controller.names import Names as Numbers
+from controller.placements import Place, Placements
+from controller.replicas import Replica, Replicas
+from controller.saving import Unsaved, restore
+from controller.simulations import Simulations
+from policies.base import Planner
+from scalesim.errors import InvalidRequestError, StaleControllerError, StaleEpochError
+from scalesim.identity import agent_key, check_agent, check_simulation
+from scalesim.settings import CatalogSettings, ControllerSettings
+from scalesim.vocabulary import (
+    Directives,
+    Keys,
+    PlacementDelta,
+    ReplicaInfo,
+    ReportAck,
+    Residency,
+)
+
+Clock = Callable[[], float]
+
+_AGENTS = 0  # number of the kind whose keys are agents
+_FARTHEST = np.float32(2**40)  # steps; anything farther means the same
+_SWEPT_ROWS = 65_536  # rows looked at for removal in one tick: under a millisecond
+_NO_KEYS: Keys = np.empty(0, np.int64)
+
+
+class Controller:
+    """Holds what is known of every agent and tells each replica what to do about it.
+
+    One thread only. Nothing here waits: the catalog's batches are handed out, not written.
+
+    Args:
+        settings: Leases and limits.
+        catalog: Sizes of batches.
+        planner: Decides what belongs in which tier of a replica.
+        place: Hashes agents over replicas.
+        snapshot: What the catalog remembers of a controller before this one.
+        saved_incarnation: Largest incarnation found in the catalog.
+        clock: Wall-clock seconds.
+    """
+
+    def __init__(
+        self,
+        settings: ControllerSettings,
+        catalog: CatalogSettings,
+        planner: Planner,
+        place: Place,
+        snapshot: Snapshot | None = None,
+        saved_incarnation: int = 0,
+        clock: Clock = time.time,
+    ) -> None:
+        now = clock()
+        self.incarnation = next_incarnation(now, saved=saved_incarnation)
+        self.counters = Counters()
+        self._settings = settings
+        self._planner = planner
+        self._clock = clock
+        if snapshot is None:
+            self._table = AgentTable()
+            self._simulations = Simulations(now=now)
+            self._replicas = Replicas(now=now)
+        else:
+            names = snapshot.names
+            self._table = AgentTable(Numbers(names.kinds))
+            self._simulations = Simulations(names.simulations, names.epochs, now)
+            self._replicas = Replicas(names.replicas, now)
+            restore(self._table, snapshot)
+        self._unsaved = Unsaved(self._table, catalog.flush_rows)
+        self._placements = Placements(self._table, self._replicas, place, self.incarnation << 20)
+        self._swept = 0
+
+    def report(
+        self,
+        simulation: str,
+        epoch: int,
+        keys: Keys,
+        distances: NDArray[np.float32],
+        expires_in: float | None = None,
+    ) -> ReportAck:
+        """Take over the distances of a batch of agents.
+
+        NaN and negative distances are ignored and counted, inf forgets the agent's distance.
+
+        Args:
+            simulation: Simulation id.
+            epoch: Its step counter; never goes back.
+            keys: int64[n], from `scalesim.identity.agent_keys`.
+            distances: float32[n], simulation steps.
+            expires_in: Steps from now after which the distances are forgotten; by default
+                `distance_ttl_steps` after the use they foresee.
+
+        Raises:
+            InvalidRequestError: A value is not of the type, shape or range above.
+            StaleEpochError: A newer epoch of the simulation is known.
+        """
+        check_simulation(simulation)
+        epoch = requests.check_epoch(epoch)
+        keys = requests.check_keys(keys)
+        distances = requests.check_distances(distances, keys.size)
+        expires_in = requests.check_expiry(expires_in)
+        try:
+            number = self._simulations.advance(simulation, epoch, self._clock())
+        except StaleEpochError:
+            self.counters.stale_reports += 1
+            raise
+        sent = keys.size
+        usable = distances >= 0
+        if not usable.all():
+            keys, distances = keys[usable], distances[usable]
+        rows, owned = self._rows_of(number, keys)
+        distances = distances[owned]
+        far = (distances > _FARTHEST) & np.isfinite(distances)
+        due = epoch + np.where(far, _FARTHEST, distances).astype(np.float64)
+        table = self._table
+        table.due[rows] = due
+        table.expires[rows] = (
+            due + self._settings.distance_ttl_steps if expires_in is None else epoch + expires_in
+        )
+        table.done[rows] = False
+        table.unsaved[rows] = True
+        self._replicas.changed[table.replica[rows]] = True
+        self.counters.reports += 1
+        self.counters.updates += rows.size
+        self.counters.ignored += sent - rows.size
+        return ReportAck(epoch, rows.size, sent - rows.size)
+
+    def lifecycle(
+        self,
+        simulation: str,
+        pin: Keys = _NO_KEYS,
+        unpin: Keys = _NO_KEYS,
+        done: Keys = _NO_KEYS,
+    ) -> None:
+        """Pin agents to the device, unpin them, or give up their state for good.
+
+        Agents of another simulation are left alone. A later report revives an agent that is done.
+
+        Args:
+            simulation: Simulation id.
+            pin: int64[n]; they stay pinned until unpinned, done, or the simulation's lease ends.
+            unpin: int64[n].
+            done: int64[n].
+
+        Raises:
+            InvalidRequestError: A value is not of the type or shape above.
+        """
+        check_simulation(simulation)
+        fields = {"pin": pin, "unpin": unpin, "done": done}
+        checked = {name: requests.check_keys(keys, name) for name, keys in fields.items()}
+        number = self._simulations.touch(simulation, self._clock())
+        pinned, unpinned, ended = (self._rows_of(number, keys)[0] for keys in checked.values())
+        self._table.pinned[pinned] = True
+        self._table.pinned[unpinned] = False
+        self._table.pinned[ended] = False
+        self._table.done[ended] = True
+        self._forget_distances(ended)
+        for rows in (pinned, unpinned, ended):
+            self._mark(rows)
+
+    def end(self, simulation: str) -> None:
+        """End a simulation: its distances and pins go now, its epochs may start over.
+
+        Raises:
+            InvalidRequestError: Not a simulation id.
+        """
+        number = self._simulations.names.find(check_simulation(simulation))
+        if number is not None:
+            self._release(number)
+
+    def attach(self, info: ReplicaInfo) -> int:
+        """Take a replica in and return the incarnation it must present.
+
+        Nothing is known of its payloads afterwards, and it is taken to hold no distances and no
+        pins: it drops what it has and sends its whole residency. Attaching again starts over.
+        """
+        if info.seen_incarnation > self.incarnation:
+            self.incarnation = next_incarnation(self._clock(), seen=info.seen_incarnation)
+        known = self._replicas.get(info.name)
+        replica = self._replicas.add(info.name, self._clock())
+        replica.seen_at = self._clock()
+        replica.budgets, replica.kinds = info.budgets, info.kinds
+        replica.outbox, replica.left = None, {}
+        for kind in info.kinds:
+            self._table.kinds.number(kind)
+        if known is None:
+            self._placements.rehouse()
+        self._table.reset(self._table.rows_on(replica.number), *STATE, *TOLD)
+        self._replicas.changed[replica.number] = True
+        return self.incarnation
+
+    def detach(self, name: str) -> None:
+        """Let a replica go: its agents are placed on the others."""
+        replica = self._replicas.get(name)
+        if replica is not None:
+            self._lose([replica])
+
+    def residency(self, replica: str, incarnation: int, messages: tuple[Residency, ...]) -> None:
+        """Take over what a replica says of its payloads.
+
+        Raises:
+            StaleControllerError: The replica is not attached to this controller: attach again.
+            InvalidRequestError: A message's arrays do not fit together.
+        """
+        sender = self._attached(replica, incarnation)
+        if sender is None:
+            raise StaleControllerError(
+                f"replica {replica!r} reported to controller {incarnation}, this is "
+                f"{self.incarnation} and does not know it: attach again"
+            )
+        for message in messages:
+            requests.check_residency(message)
+        for message in messages:
+            self._take_residency(sender, message)
+        self._replicas.changed[sender.number] = True
+
+    def poll(self, replica: str, incarnation: int, acked: int) -> Directives | None:
+        """Return the directives a replica has not acknowledged; None where there are none.
+
+        Asking again without a new acknowledgement returns the same.
+
+        Args:
+            replica: Its name.
+            incarnation: What `attach` returned.
+            acked: Sequence of the last directives it carried out; 0 for none.
+        """
+        sender = self._attached(replica, incarnation)
+        if sender is None:
+            self.counters.resyncs += 1
+            return Directives(self.incarnation, 0, resync=True)
+        sender.seen_at = self._clock()
+        if sender.outbox is not None and acked >= sender.outbox.sequence:
+            sender.outbox = None
+        return sender.outbox
+
+    def tick(self) -> None:
+        """End leases that ran out and drop agents that nothing is known of."""
+        now = self._clock()
+        for simulation in self._simulations.silent(now, self._settings.simulation_lease_s):
+            self.counters.simulations_expired += 1
+            self._release(simulation.number)
+        lost = self._replicas.silent(now, self._settings.replica_lease_s)
+        self.counters.replicas_lost += len(lost)
+        self._lose(lost)
+        self._sweep()
+
+    def plan(self) -> list[str]:
+        """Plan for every replica that needs it; return those that have new directives."""
+        return [name for name in self.needing_plans() if self.plan_one(name)]
+
+    def needing_plans(self) -> list[str]:
+        """Return replicas whose plan is out of date and that acknowledged the last one."""
+        return [replica.name for replica in self._replicas.due(self._clock())]
+
+    def plan_one(self, name: str) -> bool:
+        """Plan for one replica; return whether it has new directives."""
+        replica = self._replicas.get(name)
+        if replica is None or replica.budgets is None or replica.outbox is not None:
+            return False
+        started = time.perf_counter()
+        now = self._clock()
+        self._replicas.changed[replica.number] = False
+        rows = self._table.rows_on(replica.number)
+        distance = self._table.distances(rows, self._simulations.epochs)
+        pushed = nearness(self._table, replica, rows, distance)
+        moved = moves(self._table, replica, rows, distance, self._planner, now)
+        replica.replan_at = answers_due(self._table, rows)
+        if pushed or moved:
+            replica.sequence += 1
+            replica.outbox = Directives(
+                self.incarnation, replica.sequence, nearness=pushed, moves=moved
+            )
+        self.counters.planned(time.perf_counter() - started, moved)
+        return replica.outbox is not None
+
+    @property
+    def placement_version(self) -> int:
+        """Version of the placements; grows with every change."""
+        return self._placements.version
+
+    def placements(self, version: int) -> PlacementDelta:
+        """Return where agents live, as far as it changed since `version`; 0 asks for all."""
+        return self._placements.delta(version)
+
+    def unsaved(self) -> Batch | None:
+        """Return the next batch for the catalog, None where it knows everything."""
+        if not len(self._unsaved):
+            return None
+        return self._unsaved.take(self._names())
+
+    def give_back(self, batch: Batch) -> None:
+        """Keep a batch that could not be written, for a later one."""
+        self._unsaved.give_back(batch)
+
+    def start_catalog_over(self) -> None:
+        """Write everything anew: the catalog came back without what was written."""
+        self._unsaved.start_over()
+
+    def status(self) -> dict[str, Any]:
+        """Return counts, memory and leases; grows with replicas and simulations only."""
+        return {
+            "incarnation": self.incarnation,
+            "agents": status.agents(self._table, self._simulations),
+            "replicas": status.replicas(self._table, self._replicas, self._clock()),
+            "simulations": status.simulations(self._table, self._simulations, self._clock()),
+            "counters": self.counters.totals(),
+            "directives": dict(self.counters.directives),
+            "plan_s": self.counters.plan_s(),
+            "table_bytes": self._table.nbytes,
+            "unsaved": len(self._unsaved),
+        }
+
+    def agent(self, simulation: str, agent: str) -> dict[str, Any]:
+        """Return what is known of one agent.
+
+        Raises:
+            InvalidRequestError: An id is not valid, or the agent is unknown.
+        """
+        key = agent_key(check_simulation(simulation), check_agent(agent))
+        row = int(self._table.find(_AGENTS, np.array([key]))[0])
+        if row == MISSING:
+            raise InvalidRequestError(
+                f"agent {agent!r} of simulation {simulation!r} is unknown: it has no distance and "
+                "no state on any replica; check the ids",
+                "agent",
+            )
+        return status.agent(self._table, self._simulations, self._replicas, row)
+
+    def _rows_of(self, simulation: int, keys: Keys) -> tuple[Rows, NDArray[np.bool_]]:
+        """Return rows of the keys a simulation may speak for, and bool[n] which those are."""
+        table = self._table
+        rows = table.find(_AGENTS, keys)
+        new = rows == MISSING
+        if new.any():
+            room = self._settings.max_agents - len(table)
+            welcome = keys[new][: max(room, 0)]
+            rows_new, added = table.find_or_add(_AGENTS, welcome)
+            rows[np.flatnonzero(new)[: welcome.size]] = rows_new
+            self._placements.house(added)
+        mine = (table.simulation[rows] == simulation) & (rows != MISSING)
+        if not mine.all():
+            unclaimed = (table.simulation[rows] == 0) & (rows != MISSING)
+            table.simulation[rows[unclaimed]] = simulation
+            mine |= unclaimed
+            rows = rows[mine]
+        return rows, mine
+
+    def _take_residency(self, sender: Replica, message: Residency) -> None:
+        table = self._table
+        kind = table.kinds.number(message.kind)
+        on_device, anywhere = (
+            message.device_bytes > 0,
+            ((message.device_bytes > 0) | (message.host_bytes > 0) | (message.storage_bytes > 0)),
+        )
+        held = anywhere | message.in_use
+        known = table.find(kind, message.keys) != MISSING
+        worth = known | held
+        rows, added = table.find_or_add(kind, message.keys[worth])
+        self._placements.house(added)
+        elsewhere = table.replica[rows] != sender.number
+        homeless = elsewhere & ~table.resident(rows) & ~table.in_use[rows]
+        adopted = np.unique(rows[homeless & (on_device | message.in_use)[worth]])
+        self._placements.adopt(adopted, sender.number)
+        here = table.replica[rows] == sender.number
+        rows = rows[here]
+        used = message.in_use[worth][here]
+        table.last_used[rows[used | table.in_use[rows]]] = self._clock()
+        table.in_use[rows] = used
+        for tier in ("device_bytes", "host_bytes", "storage_bytes"):
+            getattr(table, tier)[rows] = getattr(message, tier)[worth][here]
+        total = message.total_bytes[worth][here]
+        table.total_bytes[rows] = np.where(total > 0, total, table.total_bytes[rows])
+        table.ordered[rows] = 0
+        table.unsaved[rows] = True
+        cooled = table.exceptional[rows] & (table.device_bytes[rows] == 0)
+        cooled &= ~table.in_use[rows] & ~table.pinned[rows]
+        self._placements.house(np.unique(rows[cooled]))
+
+    def _release(self, simulation: int) -> None:
+        """Free everything a simulation held; its agents belong to nobody."""
+        rows = np.flatnonzero(self._table.simulation == simulation).astype(np.int32)
+        self._forget_distances(rows)
+        self._table.pinned[rows] = False
+        self._table.simulation[rows] = 0
+        self._mark(rows)
+        self._simulations.end(simulation)
+
+    def _lose(self, lost: list[Replica]) -> None:
+        for replica in lost:
+            self._replicas.remove(replica)
+        if lost:
+            self._placements.rehouse()
+
+    def _sweep(self) -> None:
+        """Remove some of the rows that hold no state, no distance and no promise."""
+        table = self._table
+        chunk = np.arange(
+            self._swept, min(self._swept + _SWEPT_ROWS, table.live.size), dtype=np.int32
+        )
+        self._swept = (
+            0 if self._swept + _SWEPT_ROWS >= table.live.size else self._swept + _SWEPT_ROWS
+        )
+        idle = table.live[chunk] & ~table.in_use[chunk] & ~table.pinned[chunk]
+        idle &= np.isinf(table.told[chunk]) & ~table.told_pin[chunk] & ~table.resident(chunk)
+        rows = chunk[idle]
+        rows = rows[np.isinf(table.distances(rows, self._simulations.epochs))]
+        if rows.size:
+            self._placements.forget(rows)
+            self._unsaved.remove(rows)
+            table.remove(rows)
+
+    def _forget_distances(self, rows: Rows) -> None:
+        self._table.reset(rows, "due", "expires")
+
+    def _mark(self, rows: Rows) -> None:
+        self._table.unsaved[rows] = True
+        self._replicas.changed[self._table.replica[rows]] = True
+
+    def _attached(self, name: str, incarnation: int) -> Replica | None:
+        replica = self._replicas.get(name)
+        if replica is None or replica.budgets is None or incarnation != self.incarnation:
+            return None
+        return replica
+
+    def _names(self) -> Names:
+        return Names(
+            kinds=tuple(self._table.kinds),
+            replicas=tuple(self._replicas.numbers),
+            simulations=tuple(self._simulations.names),
+            epochs=tuple(self._simulations.epochs[: len(self._simulations.names)].tolist()),
+        )

@@ -1,0 +1,122 @@
+"""Where payloads live: hashed over the replicas, except while their state is elsewhere."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from controller.agents import NOWHERE, AgentTable
+from controller.keyindex import MISSING, Rows
+from controller.replicas import Replicas
+from scalesim.vocabulary import Keys, PlacementDelta
+
+Place = Callable[[Keys, Sequence[str]], NDArray[np.int32]]
+"""Gives each key the index of its replica; every process must compute the same."""
+
+_AGENTS = 0  # number of the kind whose keys are agents
+_JOURNAL_KEYS = 100_000  # past it a reader that fell behind gets everything
+
+
+class Placements:
+    """Places payloads and tells routers what differs from hashing.
+
+    A payload stays where its state is while that is on the device, in use or pinned, even when it
+    would hash to another replica: an exception. It goes to its hashed place afterwards.
+
+    Args:
+        table: Agent table; `replica` and `exceptional` are written here only.
+        replicas: The living.
+        place: How keys are hashed.
+        version: First version; must exceed those of controllers before.
+    """
+
+    def __init__(self, table: AgentTable, replicas: Replicas, place: Place, version: int) -> None:
+        self.version = version
+        self._table = table
+        self._replicas = replicas
+        self._place = place
+        self._journal: deque[tuple[int, Keys]] = deque()
+        self._since = version
+
+    def house(self, rows: Rows) -> None:
+        """Put payloads on their hashed replicas; their state elsewhere is forgotten."""
+        self._move(rows, self._hashed(rows))
+        self._except(rows, np.zeros(rows.size, np.bool_))
+
+    def adopt(self, rows: Rows, replica: int) -> None:
+        """Put payloads on the replica that turned out to hold their only state."""
+        home = self._hashed(rows)
+        self._move(rows, np.full(rows.size, replica, np.int16))
+        self._except(rows, home != replica)
+
+    def rehouse(self) -> None:
+        """Place every payload again after replicas came or went."""
+        table = self._table
+        rows = np.flatnonzero(table.live).astype(np.int32)
+        home, current = self._hashed(rows), table.replica[rows]
+        anchored = (table.device_bytes[rows] > 0) | table.in_use[rows] | table.pinned[rows]
+        stays = anchored & np.isin(current, [replica.number for replica in self._replicas])
+        place = np.where(stays, current, home)
+        moves = place != current
+        self._move(rows[moves], place[moves])
+        table.exceptional[rows] = place != home
+        self._journal.clear()
+        self.version += 1
+        self._since = self.version
+
+    def forget(self, rows: Rows) -> None:
+        """Tell routers that payloads about to be removed are no exceptions any more."""
+        self._except(rows, np.zeros(rows.size, np.bool_))
+
+    def delta(self, version: int) -> PlacementDelta:
+        """Return what changed since `version`; everything where that is not known."""
+        full = not self._since <= version <= self.version
+        table = self._table
+        if full:
+            rows = np.flatnonzero(table.exceptional & (table.kind == _AGENTS)).astype(np.int32)
+            keys = table.key[rows]
+        else:
+            changed = [keys for at, keys in self._journal if at > version]
+            keys = np.unique(np.concatenate(changed)) if changed else np.empty(0, np.int64)
+            rows = table.find(_AGENTS, keys)
+        names = self._replicas.names
+        excepted = (rows != MISSING) & table.exceptional[rows]
+        places = np.where(excepted, self._indices(names)[table.replica[rows]], -1)
+        return PlacementDelta(self.version, names, keys, places.astype(np.int32), full)
+
+    def _move(self, rows: Rows, replicas: NDArray[np.int16]) -> None:
+        table = self._table
+        known = rows[np.isfinite(table.told[rows])]
+        for replica in self._replicas if known.size else ():
+            left = known[table.replica[known] == replica.number]
+            for kind in np.unique(table.kind[left]):
+                keys = table.key[left[table.kind[left] == kind]]
+                replica.left.setdefault(int(kind), []).append(keys)
+        self._replicas.changed[table.replica[rows]] = True
+        self._replicas.changed[replicas] = True
+        table.settle(rows, replicas)
+
+    def _except(self, rows: Rows, exceptional: NDArray[np.bool_]) -> None:
+        changed = rows[(self._table.exceptional[rows] | exceptional)]
+        self._table.exceptional[rows] = exceptional
+        agents = changed[self._table.kind[changed] == _AGENTS]
+        if agents.size:
+            self.version += 1
+            self._journal.append((self.version, self._table.key[agents]))
+            while sum(keys.size for _, keys in self._journal) > _JOURNAL_KEYS:
+                self._since = self._journal.popleft()[0]
+
+    def _hashed(self, rows: Rows) -> NDArray[np.int16]:
+        names = self._replicas.names
+        numbers = [self._replicas.numbers.number(name) for name in names]
+        places = self._place(self._table.key[rows], names)
+        return np.array([*numbers, NOWHERE], np.int16)[places]
+
+    def _indices(self, names: tuple[str, ...]) -> NDArray[np.int32]:
+        """Return int32 index into `names` by replica number."""
+        indices = np.full(len(self._replicas.numbers) + 1, -1, np.int32)
+        indices[[self._replicas.numbers.number(name) for name in names]] = range(len(names))
+        return indices

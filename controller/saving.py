@@ -1,0 +1,81 @@
+"""Between the agent table and the catalog's packed rows."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from controller.agents import AgentTable
+from controller.catalog.rows import ROW, SCHEMA, Batch, Names, Packed, Snapshot
+from controller.keyindex import MISSING, Rows
+
+_COLUMNS = [name for name in ROW.names or () if name not in ("schema", "kind", "key")]
+
+
+def pack(table: AgentTable, rows: Rows) -> Packed:
+    """Return `ROW`[n], a copy of payloads."""
+    packed = np.zeros(rows.size, ROW)
+    packed["schema"] = SCHEMA
+    for name in ("kind", "key", *_COLUMNS):
+        packed[name] = getattr(table, name)[rows]
+    return packed
+
+
+def restore(table: AgentTable, snapshot: Snapshot) -> None:
+    """Add the payloads of a snapshot to an empty table."""
+    for kind in range(len(table.kinds)):
+        packed = snapshot.rows[snapshot.rows["kind"] == kind]
+        rows, _ = table.find_or_add(kind, np.ascontiguousarray(packed["key"]))
+        for name in _COLUMNS:
+            getattr(table, name)[rows] = packed[name]
+    table.regroup()
+
+
+class Unsaved:
+    """What the catalog does not know yet: rows marked in the table, and those removed from it.
+
+    The newest state of a row wins, so the marks need no more memory however long Redis is away.
+
+    Args:
+        table: Agent table; `unsaved` is cleared here.
+        limit: Rows a batch; of removed rows no more are kept, then all is written anew.
+    """
+
+    def __init__(self, table: AgentTable, limit: int) -> None:
+        self._table = table
+        self._limit = limit
+        self._removed = np.zeros(0, ROW)
+        self._rewrite = True
+
+    def __len__(self) -> int:
+        return int(np.count_nonzero(self._table.unsaved)) + self._removed.size
+
+    def remove(self, rows: Rows) -> None:
+        """Note rows that are about to be removed from the table."""
+        self._note_removed(pack(self._table, rows))
+
+    def take(self, names: Names) -> Batch:
+        """Return the next batch and take it as saved until `give_back`."""
+        rows = np.flatnonzero(self._table.unsaved)[: self._limit].astype(np.int32)
+        batch = Batch(pack(self._table, rows), self._removed, names, self._rewrite)
+        self._table.unsaved[rows] = False
+        self._removed, self._rewrite = self._removed[:0], False
+        return batch
+
+    def give_back(self, batch: Batch) -> None:
+        """Mark a batch that could not be written; newer state of its rows is kept."""
+        self._rewrite |= batch.rewrite
+        self._note_removed(batch.removed)
+        for kind in range(len(self._table.kinds)):
+            keys = np.ascontiguousarray(batch.rows["key"][batch.rows["kind"] == kind])
+            rows = self._table.find(kind, keys)
+            self._table.unsaved[rows[rows != MISSING]] = True
+
+    def start_over(self) -> None:
+        """Write everything anew: the catalog lost what it had."""
+        self._removed, self._rewrite = self._removed[:0], True
+        self._table.unsaved[self._table.live] = True
+
+    def _note_removed(self, packed: Packed) -> None:
+        self._removed = np.concatenate([self._removed, packed])
+        if self._removed.size > self._limit:
+            self.start_over()
