@@ -1,0 +1,47 @@
+"""Seeded activation traces of every class of simulation, with what their estimators foresee."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from policies.workloads.base import Workload
+from policies.workloads.graph import diffusion, workflow
+from policies.workloads.order import round_robin, shuffled
+from policies.workloads.random import zipf
+from policies.workloads.scheduled import activity, event_queue
+from policies.workloads.spatial import spatial
+from scalesim.errors import InvalidRequestError
+
+WORKLOADS: dict[str, Callable[[np.random.Generator, int, int], Workload]] = {
+    "event-queue": event_queue,
+    "activity": activity,
+    "spatial": spatial,
+    "workflow": workflow,
+    "diffusion": diffusion,
+    "round-robin": round_robin,
+    "shuffled": shuffled,
+    "zipf": zipf,
+}
+
+__all__ = ["WORKLOADS", "Workload", "generate"]
+
+
+def generate(name: str, agents: int, steps: int, seed: int) -> Workload:
+    """Return a seeded workload.
+
+    Raises:
+        InvalidRequestError: No such workload, fewer than 4 agents, or no step.
+    """
+    if name not in WORKLOADS:
+        raise InvalidRequestError(
+            f"there is no workload {name!r}: choose one of {', '.join(WORKLOADS)}", "workload"
+        )
+    if agents < 4 or steps < 1:
+        raise InvalidRequestError(
+            f"a workload of {agents} agents and {steps} steps cannot be made: give at least 4 "
+            "agents and 1 step",
+            "agents" if agents < 4 else "steps",
+        )
+    return WORKLOADS[name](np.random.default_rng(seed), agents, steps)

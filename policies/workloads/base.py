@@ -1,0 +1,32 @@
+"""What every generated workload is: a trace, and what its own estimator foresaw."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from policies.distance.base import Rows
+from policies.replay.trace import Trace, make_trace
+from scalesim.vocabulary import Distances
+
+
+class Workload(NamedTuple):
+    """A seeded simulation without its language model.
+
+    Attributes:
+        trace: Who asked when.
+        foreseen: float32[steps, agents], distances at the beginning of each step as the
+            estimator of this class of simulation gave them.
+    """
+
+    trace: Trace
+    foreseen: NDArray[np.float32]
+
+
+def workload(agents: int, steps: Sequence[Rows], foreseen: Sequence[Distances]) -> Workload:
+    """Return a workload from who acted in each step, in order, and what was foreseen."""
+    step = np.repeat(np.arange(len(steps)), [len(active) for active in steps])
+    return Workload(make_trace(step, np.concatenate(steps), agents), np.stack(foreseen))

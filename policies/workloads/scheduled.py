@@ -1,0 +1,43 @@
+"""Agents with plans of their own: an event queue, and an hourly rhythm."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from policies.distance.base import Nearest
+from policies.distance.scheduled import Drawn, HourlyRate, Wake
+from policies.workloads.base import Workload, workload
+
+
+def event_queue(rng: np.random.Generator, agents: int, steps: int) -> Workload:
+    """Actions of lognormal duration; each agent acts when its own has ended."""
+    usual = rng.lognormal(np.log(8.0), 0.5, agents)
+    wake_at = rng.uniform(0, usual)
+    estimator = Wake(agents)
+    estimator.wake(np.arange(agents), wake_at)
+    active, foreseen = [], []
+    for step in range(steps):
+        foreseen.append(estimator.distances(step))
+        due = np.flatnonzero(wake_at < step + 1)
+        due = due[np.argsort(wake_at[due], kind="stable")]
+        wake_at[due] = step + 1 + rng.lognormal(np.log(usual[due]), 0.3)
+        estimator.wake(due, wake_at[due])
+        active.append(due)
+    return workload(agents, active, foreseen)
+
+
+def activity(rng: np.random.Generator, agents: int, steps: int) -> Workload:
+    """Hourly activity profiles, drawn two steps ahead, as OASIS draws who is active."""
+    peak = rng.uniform(0, 24, agents)[:, None]
+    hours = (np.arange(24) - peak) % 24
+    profile = np.exp(-0.5 * (np.minimum(hours, 24 - hours) / 3.0) ** 2)
+    per_hour = profile * rng.gamma(1.0, 0.4, agents)[:, None]
+    chance = 1.0 - np.exp(-per_hour[:, np.arange(steps) % 24].T)
+    acts = rng.random((steps, agents)) < chance
+    rate = HourlyRate(per_hour)
+    active, foreseen = [], []
+    for step in range(steps):
+        drawn = Drawn(acts[step : step + 2], first_step=step)
+        foreseen.append(Nearest(drawn, rate).distances(step))
+        active.append(rng.permutation(np.flatnonzero(acts[step])))
+    return workload(agents, active, foreseen)
