@@ -12,9 +12,10 @@ NEXT_USE = "X-Agent-Next-Use"
 """Steps from now to the agent's next call, as a float."""
 
 RESIDENCY = "x-scalesim-residency"
-"""Coldest tier the prefix was found in: `device`, `host`, `storage` or `miss`."""
+"""Tier most of the found tokens came from: `device`, `host`, `storage` or `miss`."""
 REPLICA = "x-scalesim-replica"
 CACHED_TOKENS = "x-scalesim-cached-tokens"
+"""E.g. `prompt=800, device=704, host=0, storage=0`."""
 
 _PRINTABLE_ASCII = "".join(map(chr, range(0x20, 0x7F))).replace("%", "")
 
@@ -30,14 +31,16 @@ def identity(simulation: str, agent: str, next_use: float | None = None) -> dict
 class CachedTokens(NamedTuple):
     """Where a call's prompt tokens were found; what is in no tier was recomputed."""
 
-    prompt: int
-    device: int
-    host: int
-    storage: int
+    prompt: int = 0
+    device: int = 0
+    host: int = 0
+    storage: int = 0
 
-    def __str__(self) -> str:
-        """Return the header value, e.g. `prompt=800, device=704, host=0, storage=0`."""
-        return ", ".join(f"{name}={count}" for name, count in self._asdict().items())
+    @property
+    def residency(self) -> str:
+        """Coldest tier that had to be read: `device`, `host` or `storage`; else `miss`."""
+        tiers = {"storage": self.storage, "host": self.host, "device": self.device}
+        return next((tier for tier, tokens in tiers.items() if tokens), "miss")
 
     @classmethod
     def parse(cls, value: str) -> CachedTokens:

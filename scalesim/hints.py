@@ -6,8 +6,6 @@ different steps can travel together and one that waited is still right.
 
 from __future__ import annotations
 
-import math
-from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Literal, NamedTuple, TypeVar
 
@@ -19,18 +17,17 @@ Change = Literal["pin", "unpin", "done"]
 Value = TypeVar("Value")
 
 
-class Due(NamedTuple):
-    """When an agent is expected, and until which step that may be believed."""
-
-    step: float
-    expires: float
-
-
 class Batch(NamedTuple):
-    """Everything that waited, taken out of the buffer at once."""
+    """Everything that waited, taken out of the buffer at once.
+
+    Attributes:
+        epoch: Newest step when it was taken.
+        due: Step of each agent's next call.
+        changes: Latest change of each agent's life.
+    """
 
     epoch: int
-    due: Mapping[str, Due]
+    due: Mapping[str, float]
     changes: Mapping[str, Change]
 
     @property
@@ -39,17 +36,13 @@ class Batch(NamedTuple):
         return len(self.due) + len(self.changes)
 
     def reports(self) -> Iterator[Report]:
-        """Yield reports of at most `MAX_ROWS` rows, one expiry each; expired rows are left out."""
-        groups: defaultdict[float, list[str]] = defaultdict(list)
-        for agent, due in self.due.items():
-            if due.expires > self.epoch:
-                groups[due.expires].append(agent)
-        for expires, agents in sorted(groups.items()):
-            for start in range(0, len(agents), MAX_ROWS):
-                ids = agents[start : start + MAX_ROWS]
-                steps = np.array([self.due[agent].step for agent in ids])
-                distances = np.maximum(steps - self.epoch, 0.0).astype(np.float32)
-                yield Report(self.epoch, ids, distances, expires - self.epoch)
+        """Yield reports of at most `MAX_ROWS` rows."""
+        ids = list(self.due)
+        steps = np.fromiter(self.due.values(), np.float64, len(ids))
+        distances = np.maximum(steps - self.epoch, 0.0).astype(np.float32)
+        for start in range(0, len(ids), MAX_ROWS):
+            rows = slice(start, start + MAX_ROWS)
+            yield Report(self.epoch, ids[rows], distances[rows])
 
     def agents(self, change: Change) -> list[str]:
         """Return the agents whose latest change is this one."""
@@ -66,15 +59,15 @@ class HintBuffer:
     def __init__(self, limit: int) -> None:
         self.epoch = 0
         self._limit = limit
-        self._due: dict[str, Due] = {}
+        self._due: dict[str, float] = {}
         self._changes: dict[str, Change] = {}
 
     def __len__(self) -> int:
         return len(self._due) + len(self._changes)
 
-    def tell(self, due: Mapping[str, Due]) -> int:
+    def tell(self, due: Mapping[str, float]) -> int:
         """Take over due steps; returns how many were refused for lack of room."""
-        return sum(not self._put(self._due, agent, value) for agent, value in due.items())
+        return sum(not self._put(self._due, agent, step) for agent, step in due.items())
 
     def change(self, agents: Iterable[str], change: Change) -> int:
         """Take over a change of agents' lives; returns how many were refused for lack of room."""
@@ -101,14 +94,3 @@ class HintBuffer:
             return False
         store[agent] = value
         return True
-
-
-def lifetime(distance: float) -> float:
-    """Return for how many steps a distance may be believed: the next power of two above it.
-
-    A missed call is then forgotten about as fast as it was foreseen, and rows fall into few
-    groups of equal expiry. Without a foreseen call (inf) there is nothing to expire.
-    """
-    if not math.isfinite(distance):
-        return 1.0
-    return 2.0 ** math.ceil(math.log2(max(distance, 0.0) + 1.0))

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import NamedTuple
 
 from scalesim.errors import ScaleSimError, StaleEpochError
-from scalesim.hints import Batch, Change, Due, HintBuffer
+from scalesim.hints import Batch, Change, HintBuffer
 from scalesim.settings import ClientSettings
 from scalesim.transports.base import Transport
 
@@ -62,7 +62,7 @@ class Sender:
         """Newest step told, here or by the stack."""
         return self._buffer.epoch
 
-    def tell(self, due: Mapping[str, Due], *, epoch: int = 0, urgent: bool = False) -> None:
+    def tell(self, due: Mapping[str, float], *, epoch: int = 0, urgent: bool = False) -> None:
         """Queue due steps, and move on to step `epoch` if it is later."""
         with self._changed:
             self._buffer.epoch = max(self._buffer.epoch, epoch)

@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from types import TracebackType
 
 from scalesim import headers
 from scalesim.context import agent as agent_context
 from scalesim.errors import InvalidRequestError
-from scalesim.hints import Due, lifetime
 from scalesim.identity import check_agent, check_simulation
 from scalesim.sender import Sender, Stats
 from scalesim.settings import ClientSettings, client_from_env
 from scalesim.transports import Transport, connect
-
-_RATE_HORIZON_STEPS = 2.0
-"""A rate is told again at every step, so it need not outlive the next one."""
 
 
 class Simulation:
@@ -92,7 +88,7 @@ class Simulation:
             order: The same in the order of their calls; used instead of `active` where given.
             upcoming: Who calls in steps t+1, t+2, ...; in their order where `order` is used.
         """
-        told = self._due(t, self._gaps, _RATE_HORIZON_STEPS)
+        told = self._due(t, self._gaps)
         ahead = [list(order) or list(active), *(list(agents) for agents in upcoming)]
         for steps in reversed(range(len(ahead))):
             agents = ahead[steps]
@@ -115,22 +111,18 @@ class Simulation:
         else:
             self._gaps.pop(agent, None)
 
-    def distances(
-        self, ids: Sequence[str], values: Sequence[float], *, expires_in: float | None = None
-    ) -> None:
+    def distances(self, ids: Sequence[str], values: Sequence[float]) -> None:
         """Tell distances worked out elsewhere, e.g. by an estimator of `policies.distance`.
 
         Args:
             ids: Agents.
             values: Steps from now to each agent's next call; as many as `ids`.
-            expires_in: Steps after which the values say nothing more; by default the power of
-                two above each value.
         """
         if len(ids) != len(values):
             self._sender.drop(len(ids), f"{len(ids)} ids came with {len(values)} distances")
             return
-        pairs = dict(zip(ids, map(float, values), strict=True))
-        self._sender.tell(self._due(self._sender.epoch, pairs, expires_in))
+        epoch = self._sender.epoch
+        self._sender.tell(self._due(epoch, dict(zip(ids, map(float, values), strict=True))))
 
     def pin(self, *agents: str) -> None:
         """Keep these agents on the device until unpinned, or until this simulation falls silent."""
@@ -165,14 +157,9 @@ class Simulation:
     ) -> None:
         self.close()
 
-    def _due(
-        self, epoch: int, distances: dict[str, float], expires_in: float | None = None
-    ) -> dict[str, Due]:
+    def _due(self, epoch: int, distances: Mapping[str, float]) -> dict[str, float]:
         return {
-            agent: Due(
-                epoch + distance,
-                epoch + (lifetime(distance) if expires_in is None else expires_in),
-            )
+            agent: epoch + distance
             for agent, distance in distances.items()
             if self._valid(agent, distance)
         }

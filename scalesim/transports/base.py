@@ -18,13 +18,11 @@ class Report(NamedTuple):
         epoch: Step the distances are relative to.
         ids: At most `MAX_ROWS` agent ids.
         distances: float32[n], steps; inf where no next call is foreseen.
-        expires_in: Steps after which the rows say nothing more; None leaves it to the stack.
     """
 
     epoch: int
     ids: list[str]
     distances: Distances
-    expires_in: float | None
 
 
 class Transport(Protocol):

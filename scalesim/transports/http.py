@@ -35,13 +35,11 @@ class HttpTransport:
 
     def report(self, simulation: str, report: Report) -> ReportAck:
         """See `Transport.report`."""
-        body: dict[str, Any] = {
+        body = {
             "epoch": report.epoch,
             "ids": report.ids,
             "distances": report.distances.tolist(),
         }
-        if report.expires_in is not None:
-            body["expires_in"] = report.expires_in
         answer = self._call("POST", f"/v1/simulations/{simulation}/distances", body)
         return ReportAck(answer["epoch"], answer["accepted"], answer["ignored"])
 

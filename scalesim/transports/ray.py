@@ -42,9 +42,7 @@ class RayTransport:
         keys = agent_keys(simulation, report.ids)
         with _controller_errors():
             ack: ReportAck = self._get(
-                self._controller.report.remote(
-                    simulation, report.epoch, keys, report.distances, report.expires_in
-                )
+                self._controller.report.remote(simulation, report.epoch, keys, report.distances)
             )
         return ack
 

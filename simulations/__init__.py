@@ -1,0 +1,1 @@
+"""Reference simulations: real workloads that drive the stack and compare its arms."""

@@ -1,0 +1,103 @@
+"""The arms: the same workload on stacks that differ only in who decides what stays."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from scalesim.errors import ConfigurationError
+from scalesim.settings import Arm, ClientSettings, EngineSettings, IngressSettings, StackSettings
+from simulations.coordinator import Pace, Run, Watch, drive
+from simulations.crowd import Target
+from simulations.workload import Workload
+
+_TEMPLATE_TOKENS = 64
+"""Room for the chat template's own words."""
+
+
+class Machine(NamedTuple):
+    """What every arm gets.
+
+    Attributes:
+        model_path: Folder of the model.
+        device: `auto`, `cuda` or `cpu`.
+        device_share: Device tier as a share of all agents' tokens.
+        host_share: Host tier likewise; `stock` has none.
+        replicas: Engines, which divide both tiers among them.
+        page_size: Tokens a page.
+    """
+
+    model_path: Path
+    device: str = "auto"
+    device_share: float = 0.25
+    host_share: float = 1.5
+    replicas: int = 1
+    page_size: int = 16
+
+
+class Outcome(NamedTuple):
+    """What one arm did, and the stack's own view of it (empty in arms without a controller)."""
+
+    run: Run
+    status: dict[str, Any]
+
+
+def run_arm(arm: Arm, workload: Workload, machine: Machine, pace: Pace, watch: Watch) -> Outcome:
+    """Start a stack for one arm, run the workload on it and stop the stack.
+
+    Raises:
+        ConfigurationError: The device tier is too small for the workload.
+        ScaleSimError: The stack did not start.
+    """
+    from deployments.stack import Stack
+    from scalesim.transports.http import HttpTransport
+
+    settings = stack_settings(arm, workload, machine)
+    with Stack(settings) as stack:
+        client = ClientSettings(base_url=stack.base_url)
+        hints = client if arm == "scalesim" else None
+        target = Target(stack.base_url, settings.engine.served_model_name, hints)
+        run = drive(workload, target, pace, watch)
+        status = HttpTransport(client).status() if hints else {}
+    return Outcome(run, status)
+
+
+def stack_settings(arm: Arm, workload: Workload, machine: Machine) -> StackSettings:
+    """Return the stack of an arm: same device and host bytes, whole pages.
+
+    Raises:
+        ConfigurationError: The device tier is too small for one agent's call.
+    """
+    tokens = int(machine.device_share * workload.total_tokens / machine.replicas)
+    tokens -= tokens % machine.page_size
+    needed = workload.size.total + _TEMPLATE_TOKENS
+    if tokens < needed:
+        raise ConfigurationError(
+            f"a device share of {machine.device_share:g} leaves {tokens} tokens to each of "
+            f"{machine.replicas} replicas, but one call needs {needed}: use a larger share, more "
+            "agents or fewer replicas"
+        )
+    return StackSettings(
+        engine=EngineSettings(
+            model_path=str(machine.model_path),
+            arm=arm,
+            device=machine.device,
+            dtype=_dtype(machine.device),
+            page_size=machine.page_size,
+            device_tokens=tokens,
+            host_ratio=machine.host_share / machine.device_share,
+            context_length=needed,
+        ),
+        replicas=machine.replicas,
+        ingress=IngressSettings(port=0),
+    )
+
+
+def _dtype(device: str) -> str:
+    """Return a dtype in which greedy tokens do not depend on how calls were batched.
+
+    On a GPU attention kernels want half precision; near ties may then differ between arms.
+    """
+    from deployments.engine.boot import HAS_GPU
+
+    return "auto" if HAS_GPU and device != "cpu" else "float32"

@@ -1,0 +1,62 @@
+"""Runs a workload in several arms, one after the other, and sets them side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from scalesim.errors import ScaleSimError
+from scalesim.settings import Arm
+from simulations.arms import Machine, Outcome, run_arm
+from simulations.coordinator import Pace
+from simulations.progress import ArmsProgress
+from simulations.summary import arm_summary, speedup
+from simulations.workload import Workload
+
+Outcomes = Mapping[Arm, Outcome]
+
+
+class TokensDifferError(ScaleSimError):
+    """Two arms returned different text for the same prompt: what stays must never show."""
+
+    code = "tokens_differ"
+
+
+def compare(
+    arms: Sequence[Arm], workload: Workload, machine: Machine, pace: Pace
+) -> dict[Arm, Outcome]:
+    """Run the arms with live progress on standard error; see `run_arm` for what is raised."""
+    outcomes = {}
+    with ArmsProgress(workload) as progress:
+        for arm in arms:
+            line = progress.arm(arm)
+            outcomes[arm] = run_arm(arm, workload, machine, pace, line)
+            line.finish(outcomes[arm].run.busy_s)
+    return outcomes
+
+
+def document(outcomes: Outcomes, workload: Workload) -> dict[str, Any]:
+    """Return `{"arms": {ARM: figures}, "speedup": {...}}`."""
+    arms: dict[str, Any] = {
+        arm: arm_summary(outcome.run, workload) for arm, outcome in outcomes.items()
+    }
+    return {"arms": arms, "speedup": speedup(arms)}
+
+
+def require_equal_tokens(outcomes: Outcomes, workload: Workload) -> None:
+    """Check that every arm returned the same text for every call.
+
+    Raises:
+        TokensDifferError: Names the first call that differs and what the arms returned.
+    """
+    texts = {arm: outcome.run.calls.by_call() for arm, outcome in outcomes.items()}
+    (first, expected), *others = texts.items()
+    for arm, found in others:
+        for call, text in expected.items():
+            if found.get(call) != text:
+                agent, step, number = call
+                raise TokensDifferError(
+                    f"{workload.agents[agent]} in step {step}, call {number}: {first} returned "
+                    f"{text!r}, {arm} {found.get(call)!r}. Failed calls return nothing: see "
+                    "`errors`; otherwise compare the logprobs of the first differing token"
+                )

@@ -1,0 +1,127 @@
+"""The step barrier: workers act, the simulation thinks, the next step begins."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from scalesim.sender import Stats
+from scalesim.simulation import Simulation
+from simulations.calls import Calls, joined
+from simulations.crowd import Crowd, Target
+from simulations.workload import Workload
+
+Watch = Callable[[int, Calls], None]
+"""Told the step (0 is the warm-up) and its calls when all of them ended."""
+
+_FORESEEN_STEPS = 2
+"""Steps told ahead, besides each agent's own next use as its call ends."""
+
+
+class Pace(NamedTuple):
+    """How a run is driven.
+
+    Attributes:
+        workers: Ray actors the agents are spread over.
+        concurrency: Calls in flight at once, over all workers, within a step.
+        think_s: Pause after each step: what the simulation itself would compute.
+    """
+
+    workers: int = 2
+    concurrency: int = 64
+    think_s: float = 0.3
+
+
+class Run(NamedTuple):
+    """What one arm did.
+
+    Attributes:
+        warmup: Calls of the warm-up, outside of the clock.
+        warmup_s: How long it took.
+        calls: Calls of the steps.
+        step_s: float64[steps], seconds from a step's begin to its last answer.
+        wall_s: Seconds from the first step's begin to the end of the last pause.
+        think_s: Seconds of that in pauses.
+        hints: What became of the hints.
+    """
+
+    warmup: Calls
+    warmup_s: float
+    calls: Calls
+    step_s: NDArray[np.float64]
+    wall_s: float
+    think_s: float
+    hints: Stats
+
+    @property
+    def busy_s(self) -> float:
+        """Seconds in which the simulation waited for answers."""
+        return self.wall_s - self.think_s
+
+
+def drive(workload: Workload, target: Target, pace: Pace, watch: Watch) -> Run:
+    """Run a workload on a stack with Ray workers; Ray must be initialised.
+
+    Failed calls are counted, not raised.
+
+    Raises:
+        ray.exceptions.RayActorError: A worker process died.
+    """
+    import ray
+
+    worker = ray.remote(num_cpus=0)(Crowd)
+    concurrency = max(1, pace.concurrency // pace.workers)
+    crowds = [
+        worker.remote(workload, (part, pace.workers), target, concurrency)
+        for part in range(pace.workers)
+    ]
+    hints = target.simulation(workload.name)
+
+    def act(step: int) -> Calls:
+        if hints is not None:
+            _tell(hints, workload, step)
+        calls = joined(ray.get([crowd.act.remote(step) for crowd in crowds]))
+        watch(step, calls)
+        return calls
+
+    try:
+        begin = time.monotonic()
+        warmup = act(0)
+        warmup_s = time.monotonic() - begin
+        step_s, done = np.zeros(workload.steps), []
+        begin = time.monotonic()
+        for step in range(1, workload.steps + 1):
+            step_begin = time.monotonic()
+            done.append(act(step))
+            step_s[step - 1] = time.monotonic() - step_begin
+            time.sleep(pace.think_s)
+        wall_s = time.monotonic() - begin
+        stats = ray.get([crowd.close.remote() for crowd in crowds])
+    finally:
+        for crowd in crowds:
+            ray.kill(crowd)
+        if hints is not None:
+            hints.close()
+    if hints is not None:
+        stats.append(hints.stats)
+    think_s = workload.steps * pace.think_s
+    return Run(warmup, warmup_s, joined(done), step_s, wall_s, think_s, _total(stats))
+
+
+def _tell(hints: Simulation, workload: Workload, step: int) -> None:
+    schedule = workload.schedule
+    known = range(step, min(step + _FORESEEN_STEPS + 1, len(schedule)))
+    now, *upcoming = ([workload.agents[row] for row in schedule.active(each)] for each in known)
+    if schedule.ordered:
+        hints.step(step, order=now, upcoming=upcoming)
+    else:
+        hints.step(step, now, upcoming=upcoming)
+
+
+def _total(stats: list[Stats]) -> Stats:
+    sent, dropped, failed, errors = zip(*stats, strict=True)
+    return Stats(sum(sent), sum(dropped), sum(failed), next(filter(None, errors), ""))

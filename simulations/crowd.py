@@ -1,0 +1,96 @@
+"""A slice of a workload's agents: makes their calls and tells when each is due again."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import NamedTuple
+
+import numpy as np
+
+from scalesim.headers import identity
+from scalesim.sender import Stats
+from scalesim.settings import ClientSettings
+from scalesim.simulation import Simulation
+from simulations.caller import Caller
+from simulations.calls import Called, Calls, calls_of
+from simulations.workload import Workload
+
+
+class Target(NamedTuple):
+    """The stack that a workload runs on.
+
+    Attributes:
+        base_url: Without `/v1`.
+        model: Served model name.
+        hints: Where hints are told; None for arms without a controller.
+    """
+
+    base_url: str
+    model: str
+    hints: ClientSettings | None
+
+    def simulation(self, name: str) -> Simulation | None:
+        """Return a client that tells hints, or None where nobody listens."""
+        return None if self.hints is None else Simulation(name, settings=self.hints)
+
+
+class Crowd:
+    """The agents `slice, slice + slices, ...` of a workload.
+
+    Calls of different agents run at the same time; those of one agent follow each other. As soon
+    as an agent's last call of a step ended, its next use is told.
+
+    Args:
+        workload: Agents, prompts and schedule.
+        share: (slice, slices).
+        target: The stack to call.
+        concurrency: Calls in flight at once.
+    """
+
+    def __init__(
+        self, workload: Workload, share: tuple[int, int], target: Target, concurrency: int
+    ) -> None:
+        self._workload = workload
+        self._slice, self._slices = share
+        self._hints = target.simulation(workload.name)
+        self._turns = asyncio.Semaphore(concurrency)
+        self._caller = Caller(target.base_url, target.model, workload.size.output)
+        self._private = {
+            row: workload.private_prompt(row)
+            for row in range(self._slice, len(workload.agents), self._slices)
+        }
+
+    async def act(self, step: int) -> Calls:
+        """Make all calls that this crowd's agents have in a step."""
+        if self._hints is not None:
+            self._hints.step(step)
+        schedule = self._workload.schedule
+        calls = schedule.calls(step)
+        mine = schedule.active(step)
+        mine = mine[mine % self._slices == self._slice]
+        counts = np.bincount(calls, minlength=len(self._workload.agents))
+        next_use = schedule.next_use(step)
+        turns = (self._turn(row, step, int(counts[row]), next_use[row]) for row in mine.tolist())
+        done = await asyncio.gather(*turns)
+        return calls_of([call for calls in done for call in calls])
+
+    async def close(self) -> Stats:
+        """End connections and hints; returns what became of the hints."""
+        await self._caller.close()
+        if self._hints is None:
+            return Stats()
+        await asyncio.to_thread(self._hints.close)
+        return self._hints.stats
+
+    async def _turn(self, row: int, step: int, calls: int, next_use: float) -> list[Called]:
+        workload, agent = self._workload, self._workload.agents[row]
+        headers = identity(workload.name, agent)
+        called = []
+        async with self._turns:
+            for call in range(calls):
+                observation = workload.observation(row, step, call)
+                answer = await self._caller.call(self._private[row], observation, headers)
+                called.append(Called(step, row, call, answer))
+        if self._hints is not None:
+            self._hints.wake(agent, next_use)
+        return called

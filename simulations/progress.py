@@ -1,0 +1,96 @@
+"""Live progress of the arms on a terminal: step, rates, where prefixes were found, stragglers."""
+
+from __future__ import annotations
+
+import time
+from types import TracebackType
+
+import numpy as np
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+
+from simulations.calls import Calls
+from simulations.summary import TIERS, prefix_tokens
+from simulations.workload import Workload
+
+_STRAGGLER = 2.0
+"""A call is a straggler when it takes this many times the median of its step."""
+
+
+class ArmsProgress:
+    """One line an arm, on standard error; used as a context manager."""
+
+    def __init__(self, workload: Workload) -> None:
+        self._workload = workload
+        self._bars = Progress(
+            TextColumn("[bold]{task.fields[arm]:>8}"),
+            BarColumn(bar_width=24),
+            TextColumn("{task.fields[phase]}"),
+            TimeRemainingColumn(compact=True),
+            TextColumn("[dim]{task.fields[detail]}"),
+            console=Console(stderr=True),
+        )
+
+    def arm(self, name: str) -> ArmProgress:
+        """Begin a line for an arm."""
+        task = self._bars.add_task(
+            "", total=self._workload.steps, arm=name, phase="starting the stack", detail=""
+        )
+        return ArmProgress(self._bars, task, self._workload)
+
+    def __enter__(self) -> ArmsProgress:
+        self._bars.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._bars.stop()
+
+
+class ArmProgress:
+    """One arm's line; call it after each step."""
+
+    def __init__(self, bars: Progress, task: TaskID, workload: Workload) -> None:
+        self._bars, self._task, self._workload = bars, task, workload
+        self._begin = time.monotonic()
+        self._calls = self._failed = 0
+        self._found = dict.fromkeys((*TIERS, "total"), 0)
+
+    def __call__(self, step: int, calls: Calls) -> None:
+        """Count a step's calls; step 0 is the warm-up."""
+        if step == 0:
+            self._begin = time.monotonic()
+            self._bars.update(self._task, phase="warmed up", detail=f"{len(calls.texts)} agents")
+            return
+        self._calls += len(calls.texts)
+        self._failed += calls.failed
+        found = prefix_tokens(calls, self._workload.size.private)
+        self._found = {tier: count + found[tier] for tier, count in self._found.items()}
+        self._bars.update(
+            self._task,
+            completed=step,
+            phase=f"step {step}/{self._workload.steps}",
+            detail=self._detail(calls),
+        )
+
+    def _detail(self, calls: Calls) -> str:
+        elapsed = time.monotonic() - self._begin
+        latency = calls.rows["latency_s"]
+        stragglers = int(np.count_nonzero(latency > _STRAGGLER * np.median(latency)))
+        per_call = self._workload.size.total
+        parts = [
+            f"{self._calls / elapsed:.1f} calls/s",
+            f"{self._calls * per_call / elapsed:,.0f} tokens/s",
+            *(f"{tier} {self._found[tier] / self._found['total']:.0%}" for tier in TIERS),
+            f"{stragglers} stragglers",
+            f"{self._failed} errors",
+        ]
+        return " · ".join(parts)
+
+    def finish(self, busy_s: float) -> None:
+        """Note that the arm is done."""
+        self._bars.update(self._task, phase=f"busy {busy_s:.1f} s")

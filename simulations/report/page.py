@@ -1,0 +1,62 @@
+"""The report as one HTML page that needs no network."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from simulations.comparison import Outcomes
+from simulations.report import plots
+from simulations.summary import TIERS
+from simulations.workload import Workload
+
+
+def render(report: dict[str, Any], outcomes: Outcomes, workload: Workload) -> str:
+    """Return the page for a report document and the calls behind it."""
+    environment = Environment(
+        loader=PackageLoader("simulations.report", "."),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    template = environment.get_template("page.html.j2")
+    return template.render(
+        report=report,
+        tiers=(*TIERS, "recomputed"),
+        colours=plots.ARM_COLOURS,
+        figures=_figures(report, outcomes, workload),
+        stragglers=_stragglers(report),
+    )
+
+
+def _figures(report: dict[str, Any], outcomes: Outcomes, workload: Workload) -> dict[str, Markup]:
+    def steps(value: Callable[[dict[str, Any]], float]) -> dict[str, list[float]]:
+        return {arm: [value(s) for s in d["steps"]] for arm, d in report["details"].items()}
+
+    found = {arm: figures["prefix_tokens"] for arm, figures in report["arms"].items()}
+    ttft: dict[str, Any] = {
+        arm: outcome.run.calls.rows["ttft_s"] for arm, outcome in outcomes.items()
+    }
+    private = workload.size.private
+    drawings = {
+        "tiers": plots.tiers(found),
+        "ttft": plots.first_token_times(ttft),
+        "seconds": plots.by_step(steps(lambda s: s["seconds"]), "seconds busy"),
+        "device": plots.by_step(
+            steps(lambda s: min(100.0, 100 * s["device_tokens"] / (private * s["calls"]))),
+            "% of prefix found on the device",
+        ),
+    }
+    return {name: Markup(svg) for name, svg in drawings.items()}  # noqa: S704 - drawn by us
+
+
+def _stragglers(report: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """Return each arm's slowest call of all steps."""
+    return {
+        arm: max(details["steps"], key=lambda step: float(step["slowest_s"]))
+        for arm, details in report["details"].items()
+    }

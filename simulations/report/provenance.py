@@ -1,0 +1,60 @@
+"""What a figure came from: enough to run it again and to judge it."""
+
+from __future__ import annotations
+
+import os
+import platform
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from simulations.arms import Machine
+from simulations.coordinator import Pace
+from simulations.workload import Workload
+
+_PACKAGES = ("scalesim-serve", "sglang", "ray", "torch", "mesa", "numpy")
+
+
+def provenance(workload: Workload, machine: Machine, pace: Pace) -> dict[str, Any]:
+    """Return seed, workload digest, sizes, versions and hardware, ready for JSON."""
+    return {
+        "simulation": workload.name,
+        "workload_digest": workload.digest,
+        "seed": workload.seed,
+        "agents": len(workload.agents),
+        "steps": workload.steps,
+        "tokens": workload.size._asdict(),
+        "machine": {**machine._asdict(), "model_path": machine.model_path.name},
+        "pace": pace._asdict(),
+        "versions": {"python": platform.python_version(), **dict(_versions())},
+        "hardware": {
+            "cpus": os.cpu_count(),
+            "cpu": _cpu_model(),
+            "gpu": _gpu_model(),
+            "platform": platform.platform(terse=True),
+        },
+        "finished": datetime.now(UTC).isoformat(timespec="seconds"),
+    }
+
+
+def _versions() -> Iterator[tuple[str, str]]:
+    for package in _PACKAGES:
+        try:
+            yield package, version(package)
+        except PackageNotFoundError:
+            yield package, "not installed"
+
+
+def _cpu_model() -> str:
+    path = Path("/proc/cpuinfo")
+    lines = path.read_text().splitlines() if path.exists() else []
+    models = (line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
+    return next(models, platform.machine())
+
+
+def _gpu_model() -> str | None:
+    import torch
+
+    return torch.cuda.get_device_name(0) if torch.cuda.is_available() else None
