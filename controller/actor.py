@@ -60,6 +60,7 @@ class ControllerActor:
         self._core = Controller(settings, catalog, DistancePlanner(), rendezvous, snapshot, saved)
         self._writer = Writer(self._core, store)
         self._started_at = time.time()
+        self._tick_at = 0.0
         self._changed = asyncio.Event()
         self._bells = Bells()
         self._announced = self._core.placement_version
@@ -116,7 +117,8 @@ class ControllerActor:
         """
         directives = self._core.poll(replica, incarnation, acked)
         if directives is None:
-            self._changed.set()
+            if self._core.needing_plans():
+                self._changed.set()
             await self._bells.wait(replica, min(timeout_s, self._settings.poll_timeout_s))
             directives = self._core.poll(replica, incarnation, acked)
         return directives
@@ -150,7 +152,9 @@ class ControllerActor:
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._changed.wait(), self._settings.tick_s)
         self._changed.clear()
-        self._core.tick()
+        if time.monotonic() >= self._tick_at:
+            self._tick_at = time.monotonic() + self._settings.tick_s
+            self._core.tick()
         if self._core.placement_version != self._announced:
             self._announced = self._core.placement_version
             self._bells.ring(_PLACEMENTS)

@@ -8,7 +8,7 @@ from hashlib import blake2b
 import numpy as np
 from numpy.typing import NDArray
 
-from controller.keyindex import MISSING, KeyIndex, Rows
+from controller.keyindex import KeyIndex, Rows
 from controller.names import Names
 from scalesim.vocabulary import PREFIX, Distances, Keys
 
@@ -108,19 +108,14 @@ class AgentTable:
         """Return int32[n] rows, -1 where there is none."""
         return self._index.find(keys ^ self._salt(kind))
 
-    def find_or_add(self, kind: int, keys: Keys) -> tuple[Rows, Rows]:
-        """Return int32[n] rows of `keys` and the int32[m] distinct rows that are new."""
-        rows = self.find(kind, keys)
-        missing = np.flatnonzero(rows == MISSING)
-        if not missing.size:
-            return rows, rows[:0]
-        rows[missing] = self._index.insert(keys[missing] ^ self._salt(kind))
+    def add(self, kind: int, keys: Keys) -> Rows:
+        """Return int32[n] rows given, in this order, to distinct keys that are missing."""
+        rows = self._index.add(keys ^ self._salt(kind))
         self._grow(self._index.capacity)
-        added = np.unique(rows[missing])
-        self.key[rows[missing]] = keys[missing]
-        self.kind[added] = kind
-        self.live[added] = True
-        return rows, added
+        self.key[rows] = keys
+        self.kind[rows] = kind
+        self.live[rows] = True
+        return rows
 
     def remove(self, rows: Rows) -> None:
         """Set rows free and empty them."""
@@ -134,6 +129,10 @@ class AgentTable:
         """Write each column's empty value."""
         for name in columns:
             getattr(self, name)[rows] = COLUMNS[name][1]
+
+    def answered(self, rows: Rows) -> None:
+        """Note that replicas reported the payloads: no move is outstanding."""
+        self.reset(rows, "ordered")
 
     def settle(self, rows: Rows, replicas: NDArray[np.int16]) -> None:
         """Put payloads on replicas, where nothing is known of them yet."""
@@ -151,7 +150,9 @@ class AgentTable:
         if self._order is None:
             self._order = np.argsort(self.replica, kind="stable").astype(np.int32)
             self._sorted = self.replica[self._order]
-        first, end = np.searchsorted(self._sorted, [replica, replica + 1])
+        wanted = np.int16(replica)  # of the column's type, or the whole column is converted
+        first = np.searchsorted(self._sorted, wanted, side="left")
+        end = np.searchsorted(self._sorted, wanted, side="right")
         return self._order[first:end]
 
     def resident(self, rows: Rows) -> NDArray[np.bool_]:

@@ -13,14 +13,16 @@ from controller import requests, status
 from controller.agents import STATE, TOLD, AgentTable
 from controller.catalog.rows import Batch, Names, Snapshot
 from controller.counters import Counters
-from controller.directing import answers_due, moves, nearness
+from controller.directing import moves, nearness
 from controller.incarnation import next_incarnation
+from controller.intake import claim, observe
 from controller.keyindex import MISSING, Rows
 from controller.names import Names as Numbers
 from controller.placements import Place, Placements
 from controller.replicas import Replica, Replicas
 from controller.saving import Unsaved, restore
 from controller.simulations import Simulations
+from controller.sweeping import Sweeper
 from policies.base import Planner
 from scalesim.errors import InvalidRequestError, StaleControllerError, StaleEpochError
 from scalesim.identity import agent_key, check_agent, check_simulation
@@ -38,7 +40,6 @@ Clock = Callable[[], float]
 
 _AGENTS = 0  # number of the kind whose keys are agents
 _FARTHEST = np.float32(2**40)  # steps; anything farther means the same
-_SWEPT_ROWS = 65_536  # rows looked at for removal in one tick: under a millisecond
 _NO_KEYS: Keys = np.empty(0, np.int64)
 
 
@@ -83,9 +84,10 @@ class Controller:
             self._simulations = Simulations(names.simulations, names.epochs, now)
             self._replicas = Replicas(names.replicas, now)
             restore(self._table, snapshot)
-        self._unsaved = Unsaved(self._table, catalog.flush_rows)
+        self._unsaved = Unsaved(self._table, catalog.flush_rows, rewrite=snapshot is None)
         self._placements = Placements(self._table, self._replicas, place, self.incarnation << 20)
-        self._swept = 0
+        self._placements.rehouse()
+        self._sweeper = Sweeper(self._table, self._simulations, self._placements, self._unsaved)
 
     def report(
         self,
@@ -122,11 +124,10 @@ class Controller:
             self.counters.stale_reports += 1
             raise
         sent = keys.size
-        usable = distances >= 0
+        rows = self._rows_of(number, keys)
+        usable = (distances >= 0) & (rows != MISSING)
         if not usable.all():
-            keys, distances = keys[usable], distances[usable]
-        rows, owned = self._rows_of(number, keys)
-        distances = distances[owned]
+            rows, distances = rows[usable], distances[usable]
         far = (distances > _FARTHEST) & np.isfinite(distances)
         due = epoch + np.where(far, _FARTHEST, distances).astype(np.float64)
         table = self._table
@@ -166,7 +167,8 @@ class Controller:
         fields = {"pin": pin, "unpin": unpin, "done": done}
         checked = {name: requests.check_keys(keys, name) for name, keys in fields.items()}
         number = self._simulations.touch(simulation, self._clock())
-        pinned, unpinned, ended = (self._rows_of(number, keys)[0] for keys in checked.values())
+        claimed = (self._rows_of(number, keys) for keys in checked.values())
+        pinned, unpinned, ended = (rows[rows != MISSING] for rows in claimed)
         self._table.pinned[pinned] = True
         self._table.pinned[unpinned] = False
         self._table.pinned[ended] = False
@@ -228,7 +230,7 @@ class Controller:
         for message in messages:
             requests.check_residency(message)
         for message in messages:
-            self._take_residency(sender, message)
+            observe(self._table, self._placements, sender, message, self._clock())
         self._replicas.changed[sender.number] = True
 
     def poll(self, replica: str, incarnation: int, acked: int) -> Directives | None:
@@ -259,7 +261,7 @@ class Controller:
         lost = self._replicas.silent(now, self._settings.replica_lease_s)
         self.counters.replicas_lost += len(lost)
         self._lose(lost)
-        self._sweep()
+        self._sweeper.sweep()
 
     def plan(self) -> list[str]:
         """Plan for every replica that needs it; return those that have new directives."""
@@ -281,7 +283,6 @@ class Controller:
         distance = self._table.distances(rows, self._simulations.epochs)
         pushed = nearness(self._table, replica, rows, distance)
         moved = moves(self._table, replica, rows, distance, self._planner, now)
-        replica.replan_at = answers_due(self._table, rows)
         if pushed or moved:
             replica.sequence += 1
             replica.outbox = Directives(
@@ -343,55 +344,8 @@ class Controller:
             )
         return status.agent(self._table, self._simulations, self._replicas, row)
 
-    def _rows_of(self, simulation: int, keys: Keys) -> tuple[Rows, NDArray[np.bool_]]:
-        """Return rows of the keys a simulation may speak for, and bool[n] which those are."""
-        table = self._table
-        rows = table.find(_AGENTS, keys)
-        new = rows == MISSING
-        if new.any():
-            room = self._settings.max_agents - len(table)
-            welcome = keys[new][: max(room, 0)]
-            rows_new, added = table.find_or_add(_AGENTS, welcome)
-            rows[np.flatnonzero(new)[: welcome.size]] = rows_new
-            self._placements.house(added)
-        mine = (table.simulation[rows] == simulation) & (rows != MISSING)
-        if not mine.all():
-            unclaimed = (table.simulation[rows] == 0) & (rows != MISSING)
-            table.simulation[rows[unclaimed]] = simulation
-            mine |= unclaimed
-            rows = rows[mine]
-        return rows, mine
-
-    def _take_residency(self, sender: Replica, message: Residency) -> None:
-        table = self._table
-        kind = table.kinds.number(message.kind)
-        on_device, anywhere = (
-            message.device_bytes > 0,
-            ((message.device_bytes > 0) | (message.host_bytes > 0) | (message.storage_bytes > 0)),
-        )
-        held = anywhere | message.in_use
-        known = table.find(kind, message.keys) != MISSING
-        worth = known | held
-        rows, added = table.find_or_add(kind, message.keys[worth])
-        self._placements.house(added)
-        elsewhere = table.replica[rows] != sender.number
-        homeless = elsewhere & ~table.resident(rows) & ~table.in_use[rows]
-        adopted = np.unique(rows[homeless & (on_device | message.in_use)[worth]])
-        self._placements.adopt(adopted, sender.number)
-        here = table.replica[rows] == sender.number
-        rows = rows[here]
-        used = message.in_use[worth][here]
-        table.last_used[rows[used | table.in_use[rows]]] = self._clock()
-        table.in_use[rows] = used
-        for tier in ("device_bytes", "host_bytes", "storage_bytes"):
-            getattr(table, tier)[rows] = getattr(message, tier)[worth][here]
-        total = message.total_bytes[worth][here]
-        table.total_bytes[rows] = np.where(total > 0, total, table.total_bytes[rows])
-        table.ordered[rows] = 0
-        table.unsaved[rows] = True
-        cooled = table.exceptional[rows] & (table.device_bytes[rows] == 0)
-        cooled &= ~table.in_use[rows] & ~table.pinned[rows]
-        self._placements.house(np.unique(rows[cooled]))
+    def _rows_of(self, simulation: int, keys: Keys) -> Rows:
+        return claim(self._table, self._placements, simulation, keys, self._settings.max_agents)
 
     def _release(self, simulation: int) -> None:
         """Free everything a simulation held; its agents belong to nobody."""
@@ -407,24 +361,6 @@ class Controller:
             self._replicas.remove(replica)
         if lost:
             self._placements.rehouse()
-
-    def _sweep(self) -> None:
-        """Remove some of the rows that hold no state, no distance and no promise."""
-        table = self._table
-        chunk = np.arange(
-            self._swept, min(self._swept + _SWEPT_ROWS, table.live.size), dtype=np.int32
-        )
-        self._swept = (
-            0 if self._swept + _SWEPT_ROWS >= table.live.size else self._swept + _SWEPT_ROWS
-        )
-        idle = table.live[chunk] & ~table.in_use[chunk] & ~table.pinned[chunk]
-        idle &= np.isinf(table.told[chunk]) & ~table.told_pin[chunk] & ~table.resident(chunk)
-        rows = chunk[idle]
-        rows = rows[np.isinf(table.distances(rows, self._simulations.epochs))]
-        if rows.size:
-            self._placements.forget(rows)
-            self._unsaved.remove(rows)
-            table.remove(rows)
 
     def _forget_distances(self, rows: Rows) -> None:
         self._table.reset(rows, "due", "expires")

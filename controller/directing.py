@@ -2,30 +2,41 @@
 
 from __future__ import annotations
 
+import math
+from typing import NamedTuple
+
 import numpy as np
 from numpy.typing import NDArray
 
 from controller.agents import AgentTable
 from controller.keyindex import Rows
 from controller.replicas import Replica
-from policies.base import Plan, Planner, View
-from scalesim.vocabulary import Distances, Moves, Nearness, Verb
+from policies.base import Planner, View
+from scalesim.vocabulary import Budgets, Distances, Moves, Nearness, Verb
 
 ANSWER_S = 2.0
 """A move whose residency was not reported for this long is asked for again: it is idempotent, and
 a fetch takes far less."""
 
-SLACK = np.float32(1 / 8)
-"""Distances are pushed again once they moved by this share: always for the next 8 steps, ever
-less often for those ahead, which keeps a step of a million agents from being a million pushes."""
+_SLACK = np.float32(1 / 8)
+"""Distances are pushed again once they moved by more than this share: always for the next 8 steps,
+ever less often for those ahead, so that a step of a million agents is not a million pushes."""
 
-NO_ORDER = 0
+_NO_ORDER = 0  # in column `ordered`: no move is unanswered
+
+
+class Orders(NamedTuple):
+    """Moves over rows of the table: verbs uint8[n] and target tiers uint8[n]."""
+
+    rows: Rows
+    verbs: NDArray[np.uint8]
+    tiers: NDArray[np.uint8]
 
 
 def nearness(
     table: AgentTable, replica: Replica, rows: Rows, distance: Distances
 ) -> tuple[Nearness, ...]:
-    """Return the distances the replica does not know yet and note them as told.
+    """Return the distances the replica does not know yet and take them as told.
 
     Payloads that moved elsewhere are forgotten first.
 
@@ -36,16 +47,17 @@ def nearness(
         distance: float32[n], their distances now.
     """
     told = table.told[rows]
-    with np.errstate(invalid="ignore"):
-        close = np.abs(distance - told) <= np.minimum(distance, told) * SLACK
+    with np.errstate(invalid="ignore"):  # inf - inf
+        close = np.abs(distance - told) <= np.minimum(distance, told) * _SLACK
     changed = (distance != told) & ~close
     rows, distance = rows[changed], distance[changed]
     table.told[rows] = distance
+    kinds = table.kind[rows]
     left, replica.left = replica.left, {}
     pushes = []
     for kind, name in enumerate(table.kinds):
         gone = np.concatenate([np.empty(0, np.int64), *left.get(kind, [])])
-        here = table.kind[rows] == kind
+        here = kinds == kind
         if name in replica.kinds and (gone.size or here.any()):
             keys = np.concatenate([gone, table.key[rows[here]]])
             steps = np.concatenate([np.full(gone.size, np.inf, np.float32), distance[here]])
@@ -65,70 +77,63 @@ def moves(
 
     Args:
         table: Agent table; writes `told_pin` and the `ordered` columns.
-        replica: Whose; it has attached.
+        replica: Whose; it has attached. Its `replan_at` is set.
         rows: int32[n], its payloads.
         distance: float32[n], their distances now.
         planner: Decides between the tiers; pins and drops are the simulations' own wish.
         now: Seconds.
     """
+    assert replica.budgets is not None
     movable = [number for number, name in enumerate(table.kinds) if name in replica.kinds]
     if len(movable) < len(table.kinds):
         mine = np.isin(table.kind[rows], movable)
         rows, distance = rows[mine], distance[mine]
-    _forget_unanswered(table, rows, now)
-    wished, wishes = _wishes(table, rows)
-    planned, plan = _planned(table, replica, rows, distance, planner)
-    rows = np.concatenate([wished, planned])
-    verbs = np.concatenate([wishes, plan.verbs])
-    tiers = np.concatenate([np.zeros(wished.size, np.uint8), plan.tiers])
-    asked = (table.ordered[rows] == verbs) & (table.ordered_tier[rows] == tiers)
-    rows, verbs, tiers = rows[~asked], verbs[~asked], tiers[~asked]
-    lasting = (verbs != Verb.PIN) & (verbs != Verb.UNPIN)
-    table.ordered[rows[lasting]] = verbs[lasting]
-    table.ordered_tier[rows[lasting]] = tiers[lasting]
-    table.ordered_at[rows[lasting]] = now
+    unanswered = rows[table.ordered[rows] != _NO_ORDER]
+    table.ordered[unanswered[table.ordered_at[unanswered] <= now - ANSWER_S]] = _NO_ORDER
+    pins = _pins(table, rows)
+    drops = _new_orders(table, _drops(table, rows), now)
+    planned = _new_orders(table, _planned(table, replica.budgets, rows, distance, planner), now)
+    open_ = rows[table.ordered[rows] != _NO_ORDER]
+    replica.replan_at = float(table.ordered_at[open_].min()) + ANSWER_S if open_.size else math.inf
+    orders = Orders(
+        *(np.concatenate(columns) for columns in zip(pins, drops, planned, strict=True))
+    )
+    kinds = table.kind[orders.rows]
     return tuple(
-        Moves(table.kinds[kind], verbs[of_kind], table.key[rows[of_kind]], tiers[of_kind])
+        Moves(
+            table.kinds[kind], orders.verbs[here], table.key[orders.rows[here]], orders.tiers[here]
+        )
         for kind in movable
-        if (of_kind := table.kind[rows] == kind).any()
+        if (here := kinds == kind).any()
     )
 
 
-def answers_due(table: AgentTable, rows: Rows) -> float:
-    """Return seconds at which the first unanswered move among `rows` is to be asked for again."""
-    open_ = rows[table.ordered[rows] != NO_ORDER]
-    return float(table.ordered_at[open_].min()) + ANSWER_S if open_.size else np.inf
+def _pins(table: AgentTable, rows: Rows) -> Orders:
+    """Return the unpins and pins the replica was not told, and take them as told."""
+    pinned = table.pinned[rows]
+    rows = rows[pinned != table.told_pin[rows]]
+    rows = rows[np.argsort(table.pinned[rows], kind="stable")]  # unpins make room for pins
+    table.told_pin[rows] = table.pinned[rows]
+    verbs = np.where(table.pinned[rows], Verb.PIN, Verb.UNPIN).astype(np.uint8)
+    return Orders(rows, verbs, np.zeros(rows.size, np.uint8))
 
 
-def _forget_unanswered(table: AgentTable, rows: Rows, now: float) -> None:
-    late = (table.ordered[rows] != NO_ORDER) & (table.ordered_at[rows] <= now - ANSWER_S)
-    table.ordered[rows[late]] = NO_ORDER
-
-
-def _wishes(table: AgentTable, rows: Rows) -> tuple[Rows, NDArray[np.uint8]]:
-    """Return what simulations asked for: unpins, drops of agents that are done, then pins."""
-    pinned, told = table.pinned[rows], table.told_pin[rows]
-    unpin = rows[told & ~pinned]
-    pin = rows[pinned & ~told]
-    table.told_pin[unpin] = False
-    table.told_pin[pin] = True
-    held = table.resident(rows) & ~table.in_use[rows]
-    drop = rows[table.done[rows] & held]
-    verbs = np.repeat(
-        np.array([Verb.UNPIN, Verb.DROP, Verb.PIN], np.uint8), [unpin.size, drop.size, pin.size]
-    )
-    return np.concatenate([unpin, drop, pin]), verbs
+def _drops(table: AgentTable, rows: Rows) -> Orders:
+    """Return drops of the state of agents that are done."""
+    rows = rows[table.done[rows]]
+    rows = rows[table.resident(rows) & ~table.in_use[rows]]
+    return Orders(rows, np.full(rows.size, Verb.DROP, np.uint8), np.zeros(rows.size, np.uint8))
 
 
 def _planned(
-    table: AgentTable, replica: Replica, rows: Rows, distance: Distances, planner: Planner
-) -> tuple[Rows, Plan]:
-    assert replica.budgets is not None
-    wanted = np.isfinite(distance) | table.resident(rows) | table.pinned[rows]
-    known = wanted & (table.total_bytes[rows] > 0) & ~table.done[rows]
-    rows = rows[known]
+    table: AgentTable, budgets: Budgets, rows: Rows, distance: Distances, planner: Planner
+) -> Orders:
+    """Return the planner's moves."""
+    known = (table.total_bytes[rows] > 0) & ~table.done[rows]
+    if not known.all():
+        rows, distance = rows[known], distance[known]
     view = View(
-        distance=distance[known],
+        distance=distance,
         last_used=table.last_used[rows],
         total_bytes=table.total_bytes[rows],
         device_bytes=table.device_bytes[rows],
@@ -139,5 +144,16 @@ def _planned(
         simulation=table.simulation[rows],
         kind=table.kind[rows].astype(np.int32),
     )
-    plan = planner.plan(view, replica.budgets)
-    return rows[plan.rows], plan
+    plan = planner.plan(view, budgets)
+    return Orders(rows[plan.rows], plan.verbs, plan.tiers)
+
+
+def _new_orders(table: AgentTable, orders: Orders, now: float) -> Orders:
+    """Return the orders that are not still unanswered, and note them."""
+    rows, verbs, tiers = orders
+    new = (table.ordered[rows] != verbs) | (table.ordered_tier[rows] != tiers)
+    rows, verbs, tiers = rows[new], verbs[new], tiers[new]
+    table.ordered[rows] = verbs
+    table.ordered_tier[rows] = tiers
+    table.ordered_at[rows] = now
+    return Orders(rows, verbs, tiers)

@@ -55,13 +55,16 @@ class KeyIndex:
             rows[missed] = self._pairs[self._locate(keys[missed], slots[missed]), 1]
         return rows
 
-    def insert(self, keys: Keys) -> Rows:
-        """Return int32[n] rows of `keys`, giving new rows to those that were missing."""
-        rows = self.find(keys)
-        missing = np.flatnonzero(rows == MISSING)
-        if missing.size:
-            added, inverse = np.unique(keys[missing], return_inverse=True)
-            rows[missing] = self._add(added)[inverse]
+    def add(self, keys: Keys) -> Rows:
+        """Return int32[n] rows given, in this order, to distinct keys that are missing."""
+        if (self._used + keys.size) * 3 > self._mask:
+            self._rebuild(len(self) + keys.size)
+        kept = max(self._free.size - keys.size, 0)
+        reused = self._free[kept:]
+        end = self._capacity + keys.size - reused.size
+        rows = np.concatenate([reused, np.arange(self._capacity, end, dtype=np.int32)])
+        self._free, self._capacity = self._free[:kept], end
+        self._place(keys, rows)
         return rows
 
     def remove(self, keys: Keys) -> Rows:
@@ -84,18 +87,6 @@ class KeyIndex:
             pending = pending[other & (rows != _EMPTY)]
             slots[pending] = (slots[pending] + 1) & self._mask
         return slots
-
-    def _add(self, keys: Keys) -> Rows:
-        """Give rows to distinct `keys`, none of which is present."""
-        if (self._used + keys.size) * 3 > self._mask:
-            self._rebuild(len(self) + keys.size)
-        kept = max(self._free.size - keys.size, 0)
-        reused = self._free[kept:]
-        end = self._capacity + keys.size - reused.size
-        rows = np.concatenate([reused, np.arange(self._capacity, end, dtype=np.int32)])
-        self._free, self._capacity = self._free[:kept], end
-        self._place(keys, rows)
-        return rows
 
     def _place(self, keys: Keys, rows: Rows) -> None:
         """Write distinct, absent keys into empty slots; of rivals for one the last wins."""

@@ -41,14 +41,29 @@ class Placements:
         self._journal: deque[tuple[int, Keys]] = deque()
         self._since = version
 
-    def house(self, rows: Rows) -> None:
+    def admit(self, kind: int, keys: Keys) -> Rows:
+        """Return int32[n] rows of `keys`, adding those that are missing on their hashed replicas.
+
+        What is added together lies together by replica, where plans read it.
+        """
+        rows = self._table.find(kind, keys)
+        missing = np.flatnonzero(rows == MISSING)
+        if missing.size:
+            new = np.unique(keys[missing])
+            homes = self._hashed(new)
+            order = np.argsort(homes, kind="stable")
+            self._move(self._table.add(kind, new[order]), homes[order])
+            rows[missing] = self._table.find(kind, keys[missing])
+        return rows
+
+    def send_home(self, rows: Rows) -> None:
         """Put payloads on their hashed replicas; their state elsewhere is forgotten."""
-        self._move(rows, self._hashed(rows))
+        self._move(rows, self._hashed(self._table.key[rows]))
         self._except(rows, np.zeros(rows.size, np.bool_))
 
     def adopt(self, rows: Rows, replica: int) -> None:
         """Put payloads on the replica that turned out to hold their only state."""
-        home = self._hashed(rows)
+        home = self._hashed(self._table.key[rows])
         self._move(rows, np.full(rows.size, replica, np.int16))
         self._except(rows, home != replica)
 
@@ -56,7 +71,7 @@ class Placements:
         """Place every payload again after replicas came or went."""
         table = self._table
         rows = np.flatnonzero(table.live).astype(np.int32)
-        home, current = self._hashed(rows), table.replica[rows]
+        home, current = self._hashed(table.key[rows]), table.replica[rows]
         anchored = (table.device_bytes[rows] > 0) | table.in_use[rows] | table.pinned[rows]
         stays = anchored & np.isin(current, [replica.number for replica in self._replicas])
         place = np.where(stays, current, home)
@@ -109,10 +124,10 @@ class Placements:
             while sum(keys.size for _, keys in self._journal) > _JOURNAL_KEYS:
                 self._since = self._journal.popleft()[0]
 
-    def _hashed(self, rows: Rows) -> NDArray[np.int16]:
+    def _hashed(self, keys: Keys) -> NDArray[np.int16]:
         names = self._replicas.names
         numbers = [self._replicas.numbers.number(name) for name in names]
-        places = self._place(self._table.key[rows], names)
+        places = self._place(keys, names)
         return np.array([*numbers, NOWHERE], np.int16)[places]
 
     def _indices(self, names: tuple[str, ...]) -> NDArray[np.int32]:

@@ -24,7 +24,8 @@ def restore(table: AgentTable, snapshot: Snapshot) -> None:
     """Add the payloads of a snapshot to an empty table."""
     for kind in range(len(table.kinds)):
         packed = snapshot.rows[snapshot.rows["kind"] == kind]
-        rows, _ = table.find_or_add(kind, np.ascontiguousarray(packed["key"]))
+        packed = packed[np.argsort(packed["replica"], kind="stable")]
+        rows = table.add(kind, np.ascontiguousarray(packed["key"]))
         for name in _COLUMNS:
             getattr(table, name)[rows] = packed[name]
     table.regroup()
@@ -38,13 +39,14 @@ class Unsaved:
     Args:
         table: Agent table; `unsaved` is cleared here.
         limit: Rows a batch; of removed rows no more are kept, then all is written anew.
+        rewrite: The catalog holds nothing of this table yet.
     """
 
-    def __init__(self, table: AgentTable, limit: int) -> None:
+    def __init__(self, table: AgentTable, limit: int, *, rewrite: bool) -> None:
         self._table = table
         self._limit = limit
         self._removed = np.zeros(0, ROW)
-        self._rewrite = True
+        self._rewrite = rewrite
 
     def __len__(self) -> int:
         return int(np.count_nonzero(self._table.unsaved)) + self._removed.size

@@ -14,31 +14,38 @@ from scalesim.vocabulary import Tier
 
 def agents(table: AgentTable, simulations: Simulations) -> dict[str, int]:
     """Return how many agents have their state in each tier at best."""
-    rows = np.flatnonzero(table.live)
-    device, host = table.device_bytes[rows] > 0, table.host_bytes[rows] > 0
-    storage = table.storage_bytes[rows] > 0
-    distance = table.distances(rows.astype(np.int32), simulations.epochs)
+    device, host = table.device_bytes > 0, table.host_bytes > 0
+    storage = table.storage_bytes > 0
+    held = {
+        "device": int(np.count_nonzero(device)),
+        "host": int(np.count_nonzero(host & ~device)),
+        "storage": int(np.count_nonzero(storage & ~host & ~device)),
+    }
+    distance = table.distances(np.flatnonzero(table.live).astype(np.int32), simulations.epochs)
     return {
-        "total": rows.size,
-        "device": int(device.sum()),
-        "host": int((host & ~device).sum()),
-        "storage": int((storage & ~host & ~device).sum()),
-        "absent": int((~storage & ~host & ~device).sum()),
-        "in_use": int(table.in_use[rows].sum()),
-        "pinned": int(table.pinned[rows].sum()),
-        "with_distance": int(np.isfinite(distance).sum()),
+        "total": len(table),
+        **held,
+        "absent": len(table) - sum(held.values()),
+        "in_use": int(np.count_nonzero(table.in_use)),
+        "pinned": int(np.count_nonzero(table.pinned)),
+        "with_distance": int(np.count_nonzero(np.isfinite(distance))),
     }
 
 
 def replicas(table: AgentTable, replicas: Replicas, now: float) -> dict[str, dict[str, Any]]:
     """Return, by name, what each replica holds and whether it is heard of."""
+    placed = table.replica >= 0
+    home = table.replica[placed]
+    agents = np.bincount(home, minlength=len(replicas.numbers))
+    held = {
+        tier: np.bincount(home, getattr(table, tier)[placed], len(replicas.numbers))
+        for tier in ("device_bytes", "host_bytes", "storage_bytes")
+    }
     return {
         replica.name: {
             "attached": replica.budgets is not None,
-            "agents": (rows := table.rows_on(replica.number)).size,
-            "device_bytes": int(table.device_bytes[rows].sum()),
-            "host_bytes": int(table.host_bytes[rows].sum()),
-            "storage_bytes": int(table.storage_bytes[rows].sum()),
+            "agents": int(agents[replica.number]),
+            **{tier: int(sizes[replica.number]) for tier, sizes in held.items()},
             "budgets": replica.budgets._asdict() if replica.budgets else None,
             "sequence": replica.sequence,
             "awaiting_ack": replica.outbox is not None,

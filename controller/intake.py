@@ -1,0 +1,74 @@
+"""What simulations and replicas may write into the agent table, and how."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from controller.agents import AgentTable
+from controller.keyindex import MISSING, Rows
+from controller.placements import Placements
+from controller.replicas import Replica
+from scalesim.vocabulary import Keys, Residency
+
+_AGENTS = 0  # number of the kind whose keys are agents
+_UNOWNED = 0  # number of the simulation of payloads that none has reported
+
+
+def claim(
+    table: AgentTable, placements: Placements, simulation: int, keys: Keys, max_agents: int
+) -> Rows:
+    """Return int32[n] rows of the agents a simulation speaks for, -1 where it may not.
+
+    Agents nobody knew are added while there is room, those nobody reported become its own; those
+    of another simulation are refused.
+    """
+    rows = table.find(_AGENTS, keys)
+    new = np.flatnonzero(rows == MISSING)
+    if new.size:
+        new = new[: max(max_agents - len(table), 0)]
+        rows[new] = placements.admit(_AGENTS, keys[new])
+    owner = table.simulation[rows]
+    table.simulation[rows[(owner == _UNOWNED) & (rows != MISSING)]] = simulation
+    rows[table.simulation[rows] != simulation] = MISSING
+    return rows
+
+
+def observe(
+    table: AgentTable, placements: Placements, replica: Replica, message: Residency, now: float
+) -> None:
+    """Take over where a replica says payloads of one kind are.
+
+    A payload placed elsewhere moves to this replica if it is the only one that has it; otherwise
+    the copy is left to the replica's own eviction. One that was here by exception goes home once
+    it left the device.
+    """
+    kind = table.kinds.number(message.kind)
+    held = message.device_bytes | message.host_bytes | message.storage_bytes
+    worth = (held > 0) | message.in_use | (table.find(kind, message.keys) != MISSING)
+    if not worth.all():
+        message = Residency(message.kind, *(column[worth] for column in message[1:]))
+    rows = placements.admit(kind, message.keys)
+
+    strays = table.replica[rows] != replica.number
+    if strays.any():
+        strays &= (message.device_bytes > 0) | message.in_use
+        strays &= ~table.resident(rows) & ~table.in_use[rows]
+        placements.adopt(np.unique(rows[strays]), replica.number)
+        mine = table.replica[rows] == replica.number
+        rows = rows[mine]
+        message = Residency(message.kind, *(column[mine] for column in message[1:]))
+
+    table.last_used[rows[message.in_use | table.in_use[rows]]] = now
+    table.in_use[rows] = message.in_use
+    table.device_bytes[rows] = message.device_bytes
+    table.host_bytes[rows] = message.host_bytes
+    table.storage_bytes[rows] = message.storage_bytes
+    sized = message.total_bytes > 0
+    table.total_bytes[rows[sized]] = message.total_bytes[sized]
+    table.answered(rows)
+    table.unsaved[rows] = True
+    cooled = rows[table.exceptional[rows]]
+    cooled = cooled[
+        (table.device_bytes[cooled] == 0) & ~table.in_use[cooled] & ~table.pinned[cooled]
+    ]
+    placements.send_home(np.unique(cooled))

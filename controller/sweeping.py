@@ -1,0 +1,47 @@
+"""Removal of payloads that nothing is known of any more."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from controller.agents import AgentTable
+from controller.placements import Placements
+from controller.saving import Unsaved
+from controller.simulations import Simulations
+
+_ROWS = 65_536  # looked at in one turn: under a millisecond
+
+
+class Sweeper:
+    """Goes round the table and removes rows without state, distance or pin.
+
+    A row stays until its replica was told to forget its distance and pin, so that nothing of it is
+    left anywhere.
+    """
+
+    def __init__(
+        self,
+        table: AgentTable,
+        simulations: Simulations,
+        placements: Placements,
+        unsaved: Unsaved,
+    ) -> None:
+        self._table = table
+        self._simulations = simulations
+        self._placements = placements
+        self._unsaved = unsaved
+        self._next = 0
+
+    def sweep(self) -> None:
+        """Look at the next rows, some ten thousands of them."""
+        table = self._table
+        end = min(self._next + _ROWS, table.live.size)
+        rows = np.arange(self._next, end, dtype=np.int32)
+        self._next = end % table.live.size
+        rows = rows[table.live[rows] & np.isinf(table.told[rows]) & ~table.told_pin[rows]]
+        rows = rows[~table.in_use[rows] & ~table.pinned[rows] & ~table.resident(rows)]
+        rows = rows[np.isinf(table.distances(rows, self._simulations.epochs))]
+        if rows.size:
+            self._placements.forget(rows)
+            self._unsaved.remove(rows)
+            table.remove(rows)
