@@ -12,7 +12,7 @@ NEXT_USE = "X-Agent-Next-Use"
 """Steps from now to the agent's next call, as a float."""
 
 RESIDENCY = "x-scalesim-residency"
-"""Tier most of the found tokens came from: `device`, `host`, `storage` or `miss`."""
+"""Coldest tier that had to be read: `device`, `host`, `storage`, or `miss`."""
 REPLICA = "x-scalesim-replica"
 CACHED_TOKENS = "x-scalesim-cached-tokens"
 """E.g. `prompt=800, device=704, host=0, storage=0`."""
@@ -35,6 +35,10 @@ class CachedTokens(NamedTuple):
     device: int = 0
     host: int = 0
     storage: int = 0
+
+    def __str__(self) -> str:
+        """Return the header value."""
+        return ", ".join(f"{name}={count}" for name, count in self._asdict().items())
 
     @property
     def residency(self) -> str:

@@ -68,12 +68,13 @@ class Calls(NamedTuple):
 
 def calls_of(finished: Sequence[Called]) -> Calls:
     """Return the calls as arrays."""
-    rows = np.zeros(len(finished), CALL)
-    for row, (step, agent, call, answer) in zip(rows, finished, strict=True):
-        times = (answer.start_s, answer.ttft_s, answer.latency_s)
-        row[...] = (step, agent, call, *times, *answer.cached, answer.output_tokens, answer.replica)
-    answers = [called.answer for called in finished]
-    return Calls(rows, [answer.text for answer in answers], [answer.error for answer in answers])
+    rows = [_row(*call) for call in finished]
+    answers = [call.answer for call in finished]
+    return Calls(
+        np.array(rows, CALL),
+        [answer.text for answer in answers],
+        [answer.error for answer in answers],
+    )
 
 
 def joined(batches: Iterable[Calls]) -> Calls:
@@ -84,3 +85,8 @@ def joined(batches: Iterable[Calls]) -> Calls:
         [text for batch in batches for text in batch.texts],
         [error for batch in batches for error in batch.errors],
     )
+
+
+def _row(step: int, agent: int, call: int, answer: Answer) -> tuple[object, ...]:
+    times = (answer.start_s, answer.ttft_s, answer.latency_s)
+    return (step, agent, call, *times, *answer.cached, answer.output_tokens, answer.replica)

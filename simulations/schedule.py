@@ -39,7 +39,8 @@ class Schedule:
         """Return the rows that call in a step, each once, in the order of their first calls."""
         calls = self._calls[step]
         _, first = np.unique(calls, return_index=True)
-        return calls[np.sort(first)]
+        rows: Rows = calls[np.sort(first)]
+        return rows
 
     def next_use(self, step: int) -> NDArray[np.float64]:
         """Return for every agent when it calls next after `step`: absolute steps, inf for never."""

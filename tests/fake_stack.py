@@ -1,0 +1,96 @@
+"""An in-process server that answers as the stack does, and notes what it was told."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+import msgspec
+
+
+class FakeStack:
+    """Listens on a free loopback port while in its `with` block.
+
+    `found` is the cached-tokens header of every answer, `told` the control bodies as (path, body),
+    `calls` the (agent, prompt) of each chat call in the order they came.
+    """
+
+    def __init__(self) -> None:
+        self.found = "prompt=800, device=16, host=8, storage=4"
+        self.fails = False
+        self.told: list[tuple[str, Any]] = []
+        self.calls: list[tuple[str | None, str]] = []
+        self.headers: list[dict[str, str]] = []
+        self.errors: list[tuple[int, str]] = []
+        self.status: dict[str, Any] = {"simulations": {}}
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.01,))
+
+    @property
+    def base_url(self) -> str:
+        return f"http://127.0.0.1:{self._server.server_port}"
+
+    def __enter__(self) -> FakeStack:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self._server.shutdown()
+        self._thread.join()
+        self._server.server_close()
+
+
+def _handler(stack: FakeStack) -> type[BaseHTTPRequestHandler]:
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_GET(self) -> None:
+            self._json(200, stack.status)
+
+        def do_POST(self) -> None:
+            raw = self.rfile.read(int(self.headers["Content-Length"]))
+            packed = self.headers["Content-Type"] == "application/msgpack"
+            body = msgspec.msgpack.decode(raw) if packed else json.loads(raw)
+            stack.headers.append(dict(self.headers))
+            if stack.errors:
+                status, message = stack.errors.pop(0)
+                self._json(status, {"error": {"message": message, "param": None}})
+            elif self.path == "/v1/chat/completions":
+                self._chat(body)
+            else:
+                stack.told.append((self.path, body))
+                rows = len(body.get("ids", ()))
+                self._json(200, {"epoch": body.get("epoch", 0), "accepted": rows, "ignored": 0})
+
+        def _chat(self, body: dict[str, Any]) -> None:
+            prompt = " ".join(message["content"] for message in body["messages"])
+            stack.calls.append((self.headers.get("X-Agent-Id"), prompt))
+            word = f"w{hashlib.sha256(prompt.encode()).digest()[0]}"
+            usage = {"completion_tokens": body.get("max_tokens", 1)}
+            if not body.get("stream"):
+                message = {"role": "assistant", "content": word}
+                self._json(200, {"choices": [{"message": message}], "usage": usage})
+                return
+            events = [{"choices": [{"delta": {"content": word}}]}, {"choices": [], "usage": usage}]
+            lines = [json.dumps(event) for event in events] + ["[DONE]"]
+            self._answer(200, "text/event-stream", "".join(f"data: {x}\n\n" for x in lines))
+
+        def _json(self, status: int, body: Any) -> None:
+            self._answer(status, "application/json", json.dumps(body))
+
+        def _answer(self, status: int, kind: str, text: str) -> None:
+            self.send_response(status)
+            self.send_header("Content-Type", kind)
+            self.send_header("Content-Length", str(len(text)))
+            self.send_header("x-scalesim-cached-tokens", stack.found)
+            self.send_header("x-scalesim-replica", "replica-0")
+            self.end_headers()
+            self.wfile.write(text.encode())
+
+        def log_message(self, format: str, *args: object) -> None:
+            pass
+
+    return Handler

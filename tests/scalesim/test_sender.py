@@ -1,0 +1,137 @@
+"""The background thread: coalescing, failing open, healing, ending."""
+
+import threading
+from collections.abc import Callable
+
+import numpy as np
+
+from scalesim.errors import ControllerUnavailableError, InvalidRequestError
+from scalesim.sender import Sender
+from scalesim.settings import ClientSettings
+from scalesim.transports import MAX_ROWS
+from tests.scalesim.fake_transport import FakeTransport
+
+SOON = ClientSettings(flush_interval_s=0.001)
+LATE = ClientSettings(flush_interval_s=3600)
+
+
+def sender(transport: FakeTransport, settings: ClientSettings = LATE) -> Sender:
+    return Sender("town", settings, lambda: transport)
+
+
+def test_hints_wait_for_each_other_and_the_latest_wins() -> None:
+    transport = FakeTransport()
+    hints = sender(transport)
+    hints.tell({"a": 5.0})
+    hints.tell({"a": 2.0, "b": 1.0})
+    assert transport.reports == []
+    assert hints.flush(5)
+    assert [report.ids for report in transport.reports] == [["a", "b"]]
+    assert transport.distances == {"a": 2, "b": 1}
+    hints.close(5)
+    assert transport.closed
+
+
+def test_a_hint_is_sent_by_itself_after_the_interval() -> None:
+    arrived = threading.Event()
+    transport = FakeTransport()
+    note: Callable[..., None] = transport.reports.append
+    transport.reports = _Notified(note, arrived)  # type: ignore[assignment]
+    hints = sender(transport, SOON)
+    hints.tell({"a": 1.0})
+    assert arrived.wait(5)
+    hints.close(5)
+
+
+class _Notified(list):  # type: ignore[type-arg]
+    def __init__(self, note: Callable[..., None], event: threading.Event) -> None:
+        super().__init__()
+        self._event = event
+
+    def append(self, item: object) -> None:
+        super().append(item)
+        self._event.set()
+
+
+def test_an_urgent_hint_does_not_wait() -> None:
+    arrived = threading.Event()
+    transport = FakeTransport()
+    transport.reports = _Notified(lambda _: None, arrived)  # type: ignore[assignment]
+    hints = sender(transport)
+    hints.tell({"a": 1.0}, urgent=True)
+    assert arrived.wait(5)
+    hints.close(5)
+
+
+def test_reports_are_cut_to_the_row_limit() -> None:
+    transport = FakeTransport()
+    hints = sender(transport)
+    hints.tell({f"a{i}": float(i) for i in range(MAX_ROWS + 5)})
+    assert hints.flush(5)
+    assert [len(report.ids) for report in transport.reports] == [MAX_ROWS, 5]
+    assert transport.reports[0].distances.dtype == np.float32
+    hints.close(5)
+
+
+def test_while_the_stack_is_away_hints_are_kept_and_the_newest_win() -> None:
+    transport = FakeTransport(
+        ControllerUnavailableError("away"), ControllerUnavailableError("away")
+    )
+    hints = sender(transport)
+    hints.tell({"a": 1.0, "b": 1.0})
+    hints.flush(0)
+    hints.tell({"a": 7.0})
+    assert hints.flush(5)
+    assert transport.distances == {"a": 7, "b": 1}
+    assert hints.stats[:3] == (2, 0, 2)
+    hints.close(5)
+
+
+def test_what_the_stack_refuses_is_dropped_and_counted() -> None:
+    transport = FakeTransport(InvalidRequestError("no such field"))
+    hints = sender(transport)
+    hints.tell({"a": 1.0, "b": 1.0})
+    assert hints.flush(5)
+    assert hints.stats == (0, 2, 1, "InvalidRequestError: no such field")
+    hints.close(5)
+
+
+def test_a_bug_in_a_transport_does_not_end_the_thread() -> None:
+    transport = FakeTransport(ZeroDivisionError())
+    hints = sender(transport)
+    hints.tell({"a": 1.0})
+    assert hints.flush(5)
+    hints.tell({"b": 2.0})
+    assert hints.flush(5)
+    assert transport.distances == {"b": 2}
+    hints.close(5)
+
+
+def test_a_client_that_is_behind_adopts_the_newer_epoch() -> None:
+    transport = FakeTransport(epoch=7)
+    hints = sender(transport)
+    hints.tell({"a": 9.0}, epoch=5)
+    assert hints.flush(5)
+    assert transport.distances == {"a": 2}
+    assert hints.epoch == 7
+    hints.close(5)
+
+
+def test_the_buffer_is_bounded() -> None:
+    hints = sender(FakeTransport(), LATE.model_copy(update={"buffer_rows": 2}))
+    hints.tell({"a": 1.0, "b": 1.0, "c": 1.0})
+    hints.change(["d"], "pin")
+    assert hints.stats.dropped == 2
+    hints.close(5)
+    assert hints.stats.sent == 2
+
+
+def test_closing_a_sender_whose_stack_is_away_returns() -> None:
+    def away() -> FakeTransport:
+        raise ControllerUnavailableError("away")
+
+    hints = Sender("town", LATE, away)
+    hints.tell({"a": 1.0})
+    hints.close(5)
+    assert hints.stats.failed == 1
+    assert "scalesim-hints" not in {thread.name for thread in threading.enumerate()}

@@ -1,0 +1,109 @@
+"""The verbs of a simulation: what each tells, and that none of them fails."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from scalesim import Simulation
+from scalesim.errors import InvalidRequestError
+from tests.scalesim.fake_transport import FakeTransport
+
+INF = float("inf")
+
+
+@pytest.fixture
+def transport() -> FakeTransport:
+    return FakeTransport()
+
+
+@pytest.fixture
+def town(transport: FakeTransport) -> Iterator[Simulation]:
+    with Simulation("town", transport=transport, step_hours=0.5) as simulation:
+        yield simulation
+
+
+def told(town: Simulation, transport: FakeTransport) -> dict[str, float]:
+    assert town.flush()
+    return transport.distances
+
+
+def test_active_agents_are_at_zero_and_upcoming_ones_follow(
+    town: Simulation, transport: FakeTransport
+) -> None:
+    town.step(3, active=["a", "b"], upcoming=[["c", "a"], ["d"]])
+    assert told(town, transport) == {"a": 0, "b": 0, "c": 1, "d": 2}
+    assert transport.newest == 3
+
+
+def test_an_order_spreads_agents_over_the_step(town: Simulation, transport: FakeTransport) -> None:
+    town.step(0, order=["a", "b"], upcoming=[["c", "d"]])
+    assert told(town, transport) == {"a": 0, "b": 0.5, "c": 1, "d": 1.5}
+
+
+def test_a_wake_is_relative_to_the_step_it_is_sent_in(
+    town: Simulation, transport: FakeTransport
+) -> None:
+    town.step(10)
+    town.wake("a", 12.5)
+    town.wake("b", 4)
+    town.wake("c", INF)
+    assert told(town, transport) == {"a": 2.5, "b": 0, "c": INF}
+
+
+def test_a_rate_is_told_at_every_step_until_it_is_forgotten(
+    town: Simulation, transport: FakeTransport
+) -> None:
+    town.rate("a", per_hour=0.5)
+    town.rate("b", per_hour=2)
+    town.step(0, active=["b"])
+    assert told(town, transport) == {"a": 4, "b": 0}
+    town.rate("a", per_hour=0)
+    transport.reports.clear()
+    town.step(1)
+    assert told(town, transport) == {"b": 1}
+
+
+def test_distances_pass_through(town: Simulation, transport: FakeTransport) -> None:
+    town.step(5)
+    town.distances(["a", "b"], [0.25, INF])
+    assert told(town, transport) == {"a": 0.25, "b": INF}
+
+
+def test_pins_and_ends_travel_with_the_latest_winning(
+    town: Simulation, transport: FakeTransport
+) -> None:
+    town.pin("a", "b")
+    town.unpin("b")
+    town.wake("c", 3)
+    town.done("c")
+    assert told(town, transport) == {}
+    assert transport.changes == [(["a"], ["b"], ["c"])]
+
+
+def test_what_is_not_valid_is_dropped_and_counted(
+    town: Simulation, transport: FakeTransport
+) -> None:
+    town.step(0, active=["a", "", "x" * 300])
+    town.wake("b", float("nan"))
+    town.distances(["c"], [1.0, 2.0])
+    town.pin("\n")
+    assert told(town, transport) == {"a": 0}
+    assert town.stats.dropped == 5
+    assert "is not an agent id" in town.stats.last_error
+
+
+def test_context_and_headers_carry_the_simulation(town: Simulation) -> None:
+    with town.agent("a") as identity:
+        assert identity == ("town", "a")
+    assert town.headers("a", next_use=2.5) == {
+        "X-Agent-Id": "a",
+        "X-Simulation-Id": "town",
+        "X-Agent-Next-Use": "2.5",
+    }
+    with pytest.raises(InvalidRequestError):
+        town.headers("")
+
+
+def test_a_name_that_cannot_be_one_is_refused() -> None:
+    with pytest.raises(InvalidRequestError, match="is not a simulation id"):
+        Simulation("no spaces")

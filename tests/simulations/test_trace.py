@@ -1,0 +1,66 @@
+"""Recorded activations."""
+
+from pathlib import Path
+
+import pytest
+
+from scalesim.errors import ConfigurationError
+from simulations.trace import read_recording, recorded
+from simulations.workload import PromptSize
+
+SMALLVILLE = Path(__file__).parents[2].parent / "shared/traces/smallville25.jsonl"
+
+
+def write(tmp_path: Path, *lines: str) -> Path:
+    path = tmp_path / "trace.jsonl"
+    path.write_text("\n".join(lines))
+    return path
+
+
+def test_repeated_events_are_several_calls_and_empty_steps_are_left_out(tmp_path: Path) -> None:
+    path = write(
+        tmp_path,
+        '{"step": 3, "agent": "Maria", "place": 7}',
+        '{"step": 3, "agent": "Klaus"}',
+        '{"step": 3, "agent": "Maria"}',
+        '{"step": 9, "agent": "Klaus"}',
+    )
+    agents, calls = read_recording(path)
+    assert agents == ("Maria", "Klaus")
+    assert [step.tolist() for step in calls] == [[0, 1, 0], [1]]
+
+
+@pytest.mark.parametrize(
+    ("lines", "message"),
+    [
+        ([], "holds no events"),
+        (['{"step": 1, "agent": "a"}', "not json"], "line 2 is not an event"),
+        (['{"step": "x", "agent": "a"}'], "line 1 is not an event"),
+        (['{"agent": "a"}'], "line 1 is not an event"),
+        (['{"step": 2, "agent": "a"}', '{"step": 1, "agent": "a"}'], "line 2: step 1 follows"),
+    ],
+)
+def test_what_is_not_a_recording_is_refused_with_its_line(
+    tmp_path: Path, lines: list[str], message: str
+) -> None:
+    with pytest.raises(ConfigurationError, match=message):
+        read_recording(write(tmp_path, *lines))
+
+
+def test_a_missing_file_says_what_to_give(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match="give --trace a file"):
+        read_recording(tmp_path / "none.jsonl")
+
+
+def test_steps_beyond_the_recording_are_refused(tmp_path: Path) -> None:
+    path = write(tmp_path, '{"step": 1, "agent": "a"}')
+    with pytest.raises(ConfigurationError, match="has 1 steps"):
+        recorded(path, steps=2, size=PromptSize())
+
+
+@pytest.mark.skipif(not SMALLVILLE.exists(), reason="the recorded run is not at ../shared/traces")
+def test_smallville_is_read_whole() -> None:
+    workload = recorded(SMALLVILLE, size=PromptSize())
+    calls = sum(len(workload.schedule.calls(step)) for step in range(1, workload.steps + 1))
+    assert (len(workload.agents), calls) == (25, 2576)
+    assert recorded(SMALLVILLE, steps=3, size=PromptSize()).steps == 3
