@@ -34,7 +34,7 @@ SHAPES = {
     "tiny": Shape(128, 256, 2, 4, 2, 32),
     "small": Shape(512, 1408, 8, 8, 4, 64),
 }
-"""`tiny` answers in milliseconds on a CPU; `small` (25M parameters) makes recompute cost something."""
+"""On a CPU `tiny` answers in milliseconds; `small` (25M parameters) makes recompute cost some."""
 
 
 def build(path: str | Path, *, seed: int = 0, size: str = "small") -> Path:

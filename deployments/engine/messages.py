@@ -119,7 +119,5 @@ _BUILDERS: dict[str, Any] = {
     "Directives": _directives,
     "Residency": lambda fields: Residency(*_aligned(fields)),
     "Flow": lambda fields: Flow(*fields),
-    "Hello": lambda fields: Hello(
-        fields[0], tuple(fields[1]), Budgets(*fields[2]), int(fields[3])
-    ),
+    "Hello": lambda fields: Hello(fields[0], tuple(fields[1]), Budgets(*fields[2]), int(fields[3])),
 }

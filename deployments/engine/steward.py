@@ -7,6 +7,7 @@ that see the same commands do the same; only rank 0 speaks to the replica.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from itertools import islice
 
 from deployments.engine.messages import Hello, Message, decode
 from deployments.engine.payloads.base import Outcome, Payload
@@ -52,11 +53,7 @@ class Steward:
 
     def work(self) -> bool:
         """Try pending moves, publish what changed; return whether another pass is wanted soon."""
-        tried = 0
-        for where in list(self._pending):
-            if tried == MOVES_A_PASS:
-                break
-            tried += 1
+        for where in list(islice(self._pending, MOVES_A_PASS)):
             if self._try(where) is not Outcome.BUSY:
                 del self._pending[where]
         in_flight = [payload.settle() for payload in self._payloads.values()]

@@ -1,0 +1,47 @@
+"""One inference request on its way from the ingress to a replica and back."""
+
+from __future__ import annotations
+
+from typing import Any, Literal, NamedTuple
+
+from scalesim.headers import CachedTokens
+
+Endpoint = Literal["chat", "completions"]
+
+
+class Call(NamedTuple):
+    """A request with its identity resolved, as the router and the replica see it.
+
+    Attributes:
+        key: Payload key of the agent's prefix.
+        endpoint: Which OpenAI endpoint it came in by.
+        body: The JSON body, not yet validated by the engine's own models.
+        salt: Tenant salt of its KV.
+        next_use: Steps from its end to the agent's next request, if told.
+    """
+
+    key: int
+    endpoint: Endpoint
+    body: dict[str, Any]
+    salt: str
+    next_use: float | None = None
+
+
+class Head(NamedTuple):
+    """What the ingress turns into status line and headers.
+
+    Attributes:
+        status: HTTP status.
+        media_type: Content type of the body that follows.
+        found: Where the prompt was found.
+        replica: Name of the replica that answered.
+    """
+
+    status: int
+    media_type: str
+    found: CachedTokens
+    replica: str
+
+
+Piece = tuple[Head, bytes] | bytes
+"""Item of an answer: the first is the head with the first bytes, the others are bytes."""

@@ -1,0 +1,113 @@
+"""What stands between the network and the routes: keys, body size, decoding, error shape."""
+
+from __future__ import annotations
+
+import hmac
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import msgspec
+from starlette.requests import Request
+from starlette.responses import Response
+
+from deployments.errors import body_of
+from scalesim.errors import (
+    AuthenticationError,
+    ConfigurationError,
+    InvalidRequestError,
+    ScaleSimError,
+)
+from scalesim.settings import LOOPBACK, IngressSettings
+
+OPEN_PATHS = frozenset({"/health"})
+"""Answered without a key: a probe learns nothing but that the process lives."""
+
+
+class BodyTooLargeError(InvalidRequestError):
+    """The body is over `IngressSettings.max_body_bytes`."""
+
+    status = 413
+    code = "body_too_large"
+
+
+def check_binding(settings: IngressSettings) -> None:
+    """Refuse to serve a network without a key.
+
+    Raises:
+        ConfigurationError: `host` is not loopback and there is no key.
+    """
+    if settings.host not in LOOPBACK and not settings.api_key.get_secret_value():
+        raise ConfigurationError(
+            f"ingress.host is {settings.host!r} but ingress.api_key is empty: set a key, or bind "
+            "to 127.0.0.1"
+        )
+
+
+def authenticate(request: Request, key: str) -> None:
+    """Let a request pass if it carries the key, or if there is none to carry.
+
+    Raises:
+        AuthenticationError: No key or a wrong one.
+    """
+    if not key or request.url.path in OPEN_PATHS:
+        return
+    scheme, _, given = request.headers.get("authorization", "").partition(" ")
+    if scheme.lower() != "bearer" or not hmac.compare_digest(given.encode(), key.encode()):
+        raise AuthenticationError(
+            "the API key is missing or wrong: send 'Authorization: Bearer KEY' with the key the "
+            "stack was started with"
+        )
+
+
+async def read_body(request: Request, limit_bytes: int) -> dict[str, Any]:
+    """Return the decoded JSON or msgpack object of a request.
+
+    Raises:
+        BodyTooLargeError: Over `limit_bytes`; no more than that is read.
+        InvalidRequestError: Not an object of the declared type.
+    """
+    chunks, size = [], 0
+    async for chunk in request.stream():
+        size += len(chunk)
+        if size > limit_bytes:
+            raise BodyTooLargeError(
+                f"the body is over {limit_bytes} bytes: send less at a time, or raise "
+                "ingress.max_body_bytes",
+                "body",
+            )
+        chunks.append(chunk)
+    packed = request.headers.get("content-type", "").startswith("application/msgpack")
+    decode = msgspec.msgpack.decode if packed else msgspec.json.decode
+    try:
+        body = decode(b"".join(chunks))
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise InvalidRequestError(
+            f"the body is not {'msgpack' if packed else 'JSON'} ({error}): send an object", "body"
+        ) from None
+    if not isinstance(body, dict):
+        raise InvalidRequestError(f"the body is a {type(body).__name__}: send an object", "body")
+    return body
+
+
+Handler = Callable[[Request], Awaitable[Response]]
+
+
+def guarded(handler: Handler, key: str, refused: Callable[[ScaleSimError], None]) -> Handler:
+    """Return a route's handler that authenticates first and answers our errors in OpenAI's shape.
+
+    Args:
+        handler: The route.
+        key: API key, or empty on loopback.
+        refused: Called with the error of every refused request.
+    """
+
+    async def route(request: Request) -> Response:
+        try:
+            authenticate(request, key)
+            return await handler(request)
+        except ScaleSimError as error:
+            refused(error)
+            headers = {"Retry-After": "1"} if error.retryable else None
+            return Response(body_of(error), error.status, headers, "application/json")
+
+    return route

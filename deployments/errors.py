@@ -1,0 +1,25 @@
+"""Errors in the shape OpenAI clients expect."""
+
+from __future__ import annotations
+
+import json
+
+from scalesim.errors import AuthenticationError, InvalidRequestError, ScaleSimError
+
+
+def error_body(
+    message: str, kind: str, param: str | None = None, code: str | int | None = None
+) -> bytes:
+    """Return `{"error": {"message", "type", "param", "code"}}` as JSON."""
+    told = {"message": message, "type": kind, "param": param, "code": code}
+    return json.dumps({"error": told}).encode()
+
+
+def body_of(error: ScaleSimError) -> bytes:
+    """Return the body of one of our errors."""
+    kind = {
+        InvalidRequestError: "invalid_request_error",
+        AuthenticationError: "authentication_error",
+    }
+    told = next((name for cls, name in kind.items() if isinstance(error, cls)), "server_error")
+    return error_body(str(error), told, getattr(error, "field", None), error.code)

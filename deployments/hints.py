@@ -1,0 +1,73 @@
+"""What simulations tell over HTTP, decoded into the controller's arrays."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from scalesim.errors import InvalidRequestError
+from scalesim.identity import agent_keys
+from scalesim.vocabulary import Distances, Keys
+
+
+def distances(
+    simulation: str, body: dict[str, Any]
+) -> tuple[str, int, Keys, Distances, float | None]:
+    """Return (simulation, epoch, int64 keys, float32 distances, expiry in steps) of a report.
+
+    Raises:
+        InvalidRequestError: A field is missing or of the wrong type; names it.
+    """
+    known = {"epoch", "ids", "distances", "expires_in"}
+    _only(body, known)
+    epoch = body.get("epoch")
+    if not isinstance(epoch, int) or isinstance(epoch, bool):
+        raise InvalidRequestError(f"epoch is {epoch!r}: send the step as an integer", "epoch")
+    ids, values = body.get("ids"), body.get("distances")
+    if not isinstance(ids, list):
+        raise InvalidRequestError("ids is not a list: send a list of agent ids", "ids")
+    if not isinstance(values, list) or len(values) != len(ids):
+        raise InvalidRequestError(
+            f"distances must be a list of {len(ids)} numbers, one for each of ids", "distances"
+        )
+    expires_in = body.get("expires_in")
+    if expires_in is not None and not _is_number(expires_in):
+        raise InvalidRequestError("expires_in is not a number of steps", "expires_in")
+    return simulation, epoch, agent_keys(simulation, ids), _floats(values), expires_in
+
+
+def lifecycle(simulation: str, body: dict[str, Any]) -> tuple[str, Keys, Keys, Keys]:
+    """Return (simulation, keys to pin, to unpin, that are done).
+
+    Raises:
+        InvalidRequestError: A field is not a list of agent ids; names it.
+    """
+    fields = ("pin", "unpin", "done")
+    _only(body, set(fields))
+    lists = [body.get(field, []) for field in fields]
+    for field, ids in zip(fields, lists, strict=True):
+        if not isinstance(ids, list):
+            raise InvalidRequestError(f"{field} is not a list of agent ids", field)
+    pin, unpin, done = (agent_keys(simulation, ids) for ids in lists)
+    return simulation, pin, unpin, done
+
+
+def _floats(values: list[Any]) -> Distances:
+    """Return float32[n]; None, as JSON writes infinity and NaN, forgets the agent."""
+    if not all(value is None or _is_number(value) for value in values):
+        raise InvalidRequestError("distances holds something that is not a number", "distances")
+    with np.errstate(over="ignore"):
+        told = np.array([np.inf if v is None else v for v in values], np.float64)
+        return told.astype(np.float32)
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _only(body: dict[str, Any], known: set[str]) -> None:
+    for field in body.keys() - known:
+        raise InvalidRequestError(
+            f"{field[:60]!r} is not a field here: use {', '.join(sorted(known))}", field[:60]
+        )

@@ -1,0 +1,201 @@
+"""The HTTP edge: OpenAI's endpoints for inference, ours for distances."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import AsyncIterator
+from contextlib import suppress
+from typing import Any
+
+from ray import serve
+from ray.serve.exceptions import BackPressureError, DeploymentUnavailableError
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response, StreamingResponse
+from starlette.routing import Route
+
+from controller.loops import Loop
+from deployments import hints
+from deployments.calls import Call, Endpoint, Head
+from deployments.edge import check_binding, guarded, read_body
+from deployments.identity import resolve
+from deployments.metrics import IngressMetrics
+from deployments.placement_view import VIEW
+from deployments.remote import RemoteController
+from scalesim import headers
+from scalesim.errors import ReplicaUnavailableError, ScaleSimError, UnknownModelError
+from scalesim.identity import agent_key, cache_salt, check_agent, check_simulation
+from scalesim.settings import StackSettings
+
+logger = logging.getLogger(__name__)
+
+
+@serve.deployment
+@serve.ingress()
+class Ingress:
+    """Authenticates, resolves identity, routes to the replica that holds the agent's state.
+
+    Args:
+        settings: The whole stack's settings.
+        replicas: Handle of the `Replica` deployment.
+    """
+
+    async def __init__(self, settings: StackSettings, replicas: Any) -> None:
+        check_binding(settings.ingress)
+        self._settings = settings.ingress
+        self._model = settings.engine.served_model_name
+        self._replicas = replicas.options(stream=True)
+        self._metrics = IngressMetrics()
+        self._created = int(time.time())
+        self._controller: RemoteController | None = None
+        self._loops: list[Loop] = []
+        if settings.engine.arm == "scalesim":
+            from controller.actor import connect
+
+            self._controller = RemoteController(connect(settings.controller), settings.controller)
+            self._loops.append(Loop("placements", self._follow_placements))
+
+    def __serve_build_asgi_app__(self) -> Starlette:
+        """Return the app with its routes; called by Serve after the constructor."""
+        key = self._settings.api_key.get_secret_value()
+        table = (
+            ("POST", "/v1/chat/completions", self.chat),
+            ("POST", "/v1/completions", self.completions),
+            ("GET", "/v1/models", self.models),
+            ("POST", "/v1/simulations/{simulation}/distances", self.distances),
+            ("POST", "/v1/simulations/{simulation}/agents", self.agents),
+            ("GET", "/v1/simulations/{simulation}/agents/{agent}", self.agent),
+            ("GET", "/v1/status", self.status),
+            ("GET", "/health", self.health),
+            ("GET", "/metrics", self.metrics),
+        )
+        guard = self._metrics.refused
+        return Starlette(
+            routes=[
+                Route(path, guarded(handler, key, guard), methods=[method])
+                for method, path, handler in table
+            ]
+        )
+
+    # ---- inference ----
+
+    async def chat(self, request: Request) -> Response:
+        """OpenAI chat completions."""
+        return await self._infer(request, "chat")
+
+    async def completions(self, request: Request) -> Response:
+        """OpenAI text completions."""
+        return await self._infer(request, "completions")
+
+    async def models(self, request: Request) -> Response:
+        """OpenAI model list."""
+        entry = {
+            "id": self._model,
+            "object": "model",
+            "created": self._created,
+            "owned_by": "scalesim",
+        }
+        return JSONResponse({"object": "list", "data": [entry]})
+
+    async def _infer(self, request: Request, endpoint: Endpoint) -> Response:
+        started = time.perf_counter()
+        body = await read_body(request, self._settings.max_body_bytes)
+        self._check_model(body)
+        who = resolve(request.headers, body)
+        key = agent_key(who.simulation, who.agent)
+        call = Call(key, endpoint, body, cache_salt(who.simulation), who.next_use)
+        pieces = self._replicas.generate.remote(call)
+        head, first = await self._first(pieces)
+        self._metrics.answered(head.found, head.status, time.perf_counter() - started)
+        told = {
+            headers.RESIDENCY: head.found.residency,
+            headers.REPLICA: head.replica,
+            headers.CACHED_TOKENS: str(head.found),
+        }
+        if head.media_type != "text/event-stream":
+            return Response(first, head.status, told, head.media_type)
+        return StreamingResponse(_relay(first, pieces), head.status, told, head.media_type)
+
+    async def _first(self, pieces: Any) -> tuple[Head, bytes]:
+        try:
+            head, first = await anext(pieces)
+        except (BackPressureError, DeploymentUnavailableError) as error:
+            raise ReplicaUnavailableError(
+                f"no replica could take the request ({error}): try again, or add replicas"
+            ) from None
+        return head, first
+
+    def _check_model(self, body: dict[str, Any]) -> None:
+        asked = body.get("model", self._model)
+        if asked != self._model and not str(asked).startswith(f"{self._model}:"):
+            raise UnknownModelError(
+                f"model {str(asked)[:80]!r} is not served here: use {self._model!r}", "model"
+            )
+
+    # ---- simulations ----
+
+    async def distances(self, request: Request) -> Response:
+        """Take over invocation distances of many agents."""
+        body = await read_body(request, self._settings.max_body_bytes)
+        report = hints.distances(_simulation(request), body)
+        ack = await self._steering().report(*report)
+        return JSONResponse(ack._asdict())
+
+    async def agents(self, request: Request) -> Response:
+        """Pin, unpin or end agents."""
+        body = await read_body(request, self._settings.max_body_bytes)
+        await self._steering().lifecycle(*hints.lifecycle(_simulation(request), body))
+        return JSONResponse({})
+
+    async def agent(self, request: Request) -> Response:
+        """Tell what is known of one agent."""
+        agent = check_agent(request.path_params["agent"])
+        return JSONResponse(await self._steering().agent(_simulation(request), agent))
+
+    def _steering(self) -> RemoteController:
+        if self._controller is None:
+            raise ReplicaUnavailableError(
+                "this stack runs without a controller (arm stock or hicache): start it with arm "
+                "'scalesim' to use distances"
+            )
+        return self._controller
+
+    # ---- operation ----
+
+    async def status(self, request: Request) -> Response:
+        """Tell the controller's state."""
+        return JSONResponse(await self._steering().status())
+
+    async def health(self, request: Request) -> Response:
+        """Answer; that is all a probe asks."""
+        return JSONResponse({"status": "ok"})
+
+    async def metrics(self, request: Request) -> Response:
+        """Tell this process's metrics and the controller's, in Prometheus' text format."""
+        text = self._metrics.text()
+        if self._controller is not None:
+            with suppress(ScaleSimError):
+                text += await self._controller.metrics()
+        return Response(text, media_type="text/plain; version=0.0.4")
+
+    async def _follow_placements(self) -> None:
+        assert self._controller is not None
+        VIEW.apply(await self._controller.placements(VIEW.version))
+
+
+def _simulation(request: Request) -> str:
+    return check_simulation(request.path_params["simulation"])
+
+
+async def _relay(first: bytes, pieces: Any) -> AsyncIterator[bytes]:
+    """Pass a stream on; a client that goes away cancels the request in the engine."""
+    finished = False
+    try:
+        yield first
+        async for piece in pieces:
+            yield piece
+        finished = True
+    finally:
+        if not finished:
+            pieces.cancel()

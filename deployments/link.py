@@ -1,0 +1,108 @@
+"""A replica's link to the controller: directives down to the engine, residency up.
+
+Both directions are their own loops, so neither waits behind inference; each survives any fault of
+the other end.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import Protocol
+
+from controller.loops import Loop
+from deployments.engine.messages import Hello, Message
+from scalesim.errors import StaleControllerError
+from scalesim.vocabulary import Directives, ReplicaInfo, Residency
+
+logger = logging.getLogger(__name__)
+
+_DETACH_S = 2.0
+"""Longest a leaving replica waits to say so; its lease ends anyway."""
+
+
+class Controller(Protocol):
+    """The controller as a replica sees it; every call may raise while it is away."""
+
+    async def attach(self, info: ReplicaInfo) -> int: ...
+    async def poll(self, replica: str, incarnation: int, acked: int) -> Directives | None: ...
+    async def residency(
+        self, replica: str, incarnation: int, rows: tuple[Residency, ...]
+    ) -> None: ...
+    async def detach(self, replica: str) -> None: ...
+
+
+class Channel(Protocol):
+    """The replica's end of the socket to its engine."""
+
+    async def send(self, message: Message) -> None: ...
+    async def receive(self) -> Message: ...
+
+
+class Link:
+    """Keeps one replica attached, from construction to `stop`. Make it in a running event loop.
+
+    Args:
+        name: Unique name of the replica.
+        controller: The controller.
+        channel: The engine's channel.
+        hello: What the engine said when it opened.
+        reserve_share: Share of the device tier left to running requests.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        controller: Controller,
+        channel: Channel,
+        hello: Hello,
+        reserve_share: float,
+    ) -> None:
+        device = int(hello.budgets.device_bytes * (1.0 - reserve_share))
+        self._name = name
+        self._controller = controller
+        self._channel = channel
+        self._info = ReplicaInfo(name, hello.budgets._replace(device_bytes=device), hello.kinds)
+        self._incarnation = 0
+        self.loops = [Loop("directives", self._obey), Loop("residency", self._forward)]
+
+    async def stop(self) -> None:
+        """Detach and end both loops."""
+        for loop in self.loops:
+            await loop.stop()
+        try:
+            await asyncio.wait_for(self._controller.detach(self._name), _DETACH_S)
+        except Exception:
+            logger.warning("controller not told that %s leaves; its lease will end", self._name)
+
+    async def _obey(self) -> None:
+        """Attach, make the engine report everything, then obey until the controller changes."""
+        info = self._info._replace(seen_incarnation=self._incarnation)
+        incarnation = await self._controller.attach(info)
+        self._fence(incarnation)
+        await self._channel.send(Directives(incarnation, 0, resync=True))
+        acked = 0
+        while True:
+            directives = await self._controller.poll(self._name, incarnation, acked)
+            if directives is None:
+                continue
+            self._fence(directives.incarnation)
+            if directives.resync:
+                return
+            if directives.sequence > acked:
+                await self._channel.send(directives)
+                acked = directives.sequence
+
+    async def _forward(self) -> None:
+        """Send the engine's next news to the controller; lost news come again with a resync."""
+        message = await self._channel.receive()
+        if self._incarnation and isinstance(message, Residency):
+            await self._controller.residency(self._name, self._incarnation, (message,))
+
+    def _fence(self, incarnation: int) -> None:
+        if incarnation < self._incarnation:
+            raise StaleControllerError(
+                f"controller {incarnation} is older than {self._incarnation}, already obeyed: "
+                "refused; end the older controller"
+            )
+        self._incarnation = incarnation

@@ -1,0 +1,97 @@
+"""The controller actor as plain awaitable calls, each with a time limit."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from ray.exceptions import RayActorError, RayTaskError
+
+from scalesim.errors import ControllerUnavailableError, ScaleSimError
+from scalesim.settings import ControllerSettings
+from scalesim.vocabulary import Directives, Keys, PlacementDelta, ReplicaInfo, ReportAck, Residency
+
+_CALL_S = 5.0
+"""Longest a plain call may take: a restarting controller is back in about one second."""
+
+
+class RemoteController:
+    """Calls of one process to the controller.
+
+    Args:
+        handle: Handle of the named actor; stays good over its restarts.
+        settings: Tell how long polls are held open.
+
+    Every method raises `ControllerUnavailableError` while the controller is away, and the
+    controller's own `ScaleSimError` where it refuses.
+    """
+
+    def __init__(self, handle: Any, settings: ControllerSettings) -> None:
+        self._handle = handle
+        self._poll_s = settings.poll_timeout_s
+
+    async def report(
+        self, simulation: str, epoch: int, keys: Keys, distances: Any, expires_in: float | None
+    ) -> ReportAck:
+        """Take over a batch of distances."""
+        handle = self._handle.report
+        ack: ReportAck = await _answer(
+            handle.remote(simulation, epoch, keys, distances, expires_in)
+        )
+        return ack
+
+    async def lifecycle(self, simulation: str, pin: Keys, unpin: Keys, done: Keys) -> None:
+        """Pin, unpin or end agents."""
+        await _answer(self._handle.lifecycle.remote(simulation, pin, unpin, done))
+
+    async def attach(self, info: ReplicaInfo) -> int:
+        """Take a replica in; returns the incarnation to present."""
+        return int(await _answer(self._handle.attach.remote(info)))
+
+    async def detach(self, replica: str) -> None:
+        """Let a replica go."""
+        await _answer(self._handle.detach.remote(replica))
+
+    async def residency(self, replica: str, incarnation: int, rows: tuple[Residency, ...]) -> None:
+        """Hand over what a replica holds."""
+        await _answer(self._handle.residency.remote(replica, incarnation, rows))
+
+    async def poll(self, replica: str, incarnation: int, acked: int) -> Directives | None:
+        """Wait for directives, at most for the poll's time."""
+        call = self._handle.poll.remote(replica, incarnation, acked, self._poll_s)
+        directives: Directives | None = await _answer(call, self._poll_s + _CALL_S)
+        return directives
+
+    async def placements(self, version: int) -> PlacementDelta:
+        """Wait for placements newer than `version`, at most for the poll's time."""
+        call = self._handle.placements.remote(version, self._poll_s)
+        delta: PlacementDelta = await _answer(call, self._poll_s + _CALL_S)
+        return delta
+
+    async def status(self) -> dict[str, Any]:
+        """Return the state of the controller."""
+        status: dict[str, Any] = await _answer(self._handle.status.remote())
+        return status
+
+    async def agent(self, simulation: str, agent: str) -> dict[str, Any]:
+        """Return what is known of one agent."""
+        known: dict[str, Any] = await _answer(self._handle.agent.remote(simulation, agent))
+        return known
+
+    async def metrics(self) -> str:
+        """Return the controller's metrics in Prometheus' text format."""
+        return str(await _answer(self._handle.metrics.remote()))
+
+
+async def _answer(call: Any, timeout_s: float = _CALL_S) -> Any:
+    try:
+        return await asyncio.wait_for(call, timeout_s)
+    except RayTaskError as error:
+        if isinstance(error.cause, ScaleSimError):
+            raise error.cause from None
+        raise
+    except (RayActorError, TimeoutError) as error:
+        raise ControllerUnavailableError(
+            f"the controller did not answer within {timeout_s:g} s ({type(error).__name__}): it "
+            "restarts by itself, try again"
+        ) from None
