@@ -7,8 +7,12 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from policies.replay.compiled import compiled
 from policies.replay.orders.belady import NEVER, next_uses
 from policies.replay.trace import Trace
+
+BEHIND = 1e9
+"""Requests added to a fallback's prediction: farther than anything a simulation foresees."""
 
 
 class Hints(NamedTuple):
@@ -37,7 +41,7 @@ def oracle_hints(trace: Trace) -> Hints:
     """Return the whole truth: every agent's next request, from the start."""
     following = next_uses(trace.agent, len(trace.names))
     due = np.where(following == NEVER, np.inf, following.astype(np.float64))
-    first = _first_requests(trace)
+    first = np.unique(trace.agent, return_index=True)[1]
     return _stream(
         np.zeros(len(first), np.int64),
         trace.agent[first],
@@ -84,8 +88,69 @@ def noisy_hints(hints: Hints, sigma: float, rng: np.random.Generator) -> Hints:
     return hints._replace(due=hints.at + distance * rng.lognormal(0.0, sigma, len(distance)))
 
 
-def _first_requests(trace: Trace) -> NDArray[np.int64]:
-    return np.unique(trace.agent, return_index=True)[1]
+def foreseen_hints(trace: Trace, foreseen: NDArray[np.float32]) -> Hints:
+    """Return what estimators said at the beginning of each step.
+
+    A distance in steps becomes a position by where that step begins in the trace, so agents of
+    one step stay tied. An agent that has asked is unforeseen until the next step begins.
+
+    Args:
+        trace: The requests.
+        foreseen: float32[steps, agents], distances at the beginning of each step from 0.
+    """
+    steps, agents = foreseen.shape
+    starts = np.searchsorted(trace.step, np.arange(steps + 1)).astype(np.float64)
+    per_step = max(len(trace.step) / steps, 1.0)
+    at = np.arange(steps)[:, None] + np.maximum(foreseen, 0.0)
+    begin = np.interp(np.minimum(at, steps), np.arange(steps + 1), starts)
+    due = np.where(np.isfinite(at), begin + np.maximum(at - steps, 0.0) * per_step, np.inf)
+    return _stream(
+        np.repeat(starts[:-1].astype(np.int64), agents),
+        np.tile(np.arange(agents, dtype=np.int32), steps),
+        due.ravel(),
+        np.arange(len(trace.agent)),
+        trace.agent,
+        np.full(len(trace.agent), np.inf),
+    )
+
+
+def backed(first: Hints, second: Hints, agents: int) -> Hints:
+    """Return `first` where it foresees something and `second`, behind all of that, elsewhere."""
+    at = np.concatenate([second.at, first.at])
+    order = np.argsort(at, kind="stable")
+    agent = np.concatenate([second.agent, first.agent])[order]
+    due = np.concatenate([second.due, first.due])[order]
+    source = np.repeat([1, 0], [len(second.at), len(first.at)])[order]
+    return Hints(at[order], agent, _overlaid(agent, due, source, agents))
+
+
+@compiled
+def _overlaid(
+    agent: NDArray[np.int32], due: NDArray[np.float64], source: NDArray[np.int64], agents: int
+) -> NDArray[np.float64]:
+    said = np.full((2, agents), np.inf)
+    result = np.empty(len(due))
+    for row in range(len(due)):
+        said[source[row], agent[row]] = due[row]
+        told, fallback = said[0, agent[row]], said[1, agent[row]]
+        result[row] = told if told < np.inf else fallback + BEHIND
+    return result
+
+
+def expiring(hints: Hints, patience: float) -> Hints:
+    """Return hints that are forgotten `patience` requests after they were due.
+
+    Without this an agent that never comes would be the nearest of all for ever.
+    """
+    order = np.lexsort((hints.at, hints.agent))
+    agent, at, due = hints.agent[order], hints.at[order], hints.due[order]
+    repeated_at = np.append(np.where(agent[1:] == agent[:-1], at[1:], np.inf), np.inf)
+    ends = np.ceil(due + patience)
+    stale = ends < repeated_at
+    return _stream(
+        hints.at, hints.agent, hints.due,
+        ends[stale].astype(np.int64), agent[stale], np.full(int(stale.sum()), np.inf),
+    )  # fmt: skip
 
 
 def _stream(
@@ -96,7 +161,7 @@ def _stream(
     agent: NDArray[np.int32],
     due: NDArray[np.float64],
 ) -> Hints:
-    """Merge what is told ahead with what each request tells about its own agent."""
+    """Merge two streams; of two hints at one position the first stream's comes last and holds."""
     order = np.argsort(np.concatenate([at, early_at]), kind="stable")
     return Hints(
         np.concatenate([at, early_at])[order],

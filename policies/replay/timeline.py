@@ -112,7 +112,9 @@ def _play(
             elif near.where[hinted] >= 0:
                 foreseen = take(near, foreseen, hinted)
 
+        # The agent being served is in use: it is in neither heap until its service ends.
         if far.where[agent] >= 0:
+            resident = take(far, resident, agent)
             hits[i] = arrives[agent] <= now
             stall_s[i] = max(arrives[agent] - now, 0.0)
             if speculative[agent]:
@@ -134,19 +136,14 @@ def _play(
                     speculative[victim] = False
                     if due[victim] < np.inf:
                         foreseen = put(near, foreseen, victim, due[victim], victim)
-        now += stall_s[i]
-        if sizes[agent] <= capacity:
-            arrives[agent] = now
-            resident = put(far, resident, agent, -due[agent], i)
-
-        now += service_s[i]
+        now += stall_s[i] + service_s[i]
         while foreseen and link_free < now:
             wanted = near.items[0]
             start = max(link_free, now - service_s[i])
             missing = sizes[wanted] - free
             while missing > 0 and resident > 0:
                 victim = far.items[0]
-                if due[victim] <= due[wanted] or victim == agent or arrives[victim] > start:
+                if due[victim] <= due[wanted] or arrives[victim] > start:
                     break
                 resident = take(far, resident, victim)
                 missing -= sizes[victim]
@@ -164,6 +161,8 @@ def _play(
             speculative[wanted] = True
             issued += 1
             resident = put(far, resident, wanted, -due[wanted], i)
+        if sizes[agent] <= capacity:
+            resident = put(far, resident, agent, -due[agent], i)
     for agent in range(agents):
         wasted[agent] += speculative[agent]
     return issued, used, late

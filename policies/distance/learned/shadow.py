@@ -19,18 +19,21 @@ class Scoreboard:
         candidates: How many; number 0 is the floor.
         half_life: Requests after which a hit counts half.
         margin: Share of the counted requests a challenger must be ahead by.
+        trusted: Who leads before anything is known.
     """
 
-    def __init__(self, candidates: int, half_life: float = 256.0, margin: float = 0.01) -> None:
+    def __init__(
+        self, candidates: int, half_life: float = 256.0, margin: float = 0.01, trusted: int = 0
+    ) -> None:
         self._score = np.zeros(candidates)
         self._decay = 0.5 ** (1.0 / half_life)
         self._margin = margin / (1.0 - self._decay)
-        self.leader = 0
+        self.leader = trusted
 
-    def update(self, hits: NDArray[np.bool_]) -> None:
-        """Count one request: bool[candidates], who would have had the agent's state ready."""
+    def update(self, served: NDArray[np.float64]) -> None:
+        """Count one request: how well each candidate would have served it, 1 for a hit."""
         self._score *= self._decay
-        self._score += hits
+        self._score += served
         best = int(self._score.argmax())
         lead = self._score[best] - self._score[self.leader]
         if lead > self._margin:
@@ -54,8 +57,8 @@ class ShadowCaches:
         self._count = np.zeros(len(learners), np.int64)
         self._capacity = max(capacity, 1)
 
-    def request(self, agent: int) -> NDArray[np.bool_]:
-        """Serve one request the learners have just observed; bool[learners], who had it."""
+    def request(self, agent: int) -> NDArray[np.float64]:
+        """Serve one request the learners have just observed; 1 for those who had it, else 0."""
         hits = self._resident[:, agent].copy()
         for number in np.flatnonzero(~hits):
             resident = self._resident[number]
@@ -65,4 +68,4 @@ class ShadowCaches:
             else:
                 self._count[number] += 1
             resident[agent] = True
-        return hits
+        return hits.astype(np.float64)

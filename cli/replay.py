@@ -1,0 +1,122 @@
+"""`scalesim replay`: one trace, many policies, one table."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from cli.output import AsJson, print_json
+from scalesim.errors import InvalidRequestError
+
+if TYPE_CHECKING:
+    from policies.replay.trace import Trace
+
+app = typer.Typer()
+
+DEFAULT_POLICIES = "lru,lfu,s3fifo,gdsf,kvflow,distance,belady,oracle"
+UNITS = {"kib": 2**10, "mib": 2**20, "gib": 2**30, "tib": 2**40, "b": 1}
+
+
+@app.command()
+def replay(
+    trace: Annotated[Path, typer.Argument(help="JSON lines with `step` and `agent`.")],
+    capacity: Annotated[
+        str, typer.Option(help="Share of the agents (0.4), or bytes (8GiB).")
+    ] = "0.4",
+    policy: Annotated[str, typer.Option(help="Names, with commas.")] = DEFAULT_POLICIES,
+    hints: Annotated[str, typer.Option(help="told, learned, none or noisy:SIGMA.")] = "told",
+    prefetch: Annotated[bool, typer.Option(help="Play against the link, or cache only.")] = True,
+    seed: Annotated[int, typer.Option(help="Of the noise.")] = 0,
+    plot: Annotated[
+        Path | None, typer.Option(help="Write miss-ratio curves over 0.5-50% as SVG.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Replay an activation trace against eviction orders and the planner."""
+    from policies.replay.case import Case
+    from policies.replay.run import replay as run
+
+    requests = read_trace(trace)
+    names = [name.strip() for name in policy.split(",") if name.strip()]
+    case = Case(requests, parse_capacity(capacity), hints, prefetch, seed=seed)
+    report = run(case, names)
+    if plot is not None:
+        from cli.curves import curves_svg
+        from policies.replay.curves import miss_ratio_curves
+
+        curves = miss_ratio_curves(requests, names, hints, prefetch, seed)
+        plot.write_text(curves_svg(curves), encoding="utf-8")
+    if as_json:
+        print_json(report)
+    else:
+        _print_table(report)
+
+
+def read_trace(path: Path) -> Trace:
+    """Return the trace in a file.
+
+    Raises:
+        InvalidRequestError: The file cannot be read, or is not a trace.
+    """
+    from policies.replay.trace import parse_trace
+
+    try:
+        with path.open(encoding="utf-8") as lines:
+            return parse_trace(lines)
+    except (OSError, UnicodeDecodeError) as error:
+        raise InvalidRequestError(
+            f"the trace {str(path)!r} cannot be read ({error}): give a file of JSON lines, as "
+            "`scalesim trace generate` writes them",
+            "trace",
+        ) from None
+
+
+def parse_capacity(text: str) -> float | int:
+    """Return a share as a float, or bytes as an int.
+
+    Raises:
+        InvalidRequestError: Neither.
+    """
+    number, unit = text.strip().lower(), ""
+    for suffix in UNITS:
+        if number.endswith(suffix):
+            number, unit = number[: -len(suffix)], suffix
+            break
+    try:
+        value = float(number)
+    except ValueError:
+        value = -1.0
+    if unit and 0 < value < 2**50:
+        return max(int(value * UNITS[unit]), 1)
+    if not unit and 0 < value <= 1:
+        return value
+    raise InvalidRequestError(
+        f"capacity {text!r} is not one: give a share of the agents above 0 and up to 1 (0.4), or "
+        "bytes with a unit (8GiB)",
+        "capacity",
+    )
+
+
+def _print_table(report: dict[str, Any]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(
+        title=f"{report['requests']} requests of {report['agents']} agents, "
+        f"capacity {report['capacity']}"
+    )
+    for column in ("policy", "hits", "bytes", "stall s", "fetched", "used", "late", "wasted MiB"):
+        table.add_column(column, justify="left" if column == "policy" else "right")
+    for name, row in report["policies"].items():
+        fetch = row["prefetch"]
+        table.add_row(
+            name,
+            f"{row['hit_ratio']:.1%}",
+            f"{row['byte_hit_ratio']:.1%}",
+            f"{row['stall_s']:.2f}",
+            *(str(fetch[key]) for key in ("issued", "used", "late")),
+            f"{fetch['wasted_bytes'] / 2**20:.0f}",
+        )
+    Console().print(table)

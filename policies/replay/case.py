@@ -1,0 +1,134 @@
+"""One question to a policy: this trace, this much memory, this much foresight."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from policies.distance.learned import Learned
+from policies.replay.costs import Costs
+from policies.replay.guard import guarded
+from policies.replay.hints import (
+    Hints,
+    backed,
+    expiring,
+    no_hints,
+    noisy_hints,
+    oracle_hints,
+    told_hints,
+)
+from policies.replay.learned import learned_hints
+from policies.replay.orders.hinted import farthest_first
+from policies.replay.timeline import Served, demand_only, prefetching
+from policies.replay.trace import Trace
+from scalesim.errors import InvalidRequestError
+
+Capacity = float | int
+"""A share of the trace's agents (float up to 1), or bytes (int)."""
+
+
+class Case:
+    """A trace with everything derived from it once.
+
+    Args:
+        trace: The requests.
+        capacity: Share of the distinct agents, rounded down, at least one; or bytes.
+        hints: `told`, `learned`, `none` or `noisy:SIGMA`.
+        prefetch: Play the trace against the link; else plain demand caching.
+        costs: Of state and requests.
+        seed: Of the noise.
+    """
+
+    def __init__(
+        self,
+        trace: Trace,
+        capacity: Capacity,
+        hints: str = "told",
+        prefetch: bool = True,
+        costs: Costs | None = None,
+        seed: int = 0,
+    ) -> None:
+        self.trace = trace
+        self.prefetch = prefetch
+        self.costs = costs or Costs()
+        self.state_bytes = self.costs.state_bytes(trace)
+        self.load_s = self.costs.load_s(self.state_bytes)
+        self.unit_sizes = isinstance(capacity, float)
+        if self.unit_sizes:
+            self.capacity = max(int(capacity * len(trace.names)), 1)
+            self.sizes = np.ones(len(trace.names), np.int64)
+        else:
+            self.capacity = int(capacity)
+            self.sizes = self.state_bytes
+        self._told = _foresight(hints, seed)
+
+    @cached_property
+    def following(self) -> Hints:
+        """The whole truth."""
+        return oracle_hints(self.trace)
+
+    @cached_property
+    def hints(self) -> Hints:
+        """What the simulation tells, expiring; learned where it tells nothing; guarded."""
+        if self._told is None:
+            return no_hints()
+        patience = 2 * len(self.trace.agent) / (len(np.unique(self.trace.step)))
+        learned = learned_hints(self.trace, Learned(len(self.trace.names), self._agents_that_fit))
+        told = expiring(self._told(self.trace), patience)
+        return guarded(self.trace, [backed(told, learned, len(self.trace.names)), learned],
+                       self._quality)  # fmt: skip
+
+    @cached_property
+    def told(self) -> Hints:
+        """What the simulation tells, as it is: for policies that have no guard."""
+        return no_hints() if self._told is None else self._told(self.trace)
+
+    def follow(self, hints: Hints) -> Served:
+        """Return what keeping, and fetching where allowed, by `hints` does."""
+        if self.prefetch:
+            return prefetching(
+                self.trace.agent,
+                self.sizes,
+                self.capacity,
+                hints,
+                self.load_s,
+                self.costs.service_s(self.trace),
+            )
+        return self.demand(farthest_first(self.trace.agent, self.sizes, self.capacity, hints))
+
+    def demand(self, hits: NDArray[np.bool_]) -> Served:
+        """Return what never fetching ahead does, given the hits."""
+        return demand_only(hits, self.trace.agent, self.load_s)
+
+    @property
+    def _agents_that_fit(self) -> int:
+        return max(int(self.capacity / max(self.sizes.mean(), 1.0)), 1)
+
+    def _quality(self, hints: Hints) -> NDArray[np.float64]:
+        return 1.0 - self.follow(hints).stall_s / self.load_s[self.trace.agent]
+
+
+def _foresight(hints: str, seed: int) -> Callable[[Trace], Hints] | None:
+    """Return what tells the future of a trace, or None where nothing does."""
+    kind, _, value = hints.partition(":")
+    if hints == "none":
+        return None
+    if hints == "learned":
+        return lambda trace: no_hints()
+    if hints == "told":
+        return told_hints
+    if kind == "noisy":
+        try:
+            sigma = float(value)
+        except ValueError:
+            sigma = -1.0
+        if 0 <= sigma < np.inf:
+            rng = np.random.default_rng(seed)
+            return lambda trace: noisy_hints(told_hints(trace), sigma, rng)
+    raise InvalidRequestError(
+        f"hints {hints!r} are not known: use told, learned, none, or noisy:SIGMA with SIGMA >= 0",
+        "hints",
+    )

@@ -1,0 +1,45 @@
+"""What a request and a load cost in the timeline, where the trace does not say."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from policies.replay.trace import Trace
+
+
+class Costs(NamedTuple):
+    """Constants of one engine and its link; defaults are Llama 3.1 8B in bf16 on one GPU.
+
+    Attributes:
+        kv_bytes_per_token: 2 (key, value) x 32 layers x 8 heads x 128 x 2 bytes.
+        state_tokens: Prompt tokens of an agent whose trace names none.
+        link_bytes_per_s: Host to device; PCIe 4.0 x16 moves 32 GB/s at best, about 25 in practice.
+        request_s: Engine time of a request whose trace names no output tokens.
+        output_token_s: Engine time per output token, batching included.
+    """
+
+    kv_bytes_per_token: int = 131_072
+    state_tokens: int = 1024
+    link_bytes_per_s: float = 25e9
+    request_s: float = 0.02
+    output_token_s: float = 2e-4
+
+    def state_bytes(self, trace: Trace) -> NDArray[np.int64]:
+        """Return each agent's bytes, int64[agents]: as traced, by its longest prompt, or usual."""
+        tokens = np.zeros(len(trace.names), np.int64)
+        np.maximum.at(tokens, trace.agent, trace.prompt_tokens)
+        tokens[tokens == 0] = self.state_tokens
+        return np.where(trace.size_bytes > 0, trace.size_bytes, tokens * self.kv_bytes_per_token)
+
+    def load_s(self, state_bytes: NDArray[np.int64]) -> NDArray[np.float64]:
+        """Return seconds on the link for each agent."""
+        return state_bytes / self.link_bytes_per_s
+
+    def service_s(self, trace: Trace) -> NDArray[np.float64]:
+        """Return engine seconds of each request."""
+        return np.where(
+            trace.output_tokens > 0, trace.output_tokens * self.output_token_s, self.request_s
+        )

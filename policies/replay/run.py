@@ -1,0 +1,131 @@
+"""Every policy by name, and the report of a replay."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import numpy as np
+
+from policies.replay.case import Case
+from policies.replay.orders.belady import belady, next_uses
+from policies.replay.orders.frequency import gdsf, lfu
+from policies.replay.orders.hinted import farthest_first
+from policies.replay.orders.lru import lru
+from policies.replay.orders.oracle import cost_aware
+from policies.replay.orders.s3fifo import s3fifo
+from policies.replay.timeline import Served
+from policies.replay.trace import make_trace
+from scalesim.errors import InvalidRequestError
+
+
+def _lru(case: Case) -> Served:
+    return case.demand(lru(case.trace.agent, case.sizes, case.capacity))
+
+
+def _lfu(case: Case) -> Served:
+    return case.demand(lfu(case.trace.agent, case.sizes, case.capacity))
+
+
+def _s3fifo(case: Case) -> Served:
+    return case.demand(s3fifo(case.trace.agent, case.sizes, case.capacity))
+
+
+def _gdsf(case: Case) -> Served:
+    return case.demand(gdsf(case.trace.agent, case.sizes, case.load_s, case.capacity))
+
+
+def _kvflow(case: Case) -> Served:
+    """Whole steps to execution; unforeseen agents by recency (arXiv 2507.07400, section 4)."""
+    starts = np.flatnonzero(np.diff(case.trace.step, prepend=-1)).astype(np.float64)
+    told = case.told
+    band = starts[np.maximum(np.searchsorted(starts, told.due, side="right") - 1, 0)]
+    return case.follow(told._replace(due=np.where(np.isfinite(told.due), band, np.inf)))
+
+
+def _bands(case: Case) -> Served:
+    """Distances rounded up to powers of two: what survives in a small integer priority."""
+    told = case.told
+    distance = np.maximum(told.due - told.at, 1.0)
+    return case.follow(told._replace(due=told.at + 2.0 ** np.ceil(np.log2(distance))))
+
+
+def _distance(case: Case) -> Served:
+    return case.follow(case.hints)
+
+
+def _belady(case: Case) -> Served:
+    requests, agents = case.trace.agent, len(case.trace.names)
+    if case.unit_sizes:
+        return case.demand(belady(requests, next_uses(requests, agents), agents, case.capacity))
+    return case.demand(farthest_first(requests, case.sizes, case.capacity, case.following))
+
+
+def _oracle(case: Case) -> Served:
+    if case.prefetch:
+        return case.follow(case.following)
+    requests, agents = case.trace.agent, len(case.trace.names)
+    following = next_uses(requests, agents)
+    return case.demand(cost_aware(requests, following, case.sizes, case.load_s, case.capacity))
+
+
+POLICIES: dict[str, Callable[[Case], Served]] = {
+    "lru": _lru,
+    "lfu": _lfu,
+    "s3fifo": _s3fifo,
+    "gdsf": _gdsf,
+    "kvflow": _kvflow,
+    "bands": _bands,
+    "distance": _distance,
+    "belady": _belady,
+    "oracle": _oracle,
+}
+
+
+def replay(case: Case, names: Iterable[str]) -> dict[str, Any]:
+    """Return the report of a trace under each named policy.
+
+    Returns:
+        `{"requests", "agents", "capacity", "policies": {NAME: {...}}}`; capacity in agents or
+        bytes, times in seconds of the timeline, `requests_per_s` measured on this machine.
+
+    Raises:
+        InvalidRequestError: A policy is not known.
+    """
+    chosen = list(names)
+    for name in chosen:
+        if name not in POLICIES:
+            raise InvalidRequestError(
+                f"there is no policy {name!r}: choose from {', '.join(POLICIES)}", "policy"
+            )
+    first = make_trace(np.zeros(1, np.int64), np.zeros(1, np.int64), 1)
+    compiling = Case(first, 1.0 if case.unit_sizes else 1 << 40, prefetch=case.prefetch)
+    for name in chosen:
+        POLICIES[name](compiling)
+    return {
+        "requests": len(case.trace.agent),
+        "agents": len(case.trace.names),
+        "capacity": case.capacity,
+        "policies": {name: _row(case, POLICIES[name]) for name in chosen},
+    }
+
+
+def _row(case: Case, policy: Callable[[Case], Served]) -> dict[str, Any]:
+    began = time.perf_counter()
+    served = policy(case)
+    elapsed_s = time.perf_counter() - began
+    requested_bytes = case.state_bytes[case.trace.agent]
+    return {
+        "hits": int(served.hits.sum()),
+        "hit_ratio": float(served.hits.mean()),
+        "byte_hit_ratio": float(requested_bytes[served.hits].sum() / requested_bytes.sum()),
+        "stall_s": float(served.stall_s.sum()),
+        "prefetch": {
+            "issued": int(served.issued),
+            "used": int(served.used),
+            "late": int(served.late),
+            "wasted_bytes": int(served.wasted @ case.state_bytes),
+        },
+        "requests_per_s": len(case.trace.agent) / elapsed_s,
+    }
