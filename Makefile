@@ -1,0 +1,49 @@
+# make demo   install, build a small model, run three arms side by side, write a report to out/demo
+# make test   install, run every test
+# make check  ruff and mypy
+# make clean  remove what these made
+
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+VENV   := .venv
+BIN    := $(VENV)/bin
+READY  := $(VENV)/.installed
+GPU    := $(shell nvidia-smi -L 2>/dev/null | head -n 1)
+OUT    ?= out/demo
+
+.PHONY: demo test check clean install
+
+install: $(READY)
+
+ifeq ($(GPU),)
+ENGINE := deployments/engine/requirements-cpu.txt
+$(READY): pyproject.toml $(ENGINE)
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' || \
+	  { echo "Python 3.11 is needed on a machine without a GPU: run make PYTHON=/path/to/python3.11"; exit 1; }
+	@echo "Installing into $(VENV) for the CPU: about two minutes, 3 GB"
+	@$(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install -q -r $(ENGINE)
+	@$(BIN)/python -m pip install -q --no-deps sglang==0.5.23 2>/dev/null
+	@$(BIN)/python -m pip install -q -e '.[serve,dev]'
+	@touch $@
+else
+$(READY): pyproject.toml
+	@echo "Installing into $(VENV) for $(GPU)"
+	@$(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install -q -e '.[serve,sglang,dev]'
+	@touch $@
+endif
+
+demo: $(READY)
+	@$(BIN)/scalesim sim run society --agents 48 --steps 12 --active 0.2 --device-share 0.25 \
+	  --arms stock,hicache,scalesim --seed 0 --out $(OUT)
+
+test: $(READY)
+	@$(BIN)/python -m pytest
+
+check: $(READY)
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+
+clean:
+	rm -rf $(VENV) out .mypy_cache .ruff_cache .pytest_cache
