@@ -41,7 +41,7 @@ class Ingress:
         replicas: Handle of the `Replica` deployment.
     """
 
-    async def __init__(self, settings: StackSettings, replicas: Any) -> None:
+    async def __init__(self, settings: StackSettings, replicas: Any) -> None:  # type: ignore[misc]
         check_binding(settings.ingress)
         self._settings = settings.ingress
         self._model = settings.engine.served_model_name

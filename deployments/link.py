@@ -24,19 +24,27 @@ _DETACH_S = 2.0
 class Controller(Protocol):
     """The controller as a replica sees it; every call may raise while it is away."""
 
-    async def attach(self, info: ReplicaInfo) -> int: ...
-    async def poll(self, replica: str, incarnation: int, acked: int) -> Directives | None: ...
-    async def residency(
-        self, replica: str, incarnation: int, rows: tuple[Residency, ...]
-    ) -> None: ...
-    async def detach(self, replica: str) -> None: ...
+    async def attach(self, info: ReplicaInfo) -> int:
+        """Take the replica in; returns the incarnation to present."""
+
+    async def poll(self, replica: str, incarnation: int, acked: int) -> Directives | None:
+        """Wait a bounded time for directives."""
+
+    async def residency(self, replica: str, incarnation: int, rows: tuple[Residency, ...]) -> None:
+        """Take over what the replica holds."""
+
+    async def detach(self, replica: str) -> None:
+        """Let the replica go."""
 
 
 class Channel(Protocol):
     """The replica's end of the socket to its engine."""
 
-    async def send(self, message: Message) -> None: ...
-    async def receive(self) -> Message: ...
+    async def send(self, message: Message) -> None:
+        """Send one message to the engine."""
+
+    async def receive(self) -> Message:
+        """Return the engine's next message."""
 
 
 class Link:

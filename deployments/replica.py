@@ -32,8 +32,8 @@ class Replica:
         settings: The whole stack's settings.
     """
 
-    async def __init__(self, settings: StackSettings) -> None:
-        self._name = serve.get_replica_context().replica_id.unique_id
+    async def __init__(self, settings: StackSettings) -> None:  # type: ignore[misc]
+        self._name: str = serve.get_replica_context().replica_id.unique_id
         self._link: Link | None = None
         self._channel: Any = None
         self._folder = tempfile.mkdtemp(prefix="scalesim-")

@@ -16,7 +16,7 @@ SPILL_REQUESTS = 64
 recomputing one prompt costs less than waiting behind dozens."""
 
 
-class ResidencyRouter(ConsistentHashRouter):
+class ResidencyRouter(ConsistentHashRouter):  # type: ignore[misc]
     """Ray Serve router by placement.
 
     From its base comes the loop that keeps a request with its own routing task and never spins;

@@ -34,7 +34,7 @@ def patch_host_tier() -> None:
     mha.transfer_kv_direct = _copy_layers
     for name in ("tensor", "empty", "zeros", "ones", "full"):
         setattr(torch, name, _without_pinning(getattr(torch, name)))
-    torch.Tensor.pin_memory = lambda self, *a, **k: self  # type: ignore[method-assign,assignment]
+    torch.Tensor.pin_memory = lambda self, *a, **k: self
 
 
 def _copy_layers(

@@ -25,7 +25,7 @@ from sglang.srt.mem_cache.unified_cache.unified_tree_core import EvictLayer, Uni
 from sglang.srt.mem_cache.unified_radix_cache import UnifiedRadixCache
 from sglang.srt.plugins.hook_registry import HookRegistry, HookType
 from sglang.srt.runtime_context import get_parallel
-from sglang.version import __version__ as ENGINE_VERSION
+from sglang.version import __version__
 
 from deployments.engine.identity import HINT_TYPE
 from deployments.engine.order import DistanceOrder
@@ -34,6 +34,7 @@ from scalesim.errors import EngineMismatchError
 from scalesim.vocabulary import Budgets
 
 BACKEND = "scalesim"
+ENGINE_VERSION = str(__version__)
 SUPPORTED_VERSION = "0.5.23"
 
 _FULL = ComponentType.FULL
@@ -47,11 +48,20 @@ _HOOKS = (
 class Watcher(Protocol):
     """What the cache tells about agents' prefixes, on the scheduler's thread."""
 
-    def learn(self, key: int, latest: Prefix, next_use: float | None) -> None: ...
-    def used(self, key: int, host_tokens: int) -> None: ...
-    def evicted(self, owners: Iterable[int]) -> None: ...
-    def touched(self, owners: Iterable[int]) -> None: ...
-    def forget(self) -> None: ...
+    def learn(self, key: int, latest: Prefix, next_use: float | None) -> None:
+        """A request of agent `key` finished; `next_use` is the step distance it told."""
+
+    def used(self, key: int, host_tokens: int) -> None:
+        """A request was admitted and had to load `host_tokens` by itself."""
+
+    def evicted(self, owners: Iterable[int]) -> None:
+        """A node of these owners left the device."""
+
+    def touched(self, owners: Iterable[int]) -> None:
+        """A host copy of these owners is gone."""
+
+    def forget(self) -> None:
+        """The cache was flushed."""
 
 
 class _FarthestFirst(EvictionStrategy):  # type: ignore[misc]
@@ -263,8 +273,13 @@ def agent_of(req: Any) -> tuple[int, float | None] | None:
 class Plugin(Protocol):
     """What SGLang's scheduler calls of ours."""
 
-    order: DistanceOrder
-    prefixes: Watcher
+    @property
+    def order(self) -> DistanceOrder:
+        """Eviction order, shared with the payload."""
+
+    @property
+    def prefixes(self) -> Watcher:
+        """Who listens to the cache."""
 
     def receive(self) -> Collection[Any]:
         """On rank 0, every pass: commands to broadcast among the requests."""
@@ -312,15 +327,13 @@ def register(plugin: Plugin) -> None:
 def is_first_rank() -> bool:
     """Return whether this scheduler process receives requests for its group."""
     ranks = get_parallel()
-    return ranks.pp_rank == ranks.attn_tp_rank == ranks.attn_cp_rank == 0
+    return bool(ranks.pp_rank == ranks.attn_tp_rank == ranks.attn_cp_rank == 0)
 
 
 def wake_on(scheduler: Any, socket: Any) -> None:
     """Let an idle scheduler wake when `socket` has something to read."""
     if isinstance(scheduler.idle_sleeper, IdleSleeper):
-        import zmq
-
-        scheduler.idle_sleeper.poller.register(socket, zmq.POLLIN)
+        scheduler.idle_sleeper.poller.register(socket)
 
 
 def self_check(scheduler: Any) -> None:

@@ -14,7 +14,12 @@ import numpy as np
 from scalesim.errors import InvalidRequestError
 from scalesim.vocabulary import Budgets, Directives, Moves, Nearness, Residency
 
-_DTYPES = {1: np.dtype("<i8"), 2: np.dtype("<f4"), 3: np.dtype("u1"), 4: np.dtype("?")}
+_DTYPES: dict[int, np.dtype[Any]] = {
+    1: np.dtype("<i8"),
+    2: np.dtype("<f4"),
+    3: np.dtype("u1"),
+    4: np.dtype("?"),
+}
 _CODES = {dtype: code for code, dtype in _DTYPES.items()}
 
 
@@ -78,7 +83,8 @@ def decode(frame: bytes) -> Message:
     """
     try:
         name, fields = msgspec.msgpack.decode(frame, ext_hook=_unpack_array)
-        return _BUILDERS[name](fields)
+        message: Message = _BUILDERS[name](fields)
+        return message
     except (msgspec.DecodeError, KeyError, TypeError, ValueError) as error:
         raise InvalidRequestError(
             f"a frame of {len(frame)} bytes is not a message of this version ({error}): "

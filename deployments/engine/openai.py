@@ -63,7 +63,7 @@ class OpenAIEndpoints:
             return
         response = await serving.handle_request(request, None)
         if isinstance(response, StreamingResponse):
-            chunks = response.body_iterator
+            chunks = aiter(response.body_iterator)
             first = await anext(chunks)
             yield Head(200, "text/event-stream", trip.found, self._name), _bytes(first)
             async for chunk in chunks:
@@ -114,8 +114,8 @@ def _found(meta: dict[str, Any]) -> CachedTokens:
     )
 
 
-def _bytes(chunk: str | bytes) -> bytes:
-    return chunk.encode() if isinstance(chunk, str) else chunk
+def _bytes(chunk: str | bytes | memoryview) -> bytes:
+    return chunk.encode() if isinstance(chunk, str) else bytes(chunk)
 
 
 def _plain(response: Any) -> tuple[int, bytes]:

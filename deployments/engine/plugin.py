@@ -46,9 +46,8 @@ class ScaleSimPlugin:
         if internals.is_first_rank():
             self._channel = SchedulerEnd(self._address)
             internals.wake_on(scheduler, self._channel.socket)
-        self._steward = Steward(
-            {self.prefixes.kind: self.prefixes}, self._channel and self._channel.send
-        )
+        send = self._channel.send if self._channel is not None else None
+        self._steward = Steward({self.prefixes.kind: self.prefixes}, send)
         self._steward.hello(internals.ENGINE_VERSION, scheduler.tree_cache.bytes_per_token)
 
     def receive(self) -> list[Command]:

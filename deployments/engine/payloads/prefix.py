@@ -24,20 +24,47 @@ class PrefixTree(Protocol):
     page_size: int
     bytes_per_token: int
 
-    def budgets(self) -> Budgets: ...
-    def locate(self, tokens: Tokens, space: Space) -> Any: ...
-    def path(self, node: Any) -> Sequence[Any]: ...
-    def tokens_of(self, node: Any) -> int: ...
-    def on_device(self, node: Any) -> bool: ...
-    def on_host(self, node: Any) -> bool: ...
-    def make_room(self, tokens: int, farther_than: float) -> bool: ...
-    def can_load(self) -> bool: ...
-    def load(self, node: Any) -> bool: ...
-    def start_loads(self) -> None: ...
-    def is_loading(self, node: Any) -> bool: ...
-    def leave_device(self, node: Any) -> bool: ...
-    def leave_host(self, node: Any) -> bool: ...
-    def keys_in_use(self) -> set[int]: ...
+    def budgets(self) -> Budgets:
+        """Return the bytes the pools hold."""
+
+    def locate(self, tokens: Tokens, space: Space) -> Any:
+        """Return the deepest node of a sequence, split so that it ends where the sequence does."""
+
+    def path(self, node: Any) -> Sequence[Any]:
+        """Return the nodes from the root to `node` that are still in the tree."""
+
+    def tokens_of(self, node: Any) -> int:
+        """Return how many tokens a node holds."""
+
+    def on_device(self, node: Any) -> bool:
+        """Return whether it is in GPU memory."""
+
+    def on_host(self, node: Any) -> bool:
+        """Return whether it has a host copy."""
+
+    def make_room(self, tokens: int, farther_than: float) -> bool:
+        """Free device tokens of owners farther than a distance; False where they are too few."""
+
+    def can_load(self) -> bool:
+        """Return whether another transfer may start."""
+
+    def load(self, node: Any) -> bool:
+        """Queue the copy of a node, and of what is missing above it, to the device."""
+
+    def start_loads(self) -> None:
+        """Submit queued copies as one transfer."""
+
+    def is_loading(self, node: Any) -> bool:
+        """Return whether the node's copy has not arrived yet."""
+
+    def leave_device(self, node: Any) -> bool:
+        """Evict a node from the device; False where something needs it there."""
+
+    def leave_host(self, node: Any) -> bool:
+        """Delete a node's host copy; False where something needs it."""
+
+    def keys_in_use(self) -> set[int]:
+        """Return the agents of queued and running requests."""
 
 
 class PrefixPayload:
