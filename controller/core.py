@@ -119,10 +119,12 @@ class Controller:
         distances = requests.check_distances(distances, keys.size)
         expires_in = requests.check_expiry(expires_in)
         try:
-            number = self._simulations.advance(simulation, epoch, self._clock())
+            number, moved = self._simulations.advance(simulation, epoch, self._clock())
         except StaleEpochError:
             self.counters.stale_reports += 1
             raise
+        if moved:  # every distance of the simulation aged
+            self._replicas.changed[:] = True
         sent = keys.size
         rows = self._rows_of(number, keys)
         usable = (distances >= 0) & (rows != MISSING)
@@ -199,6 +201,7 @@ class Controller:
         replica = self._replicas.add(info.name, self._clock())
         replica.seen_at = self._clock()
         replica.budgets, replica.kinds = info.budgets, info.kinds
+        replica.sequence = max(replica.sequence, int(self._clock() * 1000))
         replica.outbox, replica.left = None, {}
         for kind in info.kinds:
             self._table.kinds.number(kind)
@@ -248,7 +251,7 @@ class Controller:
             self.counters.resyncs += 1
             return Directives(self.incarnation, 0, resync=True)
         sender.seen_at = self._clock()
-        if sender.outbox is not None and acked >= sender.outbox.sequence:
+        if sender.outbox is not None and acked == sender.outbox.sequence:
             sender.outbox = None
         return sender.outbox
 
@@ -302,8 +305,6 @@ class Controller:
 
     def unsaved(self) -> Batch | None:
         """Return the next batch for the catalog, None where it knows everything."""
-        if not len(self._unsaved):
-            return None
         return self._unsaved.take(self._names())
 
     def give_back(self, batch: Batch) -> None:

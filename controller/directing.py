@@ -95,8 +95,11 @@ def moves(
     planned = _new_orders(table, _planned(table, replica.budgets, rows, distance, planner), now)
     open_ = rows[table.ordered[rows] != _NO_ORDER]
     replica.replan_at = float(table.ordered_at[open_].min()) + ANSWER_S if open_.size else math.inf
+    parts = (pins, drops, planned)
     orders = Orders(
-        *(np.concatenate(columns) for columns in zip(pins, drops, planned, strict=True))
+        np.concatenate([part.rows for part in parts]),
+        np.concatenate([part.verbs for part in parts]),
+        np.concatenate([part.tiers for part in parts]),
     )
     kinds = table.kind[orders.rows]
     return tuple(

@@ -24,7 +24,8 @@ class Replica:
         seen_at: Seconds; when it last attached or polled.
         budgets: Its tiers; None while it is only remembered from the catalog.
         kinds: Payload kinds it can move.
-        sequence: Number of the last directives made for it.
+        sequence: Number of the last directives made for it. Starts at the milliseconds of its
+            attachment: no acknowledgement of older directives, whoever made them, can match.
         outbox: Directives it has not acknowledged; nothing more is planned for it until it has.
         replan_at: Seconds; when a move it has not answered is to be asked for again.
         left: Payloads placed elsewhere since the last directives, by kind number: it must forget

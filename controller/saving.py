@@ -47,6 +47,7 @@ class Unsaved:
         self._limit = limit
         self._removed = np.zeros(0, ROW)
         self._rewrite = rewrite
+        self._names: Names | None = None
 
     def __len__(self) -> int:
         return int(np.count_nonzero(self._table.unsaved)) + self._removed.size
@@ -55,17 +56,20 @@ class Unsaved:
         """Note rows that are about to be removed from the table."""
         self._note_removed(pack(self._table, rows))
 
-    def take(self, names: Names) -> Batch:
-        """Return the next batch and take it as saved until `give_back`."""
+    def take(self, names: Names) -> Batch | None:
+        """Return the next batch and take it as saved until `give_back`; None where all is saved."""
         rows = np.flatnonzero(self._table.unsaved)[: self._limit].astype(np.int32)
+        if not (rows.size or self._removed.size or self._rewrite or names != self._names):
+            return None
         batch = Batch(pack(self._table, rows), self._removed, names, self._rewrite)
         self._table.unsaved[rows] = False
-        self._removed, self._rewrite = self._removed[:0], False
+        self._removed, self._rewrite, self._names = self._removed[:0], False, names
         return batch
 
     def give_back(self, batch: Batch) -> None:
         """Mark a batch that could not be written; newer state of its rows is kept."""
         self._rewrite |= batch.rewrite
+        self._names = None
         self._note_removed(batch.removed)
         for kind in range(len(self._table.kinds)):
             keys = np.ascontiguousarray(batch.rows["key"][batch.rows["kind"] == kind])

@@ -50,8 +50,11 @@ class Simulations:
             if name and number:
                 yield Lease(number, name, int(self.epochs[number]), float(self._seen[number]))
 
-    def advance(self, name: str, epoch: int, now: float) -> int:
-        """Return the number of a simulation that reports for `epoch`, and renew its lease.
+    def advance(self, name: str, epoch: int, now: float) -> tuple[int, bool]:
+        """Renew the lease of a simulation that reports for `epoch`.
+
+        Returns:
+            Its number, and whether the epoch is a new one.
 
         Raises:
             StaleEpochError: A newer epoch is known.
@@ -65,7 +68,7 @@ class Simulations:
                 "epoch",
             )
         self.epochs[number] = epoch
-        return number
+        return number, epoch > newest
 
     def touch(self, name: str, now: float) -> int:
         """Return the number of a simulation and renew its lease; a new one starts at epoch 0.
