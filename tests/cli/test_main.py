@@ -1,0 +1,58 @@
+"""The command line: every verb is listed, none breaks another, errors are one message."""
+
+import json
+from collections.abc import Callable
+
+import pytest
+from typer.testing import CliRunner
+
+from cli import main as command
+from scalesim.errors import InvalidRequestError
+
+Run = Callable[..., int]
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch) -> Run:
+    """Return a function that runs `scalesim ARGS` in this process and returns its exit code."""
+
+    def scalesim(*arguments: str) -> int:
+        monkeypatch.setattr("sys.argv", ["scalesim", *arguments])
+        with pytest.raises(SystemExit) as end:
+            command.main()
+        return int(end.value.code or 0)
+
+    return scalesim
+
+
+def test_help_lists_every_verb() -> None:
+    shown = CliRunner().invoke(command.app, ["--help"])
+    assert shown.exit_code == 0
+    assert all(f" {verb} " in shown.output for verb in command.VERBS)
+
+
+def test_an_unknown_verb_is_refused(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("nothing") == 2
+    assert "No such command" in capsys.readouterr().err
+
+
+def test_a_verb_that_cannot_be_loaded_says_what_to_install(
+    run: Run, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(command.VERBS, "absent", "Not there.")
+    assert run("absent", "--any", "thing") == 1
+    assert "pip install 'scalesim-serve[serve]'" in capsys.readouterr().err
+
+
+def test_json_errors_are_one_document(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("status", "--base-url", "http://127.0.0.1:9", "--json") == 1
+    error = json.loads(capsys.readouterr().out)["error"]
+    assert error["code"] == "controller_unavailable"
+    assert error["retryable"] is True
+    assert "check the base URL" in error["message"]
+
+
+def test_messages_are_printed_as_they_are(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        command.fail(InvalidRequestError("use [bold] brackets"), as_json=False)
+    assert "use [bold] brackets" in capsys.readouterr().err

@@ -1,0 +1,73 @@
+"""`scalesim up`: settings from file and flags; a signal stops it."""
+
+import os
+import signal
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from cli import up
+from scalesim.errors import ConfigurationError
+from scalesim.settings import StackSettings
+
+
+class FakeStack:
+    """Stands in for the stack; told to stop as soon as it runs, as by Ctrl-C."""
+
+    started: list[StackSettings]
+    base_url = "http://127.0.0.1:1"
+
+    def __init__(self, settings: StackSettings) -> None:
+        self.started.append(settings)
+
+    def __enter__(self) -> "FakeStack":
+        os.kill(os.getpid(), signal.SIGTERM)
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        pass
+
+
+@pytest.fixture
+def started(monkeypatch: pytest.MonkeyPatch) -> list[StackSettings]:
+    FakeStack.started = []
+    monkeypatch.setattr("deployments.stack.Stack", FakeStack)
+    return FakeStack.started
+
+
+def invoke(*arguments: str) -> Any:
+    return CliRunner().invoke(up.app, list(arguments))
+
+
+def test_flags_go_before_the_file(started: list[StackSettings], tmp_path: Path) -> None:
+    config = tmp_path / "stack.yaml"
+    config.write_text("engine: {model_path: /m, page_size: 32}\nreplicas: 3\n")
+    before = signal.getsignal(signal.SIGTERM)
+    result = invoke("--config", str(config), "--replicas", "2", "--arm", "hicache", "--json")
+    assert result.exit_code == 0
+    assert '"base_url": "http://127.0.0.1:1"' in result.output
+    (settings,) = started
+    assert (settings.replicas, settings.engine.page_size, settings.engine.arm) == (2, 32, "hicache")
+    assert signal.getsignal(signal.SIGTERM) is before
+
+
+def test_the_key_comes_from_the_environment(
+    started: list[StackSettings], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SCALESIM_API_KEY", "secret")
+    assert invoke("--model", "/m", "--host", "0.0.0.0").exit_code == 0
+    assert started[0].ingress.api_key.get_secret_value() == "secret"
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [("replicas: [", "cannot be read"), ("- 1", "holds no mapping"), ("engine: {}", "no model")],
+)
+def test_a_file_that_cannot_work_is_refused(tmp_path: Path, text: str, message: str) -> None:
+    config = tmp_path / "stack.yaml"
+    config.write_text(text)
+    result = invoke("--config", str(config))
+    assert isinstance(result.exception, ConfigurationError)
+    assert message in str(result.exception)
