@@ -22,7 +22,7 @@ class SchedulerEnd:
     """
 
     def __init__(self, address: str) -> None:
-        self.socket = zmq.Context.instance().socket(zmq.PAIR)
+        self.socket: zmq.Socket[bytes] = zmq.Context.instance().socket(zmq.PAIR)
         self.socket.setsockopt(zmq.LINGER, 0)
         self.socket.set_hwm(_HIGH_WATER)
         self.socket.connect(address)

@@ -77,26 +77,26 @@ class Steward:
         if moves.kind not in self._payloads:
             return
         columns = zip(moves.verbs.tolist(), moves.keys.tolist(), moves.tiers.tolist(), strict=True)
+        payload = self._payloads[moves.kind]
         for verb, key, tier in columns:
-            # A newer directive replaces an older one for the same payload, and goes last.
-            self._pending.pop((moves.kind, key), None)
-            self._pending[moves.kind, key] = Verb(verb), Tier(tier)
+            if verb == Verb.PIN:
+                payload.pin(key)
+            elif verb == Verb.UNPIN:
+                payload.unpin(key)
+            else:
+                # A newer move replaces an older one of the same payload, and goes last.
+                self._pending.pop((moves.kind, key), None)
+                self._pending[moves.kind, key] = Verb(verb), Tier(tier)
 
     def _try(self, where: tuple[str, int]) -> Outcome:
         kind, key = where
         verb, tier = self._pending[where]
         payload = self._payloads[kind]
-        match verb:
-            case Verb.PREFETCH:
-                return payload.prefetch(key, tier)
-            case Verb.DEMOTE:
-                return payload.demote(key, tier)
-            case Verb.DROP:
-                return payload.drop(key)
-            case Verb.PIN:
-                return payload.pin(key)
-            case Verb.UNPIN:
-                return payload.unpin(key)
+        if verb is Verb.PREFETCH:
+            return payload.prefetch(key, tier)
+        if verb is Verb.DEMOTE:
+            return payload.demote(key, tier)
+        return payload.drop(key)
 
     def _publish(self, send: Callable[[Message], bool]) -> None:
         if not self._unsent:

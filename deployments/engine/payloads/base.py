@@ -52,11 +52,11 @@ class Payload(Protocol):
         """Leave every tier."""
         ...
 
-    def pin(self, key: int) -> Outcome:
-        """Make it the last to be evicted, as long as a running request can be served otherwise."""
+    def pin(self, key: int) -> None:
+        """Make it the last to be evicted, only where a request could not run otherwise."""
         ...
 
-    def unpin(self, key: int) -> Outcome:
+    def unpin(self, key: int) -> None:
         """Undo `pin`."""
         ...
 

@@ -192,15 +192,13 @@ class PrefixPayload:
         self._changed.add(key)
         return Outcome.DONE
 
-    def pin(self, key: int) -> Outcome:
+    def pin(self, key: int) -> None:
         """Make an agent's nodes the last to be evicted."""
         self._order.pin(key)
-        return Outcome.DONE
 
-    def unpin(self, key: int) -> Outcome:
+    def unpin(self, key: int) -> None:
         """Undo `pin`."""
         self._order.unpin(key)
-        return Outcome.DONE
 
     def settle(self) -> bool:
         """Submit queued loads as one transfer and complete those that arrived."""

@@ -1,0 +1,63 @@
+"""A payload that does as told and writes down what it was told."""
+
+from collections.abc import Iterable
+
+import numpy as np
+
+from deployments.engine.messages import Flow
+from deployments.engine.payloads.base import Outcome
+from scalesim.vocabulary import Budgets, Residency, Tier
+
+
+class FakePayload:
+    kind = "fake"
+
+    def __init__(self) -> None:
+        self.outcome = Outcome.DONE
+        self.calls: list[tuple] = []
+        self.rows: Residency | None = None
+        self.in_flight = False
+
+    def budgets(self) -> Budgets:
+        return Budgets(10, 20, 30)
+
+    def push(self, keys: Iterable[int], distances: Iterable[float]) -> None:
+        self.calls.append(("push", dict(zip(keys, distances, strict=True))))
+
+    def prefetch(self, key: int, tier: Tier) -> Outcome:
+        self.calls.append(("prefetch", key, tier))
+        return self.outcome
+
+    def demote(self, key: int, tier: Tier) -> Outcome:
+        self.calls.append(("demote", key, tier))
+        return self.outcome
+
+    def drop(self, key: int) -> Outcome:
+        self.calls.append(("drop", key))
+        return self.outcome
+
+    def pin(self, key: int) -> None:
+        self.calls.append(("pin", key))
+
+    def unpin(self, key: int) -> None:
+        self.calls.append(("unpin", key))
+
+    def settle(self) -> bool:
+        return self.in_flight
+
+    def changed(self) -> Residency | None:
+        rows, self.rows = self.rows, None
+        return rows
+
+    def touch_all(self) -> None:
+        self.calls.append(("touch_all",))
+        column = np.zeros(1, np.int64)
+        self.rows = Residency(
+            "fake", column, column, column, column, column, np.zeros(1, np.bool_)
+        )
+
+    def flow(self) -> Flow:
+        return Flow("fake")
+
+    def forget(self) -> None:
+        self.calls.append(("forget",))

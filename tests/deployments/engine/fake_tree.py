@@ -1,0 +1,159 @@
+"""A prefix tree with the rules of SGLang's: leaves leave first, ancestors come first."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from deployments.engine.order import DistanceOrder
+from deployments.engine.payloads.prefix import PrefixPayload
+from deployments.engine.prefixes import Space, Tokens
+from scalesim.vocabulary import Budgets
+
+
+class Node:
+    def __init__(self, parent: Node | None, tokens: tuple[int, ...]) -> None:
+        self.parent = parent
+        self.tokens = tokens
+        self.children: dict[tuple, Node] = {}
+        self.owners: set[int] = set()
+        self.device = self.host = False
+        self.loading = False
+
+
+class FakeTree:
+    """Pages are children; device and host hold a bounded number of tokens."""
+
+    page_size = 2
+    bytes_per_token = 10
+
+    def __init__(self, order: DistanceOrder, device_tokens: int, host_tokens: int = 10**6) -> None:
+        self.order = order
+        self.device_tokens, self.host_tokens = device_tokens, host_tokens
+        self.roots: dict[Space, Node] = {}
+        self.in_use: set[int] = set()
+        self.slots = 3
+        self.loads = 0
+        self.payload: PrefixPayload
+
+    def budgets(self) -> Budgets:
+        return Budgets(self.device_tokens * 10, self.host_tokens * 10, 0)
+
+    # ---- what requests do ----
+
+    def request(self, tokens: Tokens, space: Space) -> bool:
+        """Compute a prompt: every page of it comes to the device, with a host copy."""
+        if not self._free(len(tokens) // self.page_size * self.page_size - self._held(tokens, space)):
+            return False
+        for node in self.path(self.locate(tokens, space)):
+            node.device = node.host = True
+        return True
+
+    def _held(self, tokens: Tokens, space: Space) -> int:
+        path = self.path(self.locate(tokens, space))
+        self._kept = set(path)
+        return sum(self.page_size for node in path if node.device)
+
+    def _free(self, tokens: int) -> bool:
+        while self.free_tokens() < tokens:
+            leaves = [n for n in self._leaves() if n not in self._kept]
+            if not leaves:
+                return False
+            farthest = max(leaves, key=lambda n: self.order.nearest(n.owners))
+            farthest.device = False
+            self.payload.evicted(farthest.owners)
+        return True
+
+    def nodes(self) -> Iterator[Node]:
+        stack = list(self.roots.values())
+        while stack:
+            node = stack.pop()
+            stack.extend(node.children.values())
+            if node.parent is not None:
+                yield node
+
+    def free_tokens(self) -> int:
+        return self.device_tokens - sum(self.page_size for n in self.nodes() if n.device)
+
+    def _leaves(self) -> list[Node]:
+        return [n for n in self.nodes() if self._is_leaf(n)]
+
+    def _is_leaf(self, node: Node) -> bool:
+        busy = node.loading or bool(node.owners & self.in_use)
+        return node.device and not busy and not any(c.device for c in node.children.values())
+
+    # ---- PrefixTree ----
+
+    def locate(self, tokens: Tokens, space: Space) -> Node:
+        node = self.roots.setdefault(space, Node(None, ()))
+        for start in range(0, len(tokens) // self.page_size * self.page_size, self.page_size):
+            page = tuple(int(t) for t in tokens[start : start + self.page_size])
+            node = node.children.setdefault(page, Node(node, page))
+        return node
+
+    def path(self, node: Node) -> list[Node]:
+        found = []
+        while node.parent is not None:
+            if node.parent.children.get(node.tokens) is node:
+                found.append(node)
+            node = node.parent
+        return found[::-1]
+
+    def tokens_of(self, node: Node) -> int:
+        return self.page_size
+
+    def on_device(self, node: Node) -> bool:
+        return node.device
+
+    def on_host(self, node: Node) -> bool:
+        return node.host
+
+    def make_room(self, tokens: int, farther_than: float) -> bool:
+        while self.free_tokens() < tokens:
+            leaves = [n for n in self._leaves() if self.order.nearest(n.owners) > farther_than]
+            if not leaves:
+                return False
+            self.leave_device(max(leaves, key=lambda n: self.order.nearest(n.owners)))
+        return True
+
+    def can_load(self) -> bool:
+        return self.slots > 0
+
+    def load(self, node: Node) -> bool:
+        missing = [n for n in self.path(node) if not n.device]
+        if not all(n.host for n in missing):
+            return False
+        for step in missing:
+            step.device = step.loading = True
+        return True
+
+    def start_loads(self) -> None:
+        self.slots -= 1
+        self.loads += 1
+
+    def arrive(self) -> None:
+        self.slots = 3
+        for node in self.nodes():
+            node.loading = False
+
+    def is_loading(self, node: Node) -> bool:
+        return node.loading
+
+    def leave_device(self, node: Node) -> bool:
+        if not self._is_leaf(node):
+            return False
+        node.device = False
+        node.host = True
+        self.payload.evicted(node.owners)
+        return True
+
+    def leave_host(self, node: Node) -> bool:
+        if node.device or node.children:
+            return False
+        node.host = False
+        self.payload.touched(node.owners)
+        assert node.parent is not None
+        del node.parent.children[node.tokens]
+        return True
+
+    def keys_in_use(self) -> set[int]:
+        return self.in_use

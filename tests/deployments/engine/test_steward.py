@@ -1,0 +1,137 @@
+import numpy as np
+
+from deployments.engine.messages import Flow, Hello, Message, encode
+from deployments.engine.payloads.base import Outcome
+from deployments.engine.steward import MOVES_A_PASS, Steward
+from scalesim.vocabulary import Budgets, Directives, Moves, Nearness, Residency, Tier, Verb
+from tests.deployments.engine.fake_payload import FakePayload
+
+
+class Wire:
+    def __init__(self) -> None:
+        self.sent: list[Message] = []
+        self.open = True
+
+    def send(self, message: Message) -> bool:
+        if self.open:
+            self.sent.append(message)
+        return self.open
+
+
+def steward() -> tuple[Steward, FakePayload, Wire]:
+    payload, wire = FakePayload(), Wire()
+    return Steward({"fake": payload}, wire.send), payload, wire
+
+
+def told(*moves: tuple[Verb, int, Tier], incarnation: int = 1, kind: str = "fake") -> bytes:
+    verbs, keys, tiers = zip(*moves, strict=True)
+    columns = np.array(verbs, np.uint8), np.array(keys, np.int64), np.array(tiers, np.uint8)
+    batch = Moves(kind, columns[0], columns[1], columns[2])
+    return encode(Directives(incarnation, 1, moves=(batch,)))
+
+
+def test_every_verb_reaches_its_payload_in_order() -> None:
+    subject, payload, _ = steward()
+    subject.accept(
+        [
+            told(
+                (Verb.DEMOTE, 1, Tier.HOST),
+                (Verb.PREFETCH, 2, Tier.DEVICE),
+                (Verb.DROP, 3, Tier.ABSENT),
+                (Verb.PIN, 4, Tier.DEVICE),
+                (Verb.UNPIN, 5, Tier.DEVICE),
+            )
+        ]
+    )
+    assert subject.work() is False
+    assert payload.calls == [
+        ("pin", 4),
+        ("unpin", 5),
+        ("demote", 1, Tier.HOST),
+        ("prefetch", 2, Tier.DEVICE),
+        ("drop", 3),
+    ]
+
+
+def test_a_pin_does_not_replace_the_prefetch_it_comes_with() -> None:
+    subject, payload, _ = steward()
+    subject.accept([told((Verb.PREFETCH, 1, Tier.DEVICE)), told((Verb.PIN, 1, Tier.DEVICE))])
+    subject.work()
+    assert payload.calls == [("pin", 1), ("prefetch", 1, Tier.DEVICE)]
+
+
+def test_a_busy_move_is_tried_again_and_others_are_not() -> None:
+    subject, payload, _ = steward()
+    payload.outcome = Outcome.BUSY
+    subject.accept([told((Verb.PREFETCH, 2, Tier.DEVICE))])
+    assert subject.work() is True
+    payload.outcome = Outcome.REFUSED
+    assert subject.work() is False
+    assert subject.work() is False
+    assert len(payload.calls) == 2
+
+
+def test_a_newer_directive_replaces_an_older_one() -> None:
+    subject, payload, _ = steward()
+    payload.outcome = Outcome.BUSY
+    subject.accept([told((Verb.PREFETCH, 2, Tier.DEVICE))])
+    subject.work()
+    payload.outcome = Outcome.DONE
+    subject.accept([told((Verb.DEMOTE, 2, Tier.HOST))])
+    subject.work()
+    assert payload.calls[1:] == [("demote", 2, Tier.HOST)]
+
+
+def test_an_older_controller_is_not_obeyed() -> None:
+    subject, payload, _ = steward()
+    subject.accept([told((Verb.PIN, 1, Tier.DEVICE), incarnation=9)])
+    subject.accept([told((Verb.PIN, 2, Tier.DEVICE), incarnation=8)])
+    subject.work()
+    assert payload.calls == [("pin", 1)]
+
+
+def test_broken_frames_and_unknown_kinds_are_ignored() -> None:
+    subject, payload, _ = steward()
+    subject.accept([b"\xff\x00", told((Verb.PIN, 1, Tier.DEVICE), kind="other")])
+    subject.accept([encode(Flow("fake"))])
+    assert subject.work() is False
+    assert payload.calls == []
+
+
+def test_work_of_one_pass_is_bounded() -> None:
+    subject, payload, _ = steward()
+    subject.accept([told(*((Verb.DEMOTE, key, Tier.HOST) for key in range(MOVES_A_PASS + 1)))])
+    assert subject.work() is True
+    assert len(payload.calls) == MOVES_A_PASS
+    assert subject.work() is False
+
+
+def test_a_resync_drops_pending_moves_and_reports_everything() -> None:
+    subject, payload, wire = steward()
+    payload.outcome = Outcome.BUSY
+    subject.accept([told((Verb.PREFETCH, 2, Tier.DEVICE))])
+    subject.accept([encode(Directives(2, 0, resync=True))])
+    assert subject.work() is False
+    assert payload.calls == [("touch_all",)]
+    assert [type(message) for message in wire.sent] == [Residency, Flow]
+
+
+def test_distances_are_pushed_before_moves() -> None:
+    subject, payload, _ = steward()
+    near = Nearness("fake", np.array([3], np.int64), np.array([0.5], np.float32))
+    subject.accept([encode(Directives(1, 1, nearness=(near,)))])
+    assert payload.calls == [("push", {3: 0.5})]
+
+
+def test_news_wait_while_the_replica_does_not_read() -> None:
+    subject, payload, wire = steward()
+    subject.hello("0.5.23", 1024)
+    wire.open = False
+    payload.touch_all()
+    subject.work()
+    assert wire.sent == []
+    wire.open = True
+    subject.work()
+    subject.work()
+    assert wire.sent[0] == Hello("0.5.23", ("fake",), Budgets(10, 20, 30), 1024)
+    assert [type(message) for message in wire.sent[1:]] == [Residency, Flow]
