@@ -1,15 +1,16 @@
-"""The planner: from distances, residency and budgets to directives for one replica."""
+"""The planner: from distances, residency, budgets and link speeds to one replica's directives."""
 
 from __future__ import annotations
+
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from policies.base import Plan, View
-from policies.shares import over_share
-from scalesim.vocabulary import Budgets, Tier, Verb
-
-Rows = NDArray[np.int64]
+from policies.links import Links
+from policies.ranking import Rows, ranked
+from scalesim.vocabulary import Budgets, Distances, Tier, Verb
 
 
 class DistancePlanner:
@@ -17,103 +18,125 @@ class DistancePlanner:
 
     Each tier is filled nearest first, every simulation up to its max-min fair share before any
     goes past it. State in use or pinned is counted first and never moved. Room is made only for
-    prefetches that need it, farthest first, so a plan that was carried out is followed by an empty
-    one. A row that is in a tier counts as `margin_steps` nearer than it is: it gives way only to
-    rows nearer by more than that, so nothing is moved back and forth.
+    fetches that need it, farthest first; what is dear to bring back, byte for byte, counts as
+    nearer while it is on the device. A fetch is issued when its link gets to it within the window
+    and no later than prefill would have rebuilt the state.
+
+    A row that is in a tier counts as `margin_steps` nearer than it is and gives way only to rows
+    nearer by more than that, so nothing is moved back and forth, and a plan that was carried out
+    is followed by an empty one. Nothing under way is called back: what is no longer wanted is
+    left to eviction.
 
     Args:
+        links: Speeds of the replica.
         margin_steps: Hysteresis, in simulation steps.
     """
 
-    def __init__(self, margin_steps: float = 0.5) -> None:
-        self.margin_steps = margin_steps
+    def __init__(self, links: Links | None = None, margin_steps: float = 0.5) -> None:
+        self._links = links or Links()
+        self._margin_steps = margin_steps
 
     def plan(self, view: View, budgets: Budgets) -> Plan:
         """Return the moves worth making now; does not modify the view."""
         fixed = view.in_use | view.pinned
-        wanted = np.isfinite(view.distance) & (view.total_bytes > 0) & ~fixed
+        foreseen = np.isfinite(view.distance) & ~fixed
+        absent = view.device_bytes == 0
 
-        on_device, order = self._fill(view, fixed, view.device_bytes, budgets.device_bytes)
+        host = self._fill(view, fixed, view.distance, view.host_bytes, budgets.host_bytes)
+        stored = (view.storage_bytes > 0) | (budgets.storage_bytes > 0)
+        kept_in_host = host.chosen | (view.host_bytes > 0) | (budgets.storage_bytes == 0)
+        price = self._links.relative_price(host.chosen | (view.host_bytes > 0), stored)
+        dear = np.where(absent, view.distance, (view.distance + 1) / price - 1)
+        device = self._fill(view, fixed, dear, view.device_bytes, budgets.device_bytes)
+
         source = np.maximum(view.host_bytes, view.storage_bytes)
-        missing = np.clip(source - view.device_bytes, 0, None)
-        fetch, demote = _exchange(
-            order,
-            wanted & on_device,
-            missing,
-            ~fixed & ~on_device,
-            view.device_bytes,
-            budgets.device_bytes,
+        fetch, demote = self._exchange(
+            view,
+            device,
+            wanted=foreseen & device.chosen,
+            missing=np.maximum(source - view.device_bytes, 0),
+            movable=~fixed & ~device.chosen,
+            bytes_per_s=self._links.host_bytes_per_s,
         )
-
-        in_host, host_order = self._fill(view, fixed, view.host_bytes, budgets.host_bytes)
-        missing = np.clip(view.storage_bytes - view.host_bytes, 0, None)
-        off_device = view.device_bytes == 0
-        cold = ~fixed & ~in_host & ~on_device & off_device & bool(budgets.storage_bytes)
-        stage, retire = _exchange(
-            host_order,
-            wanted & in_host & off_device,
-            missing,
-            cold,
-            view.host_bytes,
-            budgets.host_bytes,
+        stage, retire = self._exchange(
+            view,
+            host,
+            wanted=foreseen & host.chosen & absent,
+            missing=np.maximum(view.storage_bytes - view.host_bytes, 0),
+            movable=~fixed & ~host.chosen & ~device.chosen & absent & (budgets.storage_bytes > 0),
+            bytes_per_s=self._links.storage_bytes_per_s,
         )
-        stage = stage[~np.isin(stage, fetch)]
-
-        keeps_host_copy = in_host | (view.host_bytes > 0) | (budgets.storage_bytes == 0)
-        refuge = np.where(keeps_host_copy[demote], Tier.HOST, Tier.STORAGE)
-        return Plan(
-            rows=np.concatenate([retire, demote, fetch, stage]),
-            verbs=np.repeat(
-                np.array([Verb.DEMOTE, Verb.PREFETCH], dtype=np.uint8),
-                [len(retire) + len(demote), len(fetch) + len(stage)],
-            ),
-            tiers=np.concatenate(
-                [
-                    np.full(len(retire), Tier.STORAGE),
-                    refuge,
-                    np.full(len(fetch), Tier.DEVICE),
-                    np.full(len(stage), Tier.HOST),
-                ]
-            ).astype(np.uint8),
+        fetched = np.zeros(len(fixed), np.bool_)
+        fetched[fetch] = True
+        return _in_order(
+            _Moves(retire, Verb.DEMOTE, Tier.STORAGE),
+            _Moves(demote[~kept_in_host[demote]], Verb.DEMOTE, Tier.STORAGE),
+            _Moves(demote[kept_in_host[demote]], Verb.DEMOTE, Tier.HOST),
+            _Moves(fetch, Verb.PREFETCH, Tier.DEVICE),
+            _Moves(stage[~fetched[stage]], Verb.PREFETCH, Tier.HOST),
         )
 
     def _fill(
-        self, view: View, fixed: NDArray[np.bool_], resident: NDArray[np.int64], budget: int
-    ) -> tuple[NDArray[np.bool_], Rows]:
-        """Return which rows belong in a tier (bool[n]) and all candidates, best first."""
-        near = view.distance - np.where(resident > 0, np.float32(self.margin_steps), 0)
-        near = np.where(fixed, -np.inf, near).astype(np.float32)
-        known = view.total_bytes > 0
-        rows = np.flatnonzero(known & (np.isfinite(view.distance) | (resident > 0) | fixed))
-        rows = rows[np.lexsort((-view.last_used[rows], near[rows]))]
-        sizes = view.total_bytes[rows]
-        past = over_share(view.simulation[rows], sizes, budget)
-        past &= ~fixed[rows]
-        rows = np.concatenate([rows[~past], rows[past]])
+        self,
+        view: View,
+        fixed: NDArray[np.bool_],
+        distance: Distances,
+        resident: NDArray[np.int64],
+        budget: int,
+    ) -> _Filling:
+        """Decide who belongs in a tier: as many as fit, in order; too large ones are skipped."""
+        near = distance - np.where(resident > 0, np.float32(self._margin_steps), np.float32(0))
+        near[fixed] = -np.inf
+        rows = ranked(view, near, fixed, resident, budget)
         fitting = rows[fixed[rows] | (view.total_bytes[rows] <= budget)]
-        chosen = np.zeros(len(view.distance), dtype=np.bool_)
+        chosen = np.zeros(len(fixed), np.bool_)
         chosen[fitting[np.cumsum(view.total_bytes[fitting]) <= budget]] = True
-        return chosen, rows
+        return _Filling(rows, chosen, resident, budget - int(resident.sum()))
+
+    def _exchange(
+        self,
+        view: View,
+        tier: _Filling,
+        wanted: NDArray[np.bool_],
+        missing: NDArray[np.int64],
+        movable: NDArray[np.bool_],
+        bytes_per_s: float,
+    ) -> tuple[Rows, Rows]:
+        """Return rows to bring into a tier, nearest first, and rows that make room for them.
+
+        Brings in what fits after everything movable left, moves out no more than that needs.
+        """
+        incoming = tier.order[(wanted & (missing > 0))[tier.order]]
+        worth = self._links.worth_fetching(view.distance[incoming], missing[incoming], bytes_per_s)
+        incoming = incoming[worth]
+        outgoing = tier.order[(movable & (tier.resident > 0))[tier.order]][::-1]
+        need = np.cumsum(missing[incoming])
+        room = np.cumsum(tier.resident[outgoing])
+        incoming = incoming[need <= tier.free + (room[-1] if len(room) else 0)]
+        shortage = int(need[len(incoming) - 1]) - tier.free if len(incoming) else 0
+        leaving = int(np.searchsorted(room, shortage)) + 1 if shortage > 0 else 0
+        return incoming, outgoing[:leaving]
 
 
-def _exchange(
-    order: Rows,
-    wanted: NDArray[np.bool_],
-    missing: NDArray[np.int64],
-    movable: NDArray[np.bool_],
-    resident: NDArray[np.int64],
-    budget: int,
-) -> tuple[Rows, Rows]:
-    """Return rows to bring in, nearest first, and rows that make room for them, farthest first.
+class _Filling(NamedTuple):
+    """Who competes for a tier (best first), who belongs in it, what is in it, bytes left."""
 
-    Brings in as much as fits after everything movable left, and moves out no more than that needs.
-    """
-    free = budget - int(resident.sum())
-    incoming = order[(wanted & (missing > 0))[order]]
-    outgoing = order[(movable & (resident > 0))[order]][::-1]
-    room = np.cumsum(resident[outgoing])
-    need = np.cumsum(missing[incoming])
-    incoming = incoming[need <= free + (int(room[-1]) if len(room) else 0)]
-    shortage = int(need[len(incoming) - 1]) - free if len(incoming) else 0
-    leaving = int(np.searchsorted(room, shortage)) + 1 if shortage > 0 else 0
-    return incoming, outgoing[:leaving]
+    order: Rows
+    chosen: NDArray[np.bool_]
+    resident: NDArray[np.int64]
+    free: int
+
+
+class _Moves(NamedTuple):
+    rows: Rows
+    verb: Verb
+    tier: Tier
+
+
+def _in_order(*groups: _Moves) -> Plan:
+    counts = [len(group.rows) for group in groups]
+    return Plan(
+        rows=np.concatenate([group.rows for group in groups]),
+        verbs=np.repeat(np.array([group.verb for group in groups], np.uint8), counts),
+        tiers=np.repeat(np.array([group.tier for group in groups], np.uint8), counts),
+    )

@@ -1,0 +1,42 @@
+"""`scalesim bench`: how fast the control plane is on this machine, without Ray and without GPUs."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from cli.output import AsJson, print_json
+
+app = typer.Typer()
+
+
+@app.callback()
+def _group() -> None:
+    """Measure the control plane on this machine."""
+
+
+@app.command("control-plane")
+def control_plane(
+    agents: Annotated[int, typer.Option(min=1000)] = 1_000_000,
+    replicas: Annotated[int, typer.Option(min=1, max=4096)] = 64,
+    rounds: Annotated[int, typer.Option(min=1, help="Simulation steps to plan for.")] = 20,
+    seed: Annotated[int, typer.Option()] = 0,
+    as_json: AsJson = False,
+) -> None:
+    """Drive the real controller: reports of 10k agents, then a plan of every replica, each step."""
+    from cli.control_plane import measure
+
+    report = measure(agents, replicas, rounds, seed)
+    if as_json:
+        print_json(report)
+        return
+    plan_s = report["plan_s"]
+    typer.echo(f"{agents} agents on {replicas} replicas, {rounds} steps")
+    typer.echo(f"updates        {report['updates_per_s'] / 1e6:.1f} M/s")
+    typer.echo(f"plan of all    {plan_s['p50'] * 1e3:.0f} ms p50, {plan_s['p99'] * 1e3:.0f} ms p99")
+    typer.echo(
+        f"               {report['plan_over_argpartition']:.1f} x one np.argpartition of all "
+        f"distances ({report['argpartition_s'] * 1e3:.1f} ms)"
+    )
+    typer.echo(f"memory         {report['bytes_per_agent']:.0f} bytes an agent")
