@@ -43,7 +43,7 @@ _STYLE = {
 def tiers(prefix_tokens: Mapping[str, Mapping[str, int]]) -> str:
     """Return bars of where each arm's prefix tokens were found."""
     with mpl.rc_context(_STYLE):
-        figure, axes = _drawing(7.2, 0.62 * len(prefix_tokens) + 0.75)
+        figure, axes = _drawing(10.4, 0.5 * len(prefix_tokens) + 0.6)
         arms = list(prefix_tokens)[::-1]
         left = np.zeros(len(arms))
         for tier in (*TIERS, "recomputed"):

@@ -5,32 +5,38 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
 from simulations.summary import TIERS
 
-_COLUMNS = ("busy s", "TTFT p50 s", "p95", "p99", *TIERS, "recomputed", "calls", "errors", "tokens")
-
 
 def print_table(result: dict[str, Any], out: Path | None) -> None:
-    """Print the figures of each arm, the speedups, and where the report is."""
-    table = Table("arm", *_COLUMNS)
-    for arm, figures in result["arms"].items():
+    """Print the figures of each arm, the speedups, and where the report is.
+
+    Eighty columns are enough; tiers in which nothing was found are left out.
+    """
+    arms = result["arms"]
+    used = [
+        tier
+        for tier in (*TIERS, "recomputed")
+        if any(figures["prefix_tokens"][tier] for figures in arms.values())
+    ]
+    table = Table("arm", "busy s", "TTFT p50", "p99", *used, "errors", "text", box=SIMPLE_HEAD)
+    for arm, figures in arms.items():
         ttft, found = figures["ttft_s"], figures["prefix_tokens"]
-        shares = (f"{found[tier] / found['total']:.1%}" for tier in (*TIERS, "recomputed"))
         table.add_row(
             arm,
             f"{figures['busy_s']:.2f}",
-            *("-" if value is None else f"{value:.3f}" for value in ttft.values()),
-            *shares,
-            str(figures["calls"]),
+            *("-" if ttft[q] is None else f"{1000 * ttft[q]:.0f} ms" for q in ("p50", "p99")),
+            *(f"{found[tier] / found['total']:.1%}" for tier in used),
             str(figures["errors"]),
-            figures["tokens_sha256"][:8],
+            figures["tokens_sha256"][:6],
         )
     console = Console()
     console.print(table)
     for name, ratio in result["speedup"].items():
-        console.print(f"busy time {name.replace('_', ' ')}: [bold]{ratio:.2f}x[/]")
+        console.print(f"speedup {name.replace('_', ' ')}, in busy time: [bold]{ratio:.2f}x[/]")
     if out is not None:
         console.print(f"report: {out / 'report.html'}", soft_wrap=True)

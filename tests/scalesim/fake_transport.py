@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Sequence
 
 from scalesim.errors import StaleEpochError
@@ -10,7 +11,10 @@ from scalesim.vocabulary import ReportAck
 
 
 class FakeTransport:
-    """Keeps distances by agent; each error in `errors` fails one call."""
+    """Keeps distances by agent; each error in `errors` fails one call.
+
+    `arrived` is set by the first report.
+    """
 
     def __init__(self, *errors: Exception, epoch: int = 0) -> None:
         self.errors = list(errors)
@@ -18,6 +22,7 @@ class FakeTransport:
         self.reports: list[Report] = []
         self.changes: list[tuple[list[str], list[str], list[str]]] = []
         self.closed = False
+        self.arrived = threading.Event()
 
     @property
     def distances(self) -> dict[str, float]:
@@ -30,6 +35,7 @@ class FakeTransport:
             raise StaleEpochError(f"step {report.epoch} is older than {self.newest}")
         self.newest = report.epoch
         self.reports.append(report)
+        self.arrived.set()
         return ReportAck(report.epoch, len(report.ids), 0)
 
     def lifecycle(

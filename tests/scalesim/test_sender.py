@@ -1,7 +1,6 @@
 """The background thread: coalescing, failing open, healing, ending."""
 
 import threading
-from collections.abc import Callable
 
 import numpy as np
 
@@ -33,33 +32,18 @@ def test_hints_wait_for_each_other_and_the_latest_wins() -> None:
 
 
 def test_a_hint_is_sent_by_itself_after_the_interval() -> None:
-    arrived = threading.Event()
     transport = FakeTransport()
-    note: Callable[..., None] = transport.reports.append
-    transport.reports = _Notified(note, arrived)  # type: ignore[assignment]
     hints = sender(transport, SOON)
     hints.tell({"a": 1.0})
-    assert arrived.wait(5)
+    assert transport.arrived.wait(5)
     hints.close(5)
 
 
-class _Notified(list):  # type: ignore[type-arg]
-    def __init__(self, note: Callable[..., None], event: threading.Event) -> None:
-        super().__init__()
-        self._event = event
-
-    def append(self, item: object) -> None:
-        super().append(item)
-        self._event.set()
-
-
 def test_an_urgent_hint_does_not_wait() -> None:
-    arrived = threading.Event()
     transport = FakeTransport()
-    transport.reports = _Notified(lambda _: None, arrived)  # type: ignore[assignment]
     hints = sender(transport)
     hints.tell({"a": 1.0}, urgent=True)
-    assert arrived.wait(5)
+    assert transport.arrived.wait(5)
     hints.close(5)
 
 
