@@ -15,15 +15,16 @@ from simulations.summary import TIERS
 def print_table(result: dict[str, Any], out: Path | None) -> None:
     """Print the figures of each arm, the speedups, and where the report is.
 
-    Eighty columns are enough; tiers in which nothing was found are left out.
+    Eighty columns are enough: tiers in which nothing was found are left out, and what is in
+    none was recomputed.
     """
     arms = result["arms"]
     used = [
-        tier
-        for tier in (*TIERS, "recomputed")
-        if any(figures["prefix_tokens"][tier] for figures in arms.values())
+        tier for tier in TIERS if any(figures["prefix_tokens"][tier] for figures in arms.values())
     ]
-    table = Table("arm", "busy s", "TTFT p50", "p99", *used, "errors", "text", box=SIMPLE_HEAD)
+    table = Table(
+        "arm", "busy s", "TTFT p50", "p99", *used, "errors", "text", box=SIMPLE_HEAD, pad_edge=False
+    )
     for arm, figures in arms.items():
         ttft, found = figures["ttft_s"], figures["prefix_tokens"]
         table.add_row(
