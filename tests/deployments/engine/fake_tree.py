@@ -31,6 +31,7 @@ class FakeTree:
         self.device_tokens, self.host_tokens = device_tokens, host_tokens
         self.roots: dict[Space, Node] = {}
         self.in_use: set[int] = set()
+        self.locked: set[int] = set()
         self.slots = 3
         self.loads = 0
         self.payload: PrefixPayload
@@ -78,7 +79,7 @@ class FakeTree:
         return [n for n in self.nodes() if self._is_leaf(n)]
 
     def _is_leaf(self, node: Node) -> bool:
-        busy = node.loading or bool(node.owners & self.in_use)
+        busy = node.loading or bool(node.owners & self.locked)
         return node.device and not busy and not any(c.device for c in node.children.values())
 
     # ---- PrefixTree ----
@@ -156,4 +157,4 @@ class FakeTree:
         return True
 
     def keys_in_use(self) -> set[int]:
-        return self.in_use
+        return self.in_use | self.locked

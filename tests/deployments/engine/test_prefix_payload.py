@@ -83,6 +83,27 @@ def test_what_is_in_use_stays() -> None:
     assert engine.read()[1] == (60, 60, 60, True)
 
 
+def test_nodes_an_agent_no_longer_expects_are_nobodys() -> None:
+    engine = Engine(4)
+    engine.ask(1)
+    old = [node for node in engine.tree.nodes() if node.owners == {1}]
+    other = Prefix(np.array([7, 7, 7, 7], np.int64), 4, ("adapter", "salt"), 4)
+    for _ in range(5):
+        other = Prefix(other.tokens + 1, 4, other.space, 4)
+        engine.payload.learn(1, other, None)
+    assert [node.owners for node in old] == [set()] * 3
+
+
+def test_a_lost_host_copy_is_reported() -> None:
+    engine = Engine(2)
+    engine.ask(1)
+    engine.payload.demote(1, Tier.HOST)
+    engine.read()
+    deepest = next(node for node in engine.tree.nodes() if not node.children)
+    engine.tree.leave_host(deepest)
+    assert engine.read()[1][:3] == (0, 40, 60)
+
+
 def test_a_shared_beginning_stays_for_its_other_owner() -> None:
     engine = Engine(4)
     engine.ask(1, shared=2), engine.ask(2, shared=2)
@@ -157,9 +178,9 @@ class Machine(RuleBasedStateMachine):
     def pin(self, key: int, verb: str) -> None:
         getattr(self.engine.payload, verb)(key)
 
-    @rule(in_use=st.sets(keys, max_size=2))
-    def run(self, in_use: set[int]) -> None:
-        self.engine.tree.in_use = in_use
+    @rule(queued=st.sets(keys, max_size=2), running=st.sets(keys, max_size=2))
+    def run(self, queued: set[int], running: set[int]) -> None:
+        self.engine.tree.in_use, self.engine.tree.locked = queued, running
         self.engine.payload.touch_all()
 
     @rule()
@@ -183,7 +204,7 @@ class Machine(RuleBasedStateMachine):
 
     def in_use_nodes(self) -> set:
         tree = self.engine.tree
-        return {node for node in tree.nodes() if node.owners & tree.in_use}
+        return {node for node in tree.nodes() if node.owners & tree.locked}
 
     @invariant()
     def check_integrity(self) -> None:
