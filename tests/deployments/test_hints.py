@@ -1,0 +1,57 @@
+import numpy as np
+import pytest
+
+from deployments import hints
+from scalesim.errors import InvalidRequestError
+from scalesim.identity import agent_keys
+
+GOOD = {"epoch": 3, "ids": ["a", "b"], "distances": [1, 0.5]}
+
+
+def test_a_report_becomes_arrays() -> None:
+    simulation, epoch, keys, distances, expires_in = hints.distances("town", GOOD)
+    assert (simulation, epoch, expires_in) == ("town", 3, None)
+    assert keys.tolist() == agent_keys("town", ["a", "b"]).tolist()
+    assert distances.dtype == np.float32
+    assert distances.tolist() == [1.0, 0.5]
+
+
+def test_null_forgets_and_huge_is_infinite() -> None:
+    _, _, _, distances, _ = hints.distances("town", {**GOOD, "distances": [None, 1e300]})
+    assert distances.tolist() == [np.inf, np.inf]
+
+
+@pytest.mark.parametrize(
+    ("change", "field"),
+    [
+        ({"epoch": "3"}, "epoch"),
+        ({"epoch": True}, "epoch"),
+        ({"epoch": None}, "epoch"),
+        ({"ids": "ab"}, "ids"),
+        ({"ids": ["a", ""]}, "agent"),
+        ({"ids": ["a", "x" * 300]}, "agent"),
+        ({"ids": ["a", 7]}, "agent"),
+        ({"ids": ["a"]}, "distances"),
+        ({"distances": 1.0}, "distances"),
+        ({"distances": [1.0, "x"]}, "distances"),
+        ({"distances": [1.0, True]}, "distances"),
+        ({"expires_in": "x"}, "expires_in"),
+        ({"color": 1}, "color"),
+    ],
+)
+def test_bad_reports_are_refused_by_field(change: dict, field: str) -> None:
+    with pytest.raises(InvalidRequestError) as caught:
+        hints.distances("town", {**GOOD, **change})
+    assert caught.value.field == field
+
+
+def test_lifecycle_lists_become_keys() -> None:
+    simulation, pin, unpin, done = hints.lifecycle("town", {"pin": ["a"], "done": ["b", "c"]})
+    assert (simulation, len(pin), len(unpin), len(done)) == ("town", 1, 0, 2)
+
+
+@pytest.mark.parametrize(("body", "field"), [({"pin": "a"}, "pin"), ({"kill": []}, "kill")])
+def test_bad_lifecycles_are_refused_by_field(body: dict, field: str) -> None:
+    with pytest.raises(InvalidRequestError) as caught:
+        hints.lifecycle("town", body)
+    assert caught.value.field == field

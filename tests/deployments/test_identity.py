@@ -1,0 +1,45 @@
+import pytest
+
+from deployments.identity import resolve
+from scalesim.errors import InvalidRequestError
+
+HELLO = {"messages": [{"role": "system", "content": "You are Bob"}, {"role": "user", "content": "hi"}]}
+
+
+def test_headers_come_first() -> None:
+    given = {"X-Agent-Id": "J%C3%BCrgen", "X-Simulation-Id": "town", "X-Agent-Next-Use": "2.5"}
+    assert resolve(given, {"user": "other"}) == ("town", "Jürgen", 2.5)
+
+
+@pytest.mark.parametrize("field", ["session_id", "prompt_cache_key", "user"])
+def test_body_fields_name_the_caller(field: str) -> None:
+    assert resolve({}, {field: "villager-7", **HELLO}) == ("default", "villager-7", None)
+
+
+def test_the_opening_names_who_is_not_named() -> None:
+    later = {"messages": [*HELLO["messages"], {"role": "user", "content": "and then?"}]}
+    other = {"messages": [{"role": "system", "content": "You are Eve"}]}
+    assert resolve({}, HELLO).agent == resolve({}, later).agent
+    assert resolve({}, HELLO).agent != resolve({}, other).agent
+    assert resolve({}, {"prompt": "x"}).agent != resolve({}, {"prompt": "y"}).agent
+
+
+@pytest.mark.parametrize(
+    ("given", "body", "field"),
+    [
+        ({"X-Agent-Id": ""}, {}, "X-Agent-Id"),
+        ({"X-Agent-Id": "a" * 257}, {}, "X-Agent-Id"),
+        ({"X-Agent-Id": "a%00b"}, {}, "X-Agent-Id"),
+        ({"X-Simulation-Id": "../etc"}, {}, "X-Simulation-Id"),
+        ({"X-Simulation-Id": "a" * 64}, {}, "X-Simulation-Id"),
+        ({"X-Agent-Next-Use": "soon"}, {}, "X-Agent-Next-Use"),
+        ({"X-Agent-Next-Use": "nan"}, {}, "X-Agent-Next-Use"),
+        ({"X-Agent-Next-Use": "-1"}, {}, "X-Agent-Next-Use"),
+        ({}, {"user": 7}, "user"),
+        ({}, {"user": ""}, "user"),
+    ],
+)
+def test_what_names_nobody_is_refused_by_name(given: dict, body: dict, field: str) -> None:
+    with pytest.raises(InvalidRequestError) as caught:
+        resolve(given, body)
+    assert caught.value.field == field
