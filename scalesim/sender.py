@@ -134,7 +134,7 @@ class Sender:
                 self._transport = self._connect()
             self._deliver(self._transport, batch)
         except StaleEpochError as error:
-            return self._failed(batch, error, again=self._catch_up())
+            return self._failed(batch, error, again=self._catch_up(batch))
         except ScaleSimError as error:
             self._disconnect()
             return self._failed(batch, error, again=error.retryable)
@@ -153,16 +153,15 @@ class Sender:
         for report in batch.reports():
             transport.report(self._simulation, report)
 
-    def _catch_up(self) -> bool:
-        """Adopt the stack's epoch: a sibling client of this simulation is ahead of this one."""
+    def _catch_up(self, batch: Batch) -> bool:
+        """Adopt the stack's epoch: a sibling client of this simulation was ahead of the batch."""
         try:
             newest = self._transport.epoch(self._simulation) if self._transport else 0
         except ScaleSimError:
             return True
         with self._changed:
-            behind = newest > self._buffer.epoch
             self._buffer.epoch = max(self._buffer.epoch, newest)
-        return behind
+        return newest > batch.epoch
 
     def _disconnect(self) -> None:
         if self._transport is not None:

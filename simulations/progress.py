@@ -8,6 +8,7 @@ from types import TracebackType
 import numpy as np
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+from rich.table import Column
 
 from simulations.calls import Calls
 from simulations.summary import TIERS, prefix_tokens
@@ -24,11 +25,12 @@ class ArmsProgress:
         self._workload = workload
         self._bars = Progress(
             TextColumn("[bold]{task.fields[arm]:>8}"),
-            BarColumn(bar_width=24),
+            BarColumn(bar_width=12),
             TextColumn("{task.fields[phase]}"),
             TimeRemainingColumn(compact=True),
-            TextColumn("[dim]{task.fields[detail]}"),
+            TextColumn("[dim]{task.fields[detail]}", table_column=Column(ratio=1, no_wrap=True)),
             console=Console(stderr=True),
+            expand=True,
         )
 
     def arm(self, name: str) -> ArmProgress:
@@ -85,7 +87,11 @@ class ArmProgress:
         parts = [
             f"{self._calls / elapsed:.1f} calls/s",
             f"{self._calls * per_call / elapsed:,.0f} tokens/s",
-            *(f"{tier} {self._found[tier] / self._found['total']:.0%}" for tier in TIERS),
+            *(
+                f"{tier} {n / self._found['total']:.0%}"
+                for tier in TIERS
+                if (n := self._found[tier])
+            ),
             f"{stragglers} stragglers",
             f"{self._failed} errors",
         ]

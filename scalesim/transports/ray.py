@@ -7,9 +7,9 @@ from contextlib import contextmanager
 from typing import Any
 
 import ray
-from ray.exceptions import GetTimeoutError, RayActorError, RaySystemError
+from ray.exceptions import GetTimeoutError, RayActorError, RaySystemError, RayTaskError
 
-from scalesim.errors import ControllerUnavailableError
+from scalesim.errors import ControllerUnavailableError, ScaleSimError
 from scalesim.identity import agent_keys
 from scalesim.settings import ClientSettings
 from scalesim.transports.base import Report
@@ -71,6 +71,10 @@ class RayTransport:
 def _controller_errors() -> Iterator[None]:
     try:
         yield
+    except RayTaskError as error:
+        if isinstance(error.cause, ScaleSimError):
+            raise error.cause from None
+        raise
     except (RayActorError, RaySystemError, GetTimeoutError) as error:
         raise ControllerUnavailableError(
             f"the controller actor did not answer ({type(error).__name__}); it restarts by "

@@ -4,10 +4,11 @@ import threading
 
 import numpy as np
 
-from scalesim.errors import ControllerUnavailableError, InvalidRequestError
+from scalesim.errors import ControllerUnavailableError, InvalidRequestError, StaleEpochError
 from scalesim.sender import Sender
 from scalesim.settings import ClientSettings
-from scalesim.transports import MAX_ROWS
+from scalesim.transports import MAX_ROWS, Report
+from scalesim.vocabulary import ReportAck
 from tests.scalesim.fake_transport import FakeTransport
 
 SOON = ClientSettings(flush_interval_s=0.001)
@@ -98,6 +99,24 @@ def test_a_client_that_is_behind_adopts_the_newer_epoch() -> None:
     assert hints.flush(5)
     assert transport.distances == {"a": 2}
     assert hints.epoch == 7
+    hints.close(5)
+
+
+def test_a_batch_that_a_later_step_overtook_is_sent_again() -> None:
+    transport = FakeTransport()
+    hints = sender(transport)
+
+    def overtaken(simulation: str, report: Report) -> ReportAck:
+        del transport.report  # the next call is the fake's own again
+        hints.tell({}, epoch=1)
+        transport.newest = 1
+        raise StaleEpochError("epoch 0 is older than 1")
+
+    transport.report = overtaken  # type: ignore[method-assign]
+    hints.tell({"a": 3.0})
+    assert hints.flush(5)
+    assert transport.distances == {"a": 2}
+    assert hints.stats.dropped == 0
     hints.close(5)
 
 
