@@ -18,6 +18,7 @@ class Costs(NamedTuple):
         state_tokens: Prompt tokens of an agent whose trace names none.
         link_bytes_per_s: Host to device; PCIe 4.0 x16 moves 32 GB/s at best, about 25 in practice.
         request_s: Engine time of a request whose trace names no output tokens.
+        prefill_s: Engine time before the first output token, where the trace names output tokens.
         output_token_s: Engine time per output token, batching included.
     """
 
@@ -25,6 +26,7 @@ class Costs(NamedTuple):
     state_tokens: int = 1024
     link_bytes_per_s: float = 25e9
     request_s: float = 0.02
+    prefill_s: float = 0.0
     output_token_s: float = 2e-4
 
     def state_bytes(self, trace: Trace) -> NDArray[np.int64]:
@@ -40,6 +42,5 @@ class Costs(NamedTuple):
 
     def service_s(self, trace: Trace) -> NDArray[np.float64]:
         """Return engine seconds of each request."""
-        return np.where(
-            trace.output_tokens > 0, trace.output_tokens * self.output_token_s, self.request_s
-        )
+        told_s = self.prefill_s + trace.output_tokens * self.output_token_s
+        return np.where(trace.output_tokens > 0, told_s, self.request_s)

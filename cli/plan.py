@@ -1,0 +1,108 @@
+"""`scalesim plan`: how many GPUs, how much memory and disk a simulation needs. A model."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from cli.output import AsJson, print_json
+from cli.replay import read_trace
+from scalesim.errors import InvalidRequestError
+
+if TYPE_CHECKING:
+    from policies.capacity.hardware import Calibration
+
+app = typer.Typer()
+
+
+@app.command()
+def plan(
+    trace: Annotated[Path, typer.Option(help="JSON lines with `step` and `agent`.")],
+    gpu: Annotated[str, typer.Option(help="l4, l40s, a100, h100 or h200.")] = "h100",
+    model: Annotated[str, typer.Option(help="Such as llama-3.1-8b.")] = "llama-3.1-8b",
+    agents: Annotated[int | None, typer.Option(help="As many as traced, unless given.")] = None,
+    step_time: Annotated[float | None, typer.Option(help="Wanted seconds a step, p95.")] = None,
+    gpus: Annotated[int, typer.Option(help="Fleet to describe without --step-time.")] = 1,
+    host_gb: Annotated[float, typer.Option(help="Host memory for state, GB a GPU.")] = 256.0,
+    policy: Annotated[str, typer.Option(help="Names, with commas.")] = "lru,kvflow,distance,oracle",
+    hints: Annotated[str, typer.Option(help="told, learned, none or noisy:SIGMA.")] = "told",
+    calibration: Annotated[
+        Path | None, typer.Option(help="JSON file with measured values of `Calibration`.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Size a fleet from a trace. The answer is a model, not a measurement."""
+    from policies.capacity.engine import Engine
+    from policies.capacity.hardware import GPUS, LLMS
+    from policies.capacity.plan import Question, capacity_plan
+
+    requests = read_trace(trace)
+    engine = Engine(
+        _choose(GPUS, gpu, "gpu"), _choose(LLMS, model, "model"), _calibration(calibration)
+    )
+    many = len(requests.names) if agents is None else agents
+    question = Question(many, step_time, gpus, host_gb * 1e9)
+    names = [name.strip() for name in policy.split(",") if name.strip()]
+    report = {"gpu": gpu, "model": model} | capacity_plan(requests, engine, question, names, hints)
+    if as_json:
+        print_json(report)
+    else:
+        _print_table(report)
+
+
+def _choose(choices: dict[str, Any], name: str, field: str) -> Any:
+    if name not in choices:
+        raise InvalidRequestError(
+            f"there is no {field} {name!r}: choose one of {', '.join(choices)}", field
+        )
+    return choices[name]
+
+
+def _calibration(path: Path | None) -> Calibration:
+    from policies.capacity.hardware import Calibration
+
+    if path is None:
+        return Calibration()
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+        calibration = Calibration(**values)
+        positive = all(getattr(calibration, name) > 0 for name in values)
+    except (OSError, ValueError, TypeError) as error:
+        raise InvalidRequestError(
+            f"the calibration {str(path)!r} cannot be used ({error}): give a JSON object with "
+            f"names of {', '.join(Calibration.__slots__)}",
+            "calibration",
+        ) from None
+    if not positive:
+        raise InvalidRequestError(
+            f"the calibration {str(path)!r} has a value that is not above 0", "calibration"
+        )
+    return calibration
+
+
+def _print_table(report: dict[str, Any]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(
+        title=f"{report['agents']} agents, {report['state_bytes'] / 1e9:.0f} GB of state, "
+        f"{report['model']} on {report['gpu']}",
+        caption=report["note"],
+    )
+    for column in ("policy", "GPUs", "step p50 s", "p95 s", "stall", "hits", "host GB", "disk GB"):
+        table.add_column(column, justify="left" if column == "policy" else "right")
+    for name, row in report["policies"].items():
+        table.add_row(
+            name,
+            str(row["gpus"] or "too many"),
+            f"{row['step_s']['p50']:.3g}",
+            f"{row['step_s']['p95']:.3g}",
+            f"{row['stall_share']:.1%}",
+            f"{row['hit_ratio']:.1%}",
+            f"{row['host_bytes'] / 1e9:.0f}",
+            f"{row['storage_bytes'] / 1e9:.0f}",
+        )
+    Console().print(table)

@@ -1,0 +1,94 @@
+"""`scalesim trace`: make activation traces, or record them from a running stack."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from scalesim.errors import InvalidRequestError, UnavailableError
+
+app = typer.Typer(no_args_is_help=True)
+
+Out = Annotated[Path | None, typer.Option(help="File to write; standard output without it.")]
+
+
+@app.callback()
+def _group() -> None:
+    """Make or record activation traces."""
+
+
+@app.command()
+def generate(
+    workload: Annotated[str, typer.Argument(help="Class of simulation; a wrong name lists all.")],
+    agents: Annotated[int, typer.Option()] = 100,
+    steps: Annotated[int, typer.Option()] = 200,
+    seed: Annotated[int, typer.Option()] = 0,
+    out: Out = None,
+) -> None:
+    """Write a seeded trace of a class of simulation."""
+    from policies.replay.trace import format_trace
+    from policies.workloads import generate as make
+
+    _write(format_trace(make(workload, agents, steps, seed).trace), out)
+
+
+@app.command()
+def record(
+    simulation: Annotated[str, typer.Option(help="Whose requests.")] = "default",
+    requests: Annotated[int | None, typer.Option(min=1, help="Stop after as many.")] = None,
+    out: Out = None,
+) -> None:
+    """Write the requests of a running stack as they happen, until Ctrl-C or the stack ends.
+
+    The stack is found by SCALESIM_BASE_URL and SCALESIM_API_KEY.
+    """
+    import httpx
+
+    from scalesim.identity import check_simulation
+    from scalesim.settings import client_from_env
+
+    settings = client_from_env()
+    key = settings.api_key.get_secret_value()
+    headers = {"Authorization": f"Bearer {key}"} if key else {}
+    url = f"{settings.base_url}/v1/trace"
+    query = {"simulation": check_simulation(simulation)}
+    timeout = httpx.Timeout(settings.timeout_s, read=None)
+    try:
+        with httpx.stream("GET", url, params=query, headers=headers, timeout=timeout) as feed:
+            if feed.status_code != 200:
+                raise InvalidRequestError(
+                    f"{url} answered {feed.status_code}: check SCALESIM_BASE_URL and "
+                    "SCALESIM_API_KEY"
+                )
+            lines = (line for line in feed.iter_lines() if line)
+            _write((line for _, line in zip(_counter(requests), lines, strict=False)), out)
+    except httpx.HTTPError as error:
+        raise UnavailableError(
+            f"the trace of {settings.base_url} broke off ({error}): is the stack up? Start it "
+            "with `scalesim up` or set SCALESIM_BASE_URL"
+        ) from None
+    except KeyboardInterrupt:
+        raise typer.Exit(0) from None
+
+
+def _counter(limit: int | None) -> Iterable[int]:
+    from itertools import count
+
+    return count() if limit is None else range(limit)
+
+
+def _write(lines: Iterable[str], out: Path | None) -> None:
+    try:
+        with nullcontext(sys.stdout) if out is None else out.open("w", encoding="utf-8") as sink:
+            for line in lines:
+                sink.write(line + "\n")
+                sink.flush()
+    except OSError as error:
+        raise InvalidRequestError(
+            f"the trace cannot be written to {str(out)!r} ({error}): choose another --out", "out"
+        ) from None

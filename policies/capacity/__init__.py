@@ -1,0 +1,1 @@
+"""A sizing model: rooflines of hardware under a replayed trace."""

@@ -1,0 +1,129 @@
+"""How many GPUs, how much host memory and disk: the replay, scaled to a fleet."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from policies.capacity.engine import Engine
+from policies.replay.case import Case
+from policies.replay.run import POLICIES
+from policies.replay.trace import Trace
+from scalesim.errors import InvalidRequestError
+
+MOST_GPUS = 4096
+
+NOTE = (
+    "A model, not a measurement: a roofline of the GPU and a replay of the trace with requests "
+    "one after the other. Calibrate it with measured rates before buying anything."
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What to size.
+
+    Attributes:
+        agents: Agents of the simulation; the trace is taken as a sample of it.
+        step_s: Wanted seconds per step (95th percentile), None to ask what `gpus` give.
+        gpus: Fleet to describe where no step time is wanted.
+        host_bytes_per_gpu: Host memory for agents' state.
+    """
+
+    agents: int
+    step_s: float | None = None
+    gpus: int = 1
+    host_bytes_per_gpu: float = 256e9
+
+
+def capacity_plan(
+    trace: Trace, engine: Engine, question: Question, names: Sequence[str], hints: str = "told"
+) -> dict[str, Any]:
+    """Return, for each policy, the fleet it needs and what that fleet does.
+
+    Returns:
+        `{"note", "agents", "state_bytes", "policies": {NAME: {"gpus", "step_s": {"p50","p95"},
+        "stall_share", "hit_ratio", "host_bytes", "storage_bytes"}}, "calibration"}`; bytes are
+        totals of the fleet; `gpus` is None where `MOST_GPUS` do not reach the step time.
+
+    Raises:
+        InvalidRequestError: A policy is unknown or a number is not above 0.
+    """
+    for field in ("agents", "gpus", "host_bytes_per_gpu", "step_s"):
+        value = getattr(question, field)
+        if value is not None and not value > 0:
+            raise InvalidRequestError(f"{field} is {value}: give a number above 0", field)
+    unknown = set(names) - POLICIES.keys()
+    if unknown:
+        raise InvalidRequestError(
+            f"there is no policy {min(unknown)!r}: choose from {', '.join(POLICIES)}", "policy"
+        )
+    return {
+        "note": NOTE,
+        "agents": question.agents,
+        "state_bytes": int(_state_bytes(trace, engine) * question.agents),
+        "policies": {name: _smallest_fleet(trace, engine, question, name, hints) for name in names},
+        "calibration": asdict(engine.calibration),
+    }
+
+
+def _smallest_fleet(
+    trace: Trace, engine: Engine, question: Question, name: str, hints: str
+) -> dict[str, Any]:
+    if question.step_s is None:
+        return _fleet(trace, engine, question, name, hints, question.gpus)
+    enough = 1
+    row = _fleet(trace, engine, question, name, hints, enough)
+    while row["step_s"]["p95"] > question.step_s:
+        if enough >= MOST_GPUS:
+            return row | {"gpus": None}
+        enough *= 2
+        row = _fleet(trace, engine, question, name, hints, enough)
+    too_few = enough // 2
+    while enough - too_few > 1:
+        middle = (enough + too_few) // 2
+        candidate = _fleet(trace, engine, question, name, hints, middle)
+        if candidate["step_s"]["p95"] > question.step_s:
+            too_few = middle
+        else:
+            enough, row = middle, candidate
+    return row
+
+
+def _fleet(
+    trace: Trace, engine: Engine, question: Question, name: str, hints: str, gpus: int
+) -> dict[str, Any]:
+    """Return what `gpus` do: one copy of the trace gets its part of the fleet."""
+    copies = question.agents / len(trace.names)
+    part = gpus / copies
+    state_bytes = _state_bytes(trace, engine)
+    total = state_bytes * question.agents
+    host_bytes = min(total, question.host_bytes_per_gpu * gpus)
+    costs = engine.costs(state_bytes, part)
+    on_disk = 1.0 - host_bytes / total
+    link_s = 1.0 / costs.link_bytes_per_s
+    disk_s = on_disk / (engine.calibration.storage_bytes_per_s * part)
+    costs = costs._replace(link_bytes_per_s=1.0 / (link_s + disk_s))
+    largest = int(costs.state_bytes(trace).max())
+    case = Case(trace, max(int(engine.kv_bytes * part), largest), hints, costs=costs)
+    served = POLICIES[name](case)
+    service_s = costs.service_s(trace)
+    _, step = np.unique(trace.step, return_inverse=True)
+    step_s = np.bincount(step, service_s + served.stall_s)
+    p50, p95 = (float(value) for value in np.percentile(step_s, [50, 95]))
+    return {
+        "gpus": gpus,
+        "step_s": {"p50": p50, "p95": p95},
+        "stall_share": float(served.stall_s.sum() / step_s.sum()),
+        "hit_ratio": float(served.hits.mean()),
+        "host_bytes": int(host_bytes),
+        "storage_bytes": int(total - host_bytes),
+    }
+
+
+def _state_bytes(trace: Trace, engine: Engine) -> float:
+    """Return the mean bytes of an agent's state."""
+    return float(engine.costs(1.0, 1.0).state_bytes(trace).mean())

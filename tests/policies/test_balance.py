@@ -1,0 +1,62 @@
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
+from policies.balance import Population, rebalanced
+
+
+def population(place, distance=None, *, move_s=0.0, movable=True, request_s=1.0):
+    n = len(place)
+    return Population(
+        place=np.asarray(place, np.int32),
+        distance=np.zeros(n, np.float32) if distance is None else np.asarray(distance, np.float32),
+        state_bytes=np.full(n, 10, np.int64),
+        request_s=np.broadcast_to(np.float64(request_s), n),
+        move_s=np.broadcast_to(np.asarray(move_s, np.float64), n),
+        movable=np.broadcast_to(np.asarray(movable), n),
+    )
+
+
+def test_a_crowded_step_is_spread():
+    place = rebalanced(population([0, 0, 0, 0]), 2)
+    assert np.bincount(place).tolist() == [2, 2]
+
+
+def test_level_agents_stay():
+    place = [0, 1, 2, 0, 1, 2]
+    assert rebalanced(population(place), 3).tolist() == place
+
+
+def test_a_move_must_pay_for_itself():
+    crowded = [0, 0, 0, 1]
+    assert rebalanced(population(crowded, move_s=5.0), 2).tolist() == crowded
+    assert np.bincount(rebalanced(population(crowded, move_s=0.5), 2)).tolist() == [2, 2]
+
+
+def test_each_step_is_levelled_by_itself():
+    place = [0, 0, 1, 1]
+    spread = rebalanced(population(place, [0, 0, 1, 1], move_s=0.1), 2)
+    assert set(spread[:2].tolist()) == set(spread[2:].tolist()) == {0, 1}
+
+
+def test_state_that_must_stay_stays():
+    assert rebalanced(population([0, 0, 0, 0], movable=False), 2).tolist() == [0] * 4
+    movable = [True, False, False, True]
+    assert rebalanced(population([0] * 4, movable=movable), 2).tolist() == [1, 0, 0, 1]
+
+
+@given(
+    st.lists(st.integers(0, 3), min_size=1, max_size=40),
+    st.floats(0, 3),
+    st.integers(0, 5),
+)
+def test_no_step_gets_longer(place, move_s, seed):
+    rng = np.random.default_rng(seed)
+    agents = population(place, rng.integers(0, 3, len(place)), move_s=move_s + 0.01)
+    after = rebalanced(agents, 4)
+    for step in range(2):
+        active = agents.distance == step
+        extra = np.where(after != agents.place, agents.move_s, 0.0)[active]
+        before_s = np.bincount(agents.place[active], agents.request_s[active], 4).max()
+        after_s = np.bincount(after[active], agents.request_s[active] + extra, 4).max()
+        assert after_s <= before_s + 1e-9
