@@ -1,0 +1,35 @@
+"""The step barrier with real Ray workers against a fake stack."""
+
+import pytest
+
+from scalesim.settings import ClientSettings, ControllerSettings
+from simulations.calls import Calls
+from simulations.coordinator import Pace, drive
+from simulations.crowd import Target
+from tests.fake_stack import FakeStack
+from tests.simulations.runs import small_society
+
+pytestmark = pytest.mark.ray
+
+NO_ACTOR = ControllerSettings(name="no-such-controller")
+
+
+def test_workers_meet_at_the_barrier_and_hints_arrive(ray_local: None) -> None:
+    workload = small_society()
+    seen: list[tuple[int, int]] = []
+
+    def watch(step: int, calls: Calls) -> None:
+        seen.append((step, len(calls.texts)))
+
+    with FakeStack() as stack:
+        client = ClientSettings(base_url=stack.base_url, controller=NO_ACTOR)
+        target = Target(stack.base_url, "scalesim", client)
+        run = drive(workload, target, Pace(workers=2, concurrency=4, think_s=0.01), watch)
+    assert seen == [(0, 5), (1, 2), (2, 2)]
+    assert (len(run.warmup.texts), len(run.calls.texts), run.calls.failed) == (5, 4, 0)
+    assert run.think_s == pytest.approx(0.02)
+    assert run.busy_s >= run.step_s.sum() > 0
+    assert len(stack.calls) == 9
+    assert {body["epoch"] for _, body in stack.told} == {0, 1, 2}
+    assert run.hints.sent == sum(len(body["ids"]) for _, body in stack.told)
+    assert run.hints.dropped == 0
