@@ -21,6 +21,9 @@ Watch = Callable[[int, Calls], None]
 _FORESEEN_STEPS = 2
 """Steps told ahead, besides each agent's own next use as its call ends."""
 
+_WARMUP_CONCURRENCY = 8
+"""Few enough that the warm-up ends with the last agents resident, in their order."""
+
 
 class Pace(NamedTuple):
     """How a run is driven.
@@ -74,17 +77,15 @@ def drive(workload: Workload, target: Target, pace: Pace, watch: Watch) -> Run:
     import ray
 
     worker = ray.remote(num_cpus=0)(Crowd)
-    concurrency = max(1, pace.concurrency // pace.workers)
-    crowds = [
-        worker.remote(workload, (part, pace.workers), target, concurrency)
-        for part in range(pace.workers)
-    ]
+    crowds = [worker.remote(workload, (part, pace.workers), target) for part in range(pace.workers)]
     hints = target.simulation(workload.name)
 
     def act(step: int) -> Calls:
         if hints is not None:
             _tell(hints, workload, step)
-        calls = joined(ray.get([crowd.act.remote(step) for crowd in crowds]))
+        at_once = pace.concurrency if step else min(pace.concurrency, _WARMUP_CONCURRENCY)
+        share = max(1, at_once // pace.workers)
+        calls = joined(ray.get([crowd.act.remote(step, share) for crowd in crowds]))
         watch(step, calls)
         return calls
 

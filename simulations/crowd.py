@@ -44,24 +44,20 @@ class Crowd:
         workload: Agents, prompts and schedule.
         share: (slice, slices).
         target: The stack to call.
-        concurrency: Calls in flight at once.
     """
 
-    def __init__(
-        self, workload: Workload, share: tuple[int, int], target: Target, concurrency: int
-    ) -> None:
+    def __init__(self, workload: Workload, share: tuple[int, int], target: Target) -> None:
         self._workload = workload
         self._slice, self._slices = share
         self._hints = target.simulation(workload.name)
-        self._turns = asyncio.Semaphore(concurrency)
         self._caller = Caller(target.base_url, target.model, workload.size.output)
         self._private = {
             row: workload.private_prompt(row)
             for row in range(self._slice, len(workload.agents), self._slices)
         }
 
-    async def act(self, step: int) -> Calls:
-        """Make all calls that this crowd's agents have in a step."""
+    async def act(self, step: int, concurrency: int) -> Calls:
+        """Make all calls that this crowd's agents have in a step, some at once, in order."""
         if self._hints is not None:
             self._hints.step(step)
         schedule = self._workload.schedule
@@ -70,9 +66,14 @@ class Crowd:
         mine = mine[mine % self._slices == self._slice]
         counts = np.bincount(calls, minlength=len(self._workload.agents))
         next_use = schedule.next_use(step)
-        turns = (self._turn(row, step, int(counts[row]), next_use[row]) for row in mine.tolist())
-        done = await asyncio.gather(*turns)
-        return calls_of([call for calls in done for call in calls])
+        places = asyncio.Semaphore(concurrency)
+
+        async def turn(row: int) -> list[Called]:
+            async with places:
+                return await self._turn(row, step, int(counts[row]), next_use[row])
+
+        turns = await asyncio.gather(*map(turn, mine.tolist()))
+        return calls_of([call for turn in turns for call in turn])
 
     async def close(self) -> Stats:
         """End connections and hints; returns what became of the hints."""
@@ -86,11 +87,10 @@ class Crowd:
         workload, agent = self._workload, self._workload.agents[row]
         headers = identity(workload.name, agent)
         called = []
-        async with self._turns:
-            for call in range(calls):
-                observation = workload.observation(row, step, call)
-                answer = await self._caller.call(self._private[row], observation, headers)
-                called.append(Called(step, row, call, answer))
+        for call in range(calls):
+            observation = workload.observation(row, step, call)
+            answer = await self._caller.call(self._private[row], observation, headers)
+            called.append(Called(step, row, call, answer))
         if self._hints is not None:
             self._hints.wake(agent, next_use)
         return called

@@ -36,7 +36,7 @@ def run(
     device: Annotated[str, Option(help="auto, cuda or cpu")] = "auto",
     model: Annotated[Path | None, Option(help="Model folder; else a random one is built")] = None,
     workers: Annotated[int, Option(min=1, help="Ray workers the agents are spread over")] = 2,
-    concurrency: Annotated[int, Option(min=1, help="Calls in flight at once")] = 64,
+    concurrency: Annotated[int | None, Option(min=1, help="Calls at once [64; trace 4]")] = None,
     think: Annotated[float, Option(min=0.0, help="Seconds of thought after each step")] = 0.3,
     out: Annotated[Path | None, Option(help="Folder for report.json and report.html")] = None,
     as_json: Annotated[bool, Option("--json", help="Print one JSON document")] = False,
@@ -51,7 +51,9 @@ def run(
     names = _arms(arms)
     size = PromptSize(private=prompt_tokens, output=output_tokens)
     workload = _workload(simulation, agents, active, trace, steps, size, seed)
-    pace = Pace(workers=workers, concurrency=concurrency, think_s=think)
+    # A recorded order means something only where few calls run at once.
+    at_once = concurrency or (4 if workload.schedule.ordered else 64)
+    pace = Pace(workers=workers, concurrency=at_once, think_s=think)
     with tempfile.TemporaryDirectory(prefix="scalesim-model-") as folder:
         machine = Machine(
             model or _random_model(Path(folder), seed),

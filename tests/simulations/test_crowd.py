@@ -26,9 +26,9 @@ def run(workload: Workload, stack: FakeStack, *, hints: bool, slices: int = 2) -
     target = Target(stack.base_url, "scalesim", client)
 
     async def steps() -> list[Calls]:
-        crowds = [Crowd(workload, (part, slices), target, 8) for part in range(slices)]
+        crowds = [Crowd(workload, (part, slices), target) for part in range(slices)]
         done = [
-            joined(await asyncio.gather(*(crowd.act(step) for crowd in crowds)))
+            joined(await asyncio.gather(*(crowd.act(step, 8) for crowd in crowds)))
             for step in range(workload.steps + 1)
         ]
         for crowd in crowds:
