@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from contextvars import ContextVar, Token
-from types import TracebackType
 from typing import NamedTuple
 
 from scalesim import headers
@@ -48,24 +47,14 @@ class agent:
         self._tokens.append(_current.set(self.identity))
         return self.identity
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         _current.reset(self._tokens.pop())
 
     async def __aenter__(self) -> Identity:
         return self.__enter__()
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.__exit__(kind, error, trace)
+    async def __aexit__(self, *error: object) -> None:
+        self.__exit__(*error)
 
 
 def current() -> Identity | None:

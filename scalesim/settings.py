@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from typing import Any, Literal
+from urllib.parse import quote
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
 
@@ -157,6 +158,26 @@ def client_from_env() -> ClientSettings:
     values = {field: os.environ[name] for field, name in names.items() if name in os.environ}
     settings: ClientSettings = load(ClientSettings, values)
     return settings
+
+
+def with_secrets_from_env(settings: StackSettings) -> StackSettings:
+    """Return stack settings with the secrets that manifests keep out of their arguments.
+
+    SCALESIM_API_KEY is the ingress' key, SCALESIM_CATALOG_PASSWORD goes into the catalog's URL.
+    """
+    ingress, catalog = settings.ingress, settings.catalog
+    if key := os.environ.get("SCALESIM_API_KEY"):
+        ingress = ingress.model_copy(update={"api_key": SecretStr(key)})
+    if password := os.environ.get("SCALESIM_CATALOG_PASSWORD"):
+        url = _with_password(catalog.url.get_secret_value(), password)
+        catalog = catalog.model_copy(update={"url": SecretStr(url)})
+    return settings.model_copy(update={"ingress": ingress, "catalog": catalog})
+
+
+def _with_password(url: str, password: str) -> str:
+    scheme, _, rest = url.partition("://")
+    user, at, server = rest.rpartition("@")
+    return f"{scheme}://{user if at else ''}:{quote(password, safe='')}@{server}"
 
 
 ENGINE_CHANNEL = "SCALESIM_ENGINE_CHANNEL"
