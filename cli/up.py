@@ -6,7 +6,7 @@ import signal
 import tempfile
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -40,7 +40,7 @@ def up(
 ) -> None:
     """Start the stack in the foreground; Ctrl-C drains and stops it. Flags go before the file."""
     from deployments.stack import Stack
-    from scalesim.settings import StackSettings, client_from_env, load
+    from scalesim.settings import StackSettings, load, with_secrets_from_env
 
     values = _read(config) if config else {}
     engine = {
@@ -50,21 +50,21 @@ def up(
         "device_tokens": device_tokens,
         "host_ratio": host_ratio,
     }
-    key = client_from_env().api_key.get_secret_value()
     _override(values, "engine", engine)
-    _override(values, "ingress", {"host": host, "port": port, "api_key": key or None})
+    _override(values, "ingress", {"host": host, "port": port})
     if replicas is not None:
         values["replicas"] = replicas
-    with _model(values["engine"]), _until_signal() as stopped:
-        settings = load(StackSettings, values)
+    with _model(values["engine"]):
+        settings = with_secrets_from_env(load(StackSettings, values))
         console = Console(stderr=True)
         console.print("starting the stack; the engine takes 10 s to a few minutes ...")
-        with Stack(settings) as stack:
+        with Stack(settings) as stack, _sigterm_as_ctrl_c():
             if as_json:
                 print_json({"base_url": stack.base_url})
             else:
                 typer.echo(f"ready at {stack.base_url}")
-            stopped.wait()
+            with suppress(KeyboardInterrupt):
+                threading.Event().wait()
             console.print("draining ...")
 
 
@@ -104,19 +104,9 @@ def _model(engine: dict[str, Any]) -> Iterator[None]:
 
 
 @contextmanager
-def _until_signal() -> Iterator[threading.Event]:
-    """Yield an event that SIGINT and SIGTERM set; a second signal acts as usual."""
-    stopped = threading.Event()
-    former: dict[int, Any] = {}
-
-    def stop(number: int, frame: object) -> None:
-        signal.signal(number, former[number])
-        stopped.set()
-
-    for number in (int(signal.SIGINT), int(signal.SIGTERM)):
-        former[number] = signal.signal(number, stop)
+def _sigterm_as_ctrl_c() -> Iterator[None]:
+    former = signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        yield stopped
+        yield
     finally:
-        for number, handler in former.items():
-            signal.signal(number, handler)
+        signal.signal(signal.SIGTERM, former)

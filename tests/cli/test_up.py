@@ -14,7 +14,7 @@ from scalesim.settings import StackSettings
 
 
 class FakeStack:
-    """Stands in for the stack; told to stop as soon as it runs, as by Ctrl-C."""
+    """Stands in for the stack; a signal comes as soon as it is waited for."""
 
     started: list[StackSettings]
     base_url = "http://127.0.0.1:1"
@@ -23,17 +23,25 @@ class FakeStack:
         self.started.append(settings)
 
     def __enter__(self) -> "FakeStack":
-        os.kill(os.getpid(), signal.SIGTERM)
         return self
 
     def __exit__(self, *exc: object) -> None:
         pass
 
 
+class Terminated:
+    """An event that SIGTERM ends the wait for."""
+
+    def wait(self) -> None:
+        os.kill(os.getpid(), signal.SIGTERM)
+        signal.pause()
+
+
 @pytest.fixture
 def started(monkeypatch: pytest.MonkeyPatch) -> list[StackSettings]:
     FakeStack.started = []
     monkeypatch.setattr("deployments.stack.Stack", FakeStack)
+    monkeypatch.setattr(up.threading, "Event", Terminated)
     return FakeStack.started
 
 
