@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import logging
+import asyncio
 import time
 from collections.abc import AsyncIterator
 from contextlib import suppress
 from typing import Any
 
 from ray import serve
+from ray.exceptions import RayActorError
 from ray.serve.exceptions import BackPressureError, DeploymentUnavailableError
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -19,6 +20,7 @@ from controller.loops import Loop
 from deployments import hints
 from deployments.calls import Call, Endpoint, Head
 from deployments.edge import check_binding, guarded, read_body
+from deployments.errors import body_of
 from deployments.identity import resolve
 from deployments.metrics import IngressMetrics
 from deployments.placement_view import VIEW
@@ -28,7 +30,21 @@ from scalesim.errors import ReplicaUnavailableError, ScaleSimError, UnknownModel
 from scalesim.identity import agent_key, cache_salt, check_agent, check_simulation
 from scalesim.settings import StackSettings
 
-logger = logging.getLogger(__name__)
+_ATTEMPTS = 3
+"""Replicas a request is tried on when one dies before its first byte."""
+
+ROUTES = (
+    ("POST", "/v1/chat/completions", "chat"),
+    ("POST", "/v1/completions", "completions"),
+    ("GET", "/v1/models", "models"),
+    ("POST", "/v1/simulations/{simulation}/distances", "distances"),
+    ("POST", "/v1/simulations/{simulation}/agents", "agents"),
+    ("GET", "/v1/simulations/{simulation}/agents/{agent}", "agent"),
+    ("GET", "/v1/status", "status"),
+    ("GET", "/health", "health"),
+    ("GET", "/metrics", "metrics"),
+)
+"""Everything that answers HTTP: method, path, method of `Ingress`."""
 
 
 @serve.deployment
@@ -59,22 +75,11 @@ class Ingress:
     def __serve_build_asgi_app__(self) -> Starlette:
         """Return the app with its routes; called by Serve after the constructor."""
         key = self._settings.api_key.get_secret_value()
-        table = (
-            ("POST", "/v1/chat/completions", self.chat),
-            ("POST", "/v1/completions", self.completions),
-            ("GET", "/v1/models", self.models),
-            ("POST", "/v1/simulations/{simulation}/distances", self.distances),
-            ("POST", "/v1/simulations/{simulation}/agents", self.agents),
-            ("GET", "/v1/simulations/{simulation}/agents/{agent}", self.agent),
-            ("GET", "/v1/status", self.status),
-            ("GET", "/health", self.health),
-            ("GET", "/metrics", self.metrics),
-        )
-        guard = self._metrics.refused
+        count = self._metrics.refused
         return Starlette(
             routes=[
-                Route(path, guarded(handler, key, guard), methods=[method])
-                for method, path, handler in table
+                Route(path, guarded(getattr(self, name), key, count), methods=[method])
+                for method, path, name in ROUTES
             ]
         )
 
@@ -105,8 +110,7 @@ class Ingress:
         who = resolve(request.headers, body)
         key = agent_key(who.simulation, who.agent)
         call = Call(key, endpoint, body, cache_salt(who.simulation), who.next_use)
-        pieces = self._replicas.generate.remote(call)
-        head, first = await self._first(pieces)
+        pieces, head, first = await self._first(call)
         self._metrics.answered(head.found, head.status, time.perf_counter() - started)
         told = {
             headers.RESIDENCY: head.found.residency,
@@ -117,14 +121,32 @@ class Ingress:
             return Response(first, head.status, told, head.media_type)
         return StreamingResponse(_relay(first, pieces), head.status, told, head.media_type)
 
-    async def _first(self, pieces: Any) -> tuple[Head, bytes]:
-        try:
-            head, first = await anext(pieces)
-        except (BackPressureError, DeploymentUnavailableError) as error:
-            raise ReplicaUnavailableError(
-                f"no replica could take the request ({error}): try again, or add replicas"
-            ) from None
-        return head, first
+    async def _first(self, call: Call) -> tuple[Any, Head, bytes]:
+        """Return the pieces still to come, the head and the first bytes of an answer.
+
+        Until the first bytes are here nothing was sent to the client, so a replica that dies
+        loses no request: another one gets it.
+        """
+        fault: Exception | None = None
+        for _ in range(_ATTEMPTS):
+            pieces = self._replicas.generate.remote(call)
+            try:
+                async with asyncio.timeout(self._settings.request_timeout_s):
+                    head, first = await anext(pieces)
+                    return pieces, head, first
+            except RayActorError as error:
+                fault = error
+                self._metrics.retried()
+            except (BackPressureError, DeploymentUnavailableError, TimeoutError) as error:
+                fault = error
+                pieces.cancel()
+                break
+            except asyncio.CancelledError:
+                pieces.cancel()
+                raise
+        raise ReplicaUnavailableError(
+            f"no replica answered ({type(fault).__name__}): try again, or add replicas"
+        )
 
     def _check_model(self, body: dict[str, Any]) -> None:
         asked = body.get("model", self._model)
@@ -196,6 +218,11 @@ async def _relay(first: bytes, pieces: Any) -> AsyncIterator[bytes]:
         async for piece in pieces:
             yield piece
         finished = True
+    except RayActorError:
+        # Tokens already sent cannot be taken back: say that the rest is missing.
+        finished = True
+        error = ReplicaUnavailableError("the replica died while answering: send the request again")
+        yield b"data: " + body_of(error) + b"\n\n"
     finally:
         if not finished:
             pieces.cancel()

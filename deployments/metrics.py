@@ -24,6 +24,9 @@ class IngressMetrics:
         self._refused = Counter(
             "scalesim_refused", "Requests refused at the edge.", ["code"], registry=registry
         )
+        self._retried = Counter(
+            "scalesim_retried", "Requests sent again after a replica died.", registry=registry
+        )
         self._first = Histogram(
             "scalesim_first_piece_seconds",
             "Time to the first token of a stream, or to the whole answer.",
@@ -43,6 +46,10 @@ class IngressMetrics:
     def refused(self, error: ScaleSimError) -> None:
         """Count one refusal."""
         self._refused.labels(error.code).inc()
+
+    def retried(self) -> None:
+        """Count a request that goes to another replica."""
+        self._retried.inc()
 
     def text(self) -> str:
         """Return all of it in Prometheus' text format."""

@@ -84,6 +84,11 @@ class Stack:
                 configure_logging=False,
             )
             self._owns_ray = True
+        if self.settings.engine.device == "cuda" and not ray.cluster_resources().get("GPU"):
+            raise ConfigurationError(
+                "engine.device is 'cuda' but Ray sees no GPU: use 'cpu' or 'auto', or check the "
+                "driver and CUDA_VISIBLE_DEVICES"
+            )
         edge = self.settings.ingress
         port = edge.port or _free_port(edge.host)
         serve.start(http_options={"host": edge.host, "port": port})
@@ -139,17 +144,16 @@ class Stack:
 
 
 def build_app(settings: StackSettings) -> Any:
-    """Return the Serve application; also the target of `serve run` and RayService manifests."""
+    """Return the Serve application of a stack whose controller runs; see `deployments.app`."""
     from ray.serve.config import RequestRouterConfig
 
     from deployments.engine.boot import HAS_GPU
     from deployments.ingress import Ingress
     from deployments.replica import Replica
 
-    if settings.engine.device == "cuda" and not HAS_GPU:
-        raise ConfigurationError("engine.device is 'cuda' but no GPU is visible")
     resources: dict[str, float] = {"num_cpus": settings.cpus_per_replica}
-    if HAS_GPU and settings.engine.device != "cpu":
+    device = settings.engine.device
+    if device == "cuda" or (device == "auto" and HAS_GPU):
         resources["num_gpus"] = settings.gpus_per_replica
     replicas = Replica.options(  # type: ignore[attr-defined]
         num_replicas=settings.replicas,
