@@ -1,0 +1,61 @@
+{{/* Refuses values that cannot work; what a schema can say is in values.schema.json. */}}
+{{- define "scalesim.checks" -}}
+{{- $name := include "scalesim.fullname" . -}}
+{{- $values := .Values -}}
+{{- if or (gt (len $name) 47) (not (regexMatch "^[a-z]([-a-z0-9]*[a-z0-9])?$" $name)) -}}
+{{- fail (printf "the name %q is no RayService name: at most 47 characters of a-z, 0-9 and -, a letter first; set fullnameOverride" $name) -}}
+{{- end -}}
+{{- range $path, $secret := dict "apiKey" .Values.apiKey "redis.password" .Values.redis.password -}}
+{{- if eq (empty $secret.value) (empty $secret.secretName) -}}
+{{- fail (printf "%s needs a value or a secretName, and not both" $path) -}}
+{{- end -}}
+{{- end -}}
+{{- if not (or .Values.ray.tokenAuth .Values.networkPolicy.enabled) -}}
+{{- fail "without ray.tokenAuth and without networkPolicy.enabled anyone who reaches the head runs code on it: enable one" -}}
+{{- end -}}
+{{- include "scalesim.checkEngine" . -}}
+{{- include "scalesim.checkWorkers" . -}}
+{{- if and .Values.ray.gcs.redisAddress (hasPrefix (printf "%s:" (include "scalesim.redisHost" .)) .Values.ray.gcs.redisAddress) -}}
+{{- fail "ray.gcs.redisAddress is the catalog's Redis: Ray's control store needs one of its own, as it may fill it or flush it" -}}
+{{- end -}}
+{{- if and .Values.ray.gcs.redisAddress (not .Values.ray.gcs.passwordSecretName) -}}
+{{- fail "ray.gcs.redisAddress is set without ray.gcs.passwordSecretName: give the Secret with its password" -}}
+{{- end -}}
+{{- end }}
+
+{{- define "scalesim.checkEngine" -}}
+{{- $engine := .Values.stack.engine -}}
+{{- if not $engine.model_path -}}
+{{- fail "stack.engine.model_path is empty: give a folder below volumes.models.mountPath, or a hub name" -}}
+{{- end -}}
+{{- $models := .Values.volumes.models -}}
+{{- if and (hasPrefix (printf "%s/" $models.mountPath) $engine.model_path) (not (or $models.existingClaim $models.size)) -}}
+{{- fail (printf "stack.engine.model_path is %s but nothing is mounted at %s: set volumes.models.existingClaim or size" $engine.model_path $models.mountPath) -}}
+{{- end -}}
+{{- $storage := .Values.volumes.storage -}}
+{{- if and $engine.storage_dir (not (and $storage.size (hasPrefix $storage.mountPath $engine.storage_dir))) -}}
+{{- fail (printf "stack.engine.storage_dir is %s, which is on no volume: set volumes.storage.size, and keep it below %s" $engine.storage_dir $storage.mountPath) -}}
+{{- end -}}
+{{- end }}
+
+{{- define "scalesim.checkWorkers" -}}
+{{- $workers := .Values.workers -}}
+{{- $most := int (ternary .Values.autoscaling.maxReplicas $workers.replicas .Values.autoscaling.enabled) -}}
+{{- if and .Values.autoscaling.enabled (or (gt (int .Values.autoscaling.minReplicas) (int $workers.replicas)) (gt (int $workers.replicas) $most)) -}}
+{{- fail "workers.replicas must lie between autoscaling.minReplicas and autoscaling.maxReplicas" -}}
+{{- end -}}
+{{- if $workers.gpus -}}
+{{- $each := default 1.0 .Values.stack.gpus_per_replica | float64 -}}
+{{- if gt $each (float64 $workers.gpus) -}}
+{{- fail (printf "stack.gpus_per_replica is %v but a worker has %v: an engine cannot span workers" $each $workers.gpus) -}}
+{{- end -}}
+{{- $room := mul $most (floor (divf $workers.gpus $each) | int) -}}
+{{- if gt (int (default 1 .Values.stack.replicas)) (int $room) -}}
+{{- fail (printf "stack.replicas is %v but %d workers have room for %v: raise workers.replicas or autoscaling.maxReplicas" .Values.stack.replicas $most $room) -}}
+{{- end -}}
+{{- end -}}
+{{- $lowest := int (ternary .Values.autoscaling.minReplicas $workers.replicas .Values.autoscaling.enabled) -}}
+{{- if and .Values.podDisruptionBudget.enabled (gt (int .Values.podDisruptionBudget.minAvailableWorkers) $lowest) -}}
+{{- fail "podDisruptionBudget.minAvailableWorkers is above the number of workers: no node could ever be drained" -}}
+{{- end -}}
+{{- end }}

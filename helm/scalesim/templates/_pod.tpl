@@ -1,0 +1,97 @@
+{{/* Pod template of a Ray group: (list root group), group being head or workers. The labels hold
+no versions: a changed template makes KubeRay replace the cluster. */}}
+{{- define "scalesim.pod" -}}
+{{- $root := index . 0 -}}
+{{- $group := index . 1 -}}
+{{- $values := index $root.Values $group -}}
+metadata:
+  labels:
+    {{- include "scalesim.selector" $root | nindent 4 }}
+    app.kubernetes.io/component: {{ trimSuffix "s" $group }}
+    {{- with $values.podLabels }}
+    {{- toYaml . | nindent 4 }}
+    {{- end }}
+  annotations:
+    checksum/secrets: {{ list $root.Values.apiKey $root.Values.redis.password | toJson | sha256sum }}
+    {{- with $values.podAnnotations }}
+    {{- toYaml . | nindent 4 }}
+    {{- end }}
+spec:
+  {{- if not (and (eq $group "head") $root.Values.autoscaling.enabled) }}
+  serviceAccountName: {{ include "scalesim.serviceAccount" $root }}
+  automountServiceAccountToken: false
+  {{- end }}
+  terminationGracePeriodSeconds: {{ $values.terminationGracePeriodSeconds }}
+  securityContext:
+    {{- toYaml $root.Values.podSecurityContext | nindent 4 }}
+  {{- with $root.Values.image.pullSecrets }}
+  imagePullSecrets:
+    {{- toYaml . | nindent 4 }}
+  {{- end }}
+  {{- range $field := list "nodeSelector" "tolerations" "affinity" "topologySpreadConstraints" "priorityClassName" "runtimeClassName" "initContainers" }}
+  {{- with index $values $field }}
+  {{ $field }}:
+    {{- toYaml . | nindent 4 }}
+  {{- end }}
+  {{- end }}
+  containers:
+    - name: ray-{{ trimSuffix "s" $group }}
+      image: {{ include "scalesim.image" $root }}
+      imagePullPolicy: {{ $root.Values.image.pullPolicy }}
+      securityContext:
+        {{- toYaml $root.Values.securityContext | nindent 8 }}
+      resources:
+        {{- include "scalesim.resources" . | nindent 8 }}
+      ports:
+        - {name: serve, containerPort: {{ $root.Values.serve.port }}}
+        - {name: metrics, containerPort: 8080}
+        {{- if eq $group "head" }}
+        - {name: gcs-server, containerPort: 6379}
+        - {name: dashboard, containerPort: 8265}
+        - {name: client, containerPort: 10001}
+        {{- end }}
+      env:
+        {{- include "scalesim.env" $root | nindent 8 }}
+        {{- with $values.env }}
+        {{- toYaml . | nindent 8 }}
+        {{- end }}
+      {{- range $field := list "envFrom" "livenessProbe" "readinessProbe" }}
+      {{- with index $values $field }}
+      {{ $field }}:
+        {{- toYaml . | nindent 8 }}
+      {{- end }}
+      {{- end }}
+      volumeMounts:
+        {{- include "scalesim.mounts" . | nindent 8 }}
+        {{- with $values.extraVolumeMounts }}
+        {{- toYaml . | nindent 8 }}
+        {{- end }}
+  volumes:
+    {{- include "scalesim.volumes" . | nindent 4 }}
+    {{- with $values.extraVolumes }}
+    {{- toYaml . | nindent 4 }}
+    {{- end }}
+{{- end }}
+
+{{- define "scalesim.env" -}}
+- name: SCALESIM_API_KEY
+  valueFrom:
+    {{- include "scalesim.secretKeyRef" (list . .Values.apiKey "api-key") | nindent 4 }}
+- name: SCALESIM_CATALOG_PASSWORD
+  valueFrom:
+    {{- include "scalesim.secretKeyRef" (list . .Values.redis.password "redis-password") | nindent 4 }}
+{{- if .Values.serve.haproxy }}
+- {name: RAY_SERVE_ENABLE_HA_PROXY, value: "1"}
+{{- end }}
+{{- end }}
+
+{{- define "scalesim.resources" -}}
+{{- $root := index . 0 -}}
+{{- $resources := deepCopy (index $root.Values (index . 1)).resources -}}
+{{- if and (eq (index . 1) "workers") $root.Values.workers.gpus -}}
+{{- $gpus := dict $root.Values.workers.gpuResource (toString $root.Values.workers.gpus) -}}
+{{- $added := dict "requests" $gpus "limits" $gpus -}}
+{{- $resources = mustMergeOverwrite $resources (deepCopy $added) -}}
+{{- end -}}
+{{ toYaml $resources }}
+{{- end }}

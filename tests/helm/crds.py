@@ -1,0 +1,44 @@
+"""JSON schemas of KubeRay's kinds, strict: unknown fields are refused."""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from jsonschema import Draft202012Validator
+
+_CRDS = Path(__file__).parents[3] / "shared" / "crds"
+
+
+@cache
+def validator(kind: str) -> Draft202012Validator:
+    """Return the validator of a KubeRay kind; skips the test where the CRDs are not present."""
+    path = _CRDS / f"ray.io_{kind.lower()}s.yaml"
+    if not path.exists():
+        pytest.skip(f"KubeRay's CRDs are not in {_CRDS}")
+    with path.open() as text:
+        crd = yaml.load(text, yaml.CSafeLoader)
+    (schema,) = (v["schema"] for v in crd["spec"]["versions"] if v["name"] == "v1")
+    return Draft202012Validator(_strict(schema["openAPIV3Schema"]))
+
+
+def _strict(schema: dict[str, Any]) -> dict[str, Any]:
+    """Return an API server's reading of a structural schema as a plain JSON schema."""
+    found = dict(schema)
+    if found.pop("x-kubernetes-int-or-string", False):
+        found["type"] = ["integer", "string"]
+    if "properties" in found:
+        properties = found["properties"]
+        found["properties"] = {name: _strict(value) for name, value in properties.items()}
+        found["required"] = [
+            name for name in found.get("required", ()) if "default" not in properties[name]
+        ]
+        if properties and not found.get("x-kubernetes-preserve-unknown-fields"):
+            found.setdefault("additionalProperties", False)
+    for key in ("items", "additionalProperties"):
+        if isinstance(found.get(key), dict):
+            found[key] = _strict(found[key])
+    return found

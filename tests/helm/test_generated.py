@@ -1,0 +1,24 @@
+"""Schema and README are those of values.yaml, and values.yaml explains itself."""
+
+from __future__ import annotations
+
+import pytest
+from helm_python import lint
+
+from helm.generate import CHART, FILES, documented
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_written_from_the_values(name: str) -> None:
+    assert (CHART / name).read_text() == FILES[name](), "run python helm/generate.py"
+
+
+def test_every_value_is_explained() -> None:
+    for value in documented():
+        leaf = not isinstance(value.default, dict) or not value.default
+        assert value.text or not leaf or value.path[0] == "stack", value.path
+
+
+def test_lints() -> None:
+    found = lint(str(CHART))
+    assert not [each for each in found["messages"] if each["severity"] > 1]

@@ -1,0 +1,132 @@
+"""What no schema says: names, selectors, secrets, and rules that only KubeRay's operator checks."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from typing import Any
+
+import pytest
+
+from tests.helm.chart import pods, render
+from tests.helm.test_schemas import ALL_MONITORING, MATRIX
+
+LABELS = {
+    *(f"app.kubernetes.io/{name}" for name in ("name", "instance", "version", "component")),
+    *(f"app.kubernetes.io/{name}" for name in ("part-of", "managed-by")),
+    "helm.sh/chart",
+}
+
+
+def _selected(selector: dict[str, Any], labels: dict[str, str]) -> bool:
+    expressions = selector.get("matchExpressions", ())
+    return all(labels.get(k) == v for k, v in selector.get("matchLabels", {}).items()) and all(
+        labels.get(each["key"]) in each["values"] for each in expressions
+    )
+
+
+@pytest.mark.parametrize("name", MATRIX)
+def test_every_object_is_labelled(name: str) -> None:
+    for found in render(MATRIX[name]).values():
+        assert set(found["metadata"]["labels"]) >= LABELS
+        assert found["metadata"]["namespace"] == "sim"
+
+
+@pytest.mark.parametrize("name", MATRIX)
+def test_kuberay_would_take_the_cluster(name: str) -> None:
+    service = render(MATRIX[name])["RayService", "town-scalesim"]
+    assert service["spec"]["upgradeStrategy"]["type"] in {"None", "NewCluster"}
+    cluster = service["spec"]["rayClusterConfig"]
+    for group in cluster["workerGroupSpecs"]:
+        assert group["minReplicas"] <= group["replicas"] <= group["maxReplicas"]
+    if "gcsFaultToleranceOptions" in cluster:
+        assert "redis-password" not in cluster["headGroupSpec"]["rayStartParams"]
+        for pod in pods({("RayService", ""): service}).values():
+            names = {variable["name"] for variable in pod["spec"]["containers"][0]["env"]}
+            assert not names & {"REDIS_PASSWORD", "RAY_REDIS_ADDRESS"}
+
+
+def test_ray_asks_for_a_token_by_default() -> None:
+    service = render()["RayService", "town-scalesim"]
+    assert service["spec"]["rayClusterConfig"]["authOptions"] == {"mode": "token"}
+
+
+def test_a_new_chart_version_does_not_replace_the_cluster() -> None:
+    for pod in pods(render()).values():
+        assert not {"helm.sh/chart", "app.kubernetes.io/version"} & set(pod["metadata"]["labels"])
+
+
+def test_secrets_by_value_are_in_the_secret_only() -> None:
+    given = {
+        "apiKey": {"value": "key-8731", "secretName": ""},
+        "redis": {"password": {"value": "word-5512", "secretName": ""}},
+    }
+    for (kind, _), found in render(given, ALL_MONITORING).items():
+        text = json.dumps(found)
+        assert (("key-8731" in text), ("word-5512" in text)) == ((kind == "Secret"),) * 2
+
+
+def test_the_monitor_scrapes_the_ingress_once() -> None:
+    objects = render(ALL_MONITORING, {"job": {"enabled": True}})
+    monitor = objects["ServiceMonitor", "town-scalesim"]
+    services = [found for (kind, _), found in objects.items() if kind == "Service"]
+    (service,) = (
+        each
+        for each in services
+        if _selected(monitor["spec"]["selector"], each["metadata"]["labels"])
+    )
+    chosen = {"matchLabels": service["spec"]["selector"]}
+    ours = pods(objects)
+    assert _selected(chosen, ours["head"]["metadata"]["labels"])
+    assert not _selected(chosen, ours["worker"]["metadata"]["labels"])
+    job = objects["RayJob", "town-scalesim-job"]["spec"]["rayClusterSpec"]["headGroupSpec"]
+    assert not _selected(chosen, job["template"]["metadata"]["labels"])
+    (endpoint,) = monitor["spec"]["endpoints"]
+    assert endpoint["authorization"]["credentials"] == {"name": "keys", "key": "api-key"}
+
+
+def test_every_pod_is_closed_but_for_named_peers() -> None:
+    objects = render({"job": {"enabled": True}})
+    deny = objects["NetworkPolicy", "town-scalesim-deny"]["spec"]
+    assert deny["policyTypes"] == ["Ingress", "Egress"]
+    assert "ingress" not in deny
+    assert "egress" not in deny
+    redis = objects["StatefulSet", "town-scalesim-redis"]["spec"]["template"]
+    for pod in (*pods(objects).values(), redis, objects["Pod", "town-scalesim-test"]):
+        assert _selected(deny["podSelector"], pod["metadata"]["labels"])
+    ray = objects["NetworkPolicy", "town-scalesim-ray"]["spec"]
+    assert all(rule["from"] for rule in ray["ingress"])
+    assert not _selected(ray["podSelector"], redis["metadata"]["labels"])
+
+
+def test_hub_models_open_the_way_to_the_hub() -> None:
+    def ports(model: str) -> set[int]:
+        policy = render({"stack": {"engine": {"model_path": model}}})
+        rules = policy["NetworkPolicy", "town-scalesim-ray"]["spec"]["egress"]
+        return {each["port"] for each in itertools.chain(*(r.get("ports", ()) for r in rules))}
+
+    assert 443 in ports("org/model")
+    assert 443 not in ports("/models/m")
+
+
+def test_budgets_are_integers() -> None:
+    budgets = [f for (kind, _), f in render().items() if kind == "PodDisruptionBudget"]
+    assert len(budgets) == 2
+    for budget in budgets:  # KubeRay's pods have no scale to take a share or a maximum of
+        assert isinstance(budget["spec"]["minAvailable"], int)
+        assert "maxUnavailable" not in budget["spec"]
+
+
+def test_gpus_are_in_requests_and_limits() -> None:
+    worker = pods(render({"workers": {"gpus": 2}, "stack": {"replicas": 2}}))["worker"]
+    resources = worker["spec"]["containers"][0]["resources"]
+    assert resources["requests"]["nvidia.com/gpu"] == resources["limits"]["nvidia.com/gpu"] == "2"
+
+
+def test_a_changed_secret_replaces_the_pods() -> None:
+    def checksum(key: str) -> str:
+        head = pods(render({"apiKey": {"value": key, "secretName": ""}}))["head"]
+        return str(head["metadata"]["annotations"]["checksum/secrets"])
+
+    assert checksum("a") != checksum("b")
+    assert checksum("a") == checksum("a")

@@ -1,0 +1,56 @@
+"""What cannot work is refused when the chart is rendered, in words that say what to do."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from helm_python.errors import HelmError
+
+from tests.helm.chart import render
+
+GPUS: dict[str, Any] = {"workers": {"gpus": 8}}
+
+REFUSED: dict[str, tuple[dict[str, Any], str]] = {
+    "no key": ({"apiKey": {"secretName": ""}}, "apiKey needs a value or a secretName"),
+    "two keys": ({"apiKey": {"value": "k"}}, "not both"),
+    "no password": ({"redis": {"password": {"secretName": ""}}}, "redis.password needs"),
+    "open ray": (
+        {"ray": {"tokenAuth": False}, "networkPolicy": {"enabled": False}},
+        "anyone who reaches the head",
+    ),
+    "long name": ({"fullnameOverride": "a" * 48}, "at most 47"),
+    "name with a digit first": ({"fullnameOverride": "1town"}, "a letter first"),
+    "no model": ({"stack": {"engine": {"model_path": ""}}}, "model_path is empty"),
+    "model on no volume": ({"volumes": {"models": {"existingClaim": ""}}}, "nothing is mounted"),
+    "storage on no volume": ({"stack": {"engine": {"storage_dir": "/state"}}}, "on no volume"),
+    "too many engines": (GPUS | {"stack": {"replicas": 9}}, "room for 8"),
+    "engine over workers": (GPUS | {"stack": {"gpus_per_replica": 16}}, "cannot span workers"),
+    "autoscaling range": (
+        {"autoscaling": {"enabled": True, "minReplicas": 2}},
+        "must lie between",
+    ),
+    "budget over workers": (
+        {"podDisruptionBudget": {"minAvailableWorkers": 2}},
+        "no node could ever be drained",
+    ),
+    "one redis for both": (
+        {"ray": {"gcs": {"redisAddress": "town-scalesim-redis:6379", "passwordSecretName": "x"}}},
+        "needs one of its own",
+    ),
+    "control store without password": (
+        {"ray": {"gcs": {"redisAddress": "gcs:6379"}}},
+        "passwordSecretName",
+    ),
+    "unknown value": ({"imagee": {}}, "imagee"),
+    "secret in the stack": ({"stack": {"ingress": {"api_key": "k"}}}, "api_key"),
+    "value out of range": ({"stack": {"engine": {"page_size": 0}}}, "page_size"),
+    "choice": ({"image": {"pullPolicy": "Sometimes"}}, "pullPolicy"),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_refused(case: str) -> None:
+    values, words = REFUSED[case]
+    with pytest.raises(HelmError, match=words):
+        render(values)

@@ -1,0 +1,108 @@
+"""Every object of every installation passes the strict schema of its kind."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import kubernetes_validate
+import pytest
+import yaml
+
+from scalesim.settings import StackSettings, load
+from tests.helm.chart import render, values_file
+from tests.helm.crds import validator
+
+KUBERNETES = "1.31"
+UNCHECKED = {"PodMonitor", "ServiceMonitor", "PrometheusRule"}
+
+ALL_MONITORING = {
+    "monitoring": {
+        "podMonitor": {"enabled": True, "labels": {"release": "prometheus"}},
+        "serviceMonitor": {"enabled": True},
+        "rules": {"enabled": True, "prometheusRule": True},
+        "grafanaDashboards": {"enabled": True, "annotations": {"folder": "ScaleSim"}},
+    }
+}
+MATRIX: dict[str, dict[str, Any]] = {
+    "least": {},
+    "cpu": values_file("values-cpu.yaml"),
+    "gpu": values_file("values-gpu.yaml"),
+    "gpu-multinode": values_file("values-gpu-multinode.yaml"),
+    "monitoring": ALL_MONITORING,
+    "secrets by value": {
+        "apiKey": {"value": "k", "secretName": ""},
+        "redis": {"password": {"value": 'p"w', "secretName": ""}},
+    },
+    "external redis": {"redis": {"host": "redis.example.org", "tls": True, "username": "sim"}},
+    "control store": {"ray": {"gcs": {"redisAddress": "gcs:6379", "passwordSecretName": "gcs"}}},
+    "nothing optional": {
+        "networkPolicy": {"enabled": False},
+        "podDisruptionBudget": {"enabled": False},
+        "serviceAccount": {"create": False},
+        "serve": {"haproxy": False, "serviceType": "LoadBalancer"},
+        "tests": {"enabled": False},
+    },
+    "claims": {
+        "volumes": {
+            "models": {"existingClaim": "", "size": "10Gi", "storageClassName": "nfs"},
+            "adapters": {"size": "1Gi", "accessModes": ["ReadOnlyMany"]},
+            "storage": {"size": "1Ti", "storageClassName": "nvme"},
+        },
+        "stack": {"engine": {"storage_dir": "/state/kv"}},
+    },
+    "pods": {
+        "commonLabels": {"team": "town"},
+        "image": {"pullSecrets": [{"name": "registry"}]},
+        "head": {
+            "podLabels": {"a": "b"},
+            "podAnnotations": {"c": "d"},
+            "priorityClassName": "high",
+        },
+        "workers": {
+            "env": [{"name": "HF_HOME", "value": "/models"}],
+            "envFrom": [{"secretRef": {"name": "hub"}}],
+            "nodeSelector": {"gpu": "h100"},
+            "tolerations": [{"key": "gpu", "operator": "Exists"}],
+            "affinity": {"podAntiAffinity": {}},
+            "topologySpreadConstraints": [
+                {"maxSkew": 1, "topologyKey": "zone", "whenUnsatisfiable": "DoNotSchedule"}
+            ],
+            "runtimeClassName": "nvidia",
+            "initContainers": [{"name": "fetch", "image": "fetch:1"}],
+            "extraVolumes": [{"name": "cache", "emptyDir": {}}],
+            "extraVolumeMounts": [{"name": "cache", "mountPath": "/cache"}],
+            "livenessProbe": {"exec": {"command": ["true"]}},
+            "readinessProbe": {"exec": {"command": ["true"]}, "periodSeconds": 3},
+        },
+    },
+    "job": {"job": {"enabled": True, "outClaim": "reports"}},
+    "job without a claim": {"job": {"enabled": True}},
+}
+
+
+@pytest.mark.parametrize("name", MATRIX)
+def test_objects_pass_their_schemas(name: str) -> None:
+    for (kind, _), found in render(MATRIX[name]).items():
+        if kind.startswith("Ray"):
+            faults = [f"{e.json_path}: {e.message}" for e in validator(kind).iter_errors(found)]
+            assert not faults, faults[:5]
+        elif kind not in UNCHECKED:
+            kubernetes_validate.validate(found, KUBERNETES, strict=True)
+
+
+@pytest.mark.parametrize("name", MATRIX)
+def test_the_stack_is_one_that_starts(name: str) -> None:
+
+    service = next(
+        found for (kind, _), found in render(MATRIX[name]).items() if kind == "RayService"
+    )
+    (app,) = yaml.safe_load(service["spec"]["serveConfigV2"])["applications"]
+    settings = load(StackSettings, app["args"])
+    assert settings.engine.device == ("cuda" if "gpu" in name else "cpu")
+    assert not settings.ingress.api_key.get_secret_value()
+
+
+def test_a_typo_in_a_kuberay_object_is_seen() -> None:
+    service = render()["RayService", "town-scalesim"]
+    service["spec"]["rayClusterConfig"]["headGroupSpec"]["templte"] = {}
+    assert list(validator("RayService").iter_errors(service))
