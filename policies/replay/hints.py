@@ -161,10 +161,10 @@ def _stream(
     agent: NDArray[np.int32],
     due: NDArray[np.float64],
 ) -> Hints:
-    """Merge two streams; of two hints at one position the first stream's comes last and holds."""
-    order = np.argsort(np.concatenate([at, early_at]), kind="stable")
+    """Merge two streams; of two hints at one position the second stream's holds."""
+    order = np.argsort(np.concatenate([early_at, at]), kind="stable")
     return Hints(
-        np.concatenate([at, early_at])[order],
-        np.concatenate([agent, early_agent])[order],
-        np.concatenate([due, early_due])[order],
+        np.concatenate([early_at, at])[order],
+        np.concatenate([early_agent, agent])[order],
+        np.concatenate([early_due, due])[order],
     )

@@ -142,7 +142,7 @@ def worlds(draw):
 
 
 @given(worlds(), st.integers(0, 120), st.integers(0, 200), st.sampled_from([0, 10_000]))
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_invariants_hold_for_any_world(world, device, host, storage):
     planner, budgets = DistancePlanner(), Budgets(device, host, storage)
     plan = planner.plan(world, budgets)
@@ -160,7 +160,7 @@ def test_invariants_hold_for_any_world(world, device, host, storage):
 
 
 @given(worlds(), st.integers(0, 120), st.integers(0, 200), st.sampled_from([0, 10_000]))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_plans_carried_out_come_to_rest_without_moving_anything_back(world, device, host, storage):
     planner, budgets = DistancePlanner(), Budgets(device, host, storage)
     fetched: set[int] = set()

@@ -57,7 +57,8 @@ class Transition:
         valid = (position < self._history.count) & still_kept[:, None]
         followers = np.where(valid, self._ring[position % len(self._ring)], len(elapsed))
         visits = np.bincount(followers.ravel(), self._weights, len(elapsed) + 1)[:-1]
-        share = np.minimum(visits / max(int(still_kept.sum()), 1), 1.0)
+        share = visits / max(int(still_kept.sum()), 1)
+        share /= max(float(share.max(initial=0.0)) / self._fade, 1.0)  # the nearest is 1 ahead
         with np.errstate(divide="ignore"):
             wait = np.log(share) / np.log(self._fade)
         return np.where(share > 0, np.minimum(wait, beyond), beyond)

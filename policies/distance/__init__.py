@@ -1,0 +1,41 @@
+"""Estimators: what a simulation knows about itself, as invocation distances.
+
+All follow `policies.distance.base.Estimator`; several are composed by `Nearest`.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Any
+
+from scalesim.errors import InvalidRequestError
+
+ESTIMATORS = {
+    "wake": "policies.distance.scheduled:Wake",
+    "drawn": "policies.distance.scheduled:Drawn",
+    "hourly-rate": "policies.distance.scheduled:HourlyRate",
+    "encounters": "policies.distance.spatial:Encounters",
+    "workflow": "policies.distance.graph:Workflow",
+    "diffusion": "policies.distance.graph:Diffusion",
+    "order": "policies.distance.order:Order",
+    "shuffled-step": "policies.distance.order:ShuffledStep",
+    "learned": "policies.distance.learned:Learned",
+}
+"""Import path of each estimator by name; imported when asked for."""
+
+
+def estimator(name: str) -> Any:
+    """Return an estimator's class by its name, or by any `module:class` path.
+
+    Raises:
+        InvalidRequestError: There is no such name, module or class.
+    """
+    module, _, attribute = ESTIMATORS.get(name, name).partition(":")
+    try:
+        return getattr(import_module(module), attribute)
+    except (ImportError, AttributeError, ValueError):
+        raise InvalidRequestError(
+            f"there is no estimator {name!r}: choose from {', '.join(ESTIMATORS)}, or give an "
+            "import path module:class",
+            "estimator",
+        ) from None

@@ -1,0 +1,71 @@
+import pytest
+
+from policies.capacity.engine import Engine
+from policies.capacity.hardware import GPUS, LLMS, Calibration
+from policies.capacity.plan import MOST_GPUS, Question, capacity_plan
+from policies.workloads import generate
+from scalesim.errors import InvalidRequestError
+
+POLICIES = ["lru", "distance", "oracle"]
+
+
+@pytest.fixture(scope="module")
+def trace():
+    return generate("event-queue", 50, 60, 0).trace
+
+
+@pytest.fixture
+def engine():
+    return Engine(GPUS["h100"], LLMS["llama-3.1-8b"], Calibration())
+
+
+def planned(trace, engine, **question):
+    return capacity_plan(trace, engine, Question(**question), POLICIES)
+
+
+def test_constants_agree_with_what_is_known():
+    assert LLMS["llama-3.1-8b"].kv_bytes_per_token == 131_072
+    engine = Engine(GPUS["h100"], LLMS["llama-3.1-8b"], Calibration())
+    assert 50e9 < engine.kv_bytes < 60e9
+    assert 20_000 < engine.prefill_tokens_per_s < 45_000
+
+
+def test_a_larger_batch_makes_tokens_cheaper(engine):
+    assert engine.output_token_s(1e9) < engine.output_token_s(20e9)
+    assert engine.slots(1e12) == 1
+
+
+def test_foresight_needs_no_more_gpus_and_the_fleet_keeps_its_promise(trace, engine):
+    report = planned(trace, engine, agents=5000, step_s=2.0)
+    rows = report["policies"]
+    assert rows["oracle"]["gpus"] <= rows["distance"]["gpus"] <= rows["lru"]["gpus"]
+    for row in rows.values():
+        assert row["step_s"]["p50"] <= row["step_s"]["p95"] <= 2.0
+        assert row["host_bytes"] + row["storage_bytes"] == pytest.approx(report["state_bytes"])
+    fewer = planned(trace, engine, agents=5000, gpus=rows["lru"]["gpus"] - 1)
+    assert fewer["policies"]["lru"]["step_s"]["p95"] > 2.0
+    assert "model, not a measurement" in report["note"]
+
+
+def test_a_step_time_out_of_reach_says_so(trace, engine):
+    rows = planned(trace, engine, agents=10_000_000, step_s=1e-3)["policies"]
+    assert rows["lru"]["gpus"] is None
+    assert MOST_GPUS >= 1000
+
+
+def test_little_host_memory_makes_misses_dearer(trace, engine):
+    ample = planned(trace, engine, agents=5000, gpus=2, host_bytes_per_gpu=1e13)["policies"]["lru"]
+    scarce = planned(trace, engine, agents=5000, gpus=2, host_bytes_per_gpu=1e10)["policies"]["lru"]
+    assert ample["storage_bytes"] == 0
+    assert scarce["stall_share"] > ample["stall_share"]
+
+
+def test_weights_must_fit():
+    with pytest.raises(InvalidRequestError, match="larger GPU"):
+        Engine(GPUS["h100"], LLMS["llama-3.1-70b"], Calibration())
+
+
+@pytest.mark.parametrize("field", ["agents", "gpus", "step_s", "host_bytes_per_gpu"])
+def test_numbers_must_be_above_zero(trace, engine, field):
+    with pytest.raises(InvalidRequestError, match=field):
+        planned(trace, engine, **{"agents": 10, field: 0})

@@ -1,0 +1,33 @@
+import subprocess
+import sys
+
+HEAVY = ["ray", "torch", "sglang", "redis", "numba", "networkx", "mesa", "httpx"]
+
+
+def test_policies_import_nothing_heavy():
+    code = (
+        "import sys, policies, policies.planner, policies.placement, policies.balance\n"
+        "import policies.distance, policies.distance.learned\n"
+        f"print([name for name in {HEAVY} if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_the_replay_runs_without_numba():
+    code = (
+        "import sys; sys.modules['numba'] = None\n"
+        "from policies.replay.case import Case\n"
+        "from policies.replay.run import POLICIES, replay\n"
+        "from policies.workloads import generate\n"
+        "trace = generate('event-queue', 20, 20, 0).trace\n"
+        "for prefetch in (False, True):\n"
+        "    rows = replay(Case(trace, 0.3, prefetch=prefetch), POLICIES)['policies']\n"
+        "    print([row['hits'] for row in rows.values()])\n"
+    )
+    plain = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    fast = code.replace("sys.modules['numba'] = None", "pass")
+    compiled = subprocess.run(
+        [sys.executable, "-c", fast], capture_output=True, text=True, check=True
+    )
+    assert plain.stdout == compiled.stdout
