@@ -38,11 +38,12 @@ def make_controller(
     clock: Clock | None = None,
     snapshot: Snapshot | None = None,
     saved_incarnation: int = 0,
+    flush_rows: int = 20_000,
     **settings: float,
 ) -> Controller:
     return Controller(
         ControllerSettings.model_validate(settings),
-        CatalogSettings(),
+        CatalogSettings(flush_rows=flush_rows),
         DistancePlanner(),
         rendezvous,
         snapshot,

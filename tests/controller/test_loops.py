@@ -1,0 +1,48 @@
+import asyncio
+import logging
+
+import pytest
+
+from controller import loops
+from controller.loops import Loop
+
+
+async def test_a_crash_is_logged_and_counted_and_the_loop_goes_on(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(loops, "_REST_S", 0.0)
+    turns = 0
+    went_on = asyncio.Event()
+
+    async def turn() -> None:
+        nonlocal turns
+        turns += 1
+        if turns <= 2:
+            raise ValueError("a bug")
+        went_on.set()
+        await asyncio.Event().wait()
+
+    with caplog.at_level(logging.ERROR):
+        loop = Loop("plan", turn)
+        await went_on.wait()
+    await loop.stop()
+    assert loop.status()["crashes"] == 2
+    assert "The plan loop failed 2 times" in caplog.text
+    assert "a bug" in caplog.text
+
+
+async def test_a_loop_takes_turns_until_stopped() -> None:
+    turns = asyncio.Queue[int]()
+
+    async def turn() -> None:
+        await turns.put(1)
+        await asyncio.sleep(0)
+
+    loop = Loop("any", turn)
+    for _ in range(3):
+        await turns.get()
+    await loop.stop()
+    after = turns.qsize()
+    await asyncio.sleep(0)
+    assert turns.qsize() == after
+    assert loop.status()["turned_s_ago"] >= 0

@@ -1,0 +1,40 @@
+from prometheus_client.parser import text_string_to_metric_families
+
+from controller.metrics import exposition
+from scalesim.vocabulary import Tier
+from tests.controller.world import FakeReplica, make_controller, report, settle
+
+
+def scrape(agents: int) -> dict[str, dict[tuple[tuple[str, str], ...], float]]:
+    controller = make_controller()
+    replica = FakeReplica(controller, "r1")
+    replica.hold(Tier.HOST, *range(agents))
+    report(controller, 1, dict.fromkeys(range(agents), 1.0))
+    settle(controller, replica)
+    catalog = {"ok": True, "error": "", "lag_s": 0.5, "flushes": 1, "rows": 2}
+    catalog |= {"failures": 0, "losses": 0}
+    loops = {"plan": {"crashes": 3, "turned_s_ago": 0.1}}
+    text = exposition({**controller.status(), "catalog": catalog, "loops": loops})
+    return {
+        family.name: {tuple(sorted(s.labels.items())): s.value for s in family.samples}
+        for family in text_string_to_metric_families(text)
+    }
+
+
+def test_state_is_shown_in_base_units() -> None:
+    metrics = scrape(4)
+    assert metrics["scalesim_agents"][(("tier", "device"),)] == 3
+    assert metrics["scalesim_agents"][(("tier", "host"),)] == 1
+    assert metrics["scalesim_replica_bytes"][("replica", "r1"), ("tier", "device")] == 300
+    assert metrics["scalesim_controller_directives"][(("verb", "prefetch"),)] == 3
+    assert metrics["scalesim_controller_updates"][()] == 4
+    assert metrics["scalesim_controller_plan_loop_crashes"][()] == 3
+    assert metrics["scalesim_catalog_lag_seconds"][()] == 0.5
+
+
+def test_nothing_grows_with_the_agents() -> None:
+    few, many = scrape(2), scrape(500)
+    assert {name: list(samples) for name, samples in few.items()} == {
+        name: list(samples) for name, samples in many.items()
+    }
+    assert all(name.startswith("scalesim_") for name in many)
