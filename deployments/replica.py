@@ -75,10 +75,6 @@ class Replica:
         async for piece in self._endpoints.answer(call):
             yield piece
 
-    async def name(self) -> str:
-        """Return this replica's name."""
-        return self._name
-
     async def check_health(self) -> None:
         """Ask the engine for a token; called by Serve.
 

@@ -43,6 +43,7 @@ class Stack:
     Attributes:
         base_url: Where it listens, once started.
         controller: Handle of the controller actor; None in the stock and hicache arms.
+        catalog: The embedded catalog server, where this stack started one.
     """
 
     def __init__(self, settings: StackSettings) -> None:
@@ -50,7 +51,7 @@ class Stack:
         self.base_url = ""
         self.controller: Any = None
         self._owns_ray = False
-        self._catalog: EmbeddedServer | None = None
+        self.catalog: EmbeddedServer | None = None
 
     def start(self) -> Stack:
         """Start everything and return when it answers.
@@ -106,9 +107,9 @@ class Stack:
             return
         from controller.catalog.embedded import EmbeddedServer
 
-        self._catalog = EmbeddedServer(self.settings.catalog.data_dir)
-        self._catalog.start()
-        catalog = self.settings.catalog.model_copy(update={"url": SecretStr(self._catalog.url)})
+        self.catalog = EmbeddedServer(self.settings.catalog.data_dir)
+        self.catalog.start()
+        catalog = self.settings.catalog.model_copy(update={"url": SecretStr(self.catalog.url)})
         self.settings = self.settings.model_copy(update={"catalog": catalog})
 
     def stop(self) -> None:
@@ -127,9 +128,9 @@ class Stack:
             if self._owns_ray:
                 ray.shutdown()
                 self._owns_ray = False
-        if self._catalog is not None:
-            self._catalog.stop()
-            self._catalog = None
+        if self.catalog is not None:
+            self.catalog.stop()
+            self.catalog = None
 
     def __enter__(self) -> Stack:
         return self.start()

@@ -3,7 +3,9 @@ import pytest
 from deployments.identity import resolve
 from scalesim.errors import InvalidRequestError
 
-HELLO = {"messages": [{"role": "system", "content": "You are Bob"}, {"role": "user", "content": "hi"}]}
+HELLO = {
+    "messages": [{"role": "system", "content": "You are Bob"}, {"role": "user", "content": "hi"}]
+}
 
 
 def test_headers_come_first() -> None:

@@ -52,9 +52,7 @@ class FakePayload:
     def touch_all(self) -> None:
         self.calls.append(("touch_all",))
         column = np.zeros(1, np.int64)
-        self.rows = Residency(
-            "fake", column, column, column, column, column, np.zeros(1, np.bool_)
-        )
+        self.rows = Residency("fake", column, column, column, column, column, np.zeros(1, np.bool_))
 
     def flow(self) -> Flow:
         return Flow("fake")

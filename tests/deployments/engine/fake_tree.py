@@ -43,7 +43,9 @@ class FakeTree:
 
     def request(self, tokens: Tokens, space: Space) -> bool:
         """Compute a prompt: every page of it comes to the device, with a host copy."""
-        if not self._free(len(tokens) // self.page_size * self.page_size - self._held(tokens, space)):
+        if not self._free(
+            len(tokens) // self.page_size * self.page_size - self._held(tokens, space)
+        ):
             return False
         for node in self.path(self.locate(tokens, space)):
             node.device = node.host = True

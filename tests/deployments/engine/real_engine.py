@@ -1,0 +1,129 @@
+"""A real SGLang engine with our plugin, and the replica's end of its channel, in this process."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import tempfile
+import warnings
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from deployments.engine.channel import ReplicaEnd
+from deployments.engine.identity import hints
+from deployments.engine.messages import Flow, Hello
+from scalesim.settings import ENGINE_CHANNEL, EngineSettings
+from scalesim.vocabulary import Directives, Moves, Nearness, Residency, Tier, Verb
+
+PREFIX_TOKENS = 256
+DEADLINE_S = 30.0
+
+
+class Answer(NamedTuple):
+    tokens: list[int]
+    device: int
+    host: int
+
+
+class State(NamedTuple):
+    device: int
+    host: int
+    total: int
+    in_use: bool
+
+
+class RealEngine:
+    """Agents are integers; agent k's private prefix is a seeded random sequence."""
+
+    def __init__(self, model: str, device_tokens: int, host_ratio: float = 4.0) -> None:
+        self._folder = tempfile.TemporaryDirectory()
+        address = f"ipc://{self._folder.name}/engine"
+        self._channel = ReplicaEnd(address)
+        os.environ[ENGINE_CHANNEL] = address
+        self.settings = EngineSettings(
+            model_path=model,
+            dtype="float32",
+            device_tokens=device_tokens,
+            context_length=2048,
+            host_ratio=host_ratio,
+        )
+        self.state: dict[int, State] = {}
+        self.flow = Flow("prefix")
+        self._news = asyncio.Event()
+        self._sequence = 0
+
+    async def start(self) -> None:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            from deployments.engine.launch import launch
+
+            self.engine = launch(self.settings)
+        del os.environ[ENGINE_CHANNEL]
+        self.hello = await asyncio.wait_for(self._channel.receive(), DEADLINE_S)
+        assert isinstance(self.hello, Hello)
+        self._reader = asyncio.create_task(self._read())
+
+    async def stop(self) -> None:
+        self._reader.cancel()
+        await asyncio.gather(self._reader, return_exceptions=True)
+        self._channel.close()
+        self.engine.shutdown()
+        self._folder.cleanup()
+
+    async def _read(self) -> None:
+        while True:
+            message = await self._channel.receive()
+            if isinstance(message, Residency):
+                unit = self.hello.bytes_per_token
+                columns = (message.keys, message.device_bytes // unit, message.host_bytes // unit)
+                rows = (*columns, message.total_bytes // unit, message.in_use)
+                for key, *row in zip(*(column.tolist() for column in rows), strict=True):
+                    self.state[key] = State(*row)
+            elif isinstance(message, Flow):
+                self.flow = message
+            self._news.set()
+
+    async def until(self, holds: Callable[[], bool]) -> None:
+        """Wait for news until `holds`."""
+        async with asyncio.timeout(DEADLINE_S):
+            while not holds():
+                self._news.clear()
+                await self._news.wait()
+
+    def prompt(self, agent: int) -> list[int]:
+        prefix = np.random.default_rng(agent).integers(3, 1000, PREFIX_TOKENS).tolist()
+        return [*prefix, *range(10, 26)]
+
+    async def ask(
+        self, agent: int, *, tokens: int = 6, salt: str = "s", known: bool = True, **more: Any
+    ) -> Answer:
+        from sglang.srt.managers.io_struct import GenerateReqInput
+
+        request = GenerateReqInput(
+            input_ids=self.prompt(agent),
+            sampling_params={"max_new_tokens": tokens, "temperature": 0, "ignore_eos": True},
+            cache_salt=salt,
+            kv_hints=hints(agent) if known else None,
+            **more,
+        )
+        manager = self.engine.tokenizer_manager
+        answer = await anext(manager.generate_request(request, None))
+        found = answer["meta_info"]["cached_tokens_details"] or {}
+        return Answer(answer["output_ids"], found.get("device", 0), found.get("host", 0))
+
+    async def push(self, distances: dict[int, float]) -> None:
+        keys, values = np.array(list(distances), np.int64), np.array(list(distances.values()))
+        near = Nearness("prefix", keys, values.astype(np.float32))
+        await self._send(Directives(1, 0, nearness=(near,)))
+
+    async def move(self, verb: Verb, *agents: int, tier: Tier = Tier.DEVICE) -> None:
+        n = len(agents)
+        verbs, tiers = np.full(n, verb, np.uint8), np.full(n, tier, np.uint8)
+        batch = Moves("prefix", verbs, np.array(agents, np.int64), tiers)
+        await self._send(Directives(1, 0, moves=(batch,)))
+
+    async def _send(self, directives: Directives) -> None:
+        self._sequence += 1
+        await self._channel.send(directives._replace(sequence=self._sequence))

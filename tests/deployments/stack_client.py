@@ -1,0 +1,65 @@
+"""HTTP calls against a running stack, as a simulation would make them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import httpx
+
+from deployments.stack import Stack
+
+KEY = "test-key"
+DEADLINE_S = 60.0
+
+
+def words(agent: int, n: int = 256) -> str:
+    return " ".join(f"w{(agent * 131 + i * 7) % 1000}" for i in range(n))
+
+
+class StackClient:
+    def __init__(self, stack: Stack) -> None:
+        self.stack = stack
+        headers = {"Authorization": f"Bearer {KEY}"}
+        self.http = httpx.AsyncClient(base_url=stack.base_url, headers=headers, timeout=DEADLINE_S)
+
+    async def ask(self, agent: int | str, tokens: int = 4, **more: Any) -> httpx.Response:
+        number = agent if isinstance(agent, int) else 0
+        body = {
+            "model": "scalesim",
+            "messages": [{"role": "user", "content": words(number)}],
+            "max_tokens": tokens,
+            "temperature": 0,
+            "ignore_eos": True,
+            **more,
+        }
+        given = {"X-Agent-Id": f"agent-{agent}"}
+        return await self.http.post("/v1/chat/completions", json=body, headers=given)
+
+    async def tell(self, epoch: int, distances: dict[int, float]) -> httpx.Response:
+        body = {
+            "epoch": epoch,
+            "ids": [f"agent-{agent}" for agent in distances],
+            "distances": list(distances.values()),
+        }
+        return await self.http.post("/v1/simulations/default/distances", json=body)
+
+    async def agent(self, agent: int) -> dict[str, Any]:
+        answer = await self.http.get(f"/v1/simulations/default/agents/agent-{agent}")
+        answer.raise_for_status()
+        return dict(answer.json())
+
+    async def status(self) -> dict[str, Any]:
+        answer = await self.http.get("/v1/status")
+        answer.raise_for_status()
+        return dict(answer.json())
+
+    async def until(self, holds: Callable[[], Awaitable[bool]]) -> None:
+        async with asyncio.timeout(DEADLINE_S):
+            while not await holds():
+                await asyncio.sleep(0.02)
+
+
+def text_of(answer: httpx.Response) -> str:
+    return str(answer.json()["choices"][0]["message"]["content"])

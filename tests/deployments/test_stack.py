@@ -1,0 +1,239 @@
+"""The whole path with real parts: HTTP, Ray Serve, two SGLang engines, controller, Valkey."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+from collections.abc import AsyncIterator
+
+import httpx
+import msgspec
+import psutil
+import pytest
+import pytest_asyncio
+import ray
+
+from deployments.edge import OPEN_PATHS
+from deployments.ingress import ROUTES
+from deployments.stack import Stack
+from tests.deployments.stack_client import StackClient, text_of, words
+
+pytestmark = [pytest.mark.engine, pytest.mark.ray, pytest.mark.asyncio(loop_scope="session")]
+
+
+@pytest_asyncio.fixture(loop_scope="session", scope="session")
+async def client(stack: Stack) -> AsyncIterator[StackClient]:
+    client = StackClient(stack)
+    yield client
+    await client.http.aclose()
+
+
+@pytest.mark.parametrize(("method", "path", "_"), ROUTES)
+async def test_every_route_needs_the_key(
+    client: StackClient, method: str, path: str, _: str
+) -> None:
+    where = client.stack.base_url + path.format(simulation="town", agent="bob")
+    async with httpx.AsyncClient() as stranger:
+        for headers in ({}, {"Authorization": "Bearer wrong"}):
+            answer = await stranger.request(method, where, headers=headers)
+            assert answer.status_code == (200 if path in OPEN_PATHS else 401)
+            if answer.status_code == 401:
+                assert answer.json()["error"]["code"] == "invalid_api_key"
+
+
+async def test_chat_is_openais_with_our_headers(client: StackClient) -> None:
+    first, second = await client.ask(100), await client.ask(100)
+    assert text_of(first) == text_of(second)
+    assert first.headers["x-scalesim-residency"] == "miss"
+    assert second.headers["x-scalesim-residency"] == "device"
+    assert second.headers["x-scalesim-replica"] == first.headers["x-scalesim-replica"]
+    cached = second.json()["usage"]["prompt_tokens_details"]["cached_tokens"]
+    assert cached >= 240
+    assert f"device={cached}" in second.headers["x-scalesim-cached-tokens"]
+
+
+async def test_streams_carry_the_same_text_and_usage(client: StackClient) -> None:
+    whole = await client.ask(101)
+    body = {"stream": True, "stream_options": {"include_usage": True}}
+    streamed = await client.ask(101, **body)
+    assert streamed.headers["content-type"].startswith("text/event-stream")
+    assert streamed.headers["x-scalesim-residency"] == "device"
+    lines = [line[6:] for line in streamed.text.splitlines() if line.startswith("data: ")]
+    assert lines[-1] == "[DONE]"
+    chunks = [json.loads(line) for line in lines[:-1]]
+    text = "".join(c["delta"].get("content") or "" for chunk in chunks for c in chunk["choices"])
+    assert text == text_of(whole)
+    assert chunks[-1]["usage"]["prompt_tokens_details"]["cached_tokens"] >= 240
+
+
+async def test_text_completions_models_and_metrics_answer(client: StackClient) -> None:
+    body = {"model": "scalesim", "prompt": words(3, 8), "max_tokens": 2, "user": "bob"}
+    answer = await client.http.post("/v1/completions", json=body)
+    assert answer.json()["choices"][0]["text"]
+    models = (await client.http.get("/v1/models")).json()
+    assert [model["id"] for model in models["data"]] == ["scalesim"]
+    metrics = (await client.http.get("/metrics")).text
+    assert 'scalesim_requests_total{residency="device"' in metrics
+
+
+async def test_tools_and_later_parameters_are_taken(client: StackClient) -> None:
+    tool = {"type": "function", "function": {"name": "walk", "parameters": {"type": "object"}}}
+    answer = await client.ask(102, tools=[tool], tool_choice="none", max_completion_tokens=3)
+    assert answer.status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("body", "headers", "status", "param"),
+    [
+        ({"model": "gpt-7"}, {}, 404, "model"),
+        ({"max_tokens": "many"}, {}, 400, "max_tokens"),
+        ({"messages": "hello"}, {}, 400, "messages"),
+        ({"temperature": -1}, {}, 400, None),
+        ({"max_tokens": 100_000}, {}, 400, None),
+        ({"messages": [{"role": "user", "content": words(1, 2000)}]}, {}, 400, None),
+        ({}, {"X-Agent-Id": "x" * 300}, 400, "X-Agent-Id"),
+        ({}, {"X-Agent-Id": "%00"}, 400, "X-Agent-Id"),
+        ({}, {"X-Simulation-Id": "a b"}, 400, "X-Simulation-Id"),
+        ({}, {"X-Agent-Next-Use": "-inf"}, 400, "X-Agent-Next-Use"),
+        ({"user": {"name": "bob"}}, {}, 400, "user"),
+    ],
+)
+async def test_bad_requests_name_what_is_wrong(
+    client: StackClient, body: dict, headers: dict, status: int, param: str | None
+) -> None:
+    good = {"model": "scalesim", "messages": [{"role": "user", "content": "w1"}]}
+    answer = await client.http.post("/v1/chat/completions", json=good | body, headers=headers)
+    error = answer.json()["error"]
+    assert (answer.status_code, error["message"] != "") == (status, True)
+    assert param is None or str(error["param"]).startswith(param)
+
+
+async def test_ten_megabytes_are_refused(client: StackClient) -> None:
+    answer = await client.http.post("/v1/chat/completions", content=b"x" * 10_000_000)
+    assert (answer.status_code, answer.json()["error"]["param"]) == (413, "body")
+
+
+@pytest.mark.parametrize("body", [b"", b"{", b"[1]", b"\xff\xfe", b'{"epoch": NaN}'])
+async def test_broken_json_is_refused(client: StackClient, body: bytes) -> None:
+    answer = await client.http.post("/v1/simulations/default/distances", content=body)
+    assert (answer.status_code, answer.json()["error"]["param"]) == (400, "body")
+
+
+async def test_distances_are_taken_in_json_and_msgpack(client: StackClient) -> None:
+    where = "/v1/simulations/sim-1/distances"
+    body = {"epoch": 1, "ids": ["a", "b"], "distances": [1.0, 2.0]}
+    assert (await client.http.post(where, json=body)).json() == {
+        "epoch": 1,
+        "accepted": 2,
+        "ignored": 0,
+    }
+    hostile = {"epoch": 2, "ids": ["a", "b", "c"], "distances": [float("nan"), -1.0, 3.0]}
+    packed = await client.http.post(
+        where,
+        content=msgspec.msgpack.encode(hostile),
+        headers={"Content-Type": "application/msgpack"},
+    )
+    assert packed.json() == {"epoch": 2, "accepted": 1, "ignored": 2}
+    stale = await client.http.post(where, json=body)
+    assert (stale.status_code, stale.json()["error"]["code"]) == (409, "stale_epoch")
+    crooked = await client.http.post(where, json={**body, "epoch": 3, "distances": [1.0]})
+    assert (crooked.status_code, crooked.json()["error"]["param"]) == (400, "distances")
+
+
+async def test_agents_spread_over_replicas_and_stay(client: StackClient) -> None:
+    homes = {}
+    for _ in range(2):
+        answers = await asyncio.gather(*(client.ask(agent) for agent in range(12)))
+        for agent, answer in enumerate(answers):
+            homes.setdefault(agent, set()).add(answer.headers["x-scalesim-replica"])
+    assert all(len(seen) == 1 for seen in homes.values())
+    assert len(set.union(*homes.values())) == 2
+
+
+async def test_fifty_requests_at_once_are_all_answered(client: StackClient) -> None:
+    answers = await asyncio.gather(*(client.ask(agent) for agent in range(50)))
+    assert [answer.status_code for answer in answers] == [200] * 50
+    assert all(text_of(answer) for answer in answers)
+
+
+async def test_a_told_agent_is_fetched_before_it_asks(client: StackClient) -> None:
+    everyone = range(20)
+    for _ in range(2):
+        for agent in everyone:
+            await client.ask(agent)
+    cold = await first_on_host(client, everyone)
+    distances = dict.fromkeys(everyone, 9.0) | {cold: 0.0}
+    assert (await client.tell(10, distances)).status_code == 200
+
+    async def fetched() -> bool:
+        return bool((await client.agent(cold))["residency"] == "device")
+
+    await client.until(fetched)
+    answer = await client.ask(cold)
+    assert answer.headers["x-scalesim-residency"] == "device"
+
+
+async def first_on_host(client: StackClient, agents: range) -> int:
+    for agent in agents:
+        if (await client.agent(agent))["residency"] == "host":
+            return agent
+    raise AssertionError("the device holds everyone: the test needs more agents")
+
+
+async def test_a_controller_that_dies_loses_nothing(client: StackClient) -> None:
+    expected = text_of(await client.ask(5))
+    before = await client.status()
+    ray.kill(client.stack.controller, no_restart=False)
+    answers = await asyncio.gather(*(client.ask(5) for _ in range(5)))
+    assert {text_of(answer) for answer in answers} == {expected}
+
+    async def back() -> bool:
+        answer = await client.http.get("/v1/status")
+        if answer.status_code != 200:
+            return False
+        now = answer.json()
+        return bool(
+            now["incarnation"] > before["incarnation"]
+            and now["agents"]["device"] >= 1
+            and sum(replica["attached"] for replica in now["replicas"].values()) == 2
+        )
+
+    await client.until(back)
+    assert (await client.agent(5))["total_bytes"] > 0
+
+
+async def test_a_replica_killed_in_mid_request_loses_no_request(client: StackClient) -> None:
+    agents = range(8)
+    expected = [text_of(await client.ask(agent, tokens=200)) for agent in agents]
+    running = [asyncio.ensure_future(client.ask(agent, tokens=200)) for agent in agents]
+
+    async def busy() -> bool:
+        return (await client.status())["agents"]["in_use"] > 0
+
+    await client.until(busy)
+    os.kill(replica_pids()[0], signal.SIGKILL)
+    answers = await asyncio.gather(*running)
+    assert [text_of(answer) for answer in answers] == expected
+
+
+def replica_pids() -> list[int]:
+    """Return the processes of our own Serve replicas, all descendants of this one."""
+    title = "ray::ServeReplica:scalesim:Replica"
+    processes = psutil.Process().children(recursive=True)
+    return [p.pid for p in processes if (p.cmdline() or [""])[0].startswith(title)]
+
+
+async def test_losing_the_catalog_loses_no_request(client: StackClient) -> None:
+    catalog = client.stack.catalog
+    assert catalog is not None
+    os.kill(catalog.pid, signal.SIGKILL)
+    assert (await client.ask(9)).status_code == 200
+    assert (await client.tell(11, {9: 1.0})).status_code == 200
+
+    async def noticed() -> bool:
+        return (await client.status())["catalog"]["ok"] is False
+
+    await client.until(noticed)
+    assert (await client.ask(9)).status_code == 200
