@@ -28,8 +28,9 @@ def claim(
         new = new[: max(max_agents - len(table), 0)]
         rows[new] = placements.admit(_AGENTS, keys[new])
     owner = table.simulation[rows]
-    table.simulation[rows[(owner == _UNOWNED) & (rows != MISSING)]] = simulation
-    rows[table.simulation[rows] != simulation] = MISSING
+    if not (owner == simulation).all():
+        table.simulation[rows[(owner == _UNOWNED) & (rows != MISSING)]] = simulation
+        rows[table.simulation[rows] != simulation] = MISSING
     return rows
 
 

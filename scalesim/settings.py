@@ -64,8 +64,8 @@ class CatalogSettings(Settings):
     retries: int = Field(2, ge=0)
     flush_interval_s: float = Field(0.25, gt=0)
     """Write-behind period: at most this much residency is a hint after a crash."""
-    flush_rows: int = Field(20_000, ge=1)
-    """Rows in one flush, 2 MB: fits the timeout. Others wait in the agent table; newest wins."""
+    flush_rows: int = Field(10_000, ge=1)
+    """Rows in one flush, 1 MB: fits the timeout. Others wait in the agent table; newest wins."""
     namespace: str = "scalesim"
     """Prefix of every key."""
 

@@ -146,7 +146,17 @@ def test_an_acl_user_is_used(server: EmbeddedServer) -> None:
             enabled=True,
             passwords=["+secret"],
             keys=["{scalesim}:*"],
-            commands=["+watch", "+unwatch", "+multi", "+exec", "+get", "+set", "+del", "+hset"],
+            commands=[
+                "+watch",
+                "+unwatch",
+                "+multi",
+                "+exec",
+                "+get",
+                "+set",
+                "+del",
+                "+hset",
+                "+eval",
+            ],
         )
     catalog = make_catalog(server, "keeper:secret@")
     assert catalog.write(batch(1, rewrite=True), 5) is Outcome.WRITTEN
