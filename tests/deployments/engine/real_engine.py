@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import tempfile
+import gc
 import warnings
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from deployments.engine.channel import ReplicaEnd
 from deployments.engine.identity import hints
-from deployments.engine.messages import Flow, Hello
-from scalesim.settings import ENGINE_CHANNEL, EngineSettings
+from deployments.engine.messages import Flow
+from scalesim.settings import EngineSettings
 from scalesim.vocabulary import Directives, Moves, Nearness, Residency, Tier, Verb
 
 PREFIX_TOKENS = 256
@@ -37,17 +35,9 @@ class State(NamedTuple):
 class RealEngine:
     """Agents are integers; agent k's private prefix is a seeded random sequence."""
 
-    def __init__(self, model: str, device_tokens: int, host_ratio: float = 4.0) -> None:
-        self._folder = tempfile.TemporaryDirectory()
-        address = f"ipc://{self._folder.name}/engine"
-        self._channel = ReplicaEnd(address)
-        os.environ[ENGINE_CHANNEL] = address
-        self.settings = EngineSettings(
-            model_path=model,
-            dtype="float32",
-            device_tokens=device_tokens,
-            context_length=2048,
-            host_ratio=host_ratio,
+    def __init__(self, model: str, device_tokens: int) -> None:
+        self._settings = EngineSettings(
+            model_path=model, dtype="float32", device_tokens=device_tokens, context_length=2048
         )
         self.state: dict[int, State] = {}
         self.flow = Flow("prefix")
@@ -57,26 +47,31 @@ class RealEngine:
     async def start(self) -> None:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            from deployments.engine.launch import launch
+            from deployments.engine.host import EngineHost
 
-            self.engine = launch(self.settings)
-        del os.environ[ENGINE_CHANNEL]
-        self.hello = await asyncio.wait_for(self._channel.receive(), DEADLINE_S)
-        assert isinstance(self.hello, Hello)
+            self._host = EngineHost(self._settings)
+            await self._host.start()
+        assert self._host.steered is not None
+        self._channel, hello = self._host.steered
+        self._unit = hello.bytes_per_token
+        self.manager = self._host.engine.tokenizer_manager
         self._reader = asyncio.create_task(self._read())
 
     async def stop(self) -> None:
         self._reader.cancel()
         await asyncio.gather(self._reader, return_exceptions=True)
-        self._channel.close()
-        self.engine.shutdown()
-        self._folder.cleanup()
+        with warnings.catch_warnings():
+            # SGLang leaves its sockets to the garbage collector.
+            warnings.simplefilter("ignore")
+            self._host.stop()
+            del self.manager
+            gc.collect()
 
     async def _read(self) -> None:
         while True:
             message = await self._channel.receive()
             if isinstance(message, Residency):
-                unit = self.hello.bytes_per_token
+                unit = self._unit
                 columns = (message.keys, message.device_bytes // unit, message.host_bytes // unit)
                 rows = (*columns, message.total_bytes // unit, message.in_use)
                 for key, *row in zip(*(column.tolist() for column in rows), strict=True):
@@ -108,8 +103,7 @@ class RealEngine:
             kv_hints=hints(agent) if known else None,
             **more,
         )
-        manager = self.engine.tokenizer_manager
-        answer = await anext(manager.generate_request(request, None))
+        answer = await anext(self.manager.generate_request(request, None))
         found = answer["meta_info"]["cached_tokens_details"] or {}
         return Answer(answer["output_ids"], found.get("device", 0), found.get("host", 0))
 

@@ -33,7 +33,7 @@ async def engine(started: RealEngine) -> AsyncIterator[RealEngine]:
     """The engine with an empty cache and no distances."""
     await started.move(Verb.UNPIN, *range(20))
     await started.push(dict.fromkeys(range(20), inf))
-    await started.engine.tokenizer_manager.flush_cache()
+    await started.manager.flush_cache()
     await started.until(lambda: not any(row.device for row in started.state.values()))
     started.state.clear()
     return started

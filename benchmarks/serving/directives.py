@@ -1,0 +1,85 @@
+"""Time from a directive sent to its effect reported, on an idle engine and on a busy one.
+
+The effect of a demote is GPU memory freed, of a prefetch the prefix back on the device. The peer
+is the engine's own forward pass in the same run: a busy scheduler acts between two of them.
+
+Run: python -m benchmarks.serving.directives
+"""
+
+from __future__ import annotations
+
+import asyncio
+import tempfile
+import time
+
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks.results import write
+from deployments.random_model import build
+from scalesim.vocabulary import Tier, Verb
+from tests.deployments.engine.real_engine import RealEngine
+
+ROUNDS = 100
+AGENT = 1
+
+
+async def effects_s(engine: RealEngine) -> list[float]:
+    """Demote and prefetch one agent in turn; return the seconds each took to show."""
+    await engine.push({AGENT: 0.0})
+    taken = []
+    for turn in range(ROUNDS):
+        away = turn % 2 == 0
+        sent = time.perf_counter()
+        verb, tier = (Verb.DEMOTE, Tier.HOST) if away else (Verb.PREFETCH, Tier.DEVICE)
+        await engine.move(verb, AGENT, tier=tier)
+        await engine.until(lambda away=away: (engine.state[AGENT].device == 0) is away)
+        taken.append(time.perf_counter() - sent)
+        await engine.until(lambda: not engine.state[AGENT].in_use)
+    return taken
+
+
+async def pass_s(engine: RealEngine) -> float:
+    """Return the seconds one decode pass of a running request takes."""
+    started = time.perf_counter()
+    await engine.ask(2, tokens=100)
+    return (time.perf_counter() - started) / 100
+
+
+async def measure() -> dict[str, float]:
+    """Return milliseconds by name."""
+    with tempfile.TemporaryDirectory() as folder:
+        engine = RealEngine(str(build(folder, size="tiny")), device_tokens=4096)
+        await engine.start()
+        for agent in (AGENT, AGENT, 2, 2):
+            await engine.ask(agent)
+        idle = await effects_s(engine)
+        forward = await pass_s(engine)
+        load = [asyncio.ensure_future(engine.ask(2, tokens=1200)) for _ in range(2)]
+        await engine.until(lambda: engine.state[2].in_use)
+        busy = await effects_s(engine)
+        still_busy = not any(request.done() for request in load)
+        await asyncio.gather(*load)
+        await engine.stop()
+    assert still_busy, "the load ended before the measurement: ask for more tokens"
+    figures = {"idle p50": np.median(idle), "idle p95": np.quantile(idle, 0.95)}
+    figures |= {"busy p50": np.median(busy), "busy p95": np.quantile(busy, 0.95)}
+    return {name: round(1e3 * float(s), 2) for name, s in (figures | {"pass": forward}).items()}
+
+
+def main() -> None:
+    """Print one table and write JSON."""
+    figures = asyncio.run(measure())
+    table = Table("directive to effect", "ms", title="CPU, tiny model, one engine")
+    for name, milliseconds in figures.items():
+        table.add_row(name, f"{milliseconds:.2f}")
+    Console().print(table)
+    write(
+        "serving/directives",
+        figures | {"busy_p50_over_pass": figures["busy p50"] / figures["pass"]},
+    )
+
+
+if __name__ == "__main__":
+    main()

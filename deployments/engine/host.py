@@ -1,0 +1,82 @@
+"""An engine and, where it is steered, the channel to its scheduler."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+import tempfile
+from typing import Any, NamedTuple
+
+from deployments.engine.channel import ReplicaEnd
+from deployments.engine.launch import launch
+from deployments.engine.messages import Hello
+from scalesim.errors import EngineMismatchError
+from scalesim.settings import ENGINE_CHANNEL, EngineSettings
+
+HELLO_S = 30.0
+"""The engine says hello before its constructor returns; this bounds a lost frame."""
+
+
+class Steered(NamedTuple):
+    """An engine that takes directives.
+
+    Attributes:
+        channel: Our end of the channel to its scheduler.
+        hello: What the scheduler said when it opened.
+    """
+
+    channel: ReplicaEnd
+    hello: Hello
+
+
+class EngineHost:
+    """Owns one engine's processes. Make it, await `start`, and `stop` it in the end.
+
+    Attributes:
+        engine: SGLang's engine, once started.
+        steered: How to steer it; None in the stock and hicache arms.
+    """
+
+    def __init__(self, settings: EngineSettings) -> None:
+        self.engine: Any = None
+        self.steered: Steered | None = None
+        self._channel: ReplicaEnd | None = None
+        self._settings = settings
+        self._folder = tempfile.mkdtemp(prefix="scalesim-engine-")
+
+    async def start(self) -> None:
+        """Start the engine; blocks the loop while it loads, as nothing can be served before.
+
+        Raises:
+            EngineMismatchError: Our plugin is not in its scheduler.
+        """
+        if self._settings.arm != "scalesim":
+            self.engine = launch(self._settings)
+            return
+        address = f"ipc://{self._folder}/channel"
+        self._channel = ReplicaEnd(address)
+        os.environ[ENGINE_CHANNEL] = address
+        try:
+            self.engine = launch(self._settings)
+        finally:
+            del os.environ[ENGINE_CHANNEL]
+        try:
+            hello = await asyncio.wait_for(self._channel.receive(), HELLO_S)
+        except TimeoutError:
+            hello = None
+        if not isinstance(hello, Hello):
+            raise EngineMismatchError(
+                "the engine started without saying hello: expected our plugin in its scheduler; "
+                "install scalesim-serve in the engine's environment"
+            )
+        self.steered = Steered(self._channel, hello)
+
+    def stop(self) -> None:
+        """End the engine's processes; safe to call twice and after a failed start."""
+        if self._channel is not None:
+            self._channel.close()
+        if self.engine is not None:
+            self.engine.shutdown()
+            self.engine = None
+        shutil.rmtree(self._folder, ignore_errors=True)
