@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from itertools import islice
 
-from deployments.engine.messages import Hello, Message, decode
+from deployments.engine.messages import Flow, Hello, Message, decode
 from deployments.engine.payloads.base import Outcome, Payload
 from scalesim.errors import InvalidRequestError
 from scalesim.vocabulary import Budgets, Directives, Moves, Tier, Verb
@@ -34,6 +34,7 @@ class Steward:
         self._incarnation = 0
         self._pending: dict[tuple[str, int], tuple[Verb, Tier]] = {}
         self._unsent: list[Message] = []
+        self._told: dict[str, Flow] = {}
 
     def hello(self, engine_version: str, bytes_per_token: int) -> None:
         """Tell the replica that the self-check passed and what there is to manage."""
@@ -100,9 +101,12 @@ class Steward:
 
     def _publish(self, send: Callable[[Message], bool]) -> None:
         if not self._unsent:
-            for payload in self._payloads.values():
-                rows = payload.changed()
+            for kind, payload in self._payloads.items():
+                rows, flow = payload.changed(), payload.flow()
                 if rows is not None:
-                    self._unsent += [rows, payload.flow()]
+                    self._unsent.append(rows)
+                if flow != self._told.get(kind):
+                    self._unsent.append(flow)
+                    self._told[kind] = flow
         while self._unsent and send(self._unsent[0]):
             del self._unsent[0]

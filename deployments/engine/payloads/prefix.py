@@ -162,7 +162,8 @@ class PrefixPayload:
 
     def demote(self, key: int, tier: Tier) -> Outcome:
         """Take an agent's own nodes off the device, deepest first, keeping host copies."""
-        if key in self._tree.keys_in_use() or key in self._loading:
+        busy = key in self._loading or key in self._tree.keys_in_use()
+        if busy or key not in self._known:
             return self._refuse()
         self._cause = "evicted_by_plan"
         try:

@@ -121,11 +121,11 @@ async def test_a_farther_agent_displaces_nobody(engine: RealEngine) -> None:
 
 async def test_unknown_agents_are_refused(engine: RealEngine) -> None:
     refused = engine.flow.refused
-    for verb in (Verb.PREFETCH, Verb.PIN, Verb.UNPIN):
+    for verb in (Verb.PIN, Verb.UNPIN):
         await engine.move(verb, 777)
-    await engine.move(Verb.DEMOTE, 777, tier=Tier.HOST)
-    await engine.ask(1)
-    await engine.until(lambda: engine.flow.refused > refused)
+    for nth, verb in enumerate((Verb.PREFETCH, Verb.DEMOTE, Verb.DROP), start=1):
+        await engine.move(verb, 777)
+        await engine.until(lambda nth=nth: engine.flow.refused == refused + nth)
 
 
 async def test_requests_without_identity_are_served(engine: RealEngine) -> None:
