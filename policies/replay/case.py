@@ -71,15 +71,20 @@ class Case:
         return oracle_hints(self.trace)
 
     @cached_property
+    def learned(self) -> Hints:
+        """What the learners predict from the requests alone."""
+        fitting = max(int(self.capacity / max(self.sizes.mean(), 1.0)), 1)
+        return learned_hints(self.trace, Learned(len(self.trace.names), fitting))
+
+    @cached_property
     def hints(self) -> Hints:
         """What the simulation tells, expiring; learned where it tells nothing; guarded."""
         if self._told is None:
             return no_hints()
-        patience = 2 * len(self.trace.agent) / (len(np.unique(self.trace.step)))
-        learned = learned_hints(self.trace, Learned(len(self.trace.names), self._agents_that_fit))
+        patience = 2 * len(self.trace.agent) / len(np.unique(self.trace.step))
         told = expiring(self._told(self.trace), patience)
-        return guarded(self.trace, [backed(told, learned, len(self.trace.names)), learned],
-                       self._quality)  # fmt: skip
+        both = backed(told, self.learned, len(self.trace.names))
+        return guarded(self.trace, [both, self.learned], self.quality)
 
     @cached_property
     def told(self) -> Hints:
@@ -103,11 +108,8 @@ class Case:
         """Return what never fetching ahead does, given the hits."""
         return demand_only(hits, self.trace.agent, self.load_s)
 
-    @property
-    def _agents_that_fit(self) -> int:
-        return max(int(self.capacity / max(self.sizes.mean(), 1.0)), 1)
-
-    def _quality(self, hints: Hints) -> NDArray[np.float64]:
+    def quality(self, hints: Hints) -> NDArray[np.float64]:
+        """Return how well following `hints` serves each request: 1 for a hit, 0 for a load."""
         return 1.0 - self.follow(hints).stall_s / self.load_s[self.trace.agent]
 
 

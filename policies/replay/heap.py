@@ -24,6 +24,7 @@ class Heap(NamedTuple):
     tie: NDArray[np.int64]
 
 
+@compiled
 def empty_heap(size: int) -> Heap:
     """Return a heap that can hold the numbers below `size`."""
     return Heap(

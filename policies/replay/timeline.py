@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from policies.replay.compiled import compiled
-from policies.replay.heap import Heap, empty_heap, put, take
+from policies.replay.heap import empty_heap, put, take
 from policies.replay.hints import Hints
 
 
@@ -46,6 +46,7 @@ def demand_only(
     return Served(hits, np.where(hits, 0.0, load_s[requests]), 0, 0, 0, nothing)
 
 
+@compiled
 def prefetching(
     requests: NDArray[np.int32],
     sizes: NDArray[np.int64],
@@ -68,31 +69,8 @@ def prefetching(
     hits = np.zeros(len(requests), np.bool_)
     stall_s = np.zeros(len(requests))
     wasted = np.zeros(agents, np.int64)
-    issued, used, late = _play(
-        requests, sizes, capacity, hints.at, hints.agent, hints.due, load_s, service_s,
-        empty_heap(agents), empty_heap(agents), hits, stall_s, wasted,
-    )  # fmt: skip
-    return Served(hits, stall_s, issued, used, late, wasted)
-
-
-@compiled
-def _play(
-    requests: NDArray[np.int32],
-    sizes: NDArray[np.int64],
-    capacity: int,
-    hint_at: NDArray[np.int64],
-    hint_agent: NDArray[np.int32],
-    hint_due: NDArray[np.float64],
-    load_s: NDArray[np.float64],
-    service_s: NDArray[np.float64],
-    near: Heap,
-    far: Heap,
-    hits: NDArray[np.bool_],
-    stall_s: NDArray[np.float64],
-    wasted: NDArray[np.int64],
-) -> tuple[int, int, int]:
+    near, far = empty_heap(agents), empty_heap(agents)
     # `far` holds residents by (-due, last use), `near` absent agents that are foreseen, by due.
-    agents = len(sizes)
     due = np.full(agents, np.inf)
     arrives = np.zeros(agents)
     speculative = np.zeros(agents, np.bool_)
@@ -101,9 +79,9 @@ def _play(
     now = link_free = 0.0
     for i in range(len(requests)):
         agent = requests[i]
-        while hint < len(hint_at) and hint_at[hint] <= i:
-            hinted = hint_agent[hint]
-            due[hinted] = hint_due[hint]
+        while hint < len(hints.at) and hints.at[hint] <= i:
+            hinted = hints.agent[hint]
+            due[hinted] = hints.due[hint]
             hint += 1
             if far.where[hinted] >= 0:
                 put(far, resident, hinted, -due[hinted], far.tie[hinted])
@@ -165,4 +143,4 @@ def _play(
             resident = put(far, resident, agent, -due[agent], i)
     for agent in range(agents):
         wasted[agent] += speculative[agent]
-    return issued, used, late
+    return Served(hits, stall_s, issued, used, late, wasted)

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from policies.replay.compiled import compiled
-from policies.replay.heap import Heap, empty_heap, put, take
+from policies.replay.heap import empty_heap, put, take
 
 
 def lfu(requests: NDArray[np.int32], sizes: NDArray[np.int64], capacity: int) -> NDArray[np.bool_]:
@@ -14,9 +14,7 @@ def lfu(requests: NDArray[np.int32], sizes: NDArray[np.int64], capacity: int) ->
 
     Counts are kept while an agent is away (perfect LFU); ties leave oldest first.
     """
-    return _evict_by_count(
-        requests, sizes, np.ones(len(sizes)), capacity, False, empty_heap(len(sizes))
-    )
+    return _evict_by_count(requests, sizes, np.ones(len(sizes)), capacity, False)
 
 
 def gdsf(
@@ -30,7 +28,7 @@ def gdsf(
     Priority = age + count * cost / size, where the age is the priority of the last victim.
     Source: Cherkasova, Improving WWW proxies performance with Greedy-Dual-Size-Frequency, 1998.
     """
-    return _evict_by_count(requests, sizes, costs / sizes, capacity, True, empty_heap(len(sizes)))
+    return _evict_by_count(requests, sizes, costs / sizes, capacity, True)
 
 
 @compiled
@@ -40,8 +38,8 @@ def _evict_by_count(
     value: NDArray[np.float64],
     capacity: int,
     ages: bool,
-    heap: Heap,
 ) -> NDArray[np.bool_]:
+    heap = empty_heap(len(sizes))
     count = np.zeros(len(sizes), np.int64)
     priority = np.zeros(len(sizes))  # only grows while resident: the heap may lag behind it
     used = np.zeros(len(sizes), np.int64)

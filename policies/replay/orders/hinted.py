@@ -6,37 +6,24 @@ import numpy as np
 from numpy.typing import NDArray
 
 from policies.replay.compiled import compiled
-from policies.replay.heap import Heap, empty_heap, put, take
+from policies.replay.heap import empty_heap, put, take
 from policies.replay.hints import Hints
 
 
+@compiled
 def farthest_first(
     requests: NDArray[np.int32], sizes: NDArray[np.int64], capacity: int, hints: Hints
 ) -> NDArray[np.bool_]:
     """Return which requests hit when the agent with the latest due position leaves first."""
-    return _farthest_first(
-        requests, sizes, capacity, hints.at, hints.agent, hints.due, empty_heap(len(sizes))
-    )
-
-
-@compiled
-def _farthest_first(
-    requests: NDArray[np.int32],
-    sizes: NDArray[np.int64],
-    capacity: int,
-    hint_at: NDArray[np.int64],
-    hint_agent: NDArray[np.int32],
-    hint_due: NDArray[np.float64],
-    heap: Heap,
-) -> NDArray[np.bool_]:
+    heap = empty_heap(len(sizes))
     due = np.full(len(sizes), np.inf)
     hits = np.zeros(len(requests), np.bool_)
     resident = hint = 0
     free = capacity
     for i in range(len(requests)):
-        while hint < len(hint_at) and hint_at[hint] <= i:
-            hinted = hint_agent[hint]
-            due[hinted] = hint_due[hint]
+        while hint < len(hints.at) and hints.at[hint] <= i:
+            hinted = hints.agent[hint]
+            due[hinted] = hints.due[hint]
             if heap.where[hinted] >= 0:
                 put(heap, resident, hinted, -due[hinted], heap.tie[hinted])
             hint += 1
