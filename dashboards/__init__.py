@@ -1,0 +1,1 @@
+"""Grafana dashboards and Prometheus rules; `python -m dashboards.generate` writes the JSON."""

@@ -1,0 +1,166 @@
+"""*Control plane*: reports in, plans made, directives out, catalog and health."""
+
+from __future__ import annotations
+
+from dashboards.board import Board, Panel, Query, Variable
+
+
+def _rates(title: str, text: str, unit: str, **counters: str) -> Panel:
+    queries = [
+        Query(f"sum(rate(scalesim_{metric}_total[$__rate_interval]))", legend.replace("_", " "))
+        for legend, metric in counters.items()
+    ]
+    return Panel(title, text, unit, queries, width=8)
+
+
+def _gauges(title: str, text: str, unit: str, **gauges: str) -> Panel:
+    queries = [Query(expr, legend.replace("_", " ")) for legend, expr in gauges.items()]
+    return Panel(title, text, unit, queries, width=8)
+
+
+BOARD = Board(
+    "scalesim-control",
+    "Control plane",
+    "The way from a distance told to state moved, and whether all its parts are well.",
+    [Variable("replica", "scalesim_replica_bytes", "replica")],
+    {
+        "Health": [
+            Panel("Replicas", "Alive.", "short", [Query("sum(scalesim_replicas)")], True, width=6),
+            Panel(
+                "Catalog",
+                "1 when the last write arrived.",
+                "short",
+                [Query("min(scalesim_catalog_up)")],
+                True,
+                width=6,
+            ),
+            Panel(
+                "Errors",
+                "Requests refused at the edge and answers of 500 or above, in a second.",
+                "ops",
+                [
+                    Query(
+                        "sum(rate(scalesim_refused_total[$__rate_interval])) + "
+                        '(sum(rate(scalesim_requests_total{status=~"5.."}[$__rate_interval])) '
+                        "or vector(0))"
+                    )
+                ],
+                True,
+                width=6,
+            ),
+            Panel(
+                "Agents with a distance",
+                "Share of all agents that something is foreseen of.",
+                "percentunit",
+                [Query("scalesim_agents_with_distance / (sum(scalesim_agents) > 0)")],
+                True,
+                width=6,
+            ),
+        ],
+        "Distances in": [
+            _rates(
+                "Reports",
+                "Batches a second.",
+                "ops",
+                taken="controller_reports",
+                stale="controller_stale_reports",
+            ),
+            _rates(
+                "Distances",
+                "Agents a second; ignored are not valid or another simulation's.",
+                "ops",
+                taken="controller_updates",
+                ignored="controller_ignored",
+            ),
+            Panel(
+                "Silence",
+                "Seconds since a simulation or a replica was heard of.",
+                "s",
+                [
+                    Query("scalesim_simulation_silent_seconds", "{{simulation}}"),
+                    Query('scalesim_replica_silent_seconds{replica=~"$replica"}', "{{replica}}"),
+                ],
+                width=8,
+            ),
+        ],
+        "Directives out": [
+            Panel(
+                "Plan time",
+                "Of the last thousand plans, one replica each.",
+                "s",
+                [Query("scalesim_plan_seconds", "{{quantile}}")],
+                width=8,
+            ),
+            Panel(
+                "Directive latency",
+                "From a plan made to its moves taken over by the replica.",
+                "s",
+                [Query("scalesim_directive_seconds", "{{quantile}}")],
+                width=8,
+            ),
+            Panel(
+                "Moves",
+                "Sent to replicas, by verb.",
+                "ops",
+                [
+                    Query(
+                        "sum by (verb) (rate(scalesim_controller_directives_total"
+                        "[$__rate_interval]))",
+                        "{{verb}}",
+                    )
+                ],
+                stack=True,
+                width=8,
+            ),
+        ],
+        "Catalog": [
+            _gauges(
+                "Behind",
+                "How long the catalog has been behind the controller.",
+                "s",
+                lag="scalesim_catalog_lag_seconds",
+            ),
+            _gauges(
+                "Unsaved",
+                "Rows waiting for the next write.",
+                "short",
+                rows="scalesim_catalog_unsaved_rows",
+            ),
+            _rates(
+                "Writes",
+                "Rows and failures a second.",
+                "ops",
+                rows="catalog_rows",
+                failures="catalog_failures",
+            ),
+        ],
+        "Events": [
+            _rates(
+                "Lost and found",
+                "Replicas lost, attached anew, requests sent again.",
+                "ops",
+                lost="controller_replicas_lost",
+                resyncs="controller_resyncs",
+                retried="retried",
+            ),
+            Panel(
+                "Refused at the edge",
+                "By reason.",
+                "ops",
+                [
+                    Query(
+                        "sum by (code) (rate(scalesim_refused_total[$__rate_interval]))",
+                        "{{code}}",
+                    )
+                ],
+                width=8,
+            ),
+            _gauges(
+                "Table",
+                "Memory of the controller's agent table.",
+                "bytes",
+                table="scalesim_controller_table_bytes",
+            ),
+        ],
+    },
+)
