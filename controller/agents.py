@@ -9,8 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from controller.keyindex import KeyIndex, Rows
-from controller.names import Names
+from controller.numbering import Numbering
 from scalesim.vocabulary import PREFIX, Distances, Keys
+
+AGENTS = 0
+"""Number of the prefix kind, whose keys are the agents' own."""
 
 NOWHERE = -1
 """Replica number of a payload that has no replica."""
@@ -88,8 +91,8 @@ class AgentTable:
     ordered_tier: NDArray[np.uint8]
     ordered_at: NDArray[np.float64]
 
-    def __init__(self, kinds: Names | None = None) -> None:
-        self.kinds = kinds or Names([PREFIX])
+    def __init__(self, kinds: Numbering | None = None) -> None:
+        self.kinds = kinds or Numbering([PREFIX])
         self._index = KeyIndex()
         self._order: Rows | None = None
         for name, (dtype, empty) in COLUMNS.items():
@@ -161,6 +164,11 @@ class AgentTable:
             self.device_bytes[rows] | self.host_bytes[rows] | self.storage_bytes[rows]
         ) > 0
         return held
+
+    def anchored(self, rows: Rows) -> NDArray[np.bool_]:
+        """Return bool[n], whether a move would lose device state, break a use or leave a pin."""
+        held: NDArray[np.bool_] = (self.device_bytes[rows] > 0) | self.in_use[rows]
+        return held | self.pinned[rows] | self.told_pin[rows]
 
     def distances(self, rows: Rows, epochs: NDArray[np.float64]) -> Distances:
         """Return float32[n] distances now, inf where none is foreseen or it expired.

@@ -10,18 +10,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from controller import requests, status
-from controller.agents import STATE, TOLD, AgentTable
+from controller.agents import AGENTS, STATE, TOLD, AgentTable
 from controller.catalog.rows import Batch, Names, Snapshot
 from controller.counters import Counters
 from controller.directing import moves, nearness
 from controller.incarnation import next_incarnation
 from controller.intake import claim, observe
 from controller.keyindex import MISSING, Rows
-from controller.names import Names as Numbers
+from controller.numbering import Numbering
 from controller.placements import Place, Placements
 from controller.replicas import Replica, Replicas
 from controller.saving import Unsaved, restore
-from controller.simulations import Simulations
+from controller.simulations import NOBODY, Simulations
 from controller.sweeping import Sweeper
 from policies.base import Planner
 from scalesim.errors import InvalidRequestError, StaleControllerError, StaleEpochError
@@ -38,7 +38,6 @@ from scalesim.vocabulary import (
 
 Clock = Callable[[], float]
 
-_AGENTS = 0  # number of the kind whose keys are agents
 _FARTHEST = np.float32(2**40)  # steps; anything farther means the same
 _NO_KEYS: Keys = np.empty(0, np.int64)
 
@@ -80,7 +79,7 @@ class Controller:
             self._replicas = Replicas(now=now)
         else:
             names = snapshot.names
-            self._table = AgentTable(Numbers(names.kinds))
+            self._table = AgentTable(Numbering(names.kinds))
             self._simulations = Simulations(names.simulations, names.epochs, now)
             self._replicas = Replicas(names.replicas, now)
             restore(self._table, snapshot)
@@ -336,7 +335,7 @@ class Controller:
             InvalidRequestError: An id is not valid, or the agent is unknown.
         """
         key = agent_key(check_simulation(simulation), check_agent(agent))
-        row = int(self._table.find(_AGENTS, np.array([key]))[0])
+        row = int(self._table.find(AGENTS, np.array([key]))[0])
         if row == MISSING:
             raise InvalidRequestError(
                 f"agent {agent!r} of simulation {simulation!r} is unknown: it has no distance and "
@@ -353,7 +352,7 @@ class Controller:
         rows = np.flatnonzero(self._table.simulation == simulation).astype(np.int32)
         self._forget_distances(rows)
         self._table.pinned[rows] = False
-        self._table.simulation[rows] = 0
+        self._table.simulation[rows] = NOBODY
         self._mark(rows)
         self._simulations.end(simulation)
 

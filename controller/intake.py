@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from controller.agents import AgentTable
+from controller.agents import AGENTS, AgentTable
 from controller.keyindex import MISSING, Rows
 from controller.placements import Placements
 from controller.replicas import Replica
+from controller.simulations import NOBODY
 from scalesim.vocabulary import Keys, Residency
-
-_AGENTS = 0  # number of the kind whose keys are agents
-_UNOWNED = 0  # number of the simulation of payloads that none has reported
 
 
 def claim(
@@ -22,14 +20,14 @@ def claim(
     Agents nobody knew are added while there is room, those nobody reported become its own; those
     of another simulation are refused.
     """
-    rows = table.find(_AGENTS, keys)
+    rows = table.find(AGENTS, keys)
     new = np.flatnonzero(rows == MISSING)
     if new.size:
         new = new[: max(max_agents - len(table), 0)]
-        rows[new] = placements.admit(_AGENTS, keys[new])
+        rows[new] = placements.admit(AGENTS, keys[new])
     owner = table.simulation[rows]
     if not (owner == simulation).all():
-        table.simulation[rows[(owner == _UNOWNED) & (rows != MISSING)]] = simulation
+        table.simulation[rows[(owner == NOBODY) & (rows != MISSING)]] = simulation
         rows[table.simulation[rows] != simulation] = MISSING
     return rows
 
@@ -53,7 +51,7 @@ def observe(
     strays = table.replica[rows] != replica.number
     if strays.any():
         strays &= (message.device_bytes > 0) | message.in_use
-        strays &= ~table.resident(rows) & ~table.in_use[rows]
+        strays &= ~table.resident(rows) & ~table.anchored(rows)
         placements.adopt(np.unique(rows[strays]), replica.number)
         mine = table.replica[rows] == replica.number
         rows = rows[mine]
@@ -69,7 +67,5 @@ def observe(
     table.answered(rows)
     table.unsaved[rows] = True
     cooled = rows[table.exceptional[rows]]
-    cooled = cooled[
-        (table.device_bytes[cooled] == 0) & ~table.in_use[cooled] & ~table.pinned[cooled]
-    ]
+    cooled = cooled[~table.anchored(cooled)]
     placements.send_home(np.unique(cooled))

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from controller.agents import NOWHERE, AgentTable
+from controller.agents import AGENTS, NOWHERE, AgentTable
 from controller.keyindex import MISSING, Rows
 from controller.replicas import Replicas
 from scalesim.vocabulary import Keys, PlacementDelta
@@ -16,7 +16,6 @@ from scalesim.vocabulary import Keys, PlacementDelta
 Place = Callable[[Keys, Sequence[str]], NDArray[np.int32]]
 """Gives each key the index of its replica; every process must compute the same."""
 
-_AGENTS = 0  # number of the kind whose keys are agents
 _JOURNAL_KEYS = 100_000  # past it a reader that fell behind gets everything
 
 
@@ -72,8 +71,9 @@ class Placements:
         table = self._table
         rows = np.flatnonzero(table.live).astype(np.int32)
         home, current = self._hashed(table.key[rows]), table.replica[rows]
-        anchored = (table.device_bytes[rows] > 0) | table.in_use[rows] | table.pinned[rows]
-        stays = anchored & np.isin(current, [replica.number for replica in self._replicas])
+        stays = table.anchored(rows) & np.isin(
+            current, [replica.number for replica in self._replicas]
+        )
         place = np.where(stays, current, home)
         moves = place != current
         self._move(rows[moves], place[moves])
@@ -91,12 +91,12 @@ class Placements:
         full = not self._since <= version <= self.version
         table = self._table
         if full:
-            rows = np.flatnonzero(table.exceptional & (table.kind == _AGENTS)).astype(np.int32)
+            rows = np.flatnonzero(table.exceptional & (table.kind == AGENTS)).astype(np.int32)
             keys = table.key[rows]
         else:
             changed = [keys for at, keys in self._journal if at > version]
             keys = np.unique(np.concatenate(changed)) if changed else np.empty(0, np.int64)
-            rows = table.find(_AGENTS, keys)
+            rows = table.find(AGENTS, keys)
         names = self._replicas.names
         excepted = (rows != MISSING) & table.exceptional[rows]
         places = np.where(excepted, self._indices(names)[table.replica[rows]], -1)
@@ -117,7 +117,7 @@ class Placements:
     def _except(self, rows: Rows, exceptional: NDArray[np.bool_]) -> None:
         changed = rows[(self._table.exceptional[rows] | exceptional)]
         self._table.exceptional[rows] = exceptional
-        agents = changed[self._table.kind[changed] == _AGENTS]
+        agents = changed[self._table.kind[changed] == AGENTS]
         if agents.size:
             self.version += 1
             self._journal.append((self.version, self._table.key[agents]))

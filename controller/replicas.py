@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from controller.names import Names
+from controller.numbering import Numbering
 from scalesim.vocabulary import Budgets, Directives, Keys
 
 MAX_REPLICAS = int(np.iinfo(np.int16).max)
@@ -53,7 +53,7 @@ class Replicas:
     """
 
     def __init__(self, names: Sequence[str] = (), now: float = 0) -> None:
-        self.numbers = Names(names)
+        self.numbers = Numbering(names)
         self.changed = np.zeros(MAX_REPLICAS + 1, np.bool_)
         """bool by replica number: its plan is out of date. The last entry stands for none."""
         self._living = {name: Replica(at, name, now) for at, name in enumerate(names) if name}

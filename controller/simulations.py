@@ -8,11 +8,11 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from controller.names import Names
+from controller.numbering import Numbering
 from scalesim.errors import StaleEpochError, UnavailableError
 
-UNOWNED = "-"
-"""The simulation of payloads that none has reported; no simulation can have this name."""
+NOBODY, NOBODYS_NAME = 0, "-"
+"""The simulation of payloads that none has reported; none can have this name."""
 
 MAX_SIMULATIONS = 4096
 """Far above what shares a cluster; keeps a client that makes up names from filling memory."""
@@ -31,15 +31,18 @@ class Simulations:
     """Newest epoch and last sign of life of every living simulation, by number.
 
     Args:
-        names: Names by number; number 0 is `UNOWNED`.
+        names: Names by number; number 0 is `NOBODY`.
         epochs: Newest epoch by number.
         now: Seconds; every simulation is taken to have been heard of now.
     """
 
     def __init__(
-        self, names: Sequence[str] = (UNOWNED,), epochs: Sequence[float] = (0.0,), now: float = 0
+        self,
+        names: Sequence[str] = (NOBODYS_NAME,),
+        epochs: Sequence[float] = (0.0,),
+        now: float = 0,
     ) -> None:
-        self.names = Names(names)
+        self.names = Numbering(names)
         self.epochs: NDArray[np.float64] = np.zeros(MAX_SIMULATIONS)
         """float64, newest epoch by simulation number; written here only."""
         self.epochs[: len(epochs)] = epochs
@@ -47,7 +50,7 @@ class Simulations:
 
     def __iter__(self) -> Iterator[Lease]:
         for number, name in enumerate(self.names):
-            if name and number:
+            if name and number != NOBODY:
                 yield Lease(number, name, int(self.epochs[number]), float(self._seen[number]))
 
     def advance(self, name: str, epoch: int, now: float) -> tuple[int, bool]:

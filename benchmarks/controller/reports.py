@@ -7,9 +7,7 @@ Run: python -m benchmarks.controller.reports
 
 from __future__ import annotations
 
-import json
 import time
-from pathlib import Path
 
 import numpy as np
 import ray
@@ -17,13 +15,13 @@ from ray.actor import ActorHandle
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.results import write
 from controller import actor
 from controller.catalog.embedded import serving
 from scalesim.settings import CatalogSettings, EngineSettings, StackSettings
 
 WORKERS, BATCH, BATCHES, IN_FLIGHT = 4, 10_000, 300, 8
 AGENTS = 100_000  # of each worker
-RESULT = Path(__file__).parents[1] / "results" / "controller" / "reports.json"
 
 
 @ray.remote(num_cpus=0)
@@ -82,12 +80,7 @@ def main() -> None:
         table.add_row(name, f"{value / 1e6:.1f}")
     ratio = medians["controller"] / medians["empty actor"]
     Console().print(table, f"controller over empty actor: {ratio:.2f}")
-    RESULT.parent.mkdir(parents=True, exist_ok=True)
-    RESULT.write_text(
-        json.dumps(
-            {"updates_per_s": figures, "ratio": ratio, "catalog": status["catalog"]}, indent=1
-        )
-    )
+    write("controller/reports", figures, ratio=ratio, **status["counters"])
 
 
 if __name__ == "__main__":

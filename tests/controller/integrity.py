@@ -6,6 +6,7 @@ import numpy as np
 
 from controller.agents import COLUMNS, NOWHERE
 from controller.core import Controller
+from controller.simulations import NOBODY
 from policies.placement import rendezvous
 
 
@@ -36,9 +37,9 @@ def check_integrity(controller: Controller) -> None:
         assert set(table.rows_on(number)) == set(rows[table.replica[rows] == number])
 
     alive = {lease.number for lease in controller._simulations}
-    owned = rows[table.simulation[rows] != 0]
+    owned = rows[table.simulation[rows] != NOBODY]
     assert set(table.simulation[owned].tolist()) <= alive, "an agent outlived its simulation"
     held = table.pinned[rows] | np.isfinite(table.due[rows])
-    assert (table.simulation[rows[held]] != 0).all(), "a promise outlived its owner"
+    assert (table.simulation[rows[held]] != NOBODY).all(), "a promise outlived its owner"
     sizes = (table.total_bytes, table.device_bytes, table.host_bytes, table.storage_bytes)
     assert all((size[rows] >= 0).all() for size in sizes)

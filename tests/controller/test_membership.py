@@ -203,3 +203,14 @@ def test_removed_agents_are_no_exceptions_any_more():
     router.follow()
     assert router.exceptions == {}
     assert controller.status()["agents"]["total"] == 0
+
+
+def test_a_pin_is_taken_back_where_it_was_given():
+    controller = make_controller()
+    first = FakeReplica(controller, "first")
+    controller.lifecycle("town", pin=keys(*AGENTS))
+    settle(controller, first)
+    controller.lifecycle("town", unpin=keys(*AGENTS))
+    second = FakeReplica(controller, "second")
+    settle(controller, first, second)
+    assert first.pins == second.pins == set()

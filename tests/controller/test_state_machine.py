@@ -127,9 +127,9 @@ class AnythingMayHappen(RuleBasedStateMachine):
             told = replica.distances.get(key, math.inf)
             assert told == distance or abs(told - distance) <= min(told, distance) / 8
             assert (key in replica.pins) == table.pinned[row]
-            assert table.resident(row) == (key in replica.tiers)
-            if table.done[row]:
-                assert key not in replica.tiers or key in replica.in_use
+            if table.resident(row):  # copies left by requests that strayed are not followed
+                assert key in replica.tiers
+                assert not table.done[row] or key in replica.in_use
         assert set(replica.distances) <= set(table.key[rows].tolist())
         assert replica.pins <= set(table.key[rows].tolist())
 

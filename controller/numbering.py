@@ -8,7 +8,7 @@ FREE = ""
 """Stands in the place of a number that no name has."""
 
 
-class Names:
+class Numbering:
     """Names and their numbers from 0; the number of a name that was freed goes to a later one.
 
     Args:

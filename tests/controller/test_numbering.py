@@ -1,15 +1,15 @@
-from controller.names import FREE, Names
+from controller.numbering import FREE, Numbering
 
 
 def test_numbers_follow_the_order_of_appearance() -> None:
-    names = Names()
+    names = Numbering()
     assert [names.number(name) for name in ("b", "a", "b")] == [0, 1, 0]
     assert list(names) == ["b", "a"]
     assert names.find("c") is None
 
 
 def test_a_freed_number_goes_to_the_next_name() -> None:
-    names = Names(["a", "b", "c"])
+    names = Numbering(["a", "b", "c"])
     names.free(1)
     assert names[1] == FREE
     assert names.find("b") is None
@@ -18,7 +18,7 @@ def test_a_freed_number_goes_to_the_next_name() -> None:
 
 
 def test_saved_names_keep_their_numbers() -> None:
-    names = Names(["a", FREE, "c"])
+    names = Numbering(["a", FREE, "c"])
     assert names.find("c") == 2
     assert names.number("b") == 1
     assert list(names) == ["a", "b", "c"]
