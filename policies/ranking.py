@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from policies.base import View
 from policies.shares import over_share
-from scalesim.vocabulary import Distances
+from scalesim.vocabulary import Bytes, Distances
 
 Rows = NDArray[np.int64]
 
@@ -34,6 +34,8 @@ def ranked(
     rows = np.flatnonzero(
         (view.total_bytes > 0) & (np.isfinite(view.distance) | (resident > 0) | fixed)
     )
+    near_enough = _in_reach(near[rows], view.total_bytes[rows], view.simulation[rows], budget)
+    rows = rows[near_enough | (resident[rows] > 0) | fixed[rows]]
     rows = rows[np.argsort(_sort_keys(near[rows], view.last_used[rows]))]
     over = over_share(view.simulation[rows], view.total_bytes[rows], budget)
     over &= ~fixed[rows]
@@ -50,3 +52,24 @@ def _sort_keys(near: Distances, last_used: NDArray[np.float64]) -> NDArray[np.in
     age_ms = (last_used.max(initial=0.0) - last_used) * 1e3
     keys: NDArray[np.int64] = (bits << 32) | np.minimum(age_ms, 2.0**32 - 1).astype(np.int64)
     return keys
+
+
+_BUCKETS = 512  # two to each doubling of a positive float: its exponent and one bit more
+
+
+def _in_reach(
+    near: Distances, sizes: Bytes, simulation: NDArray[np.int32], budget: int
+) -> NDArray[np.bool_]:
+    """Leave out rows that cannot win, so that sorting is spared most of a large population.
+
+    A row cannot win when the nearer rows of its own simulation fill the budget alone. Nearness is
+    looked at in coarse buckets, so a few too many are kept, never too few.
+    """
+    simulations = int(simulation.max(initial=0)) + 1
+    if simulations * _BUCKETS > len(near):
+        return np.ones(len(near), np.bool_)
+    bucket = np.maximum(near, 0).view(np.int32) >> 22
+    code = simulation.astype(np.int64) * _BUCKETS + bucket
+    inside = np.bincount(code, sizes, simulations * _BUCKETS)
+    nearer = np.cumsum(inside.reshape(simulations, _BUCKETS), axis=1).ravel() - inside
+    return (nearer <= budget)[code]

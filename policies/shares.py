@@ -5,6 +5,11 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from scalesim.vocabulary import Bytes, Distances
+
+BEHIND_STEPS = np.float32(2**20)
+"""Added to the distance of state past its simulation's share: behind everything within one."""
+
 
 def max_min_shares(demand: NDArray[np.float64], budget: float) -> NDArray[np.float64]:
     """Return each claimant's max-min fair share of a budget.
@@ -28,9 +33,28 @@ def max_min_shares(demand: NDArray[np.float64], budget: float) -> NDArray[np.flo
     return np.minimum(demand, level)
 
 
-def over_share(
-    simulation: NDArray[np.int32], sizes: NDArray[np.int64], budget: int
-) -> NDArray[np.bool_]:
+def fair_distances(
+    distance: Distances, sizes: Bytes, simulation: NDArray[np.int32], budget: int
+) -> Distances:
+    """Return distances by which evicting farthest first starves no simulation.
+
+    A simulation that claims everything is needed now keeps only its max-min fair share ahead of
+    the others; the rest of its state goes before theirs.
+
+    Args:
+        distance: float32[n], steps, of everything on one replica; not modified.
+        sizes: int64[n], bytes, 0 where not known.
+        simulation: int32[n], owner of each row.
+        budget: Bytes of the device.
+    """
+    nearest = np.argsort(distance, kind="stable")
+    over = nearest[over_share(simulation[nearest], sizes[nearest], budget)]
+    fair = distance.copy()
+    fair[over] += BEHIND_STEPS
+    return fair
+
+
+def over_share(simulation: NDArray[np.int32], sizes: Bytes, budget: int) -> NDArray[np.bool_]:
     """Tell which rows lie past their simulation's fair share.
 
     Args:

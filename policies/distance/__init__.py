@@ -15,6 +15,7 @@ ESTIMATORS = {
     "drawn": "policies.distance.scheduled:Drawn",
     "hourly-rate": "policies.distance.scheduled:HourlyRate",
     "encounters": "policies.distance.spatial:Encounters",
+    "gatherings": "policies.distance.spatial:Gatherings",
     "workflow": "policies.distance.graph:Workflow",
     "diffusion": "policies.distance.graph:Diffusion",
     "order": "policies.distance.order:Order",

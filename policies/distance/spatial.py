@@ -72,6 +72,39 @@ class Encounters:
         return ahead
 
 
+class Gatherings:
+    """Steps until each agent has company where it goes.
+
+    The first to arrive at a place waits for the second; everyone else finds somebody there. Who
+    goes where nobody else does is unforeseen.
+
+    Args:
+        agents: How many.
+    """
+
+    def __init__(self, agents: int) -> None:
+        self._place = np.full(agents, -1)
+        self._arrival = np.full(agents, np.inf)
+
+    def go(self, agents: Rows, place: Rows, arrival: NDArray[np.float64]) -> None:
+        """Set where agents go (int64[m] place numbers, negative for nowhere) and arrive (step)."""
+        self._place[agents] = place
+        self._arrival[agents] = arrival
+
+    def distances(self, now: float) -> Distances:
+        """Return steps until somebody else is there too."""
+        company = np.full(len(self._place), np.inf)
+        order = np.lexsort((self._arrival, self._place))
+        order = order[self._place[order] >= 0]
+        earlier, later = order[:-1], order[1:]
+        together = self._place[earlier] == self._place[later]
+        company[later[together]] = self._arrival[later[together]]
+        first = together & np.append(True, ~together[:-1])[: len(together)]
+        company[earlier[first]] = self._arrival[later[first]]
+        ahead: Distances = np.maximum(company - now, 0.0).astype(np.float32)
+        return ahead
+
+
 def meeting_times(offset: Vectors, velocity: Vectors, radius: float) -> NDArray[np.float64]:
     """Return the first t >= 0 with |offset + velocity t| <= radius; inf where there is none."""
     a = (velocity**2).sum(axis=1)
@@ -81,31 +114,6 @@ def meeting_times(offset: Vectors, velocity: Vectors, radius: float) -> NDArray[
         root = (-b - np.sqrt(b * b - a * c)) / a
     meets = (a > 0) & (b < 0) & (b * b >= a * c)
     return np.where(c <= 0, 0.0, np.where(meets, root, np.inf))
-
-
-def shared_destination(
-    destination: NDArray[np.int64], arrival: NDArray[np.float64]
-) -> NDArray[np.float64]:
-    """Return when each agent has company where it goes.
-
-    The first to arrive waits for the second; everyone else finds somebody there.
-
-    Args:
-        destination: int64[n], place number; negative where an agent goes nowhere.
-        arrival: float64[n], steps until it arrives.
-
-    Returns:
-        float64[n], steps; inf where nobody else goes there.
-    """
-    company = np.full(len(arrival), np.inf)
-    order = np.lexsort((arrival, destination))
-    order = order[destination[order] >= 0]
-    place = destination[order]
-    same = place[1:] == place[:-1]
-    company[order[1:][same]] = arrival[order[1:][same]]
-    first = np.r_[True, ~same][:-1] & same if len(order) > 1 else np.zeros(0, np.bool_)
-    company[order[:-1][first]] = arrival[order[1:][first]]
-    return company
 
 
 def _close_pairs(position: Vectors, reach: float) -> tuple[Rows, Rows]:

@@ -3,6 +3,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from policies import ranking
 from policies.links import Links
 from policies.planner import DistancePlanner
 from scalesim.errors import ConfigurationError
@@ -179,3 +180,22 @@ def test_plans_carried_out_come_to_rest_without_moving_anything_back(world, devi
 def test_hostile_distances_do_no_harm(distance):
     world = view([distance, 0], device=[0], host=[0, 1])
     assert ("prefetch", 1, "device") in planned(world)
+
+
+@pytest.mark.parametrize("simulations", [1, 3])
+def test_a_large_population_is_planned_like_a_small_one(simulations, monkeypatch):
+    rng = np.random.default_rng(0)
+    n = 6000
+    world = view(
+        np.where(rng.random(n) < 0.2, INF, rng.exponential(50, n)),
+        size=rng.integers(1, 30, n),
+        device=np.flatnonzero(rng.random(n) < 0.05),
+        host=np.flatnonzero(rng.random(n) < 0.3),
+        storage=range(n),
+        simulation=rng.integers(0, simulations, n),
+    )
+    budgets = Budgets(4000, 12_000, 10**9)
+    quick = moves(DistancePlanner().plan(world, budgets))
+    monkeypatch.setattr(ranking, "_BUCKETS", 10**9)  # too many for anyone to be left out
+    assert quick == moves(DistancePlanner().plan(world, budgets))
+    assert len(quick) > 100

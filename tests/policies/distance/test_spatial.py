@@ -2,7 +2,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from policies.distance.spatial import Encounters, meeting_times, shared_destination
+from policies.distance.spatial import Encounters, Gatherings, meeting_times
 
 INF = float("inf")
 
@@ -57,9 +57,12 @@ def test_the_grid_finds_what_all_pairs_find(seed, radius):
 
 
 def test_the_first_at_a_place_waits_for_the_second():
-    destination = np.array([7, 7, 7, 3, -1, -1])
+    places = Gatherings(7)
+    assert places.distances(0).tolist() == [INF] * 7
+    place = np.array([7, 7, 7, 3, -1, -1])
     arrival = np.array([5.0, 1.0, 9.0, 2.0, 1.0, 2.0])
-    company = shared_destination(destination, arrival)
-    assert company.tolist() == [5.0, 5.0, 9.0, INF, INF, INF]
-    assert shared_destination(destination[:0], arrival[:0]).tolist() == []
-    assert shared_destination(destination[:1], arrival[:1]).tolist() == [INF]
+    places.go(np.arange(6), place, arrival)
+    assert places.distances(0).tolist() == [5, 5, 9, INF, INF, INF, INF]
+    assert places.distances(6).tolist() == [0, 0, 3, INF, INF, INF, INF]
+    places.go(np.array([3, 6]), np.array([8, 8]), np.array([7.0, 8.0]))
+    assert places.distances(6).tolist() == [0, 0, 3, 2, INF, INF, 2]

@@ -1,0 +1,43 @@
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
+from policies.shares import fair_distances, max_min_shares, over_share
+
+demands = st.lists(st.floats(0, 1e6), min_size=1, max_size=20).map(np.array)
+
+
+def test_who_asks_for_little_gets_it():
+    shares = max_min_shares(np.array([10.0, 100.0, 100.0]), 90)
+    assert shares.tolist() == [10, 40, 40]
+
+
+@given(demands, st.floats(0, 1e6))
+def test_shares_use_the_budget_and_wrong_nobody(demand, budget):
+    shares = max_min_shares(demand, budget)
+    assert (shares <= demand).all()
+    np.testing.assert_allclose(shares.sum(), min(budget, demand.sum()), atol=1e-6, rtol=1e-9)
+    unmet = shares < demand
+    if unmet.any():
+        assert shares[unmet].min() >= shares.max() - 1e-6
+
+
+def test_one_simulation_alone_is_never_over():
+    assert not over_share(np.zeros(3, np.int32), np.full(3, 99), 10).any()
+    assert over_share(np.zeros(0, np.int32), np.zeros(0, np.int64), 10).tolist() == []
+
+
+def test_claiming_everything_evicts_nobody_else():
+    distance = np.array([0, 0, 0, 0, 3, 4, np.inf], np.float32)
+    simulation = np.array([0, 0, 0, 0, 1, 1, 1], np.int32)
+    fair = fair_distances(distance, np.full(7, 10), simulation, 40)
+    assert np.argsort(fair, kind="stable")[:4].tolist() == [0, 1, 4, 5]
+    assert distance.tolist()[:4] == [0, 0, 0, 0], "the input is left alone"
+    assert np.isinf(fair[6])
+
+
+def test_honest_simulations_with_room_keep_their_distances():
+    distance = np.array([0, 1, 2, 3], np.float32)
+    simulation = np.array([0, 1, 0, 1], np.int32)
+    fair = fair_distances(distance, np.full(4, 10), simulation, 40)
+    assert fair.tolist() == distance.tolist()
