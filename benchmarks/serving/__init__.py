@@ -1,0 +1,1 @@
+"""Speed of the serving path: requests, directives, the society."""

@@ -39,7 +39,7 @@ def bare_server(model: str) -> Iterator[str]:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     command = [sys.executable, "-W", "ignore", "-m", "benchmarks.serving.bare_server", model]
-    process = subprocess.Popen([*command, str(port)], stdout=subprocess.DEVNULL)
+    process = subprocess.Popen([*command, str(port)], stdout=subprocess.DEVNULL)  # noqa: S603
     url = f"http://127.0.0.1:{port}"
     try:
         deadline = time.monotonic() + 120
@@ -53,6 +53,10 @@ def bare_server(model: str) -> Iterator[str]:
     finally:
         process.terminate()
         process.wait(30)
+
+
+def _model(folder: str) -> str:
+    return str(build(folder, size="tiny"))
 
 
 def ask(client: httpx.Client) -> float:
