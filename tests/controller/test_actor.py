@@ -119,8 +119,8 @@ def test_a_killed_controller_comes_back_with_what_it_knew(controller: ActorHandl
     wait_until(controller, lambda status: status["unsaved"] == 0 and status["catalog"]["rows"] > 0)
 
     ray.kill(controller, no_restart=False)
-    resync = poll(controller, incarnation, before.sequence)
-    assert resync.resync
+    while not (resync := poll(controller, incarnation, before.sequence)).resync:
+        pass  # the kill is on its way
     assert resync.incarnation > incarnation
     status = ray.get(controller.status.remote())
     assert status["simulations"]["town"]["epoch"] == 5
