@@ -9,6 +9,9 @@ from numpy.typing import NDArray
 
 from scalesim.vocabulary import Budgets, Bytes, Distances
 
+Rows = NDArray[np.int64]
+"""Dense numbers of agents or payloads, the caller's own."""
+
 
 class View(NamedTuple):
     """All payloads placed on one replica, one row each, read-only.

@@ -7,9 +7,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from policies.base import Plan, View
+from policies.base import Plan, Rows, View
 from policies.links import Links
-from policies.ranking import Rows, ranked
+from policies.ranking import ranked
 from scalesim.vocabulary import Budgets, Distances, Tier, Verb
 
 
@@ -23,9 +23,8 @@ class DistancePlanner:
     and no later than prefill would have rebuilt the state.
 
     A row that is in a tier counts as `margin_steps` nearer than it is and gives way only to rows
-    nearer by more than that, so nothing is moved back and forth, and a plan that was carried out
-    is followed by an empty one. Nothing under way is called back: what is no longer wanted is
-    left to eviction.
+    nearer by more than that: nothing is moved back and forth, and plans that are carried out come
+    to rest. Nothing under way is called back; what is no longer wanted is left to eviction.
 
     Args:
         links: Speeds of the replica.

@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from policies.base import View
+from policies.base import Rows, View
 from policies.shares import over_share
 from scalesim.vocabulary import Bytes, Distances
 
-Rows = NDArray[np.int64]
+_BUCKETS = 512  # two to each doubling of a positive float: its exponent and one bit more
 
 
 def ranked(
@@ -52,9 +52,6 @@ def _sort_keys(near: Distances, last_used: NDArray[np.float64]) -> NDArray[np.in
     age_ms = (last_used.max(initial=0.0) - last_used) * 1e3
     keys: NDArray[np.int64] = (bits << 32) | np.minimum(age_ms, 2.0**32 - 1).astype(np.int64)
     return keys
-
-
-_BUCKETS = 512  # two to each doubling of a positive float: its exponent and one bit more
 
 
 def _in_reach(

@@ -5,12 +5,8 @@ from __future__ import annotations
 from typing import Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
 from scalesim.vocabulary import Distances
-
-Rows = NDArray[np.int64]
-"""Dense agent numbers, the caller's own: an estimator knows agents by row only."""
 
 
 class Estimator(Protocol):
@@ -28,8 +24,8 @@ class Estimator(Protocol):
 class Nearest:
     """Several estimators as one: the nearest of their answers counts.
 
-    An agent is needed as soon as any of its reasons to act comes up, so distances compose by
-    minimum (ScaleSim, arXiv 2601.21473, section 4).
+    An agent is needed as soon as any of its reasons to act comes up, so invocation distances
+    (ScaleSim, arXiv 2601.21473) compose by minimum.
 
     Args:
         estimators: At least one, over the same agents.

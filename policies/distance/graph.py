@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from policies.distance.base import Rows
+from policies.base import Rows
 from scalesim.errors import InvalidRequestError
 from scalesim.vocabulary import Distances
 

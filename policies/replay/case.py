@@ -63,7 +63,7 @@ class Case:
         else:
             self.capacity = int(capacity)
             self.sizes = self.state_bytes
-        self._told = _foresight(hints, seed)
+        self._foresight = _foresight(hints, seed)
 
     @cached_property
     def following(self) -> Hints:
@@ -77,19 +77,19 @@ class Case:
         return learned_hints(self.trace, Learned(len(self.trace.names), fitting))
 
     @cached_property
-    def hints(self) -> Hints:
-        """What the simulation tells, expiring; learned where it tells nothing; guarded."""
-        if self._told is None:
-            return no_hints()
-        patience = 2 * len(self.trace.agent) / len(np.unique(self.trace.step))
-        told = expiring(self._told(self.trace), patience)
-        both = backed(told, self.learned, len(self.trace.names))
-        return guarded(self.trace, [both, self.learned], self.quality)
-
-    @cached_property
     def told(self) -> Hints:
         """What the simulation tells, as it is: for policies that have no guard."""
-        return no_hints() if self._told is None else self._told(self.trace)
+        return no_hints() if self._foresight is None else self._foresight(self.trace)
+
+    @cached_property
+    def hints(self) -> Hints:
+        """What the simulation tells, expiring; learned where it tells nothing; guarded."""
+        if self._foresight is None:
+            return no_hints()
+        patience = 2 * len(self.trace.agent) / len(np.unique(self.trace.step))
+        told = expiring(self.told, patience)
+        both = backed(told, self.learned, len(self.trace.names))
+        return guarded(self.trace, [both, self.learned], self.quality)
 
     def follow(self, hints: Hints) -> Served:
         """Return what keeping, and fetching where allowed, by `hints` does."""

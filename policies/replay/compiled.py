@@ -14,5 +14,9 @@ except ImportError:  # the replay then runs a hundred times slower, with the sam
 
 
 def compiled(function: F) -> F:
-    """Compile a loop over arrays; the result is cached beside the source file."""
+    """Compile a loop over arrays; the result is cached beside the source file.
+
+    The cache does not see changes of a function called in another file: delete `__pycache__` after
+    editing one.
+    """
     return cast(F, njit(cache=True)(function)) if njit else function

@@ -6,7 +6,7 @@ from typing import Protocol
 
 import numpy as np
 
-from policies.distance.base import Rows
+from policies.base import Rows
 from policies.distance.learned import Ahead
 from policies.replay.hints import Hints
 from policies.replay.trace import Trace

@@ -37,7 +37,7 @@ def _gdsf(case: Case) -> Served:
 
 
 def _kvflow(case: Case) -> Served:
-    """Whole steps to execution; unforeseen agents by recency (arXiv 2507.07400, section 4)."""
+    """Whole steps to execution; unforeseen agents by recency (arXiv 2507.07400)."""
     starts = np.flatnonzero(np.diff(case.trace.step, prepend=-1)).astype(np.float64)
     told = case.told
     band = starts[np.maximum(np.searchsorted(starts, told.due, side="right") - 1, 0)]

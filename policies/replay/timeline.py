@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from policies.replay.compiled import compiled
-from policies.replay.heap import empty_heap, put, take
+from policies.replay.heap import Heap, empty_heap, put, take
 from policies.replay.hints import Hints
 
 
@@ -107,30 +107,21 @@ def prefetching(
                     foreseen = take(near, foreseen, agent)
                 free -= sizes[agent]
                 while free < 0:
-                    victim = far.items[0]
-                    resident = take(far, resident, victim)
-                    free += sizes[victim]
-                    wasted[victim] += speculative[victim]
-                    speculative[victim] = False
-                    if due[victim] < np.inf:
-                        foreseen = put(near, foreseen, victim, due[victim], victim)
+                    free += sizes[far.items[0]]
+                    foreseen = _evict(near, foreseen, far, resident, due, speculative, wasted)
+                    resident -= 1
         now += stall_s[i] + service_s[i]
         while foreseen and link_free < now:
             wanted = near.items[0]
             start = max(link_free, now - service_s[i])
-            missing = sizes[wanted] - free
-            while missing > 0 and resident > 0:
+            while free < sizes[wanted] and resident > 0:
                 victim = far.items[0]
                 if due[victim] <= due[wanted] or arrives[victim] > start:
                     break
-                resident = take(far, resident, victim)
-                missing -= sizes[victim]
                 free += sizes[victim]
-                wasted[victim] += speculative[victim]
-                speculative[victim] = False
-                if due[victim] < np.inf:
-                    foreseen = put(near, foreseen, victim, due[victim], victim)
-            if missing > 0:
+                foreseen = _evict(near, foreseen, far, resident, due, speculative, wasted)
+                resident -= 1
+            if free < sizes[wanted]:
                 break
             foreseen = take(near, foreseen, wanted)
             free -= sizes[wanted]
@@ -144,3 +135,23 @@ def prefetching(
     for agent in range(agents):
         wasted[agent] += speculative[agent]
     return Served(hits, stall_s, issued, used, late, wasted)
+
+
+@compiled
+def _evict(
+    near: Heap,
+    foreseen: int,
+    far: Heap,
+    resident: int,
+    due: NDArray[np.float64],
+    speculative: NDArray[np.bool_],
+    wasted: NDArray[np.int64],
+) -> int:
+    """Take the farthest resident out; return the count of absent agents that are foreseen."""
+    victim = far.items[0]
+    take(far, resident, victim)
+    wasted[victim] += speculative[victim]
+    speculative[victim] = False
+    if due[victim] < np.inf:
+        foreseen = put(near, foreseen, victim, due[victim], victim)
+    return foreseen

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from policies.distance.base import Rows
+from policies.base import Rows
 from policies.replay.trace import Trace, make_trace
 from scalesim.vocabulary import Distances
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from policies.distance.base import Rows
+from policies.base import Rows
 from policies.distance.learned.base import NEVER_SEEN, Ahead
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from policies.distance.base import Rows
+from policies.base import Rows
 from policies.distance.learned.base import Ahead, History
 
 

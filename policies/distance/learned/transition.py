@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from policies.distance.base import Rows
+from policies.base import Rows
 from policies.distance.learned.base import Ahead, History
 
 
@@ -12,9 +12,9 @@ class Transition:
     """Averages the requests that came after recent occurrences of the agent that has just asked.
 
     A request k later counts `fade**k`; an agent's sum v is read back as the wait log(v)/log(fade).
-    This is the discounted visiting time of a first-order chain (Sutton and Barto, Reinforcement
-    Learning, section 15; Dayan's successor representation, 1993), taken from samples rather than
-    from a matrix: memory grows with agents, not with pairs.
+    This is the discounted visiting time of a first-order chain (Dayan, Improving generalization
+    for temporal difference learning: the successor representation, 1993), taken from samples
+    rather than from a matrix: memory grows with agents, not with pairs.
 
     Args:
         agents: How many.
