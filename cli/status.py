@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from typing import Annotated, Any
 
 import typer
@@ -38,11 +39,8 @@ def fetch(base_url: str | None) -> dict[str, Any]:
     settings = client_from_env()
     if base_url is not None:
         settings = settings.model_copy(update={"base_url": base_url})
-    transport = HttpTransport(settings)
-    try:
+    with closing(HttpTransport(settings)) as transport:
         return transport.status()
-    finally:
-        transport.close()
 
 
 def _show(document: dict[str, Any]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -58,7 +59,8 @@ def run_arm(arm: Arm, workload: Workload, machine: Machine, pace: Pace, watch: W
         hints = client if arm == "scalesim" else None
         target = Target(stack.base_url, settings.engine.served_model_name, hints)
         run = drive(workload, target, pace, watch)
-        status = HttpTransport(client).status() if hints else {}
+        with closing(HttpTransport(client)) as transport:
+            status = transport.status() if hints else {}
     return Outcome(run, status)
 
 

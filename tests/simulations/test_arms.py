@@ -1,0 +1,53 @@
+"""Arms on the real stack: real engines, real Ray, real catalog."""
+
+from pathlib import Path
+
+import pytest
+
+from deployments.random_model import build
+from scalesim.errors import ConfigurationError
+from scalesim.settings import Arm
+from simulations.arms import Machine, Outcome, run_arm, stack_settings
+from simulations.comparison import document, require_equal_tokens
+from simulations.coordinator import Pace
+from simulations.society import society
+from simulations.workload import PromptSize
+
+WORKLOAD = society(
+    agents=8, steps=3, active=0.25, size=PromptSize(private=128, observation=16, output=4), seed=0
+)
+
+
+def test_arms_differ_in_nothing_but_the_arm() -> None:
+    machine = Machine(Path("/models/m"), device="cpu", device_share=0.5, replicas=2)
+    stock, ours = (stack_settings(arm, WORKLOAD, machine) for arm in ("stock", "scalesim"))
+    assert stock.engine.model_copy(update={"arm": "scalesim"}) == ours.engine
+    assert stock.engine.device_tokens == 288  # whole pages of half of 8 * 148 over two replicas
+    assert stock.engine.host_ratio == 3.0
+
+
+def test_a_device_tier_too_small_is_refused() -> None:
+    machine = Machine(Path("/models/m"), device="cpu", device_share=0.1)
+    with pytest.raises(ConfigurationError, match="use a larger share"):
+        stack_settings("stock", WORKLOAD, machine)
+
+
+@pytest.mark.ray
+@pytest.mark.engine
+@pytest.mark.timeout(600)
+def test_two_routed_replicas_return_what_stock_returns(ray_local: None, tmp_path: Path) -> None:
+    model = build(tmp_path / "model", size="tiny")
+
+    def run(arm: Arm, replicas: int) -> Outcome:
+        machine = Machine(model, device="cpu", device_share=0.8, replicas=replicas)
+        pace = Pace(workers=2, concurrency=4, think_s=0.1)
+        return run_arm(arm, WORKLOAD, machine, pace, lambda step, calls: None)
+
+    outcomes: dict[Arm, Outcome] = {"stock": run("stock", 1), "scalesim": run("scalesim", 2)}
+    require_equal_tokens(outcomes, WORKLOAD)
+    ours = document(outcomes, WORKLOAD)["arms"]["scalesim"]
+    assert ours["errors"] == 0
+    assert ours["prefix_tokens"]["recomputed"] == 0
+    assert len(set(outcomes["scalesim"].run.calls.rows["replica"])) == 2
+    assert outcomes["scalesim"].run.hints.dropped == 0
+    assert outcomes["scalesim"].status["simulations"]["society"]["epoch"] == 3
