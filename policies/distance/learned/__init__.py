@@ -63,10 +63,12 @@ class Learned:
             self._requests_per_step += 0.2 * (max(seen, 1e-3) - self._requests_per_step)
             self._step, self._in_step = now, 0
         self._in_step += len(agents)
-        for learner in self.learners.values():
-            learner.observe(agents)
-        for agent in agents[agents % self._stride == 0].tolist():
-            self._scores.update(self._caches.request(agent))
+        scored = np.flatnonzero(agents % self._stride == 0)
+        for part in np.split(agents, scored + 1):
+            for learner in self.learners.values():
+                learner.observe(part)
+            if len(part) and part[-1] % self._stride == 0:
+                self._scores.update(self._caches.request(int(part[-1])))
 
     def ahead(self) -> Ahead:
         """Return the leader's prediction, in requests."""

@@ -1,0 +1,52 @@
+"""Distances for simulations that tell nothing: learned from their requests, for any agents."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from policies.base import Rows
+from policies.distance.learned import Learned
+from scalesim.vocabulary import Distances, Keys
+
+
+class Untold:
+    """`Learned` for one simulation whose agents are keys and whose number nobody knows.
+
+    When more agents appear than there is room for, learning starts over with twice the room, on
+    the requests it remembers.
+
+    Args:
+        capacity: How many agents' states fit on the device.
+        agents: Room to begin with.
+        remembered: Requests to start over on.
+    """
+
+    def __init__(self, capacity: int, agents: int = 256, remembered: int = 1024) -> None:
+        self._capacity = capacity
+        self._room = agents
+        self._learned = Learned(agents, capacity)
+        self._rows: dict[int, int] = {}
+        self._recent: Rows = np.zeros(0, np.int64)
+        self._remembered = remembered
+
+    @property
+    def leader(self) -> str:
+        """Name of the learner believed now."""
+        return self._learned.leader
+
+    def observe(self, keys: Keys, now: float = 0.0) -> None:
+        """Note requests made in step `now` (the simulation's epoch), in order."""
+        known = self._rows
+        rows = np.array([known.setdefault(key, len(known)) for key in keys.tolist()], np.int64)
+        if len(known) > self._room:
+            self._room = 2 * len(known)
+            self._learned = Learned(self._room, self._capacity)
+            self._learned.observe(self._recent, now)
+        self._learned.observe(rows, now)
+        self._recent = np.concatenate([self._recent, rows])[-self._remembered :]
+
+    def distances(self, keys: Keys, now: float = 0.0) -> Distances:
+        """Return float32[n] steps to each agent's next request; inf for those never seen."""
+        rows = np.array([self._rows.get(key, -1) for key in keys.tolist()], np.int64)
+        ahead = self._learned.distances(now)
+        return np.where(rows >= 0, ahead[rows], np.float32(np.inf)).astype(np.float32)
