@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from policies.distance.base import Nearest
 from policies.distance.scheduled import Drawn, HourlyRate, Wake
@@ -27,11 +28,22 @@ def event_queue(rng: np.random.Generator, agents: int, steps: int) -> Workload:
 
 
 def activity(rng: np.random.Generator, agents: int, steps: int) -> Workload:
-    """Hourly activity profiles, drawn two steps ahead, as OASIS draws who is active."""
+    """Drawn daily rhythms with a peak each, one step an hour."""
     peak = rng.uniform(0, 24, agents)[:, None]
     hours = (np.arange(24) - peak) % 24
     profile = np.exp(-0.5 * (np.minimum(hours, 24 - hours) / 3.0) ** 2)
-    per_hour = profile * rng.gamma(1.0, 0.4, agents)[:, None]
+    return hourly(rng, profile * rng.gamma(1.0, 0.4, agents)[:, None], steps)
+
+
+def hourly(rng: np.random.Generator, per_hour: NDArray[np.float64], steps: int) -> Workload:
+    """Agents active by their own hourly rates, drawn two steps ahead as OASIS draws who acts.
+
+    Args:
+        rng: Of the draws.
+        per_hour: float64[agents, 24], expected activations in each hour of the day.
+        steps: Hours to play.
+    """
+    agents = len(per_hour)
     chance = 1.0 - np.exp(-per_hour[:, np.arange(steps) % 24].T)
     acts = rng.random((steps, agents)) < chance
     rate = HourlyRate(per_hour)
