@@ -12,7 +12,7 @@ from statistics import mean
 
 import numpy as np
 
-from benchmarks.policies.results import write
+from benchmarks.results import write
 from policies.distance.learned import LEARNERS
 from policies.replay.case import Case
 from policies.replay.costs import Costs
@@ -104,7 +104,7 @@ def main(seeds: int) -> None:
         for setting, values in rows[name].items():
             cells = "  ".join(f"{key} {value:.1f}" for key, value in values.items())
             print(f"{name:12} {setting:26} {cells}", flush=True)
-    write("classes", rows, seeds)
+    write("policies/classes", rows, seeds=seeds)
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ python -m benchmarks.policies.control_plane [SEEDS]
 
 import sys
 
-from benchmarks.policies.results import write
+from benchmarks.results import write
 from cli.control_plane import measure
 
 AGENTS, REPLICAS, ROUNDS = 1_000_000, 64, 10
@@ -24,7 +24,7 @@ def main(seeds: int) -> None:
             f"{row['bytes_per_agent']:.0f} bytes an agent",
             flush=True,
         )
-    write("control_plane", rows, seeds)
+    write("policies/control_plane", rows, seeds=seeds)
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ from statistics import mean
 
 import numpy as np
 
-from benchmarks.policies.results import write
+from benchmarks.results import write
 from policies.balance import Population, rebalanced
 from policies.placement import rendezvous
 from policies.workloads import generate
@@ -91,7 +91,7 @@ def main(seeds: int) -> None:
     }
     for name, row in rows.items():
         print(f"{name:13} makespan {row['over_floor']:.2f} x the floor, {row['moved']:.1%} moved")
-    write("placement", rows, seeds)
+    write("policies/placement", rows, seeds=seeds)
 
 
 if __name__ == "__main__":

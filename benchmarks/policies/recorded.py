@@ -13,7 +13,7 @@ from statistics import mean
 
 import numpy as np
 
-from benchmarks.policies.results import write
+from benchmarks.results import write
 from policies.replay.case import Case
 from policies.replay.run import replay
 from policies.replay.trace import Trace, parse_trace
@@ -57,7 +57,7 @@ def main(folder: Path, seeds: int) -> None:
     for name, row in rows.items():
         cells = "  ".join(f"{policy} {value:.1f}" for policy, value in row.items())
         print(f"{name:17} {cells}  reference {reference.get(name, '-')}")
-    write("recorded", {"hit_percent": rows, "reference": reference}, seeds)
+    write("policies/recorded", {"hit_percent": rows, "reference": reference}, seeds=seeds)
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 
-from benchmarks.policies.results import write
+from benchmarks.results import write
 from policies.replay.orders.belady import belady, next_uses
 from policies.replay.orders.frequency import gdsf
 from policies.replay.orders.lru import lru
@@ -99,7 +99,7 @@ def main(seeds: int, folder: Path) -> None:
         print(f"{name:20} {row['m_requests_per_s']:8.1f} M/s   hits {row['hit_ratio']:.4f}")
     ours, peer = (rows[name]["m_requests_per_s"] for name in ("lru", "cachetools lru"))
     print(f"lru over cachetools  {ours / peer:8.0f} x")
-    write("speed", rows, seeds)
+    write("policies/speed", rows, seeds=seeds)
 
 
 def _timed(play: Callable[[], float]) -> float:
