@@ -1,0 +1,1 @@
+"""Distances, eviction orders, placement and the control plane."""
