@@ -32,6 +32,7 @@ from scalesim.errors import (
 from scalesim.settings import CatalogSettings, ControllerSettings, StackSettings
 from scalesim.vocabulary import (
     Directives,
+    Flow,
     Keys,
     PlacementDelta,
     ReplicaInfo,
@@ -107,6 +108,10 @@ class ControllerActor:
         """Take over what a replica holds."""
         self._core.residency(replica, incarnation, messages)
         self._changed.set()
+
+    async def flow(self, replica: str, incarnation: int, flow: Flow) -> None:
+        """Take over what became of a replica's moves."""
+        self._core.flow(replica, incarnation, flow)
 
     async def poll(
         self, replica: str, incarnation: int, acked: int, timeout_s: float = math.inf

@@ -15,7 +15,7 @@ from controller.catalog.rows import Batch, Names, Snapshot
 from controller.counters import Counters
 from controller.directing import moves, nearness
 from controller.incarnation import next_incarnation
-from controller.intake import claim, observe
+from controller.intake import claim, coming_into_use, observe
 from controller.keyindex import MISSING, Rows
 from controller.numbering import Numbering
 from controller.placements import Place, Placements
@@ -29,6 +29,7 @@ from scalesim.identity import agent_key, check_agent, check_simulation
 from scalesim.settings import CatalogSettings, ControllerSettings
 from scalesim.vocabulary import (
     Directives,
+    Flow,
     Keys,
     PlacementDelta,
     ReplicaInfo,
@@ -232,8 +233,16 @@ class Controller:
         for message in messages:
             requests.check_residency(message)
         for message in messages:
+            used = coming_into_use(self._table, message)
+            self.counters.used(self._table.distances(used, self._simulations.epochs))
             observe(self._table, self._placements, sender, message, self._clock())
         self._replicas.changed[sender.number] = True
+
+    def flow(self, replica: str, incarnation: int, flow: Flow) -> None:
+        """Keep what became of an attached replica's moves; others are not believed."""
+        sender = self._attached(replica, incarnation)
+        if sender is not None:
+            sender.flows[flow.kind] = flow
 
     def poll(self, replica: str, incarnation: int, acked: int) -> Directives | None:
         """Return the directives a replica has not acknowledged; None where there are none.
@@ -252,6 +261,7 @@ class Controller:
         sender.seen_at = self._clock()
         if sender.outbox is not None and acked == sender.outbox.sequence:
             sender.outbox = None
+            self.counters.directive_times.add(self._clock() - sender.made_at)
         return sender.outbox
 
     def tick(self) -> None:
@@ -287,6 +297,7 @@ class Controller:
         moved = moves(self._table, replica, rows, distance, self._planner, now)
         if pushed or moved:
             replica.sequence += 1
+            replica.made_at = now
             replica.outbox = Directives(
                 self.incarnation, replica.sequence, nearness=pushed, moves=moved
             )
@@ -323,7 +334,9 @@ class Controller:
             "simulations": status.simulations(self._table, self._simulations, self._clock()),
             "counters": self.counters.totals(),
             "directives": dict(self.counters.directives),
-            "plan_s": self.counters.plan_s(),
+            "uses": dict(self.counters.uses),
+            "plan_s": self.counters.plan_times.percentiles(),
+            "directive_s": self.counters.directive_times.percentiles(),
             "table_bytes": self._table.nbytes,
             "unsaved": len(self._unsaved),
         }

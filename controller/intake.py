@@ -32,6 +32,13 @@ def claim(
     return rows
 
 
+def coming_into_use(table: AgentTable, message: Residency) -> Rows:
+    """Return the rows of known payloads that a request has just begun to use."""
+    rows = table.find(table.kinds.number(message.kind), message.keys[message.in_use])
+    known: Rows = rows[rows != MISSING]
+    return known[~table.in_use[known]]
+
+
 def observe(
     table: AgentTable, placements: Placements, replica: Replica, message: Residency, now: float
 ) -> None:

@@ -1,8 +1,11 @@
-"""The controller's status as Prometheus metrics; labels grow with replicas and verbs only."""
+"""The controller's status as Prometheus metrics.
+
+Labels grow with replicas, simulations, kinds and verbs, never with agents.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from prometheus_client import CollectorRegistry, generate_latest
@@ -10,6 +13,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 
 _TIERS = ("device", "host", "storage")
+_OUTCOMES = ("issued", "used", "late", "wasted", "refused")
 
 
 def exposition(status: dict[str, Any]) -> str:
@@ -24,63 +28,112 @@ class _Status(Collector):
         self._status = status
 
     def collect(self) -> Iterator[Metric]:
-        status, catalog = self._status, self._status["catalog"]
-        tiers = {tier: status["agents"][tier] for tier in (*_TIERS, "absent")}
-        yield _gauge("agents", "Agents by the hottest tier with state of theirs.", "tier", tiers)
-        yield _gauge(
-            "agents_pinned", "Agents pinned to the device.", value=status["agents"]["pinned"]
-        )
-        yield _gauge("simulations", "Simulations alive.", value=len(status["simulations"]))
-        yield _gauge("replicas", "Replicas alive.", value=len(status["replicas"]))
-        yield from self._replica_bytes()
-        yield _gauge("controller_table_bytes", "Memory of the table.", value=status["table_bytes"])
-        for quantile, seconds in status["plan_s"].items():
-            yield _gauge(f"controller_plan_{quantile}_seconds", "Time of a plan.", value=seconds)
-        for name, total in status["counters"].items():
-            yield _counter(f"controller_{name}", f"Controller: {name.replace('_', ' ')}.", total)
-        moves = CounterMetricFamily(
-            "scalesim_controller_directives", "Moves sent to replicas.", labels=["verb"]
-        )
-        for verb, total in status["directives"].items():
-            moves.add_metric([verb], total)
-        yield moves
-        for name, loop in status["loops"].items():
-            yield _counter(f"controller_{name}_loop_crashes", "Crashes survived.", loop["crashes"])
-        yield _gauge("catalog_up", "Whether the last write arrived.", value=catalog["ok"])
-        yield _gauge("catalog_lag_seconds", "How long it has been behind.", value=catalog["lag_s"])
-        yield _gauge("catalog_unsaved_rows", "Rows not written yet.", value=status["unsaved"])
-        for name in ("flushes", "rows", "failures", "losses"):
-            yield _counter(f"catalog_{name}", f"Catalog: {name}.", catalog[name])
+        yield from self._agents()
+        yield from self._simulations()
+        yield from self._replicas()
+        yield from self._flows()
+        yield from self._controller()
+        yield from self._catalog()
 
-    def _replica_bytes(self) -> Iterable[Metric]:
-        used = GaugeMetricFamily(
-            "scalesim_replica_bytes", "Agent state held.", labels=["replica", "tier"]
+    def _agents(self) -> Iterator[Metric]:
+        agents = self._status["agents"]
+        tiers = {tier: agents[tier] for tier in (*_TIERS, "absent")}
+        yield _gauges("agents", "Agents by the hottest tier with state of theirs.", "tier", tiers)
+        yield _gauge("agents_pinned", "Agents pinned to the device.", agents["pinned"])
+        yield _gauge("agents_with_distance", "Agents with a use foreseen.", agents["with_distance"])
+        text = "Payloads that came into use, by the distance told at that moment, rounded up."
+        yield _counters("uses", text, "told", self._status["uses"])
+
+    def _simulations(self) -> Iterator[Metric]:
+        simulations = self._status["simulations"]
+        yield _gauge("simulations", "Simulations alive.", len(simulations))
+        for name, field, text in (
+            ("epoch", "epoch", "Newest step told."),
+            ("agents", "agents", "Agents it told of."),
+            ("silent_seconds", "silent_s", "Since it was heard of."),
+        ):
+            values = {each: state[field] for each, state in simulations.items()}
+            yield _gauges(f"simulation_{name}", text, "simulation", values)
+
+    def _replicas(self) -> Iterator[Metric]:
+        replicas = self._status["replicas"]
+        yield _gauge("replicas", "Replicas alive.", len(replicas))
+        labels = ["replica", "tier"]
+        used = GaugeMetricFamily("scalesim_replica_bytes", "Agent state held.", labels=labels)
+        room = GaugeMetricFamily(
+            "scalesim_replica_budget_bytes", "Room for agent state.", labels=labels
         )
-        budget = GaugeMetricFamily(
-            "scalesim_replica_budget_bytes", "Room for agent state.", labels=["replica", "tier"]
-        )
-        for name, replica in self._status["replicas"].items():
+        for name, replica in replicas.items():
             for tier in _TIERS:
                 used.add_metric([name, tier], replica[f"{tier}_bytes"])
                 if replica["budgets"]:
-                    budget.add_metric([name, tier], replica["budgets"][f"{tier}_bytes"])
-        return used, budget
+                    room.add_metric([name, tier], replica["budgets"][f"{tier}_bytes"])
+        yield from (used, room)
+        agents = {name: replica["agents"] for name, replica in replicas.items()}
+        yield _gauges("replica_agents", "Agents placed on it.", "replica", agents)
+        silent = {name: replica["silent_s"] for name, replica in replicas.items()}
+        yield _gauges("replica_silent_seconds", "Since it polled.", "replica", silent)
+
+    def _flows(self) -> Iterator[Metric]:
+        labels = ["replica", "kind"]
+        prefetches = CounterMetricFamily(
+            "scalesim_prefetches", "Prefetches by outcome.", labels=[*labels, "outcome"]
+        )
+        moved = CounterMetricFamily(
+            "scalesim_prefetch_bytes", "Bytes prefetched.", labels=[*labels, "outcome"]
+        )
+        evicted = CounterMetricFamily(
+            "scalesim_evictions", "Evictions from the device.", labels=[*labels, "cause"]
+        )
+        for name, replica in self._status["replicas"].items():
+            for kind, flow in replica["flows"].items():
+                for outcome in _OUTCOMES:
+                    prefetches.add_metric([name, kind, outcome], flow[outcome])
+                for outcome in ("issued", "wasted"):
+                    moved.add_metric([name, kind, outcome], flow[f"{outcome}_bytes"])
+                for cause in ("plan", "pressure"):
+                    evicted.add_metric([name, kind, cause], flow[f"evicted_by_{cause}"])
+        yield from (prefetches, moved, evicted)
+
+    def _controller(self) -> Iterator[Metric]:
+        status = self._status
+        yield _gauge("controller_table_bytes", "Memory of the table.", status["table_bytes"])
+        yield _gauges("plan_seconds", "Time of a plan.", "quantile", status["plan_s"])
+        text = "Time from a plan to its replica's acknowledgement."
+        yield _gauges("directive_seconds", text, "quantile", status["directive_s"])
+        for name, total in status["counters"].items():
+            yield _counter(f"controller_{name}", f"Controller: {name.replace('_', ' ')}.", total)
+        moves = status["directives"]
+        yield _counters("controller_directives", "Moves sent to replicas.", "verb", moves)
+        for name, loop in status["loops"].items():
+            yield _counter(f"controller_{name}_loop_crashes", "Crashes survived.", loop["crashes"])
+
+    def _catalog(self) -> Iterator[Metric]:
+        catalog = self._status["catalog"]
+        yield _gauge("catalog_up", "Whether the last write arrived.", catalog["ok"])
+        yield _gauge("catalog_lag_seconds", "How long it has been behind.", catalog["lag_s"])
+        yield _gauge("catalog_unsaved_rows", "Rows not written yet.", self._status["unsaved"])
+        for name in ("flushes", "rows", "failures", "losses"):
+            yield _counter(f"catalog_{name}", f"Catalog: {name}.", catalog[name])
 
 
-def _gauge(
-    name: str,
-    text: str,
-    label: str | None = None,
-    values: dict[str, float] | None = None,
-    value: float | None = None,
-) -> GaugeMetricFamily:
-    if label is None:
-        return GaugeMetricFamily(f"scalesim_{name}", text, value=value)
-    gauge = GaugeMetricFamily(f"scalesim_{name}", text, labels=[label])
-    for key, number in (values or {}).items():
-        gauge.add_metric([key], number)
-    return gauge
+def _gauge(name: str, text: str, value: float) -> Metric:
+    return GaugeMetricFamily(f"scalesim_{name}", text, value=value)
 
 
-def _counter(name: str, text: str, total: float) -> CounterMetricFamily:
+def _gauges(name: str, text: str, label: str, values: Mapping[str, float]) -> Metric:
+    family = GaugeMetricFamily(f"scalesim_{name}", text, labels=[label])
+    for key, value in values.items():
+        family.add_metric([key], value)
+    return family
+
+
+def _counter(name: str, text: str, total: float) -> Metric:
     return CounterMetricFamily(f"scalesim_{name}", text, value=total)
+
+
+def _counters(name: str, text: str, label: str, totals: Mapping[str, float]) -> Metric:
+    family = CounterMetricFamily(f"scalesim_{name}", text, labels=[label])
+    for key, total in totals.items():
+        family.add_metric([key], total)
+    return family

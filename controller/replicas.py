@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from controller.numbering import Numbering
-from scalesim.vocabulary import Budgets, Directives, Keys
+from scalesim.vocabulary import Budgets, Directives, Flow, Keys
 
 MAX_REPLICAS = int(np.iinfo(np.int16).max)
 
@@ -30,7 +30,8 @@ class Replica:
         replan_at: Seconds; when a move it has not answered is to be asked for again.
         left: Payloads placed elsewhere since the last directives, by kind number: it must forget
             their distances.
-        replan_at: Seconds; when a move it did not answer is to be asked for again.
+        made_at: Seconds; when its outbox was filled.
+        flows: What became of its moves, by kind.
     """
 
     number: int
@@ -42,6 +43,8 @@ class Replica:
     outbox: Directives | None = None
     replan_at: float = math.inf
     left: dict[int, list[Keys]] = field(default_factory=dict)
+    made_at: float = 0.0
+    flows: dict[str, Flow] = field(default_factory=dict)
 
 
 class Replicas:

@@ -169,9 +169,9 @@ def _curves(panel: Panel) -> timeseries.Panel:
         .gradient_mode(GraphGradientMode.OPACITY)
         .legend(
             common.VizLegendOptions()
-            .display_mode(LegendDisplayMode.TABLE)
+            .display_mode(LegendDisplayMode.LIST)
             .show_legend(True)
-            .calcs(["lastNotNull", "max"])
+            .calcs(["lastNotNull"])
         )
         .tooltip(common.VizTooltipOptions().mode(TooltipDisplayMode.MULTI))
     )

@@ -52,7 +52,14 @@ BOARD = Board(
                     )
                 ],
                 stack=True,
-                width=8,
+                width=6,
+            ),
+            Panel(
+                "Waiting",
+                "Requests without their first token: queued, or their prompt is computed.",
+                "short",
+                [Query("sum(scalesim_requests_waiting)", "requests")],
+                width=6,
             ),
             Panel(
                 "Stragglers",
@@ -65,19 +72,15 @@ BOARD = Board(
                         "p99 / p50",
                     )
                 ],
-                width=8,
+                width=6,
             ),
             Panel(
                 "Distance told when used",
                 "A hint is right when it says 0 as the request comes; none: nothing was told.",
                 "ops",
-                [
-                    Query(
-                        "sum by (steps) (rate(scalesim_uses_total[$__rate_interval]))", "{{steps}}"
-                    )
-                ],
+                [Query("sum by (told) (rate(scalesim_uses_total[$__rate_interval]))", "{{told}}")],
                 stack=True,
-                width=8,
+                width=6,
             ),
         ],
         "Tokens": [

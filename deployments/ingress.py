@@ -110,7 +110,8 @@ class Ingress:
         who = resolve(request.headers, body)
         key = agent_key(who.simulation, who.agent)
         call = Call(key, endpoint, body, cache_salt(who.simulation), who.next_use)
-        pieces, head, first = await self._first(call)
+        with self._metrics.waiting.track_inprogress():
+            pieces, head, first = await self._first(call)
         self._metrics.answered(head.found, head.status, time.perf_counter() - started)
         told = {
             headers.RESIDENCY: head.found.residency,

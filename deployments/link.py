@@ -13,7 +13,7 @@ from typing import Protocol
 from controller.loops import Loop
 from deployments.engine.messages import Hello, Message
 from scalesim.errors import StaleControllerError
-from scalesim.vocabulary import Directives, ReplicaInfo, Residency
+from scalesim.vocabulary import Directives, Flow, ReplicaInfo, Residency
 
 logger = logging.getLogger(__name__)
 
@@ -32,6 +32,9 @@ class Controller(Protocol):
 
     async def residency(self, replica: str, incarnation: int, rows: tuple[Residency, ...]) -> None:
         """Take over what the replica holds."""
+
+    async def flow(self, replica: str, incarnation: int, flow: Flow) -> None:
+        """Take over what became of the replica's moves."""
 
     async def detach(self, replica: str) -> None:
         """Let the replica go."""
@@ -106,6 +109,8 @@ class Link:
         message = await self._channel.receive()
         if self._incarnation and isinstance(message, Residency):
             await self._controller.residency(self._name, self._incarnation, (message,))
+        elif self._incarnation and isinstance(message, Flow):
+            await self._controller.flow(self._name, self._incarnation, message)
 
     def _fence(self, incarnation: int) -> None:
         if incarnation < self._incarnation:

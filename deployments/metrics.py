@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
 from scalesim.errors import ScaleSimError
 from scalesim.headers import CachedTokens
@@ -11,7 +11,11 @@ _BUCKETS_S = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.
 
 
 class IngressMetrics:
-    """Requests and prompt tokens by the tier they were found in; time to the first piece."""
+    """Requests and prompt tokens by the tier they were found in; time to the first piece.
+
+    Attributes:
+        waiting: Requests that have not got their first piece yet.
+    """
 
     def __init__(self) -> None:
         registry = self._registry = CollectorRegistry()
@@ -26,6 +30,9 @@ class IngressMetrics:
         )
         self._retried = Counter(
             "scalesim_retried", "Requests sent again after a replica died.", registry=registry
+        )
+        self.waiting = Gauge(
+            "scalesim_requests_waiting", "Requests without their first piece.", registry=registry
         )
         self._first = Histogram(
             "scalesim_first_piece_seconds",

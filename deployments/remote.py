@@ -9,7 +9,15 @@ from ray.exceptions import RayActorError, RayTaskError
 
 from scalesim.errors import ControllerUnavailableError, ScaleSimError
 from scalesim.settings import ControllerSettings
-from scalesim.vocabulary import Directives, Keys, PlacementDelta, ReplicaInfo, ReportAck, Residency
+from scalesim.vocabulary import (
+    Directives,
+    Flow,
+    Keys,
+    PlacementDelta,
+    ReplicaInfo,
+    ReportAck,
+    Residency,
+)
 
 _CALL_S = 5.0
 """Longest a plain call may take: a restarting controller is back in about one second."""
@@ -55,6 +63,10 @@ class RemoteController:
     async def residency(self, replica: str, incarnation: int, rows: tuple[Residency, ...]) -> None:
         """Hand over what a replica holds."""
         await _answer(self._handle.residency.remote(replica, incarnation, rows))
+
+    async def flow(self, replica: str, incarnation: int, flow: Flow) -> None:
+        """Hand over what became of a replica's moves."""
+        await _answer(self._handle.flow.remote(replica, incarnation, flow))
 
     async def poll(self, replica: str, incarnation: int, acked: int) -> Directives | None:
         """Wait for directives, at most for the poll's time."""

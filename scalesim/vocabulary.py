@@ -116,6 +116,34 @@ class Residency(NamedTuple):
     in_use: NDArray[np.bool_]
 
 
+class Flow(NamedTuple):
+    """What became of one replica's moves of one kind since its engine started; never reset.
+
+    Attributes:
+        kind: Payload kind.
+        issued: Prefetches started.
+        used: Prefetched payloads a request then found in place.
+        late: Prefetches a request overtook; it loaded or recomputed by itself.
+        wasted: Prefetched payloads evicted before any request used them.
+        refused: Directives not carried out: in use, no room, unknown.
+        evicted_by_plan: Payload evictions ordered by a directive.
+        evicted_by_pressure: Nodes evicted by the engine to make room.
+        issued_bytes: Bytes of `issued`.
+        wasted_bytes: Bytes of `wasted`.
+    """
+
+    kind: str
+    issued: int = 0
+    used: int = 0
+    late: int = 0
+    wasted: int = 0
+    refused: int = 0
+    evicted_by_plan: int = 0
+    evicted_by_pressure: int = 0
+    issued_bytes: int = 0
+    wasted_bytes: int = 0
+
+
 class Budgets(NamedTuple):
     """Bytes a replica can hold in each tier, all payload kinds together."""
 

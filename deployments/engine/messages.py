@@ -12,7 +12,7 @@ import msgspec
 import numpy as np
 
 from scalesim.errors import InvalidRequestError
-from scalesim.vocabulary import Budgets, Directives, Moves, Nearness, Residency
+from scalesim.vocabulary import Budgets, Directives, Flow, Moves, Nearness, Residency
 
 _DTYPES: dict[int, np.dtype[Any]] = {
     1: np.dtype("<i8"),
@@ -37,34 +37,6 @@ class Hello(NamedTuple):
     kinds: tuple[str, ...]
     budgets: Budgets
     bytes_per_token: int
-
-
-class Flow(NamedTuple):
-    """What became of moves of one kind since the engine started; counters, never reset.
-
-    Attributes:
-        kind: Payload kind.
-        issued: Prefetches started.
-        used: Prefetched payloads a request then found in place.
-        late: Prefetches a request overtook; it loaded or recomputed by itself.
-        wasted: Prefetched payloads evicted before any request used them.
-        refused: Directives not carried out: in use, no room, unknown.
-        evicted_by_plan: Payload evictions ordered by a directive.
-        evicted_by_pressure: Nodes evicted by the engine to make room.
-        issued_bytes: Bytes of `issued`.
-        wasted_bytes: Bytes of `wasted`.
-    """
-
-    kind: str
-    issued: int = 0
-    used: int = 0
-    late: int = 0
-    wasted: int = 0
-    refused: int = 0
-    evicted_by_plan: int = 0
-    evicted_by_pressure: int = 0
-    issued_bytes: int = 0
-    wasted_bytes: int = 0
 
 
 Message = Hello | Flow | Residency | Directives

@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from itertools import islice
 
-from deployments.engine.messages import Flow, Hello, Message, decode
+from deployments.engine.messages import Hello, Message, decode
 from deployments.engine.payloads.base import Outcome, Payload
 from scalesim.errors import InvalidRequestError
-from scalesim.vocabulary import Budgets, Directives, Moves, Tier, Verb
+from scalesim.vocabulary import Budgets, Directives, Flow, Moves, Tier, Verb
 
 MOVES_A_PASS = 64
 """Moves tried between two forward passes: about 10 ms of tree work at the most."""

@@ -1,7 +1,7 @@
 from prometheus_client.parser import text_string_to_metric_families
 
 from controller.metrics import exposition
-from scalesim.vocabulary import Tier
+from scalesim.vocabulary import Flow, Tier
 from tests.controller.world import FakeReplica, make_controller, report, settle
 
 
@@ -11,6 +11,7 @@ def scrape(agents: int) -> dict[str, dict[tuple[tuple[str, str], ...], float]]:
     replica.hold(Tier.HOST, *range(agents))
     report(controller, 1, dict.fromkeys(range(agents), 1.0))
     settle(controller, replica)
+    controller.flow("r1", controller.incarnation, Flow("prefix", 3, used=2, wasted_bytes=100))
     catalog = {"ok": True, "error": "", "lag_s": 0.5, "flushes": 1, "rows": 2}
     catalog |= {"failures": 0, "losses": 0}
     loops = {"plan": {"crashes": 3, "turned_s_ago": 0.1}}
@@ -28,6 +29,11 @@ def test_state_is_shown_in_base_units() -> None:
     assert metrics["scalesim_replica_bytes"][("replica", "r1"), ("tier", "device")] == 300
     assert metrics["scalesim_controller_directives"][(("verb", "prefetch"),)] == 3
     assert metrics["scalesim_controller_updates"][()] == 4
+    flow = (("kind", "prefix"), ("outcome", "used"), ("replica", "r1"))
+    assert metrics["scalesim_prefetches"][flow] == 2
+    wasted = (("kind", "prefix"), ("outcome", "wasted"), ("replica", "r1"))
+    assert metrics["scalesim_prefetch_bytes"][wasted] == 100
+    assert metrics["scalesim_simulation_epoch"][(("simulation", "town"),)] == 1
     assert metrics["scalesim_controller_plan_loop_crashes"][()] == 3
     assert metrics["scalesim_catalog_lag_seconds"][()] == 0.5
 
@@ -38,3 +44,22 @@ def test_nothing_grows_with_the_agents() -> None:
         name: list(samples) for name, samples in many.items()
     }
     assert all(name.startswith("scalesim_") for name in many)
+
+
+def test_uses_are_counted_by_the_distance_told() -> None:
+    controller = make_controller()
+    replica = FakeReplica(controller, "r1")
+    replica.hold(Tier.HOST, 1, 2, 3)
+    report(controller, 1, {1: 0.0, 2: 3.0})
+    replica.hold(Tier.HOST, 1, 2, 3, in_use=True)
+    replica.send(1)
+    uses = controller.status()["uses"]
+    assert {told: count for told, count in uses.items() if count} == {"0": 1, "4": 1, "none": 1}
+
+
+def test_the_flow_of_a_replica_that_is_not_attached_is_ignored() -> None:
+    controller = make_controller()
+    FakeReplica(controller, "r1")
+    controller.flow("r2", controller.incarnation, Flow("prefix", 3))
+    controller.flow("r1", controller.incarnation - 1, Flow("prefix", 3))
+    assert controller.status()["replicas"]["r1"]["flows"] == {}

@@ -4,10 +4,10 @@ import asyncio
 
 import numpy as np
 
-from deployments.engine.messages import Flow, Hello, Message
+from deployments.engine.messages import Hello, Message
 from deployments.link import Link
 from scalesim.errors import ControllerUnavailableError
-from scalesim.vocabulary import Budgets, Directives, ReplicaInfo, Residency
+from scalesim.vocabulary import Budgets, Directives, Flow, ReplicaInfo, Residency
 
 HELLO = Hello("0.5.23", ("prefix",), Budgets(1000, 2000, 0), 10)
 
@@ -23,6 +23,7 @@ class FakeController:
         self.attached: list[ReplicaInfo] = []
         self.detached: list[str] = []
         self.rows: list[tuple[int, Residency]] = []
+        self.flows: list[tuple[int, Flow]] = []
         self.acked: list[int] = []
         self.answers: asyncio.Queue[Directives | Exception | None] = asyncio.Queue()
 
@@ -39,6 +40,9 @@ class FakeController:
 
     async def residency(self, replica: str, incarnation: int, rows: tuple[Residency, ...]) -> None:
         self.rows += [(incarnation, row) for row in rows]
+
+    async def flow(self, replica: str, incarnation: int, flow: Flow) -> None:
+        self.flows.append((incarnation, flow))
 
     async def detach(self, replica: str) -> None:
         self.detached.append(replica)
@@ -110,7 +114,7 @@ async def test_an_absent_controller_is_tried_again() -> None:
     await link.stop()
 
 
-async def test_residency_goes_up_under_the_current_incarnation() -> None:
+async def test_residency_and_flow_go_up_under_the_current_incarnation() -> None:
     controller, channel = FakeController(), FakeChannel()
     link = Link("r1", controller, channel, HELLO, 0.1)
     await channel.sent.get()
@@ -118,5 +122,6 @@ async def test_residency_goes_up_under_the_current_incarnation() -> None:
     channel.news.put_nowait(rows())
     while not controller.rows:
         await asyncio.sleep(0)
+    assert controller.flows == [(5, Flow("prefix"))]
     assert controller.rows[0][0] == 5
     await link.stop()
