@@ -1,0 +1,154 @@
+"""Every panel of every dashboard over a live stack: data in each, and the right data."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import re
+import time
+from collections import Counter
+from collections.abc import Iterator
+
+import httpx
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from dashboards.board import Query
+from dashboards.generate import BOARDS
+from deployments.random_model import build
+from deployments.stack import Stack
+from scalesim.headers import CACHED_TOKENS, CachedTokens
+from scalesim.settings import EngineSettings, IngressSettings, StackSettings
+from tests.dashboards.prometheus import Prometheus, scraping
+from tests.deployments.stack_client import KEY, StackClient
+
+pytestmark = [pytest.mark.engine, pytest.mark.ray]
+
+AGENTS = 24
+ACTIVE = 4
+DEADLINE_S = 120.0
+QUERIES = {
+    f"{board.uid} / {panel.title} / {query.legend}": query
+    for board in BOARDS
+    for panel in board.panels
+    for query in panel.queries
+}
+
+
+@pytest.fixture(scope="module")
+def stack(ray_local: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    model = build(tmp_path_factory.mktemp("model"), size="tiny")
+    engine = EngineSettings(
+        model_path=str(model), dtype="float32", device_tokens=2048, context_length=512
+    )
+    with Stack(StackSettings(engine=engine, ingress=IngressSettings(port=0, api_key=KEY))) as ours:
+        yield ours
+
+
+@pytest.fixture(scope="module")
+def prometheus(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prometheus]:
+    folder = tmp_path_factory.mktemp("prometheus")
+    with scraping(stack.base_url.removeprefix("http://"), KEY, folder) as running:
+        yield running
+
+
+class Load:
+    """A round of agents, four a step, that tells its distances; counts what it was answered."""
+
+    def __init__(self, stack: Stack) -> None:
+        self.client = StackClient(stack)
+        self.steps = 0
+        self.calls = 0
+        self.tokens: Counter[str] = Counter()
+
+    async def step(self) -> None:
+        self.steps += 1
+        first = self.steps * ACTIVE % AGENTS
+        distances = {agent: (agent - first) % AGENTS // ACTIVE for agent in range(AGENTS)}
+        (await self.client.tell(self.steps, distances)).raise_for_status()
+        for answer in await asyncio.gather(*map(self.client.ask, range(first, first + ACTIVE))):
+            found = CachedTokens.parse(answer.headers[CACHED_TOKENS])
+            self.calls += 1
+            self.tokens.update(device=found.device, host=found.host, storage=found.storage)
+            self.tokens["miss"] += found.prompt - found.device - found.host - found.storage
+
+    async def refused(self) -> None:
+        answer = await self.client.http.get("/v1/models", headers={"Authorization": "Bearer no"})
+        assert answer.status_code == 401
+
+
+@pytest.fixture(scope="module")
+def load(stack: Stack, prometheus: Prometheus) -> Load:
+    """Returns once every query of every panel has found a number, or time is up."""
+    load = Load(stack)
+
+    async def until_all_answer() -> None:
+        await load.refused()
+        deadline = time.monotonic() + DEADLINE_S
+        while _empty(prometheus) and time.monotonic() < deadline:
+            for _ in range(4):
+                await load.step()
+            await load.refused()
+        await load.client.http.aclose()
+
+    asyncio.run(until_all_answer())
+    return load
+
+
+def _numbers(prometheus: Prometheus, query: Query) -> list[float]:
+    values = (float(each["value"][1]) for each in prometheus.query(query.expr))
+    return [value for value in values if not math.isnan(value)]
+
+
+def _empty(prometheus: Prometheus) -> list[str]:
+    return [name for name, query in QUERIES.items() if not _numbers(prometheus, query)]
+
+
+def test_every_panel_has_data(load: Load, prometheus: Prometheus) -> None:
+    assert not _empty(prometheus)
+
+
+def test_counters_are_what_the_callers_saw(load: Load, prometheus: Prometheus) -> None:
+    def settled() -> bool:
+        return sum(prometheus.samples("scalesim_requests_total").values()) == load.calls
+
+    _wait(settled)
+    found = prometheus.samples("scalesim_prompt_tokens_total")
+    assert {dict(labels)["found"]: count for labels, count in found.items()} == load.tokens
+    reports = prometheus.samples("scalesim_controller_reports_total")
+    assert list(reports.values()) == [load.steps]
+    epochs = prometheus.samples("scalesim_simulation_epoch")
+    assert list(epochs.values()) == [load.steps]
+
+
+def test_every_metric_of_the_panels_is_the_products_own(
+    load: Load, stack: Stack, prometheus: Prometheus
+) -> None:
+    names = {name for query in QUERIES.values() for name in re.findall(r"scalesim_\w+", query.expr)}
+    counters = {name for name in names if name.endswith("_total")}
+    assert counters
+
+    def agree() -> bool:
+        told = _exposed(stack)
+        return all(prometheus.samples(name) == told[name] for name in counters)
+
+    assert names <= set(_exposed(stack))
+    _wait(agree)
+
+
+def _exposed(stack: Stack) -> dict[str, dict[frozenset[tuple[str, str]], float]]:
+    headers = {"Authorization": f"Bearer {KEY}"}
+    text = httpx.get(f"{stack.base_url}/metrics", headers=headers, timeout=30).text
+    found: dict[str, dict[frozenset[tuple[str, str]], float]] = {}
+    for family in text_string_to_metric_families(text):
+        for sample in family.samples:
+            found.setdefault(sample.name, {})[frozenset(sample.labels.items())] = sample.value
+    return found
+
+
+def _wait(holds: object) -> None:
+    assert callable(holds)
+    deadline = time.monotonic() + DEADLINE_S
+    while not holds():
+        assert time.monotonic() < deadline, "never settled"
+        time.sleep(0.2)
