@@ -1,4 +1,4 @@
 """The engine: stock SGLang, its CPU shims, and our plugin inside its scheduler.
 
-`internals.py` is the wall: the only module that touches SGLang's own classes.
+`sglang/` is the wall: the only modules that touch SGLang's own classes inside the scheduler.
 """

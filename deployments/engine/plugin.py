@@ -6,8 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from deployments.engine.channel import SchedulerEnd
-from deployments.engine.order import DistanceOrder
-from deployments.engine.payloads.prefix import PrefixPayload
+from deployments.engine.payloads import registry
 from deployments.engine.steward import Steward
 from scalesim.settings import engine_channel_from_env
 
@@ -23,32 +22,31 @@ def register() -> None:
     """Register backends and hooks if this engine belongs to a replica; else do nothing."""
     address = engine_channel_from_env()
     if address:
-        from deployments.engine import internals
+        from deployments.engine.sglang import hooks
 
-        internals.register(ScaleSimPlugin(address))
+        hooks.register(ScaleSimPlugin(address))
 
 
 class ScaleSimPlugin:
-    """Our side of `internals.Plugin`, one per scheduler process."""
+    """Our side of `sglang.hooks.Plugin`, one per scheduler process."""
 
     def __init__(self, address: str) -> None:
-        self.order = DistanceOrder()
-        self.prefixes = PrefixPayload(self.order)
         self._address = address
         self._channel: SchedulerEnd | None = None
         self._steward: Steward | None = None
 
     def open(self, scheduler: Any) -> None:
         """The scheduler is built and its self-check passed: connect and say hello."""
-        from deployments.engine import internals
+        from deployments.engine.sglang import hooks
+        from deployments.engine.sglang.engine import SchedulerEngine
 
-        self.prefixes.attach(scheduler.tree_cache)
-        if internals.is_first_rank():
+        engine = SchedulerEngine(scheduler)
+        if hooks.is_first_rank():
             self._channel = SchedulerEnd(self._address)
-            internals.wake_on(scheduler, self._channel.socket)
+            hooks.wake_on(scheduler, self._channel.socket)
         send = self._channel.send if self._channel is not None else None
-        self._steward = Steward({self.prefixes.kind: self.prefixes}, send)
-        self._steward.hello(internals.ENGINE_VERSION, scheduler.tree_cache.bytes_per_token)
+        self._steward = Steward(registry.build(engine), send)
+        self._steward.hello(hooks.ENGINE_VERSION, engine.tree.bytes_per_token)
 
     def receive(self) -> list[Command]:
         """Return commands that arrived at this rank."""

@@ -1,1 +1,1 @@
-"""Payload kinds. Third parties add theirs under the entry-point group `scalesim.payloads`."""
+"""Kinds of agent state that move by distance; `registry` finds them."""

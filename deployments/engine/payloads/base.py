@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from enum import Enum
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from deployments.engine.messages import Flow
-from scalesim.vocabulary import Budgets, Residency, Tier
+from scalesim.vocabulary import Budgets, Flow, Residency, Tier
+
+if TYPE_CHECKING:
+    from deployments.engine.payloads.tree import PrefixTree
 
 
 class Outcome(Enum):
@@ -76,6 +78,11 @@ class Payload(Protocol):
         """Return the counters of moves."""
         ...
 
-    def forget(self) -> None:
-        """The engine flushed its cache: everything is absent now."""
+
+class Engine(Protocol):
+    """The engine a payload lives in, seen through the wall."""
+
+    @property
+    def tree(self) -> PrefixTree:
+        """Return its prefix cache."""
         ...

@@ -2,69 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from typing import Any, Protocol
+from collections.abc import Iterable
+from typing import Any
 
 import numpy as np
 
-from deployments.engine.messages import Flow
-from deployments.engine.order import DistanceOrder
-from deployments.engine.payloads.base import Outcome
-from deployments.engine.prefixes import Prefix, Space, Tokens, learn
-from scalesim.vocabulary import PREFIX, Budgets, Residency, Tier
+from deployments.engine.payloads.base import Engine, Outcome
+from deployments.engine.payloads.tree import PrefixTree
+from deployments.engine.prefixes import Prefix, learn
+from scalesim.vocabulary import PREFIX, Budgets, Flow, Residency, Tier
 
 PREFETCH_TOKENS_A_PASS = 8192
 """Most tokens submitted at once: a request that must load by itself waits behind at most this
 many on the same stream (21 ms at 2.6 us a token, an H100's PCIe with Llama-3.1-8B)."""
 
 
-class PrefixTree(Protocol):
-    """The engine's prefix cache, seen through the wall. A node is opaque but for `owners`."""
-
-    page_size: int
-    bytes_per_token: int
-
-    def budgets(self) -> Budgets:
-        """Return the bytes the pools hold."""
-
-    def locate(self, tokens: Tokens, space: Space) -> Any:
-        """Return the deepest node of a sequence, split so that it ends where the sequence does."""
-
-    def path(self, node: Any) -> Sequence[Any]:
-        """Return the nodes from the root to `node` that are still in the tree."""
-
-    def tokens_of(self, node: Any) -> int:
-        """Return how many tokens a node holds."""
-
-    def on_device(self, node: Any) -> bool:
-        """Return whether it is in GPU memory."""
-
-    def on_host(self, node: Any) -> bool:
-        """Return whether it has a host copy."""
-
-    def make_room(self, tokens: int, farther_than: float) -> bool:
-        """Free device tokens of owners farther than a distance; False where they are too few."""
-
-    def can_load(self) -> bool:
-        """Return whether another transfer may start."""
-
-    def load(self, node: Any) -> bool:
-        """Queue the copy of a node, and of what is missing above it, to the device."""
-
-    def start_loads(self) -> None:
-        """Submit queued copies as one transfer."""
-
-    def is_loading(self, node: Any) -> bool:
-        """Return whether the node's copy has not arrived yet."""
-
-    def leave_device(self, node: Any) -> bool:
-        """Evict a node from the device; False where something needs it there."""
-
-    def leave_host(self, node: Any) -> bool:
-        """Delete a node's host copy; False where something needs it."""
-
-    def keys_in_use(self) -> set[int]:
-        """Return the agents of queued and running requests."""
+def build(engine: Engine) -> PrefixPayload:
+    """Return the payload of an engine's prefix cache; see `payloads.registry`."""
+    return PrefixPayload(engine.tree)
 
 
 class PrefixPayload:
@@ -72,9 +27,9 @@ class PrefixPayload:
 
     kind = PREFIX
 
-    def __init__(self, order: DistanceOrder) -> None:
-        self._order = order
-        self._tree: PrefixTree
+    def __init__(self, tree: PrefixTree) -> None:
+        self._tree = tree
+        self._order = tree.order
         self._known: dict[int, list[Prefix]] = {}
         self._anchors: dict[int, list[Any]] = {}
         self._changed: set[int] = set()
@@ -83,10 +38,7 @@ class PrefixPayload:
         self._queued_tokens = 0
         self._cause = "evicted_by_pressure"
         self._counts = dict.fromkeys(Flow._fields[1:], 0)
-
-    def attach(self, tree: PrefixTree) -> None:
-        """The engine is built: this is its tree. Called once, before anything but `forget`."""
-        self._tree = tree
+        tree.watch(self)
 
     def budgets(self) -> Budgets:
         """Return the KV pools' bytes."""

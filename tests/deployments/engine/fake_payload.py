@@ -56,6 +56,3 @@ class FakePayload:
 
     def flow(self) -> Flow:
         return Flow("fake")
-
-    def forget(self) -> None:
-        self.calls.append(("forget",))

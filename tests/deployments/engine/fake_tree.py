@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from deployments.engine.order import DistanceOrder
-from deployments.engine.payloads.prefix import PrefixPayload
+from deployments.engine.payloads.tree import Watcher
 from deployments.engine.prefixes import Space, Tokens
 from scalesim.vocabulary import Budgets
 
@@ -34,7 +34,9 @@ class FakeTree:
         self.locked: set[int] = set()
         self.slots = 3
         self.loads = 0
-        self.payload: PrefixPayload
+
+    def watch(self, watcher: Watcher) -> None:
+        self.payload = watcher
 
     def budgets(self) -> Budgets:
         return Budgets(self.device_tokens * 10, self.host_tokens * 10, 0)

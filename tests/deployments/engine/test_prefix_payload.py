@@ -20,11 +20,8 @@ class Engine:
     """The payload over the fake tree, used as the scheduler would."""
 
     def __init__(self, agents_on_device: int) -> None:
-        order = DistanceOrder()
-        self.payload = PrefixPayload(order)
-        self.tree = FakeTree(order, device_tokens=agents_on_device * LENGTH)
-        self.tree.payload = self.payload
-        self.payload.attach(self.tree)
+        self.tree = FakeTree(DistanceOrder(), device_tokens=agents_on_device * LENGTH)
+        self.payload = PrefixPayload(self.tree)
         self.reported: dict[int, tuple[int, int, int, bool]] = {}
 
     def ask(self, key: int, shared: int = 0, host_tokens: int = 0) -> bool:

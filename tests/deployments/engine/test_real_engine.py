@@ -181,11 +181,11 @@ async def test_random_directives_never_change_tokens(engine: RealEngine) -> None
 
 
 async def test_the_self_check_refuses_an_unhooked_engine(engine: RealEngine) -> None:
-    from deployments.engine import internals
+    from deployments.engine.sglang import hooks
     from scalesim.errors import EngineMismatchError
 
     class Unhooked:
         tree_cache = object()
 
     with pytest.raises(EngineMismatchError, match="radix cache is a object"):
-        internals.self_check(Unhooked())
+        hooks.self_check(Unhooked())

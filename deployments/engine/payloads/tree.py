@@ -1,0 +1,85 @@
+"""The seam between the prefix payload and the engine's prefix cache."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any, Protocol
+
+from deployments.engine.order import DistanceOrder
+from deployments.engine.prefixes import Prefix, Space, Tokens
+from scalesim.vocabulary import Budgets
+
+
+class Watcher(Protocol):
+    """What the cache tells about agents' prefixes, on the scheduler's thread."""
+
+    def learn(self, key: int, latest: Prefix, next_use: float | None) -> None:
+        """A request of agent `key` finished; `next_use` is the step distance it told."""
+
+    def used(self, key: int, host_tokens: int) -> None:
+        """A request was admitted and had to load `host_tokens` by itself."""
+
+    def evicted(self, owners: Iterable[int]) -> None:
+        """A node of these owners left the device."""
+
+    def touched(self, owners: Iterable[int]) -> None:
+        """A host copy of these owners is gone."""
+
+    def forget(self) -> None:
+        """The cache was flushed."""
+
+
+class PrefixTree(Protocol):
+    """The engine's prefix cache, seen through the wall. A node is opaque but for `owners`."""
+
+    page_size: int
+    bytes_per_token: int
+
+    @property
+    def order(self) -> DistanceOrder:
+        """Order in which the tree gives up memory."""
+
+    def watch(self, watcher: Watcher) -> None:
+        """Tell `watcher` from now on what requests and evictions do."""
+
+    def budgets(self) -> Budgets:
+        """Return the bytes the pools hold."""
+
+    def locate(self, tokens: Tokens, space: Space) -> Any:
+        """Return the deepest node of a sequence, split so that it ends where the sequence does."""
+
+    def path(self, node: Any) -> Sequence[Any]:
+        """Return the nodes from the root to `node` that are still in the tree."""
+
+    def tokens_of(self, node: Any) -> int:
+        """Return how many tokens a node holds."""
+
+    def on_device(self, node: Any) -> bool:
+        """Return whether it is in GPU memory."""
+
+    def on_host(self, node: Any) -> bool:
+        """Return whether it has a host copy."""
+
+    def make_room(self, tokens: int, farther_than: float) -> bool:
+        """Free device tokens of owners farther than a distance; False where they are too few."""
+
+    def can_load(self) -> bool:
+        """Return whether another transfer may start."""
+
+    def load(self, node: Any) -> bool:
+        """Queue the copy of a node, and of what is missing above it, to the device."""
+
+    def start_loads(self) -> None:
+        """Submit queued copies as one transfer."""
+
+    def is_loading(self, node: Any) -> bool:
+        """Return whether the node's copy has not arrived yet."""
+
+    def leave_device(self, node: Any) -> bool:
+        """Evict a node from the device; False where something needs it there."""
+
+    def leave_host(self, node: Any) -> bool:
+        """Delete a node's host copy; False where something needs it."""
+
+    def keys_in_use(self) -> set[int]:
+        """Return the agents of queued and running requests."""

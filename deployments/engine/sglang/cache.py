@@ -1,0 +1,181 @@
+"""SGLang's radix cache: what happens in it is told, what directives ask of it is done."""
+
+from __future__ import annotations
+
+import heapq
+from array import array
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+from sglang.srt.mem_cache.base_prefix_cache import MatchPrefixParams
+from sglang.srt.mem_cache.radix_cache import RadixKey
+from sglang.srt.mem_cache.unified_radix_cache import UnifiedRadixCache
+
+from deployments.engine.order import DistanceOrder
+from deployments.engine.payloads.tree import Watcher
+from deployments.engine.prefixes import Prefix, Space, Tokens
+from deployments.engine.sglang.requests import agent_of, requests
+from deployments.engine.sglang.tree import BACKEND, FULL
+from scalesim.vocabulary import Budgets
+
+
+class DistanceRadixCache(UnifiedRadixCache):  # type: ignore[misc]
+    """SGLang's radix cache with the verbs of `payloads.prefix.PrefixTree`."""
+
+    watcher: Watcher | None = None
+    every_pass: Callable[[], object]
+    scheduler: Any = None
+
+    def __init__(self, params: Any) -> None:
+        params.tree_core_backend = BACKEND
+        super().__init__(params)
+        self._awaited = False
+        kv = self.token_to_kv_pool_allocator.get_kvcache()
+        rows = kv.size + kv.page_size
+        self.bytes_per_token = int(np.sum(kv.get_kv_size_bytes())) // rows
+
+    @property
+    def order(self) -> DistanceOrder:
+        order: DistanceOrder = self.tree_core.order
+        return order
+
+    def watch(self, watcher: Watcher) -> None:
+        self.watcher = self.tree_core.watcher = watcher
+
+    # ---- what we listen to ----
+
+    def reset(self) -> None:
+        super().reset()
+        if self.watcher is not None:
+            self.watcher.forget()
+
+    def checkpoint_into_tree(self, req: Any, *, up_to: int, **kwargs: Any) -> None:
+        super().checkpoint_into_tree(req, up_to=up_to, **kwargs)
+        hint = agent_of(req)
+        if hint is None or self.watcher is None:
+            return
+        key, next_use = hint
+        if not req.finished():
+            self.watcher.used(key, req.host_hit_length)
+            return
+        tokens = np.array(req.full_untruncated_fill_ids[:up_to], dtype=np.int64)
+        whole = len(tokens) // self.page_size * self.page_size
+        space = (req.extra_key, req.cache_salt)
+        latest = Prefix(tokens, len(req.origin_input_ids), space, whole)
+        self.watcher.learn(key, latest, next_use)
+
+    def inc_lock_ref(self, node_id: int, *args: Any, **kwargs: Any) -> Any:
+        result = super().inc_lock_ref(node_id, *args, **kwargs)
+        if self.ongoing_load_back and not self._awaited:
+            path = self.path(self.tree_core.node_by_id(node_id))
+            self._awaited = any(node.id in self.ongoing_load_back for node in path)
+        return result
+
+    def ready_to_load_host_cache(self) -> int:
+        """Submit loads; a batch that locked a prefix still on its way waits for it too.
+
+        One stream carries all loads in order, so waiting for the latest covers earlier ones.
+        """
+        index: int = super().ready_to_load_host_cache()
+        if index < 0 and self._awaited and self.cache_controller is not None:
+            index = self.cache_controller.layer_done_counter.producer_index
+        self._awaited = False
+        return index
+
+    def check_hicache_events(self) -> None:
+        """Called at the start of every pass: copies that arrived, then our share of work."""
+        super().check_hicache_events()
+        self.every_pass()
+
+    # ---- PrefixTree ----
+
+    def budgets(self) -> Budgets:
+        host = self.cache_controller.mem_pool_host.size if self.cache_controller else 0
+        device = self.token_to_kv_pool_allocator.size
+        return Budgets(device * self.bytes_per_token, host * self.bytes_per_token, 0)
+
+    def locate(self, tokens: Tokens, space: Space) -> Any:
+        extra_key, salt = space
+        key = RadixKey(array("q", tokens.tobytes()), extra_key, cache_salt=salt)
+        return self.tree_core.node_by_id(self._match_tree(MatchPrefixParams(key)).best_match_node)
+
+    def path(self, node: Any) -> Sequence[Any]:
+        nodes = []
+        while node is not None and node is not self.tree_core.root_node:
+            if self.tree_core._node_arena.get(node.id) is node:
+                nodes.append(node)
+            node = node.parent
+        return nodes[::-1]
+
+    def tokens_of(self, node: Any) -> int:
+        return len(node.key)
+
+    def on_device(self, node: Any) -> bool:
+        return node.component_data[FULL].value is not None
+
+    def on_host(self, node: Any) -> bool:
+        return bool(node.backuped)
+
+    def make_room(self, tokens: int, farther_than: float) -> bool:
+        """Free device tokens held by owners farther than a distance; False if they are too few."""
+        core, allocator = self.tree_core, self.token_to_kv_pool_allocator
+        if allocator.available_size() >= tokens:
+            return True
+        priority = core.eviction_strategy.get_priority
+        heap = [(priority(leaf), leaf) for leaf in core.evictable_device_leaves]
+        heapq.heapify(heap)
+        while heap and allocator.available_size() < tokens:
+            (farthest, _), leaf = heapq.heappop(heap)
+            if -farthest <= farther_than:
+                break
+            parent = leaf.parent
+            self.leave_device(leaf)
+            if parent in core.evictable_device_leaves:
+                heapq.heappush(heap, (priority(parent), parent))
+        return bool(allocator.available_size() >= tokens)
+
+    def can_load(self) -> bool:
+        return self.cache_controller is not None and bool(self.has_free_load_back_slot())
+
+    def load(self, node: Any) -> bool:
+        return bool(self.load_back(node.id))
+
+    def start_loads(self) -> None:
+        super().ready_to_load_host_cache()
+
+    def is_loading(self, node: Any) -> bool:
+        return node.id in self.ongoing_load_back
+
+    def leave_device(self, node: Any) -> bool:
+        """Evict a node, and what nobody owns below it; owned nodes keep a host copy."""
+        for child in list(node.children.values()):
+            if self.on_device(child) and (child.owners or not self.leave_device(child)):
+                return False
+        if not self.tree_core._is_device_leaf(node):
+            return False
+        if node.owners and not node.backuped and not self.backup_node_for_write_back(node.id):
+            return False
+        self._evict_device_leaf(node.id, dict.fromkeys(self.tree_components, 0))
+        return True
+
+    def leave_host(self, node: Any) -> bool:
+        """Delete a host-only node, and what nobody owns below it."""
+        for child in list(node.children.values()):
+            if child.owners or not self.leave_host(child):
+                return False
+        core = self.tree_core
+        if not core._is_host_leaf(node):
+            return False
+        device_frees: dict[Any, list[Any]] = {ct: [] for ct in self.tree_components}
+        host_frees: dict[Any, list[Any]] = {ct: [] for ct in self.tree_components}
+        tracker = dict.fromkeys(self.tree_components, 0)
+        actions: list[Any] = []
+        core._evict_host_leaf(node, tracker, device_frees, host_frees, actions)
+        self._free_values(device_frees, host_frees)
+        self._apply_cache_actions(actions)
+        return True
+
+    def keys_in_use(self) -> set[int]:
+        hints = map(agent_of, requests(self.scheduler))
+        return {hint[0] for hint in hints if hint is not None}

@@ -1,0 +1,137 @@
+"""Payload kinds by name, and one that a package from outside brings."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from deployments.engine.messages import Flow, Hello, Message, encode
+from deployments.engine.order import DistanceOrder
+from deployments.engine.payloads import registry
+from deployments.engine.steward import Steward
+from scalesim.errors import ConfigurationError
+from scalesim.vocabulary import Budgets, Directives, Moves, Residency, Tier, Verb
+from tests.deployments.engine.fake_tree import FakeTree
+
+DIARY = '''
+import numpy as np
+from deployments.engine.messages import Flow
+from deployments.engine.payloads.base import Outcome
+from scalesim.vocabulary import Budgets, Residency, Tier
+
+PAGE = 100
+
+
+class Diary:
+    """A page a diary, kept in a drawer (host) and opened on the desk (device)."""
+
+    kind = "diary"
+
+    def __init__(self):
+        self.where = {7: Tier.HOST}
+        self.news = set()
+
+    def budgets(self):
+        return Budgets(PAGE, 10 * PAGE, 0)
+
+    def push(self, keys, distances): pass
+    def pin(self, key): pass
+    def unpin(self, key): pass
+    def drop(self, key): return self._put(key, Tier.ABSENT)
+    def prefetch(self, key, tier): return self._put(key, tier)
+    def demote(self, key, tier): return self._put(key, tier)
+    def settle(self): return False
+    def touch_all(self): self.news = set(self.where)
+    def flow(self): return Flow(self.kind, issued=3)
+
+    def _put(self, key, tier):
+        if key not in self.where:
+            return Outcome.REFUSED
+        self.where[key] = tier
+        self.news.add(key)
+        return Outcome.DONE
+
+    def changed(self):
+        keys, self.news = sorted(self.news), set()
+        if not keys:
+            return None
+        held = {t: np.array([PAGE * (self.where[k] == t) for k in keys], np.int64) for t in Tier}
+        pages = np.full(len(keys), PAGE, np.int64)
+        return Residency(self.kind, np.array(keys), held[Tier.DEVICE], held[Tier.HOST],
+                         held[Tier.STORAGE], pages, np.zeros(len(keys), np.bool_))
+
+
+def build(engine):
+    return Diary()
+
+
+def build_nothing(engine):
+    return None
+'''
+
+
+class FakeEngine:
+    tree = FakeTree(DistanceOrder(), device_tokens=100)
+
+
+Install = Callable[[str], None]
+
+
+@pytest.fixture
+def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Install:
+    """Install a distribution `diaries` whose entry points are given."""
+
+    def install(entry: str) -> None:
+        (tmp_path / "diaries.py").write_text(textwrap.dedent(DIARY))
+        info = tmp_path / "diaries-1.0.dist-info"
+        info.mkdir()
+        (info / "METADATA").write_text("Metadata-Version: 2.1\nName: diaries\nVersion: 1.0\n")
+        (info / "entry_points.txt").write_text(f"[scalesim.payloads]\n{entry}\n")
+        monkeypatch.syspath_prepend(tmp_path)
+
+    return install
+
+
+def test_our_kinds_come_first() -> None:
+    assert list(registry.build(FakeEngine())) == ["prefix"]
+
+
+def test_a_kind_from_outside_is_moved_like_ours(install: Install) -> None:
+    install("diary = diaries:build")
+    sent: list[Message] = []
+    steward = Steward(registry.build(FakeEngine()), lambda message: sent.append(message) or True)
+    steward.hello("0.5.23", 10)
+    column = np.array([7], np.int64)
+    prefetch = np.full(1, Verb.PREFETCH, np.uint8), np.full(1, Tier.DEVICE, np.uint8)
+    moves = Moves("diary", prefetch[0], column, prefetch[1])
+    steward.accept([encode(Directives(1, 1, moves=(moves,)))])
+    steward.work()
+    hello = next(message for message in sent if isinstance(message, Hello))
+    assert hello.kinds == ("prefix", "diary")
+    assert hello.budgets == Budgets(1100, 10**7 + 1000, 0)
+    row = next(message for message in sent if isinstance(message, Residency))
+    assert (row.kind, row.keys.tolist(), row.device_bytes.tolist()) == ("diary", [7], [100])
+    assert Flow("diary", issued=3) in sent
+
+
+def test_a_kind_the_engine_has_nothing_of_is_left_out(install: Install) -> None:
+    install("diary = diaries:build_nothing")
+    assert list(registry.build(FakeEngine())) == ["prefix"]
+
+
+@pytest.mark.parametrize(
+    ("entry", "told"),
+    [
+        ("prefix = diaries:build", "claimed twice"),
+        ("notebook = diaries:build", "calls itself 'diary'"),
+        ("diary = diaries:missing", "cannot be imported"),
+    ],
+)
+def test_kinds_that_cannot_work_say_why(install: Install, entry: str, told: str) -> None:
+    install(entry)
+    with pytest.raises(ConfigurationError, match=told):
+        registry.build(FakeEngine())
