@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -9,6 +11,9 @@ from policies.base import Rows
 from scalesim.vocabulary import Distances
 
 Vectors = NDArray[np.float64]
+
+PAIRS_AT_ONCE = 1_000_000
+"""Pairs looked at together: a crowd costs time, not memory."""
 
 
 class Encounters:
@@ -61,13 +66,14 @@ class Encounters:
         position = self._position[placed] + self._velocity[placed] * (now - self._seen_at)
         velocity = self._velocity[placed]
         fastest = float(np.linalg.norm(velocity, axis=1).max(initial=0.0))
-        first, second = _close_pairs(position, self._radius + 2 * fastest * self._horizon_steps)
-        time = meeting_times(
-            position[second] - position[first], velocity[second] - velocity[first], self._radius
-        )
-        time[time > self._horizon_steps] = np.inf
-        np.minimum.at(nearest, placed[first], time)
-        np.minimum.at(nearest, placed[second], time)
+        reach = self._radius + 2 * fastest * self._horizon_steps
+        for first, second in _close_pairs(position, reach):
+            time = meeting_times(
+                position[second] - position[first], velocity[second] - velocity[first], self._radius
+            )
+            time[time > self._horizon_steps] = np.inf
+            np.minimum.at(nearest, placed[first], time)
+            np.minimum.at(nearest, placed[second], time)
         ahead: Distances = np.maximum(nearest, self._ready_at - now).astype(np.float32)
         return ahead
 
@@ -116,24 +122,23 @@ def meeting_times(offset: Vectors, velocity: Vectors, radius: float) -> NDArray[
     return np.where(c <= 0, 0.0, np.where(meets, root, np.inf))
 
 
-def _close_pairs(position: Vectors, reach: float) -> tuple[Rows, Rows]:
-    """Return each pair of rows in the same or neighbouring cells of width `reach` once."""
+def _close_pairs(position: Vectors, reach: float) -> Iterator[tuple[Rows, Rows]]:
+    """Yield each pair of rows in the same or neighbouring cells of width `reach` once, in parts."""
     if len(position) < 2:
-        return np.zeros(0, np.int64), np.zeros(0, np.int64)
+        return
     cells = np.floor((position - position.min(axis=0)) / max(reach, 1e-12)).astype(np.int64)
     width = int(cells[:, 1].max()) + 3
     code = cells[:, 0] * width + cells[:, 1] + 1
     order = np.argsort(code, kind="stable")
     ordered = code[order]
-    firsts, seconds = [], []
+    everyone = np.arange(len(order))
     for step in (0, 1, width - 1, width, width + 1):  # half of the neighbours: each pair once
-        start = np.searchsorted(ordered, ordered + step, "left")
+        start = np.searchsorted(ordered, ordered + step, "left") if step else everyone + 1
         stop = np.searchsorted(ordered, ordered + step, "right")
-        if step == 0:
-            start = np.arange(1, len(ordered) + 1)
         count = np.maximum(stop - start, 0)
-        first = np.repeat(np.arange(len(ordered)), count)
-        within = np.arange(len(first)) - np.repeat(np.cumsum(count) - count, count)
-        firsts.append(order[first])
-        seconds.append(order[np.repeat(start, count) + within])
-    return np.concatenate(firsts), np.concatenate(seconds)
+        for rows in np.array_split(everyone, 1 + int(count.sum()) // PAIRS_AT_ONCE):
+            first = np.repeat(rows, count[rows])
+            within = np.arange(len(first)) - np.repeat(
+                np.cumsum(count[rows]) - count[rows], count[rows]
+            )
+            yield order[first], order[np.repeat(start[rows], count[rows]) + within]

@@ -42,14 +42,8 @@ def oracle_hints(trace: Trace) -> Hints:
     following = next_uses(trace.agent, len(trace.names))
     due = np.where(following == NEVER, np.inf, following.astype(np.float64))
     first = np.unique(trace.agent, return_index=True)[1]
-    return _stream(
-        np.zeros(len(first), np.int64),
-        trace.agent[first],
-        first.astype(np.float64),
-        np.arange(len(due)),
-        trace.agent,
-        due,
-    )
+    begin = Hints(np.zeros(len(first), np.int64), trace.agent[first], first.astype(np.float64))
+    return _merged(begin, Hints(np.arange(len(due)), trace.agent, due))
 
 
 def told_hints(trace: Trace, horizon_steps: int = 1) -> Hints:
@@ -72,14 +66,8 @@ def told_hints(trace: Trace, horizon_steps: int = 1) -> Hints:
     in_sight = starts[np.maximum(index - horizon_steps, 0)]
     late = np.flatnonzero((previous < 0) | (index > index[previous] + horizon_steps))
     late = late[np.argsort(in_sight[late], kind="stable")]
-    return _stream(
-        in_sight[late],
-        trace.agent[late],
-        late.astype(np.float64),
-        np.arange(len(due)),
-        trace.agent,
-        due,
-    )
+    ahead = Hints(in_sight[late], trace.agent[late], late.astype(np.float64))
+    return _merged(ahead, Hints(np.arange(len(due)), trace.agent, due))
 
 
 def noisy_hints(hints: Hints, sigma: float, rng: np.random.Generator) -> Hints:
@@ -104,14 +92,10 @@ def foreseen_hints(trace: Trace, foreseen: NDArray[np.float32]) -> Hints:
     at = np.arange(steps)[:, None] + np.maximum(foreseen, 0.0)
     begin = np.interp(np.minimum(at, steps), np.arange(steps + 1), starts)
     due = np.where(np.isfinite(at), begin + np.maximum(at - steps, 0.0) * per_step, np.inf)
-    return _stream(
-        np.repeat(starts[:-1].astype(np.int64), agents),
-        np.tile(np.arange(agents, dtype=np.int32), steps),
-        due.ravel(),
-        np.arange(len(trace.agent)),
-        trace.agent,
-        np.full(len(trace.agent), np.inf),
-    )
+    everyone = np.tile(np.arange(agents, dtype=np.int32), steps)
+    said = Hints(np.repeat(starts[:-1].astype(np.int64), agents), everyone, due.ravel())
+    requests = len(trace.agent)
+    return _merged(said, Hints(np.arange(requests), trace.agent, np.full(requests, np.inf)))
 
 
 def backed(first: Hints, second: Hints, agents: int) -> Hints:
@@ -147,24 +131,14 @@ def expiring(hints: Hints, patience: float) -> Hints:
     repeated_at = np.append(np.where(agent[1:] == agent[:-1], at[1:], np.inf), np.inf)
     ends = np.ceil(due + patience)
     stale = ends < repeated_at
-    return _stream(
-        hints.at, hints.agent, hints.due,
-        ends[stale].astype(np.int64), agent[stale], np.full(int(stale.sum()), np.inf),
-    )  # fmt: skip
+    end = Hints(ends[stale].astype(np.int64), agent[stale], np.full(int(stale.sum()), np.inf))
+    return _merged(hints, end)
 
 
-def _stream(
-    early_at: NDArray[np.int64],
-    early_agent: NDArray[np.int32],
-    early_due: NDArray[np.float64],
-    at: NDArray[np.int64],
-    agent: NDArray[np.int32],
-    due: NDArray[np.float64],
-) -> Hints:
-    """Merge two streams; of two hints at one position the second stream's holds."""
-    order = np.argsort(np.concatenate([early_at, at]), kind="stable")
-    return Hints(
-        np.concatenate([early_at, at])[order],
-        np.concatenate([early_agent, agent])[order],
-        np.concatenate([early_due, due])[order],
-    )
+def _merged(first: Hints, second: Hints) -> Hints:
+    """Return two streams as one; of two hints at one position the second stream's holds."""
+    at = np.concatenate([first.at, second.at])
+    order = np.argsort(at, kind="stable")
+    agent = np.concatenate([first.agent, second.agent])
+    due = np.concatenate([first.due, second.due])
+    return Hints(at[order], agent[order], due[order])
