@@ -88,7 +88,7 @@ def parse_capacity(text: str) -> float | int:
         value = float(number)
     except ValueError:
         value = -1.0
-    if unit and 0 < value < 2**50:
+    if unit and 0 < value * UNITS[unit] < 2**60:
         return max(int(value * UNITS[unit]), 1)
     if not unit and 0 < value <= 1:
         return value

@@ -47,6 +47,8 @@ def fair_distances(
         simulation: int32[n], owner of each row.
         budget: Bytes of the device.
     """
+    if _alone(simulation):
+        return distance
     nearest = np.argsort(distance, kind="stable")
     over = nearest[over_share(simulation[nearest], sizes[nearest], budget)]
     fair = distance.copy()
@@ -66,7 +68,7 @@ def over_share(simulation: NDArray[np.int32], sizes: Bytes, budget: int) -> NDAr
         bool[n], True where the rows of the same simulation up to and including this one exceed
         its max-min fair share. All False with a single simulation: nobody is wronged.
     """
-    if len(simulation) == 0 or (simulation == simulation[0]).all():
+    if _alone(simulation):
         return np.zeros(len(simulation), dtype=np.bool_)
     demand = np.bincount(simulation, weights=sizes).astype(np.float64)
     shares = max_min_shares(demand, float(budget))
@@ -79,3 +81,8 @@ def over_share(simulation: NDArray[np.int32], sizes: Bytes, budget: int) -> NDAr
     over = np.empty(len(simulation), dtype=np.bool_)
     over[grouped] = running > shares[owners]
     return over
+
+
+def _alone(simulation: NDArray[np.int32]) -> bool:
+    """Tell whether there is no second simulation to be fair to."""
+    return len(simulation) == 0 or bool((simulation == simulation[0]).all())

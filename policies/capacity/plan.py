@@ -10,7 +10,7 @@ import numpy as np
 
 from policies.capacity.engine import Engine
 from policies.replay.case import Case
-from policies.replay.run import POLICIES
+from policies.replay.run import POLICIES, check_policies
 from policies.replay.trace import Trace
 from scalesim.errors import InvalidRequestError
 
@@ -56,11 +56,7 @@ def capacity_plan(
         value = getattr(question, field)
         if value is not None and not value > 0:
             raise InvalidRequestError(f"{field} is {value}: give a number above 0", field)
-    unknown = set(names) - POLICIES.keys()
-    if unknown:
-        raise InvalidRequestError(
-            f"there is no policy {min(unknown)!r}: choose from {', '.join(POLICIES)}", "policy"
-        )
+    check_policies(names)
     return {
         "note": NOTE,
         "agents": question.agents,

@@ -83,6 +83,23 @@ POLICIES: dict[str, Callable[[Case], Served]] = {
 }
 
 
+def check_policies(names: Iterable[str]) -> list[str]:
+    """Return the names if each is a policy and there is one at all.
+
+    Raises:
+        InvalidRequestError: There is none, or one is not known.
+    """
+    chosen = list(names)
+    unknown = [name for name in chosen if name not in POLICIES]
+    if unknown or not chosen:
+        raise InvalidRequestError(
+            f"{', '.join(map(repr, unknown)) or 'nothing'} is no policy: choose from "
+            f"{', '.join(POLICIES)}",
+            "policy",
+        )
+    return chosen
+
+
 def replay(case: Case, names: Iterable[str]) -> dict[str, Any]:
     """Return the report of a trace under each named policy.
 
@@ -93,12 +110,7 @@ def replay(case: Case, names: Iterable[str]) -> dict[str, Any]:
     Raises:
         InvalidRequestError: A policy is not known.
     """
-    chosen = list(names)
-    for name in chosen:
-        if name not in POLICIES:
-            raise InvalidRequestError(
-                f"there is no policy {name!r}: choose from {', '.join(POLICIES)}", "policy"
-            )
+    chosen = check_policies(names)
     first = make_trace(np.zeros(1, np.int64), np.zeros(1, np.int64), 1)
     compiling = Case(first, 1.0 if case.unit_sizes else 1 << 40, prefetch=case.prefetch)
     for name in chosen:
@@ -115,7 +127,7 @@ def _row(case: Case, policy: Callable[[Case], Served]) -> dict[str, Any]:
     began = time.perf_counter()
     served = policy(case)
     elapsed_s = time.perf_counter() - began
-    requested_bytes = case.state_bytes[case.trace.agent]
+    requested_bytes = case.state_bytes[case.trace.agent].astype(np.float64)
     return {
         "hits": int(served.hits.sum()),
         "hit_ratio": float(served.hits.mean()),

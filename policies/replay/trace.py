@@ -11,6 +11,9 @@ from numpy.typing import NDArray
 
 from scalesim.errors import InvalidRequestError
 
+LARGEST = 2**44
+"""Numbers in a trace are below this: 17 TB, or a prompt whose state still counts in 64 bits."""
+
 
 class Trace(NamedTuple):
     """Requests in the order they were made; agents are dense numbers.
@@ -115,9 +118,10 @@ def _event(line: str, place: int) -> dict[str, Any]:
         )
     numbers = {name: event.get(name, 0) for name in ("prompt_tokens", "output_tokens", "bytes")}
     for name, value in {"step": event.get("step"), **numbers}.items():
-        if type(value) is not int or not 0 <= value < 2**62:
+        if type(value) is not int or not 0 <= value < LARGEST:
             raise InvalidRequestError(
-                f"line {place} of the trace has {name} {value!r}: expected a whole number from 0",
+                f"line {place} of the trace has {name} {value!r}: expected a whole number from 0 "
+                f"and below {LARGEST}",
                 name,
             )
     return {"step": event["step"], "agent": event["agent"], **numbers}

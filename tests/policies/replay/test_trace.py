@@ -46,6 +46,7 @@ def test_a_written_trace_reads_back(events):
         ('{"step": 1.5, "agent": "a"}', "step"),
         ('{"step": 0, "agent": "a", "bytes": "9"}', "bytes"),
         ('{"step": 0, "agent": "a", "bytes": 1e400}', "bytes"),
+        ('{"step": 0, "agent": "a", "prompt_tokens": 99999999999999999999}', "prompt_tokens"),
     ],
 )
 def test_a_bad_line_is_named(line, field):
