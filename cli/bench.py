@@ -8,7 +8,7 @@ import typer
 
 from cli.output import AsJson, print_json
 
-app = typer.Typer()
+app = typer.Typer(add_completion=False)
 
 
 @app.callback()

@@ -15,7 +15,7 @@ from scalesim.errors import InvalidRequestError
 if TYPE_CHECKING:
     from policies.capacity.hardware import Calibration
 
-app = typer.Typer()
+app = typer.Typer(add_completion=False)
 
 
 @app.command()

@@ -13,7 +13,7 @@ from scalesim.errors import InvalidRequestError
 if TYPE_CHECKING:
     from policies.replay.trace import Trace
 
-app = typer.Typer()
+app = typer.Typer(add_completion=False)
 
 DEFAULT_POLICIES = "lru,lfu,s3fifo,gdsf,kvflow,distance,belady,oracle"
 UNITS = {"kib": 2**10, "mib": 2**20, "gib": 2**30, "tib": 2**40, "b": 1}

@@ -12,7 +12,7 @@ import typer
 
 from scalesim.errors import InvalidRequestError, UnavailableError
 
-app = typer.Typer(no_args_is_help=True)
+app = typer.Typer(no_args_is_help=True, add_completion=False)
 
 Out = Annotated[Path | None, typer.Option(help="File to write; standard output without it.")]
 
