@@ -33,10 +33,13 @@ def claim(
 
 
 def coming_into_use(table: AgentTable, message: Residency) -> Rows:
-    """Return the rows of known payloads that a request has just begun to use."""
+    """Return the rows of known payloads that a request has just begun to use.
+
+    A payload on the move is in use as well, but then a move of it is outstanding.
+    """
     rows = table.find(table.kinds.number(message.kind), message.keys[message.in_use])
     known: Rows = rows[rows != MISSING]
-    return known[~table.in_use[known]]
+    return known[~table.in_use[known] & (table.ordered[known] == 0)]
 
 
 def observe(

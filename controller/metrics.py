@@ -111,7 +111,7 @@ class _Status(Collector):
     def _catalog(self) -> Iterator[Metric]:
         catalog = self._status["catalog"]
         yield _gauge("catalog_up", "Whether the last write arrived.", catalog["ok"])
-        yield _gauge("catalog_lag_seconds", "How long it has been behind.", catalog["lag_s"])
+        yield _gauge("catalog_lag_seconds", "For how long no batch arrived.", catalog["lag_s"])
         yield _gauge("catalog_unsaved_rows", "Rows not written yet.", self._status["unsaved"])
         for name in ("flushes", "rows", "failures", "losses"):
             yield _counter(f"catalog_{name}", f"Catalog: {name}.", catalog[name])

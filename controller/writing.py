@@ -27,18 +27,18 @@ class Writer:
         self._controller = controller
         self._catalog = catalog
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="catalog")
-        self._behind_since: float | None = None
+        self._kept_up_at = time.time()
         self._error = ""
         self._superseded = False
         self._totals = {"flushes": 0, "rows": 0, "failures": 0, "losses": 0}
 
     async def flush(self) -> bool:
         """Write the next batch; return whether there was one and it arrived."""
+        asked_at = time.time()
         batch = None if self._superseded else self._controller.unsaved()
         if batch is None:
-            self._behind_since = None
+            self._kept_up_at = asked_at
             return False
-        self._behind_since = self._behind_since or time.time()
         try:
             outcome = await asyncio.get_running_loop().run_in_executor(
                 self._thread, self._catalog.write, batch, self._controller.incarnation
@@ -52,6 +52,7 @@ class Writer:
             self._controller.give_back(batch)
             raise
         if outcome is Outcome.WRITTEN:
+            self._kept_up_at = asked_at
             self._totals["flushes"] += 1
             self._totals["rows"] += batch.rows.size
             self._note("")
@@ -71,8 +72,8 @@ class Writer:
         self._catalog.close()
 
     def status(self) -> dict[str, Any]:
-        """Return health: `lag_s` is how long the catalog has been behind."""
-        lag_s = time.time() - self._behind_since if self._behind_since else 0.0
+        """Return health: `lag_s` is for how long no batch has arrived though there was one."""
+        lag_s = max(time.time() - self._kept_up_at, 0.0)
         return {"ok": not self._error, "error": self._error, "lag_s": lag_s, **self._totals}
 
     def _note(self, error: str) -> None:

@@ -52,7 +52,7 @@ BOARD = Board(
                 "Agents with a distance",
                 "Share of all agents that something is foreseen of.",
                 "percentunit",
-                [Query("scalesim_agents_with_distance / (sum(scalesim_agents) > 0)")],
+                [Query("sum(scalesim_agents_with_distance) / (sum(scalesim_agents) > 0)")],
                 True,
                 width=6,
             ),
@@ -116,7 +116,7 @@ BOARD = Board(
         "Catalog": [
             _gauges(
                 "Behind",
-                "How long the catalog has been behind the controller.",
+                "For how long no batch has arrived though there was one.",
                 "s",
                 lag="scalesim_catalog_lag_seconds",
             ),

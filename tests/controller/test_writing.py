@@ -109,6 +109,19 @@ async def test_while_redis_hangs_the_newest_state_waits(
     assert due == {1: 12, 2: 2, 3: 8}
 
 
+async def test_constant_change_is_no_lag(
+    controller: Controller, writer: Writer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = 1000.0
+    monkeypatch.setattr("controller.writing.time.time", lambda: now)
+    for epoch in range(1, 20):
+        now += 1
+        report(controller, epoch, {1: 1})
+        assert await writer.flush()
+    now += 1
+    assert writer.status()["lag_s"] == 1
+
+
 async def test_a_server_that_comes_back_empty_gets_everything_again(
     controller: Controller, writer: Writer, server: EmbeddedServer
 ) -> None:

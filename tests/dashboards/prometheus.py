@@ -27,14 +27,13 @@ SUBSTITUTES = {
 
 
 class Prometheus:
-    def __init__(self, url: str) -> None:
-        self.url = url
-        self._http = httpx.Client(base_url=f"{url}/api/v1", timeout=10)
+    def __init__(self, http: httpx.Client) -> None:
+        self._http = http
 
     def query(self, expr: str) -> list[dict[str, Any]]:
         """Return the instant vector of a panel's expression."""
         text = re.sub(r"\$(\w+)", lambda found: SUBSTITUTES[found[1]], expr)
-        answer = self._http.get("/query", params={"query": text}).json()
+        answer = self._http.get("/api/v1/query", params={"query": text}).json()
         assert answer["status"] == "success", (text, answer)
         return list(answer["data"]["result"])
 
@@ -68,8 +67,8 @@ def scraping(target: str, key: str, folder: Path) -> Iterator[Prometheus]:
     command = [program, f"--web.listen-address={address}"]
     command += [f"--config.file={folder / 'prometheus.yaml'}"]
     command += [f"--storage.tsdb.path={folder / 'data'}", "--log.level=error"]
-    with subprocess.Popen(command) as process:
+    with subprocess.Popen(command) as process, httpx.Client(base_url=f"http://{address}") as http:
         try:
-            yield Prometheus(f"http://{address}")
+            yield Prometheus(http)
         finally:
             process.terminate()
