@@ -79,6 +79,7 @@ def _save_weights(target: Path, shape: Shape, seed: int) -> None:
 
     import torch  # isort: skip
     from transformers import LlamaConfig, LlamaForCausalLM
+    from transformers.utils import logging
 
     config = LlamaConfig(
         vocab_size=WORDS + 3,
@@ -93,6 +94,7 @@ def _save_weights(target: Path, shape: Shape, seed: int) -> None:
         eos_token_id=2,
         tie_word_embeddings=False,
     )
+    logging.disable_progress_bar()
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         LlamaForCausalLM(config).to(torch.bfloat16).save_pretrained(str(target))

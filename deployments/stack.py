@@ -30,6 +30,14 @@ _BEYOND_LOOPBACK = {
     "RAY_SERVE_PROXY_MIN_DRAINING_PERIOD_S": "1",
 }
 
+_QUIET = {"ray": logging.ERROR, "ray.serve": logging.WARNING, "filelock": logging.WARNING}
+"""Log levels of what users would otherwise read at every start."""
+
+_LOCAL = {
+    # Ray's workers run niced by default: engines must not yield to whatever else runs here.
+    "RAY_worker_niceness": "0",
+}
+
 HEALTH_PERIOD_S = 5.0
 HEALTH_TIMEOUT_S = 30.0
 
@@ -51,6 +59,7 @@ class Stack:
         self.base_url = ""
         self.controller: Any = None
         self._owns_ray = False
+        self._owns_serve = False
         self.catalog: EmbeddedServer | None = None
 
     def start(self) -> Stack:
@@ -70,12 +79,14 @@ class Stack:
         return self
 
     def _start(self) -> None:
-        if self.settings.ingress.host not in LOOPBACK:
-            for name, value in _BEYOND_LOOPBACK.items():
-                os.environ.setdefault(name, value)
+        beyond = self.settings.ingress.host not in LOOPBACK
+        for name, value in (_LOCAL | (_BEYOND_LOOPBACK if beyond else {})).items():
+            os.environ.setdefault(name, value)
         import ray
         from ray import serve
 
+        for name, level in _QUIET.items():
+            logging.getLogger(name).setLevel(level)
         if not ray.is_initialized():
             ray.init(
                 address="local",
@@ -92,6 +103,7 @@ class Stack:
             )
         edge = self.settings.ingress
         port = edge.port or _free_port(edge.host)
+        self._owns_serve = not serve.status().proxies
         serve.start(http_options={"host": edge.host, "port": port})
         if self.settings.engine.arm == "scalesim":
             from controller import actor
@@ -119,7 +131,10 @@ class Stack:
         if ray.is_initialized():
             from ray import serve
 
-            serve.shutdown()
+            if self._owns_serve:
+                serve.shutdown()
+            else:
+                serve.delete(APP)
             if self.controller is not None:
                 from controller import actor
 
