@@ -1,13 +1,15 @@
-"""`scalesim sim run`: the reference simulations, arm by arm."""
+"""`scalesim sim`: the reference simulations, arm by arm, here or as a job of a Ray cluster."""
 
 from __future__ import annotations
 
 import typer
 
+from cli.submit import PASS_ON, submit
 from simulations import run
 
 app = typer.Typer(no_args_is_help=True)
 app.command("run")(run.run)
+app.command("submit", context_settings=PASS_ON)(submit)
 
 
 @app.callback()

@@ -38,8 +38,9 @@ def coming_into_use(table: AgentTable, message: Residency) -> Rows:
     A payload on the move is in use as well, but then a move of it is outstanding.
     """
     rows = table.find(table.kinds.number(message.kind), message.keys[message.in_use])
-    known: Rows = rows[rows != MISSING]
-    return known[~table.in_use[known] & (table.ordered[known] == 0)]
+    rows = rows[rows != MISSING]
+    started: Rows = rows[~table.in_use[rows] & (table.ordered[rows] == 0)]
+    return started
 
 
 def observe(

@@ -42,7 +42,9 @@ class EngineSettings(Settings):
     host_ratio: float = Field(4.0, ge=0.0)
     """Host tier as a multiple of the device tier."""
     storage_dir: str | None = None
-    """Folder of the storage tier; None leaves it out."""
+    """Folder of the storage tier; None leaves it out. Replicas on one machine may share it."""
+    storage_bytes: int = Field(64 * 2**30, ge=2**20)
+    """Most bytes a replica keeps there; what the farthest agent has leaves first."""
     context_length: int | None = Field(None, ge=16)
     max_running_requests: int | None = Field(None, ge=1)
     reserve_share: float = Field(0.1, ge=0.0, lt=1.0)
@@ -158,6 +160,11 @@ def client_from_env() -> ClientSettings:
     values = {field: os.environ[name] for field, name in names.items() if name in os.environ}
     settings: ClientSettings = load(ClientSettings, values)
     return settings
+
+
+def ray_address_from_env() -> str | None:
+    """Return RAY_ADDRESS, which Ray sets in its jobs, or None where it is not set."""
+    return os.environ.get("RAY_ADDRESS") or None
 
 
 def with_secrets_from_env(settings: StackSettings) -> StackSettings:

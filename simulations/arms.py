@@ -8,7 +8,8 @@ from typing import Any, NamedTuple
 
 from scalesim.errors import ConfigurationError
 from scalesim.settings import Arm, ClientSettings, EngineSettings, IngressSettings, StackSettings
-from simulations.coordinator import Pace, Run, Watch, drive
+from simulations.checkpoint import Checkpoint, Ending
+from simulations.coordinator import Pace, Run, Watch, drive, run_of
 from simulations.crowd import Target
 from simulations.workload import Workload
 
@@ -43,8 +44,17 @@ class Outcome(NamedTuple):
     status: dict[str, Any]
 
 
-def run_arm(arm: Arm, workload: Workload, machine: Machine, pace: Pace, watch: Watch) -> Outcome:
+def run_arm(
+    arm: Arm,
+    workload: Workload,
+    machine: Machine,
+    pace: Pace,
+    watch: Watch,
+    checkpoint: Checkpoint,
+) -> Outcome:
     """Start a stack for one arm, run the workload on it and stop the stack.
+
+    An arm that has ended according to its checkpoint is not run again.
 
     Raises:
         ConfigurationError: The device tier is too small for the workload.
@@ -53,14 +63,19 @@ def run_arm(arm: Arm, workload: Workload, machine: Machine, pace: Pace, watch: W
     from deployments.stack import Stack
     from scalesim.transports.http import HttpTransport
 
+    if (ended := checkpoint.ending()) is not None:
+        steps = checkpoint.steps()
+        run = run_of(steps, pace, ended.warmup, ended.warmup_s, ended.hints, len(steps))
+        return Outcome(run, ended.status)
     settings = stack_settings(arm, workload, machine)
     with Stack(settings) as stack:
         client = ClientSettings(base_url=stack.base_url)
         hints = client if arm == "scalesim" else None
         target = Target(stack.base_url, settings.engine.served_model_name, hints)
-        run = drive(workload, target, pace, watch)
+        run = drive(workload, target, pace, watch, checkpoint)
         with closing(HttpTransport(client)) as transport:
             status = transport.status() if hints else {}
+    checkpoint.end(Ending(run.warmup, run.warmup_s, run.hints, status))
     return Outcome(run, status)
 
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from scalesim.errors import ScaleSimError
 from scalesim.settings import Arm
 from simulations.arms import Machine, Outcome, run_arm
+from simulations.checkpoint import Checkpoint
 from simulations.coordinator import Pace
 from simulations.progress import ArmsProgress
 from simulations.summary import arm_summary, speedup
@@ -23,14 +25,17 @@ class TokensDifferError(ScaleSimError):
 
 
 def compare(
-    arms: Sequence[Arm], workload: Workload, machine: Machine, pace: Pace
+    arms: Sequence[Arm], workload: Workload, machine: Machine, pace: Pace, kept: Path
 ) -> dict[Arm, Outcome]:
-    """Run the arms with live progress on standard error; see `run_arm` for what is raised."""
+    """Run the arms with live progress on standard error; see `run_arm` for what is raised.
+
+    Completed steps are kept in the folder `kept`, for a later run with the same arguments.
+    """
     outcomes = {}
     with ArmsProgress(workload) as progress:
         for arm in arms:
             line = progress.arm(arm)
-            outcomes[arm] = run_arm(arm, workload, machine, pace, line)
+            outcomes[arm] = run_arm(arm, workload, machine, pace, line, Checkpoint(kept / arm))
             line.finish(outcomes[arm].run.busy_s)
     return outcomes
 

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from scalesim.sender import Stats
 from scalesim.simulation import Simulation
 from simulations.calls import Calls, joined
+from simulations.checkpoint import Checkpoint, Step
 from simulations.crowd import Crowd, Target
 from simulations.workload import Workload
 
@@ -47,9 +48,10 @@ class Run(NamedTuple):
         warmup_s: How long it took.
         calls: Calls of the steps.
         step_s: float64[steps], seconds from a step's begin to its last answer.
-        wall_s: Seconds from the first step's begin to the end of the last pause.
+        wall_s: Seconds of all steps with their pauses.
         think_s: Seconds of that in pauses.
         hints: What became of the hints.
+        resumed_after: Steps that were done before, by a run that died.
     """
 
     warmup: Calls
@@ -59,6 +61,7 @@ class Run(NamedTuple):
     wall_s: float
     think_s: float
     hints: Stats
+    resumed_after: int = 0
 
     @property
     def busy_s(self) -> float:
@@ -66,17 +69,22 @@ class Run(NamedTuple):
         return self.wall_s - self.think_s
 
 
-def drive(workload: Workload, target: Target, pace: Pace, watch: Watch) -> Run:
+def drive(
+    workload: Workload, target: Target, pace: Pace, watch: Watch, checkpoint: Checkpoint
+) -> Run:
     """Run a workload on a stack with Ray workers; Ray must be initialised.
 
-    Failed calls are counted, not raised.
+    Steps in the checkpoint are not run again. Failed calls are counted, not raised.
 
     Raises:
         ray.exceptions.RayActorError: A worker process died.
     """
     import ray
+    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-    worker = ray.remote(num_cpus=0)(Crowd)
+    # On this machine: the stack may listen on its loopback only.
+    here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
+    worker = ray.remote(num_cpus=0, scheduling_strategy=here)(Crowd)
     crowds = [worker.remote(workload, (part, pace.workers), target) for part in range(pace.workers)]
     hints = target.simulation(workload.name)
 
@@ -89,18 +97,18 @@ def drive(workload: Workload, target: Target, pace: Pace, watch: Watch) -> Run:
         watch(step, calls)
         return calls
 
+    done = checkpoint.steps()
+    resumed_after = len(done)
     try:
         begin = time.monotonic()
         warmup = act(0)
         warmup_s = time.monotonic() - begin
-        step_s, done = np.zeros(workload.steps), []
-        begin = time.monotonic()
-        for step in range(1, workload.steps + 1):
-            step_begin = time.monotonic()
-            done.append(act(step))
-            step_s[step - 1] = time.monotonic() - step_begin
+        for step in range(resumed_after + 1, workload.steps + 1):
+            begin = time.monotonic()
+            calls = act(step)
+            done.append(Step(calls, time.monotonic() - begin))
+            checkpoint.save(step, done[-1])
             time.sleep(pace.think_s)
-        wall_s = time.monotonic() - begin
         stats = ray.get([crowd.close.remote() for crowd in crowds])
     finally:
         for crowd in crowds:
@@ -109,8 +117,23 @@ def drive(workload: Workload, target: Target, pace: Pace, watch: Watch) -> Run:
             hints.close()
     if hints is not None:
         stats.append(hints.stats)
-    think_s = workload.steps * pace.think_s
-    return Run(warmup, warmup_s, joined(done), step_s, wall_s, think_s, _total(stats))
+    return run_of(done, pace, warmup, warmup_s, _total(stats), resumed_after)
+
+
+def run_of(
+    steps: list[Step],
+    pace: Pace,
+    warmup: Calls,
+    warmup_s: float,
+    hints: Stats,
+    resumed_after: int,
+) -> Run:
+    """Return what an arm did, from its completed steps."""
+    step_s = np.array([step.seconds for step in steps])
+    think_s = len(steps) * pace.think_s
+    calls = joined(step.calls for step in steps)
+    wall_s = float(step_s.sum()) + think_s
+    return Run(warmup, warmup_s, calls, step_s, wall_s, think_s, hints, resumed_after)
 
 
 def _tell(hints: Simulation, workload: Workload, step: int) -> None:

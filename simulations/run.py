@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import shutil
 import tempfile
 from pathlib import Path
 from typing import Annotated, Any, cast, get_args
@@ -10,7 +12,7 @@ from typing import Annotated, Any, cast, get_args
 import typer
 
 from scalesim.errors import ConfigurationError
-from scalesim.settings import Arm
+from scalesim.settings import Arm, ray_address_from_env
 from simulations.workload import PromptSize, Workload
 
 ARMS = get_args(Arm)
@@ -38,7 +40,9 @@ def run(
     workers: Annotated[int, Option(min=1, help="Ray workers the agents are spread over")] = 2,
     concurrency: Annotated[int | None, Option(min=1, help="Calls at once [64; trace 4]")] = None,
     think: Annotated[float, Option(min=0.0, help="Seconds of thought after each step")] = 0.3,
-    out: Annotated[Path | None, Option(help="Folder for report.json and report.html")] = None,
+    out: Annotated[
+        Path | None, Option(help="Folder for the report; resumes a run that died there")
+    ] = None,
     as_json: Annotated[bool, Option("--json", help="Print one JSON document")] = False,
 ) -> None:
     """Run a simulation on real stacks, one arm after the other, and compare them."""
@@ -54,23 +58,44 @@ def run(
     # A recorded order means something only where few calls run at once.
     at_once = concurrency or (4 if workload.schedule.ordered else 64)
     pace = Pace(workers=workers, concurrency=at_once, think_s=think)
-    with tempfile.TemporaryDirectory(prefix="scalesim-model-") as folder:
+    _join_job()
+    with tempfile.TemporaryDirectory(prefix="scalesim-") as scratch:
+        kept = (out or Path(scratch)) / "checkpoint"
         machine = Machine(
-            model or _random_model(Path(folder), seed),
+            model or _random_model(kept / "model", seed),
             device=device,
             device_share=device_share,
             host_share=host_share,
             replicas=replicas,
         )
-        outcomes = compare(names, workload, machine, pace)
-    result = document(outcomes, workload)
-    if out is not None:
-        write_report(out, result, outcomes, workload, machine, pace)
+        same = f"{workload.digest} {machine._replace(model_path=model or Path('random'))} {pace}"
+        run_name = hashlib.sha256(same.encode()).hexdigest()[:12]
+        outcomes = compare(names, workload, machine, pace, kept / run_name)
+        result = document(outcomes, workload)
+        if out is not None:
+            write_report(out, result, outcomes, workload, machine, pace)
+        shutil.rmtree(kept)
     if as_json:
         typer.echo(json.dumps(result))
     else:
         print_table(result, out)
     require_equal_tokens(outcomes, workload)
+
+
+def _join_job() -> None:
+    """As a Ray job, use the job's cluster, which must not be serving anything else."""
+    address = ray_address_from_env()
+    if address is None:
+        return
+    import ray
+    from ray import serve
+
+    ray.init(address, log_to_driver=False)
+    if serve.status().applications:
+        raise ConfigurationError(
+            f"the Ray cluster at {address} already serves something, which a simulation's stacks "
+            "would replace: submit to a cluster of its own"
+        )
 
 
 def _arms(text: str) -> list[Arm]:

@@ -40,6 +40,7 @@ def _details(outcome: Outcome, workload: Workload) -> dict[str, Any]:
     run, rows = outcome.run, outcome.run.calls.rows
     names, counts = np.unique(rows["replica"], return_counts=True)
     return {
+        "resumed_after_step": run.resumed_after,
         "warmup_s": round(run.warmup_s, 3),
         "warmup_errors": run.warmup.failed,
         "latency_s": percentiles(rows["latency_s"]),

@@ -14,8 +14,8 @@ from simulations.workload import PromptSize, Workload
 SIZE = PromptSize(private=64, observation=8, output=4)
 
 
-def small_society() -> Workload:
-    return society(agents=5, steps=2, active=0.4, size=SIZE, seed=0)
+def small_society(steps: int = 2) -> Workload:
+    return society(agents=5, steps=steps, active=0.4, size=SIZE, seed=0)
 
 
 def outcome(workload: Workload, cached: CachedTokens, *, busy_s: float, text: str) -> Outcome:

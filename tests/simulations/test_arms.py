@@ -8,6 +8,7 @@ from deployments.random_model import build
 from scalesim.errors import ConfigurationError
 from scalesim.settings import Arm
 from simulations.arms import Machine, Outcome, run_arm, stack_settings
+from simulations.checkpoint import Checkpoint
 from simulations.comparison import document, require_equal_tokens
 from simulations.coordinator import Pace
 from simulations.society import society
@@ -41,7 +42,7 @@ def test_two_routed_replicas_return_what_stock_returns(ray_local: None, tmp_path
     def run(arm: Arm, replicas: int) -> Outcome:
         machine = Machine(model, device="cpu", device_share=0.8, replicas=replicas)
         pace = Pace(workers=2, concurrency=4, think_s=0.1)
-        return run_arm(arm, WORKLOAD, machine, pace, lambda step, calls: None)
+        return run_arm(arm, WORKLOAD, machine, pace, lambda *_: None, Checkpoint(tmp_path / arm))
 
     outcomes: dict[Arm, Outcome] = {"stock": run("stock", 1), "scalesim": run("scalesim", 2)}
     require_equal_tokens(outcomes, WORKLOAD)

@@ -1,0 +1,103 @@
+"""`scalesim sim submit`: a simulation as a job on a Ray cluster."""
+
+from __future__ import annotations
+
+import asyncio
+import shlex
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from cli.output import AsJson, print_json
+from scalesim.errors import ConfigurationError, ScaleSimError, UnavailableError
+
+if TYPE_CHECKING:
+    from ray.job_submission import JobSubmissionClient
+
+Option = typer.Option
+
+PASS_ON = {"allow_extra_args": True, "ignore_unknown_options": True}
+"""Settings of the command: what it does not know goes to `simulations.run`."""
+
+
+class JobFailedError(ScaleSimError):
+    """The job ended without success."""
+
+    code = "job_failed"
+
+
+def submit(
+    context: typer.Context,
+    simulation: Annotated[str, typer.Argument(help="society or trace; then options of `run`")],
+    address: Annotated[
+        str | None, Option(help="Of the job server [RAY_ADDRESS, else http://127.0.0.1:8265]")
+    ] = None,
+    working_dir: Annotated[
+        Path | None, Option(help="Sent to the cluster, e.g. with the trace")
+    ] = None,
+    runtime_env: Annotated[Path | None, Option(help="YAML of Ray's runtime environment")] = None,
+    job_id: Annotated[str | None, Option(help="Name of the job, once in a cluster")] = None,
+    wait: Annotated[bool, Option(help="Show the log and wait for the end")] = True,
+    as_json: AsJson = False,
+) -> None:
+    """Run a simulation as a Ray job; Ray's token is taken from RAY_AUTH_TOKEN.
+
+    The cluster should be the job's own: a simulation starts its stacks there. With `--out` on a
+    disk that outlives the job, the same command goes on from the last completed step.
+    """
+    environment = _environment(runtime_env, working_dir)
+    client = _client(address)
+    job = client.submit_job(
+        entrypoint=shlex.join(["python", "-m", "simulations.run", simulation, *context.args]),
+        runtime_env=environment,
+        submission_id=job_id,
+    )
+    if not wait:
+        _told(job, str(client.get_job_status(job)), as_json)
+        return
+    asyncio.run(_follow(client, job, quiet=as_json))
+    details = client.get_job_info(job)
+    _told(job, str(details.status), as_json)
+    if details.status != "SUCCEEDED":
+        raise JobFailedError(
+            f"job {job} ended as {details.status}: {details.message}. Its log tells why; the same "
+            "command goes on from the last completed step if --out was kept"
+        )
+
+
+def _client(address: str | None) -> JobSubmissionClient:
+    from ray.job_submission import JobSubmissionClient
+
+    try:
+        return JobSubmissionClient(address)
+    except (ConnectionError, RuntimeError) as error:
+        raise UnavailableError(
+            f"no job server answers at {address or 'RAY_ADDRESS'} ({error}): give --address "
+            "http://HEAD:8265, and RAY_AUTH_MODE=token with RAY_AUTH_TOKEN where it needs a token"
+        ) from None
+
+
+def _environment(file: Path | None, working_dir: Path | None) -> dict[str, Any]:
+    import yaml
+
+    try:
+        environment = yaml.safe_load(file.read_text()) if file else {}
+    except (OSError, yaml.YAMLError) as error:
+        raise ConfigurationError(f"--runtime-env {file} cannot be read: {error}") from error
+    if working_dir is not None:
+        environment["working_dir"] = str(working_dir)
+    return dict(environment)
+
+
+async def _follow(client: JobSubmissionClient, job: str, *, quiet: bool) -> None:
+    async for lines in client.tail_job_logs(job):
+        if not quiet:
+            typer.echo(lines, nl=False)
+
+
+def _told(job: str, status: str, as_json: bool) -> None:
+    if as_json:
+        print_json({"job": job, "status": status})
+    else:
+        typer.echo(f"job {job}: {status}")
