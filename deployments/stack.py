@@ -5,6 +5,8 @@ from __future__ import annotations
 import logging
 import os
 import socket
+from contextlib import redirect_stdout
+from io import StringIO
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
@@ -129,23 +131,29 @@ class Stack:
         import ray
 
         if ray.is_initialized():
-            from ray import serve
-
-            if self._owns_serve:
-                serve.shutdown()
-            else:
-                serve.delete(APP)
-            if self.controller is not None:
-                from controller import actor
-
-                actor.stop(self.settings.controller)
-                self.controller = None
-            if self._owns_ray:
-                ray.shutdown()
-                self._owns_ray = False
+            # Ray prints on stdout that actors it was told to end have ended.
+            with redirect_stdout(StringIO()):
+                self._stop_ray()
         if self.catalog is not None:
             self.catalog.stop()
             self.catalog = None
+
+    def _stop_ray(self) -> None:
+        import ray
+        from ray import serve
+
+        if self._owns_serve:
+            serve.shutdown()
+        else:
+            serve.delete(APP)
+        if self.controller is not None:
+            from controller import actor
+
+            actor.stop(self.settings.controller)
+            self.controller = None
+        if self._owns_ray:
+            ray.shutdown()
+            self._owns_ray = False
 
     def __enter__(self) -> Stack:
         return self.start()
