@@ -12,7 +12,7 @@ from typing import Annotated, Any, cast, get_args
 import typer
 
 from scalesim.errors import ConfigurationError
-from scalesim.settings import Arm, ray_address_from_env
+from scalesim.settings import Arm
 from simulations.workload import PromptSize, Workload
 
 ARMS = get_args(Arm)
@@ -50,6 +50,7 @@ def run(
     from simulations.arms import Machine
     from simulations.comparison import compare, document, require_equal_tokens
     from simulations.coordinator import Pace
+    from simulations.job import cluster_of_job
     from simulations.report import print_table, write_report
 
     names = _arms(arms)
@@ -58,8 +59,7 @@ def run(
     # A recorded order means something only where few calls run at once.
     at_once = concurrency or (4 if workload.schedule.ordered else 64)
     pace = Pace(workers=workers, concurrency=at_once, think_s=think)
-    _join_job()
-    with tempfile.TemporaryDirectory(prefix="scalesim-") as scratch:
+    with cluster_of_job(), tempfile.TemporaryDirectory(prefix="scalesim-") as scratch:
         kept = (out or Path(scratch)) / "checkpoint"
         machine = Machine(
             model or _random_model(kept / "model", seed),
@@ -80,22 +80,6 @@ def run(
     else:
         print_table(result, out)
     require_equal_tokens(outcomes, workload)
-
-
-def _join_job() -> None:
-    """As a Ray job, use the job's cluster, which must not be serving anything else."""
-    address = ray_address_from_env()
-    if address is None:
-        return
-    import ray
-    from ray import serve
-
-    ray.init(address, log_to_driver=False)
-    if serve.status().applications:
-        raise ConfigurationError(
-            f"the Ray cluster at {address} already serves something, which a simulation's stacks "
-            "would replace: submit to a cluster of its own"
-        )
 
 
 def _arms(text: str) -> list[Arm]:

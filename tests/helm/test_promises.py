@@ -67,7 +67,7 @@ def test_secrets_by_value_are_in_the_secret_only() -> None:
 
 
 def test_the_monitor_scrapes_the_ingress_once() -> None:
-    objects = render(ALL_MONITORING, {"job": {"enabled": True}})
+    objects = render(ALL_MONITORING, {"job": {"enabled": True, "outClaim": "out"}})
     monitor = objects["ServiceMonitor", "town-scalesim"]
     services = [found for (kind, _), found in objects.items() if kind == "Service"]
     (service,) = (
@@ -86,7 +86,7 @@ def test_the_monitor_scrapes_the_ingress_once() -> None:
 
 
 def test_every_pod_is_closed_but_for_named_peers() -> None:
-    objects = render({"job": {"enabled": True}})
+    objects = render({"job": {"enabled": True, "outClaim": "out"}})
     deny = objects["NetworkPolicy", "town-scalesim-deny"]["spec"]
     assert deny["policyTypes"] == ["Ingress", "Egress"]
     assert "ingress" not in deny

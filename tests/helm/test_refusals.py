@@ -42,6 +42,7 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
         {"ray": {"gcs": {"redisAddress": "gcs:6379"}}},
         "passwordSecretName",
     ),
+    "job without a claim": ({"job": {"enabled": True}}, "outClaim"),
     "unknown value": ({"imagee": {}}, "imagee"),
     "secret in the stack": ({"stack": {"ingress": {"api_key": "k"}}}, "api_key"),
     "value out of range": ({"stack": {"engine": {"page_size": 0}}}, "page_size"),

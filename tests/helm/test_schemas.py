@@ -76,7 +76,6 @@ MATRIX: dict[str, dict[str, Any]] = {
         },
     },
     "job": {"job": {"enabled": True, "outClaim": "reports"}},
-    "job without a claim": {"job": {"enabled": True}},
 }
 
 

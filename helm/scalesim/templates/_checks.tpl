@@ -13,6 +13,9 @@
 {{- if not (or .Values.ray.tokenAuth .Values.networkPolicy.enabled) -}}
 {{- fail "without ray.tokenAuth and without networkPolicy.enabled anyone who reaches the head runs code on it: enable one" -}}
 {{- end -}}
+{{- if and .Values.job.enabled (not .Values.job.outClaim) -}}
+{{- fail "job.enabled needs job.outClaim: head, workers and retries share the model and the completed steps there" -}}
+{{- end -}}
 {{- include "scalesim.checkEngine" . -}}
 {{- include "scalesim.checkWorkers" . -}}
 {{- if and .Values.ray.gcs.redisAddress (hasPrefix (printf "%s:" (include "scalesim.redisHost" .)) .Values.ray.gcs.redisAddress) -}}
