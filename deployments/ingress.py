@@ -25,13 +25,23 @@ from deployments.identity import resolve
 from deployments.metrics import IngressMetrics
 from deployments.placement_view import VIEW
 from deployments.remote import RemoteController
+from deployments.tap import Tap
 from scalesim import headers
 from scalesim.errors import ReplicaUnavailableError, ScaleSimError, UnknownModelError
-from scalesim.identity import agent_key, cache_salt, check_agent, check_simulation
+from scalesim.identity import (
+    DEFAULT_SIMULATION,
+    agent_key,
+    cache_salt,
+    check_agent,
+    check_simulation,
+)
 from scalesim.settings import StackSettings
 
 _ATTEMPTS = 3
 """Replicas a request is tried on when one dies before its first byte."""
+
+_EPOCHS_S = 0.1
+"""How often the step is asked for while a trace is recorded."""
 
 ROUTES = (
     ("POST", "/v1/chat/completions", "chat"),
@@ -41,6 +51,7 @@ ROUTES = (
     ("POST", "/v1/simulations/{simulation}/agents", "agents"),
     ("GET", "/v1/simulations/{simulation}/agents/{agent}", "agent"),
     ("GET", "/v1/status", "status"),
+    ("GET", "/v1/trace", "trace"),
     ("GET", "/health", "health"),
     ("GET", "/metrics", "metrics"),
 )
@@ -66,11 +77,14 @@ class Ingress:
         self._created = int(time.time())
         self._controller: RemoteController | None = None
         self._loops: list[Loop] = []
+        self._epochs: dict[str, int] = {}
+        self._tap = Tap(lambda simulation: self._epochs.get(simulation, 0))
         if settings.engine.arm == "scalesim":
             from controller.actor import connect
 
             self._controller = RemoteController(connect(settings.controller), settings.controller)
             self._loops.append(Loop("placements", self._follow_placements))
+            self._loops.append(Loop("epochs", self._follow_epochs))
 
     def __serve_build_asgi_app__(self) -> Starlette:
         """Return the app with its routes; called by Serve after the constructor."""
@@ -113,6 +127,7 @@ class Ingress:
         with self._metrics.waiting.track_inprogress():
             pieces, head, first = await self._first(call)
         self._metrics.answered(head.found, head.status, time.perf_counter() - started)
+        self._tap.emit(who.simulation, who.agent, head.found.prompt)
         told = {
             headers.RESIDENCY: head.found.residency,
             headers.REPLICA: head.replica,
@@ -190,6 +205,12 @@ class Ingress:
         """Tell the controller's state."""
         return JSONResponse(await self._steering().status())
 
+    async def trace(self, request: Request) -> Response:
+        """Stream the requests of one simulation, one JSON line each, as they are answered."""
+        named = request.query_params.get("simulation", DEFAULT_SIMULATION)
+        lines = self._tap.listen(check_simulation(named))
+        return StreamingResponse(lines, media_type="application/x-ndjson")
+
     async def health(self, request: Request) -> Response:
         """Answer; that is all a probe asks."""
         return JSONResponse({"status": "ok"})
@@ -201,6 +222,13 @@ class Ingress:
             with suppress(ScaleSimError):
                 text += await self._controller.metrics()
         return Response(text, media_type="text/plain; version=0.0.4")
+
+    async def _follow_epochs(self) -> None:
+        """Know the step of each simulation while somebody records."""
+        await asyncio.sleep(_EPOCHS_S)
+        if len(self._tap):
+            known = (await self._steering().status())["simulations"]
+            self._epochs = {name: row["epoch"] for name, row in known.items()}
 
     async def _follow_placements(self) -> None:
         assert self._controller is not None

@@ -142,6 +142,15 @@ async def test_distances_are_taken_in_json_and_msgpack(client: StackClient) -> N
     assert (crooked.status_code, crooked.json()["error"]["param"]) == (400, "distances")
 
 
+async def test_a_trace_is_recorded_while_it_happens(client: StackClient) -> None:
+    async with client.http.stream("GET", "/v1/trace?simulation=default") as feed:
+        lines = feed.aiter_lines()
+        assert await anext(lines) == ""
+        await client.ask(103)
+        event = json.loads(await anext(lines))
+    assert (event["agent"], event["prompt_tokens"] > 256) == ("agent-103", True)
+
+
 async def test_agents_spread_over_replicas_and_stay(client: StackClient) -> None:
     homes = {}
     for _ in range(2):

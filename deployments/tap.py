@@ -1,0 +1,50 @@
+"""Requests as they happen, for whoever records an activation trace."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections.abc import AsyncIterator, Callable
+
+_BACKLOG = 10_000
+"""Events kept for a listener that reads slowly; past it the newest are lost to it."""
+
+
+class Tap:
+    """Hands every answered request to the listeners of its simulation; nothing where none listen.
+
+    Args:
+        step: Returns the step a simulation is at.
+    """
+
+    def __init__(self, step: Callable[[str], int]) -> None:
+        self._step = step
+        self._listeners: dict[asyncio.Queue[str], str] = {}
+
+    def __len__(self) -> int:
+        """Return how many listen."""
+        return len(self._listeners)
+
+    def emit(self, simulation: str, agent: str, prompt_tokens: int) -> None:
+        """Note one request."""
+        for queue, wanted in self._listeners.items():
+            if wanted == simulation and not queue.full():
+                event = {
+                    "step": self._step(simulation),
+                    "agent": agent,
+                    "prompt_tokens": prompt_tokens,
+                    "t": time.time(),
+                }
+                queue.put_nowait(json.dumps(event) + "\n")
+
+    async def listen(self, simulation: str) -> AsyncIterator[str]:
+        """Yield one JSON line per request until the listener goes away."""
+        queue: asyncio.Queue[str] = asyncio.Queue(_BACKLOG)
+        self._listeners[queue] = simulation
+        try:
+            yield "\n"
+            while True:
+                yield await queue.get()
+        finally:
+            del self._listeners[queue]
