@@ -147,8 +147,6 @@ def _panel(panel: Panel) -> timeseries.Panel | stat.Panel:
     drawn = _number() if panel.number else _curves(panel)
     drawn.title(panel.title).description(panel.text).unit(panel.unit).datasource(SOURCE)
     drawn.span(panel.width).height(4 if panel.number else 8).min(0)
-    if panel.unit == "percentunit":
-        drawn.max(1)
     if panel.decimals is not None:
         drawn.decimals(panel.decimals)
     for letter, query in zip("ABCDEFGH", panel.queries, strict=False):
@@ -175,6 +173,8 @@ def _curves(panel: Panel) -> timeseries.Panel:
         )
         .tooltip(common.VizTooltipOptions().mode(TooltipDisplayMode.MULTI))
     )
+    if panel.unit == "percentunit":
+        curves.axis_soft_max(1)
     if panel.stack:
         curves.stacking(common.StackingConfig().mode(StackingMode.NORMAL))
     if any(query.legend in _COLOURED for query in panel.queries):
