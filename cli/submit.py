@@ -10,7 +10,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from cli.output import AsJson, print_json
-from scalesim.errors import ConfigurationError, ScaleSimError, UnavailableError
+from scalesim.errors import (
+    AuthenticationError,
+    ConfigurationError,
+    ScaleSimError,
+    UnavailableError,
+)
 
 if TYPE_CHECKING:
     from ray.job_submission import JobSubmissionClient
@@ -58,23 +63,29 @@ def submit(
         return
     asyncio.run(_follow(client, job, quiet=as_json))
     details = client.get_job_info(job)
-    _told(job, str(details.status), as_json)
     if details.status != "SUCCEEDED":
         raise JobFailedError(
             f"job {job} ended as {details.status}: {details.message}. Its log tells why; the same "
             "command goes on from the last completed step if --out was kept"
         )
+    _told(job, str(details.status), as_json)
 
 
 def _client(address: str | None) -> JobSubmissionClient:
+    from ray import exceptions
     from ray.job_submission import JobSubmissionClient
 
     try:
         return JobSubmissionClient(address)
+    except exceptions.AuthenticationError:
+        raise AuthenticationError(
+            "the Ray cluster refused the token: set RAY_AUTH_MODE=token and RAY_AUTH_TOKEN to the "
+            "one it was started with"
+        ) from None
     except (ConnectionError, RuntimeError) as error:
         raise UnavailableError(
-            f"no job server answers at {address or 'RAY_ADDRESS'} ({error}): give --address "
-            "http://HEAD:8265, and RAY_AUTH_MODE=token with RAY_AUTH_TOKEN where it needs a token"
+            f"no job server answers ({error}): give --address http://HEAD:8265, and look whether "
+            "the head runs its dashboard"
         ) from None
 
 

@@ -1,0 +1,120 @@
+"""`scalesim sim submit` against a real Ray cluster that asks for a token."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import httpx
+import psutil
+import pytest
+
+from deployments.random_model import build
+
+pytestmark = [pytest.mark.engine, pytest.mark.ray, pytest.mark.timeout(900)]
+
+BIN = Path(sys.executable).parent
+DEADLINE_S = 400.0
+ENVIRONMENT = {
+    **os.environ,
+    "PATH": f"{BIN}:{os.environ['PATH']}",
+    "RAY_AUTH_MODE": "token",
+    "RAY_AUTH_TOKEN": "a-token-of-the-tests-0123456789abcdef",
+}
+
+
+@pytest.fixture(scope="module")
+def head() -> Iterator[str]:
+    """Address of the job server of a cluster of our own."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    folder = tempfile.mkdtemp(prefix="ray-")  # short: Ray puts sockets into it
+    command = [str(BIN / "ray"), "start", "--head", "--block", "--disable-usage-stats"]
+    command += ["--node-ip-address=127.0.0.1", "--port=0", f"--dashboard-port={port}"]
+    command += ["--num-cpus=4", f"--temp-dir={folder}"]
+    with subprocess.Popen(command, env=ENVIRONMENT, stdout=subprocess.DEVNULL) as process:
+        address = f"http://127.0.0.1:{port}"
+        _until(lambda: _answers(f"{address}/api/version"))
+        yield address
+        process.terminate()
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="module")
+def arguments(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
+    """A small run that takes a second a step."""
+    folder = tmp_path_factory.mktemp("job")
+    model = build(folder / "model", size="tiny")
+    sizes = "--agents 6 --active 0.5 --steps 4 --prompt-tokens 64 --output-tokens 2 --think 1"
+    machine = "--arms scalesim --device cpu --device-share 0.8"
+    out = folder / "out"
+    return [*sizes.split(), *machine.split(), "--model", str(model), "--out", str(out)]
+
+
+def submit(address: str, *more: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    command = [str(BIN / "scalesim"), "sim", "submit", "society", "--json", "--address", address]
+    given = ENVIRONMENT | environment
+    return subprocess.run([*command, *more], env=given, capture_output=True, text=True)
+
+
+def test_without_the_token_nothing_is_submitted(head: str) -> None:
+    done = submit(head, RAY_AUTH_TOKEN="another-token-of-the-same-length-0123")
+    assert done.returncode == 1
+    assert json.loads(done.stdout)["error"]["code"] == "invalid_api_key"
+
+
+def test_without_a_job_server_it_says_what_to_do() -> None:
+    done = submit("http://127.0.0.1:9")
+    assert json.loads(done.stdout)["error"]["code"] == "unavailable"
+
+
+def test_a_job_that_was_killed_goes_on(head: str, arguments: list[str]) -> None:
+    out = Path(arguments[-1])
+    started = submit(head, "--no-wait", "--job-id", "first", *arguments)
+    assert json.loads(started.stdout)["job"] == "first", started.stderr
+    _until(lambda: any(out.glob("checkpoint/*/scalesim/step-000001.msgpack")))
+    _driver(out).kill()
+
+    done = submit(head, *arguments)
+    assert json.loads(done.stdout)["status"] == "SUCCEEDED", done.stdout + done.stderr
+    report = json.loads((out / "report.json").read_text())
+    details = report["details"]["scalesim"]
+    assert 1 <= details["resumed_after_step"] < 4
+    assert [step["step"] for step in details["steps"]] == [1, 2, 3, 4]
+    assert report["arms"]["scalesim"]["errors"] == 0
+    assert not (out / "checkpoint").exists()
+
+
+def test_a_job_that_fails_says_so(head: str) -> None:
+    done = submit(head, "--arms", "fast")
+    assert done.returncode == 1
+    assert json.loads(done.stdout)["error"]["code"] == "job_failed"
+
+
+def _driver(out: Path) -> psutil.Process:
+    processes = psutil.process_iter(["cmdline"])
+    (found,) = (each for each in processes if str(out) in (each.info["cmdline"] or ()))
+    return found
+
+
+def _answers(url: str) -> bool:
+    try:
+        return httpx.get(url).status_code in {200, 401}
+    except httpx.TransportError:
+        return False
+
+
+def _until(holds: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + DEADLINE_S
+    while not holds():
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
