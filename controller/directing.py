@@ -12,6 +12,7 @@ from controller.agents import AgentTable
 from controller.keyindex import Rows
 from controller.replicas import Replica
 from policies.base import Planner, View
+from policies.shares import fair_distances
 from scalesim.vocabulary import Budgets, Distances, Moves, Nearness, Verb
 
 ANSWER_S = 2.0
@@ -38,14 +39,19 @@ def nearness(
 ) -> tuple[Nearness, ...]:
     """Return the distances the replica does not know yet and take them as told.
 
+    It evicts by them, so those past their simulation's fair share of the device are put behind.
     Payloads that moved elsewhere are forgotten first.
 
     Args:
         table: Agent table; writes `told`.
-        replica: Whose; empties `left`.
+        replica: Whose; it has attached. Empties `left`.
         rows: int32[n], its payloads.
         distance: float32[n], their distances now.
     """
+    assert replica.budgets is not None
+    distance = fair_distances(
+        distance, table.total_bytes[rows], table.simulation[rows], replica.budgets.device_bytes
+    )
     told = table.told[rows]
     with np.errstate(invalid="ignore"):  # inf - inf
         close = np.abs(distance - told) <= np.minimum(distance, told) * _SLACK

@@ -7,8 +7,9 @@ from numpy.typing import NDArray
 
 from scalesim.vocabulary import Bytes, Distances
 
-BEHIND_STEPS = np.float32(2**20)
-"""Added to the distance of state past its simulation's share: behind everything within one."""
+BEHIND = np.float32(2**50)
+"""Multiplies the distance of state past its simulation's share: behind everything within one, and
+what is near there is still told apart as finely."""
 
 
 def max_min_shares(demand: NDArray[np.float64], budget: float) -> NDArray[np.float64]:
@@ -39,20 +40,22 @@ def fair_distances(
     """Return distances by which evicting farthest first starves no simulation.
 
     A simulation that claims everything is needed now keeps only its max-min fair share ahead of
-    the others; the rest of its state goes before theirs.
+    the others; the rest of its state goes before theirs. Only what has a finite distance claims a
+    share, so a simulation that is alone in telling distances keeps them as they are.
 
     Args:
-        distance: float32[n], steps, of everything on one replica; not modified.
+        distance: float32[n], steps, none negative, of everything on one replica; not modified.
         sizes: int64[n], bytes, 0 where not known.
         simulation: int32[n], owner of each row.
         budget: Bytes of the device.
     """
-    if _alone(simulation):
+    claims = np.flatnonzero(np.isfinite(distance) & (sizes > 0))
+    if _alone(simulation[claims]) or int(sizes[claims].sum()) <= budget:
         return distance
-    nearest = np.argsort(distance, kind="stable")
+    nearest = claims[np.argsort(_coarse(distance[claims]), kind="stable")]
     over = nearest[over_share(simulation[nearest], sizes[nearest], budget)]
     fair = distance.copy()
-    fair[over] += BEHIND_STEPS
+    fair[over] = (fair[over] + 1) * BEHIND
     return fair
 
 
@@ -60,7 +63,7 @@ def over_share(simulation: NDArray[np.int32], sizes: Bytes, budget: int) -> NDAr
     """Tell which rows lie past their simulation's fair share.
 
     Args:
-        simulation: int32[n], owner of each row, small non-negative numbers, best row first.
+        simulation: int32[n], owner of each row, numbers from 0 to 32,767, best row first.
         sizes: int64[n], bytes of each row.
         budget: Bytes of the tier.
 
@@ -72,7 +75,7 @@ def over_share(simulation: NDArray[np.int32], sizes: Bytes, budget: int) -> NDAr
         return np.zeros(len(simulation), dtype=np.bool_)
     demand = np.bincount(simulation, weights=sizes).astype(np.float64)
     shares = max_min_shares(demand, float(budget))
-    grouped = np.argsort(simulation, kind="stable")
+    grouped = np.argsort(simulation.astype(np.int16), kind="stable")  # 16 bits: sorted in O(n)
     running = np.cumsum(sizes[grouped])
     owners = simulation[grouped]
     first = np.flatnonzero(np.r_[True, owners[1:] != owners[:-1]])
@@ -81,6 +84,11 @@ def over_share(simulation: NDArray[np.int32], sizes: Bytes, budget: int) -> NDAr
     over = np.empty(len(simulation), dtype=np.bool_)
     over[grouped] = running > shares[owners]
     return over
+
+
+def _coarse(distance: Distances) -> NDArray[np.uint16]:
+    """Return distances to one part in 128, in 16 bits that order alike and are sorted in O(n)."""
+    return (distance.view(np.uint32) >> 16).astype(np.uint16)
 
 
 def _alone(simulation: NDArray[np.int32]) -> bool:

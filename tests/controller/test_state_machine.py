@@ -10,6 +10,7 @@ from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, rule
 
 from controller.catalog.rows import Snapshot
 from controller.core import Controller
+from policies.shares import fair_distances
 from scalesim.errors import StaleControllerError, StaleEpochError
 from scalesim.vocabulary import Tier
 from tests.controller.integrity import check_integrity
@@ -121,7 +122,12 @@ class AnythingMayHappen(RuleBasedStateMachine):
         known = self.controller._replicas.get(replica.name)
         assert known is not None
         rows = table.rows_on(known.number)
-        now = table.distances(rows, self.controller._simulations.epochs)
+        now = fair_distances(
+            table.distances(rows, self.controller._simulations.epochs),
+            table.total_bytes[rows],
+            table.simulation[rows],
+            replica.info.budgets.device_bytes,
+        )
         for row, distance in zip(rows, now.tolist(), strict=True):
             key = int(table.key[row])
             told = replica.distances.get(key, math.inf)

@@ -41,3 +41,17 @@ def test_honest_simulations_with_room_keep_their_distances():
     simulation = np.array([0, 1, 0, 1], np.int32)
     fair = fair_distances(distance, np.full(4, 10), simulation, 40)
     assert fair.tolist() == distance.tolist()
+
+
+def test_who_tells_no_distance_claims_no_share():
+    distance = np.array([0, 5, np.inf, np.inf], np.float32)
+    simulation = np.array([1, 1, 0, 0], np.int32)
+    assert fair_distances(distance, np.full(4, 10), simulation, 15) is distance
+
+
+def test_what_is_past_the_share_keeps_its_order():
+    distance = np.array([9, 7, 8, 0, 0, 0], np.float32)
+    simulation = np.array([1, 1, 1, 0, 0, 0], np.int32)
+    fair = fair_distances(distance, np.full(6, 10), simulation, 20)
+    assert np.argsort(fair, kind="stable").tolist() == [3, 1, 4, 5, 2, 0]
+    assert fair[0] > fair[2] * 1.1, "told apart within the slack of pushes"
