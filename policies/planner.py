@@ -17,10 +17,11 @@ class DistancePlanner:
     """Nearest on the device, the next ones in host memory, the rest in storage.
 
     Each tier is filled nearest first, every simulation up to its max-min fair share before any
-    goes past it. State in use or pinned is counted first and never moved. Room is made only for
-    fetches that need it, farthest first; what is dear to bring back, byte for byte, counts as
-    nearer while it is on the device. A fetch is issued when its link gets to it within the window
-    and no later than prefill would have rebuilt the state.
+    goes past it. State in use or pinned is counted first and never made to leave; what is pinned
+    comes to the device before all others. Room is made only for fetches that need it, farthest
+    first; what is dear to bring back, byte for byte, counts as nearer while it is on the device.
+    A fetch is issued when its link gets to it within the window and no later than prefill would
+    have rebuilt the state.
 
     A row that is in a tier counts as `margin_steps` nearer than it is and gives way only to rows
     nearer by more than that: nothing is moved back and forth, and plans that are carried out come
@@ -52,7 +53,7 @@ class DistancePlanner:
         fetch, demote = self._exchange(
             view,
             device,
-            wanted=foreseen & device.chosen,
+            wanted=(foreseen | (view.pinned & ~view.in_use)) & device.chosen,
             missing=np.maximum(source - view.device_bytes, 0),
             movable=~fixed & ~device.chosen,
             bytes_per_s=self._links.host_bytes_per_s,

@@ -32,6 +32,21 @@ def test_the_nearest_come_to_the_device():
     assert replica.distances == {1: 4, 2: 0, 3: 1, 4: 9}
 
 
+def test_a_simulation_that_claims_everything_does_not_win_the_engine_s_evictions():
+    controller = make_controller()
+    replica = FakeReplica(controller, "r", device=4)
+    hostile, honest = range(10, 20), range(5)
+    replica.hold(Tier.HOST, *hostile, *honest)
+    report(controller, 1, dict.fromkeys(hostile, 0.0), "hostile")
+    report(controller, 1, {key: 3.0 + key for key in honest}, "honest")
+    settle(controller, replica)
+    last_to_leave = sorted(replica.distances, key=replica.distances.__getitem__)[:4]
+    assert sum(key in honest for key in last_to_leave) == 2
+    controller.end("honest")
+    settle(controller, replica)
+    assert replica.distances == dict.fromkeys(hostile, 0.0), "alone, it is believed"
+
+
 def test_directives_are_sent_again_until_acknowledged():
     controller = make_controller()
     replica = FakeReplica(controller, "r")
@@ -107,6 +122,22 @@ def test_pins_and_unpins_are_told_once():
     assert moves_of(replica.poll()) == [(Verb.UNPIN, 1), (Verb.PIN, 3)]
     settle(controller, replica)
     assert replica.pins == {2, 3}
+
+
+def test_a_pinned_agent_comes_to_the_device_and_is_asked_for_once():
+    controller = make_controller()
+    replica = FakeReplica(controller, "r", device=2)
+    replica.hold(Tier.HOST, 1, 2, 3)
+    report(controller, 1, {2: 0.0, 3: 0.0})
+    settle(controller, replica)
+    controller.lifecycle("town", pin=keys(1))
+    controller.plan()
+    asked = moves_of(replica.poll())
+    assert asked.count((Verb.PREFETCH, 1)) == 1
+    assert (Verb.PIN, 1) in asked
+    settle(controller, replica)
+    assert replica.tiers[1] == Tier.DEVICE
+    assert controller.counters.directives["prefetch"] == 3
 
 
 def test_a_replica_the_controller_does_not_know_is_asked_to_attach():

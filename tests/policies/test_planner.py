@@ -87,6 +87,15 @@ def test_state_in_use_or_pinned_stays_and_counts():
     assert planned(world) == []
 
 
+def test_pinned_state_comes_to_the_device_before_what_is_near():
+    world = view([0, 1, INF, INF], device=[0], host=range(4), pinned=[2], storage=[3])
+    assert planned(world, device=10) == [("demote", 0, "host"), ("prefetch", 2, "device")]
+    stored = view([0, INF, INF], device=[0], storage=[1, 2], pinned=[1])
+    assert ("prefetch", 1, "device") in planned(stored)
+    running = view([0, INF], device=[0], host=[1], pinned=[1], in_use=[1])
+    assert planned(running) == []
+
+
 def test_a_row_is_not_displaced_within_the_margin():
     world = view([1.0, 0.6], device=[0], host=[0, 1])
     assert planned(world, device=10) == []
