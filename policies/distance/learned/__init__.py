@@ -56,6 +56,11 @@ class Learned:
         """Name of the learner believed now."""
         return list(self.learners)[self._scores.leader]
 
+    @property
+    def hit_shares(self) -> dict[str, float]:
+        """Share of recent requests each learner would have served from the device."""
+        return dict(zip(self.learners, self._scores.hit_shares.tolist(), strict=True))
+
     def observe(self, agents: Rows, now: float = 0.0) -> None:
         """Note requests made in step `now`, in order."""
         if now > self._step:

@@ -26,13 +26,20 @@ class Scoreboard:
         self, candidates: int, half_life: float = 256.0, margin: float = 0.01, trusted: int = 0
     ) -> None:
         self._score = np.zeros(candidates)
+        self._weight = 0.0
         self._decay = 0.5 ** (1.0 / half_life)
         self._margin = margin / (1.0 - self._decay)
         self.leader = trusted
 
+    @property
+    def hit_shares(self) -> NDArray[np.float64]:
+        """Share of the lately counted requests each candidate would have served."""
+        return self._score / max(self._weight, 1.0)
+
     def update(self, served: NDArray[np.float64]) -> None:
         """Count one request: how well each candidate would have served it, 1 for a hit."""
         self._score *= self._decay
+        self._weight = self._weight * self._decay + 1.0
         self._score += served
         best = int(self._score.argmax())
         lead = self._score[best] - self._score[self.leader]
