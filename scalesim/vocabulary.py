@@ -130,6 +130,7 @@ class Flow(NamedTuple):
         evicted_by_pressure: Nodes evicted by the engine to make room.
         issued_bytes: Bytes of `issued`.
         wasted_bytes: Bytes of `wasted`.
+        restarted: Threads of its tiers found dead and started again; 0 in a healthy engine.
     """
 
     kind: str
@@ -142,6 +143,7 @@ class Flow(NamedTuple):
     evicted_by_pressure: int = 0
     issued_bytes: int = 0
     wasted_bytes: int = 0
+    restarted: int = 0
 
 
 class Budgets(NamedTuple):

@@ -27,6 +27,7 @@ class Machine(NamedTuple):
         host_share: Host tier likewise; `stock` has none.
         replicas: Engines, which divide both tiers among them.
         page_size: Tokens a page.
+        storage: Folder of the storage tier, one below it for each arm; None leaves the tier out.
     """
 
     model_path: Path
@@ -35,6 +36,7 @@ class Machine(NamedTuple):
     host_share: float = 1.5
     replicas: int = 1
     page_size: int = 16
+    storage: Path | None = None
 
 
 class Outcome(NamedTuple):
@@ -104,6 +106,7 @@ def stack_settings(arm: Arm, workload: Workload, machine: Machine) -> StackSetti
             device_tokens=tokens,
             host_ratio=machine.host_share / machine.device_share,
             context_length=needed,
+            storage_dir=str(machine.storage / arm) if machine.storage else None,
         ),
         replicas=machine.replicas,
         ingress=IngressSettings(port=0),

@@ -34,6 +34,7 @@ def run(
     arms: Annotated[str, Option(help="Comma-separated")] = ",".join(ARMS),
     device_share: Annotated[float, Option(help="Device tier, share of all agents' tokens")] = 0.25,
     host_share: Annotated[float, Option(help="Host tier, likewise")] = 1.5,
+    storage: Annotated[Path | None, Option(help="Folder of a storage tier, for all agents")] = None,
     replicas: Annotated[int, Option(min=1, help="Engines an arm")] = 1,
     device: Annotated[str, Option(help="auto, cuda or cpu")] = "auto",
     model: Annotated[Path | None, Option(help="Model folder; else a random one is built")] = None,
@@ -67,6 +68,7 @@ def run(
             device_share=device_share,
             host_share=host_share,
             replicas=replicas,
+            storage=storage,
         )
         same = f"{workload.digest} {machine._replace(model_path=model or Path('random'))} {pace}"
         run_name = hashlib.sha256(same.encode()).hexdigest()[:12]

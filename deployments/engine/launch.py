@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import logging
+from hashlib import blake2b
+from pathlib import Path
 from typing import Any
 
 from deployments.engine import boot
@@ -56,11 +59,44 @@ def server_args(settings: EngineSettings) -> dict[str, Any]:
             "hicache_ratio": settings.host_ratio,
             "hicache_write_policy": "write_through",
         }
+    if settings.arm != "stock" and settings.storage_dir:
+        args |= storage_args(settings)
     if settings.arm == "scalesim":
         args["radix_cache_backend"] = "scalesim"
     if on_cpu:
         args |= _cpu_args(settings)
     return args | settings.extra_args
+
+
+def storage_args(settings: EngineSettings) -> dict[str, Any]:
+    """Return SGLang's arguments for the storage tier: its own file backend, or ours over HiCache.
+
+    Any other backend of SGLang is named in `extra_args`; it is then read at request time only.
+    """
+    extra: dict[str, Any] = {"prefetch_threshold": settings.page_size}
+    if settings.arm == "scalesim":
+        extra |= {
+            "backend_name": "scalesim",
+            "module_path": "deployments.engine.sglang.pages",
+            "class_name": "PageStore",
+            "folder": settings.storage_dir,
+            "quota_bytes": settings.storage_bytes,
+            "model": _fingerprint(settings.model_path),
+        }
+    else:
+        extra |= {"file_storage_path": settings.storage_dir, "max_size": settings.storage_bytes}
+    return {
+        "hicache_storage_backend": "dynamic" if settings.arm == "scalesim" else "file",
+        "hicache_storage_prefetch_policy": "timeout",
+        "hicache_storage_backend_extra_config": json.dumps(extra),
+    }
+
+
+def _fingerprint(model_path: str) -> str:
+    """Return what changes with the weights: pages of another model must never be read."""
+    files = sorted(Path(model_path).glob("*.*"))
+    told = [(file.name, file.stat().st_size, file.stat().st_mtime_ns) for file in files]
+    return blake2b(repr((model_path, told)).encode(), digest_size=16).hexdigest()
 
 
 def _cpu_args(settings: EngineSettings) -> dict[str, Any]:

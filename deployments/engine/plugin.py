@@ -34,6 +34,7 @@ class ScaleSimPlugin:
         self._address = address
         self._channel: SchedulerEnd | None = None
         self._steward: Steward | None = None
+        self._hurried = False
 
     def open(self, scheduler: Any) -> None:
         """The scheduler is built and its self-check passed: connect and say hello."""
@@ -43,7 +44,7 @@ class ScaleSimPlugin:
         engine = SchedulerEngine(scheduler)
         if hooks.is_first_rank():
             self._channel = SchedulerEnd(self._address)
-            hooks.wake_on(scheduler, self._channel.socket)
+            hooks.wake_on(scheduler, self._channel.socket, lambda: self._hurried)
         send = self._channel.send if self._channel is not None else None
         self._steward = Steward(registry.build(engine), send)
         self._steward.hello(hooks.ENGINE_VERSION, engine.tree.bytes_per_token)
@@ -61,4 +62,4 @@ class ScaleSimPlugin:
     def work(self) -> None:
         """Carry out a bounded share of directives and publish what changed."""
         if self._steward is not None:
-            self._steward.work()
+            self._hurried = self._steward.work()

@@ -27,6 +27,14 @@ def test_arms_differ_in_nothing_but_the_arm() -> None:
     assert stock.engine.host_ratio == 3.0
 
 
+def test_each_arm_has_its_own_storage() -> None:
+    machine = Machine(Path("/models/m"), device="cpu", device_share=0.5, storage=Path("/disk"))
+    folders = [
+        stack_settings(arm, WORKLOAD, machine).engine.storage_dir for arm in ("hicache", "scalesim")
+    ]
+    assert folders == ["/disk/hicache", "/disk/scalesim"]
+
+
 def test_a_device_tier_too_small_is_refused() -> None:
     machine = Machine(Path("/models/m"), device="cpu", device_share=0.1)
     with pytest.raises(ConfigurationError, match="use a larger share"):

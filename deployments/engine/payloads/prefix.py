@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
 
 from deployments.engine.payloads.base import Engine, Outcome
+from deployments.engine.payloads.holdings import Holding, holding
+from deployments.engine.payloads.staging import Staging
 from deployments.engine.payloads.tree import PrefixTree
 from deployments.engine.prefixes import Prefix, learn
 from scalesim.vocabulary import PREFIX, Budgets, Flow, Residency, Tier
@@ -34,6 +36,9 @@ class PrefixPayload:
         self._anchors: dict[int, list[Any]] = {}
         self._changed: set[int] = set()
         self._loading: dict[int, list[Any]] = {}
+        self._storage = tree.storage
+        self._staging = Staging(tree.storage)
+        self._onward: set[int] = set()
         self._ahead: dict[int, int] = {}
         self._queued_tokens = 0
         self._cause = "evicted_by_pressure"
@@ -48,19 +53,12 @@ class PrefixPayload:
 
     def learn(self, key: int, latest: Prefix, next_use: float | None) -> None:
         """A request of agent `key` finished: learn its prefix and take ownership of its nodes."""
-        before = self._nodes(key)
         self._known[key] = learn(self._known.get(key, []), latest, self._tree.page_size)
-        self._anchors[key] = [
-            self._tree.locate(p.tokens[: p.length], p.space) for p in self._known[key]
-        ]
-        after = self._nodes(key)
-        for node in before:
-            node.owners.discard(key)
-        for node in after:
-            node.owners.add(key)
+        self._anchor(key)
+        if self._storage is not None:
+            self._storage.own(key, self._known[key])
         if next_use is not None:
             self._order.push((key,), (next_use,))
-        self._changed.add(key)
 
     def used(self, key: int, host_tokens: int) -> None:
         """A request of agent `key` was admitted; `host_tokens` it had to load by itself."""
@@ -71,16 +69,16 @@ class PrefixPayload:
     def evicted(self, owners: Iterable[int]) -> None:
         """A node of these owners left the device, by whatever cause."""
         self._counts[self._cause] += 1
+        self.touched(owners)
+
+    def touched(self, owners: Iterable[int]) -> None:
+        """Something of these owners left a tier: what was fetched ahead for them is lost."""
         for key in owners:
             self._changed.add(key)
             wasted = self._ahead.pop(key, None)
             if wasted is not None:
                 self._counts["wasted"] += 1
                 self._counts["wasted_bytes"] += wasted
-
-    def touched(self, owners: Iterable[int]) -> None:
-        """The residency of these owners changed."""
-        self._changed.update(owners)
 
     # ---- what the controller tells ----
 
@@ -89,42 +87,30 @@ class PrefixPayload:
         self._order.push(keys, distances)
 
     def prefetch(self, key: int, tier: Tier) -> Outcome:
-        """Queue host nodes of an agent for the device, nearest request's path first."""
-        tree = self._tree
-        outcome = Outcome.DONE
-        for anchor in self._anchors.get(key, ()):
-            missing = [n for n in tree.path(anchor) if not tree.on_device(n)]
-            if not missing or not tree.on_host(missing[-1]):
-                continue
-            tokens = sum(map(tree.tokens_of, missing))
-            if not tree.can_load() or (
-                self._queued_tokens and self._queued_tokens + tokens > PREFETCH_TOKENS_A_PASS
-            ):
-                return Outcome.BUSY
-            if not tree.make_room(tokens, self._order.distance(key)) or not tree.load(missing[-1]):
-                return self._refuse()
-            self._queued_tokens += tokens
-            self._loading.setdefault(key, []).append(missing[-1])
-            self._ahead[key] = self._ahead.get(key, 0) + tokens * tree.bytes_per_token
-            self._counts["issued"] += 1
-            self._counts["issued_bytes"] += tokens * tree.bytes_per_token
-            self._changed.add(key)
-            outcome = Outcome.STARTED
-        return outcome if key in self._anchors else self._refuse()
+        """Read from storage what host memory lacks, then queue for the device what that lacks."""
+        if key not in self._known:
+            return self._refuse()
+        if self._lacking(key):
+            staged = self._stage(key)
+            if tier is Tier.DEVICE and staged is Outcome.STARTED:
+                self._onward.add(key)
+            return staged
+        return self._load(key) if tier is Tier.DEVICE else Outcome.DONE
 
     def demote(self, key: int, tier: Tier) -> Outcome:
-        """Take an agent's own nodes off the device, deepest first, keeping host copies."""
-        busy = key in self._loading or key in self._tree.keys_in_use()
-        if busy or key not in self._known:
+        """Take an agent's own nodes out of hotter tiers, deepest first, where `tier` has copies."""
+        if self._busy(key) or key not in self._known:
+            return self._refuse()
+        if tier is Tier.STORAGE and not self._is_stored(key):
             return self._refuse()
         self._cause = "evicted_by_plan"
         try:
             for node in reversed(self._nodes(key)):
-                if not self._tree.on_device(node):
-                    continue
                 if node.owners != {key}:
                     break
-                if not self._tree.leave_device(node):
+                if self._tree.on_device(node) and not self._tree.leave_device(node):
+                    return self._refuse()
+                if tier is Tier.STORAGE and not self._tree.leave_host(node):
                     return self._refuse()
         finally:
             self._cause = "evicted_by_pressure"
@@ -139,6 +125,8 @@ class PrefixPayload:
             if node.owners == {key}:
                 self._tree.leave_host(node)
             node.owners.discard(key)
+        if self._storage is not None:
+            self._storage.drop(key)
         self._known.pop(key, None)
         self._anchors.pop(key, None)
         self._ahead.pop(key, None)
@@ -155,6 +143,12 @@ class PrefixPayload:
 
     def settle(self) -> bool:
         """Submit queued loads as one transfer and complete those that arrived."""
+        for key in self._staging.arrived():
+            if key in self._known:
+                self._anchor(key)
+        for key in [key for key in self._onward if key not in self._staging]:
+            if key not in self._known or self._load(key) is not Outcome.BUSY:
+                self._onward.discard(key)
         if self._queued_tokens:
             self._tree.start_loads()
             self._queued_tokens = 0
@@ -162,26 +156,28 @@ class PrefixPayload:
             if not any(map(self._tree.is_loading, self._loading[key])):
                 del self._loading[key]
                 self._changed.add(key)
-        return bool(self._loading)
+        return bool(self._loading or self._onward or self._staging)
 
     # ---- what the controller asks ----
 
     def changed(self) -> Residency | None:
         """Return rows of agents that changed."""
+        if self._storage is not None:
+            self._changed |= self._storage.news()
         if not self._changed:
             return None
         keys, self._changed = sorted(self._changed), set()
         in_use = self._tree.keys_in_use()
-        rows = [(*self._bytes(key), key in in_use or key in self._loading) for key in keys]
-        device, host, total, busy = (np.asarray(column) for column in zip(*rows, strict=True))
+        held = np.array([self._holding(key) for key in keys], np.int64)
+        device, host, storage, total = np.ascontiguousarray(held.T)
         return Residency(
             kind=self.kind,
             keys=np.array(keys, np.int64),
-            device_bytes=device.astype(np.int64),
-            host_bytes=host.astype(np.int64),
-            storage_bytes=np.zeros(len(keys), np.int64),
-            total_bytes=total.astype(np.int64),
-            in_use=busy.astype(np.bool_),
+            device_bytes=device,
+            host_bytes=host,
+            storage_bytes=storage,
+            total_bytes=total,
+            in_use=np.array([self._moves(key) or key in in_use for key in keys], np.bool_),
         )
 
     def touch_all(self) -> None:
@@ -190,6 +186,8 @@ class PrefixPayload:
 
     def flow(self) -> Flow:
         """Return the counters."""
+        if self._storage is not None:
+            self._counts["restarted"] = self._storage.restarted()
         return Flow(self.kind, **self._counts)
 
     def forget(self) -> None:
@@ -198,25 +196,97 @@ class PrefixPayload:
         self._anchors.clear()
         self._loading.clear()
         self._ahead.clear()
+        self._onward.clear()
         self._queued_tokens = 0
+
+    # ---- between storage and host memory ----
+
+    def _lacking(self, key: int) -> list[Prefix]:
+        """Return the prefixes of which storage holds more than the tree."""
+        if self._storage is None:
+            return []
+        self._anchor(key)  # a request may have brought back what was gone
+        stored = self._storage.stored_tokens(key)
+        return [
+            prefix
+            for prefix, path in self._paths(key)
+            if stored.get(prefix, 0) > sum(map(self._tree.tokens_of, path))
+        ]
+
+    def _stage(self, key: int) -> Outcome:
+        before = self._holding(key)
+        outcome = self._staging.start(key, self._lacking(key))
+        if outcome is Outcome.STARTED:
+            self._issue(key, before.storage - before.host)
+        return self._refuse() if outcome is Outcome.REFUSED else outcome
+
+    def _is_stored(self, key: int) -> bool:
+        stored = self._storage.stored_tokens(key) if self._storage is not None else {}
+        return all(stored.get(prefix, 0) >= prefix.length for prefix in self._known[key])
+
+    # ---- between host memory and device ----
+
+    def _load(self, key: int) -> Outcome:
+        """Queue host nodes of an agent for the device, nearest request's path first."""
+        tree = self._tree
+        outcome = Outcome.DONE
+        for _, path in self._paths(key):
+            missing = [node for node in path if not tree.on_device(node)]
+            if not missing or not tree.on_host(missing[-1]):
+                continue
+            tokens = sum(map(tree.tokens_of, missing))
+            if not tree.can_load() or (
+                self._queued_tokens and self._queued_tokens + tokens > PREFETCH_TOKENS_A_PASS
+            ):
+                return Outcome.BUSY
+            if not tree.make_room(tokens, self._order.distance(key)) or not tree.load(missing[-1]):
+                return self._refuse()
+            self._queued_tokens += tokens
+            self._loading.setdefault(key, []).append(missing[-1])
+            self._issue(key, tokens * tree.bytes_per_token)
+            outcome = Outcome.STARTED
+        return outcome
+
+    def _issue(self, key: int, size: int) -> None:
+        self._ahead[key] = self._ahead.get(key, 0) + size
+        self._counts["issued"] += 1
+        self._counts["issued_bytes"] += size
+        self._changed.add(key)
+
+    # ---- what an agent has ----
+
+    def _anchor(self, key: int) -> None:
+        """Find the nodes of an agent's prefixes as the tree is now, and own them alone."""
+        for node in self._nodes(key):
+            node.owners.discard(key)
+        prefixes = self._known[key]
+        self._anchors[key] = [self._tree.locate(p.tokens[: p.length], p.space) for p in prefixes]
+        for node in self._nodes(key):
+            node.owners.add(key)
+        self._changed.add(key)
+
+    def _paths(self, key: int) -> list[tuple[Prefix, Sequence[Any]]]:
+        """Prefixes of an agent with their nodes that are still in the tree."""
+        anchors = self._anchors.get(key)
+        if anchors is None:
+            return []
+        return [(p, self._tree.path(a)) for p, a in zip(self._known[key], anchors, strict=True)]
 
     def _nodes(self, key: int) -> list[Any]:
         """Nodes of all prefixes of an agent, each once, ancestors before descendants."""
         paths = (self._tree.path(anchor) for anchor in self._anchors.get(key, ()))
         return list(dict.fromkeys(node for path in paths for node in path))
 
-    def _bytes(self, key: int) -> tuple[int, int, int]:
-        """Bytes on device, on host, and in all; a shared node counts in equal parts."""
-        tree, device, host, held = self._tree, 0, 0, 0
-        missing = sum(p.length for p in self._known.get(key, ()))
-        for node in self._nodes(key):
-            tokens = tree.tokens_of(node)
-            share = tokens * tree.bytes_per_token // max(1, len(node.owners))
-            device += share * tree.on_device(node)
-            host += share * tree.on_host(node)
-            held += share
-            missing -= tokens
-        return device, host, held + max(0, missing) * tree.bytes_per_token
+    def _holding(self, key: int) -> Holding:
+        paths = dict.fromkeys(self._known.get(key, ()), ()) | dict(self._paths(key))
+        stored = self._storage.stored_tokens(key) if self._storage is not None else {}
+        return holding(self._tree, paths, stored)
+
+    def _moves(self, key: int) -> bool:
+        return key in self._loading or key in self._staging
+
+    def _busy(self, key: int) -> bool:
+        return self._moves(key) or key in self._tree.keys_in_use()
 
     def _refuse(self) -> Outcome:
         self._counts["refused"] += 1

@@ -29,11 +29,45 @@ class Watcher(Protocol):
         """The cache was flushed."""
 
 
+class Read(Protocol):
+    """A prefix on its way from storage to host memory."""
+
+    @property
+    def in_flight(self) -> bool:
+        """Return whether pages are still being read; they are in the tree once this is False."""
+
+
+class Storage(Protocol):
+    """The tier below the tree. Reads and writes happen on its own threads."""
+
+    def budget(self) -> int:
+        """Return the bytes it may hold."""
+
+    def own(self, key: int, prefixes: Iterable[Prefix]) -> None:
+        """Make the pages of these prefixes an agent's, and no others."""
+
+    def stored_tokens(self, key: int) -> dict[Prefix, int]:
+        """Return how many leading tokens of each prefix of an agent it holds, as far as known."""
+
+    def fetch(self, prefix: Prefix) -> Read | None:
+        """Start reading what the tree lacks of a prefix; None where it cannot be read now."""
+
+    def drop(self, key: int) -> None:
+        """Delete an agent's own pages."""
+
+    def news(self) -> set[int]:
+        """Return the agents some of whose pages came or left since the last call."""
+
+    def restarted(self) -> int:
+        """Start threads that died again; return how many did so far."""
+
+
 class PrefixTree(Protocol):
     """The engine's prefix cache, seen through the wall. A node is opaque but for `owners`."""
 
     page_size: int
     bytes_per_token: int
+    storage: Storage | None
 
     @property
     def order(self) -> DistanceOrder:

@@ -15,7 +15,9 @@ from sglang.srt.mem_cache.unified_radix_cache import UnifiedRadixCache
 from deployments.engine.order import DistanceOrder
 from deployments.engine.payloads.tree import Watcher
 from deployments.engine.prefixes import Prefix, Space, Tokens
+from deployments.engine.sglang.pages import PageStore
 from deployments.engine.sglang.requests import agent_of, requests
+from deployments.engine.sglang.storage import StorageTier
 from deployments.engine.sglang.tree import BACKEND, FULL
 from scalesim.vocabulary import Budgets
 
@@ -25,6 +27,7 @@ class DistanceRadixCache(UnifiedRadixCache):  # type: ignore[misc]
 
     watcher: Watcher | None = None
     every_pass: Callable[[], object]
+    storage: StorageTier | None = None
     scheduler: Any = None
 
     def __init__(self, params: Any) -> None:
@@ -34,6 +37,12 @@ class DistanceRadixCache(UnifiedRadixCache):  # type: ignore[misc]
         kv = self.token_to_kv_pool_allocator.get_kvcache()
         rows = kv.size + kv.page_size
         self.bytes_per_token = int(np.sum(kv.get_kv_size_bytes())) // rows
+
+    def init_hicache(self, server_args: Any, params: Any) -> None:
+        super().init_hicache(server_args, params)
+        store = self.cache_controller.storage_backend if self.enable_storage else None
+        if isinstance(store, PageStore):
+            self.storage = StorageTier(self, store)
 
     @property
     def order(self) -> DistanceOrder:
@@ -93,7 +102,8 @@ class DistanceRadixCache(UnifiedRadixCache):  # type: ignore[misc]
     def budgets(self) -> Budgets:
         host = self.cache_controller.mem_pool_host.size if self.cache_controller else 0
         device = self.token_to_kv_pool_allocator.size
-        return Budgets(device * self.bytes_per_token, host * self.bytes_per_token, 0)
+        storage = self.storage.budget() if self.storage is not None else 0
+        return Budgets(device * self.bytes_per_token, host * self.bytes_per_token, storage)
 
     def locate(self, tokens: Tokens, space: Space) -> Any:
         extra_key, salt = space

@@ -24,6 +24,9 @@ from scalesim.errors import EngineMismatchError
 ENGINE_VERSION = str(__version__)
 SUPPORTED_VERSION = "0.5.23"
 
+_NAP_MS = 1
+"""Longest an idle scheduler takes to see that a copy under way has arrived."""
+
 _HOOKS = (
     f"{Scheduler.__module__}.Scheduler.process_input_requests",
     f"{Scheduler.__module__}.Scheduler.get_init_info",
@@ -80,10 +83,14 @@ def is_first_rank() -> bool:
     return bool(ranks.pp_rank == ranks.attn_tp_rank == ranks.attn_cp_rank == 0)
 
 
-def wake_on(scheduler: Any, socket: Any) -> None:
-    """Let an idle scheduler wake when `socket` has something to read."""
-    if isinstance(scheduler.idle_sleeper, IdleSleeper):
-        scheduler.idle_sleeper.poller.register(socket)
+def wake_on(scheduler: Any, socket: Any, hurried: Callable[[], bool]) -> None:
+    """Let an idle scheduler wake when `socket` can be read, and only nap while `hurried`."""
+    sleeper = scheduler.idle_sleeper
+    if not isinstance(sleeper, IdleSleeper):
+        return
+    sleeper.poller.register(socket)
+    sleep = sleeper.maybe_sleep
+    sleeper.maybe_sleep = lambda: sleeper.poller.poll(_NAP_MS) if hurried() else sleep()
 
 
 def self_check(scheduler: Any) -> None:

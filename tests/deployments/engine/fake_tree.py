@@ -25,6 +25,7 @@ class FakeTree:
 
     page_size = 2
     bytes_per_token = 10
+    storage = None
 
     def __init__(self, order: DistanceOrder, device_tokens: int, host_tokens: int = 10**6) -> None:
         self.order = order
@@ -49,12 +50,12 @@ class FakeTree:
             len(tokens) // self.page_size * self.page_size - self._held(tokens, space)
         ):
             return False
-        for node in self.path(self.locate(tokens, space)):
+        for node in self.line(self.locate(tokens, space)):
             node.device = node.host = True
         return True
 
     def _held(self, tokens: Tokens, space: Space) -> int:
-        path = self.path(self.locate(tokens, space))
+        path = self.line(self.locate(tokens, space))
         self._kept = set(path)
         return sum(self.page_size for node in path if node.device)
 
@@ -96,6 +97,10 @@ class FakeTree:
         return node
 
     def path(self, node: Node) -> list[Node]:
+        return [step for step in self.line(node) if step.device or step.host]
+
+    def line(self, node: Node) -> list[Node]:
+        """Nodes from the root, with those a request or a read is about to fill."""
         found = []
         while node.parent is not None:
             if node.parent.children.get(node.tokens) is node:

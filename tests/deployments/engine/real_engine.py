@@ -23,11 +23,13 @@ class Answer(NamedTuple):
     tokens: list[int]
     device: int
     host: int
+    storage: int
 
 
 class State(NamedTuple):
     device: int
     host: int
+    storage: int
     total: int
     in_use: bool
 
@@ -35,9 +37,13 @@ class State(NamedTuple):
 class RealEngine:
     """Agents are integers; agent k's private prefix is a seeded random sequence."""
 
-    def __init__(self, model: str, device_tokens: int) -> None:
+    def __init__(self, model: str, device_tokens: int, **more: Any) -> None:
         self._settings = EngineSettings(
-            model_path=model, dtype="float32", device_tokens=device_tokens, context_length=2048
+            model_path=model,
+            dtype="float32",
+            device_tokens=device_tokens,
+            context_length=2048,
+            **more,
         )
         self.state: dict[int, State] = {}
         self.flow = Flow("prefix")
@@ -72,8 +78,8 @@ class RealEngine:
             message = await self._channel.receive()
             if isinstance(message, Residency):
                 unit = self._unit
-                columns = (message.keys, message.device_bytes // unit, message.host_bytes // unit)
-                rows = (*columns, message.total_bytes // unit, message.in_use)
+                sizes = (size // unit for size in message[2:6])
+                rows = (message.keys, *sizes, message.in_use)
                 for key, *row in zip(*(column.tolist() for column in rows), strict=True):
                     self.state[key] = State(*row)
             elif isinstance(message, Flow):
@@ -105,7 +111,8 @@ class RealEngine:
         )
         answer = await anext(self.manager.generate_request(request, None))
         found = answer["meta_info"]["cached_tokens_details"] or {}
-        return Answer(answer["output_ids"], found.get("device", 0), found.get("host", 0))
+        tiers = (found.get(tier, 0) for tier in ("device", "host", "storage"))
+        return Answer(answer["output_ids"], *tiers)
 
     async def push(self, distances: dict[int, float]) -> None:
         keys, values = np.array(list(distances), np.int64), np.array(list(distances.values()))

@@ -9,19 +9,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from deployments.engine.messages import Flow, Hello, Message, encode
+from deployments.engine.messages import Hello, Message, encode
 from deployments.engine.order import DistanceOrder
 from deployments.engine.payloads import registry
 from deployments.engine.steward import Steward
 from scalesim.errors import ConfigurationError
-from scalesim.vocabulary import Budgets, Directives, Moves, Residency, Tier, Verb
+from scalesim.vocabulary import Budgets, Directives, Flow, Moves, Residency, Tier, Verb
 from tests.deployments.engine.fake_tree import FakeTree
 
 DIARY = '''
 import numpy as np
-from deployments.engine.messages import Flow
 from deployments.engine.payloads.base import Outcome
-from scalesim.vocabulary import Budgets, Residency, Tier
+from scalesim.vocabulary import Budgets, Flow, Residency, Tier
 
 PAGE = 100
 
@@ -109,6 +108,7 @@ def test_a_kind_from_outside_is_moved_like_ours(install: Install) -> None:
     prefetch = np.full(1, Verb.PREFETCH, np.uint8), np.full(1, Tier.DEVICE, np.uint8)
     moves = Moves("diary", prefetch[0], column, prefetch[1])
     steward.accept([encode(Directives(1, 1, moves=(moves,)))])
+    steward.work()
     steward.work()
     hello = next(message for message in sent if isinstance(message, Hello))
     assert hello.kinds == ("prefix", "diary")

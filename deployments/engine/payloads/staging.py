@@ -1,0 +1,50 @@
+"""Prefixes on their way from storage to host memory, long before a request asks for them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from deployments.engine.payloads.base import Outcome
+from deployments.engine.payloads.tree import Read, Storage
+from deployments.engine.prefixes import Prefix
+
+READS = 8
+"""Agents read at a time: nearer ones that come later do not wait behind many."""
+
+
+class Staging:
+    """Reads in flight, by agent.
+
+    Args:
+        storage: Where from; None where there is no such tier, and nothing can be started.
+    """
+
+    def __init__(self, storage: Storage | None) -> None:
+        self._storage = storage
+        self._reads: dict[int, list[Read]] = {}
+
+    def __contains__(self, key: int) -> bool:
+        return key in self._reads
+
+    def __len__(self) -> int:
+        return len(self._reads)
+
+    def start(self, key: int, prefixes: Iterable[Prefix]) -> Outcome:
+        """Start reading an agent's prefixes; `arrived` names it once all of them ended."""
+        if key in self._reads:
+            return Outcome.DONE
+        if len(self._reads) >= READS:
+            return Outcome.BUSY
+        fetch = self._storage.fetch if self._storage is not None else lambda prefix: None
+        reads = [read for prefix in prefixes if (read := fetch(prefix)) is not None]
+        if not reads:
+            return Outcome.REFUSED
+        self._reads[key] = reads
+        return Outcome.STARTED
+
+    def arrived(self) -> list[int]:
+        """Return the agents whose reads ended since the last call, whole, in part or in vain."""
+        ended = [key for key, reads in self._reads.items() if not any(r.in_flight for r in reads)]
+        for key in ended:
+            del self._reads[key]
+        return ended

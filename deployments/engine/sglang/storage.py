@@ -1,0 +1,117 @@
+"""The storage tier under the radix cache: `payloads.tree.Storage` over HiCache's own threads."""
+
+from __future__ import annotations
+
+import threading
+from array import array
+from collections.abc import Iterable
+from itertools import count
+from typing import TYPE_CHECKING, Any
+
+from sglang.srt.mem_cache.base_prefix_cache import CacheRequestHandle
+from sglang.srt.mem_cache.radix_cache import RadixKey
+from sglang.srt.mem_cache.utils import get_storage_hash_str
+
+from deployments.engine.prefixes import Prefix
+from deployments.engine.sglang.pages import PageStore
+from deployments.engine.storage.folder import Chain
+
+if TYPE_CHECKING:
+    from deployments.engine.sglang.cache import DistanceRadixCache
+
+_THREADS = {
+    "prefetch_thread": "prefetch_thread_func",
+    "prefetch_io_aux_thread": "prefetch_io_aux_func",
+    "prefetch_sync_thread": "prefetch_sync_thread_func",
+    "backup_thread": "backup_thread_func",
+}
+"""Threads of HiCache's storage by attribute of its controller, and what each runs."""
+
+
+class StorageRead:
+    """One read, under a request id of ours: no request waits for it."""
+
+    def __init__(self, cache: DistanceRadixCache, handle: Any) -> None:
+        self._cache = cache
+        self._handle = handle
+
+    @property
+    def in_flight(self) -> bool:
+        if self._handle in self._cache.ongoing_prefetch:
+            return True
+        self._cache.pop_prefetch_loaded_span(self._handle)
+        self._cache.storage_prefetch_retries.cancel(self._handle.rid)
+        return False
+
+
+class StorageTier:
+    """Storage of one cache."""
+
+    def __init__(self, cache: DistanceRadixCache, store: PageStore) -> None:
+        self._cache = cache
+        self._folder = store.folder
+        self._folder.nearest = cache.order.nearest
+        self._chains: dict[int, dict[Prefix, Chain]] = {}
+        self._numbers = count()
+        self._restarted = 0
+
+    def budget(self) -> int:
+        return self._folder.quota_bytes
+
+    def own(self, key: int, prefixes: Iterable[Prefix]) -> None:
+        known = self._chains.get(key, {})
+        chains = {p: known[p] if p in known else self._chain(p) for p in prefixes}
+        self._chains[key] = chains
+        self._folder.own(key, chains.values())
+
+    def stored_tokens(self, key: int) -> dict[Prefix, int]:
+        page = self._cache.page_size
+        chains = self._chains.get(key, {})
+        return {prefix: self._folder.holds(chain) * page for prefix, chain in chains.items()}
+
+    def fetch(self, prefix: Prefix) -> StorageRead | None:
+        cache, (extra_key, salt) = self._cache, prefix.space
+        if cache.cache_controller.prefetch_rate_limited():
+            return None
+        tokens = prefix.tokens[: prefix.length]
+        node = cache.locate(tokens, prefix.space)
+        path = cache.path(node)
+        if path and not cache.on_host(node):
+            return None
+        found = sum(map(cache.tokens_of, path))
+        handle = CacheRequestHandle(f"scalesim-{next(self._numbers)}", 0)
+        cache.prefetch_from_storage(
+            handle,
+            node.id,
+            array("q", tokens[found:].tobytes()),
+            cache.get_last_hash_value(node.id),
+            matched_prefix_tokens=tokens[:found].tolist(),
+            extra_key=extra_key,
+            cache_salt=salt,
+        )
+        return StorageRead(cache, handle) if handle in cache.ongoing_prefetch else None
+
+    def drop(self, key: int) -> None:
+        if self._chains.pop(key, None) is not None:
+            self._folder.drop(key)
+
+    def news(self) -> set[int]:
+        return self._folder.news()
+
+    def restarted(self) -> int:
+        controller = self._cache.cache_controller
+        if controller.storage_stop_event.is_set():
+            return self._restarted
+        for name, work in _THREADS.items():
+            if not getattr(controller, name).is_alive():
+                thread = threading.Thread(target=getattr(controller, work), daemon=True)
+                setattr(controller, name, thread)
+                thread.start()
+                self._restarted += 1
+        return self._restarted
+
+    def _chain(self, prefix: Prefix) -> Chain:
+        extra_key, salt = prefix.space
+        tokens = array("q", prefix.tokens[: prefix.length].tobytes())
+        key = RadixKey(tokens, extra_key, cache_salt=salt)
+        return tuple(get_storage_hash_str(key, page_size=self._cache.page_size))

@@ -1,0 +1,1 @@
+"""The storage tier's files: nothing here knows an engine."""

@@ -1,0 +1,106 @@
+"""The storage tier once more, under a real SGLang engine that is stopped and started again."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+
+from scalesim.vocabulary import Tier, Verb
+from tests.deployments.engine.real_engine import PREFIX_TOKENS, RealEngine
+
+pytestmark = [pytest.mark.engine, pytest.mark.asyncio(loop_scope="session")]
+
+FOUND = PREFIX_TOKENS
+ROOM = 3 * (PREFIX_TOKENS + 64)
+
+
+@pytest_asyncio.fixture(loop_scope="session", scope="module")
+async def folder(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Path]:
+    yield tmp_path_factory.mktemp("storage")
+
+
+@pytest_asyncio.fixture(loop_scope="session", scope="module")
+async def engine(tiny_model: str, folder: Path) -> AsyncIterator[RealEngine]:
+    engine = RealEngine(tiny_model, ROOM, storage_dir=str(folder), host_ratio=2.0)
+    await engine.start()
+    yield engine
+    await engine.stop()
+
+
+async def stored(engine: RealEngine, agent: int) -> list[int]:
+    """Ask an agent until its prefix is in storage, send it there, return what it answers."""
+    await engine.ask(agent)
+    expected = (await engine.ask(agent)).tokens
+    await engine.until(lambda: agent in engine.state and engine.state[agent].storage >= FOUND)
+    await engine.move(Verb.DEMOTE, agent, tier=Tier.STORAGE)
+    await engine.until(lambda: not (engine.state[agent].device or engine.state[agent].host))
+    assert engine.state[agent].storage == engine.state[agent].total >= FOUND
+    return expected
+
+
+async def test_storage_to_host_to_device_long_before_the_request(engine: RealEngine) -> None:
+    expected = await stored(engine, 1)
+    await engine.push({1: 1.0})
+    await engine.move(Verb.PREFETCH, 1, tier=Tier.HOST)
+    await engine.until(lambda: engine.state[1].host >= FOUND)
+    assert engine.state[1].device == 0
+    await engine.move(Verb.PREFETCH, 1, tier=Tier.DEVICE)
+    await engine.until(lambda: engine.state[1].device >= FOUND)
+    answer = await engine.ask(1)
+    assert (answer.tokens, answer.device >= FOUND, answer.host) == (expected, True, 0)
+
+
+async def test_one_directive_brings_it_from_storage_to_the_device(engine: RealEngine) -> None:
+    expected = await stored(engine, 2)
+    issued = engine.flow.issued_bytes
+    await engine.push({2: 0.0})
+    await engine.move(Verb.PREFETCH, 2, tier=Tier.DEVICE)
+    await engine.until(lambda: engine.state[2].device >= FOUND)
+    answer = await engine.ask(2)
+    assert (answer.tokens, answer.device >= FOUND) == (expected, True)
+    assert engine.flow.issued_bytes > issued
+
+
+async def test_a_request_finds_it_in_storage_by_itself(engine: RealEngine) -> None:
+    expected = await stored(engine, 3)
+    answer = await engine.ask(3)
+    assert (answer.tokens, answer.storage >= FOUND) == (expected, True)
+
+
+@pytest.mark.parametrize("damage", [b"", b"short", bytes(100_000)])
+async def test_damaged_files_are_recomputed(
+    engine: RealEngine, folder: Path, damage: bytes
+) -> None:
+    agent = 10 + len(damage)
+    before = set(folder.rglob("*.page"))
+    expected = await stored(engine, agent)
+    for page in set(folder.rglob("*.page")) - before:
+        page.write_bytes(damage)
+    await engine.push({agent: 0.0})
+    await engine.move(Verb.PREFETCH, agent, tier=Tier.DEVICE)
+    await engine.until(lambda: engine.state[agent].storage == 0)
+    answer = await engine.ask(agent)
+    assert (answer.tokens, answer.device + answer.host + answer.storage) == (expected, 0)
+    assert engine.flow.restarted == 0
+
+
+async def test_dropped_agents_leave_no_files(engine: RealEngine, folder: Path) -> None:
+    before = set(folder.rglob("*.page"))
+    await stored(engine, 4)
+    await engine.move(Verb.DROP, 4)
+    await engine.until(lambda: engine.state[4].total == 0)
+    left = set(folder.rglob("*.page")) - before
+    assert len(left) <= 4  # the tails of its requests, nobody's
+    answer = await engine.ask(4)
+    assert answer.device + answer.host + answer.storage == 0
+
+
+async def test_state_survives_a_restart(engine: RealEngine) -> None:
+    expected = await stored(engine, 5)
+    await engine.stop()
+    await engine.start()
+    answer = await engine.ask(5)
+    assert (answer.tokens, answer.storage >= FOUND) == (expected, True)

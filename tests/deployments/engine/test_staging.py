@@ -1,0 +1,162 @@
+"""The prefix payload over three tiers."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from deployments.engine.order import DistanceOrder
+from deployments.engine.payloads.base import Outcome
+from deployments.engine.payloads.prefix import PrefixPayload
+from deployments.engine.payloads.staging import READS
+from deployments.engine.prefixes import Prefix
+from scalesim.vocabulary import Tier
+from tests.deployments.engine.fake_storage import FakeStorage
+from tests.deployments.engine.fake_tree import FakeTree
+
+SPACE = (None, "salt")
+LENGTH = 6
+SIZE = LENGTH * FakeTree.bytes_per_token
+
+
+class Tiers:
+    """Agents that are all in storage, and nowhere else."""
+
+    def __init__(self, agents: int, on_device: int = 2) -> None:
+        self.tree = FakeTree(DistanceOrder(), device_tokens=on_device * LENGTH)
+        self.storage = self.tree.storage = FakeStorage(self.tree)
+        self.payload = PrefixPayload(self.tree)
+        for key in range(agents):
+            self.ask(key)
+            self.storage.write(key)
+            assert self.payload.demote(key, Tier.STORAGE) is Outcome.DONE
+
+    def ask(self, key: int) -> None:
+        tokens = np.arange(key * 100, key * 100 + LENGTH)
+        assert self.tree.request(tokens, SPACE)
+        self.payload.used(key, 0)
+        self.payload.learn(key, Prefix(tokens, LENGTH, SPACE, LENGTH), None)
+
+    def settle(self) -> bool:
+        busy = self.payload.settle()
+        self.tree.arrive()
+        return busy
+
+    def sizes(self, key: int) -> tuple[int, int, int, int]:
+        self.payload.touch_all()
+        rows = self.payload.changed()
+        assert rows is not None
+        at = rows.keys.tolist().index(key)
+        return tuple(int(column[at]) for column in rows[2:6])
+
+
+def test_what_is_only_in_storage_says_so() -> None:
+    assert Tiers(1).sizes(0) == (0, 0, SIZE, SIZE)
+
+
+def test_nothing_leaves_host_memory_without_a_copy() -> None:
+    tiers = Tiers(0)
+    tiers.ask(0)
+    assert tiers.payload.demote(0, Tier.STORAGE) is Outcome.REFUSED
+    assert tiers.sizes(0) == (SIZE, SIZE, 0, SIZE)
+
+
+def test_without_the_tier_nothing_is_sent_there() -> None:
+    tree = FakeTree(DistanceOrder(), device_tokens=LENGTH)
+    payload = PrefixPayload(tree)
+    tokens = np.arange(LENGTH)
+    tree.request(tokens, SPACE)
+    payload.learn(0, Prefix(tokens, LENGTH, SPACE, LENGTH), None)
+    assert payload.demote(0, Tier.STORAGE) is Outcome.REFUSED
+
+
+def test_a_prefetch_to_host_memory_stops_there() -> None:
+    tiers = Tiers(1)
+    assert tiers.payload.prefetch(0, Tier.HOST) is Outcome.STARTED
+    assert tiers.settle() is True
+    tiers.storage.arrive()
+    assert tiers.settle() is False
+    assert tiers.sizes(0) == (0, SIZE, SIZE, SIZE)
+    assert tiers.payload.prefetch(0, Tier.HOST) is Outcome.DONE
+
+
+def test_a_prefetch_to_the_device_goes_on_when_the_read_ends() -> None:
+    tiers = Tiers(1)
+    tiers.payload.push((0,), (1.0,))
+    assert tiers.payload.prefetch(0, Tier.DEVICE) is Outcome.STARTED
+    assert tiers.payload.demote(0, Tier.HOST) is Outcome.REFUSED
+    tiers.storage.arrive()
+    tiers.settle()
+    assert tiers.settle() is False
+    assert tiers.sizes(0) == (SIZE, SIZE, SIZE, SIZE)
+    flow = tiers.payload.flow()
+    assert (flow.issued, flow.issued_bytes) == (2, 2 * SIZE)
+
+
+def test_a_load_that_finds_the_links_full_goes_later() -> None:
+    tiers = Tiers(1)
+    tiers.payload.prefetch(0, Tier.DEVICE)
+    tiers.storage.arrive()
+    tiers.tree.slots = 0
+    assert tiers.payload.settle() is True
+    tiers.tree.slots = 3
+    tiers.settle()
+    tiers.settle()
+    assert tiers.sizes(0)[0] == SIZE
+
+
+def test_a_read_in_vain_leaves_the_request_to_recompute() -> None:
+    tiers = Tiers(1)
+    tiers.payload.prefetch(0, Tier.DEVICE)
+    tiers.storage.lose(0)
+    tiers.storage.arrive()
+    tiers.settle()
+    assert tiers.settle() is False
+    assert tiers.sizes(0) == (0, 0, 0, SIZE)
+    tiers.ask(0)
+    assert tiers.sizes(0) == (SIZE, SIZE, 0, SIZE)
+
+
+def test_few_agents_are_read_at_a_time() -> None:
+    tiers = Tiers(READS + 1)
+    outcomes = [tiers.payload.prefetch(key, Tier.HOST) for key in range(READS + 1)]
+    assert outcomes == [Outcome.STARTED] * READS + [Outcome.BUSY]
+
+
+def test_what_cannot_be_read_now_is_refused() -> None:
+    tiers = Tiers(1)
+    tiers.storage.readable = False
+    assert tiers.payload.prefetch(0, Tier.HOST) is Outcome.REFUSED
+    assert tiers.payload.flow().refused == 1
+
+
+def test_what_was_read_and_left_again_unused_was_wasted() -> None:
+    tiers = Tiers(1)
+    tiers.payload.prefetch(0, Tier.HOST)
+    tiers.storage.arrive()
+    tiers.settle()
+    assert tiers.payload.demote(0, Tier.STORAGE) is Outcome.DONE
+    flow = tiers.payload.flow()
+    assert (flow.wasted, flow.wasted_bytes) == (1, SIZE)
+
+
+def test_an_agent_dropped_while_it_is_read_stays_gone() -> None:
+    tiers = Tiers(1)
+    tiers.payload.prefetch(0, Tier.DEVICE)
+    tiers.storage.arrive()
+    tiers.payload.settle()
+    tiers.tree.arrive()
+    tiers.payload.settle()
+    assert tiers.payload.drop(0) is Outcome.DONE
+    assert tiers.payload.settle() is False
+    rows = tiers.payload.changed()
+    assert rows is not None
+    assert [int(column.sum()) for column in rows[2:6]] == [0, 0, 0, 0]
+
+
+def test_after_a_flush_storage_still_serves() -> None:
+    tiers = Tiers(1)
+    tiers.payload.forget()
+    assert tiers.payload.prefetch(0, Tier.HOST) is Outcome.STARTED
+    tiers.storage.arrive()
+    tiers.settle()
+    assert tiers.sizes(0) == (0, SIZE, SIZE, SIZE)
