@@ -3,50 +3,23 @@
 from __future__ import annotations
 
 import json
-import os
-import shutil
-import socket
 import subprocess
-import sys
-import tempfile
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
-import httpx
 import psutil
 import pytest
 
 from deployments.random_model import build
+from tests.ray_head import BIN, ENVIRONMENT, ray_head, until
 
 pytestmark = [pytest.mark.engine, pytest.mark.ray, pytest.mark.timeout(900)]
-
-BIN = Path(sys.executable).parent
-DEADLINE_S = 400.0
-ENVIRONMENT = {
-    **os.environ,
-    "PATH": f"{BIN}:{os.environ['PATH']}",
-    "RAY_AUTH_MODE": "token",
-    "RAY_AUTH_TOKEN": "a-token-of-the-tests-0123456789abcdef",
-}
 
 
 @pytest.fixture(scope="module")
 def head() -> Iterator[str]:
-    """Address of the job server of a cluster of our own."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    folder = tempfile.mkdtemp(prefix="ray-")  # short: Ray puts sockets into it
-    command = [str(BIN / "ray"), "start", "--head", "--block", "--disable-usage-stats"]
-    command += ["--node-ip-address=127.0.0.1", "--port=0", f"--dashboard-port={port}"]
-    command += ["--num-cpus=4", f"--temp-dir={folder}"]
-    with subprocess.Popen(command, env=ENVIRONMENT, stdout=subprocess.DEVNULL) as process:
-        address = f"http://127.0.0.1:{port}"
-        _until(lambda: _answers(f"{address}/api/version"))
+    with ray_head() as address:
         yield address
-        process.terminate()
-    shutil.rmtree(folder, ignore_errors=True)
 
 
 @pytest.fixture(scope="module")
@@ -81,7 +54,7 @@ def test_a_job_that_was_killed_goes_on(head: str, arguments: list[str]) -> None:
     out = Path(arguments[-1])
     started = submit(head, "--no-wait", "--job-id", "first", *arguments)
     assert json.loads(started.stdout)["job"] == "first", started.stderr
-    _until(lambda: any(out.glob("checkpoint/*/scalesim/step-000001.msgpack")))
+    until(lambda: any(out.glob("checkpoint/*/scalesim/step-000001.msgpack")))
     _driver(out).kill()
 
     done = submit(head, *arguments)
@@ -104,17 +77,3 @@ def _driver(out: Path) -> psutil.Process:
     processes = psutil.process_iter(["cmdline"])
     (found,) = (each for each in processes if str(out) in (each.info["cmdline"] or ()))
     return found
-
-
-def _answers(url: str) -> bool:
-    try:
-        return httpx.get(url).status_code in {200, 401}
-    except httpx.TransportError:
-        return False
-
-
-def _until(holds: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + DEADLINE_S
-    while not holds():
-        assert time.monotonic() < deadline
-        time.sleep(0.1)

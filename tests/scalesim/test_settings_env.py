@@ -1,0 +1,30 @@
+"""Secrets and addresses that come from the environment."""
+
+import pytest
+
+from scalesim.settings import StackSettings, load, ray_address_from_env, with_secrets_from_env
+
+
+@pytest.mark.parametrize(
+    ("url", "filled"),
+    [
+        ("redis://host:6379/0", "redis://:p%40%2F@host:6379/0"),
+        ("rediss://user@host:6379/0", "rediss://user:p%40%2F@host:6379/0"),
+    ],
+)
+def test_secrets_are_filled_in(url: str, filled: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SCALESIM_API_KEY", "k")
+    monkeypatch.setenv("SCALESIM_CATALOG_PASSWORD", "p@/")
+    given = {"engine": {"model_path": "m"}, "catalog": {"url": url}}
+    settings = with_secrets_from_env(load(StackSettings, given))
+    assert settings.ingress.api_key.get_secret_value() == "k"
+    assert settings.catalog.url.get_secret_value() == filled
+    assert "p%40" not in repr(settings)
+
+
+def test_without_secrets_settings_stay(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("SCALESIM_API_KEY", "SCALESIM_CATALOG_PASSWORD", "RAY_ADDRESS"):
+        monkeypatch.delenv(name, raising=False)
+    settings = load(StackSettings, {"engine": {"model_path": "m"}})
+    assert with_secrets_from_env(settings) == settings
+    assert ray_address_from_env() is None
