@@ -8,7 +8,7 @@ from hashlib import blake2b
 import numpy as np
 from numpy.typing import NDArray
 
-from controller.keyindex import KeyIndex, Rows
+from controller.keyindex import MISSING, KeyIndex, Rows
 from controller.numbering import Numbering
 from scalesim.vocabulary import PREFIX, Distances, Keys
 
@@ -54,7 +54,8 @@ class AgentTable:
     A distance is kept as the step it falls due, so that distances age by themselves as their
     simulation's epoch moves. Columns are attributes, arrays of `capacity` rows:
 
-    - `key`, `kind`, `simulation`: whose payload it is. A prefix has its agent's key.
+    - `key`, `kind`, `simulation`: whose payload it is. All payloads of an agent have its key; what
+      its simulation says (distance, pin, done) is kept in the row of its prefix.
     - `replica`: number of the replica it lives on; `exceptional` where that is not its hashed one.
     - `due`, `expires`: float64 steps; both inf where no use is foreseen.
     - `total_bytes`, `device_bytes`, `host_bytes`, `storage_bytes`, `in_use`, `last_used`: as its
@@ -170,6 +171,19 @@ class AgentTable:
         held: NDArray[np.bool_] = (self.device_bytes[rows] > 0) | self.in_use[rows]
         return held | self.pinned[rows] | self.told_pin[rows]
 
+    def agents(self, rows: Rows) -> Rows:
+        """Return int32[n] rows of the agents whose payloads these are.
+
+        All payloads of an agent have its key. One whose key is no agent's stands for itself.
+        """
+        others = np.flatnonzero(self.kind[rows] != AGENTS)
+        if not others.size:
+            return rows
+        agents = rows.copy()
+        found = self.find(AGENTS, self.key[rows[others]])
+        agents[others] = np.where(found == MISSING, rows[others], found)
+        return agents
+
     def distances(self, rows: Rows, epochs: NDArray[np.float64]) -> Distances:
         """Return float32[n] distances now, inf where none is foreseen or it expired.
 
@@ -179,6 +193,7 @@ class AgentTable:
             rows: int32[n].
             epochs: float64, newest epoch by simulation number.
         """
+        rows = self.agents(rows)
         epoch = epochs[self.simulation[rows]]
         distance = np.abs(self.due[rows] - epoch)
         distance[self.expires[rows] < epoch] = np.inf

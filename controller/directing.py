@@ -49,8 +49,9 @@ def nearness(
         distance: float32[n], their distances now.
     """
     assert replica.budgets is not None
+    simulation = table.simulation[table.agents(rows)]
     distance = fair_distances(
-        distance, table.total_bytes[rows], table.simulation[rows], replica.budgets.device_bytes
+        distance, table.total_bytes[rows], simulation, replica.budgets.device_bytes
     )
     told = table.told[rows]
     with np.errstate(invalid="ignore"):  # inf - inf
@@ -119,17 +120,18 @@ def moves(
 
 def _pins(table: AgentTable, rows: Rows) -> Orders:
     """Return the unpins and pins the replica was not told, and take them as told."""
-    pinned = table.pinned[rows]
-    rows = rows[pinned != table.told_pin[rows]]
-    rows = rows[np.argsort(table.pinned[rows], kind="stable")]  # unpins make room for pins
-    table.told_pin[rows] = table.pinned[rows]
-    verbs = np.where(table.pinned[rows], Verb.PIN, Verb.UNPIN).astype(np.uint8)
+    pinned = table.pinned[table.agents(rows)]
+    changed = np.flatnonzero(pinned != table.told_pin[rows])
+    changed = changed[np.argsort(pinned[changed], kind="stable")]  # unpins make room for pins
+    rows, pinned = rows[changed], pinned[changed]
+    table.told_pin[rows] = pinned
+    verbs = np.where(pinned, Verb.PIN, Verb.UNPIN).astype(np.uint8)
     return Orders(rows, verbs, np.zeros(rows.size, np.uint8))
 
 
 def _drops(table: AgentTable, rows: Rows) -> Orders:
     """Return drops of the state of agents that are done."""
-    rows = rows[table.done[rows]]
+    rows = rows[table.done[table.agents(rows)]]
     rows = rows[table.resident(rows) & ~table.in_use[rows]]
     return Orders(rows, np.full(rows.size, Verb.DROP, np.uint8), np.zeros(rows.size, np.uint8))
 
@@ -138,9 +140,10 @@ def _planned(
     table: AgentTable, budgets: Budgets, rows: Rows, distance: Distances, planner: Planner
 ) -> Orders:
     """Return the planner's moves."""
-    known = (table.total_bytes[rows] > 0) & ~table.done[rows]
+    agents = table.agents(rows)
+    known = (table.total_bytes[rows] > 0) & ~table.done[agents]
     if not known.all():
-        rows, distance = rows[known], distance[known]
+        rows, agents, distance = rows[known], agents[known], distance[known]
     view = View(
         distance=distance,
         last_used=table.last_used[rows],
@@ -149,8 +152,8 @@ def _planned(
         host_bytes=table.host_bytes[rows],
         storage_bytes=table.storage_bytes[rows],
         in_use=table.in_use[rows],
-        pinned=table.pinned[rows],
-        simulation=table.simulation[rows],
+        pinned=table.pinned[agents],
+        simulation=table.simulation[agents],
         kind=table.kind[rows].astype(np.int32),
     )
     plan = planner.plan(view, budgets)

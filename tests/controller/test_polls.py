@@ -200,6 +200,27 @@ def test_equal_keys_of_two_kinds_are_two_payloads():
     assert (counts["total"], counts["host"], counts["device"]) == (2, 1, 1)
 
 
+def test_every_payload_of_an_agent_is_as_far_and_as_pinned_as_the_agent():
+    controller = make_controller()
+    controller.attach(ReplicaInfo("r", Budgets(500, 500, 0), ("prefix", "adapter")))
+    adapters = residency({1: Tier.HOST, 2: Tier.HOST, 3: Tier.HOST}, kind="adapter")
+    controller.residency("r", controller.incarnation, (adapters,))
+    report(controller, 1, {1: 0.0})
+    controller.lifecycle("town", pin=keys(1), done=keys(2))
+    controller.plan()
+    directives = controller.poll("r", controller.incarnation, 0)
+    assert directives is not None
+    (near,) = (near for near in directives.nearness if near.kind == "adapter")
+    assert dict(zip(near.keys.tolist(), near.distances.tolist(), strict=True)) == {1: 0.0}
+    (moves,) = (moves for moves in directives.moves if moves.kind == "adapter")
+    told = zip(moves.verbs.tolist(), moves.keys.tolist(), strict=True)
+    assert {(Verb(verb), key) for verb, key in told} == {
+        (Verb.PIN, 1),
+        (Verb.PREFETCH, 1),
+        (Verb.DROP, 2),
+    }
+
+
 def test_a_plan_leaves_a_replica_alone_that_did_not_change():
     controller = make_controller()
     replicas = [FakeReplica(controller, name) for name in ("a", "b")]
