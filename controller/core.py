@@ -11,16 +11,17 @@ from numpy.typing import NDArray
 
 from controller import requests, status
 from controller.agents import AGENTS, STATE, TOLD, AgentTable
-from controller.catalog.rows import Batch, Names, Snapshot
+from controller.catalog.rows import Batch, Snapshot
 from controller.counters import Counters
 from controller.directing import moves, nearness
 from controller.incarnation import next_incarnation
 from controller.intake import claim, coming_into_use, observe
 from controller.keyindex import MISSING, Rows
+from controller.learning import Learning
 from controller.numbering import Numbering
 from controller.placements import Place, Placements
 from controller.replicas import Replica, Replicas
-from controller.saving import Unsaved, restore
+from controller.saving import Unsaved, names, restore
 from controller.simulations import NOBODY, Simulations
 from controller.sweeping import Sweeper
 from policies.base import Planner
@@ -79,14 +80,15 @@ class Controller:
             self._simulations = Simulations(now=now)
             self._replicas = Replicas(now=now)
         else:
-            names = snapshot.names
-            self._table = AgentTable(Numbering(names.kinds))
-            self._simulations = Simulations(names.simulations, names.epochs, now)
-            self._replicas = Replicas(names.replicas, now)
+            saved = snapshot.names
+            self._table = AgentTable(Numbering(saved.kinds))
+            self._simulations = Simulations(saved.simulations, saved.epochs, now)
+            self._replicas = Replicas(saved.replicas, now)
             restore(self._table, snapshot)
         self._unsaved = Unsaved(self._table, catalog.flush_rows, rewrite=snapshot is None)
         self._placements = Placements(self._table, self._replicas, place, self.incarnation << 20)
         self._placements.rehouse()
+        self._learning = Learning(self._table, self._simulations, self._replicas)
         self._sweeper = Sweeper(self._table, self._simulations, self._placements, self._unsaved)
 
     def report(
@@ -234,7 +236,9 @@ class Controller:
             requests.check_residency(message)
         for message in messages:
             used = coming_into_use(self._table, message)
-            self.counters.used(self._table.distances(used, self._simulations.epochs))
+            told = self._table.distances(used, self._simulations.epochs)
+            self.counters.used(told)
+            self._learning.observe(used, told)
             observe(self._table, self._placements, sender, message, self._clock())
         self._replicas.changed[sender.number] = True
 
@@ -292,7 +296,8 @@ class Controller:
         now = self._clock()
         self._replicas.changed[replica.number] = False
         rows = self._table.rows_on(replica.number)
-        distance = self._table.distances(rows, self._simulations.epochs)
+        told = self._table.distances(rows, self._simulations.epochs)
+        distance = self._learning.fill(rows, told)
         pushed = nearness(self._table, replica, rows, distance)
         moved = moves(self._table, replica, rows, distance, self._planner, now)
         if pushed or moved:
@@ -315,7 +320,7 @@ class Controller:
 
     def unsaved(self) -> Batch | None:
         """Return the next batch for the catalog, None where it knows everything."""
-        return self._unsaved.take(self._names())
+        return self._unsaved.take(names(self._table, self._simulations, self._replicas))
 
     def give_back(self, batch: Batch) -> None:
         """Keep a batch that could not be written, for a later one."""
@@ -332,6 +337,7 @@ class Controller:
             "agents": status.agents(self._table, self._simulations),
             "replicas": status.replicas(self._table, self._replicas, self._clock()),
             "simulations": status.simulations(self._table, self._simulations, self._clock()),
+            "learned": self._learning.status(),
             "counters": self.counters.totals(),
             "directives": dict(self.counters.directives),
             "uses": dict(self.counters.uses),
@@ -367,6 +373,7 @@ class Controller:
         self._table.pinned[rows] = False
         self._table.simulation[rows] = NOBODY
         self._mark(rows)
+        self._learning.forget(simulation)
         self._simulations.end(simulation)
 
     def _lose(self, lost: list[Replica]) -> None:
@@ -387,11 +394,3 @@ class Controller:
         if replica is None or replica.budgets is None or incarnation != self.incarnation:
             return None
         return replica
-
-    def _names(self) -> Names:
-        return Names(
-            kinds=tuple(self._table.kinds),
-            replicas=tuple(self._replicas.numbers),
-            simulations=tuple(self._simulations.names),
-            epochs=tuple(self._simulations.epochs[: len(self._simulations.names)].tolist()),
-        )

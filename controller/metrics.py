@@ -30,6 +30,7 @@ class _Status(Collector):
     def collect(self) -> Iterator[Metric]:
         yield from self._agents()
         yield from self._simulations()
+        yield from self._learned()
         yield from self._replicas()
         yield from self._flows()
         yield from self._controller()
@@ -54,6 +55,18 @@ class _Status(Collector):
         ):
             values = {each: state[field] for each, state in simulations.items()}
             yield _gauges(f"simulation_{name}", text, "simulation", values)
+
+    def _learned(self) -> Iterator[Metric]:
+        labels = ["simulation", "learner"]
+        text = "Share of untold requests it would have served from the device."
+        shares = GaugeMetricFamily("scalesim_learner_hit_ratio", text, labels=labels)
+        text = "Whether its order is the one believed."
+        leads = GaugeMetricFamily("scalesim_learner_leads", text, labels=labels)
+        for name, state in self._status["learned"].items():
+            for learner, share in state["hit_shares"].items():
+                shares.add_metric([name, learner], share)
+                leads.add_metric([name, learner], learner == state["leader"])
+        yield from (shares, leads)
 
     def _replicas(self) -> Iterator[Metric]:
         replicas = self._status["replicas"]

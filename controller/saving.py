@@ -7,6 +7,8 @@ import numpy as np
 from controller.agents import AgentTable
 from controller.catalog.rows import ROW, SCHEMA, Batch, Names, Packed, Snapshot
 from controller.keyindex import MISSING, Rows
+from controller.replicas import Replicas
+from controller.simulations import Simulations
 
 _COLUMNS = [name for name in ROW.names or () if name not in ("schema", "kind", "key")]
 
@@ -29,6 +31,16 @@ def restore(table: AgentTable, snapshot: Snapshot) -> None:
         for name in _COLUMNS:
             getattr(table, name)[rows] = packed[name]
     table.regroup()
+
+
+def names(table: AgentTable, simulations: Simulations, replicas: Replicas) -> Names:
+    """Return what the numbers in rows stand for now."""
+    return Names(
+        kinds=tuple(table.kinds),
+        replicas=tuple(replicas.numbers),
+        simulations=tuple(simulations.names),
+        epochs=tuple(simulations.epochs[: len(simulations.names)].tolist()),
+    )
 
 
 class Unsaved:

@@ -1,3 +1,5 @@
+from typing import Any
+
 from prometheus_client.parser import text_string_to_metric_families
 
 from controller.metrics import exposition
@@ -5,7 +7,7 @@ from scalesim.vocabulary import Flow, Tier
 from tests.controller.world import FakeReplica, make_controller, report, settle
 
 
-def scrape(agents: int) -> dict[str, dict[tuple[tuple[str, str], ...], float]]:
+def scrape(agents: int, **state: Any) -> dict[str, dict[tuple[tuple[str, str], ...], float]]:
     controller = make_controller()
     replica = FakeReplica(controller, "r1")
     replica.hold(Tier.HOST, *range(agents))
@@ -15,7 +17,7 @@ def scrape(agents: int) -> dict[str, dict[tuple[tuple[str, str], ...], float]]:
     catalog = {"ok": True, "error": "", "lag_s": 0.5, "flushes": 1, "rows": 2}
     catalog |= {"failures": 0, "losses": 0}
     loops = {"plan": {"crashes": 3, "turned_s_ago": 0.1}}
-    text = exposition({**controller.status(), "catalog": catalog, "loops": loops})
+    text = exposition({**controller.status(), "catalog": catalog, "loops": loops, **state})
     return {
         family.name: {tuple(sorted(s.labels.items())): s.value for s in family.samples}
         for family in text_string_to_metric_families(text)
@@ -36,6 +38,15 @@ def test_state_is_shown_in_base_units() -> None:
     assert metrics["scalesim_simulation_epoch"][(("simulation", "town"),)] == 1
     assert metrics["scalesim_controller_plan_loop_crashes"][()] == 3
     assert metrics["scalesim_catalog_lag_seconds"][()] == 0.5
+
+
+def test_learners_are_shown_where_something_is_learned() -> None:
+    state = {"agents": 9, "leader": "cyclic", "hit_shares": {"recency": 0.1, "cyclic": 0.8}}
+    metrics = scrape(1, learned={"-": state})
+    cyclic = (("learner", "cyclic"), ("simulation", "-"))
+    assert metrics["scalesim_learner_hit_ratio"][cyclic] == 0.8
+    assert metrics["scalesim_learner_leads"][cyclic] == 1
+    assert scrape(1)["scalesim_learner_leads"] == {}
 
 
 def test_nothing_grows_with_the_agents() -> None:
