@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from controller.agents import AGENTS, AgentTable
-from controller.keyindex import MISSING, Rows
+from controller.keyindex import Rows
 from controller.replicas import Replicas
 from controller.simulations import Simulations
 from policies.untold import Untold
@@ -75,14 +75,15 @@ class Learning:
         for number, untold in self._untold.items():
             if untold.leader == _FLOOR or not rows.size:
                 continue
-            known = self._table.find(AGENTS, untold.keys)
-            at = np.searchsorted(rows, known).clip(max=rows.size - 1)
-            mine = (known != MISSING) & (rows[at] == known) & np.isinf(distance[at])
-            mine &= (self._table.simulation[known] == number) & self._table.resident(known)
-            ahead = untold.distances(float(self._simulations.epochs[number]))
             if filled is distance:
                 filled = distance.copy()
-            filled[at[mine]] = (ahead[mine] + 1) * _BEHIND
+            ahead = untold.distances(float(self._simulations.epochs[number]))
+            for kind in range(len(self._table.kinds)):
+                known = self._table.find(kind, untold.keys)
+                at = np.searchsorted(rows, known).clip(max=rows.size - 1)
+                mine = (rows[at] == known) & self._table.resident(known) & np.isinf(distance[at])
+                mine &= self._table.simulation[self._table.agents(known)] == number
+                filled[at[mine]] = (ahead[mine] + 1) * _BEHIND
         return filled
 
     def forget(self, simulation: int) -> None:

@@ -49,6 +49,8 @@ def fair_distances(
         simulation: int32[n], owner of each row.
         budget: Bytes of the device.
     """
+    if _alone(simulation):
+        return distance
     claims = np.flatnonzero(np.isfinite(distance) & (sizes > 0))
     if _alone(simulation[claims]) or int(sizes[claims].sum()) <= budget:
         return distance

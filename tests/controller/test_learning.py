@@ -3,8 +3,8 @@ import pytest
 
 from controller import learning
 from controller.core import Controller
-from scalesim.vocabulary import Tier
-from tests.controller.world import FakeReplica, make_controller, report, settle
+from scalesim.vocabulary import PREFIX, Tier
+from tests.controller.world import FakeReplica, make_controller, report, residency, settle
 
 AGENTS = range(100, 112)
 DEVICE = 4
@@ -68,6 +68,29 @@ def test_what_is_learned_stays_behind_what_is_told():
     assert max(engine.distances[1], engine.distances[2]) < min(
         distance for key, distance in engine.distances.items() if key in AGENTS
     )
+
+
+def test_what_is_learned_of_an_agent_holds_for_its_other_payloads():
+    controller = make_controller()
+    engine = Engine(controller)
+    info = engine.info._replace(kinds=(PREFIX, "adapter"))
+    engine.incarnation = controller.attach(info)
+    adapters = residency(dict.fromkeys(AGENTS, Tier.HOST), kind="adapter")
+    controller.residency("r", engine.incarnation, (adapters,))
+    for _ in range(6):
+        for key in AGENTS:
+            controller.residency(
+                "r", engine.incarnation, (residency({key: Tier.HOST}, frozenset({key})),)
+            )
+            controller.residency("r", engine.incarnation, (residency({key: Tier.HOST}),))
+    assert learned(controller)["leader"] != "recency"
+    controller.plan()
+    told = {
+        push.kind: dict(zip(push.keys.tolist(), push.distances.tolist(), strict=True))
+        for push in engine.poll().nearness
+    }
+    assert told["adapter"] == told[PREFIX]
+    assert len(told[PREFIX]) == len(AGENTS)
 
 
 def test_a_simulation_that_tells_everything_costs_nothing():
