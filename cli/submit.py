@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import shlex
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -52,31 +54,33 @@ def submit(
     disk that outlives the job, the same command goes on from the last completed step.
     """
     environment = _environment(runtime_env, working_dir)
-    client = _client(address)
-    job = client.submit_job(
-        entrypoint=shlex.join(["python", "-m", "simulations.run", simulation, *context.args]),
-        runtime_env=environment,
-        submission_id=job_id,
-    )
-    if not wait:
-        _told(job, str(client.get_job_status(job)), as_json)
-        return
-    asyncio.run(_follow(client, job, quiet=as_json))
-    details = client.get_job_info(job)
-    if details.status != "SUCCEEDED":
+    command = ["python", "-m", "simulations.run", simulation, *context.args]
+    with _jobs_of(address) as client:
+        job = client.submit_job(
+            entrypoint=shlex.join(command), runtime_env=environment, submission_id=job_id
+        )
+        if wait:
+            asyncio.run(_follow(client, job, quiet=as_json))
+        details = client.get_job_info(job)
+    if details.status in ("FAILED", "STOPPED"):
         raise JobFailedError(
             f"job {job} ended as {details.status}: {details.message}. Its log tells why; the same "
             "command goes on from the last completed step if --out was kept"
         )
-    _told(job, str(details.status), as_json)
+    if as_json:
+        print_json({"job": job, "status": details.status})
+    else:
+        typer.echo(f"job {job}: {details.status}")
 
 
-def _client(address: str | None) -> JobSubmissionClient:
+@contextmanager
+def _jobs_of(address: str | None) -> Iterator[JobSubmissionClient]:
+    """Yield a client of the job server; its errors become ours."""
     from ray import exceptions
     from ray.job_submission import JobSubmissionClient
 
     try:
-        return JobSubmissionClient(address)
+        yield JobSubmissionClient(address)
     except exceptions.AuthenticationError:
         raise AuthenticationError(
             "the Ray cluster refused the token: set RAY_AUTH_MODE=token and RAY_AUTH_TOKEN to the "
@@ -84,8 +88,8 @@ def _client(address: str | None) -> JobSubmissionClient:
         ) from None
     except (ConnectionError, RuntimeError) as error:
         raise UnavailableError(
-            f"no job server answers ({error}): give --address http://HEAD:8265, and look whether "
-            "the head runs its dashboard"
+            f"the job server did not take it ({error}): give --address http://HEAD:8265, see that "
+            "the head runs its dashboard, and try again where it has just started"
         ) from None
 
 
@@ -105,10 +109,3 @@ async def _follow(client: JobSubmissionClient, job: str, *, quiet: bool) -> None
     async for lines in client.tail_job_logs(job):
         if not quiet:
             typer.echo(lines, nl=False)
-
-
-def _told(job: str, status: str, as_json: bool) -> None:
-    if as_json:
-        print_json({"job": job, "status": status})
-    else:
-        typer.echo(f"job {job}: {status}")

@@ -34,6 +34,10 @@ def ray_head(**environment: str) -> Iterator[str]:
     command = [str(BIN / "ray"), "start", "--head", "--block", "--disable-usage-stats"]
     command += ["--node-ip-address=127.0.0.1", "--port=0", f"--temp-dir={folder}"]
     command += [f"--dashboard-port={address.rsplit(':')[-1]}", "--num-cpus=4"]
+    # Its defaults are fixed ports, which another cluster on this machine may have.
+    command += [
+        f"--{name}-port={free_port()}" for name in ("dashboard-agent-listen", "ray-client-server")
+    ]
     given = ENVIRONMENT | environment
     with subprocess.Popen(command, env=given, stdout=subprocess.DEVNULL) as process:
         until(lambda: _answers(f"{address}/api/version"))

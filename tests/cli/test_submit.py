@@ -18,7 +18,8 @@ pytestmark = [pytest.mark.engine, pytest.mark.ray, pytest.mark.timeout(900)]
 
 @pytest.fixture(scope="module")
 def head() -> Iterator[str]:
-    with ray_head() as address:
+    with ray_head() as address:  # its dashboard answers before its agent takes jobs
+        until(lambda: submit(address, "--no-wait", "--arms", "fast").returncode == 0)
         yield address
 
 
