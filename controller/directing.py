@@ -99,10 +99,13 @@ def moves(
     table.ordered[unanswered[table.ordered_at[unanswered] <= now - ANSWER_S]] = _NO_ORDER
     pins = _pins(table, rows)
     drops = _new_orders(table, _drops(table, rows), now)
-    planned = _new_orders(table, _planned(table, replica.budgets, rows, distance, planner), now)
+    planned = [
+        _new_orders(table, _planned(table, budgets, rows[here], distance[here], planner), now)
+        for here, budgets in _pools(table, replica, rows)
+    ]
     open_ = rows[table.ordered[rows] != _NO_ORDER]
     replica.replan_at = float(table.ordered_at[open_].min()) + ANSWER_S if open_.size else math.inf
-    parts = (pins, drops, planned)
+    parts = (pins, drops, *planned)
     orders = Orders(
         np.concatenate([part.rows for part in parts]),
         np.concatenate([part.verbs for part in parts]),
@@ -116,6 +119,20 @@ def moves(
         for kind in movable
         if (here := kinds == kind).any()
     )
+
+
+def _pools(
+    table: AgentTable, replica: Replica, rows: Rows
+) -> list[tuple[NDArray[np.bool_] | slice, Budgets]]:
+    """Return what is planned together: the rows that compete, and for which bytes."""
+    assert replica.budgets is not None
+    if not replica.kind_budgets:
+        return [(slice(None), replica.budgets)]
+    kinds = table.kind[rows]
+    return [
+        (kinds == table.kinds.number(kind), budgets)
+        for kind, budgets in zip(replica.kinds, replica.kind_budgets, strict=True)
+    ]
 
 
 def _pins(table: AgentTable, rows: Rows) -> Orders:

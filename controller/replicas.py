@@ -24,6 +24,7 @@ class Replica:
         seen_at: Seconds; when it last attached or polled.
         budgets: Its tiers; None while it is only remembered from the catalog.
         kinds: Payload kinds it can move.
+        kind_budgets: What of its tiers is for each of them; empty where they share all of it.
         sequence: Number of the last directives made for it. Starts at the milliseconds of its
             attachment: no acknowledgement of older directives, whoever made them, can match.
         outbox: Directives it has not acknowledged; nothing more is planned for it until it has.
@@ -39,6 +40,7 @@ class Replica:
     seen_at: float
     budgets: Budgets | None = None
     kinds: tuple[str, ...] = ()
+    kind_budgets: tuple[Budgets, ...] = ()
     sequence: int = 0
     outbox: Directives | None = None
     replan_at: float = math.inf

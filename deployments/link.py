@@ -13,7 +13,7 @@ from typing import Protocol
 from controller.loops import Loop
 from deployments.engine.messages import Hello, Message
 from scalesim.errors import StaleControllerError
-from scalesim.vocabulary import Directives, Flow, ReplicaInfo, Residency
+from scalesim.vocabulary import PREFIX, Budgets, Directives, Flow, ReplicaInfo, Residency
 
 logger = logging.getLogger(__name__)
 
@@ -58,7 +58,7 @@ class Link:
         controller: The controller.
         channel: The engine's channel.
         hello: What the engine said when it opened.
-        reserve_share: Share of the device tier left to running requests.
+        reserve_share: Share of the prefixes' device tier left to running requests.
     """
 
     def __init__(
@@ -69,11 +69,17 @@ class Link:
         hello: Hello,
         reserve_share: float,
     ) -> None:
-        device = int(hello.budgets.device_bytes * (1.0 - reserve_share))
+        budgets = tuple(
+            one._replace(device_bytes=int(one.device_bytes * (1.0 - reserve_share)))
+            if kind == PREFIX
+            else one
+            for kind, one in zip(hello.kinds, hello.budgets, strict=True)
+        )
+        total = Budgets(*(sum(column) for column in zip(*budgets, strict=True)))
         self._name = name
         self._controller = controller
         self._channel = channel
-        self._info = ReplicaInfo(name, hello.budgets._replace(device_bytes=device), hello.kinds)
+        self._info = ReplicaInfo(name, total, hello.kinds, kind_budgets=budgets)
         self._incarnation = 0
         self.loops = [Loop("directives", self._obey), Loop("residency", self._forward)]
 

@@ -35,6 +35,7 @@ class Replica:
 
     async def __init__(self, settings: StackSettings) -> None:  # type: ignore[misc]
         # The engine is imported only where it runs: the ingress needs none of it.
+        from deployments.engine.adapters import AdapterShelf
         from deployments.engine.host import EngineHost
         from deployments.engine.openai import OpenAIEndpoints
 
@@ -42,7 +43,9 @@ class Replica:
         host = self._host = EngineHost(settings.engine)
         await host.start()
         self._engine = host.engine
-        self._endpoints = OpenAIEndpoints(host.engine, self._name)
+        adapters = settings.engine.adapters
+        shelf = AdapterShelf(adapters) if adapters is not None else None
+        self._endpoints = OpenAIEndpoints(host.engine, self._name, shelf)
         if host.steered is not None:
             controller = RemoteController(connect(settings.controller), settings.controller)
             reserve = settings.engine.reserve_share

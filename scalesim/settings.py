@@ -26,6 +26,23 @@ class Settings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
 
 
+class AdapterSettings(Settings):
+    """LoRA adapters that requests may name as `model:adapter`."""
+
+    roots: tuple[str, ...] = Field(min_length=1)
+    """Folders whose subfolders are adapters; nothing outside of them is ever loaded."""
+    slots: int = Field(8, ge=1)
+    """Adapters on the device at a time."""
+    loaded: int = Field(64, ge=1)
+    """Adapters in host memory at a time: 64 of rank 16 for an 8B model are 5 GB."""
+    max_rank: int = Field(64, ge=1)
+    """Larger ones are refused; every slot is this large."""
+    max_bytes: int = Field(2**30, ge=1)
+    """Larger files are refused."""
+    modules: tuple[str, ...] = ("all",)
+    """Layers that adapters may change, in SGLang's names."""
+
+
 class EngineSettings(Settings):
     """One SGLang engine, one per GPU."""
 
@@ -45,6 +62,8 @@ class EngineSettings(Settings):
     """Folder of the storage tier; None leaves it out. Replicas on one machine may share it."""
     storage_bytes: int = Field(64 * 2**30, ge=2**20)
     """Most bytes a replica keeps there; what the farthest agent has leaves first."""
+    adapters: AdapterSettings | None = None
+    """None serves the bare model only."""
     context_length: int | None = Field(None, ge=16)
     max_running_requests: int | None = Field(None, ge=1)
     reserve_share: float = Field(0.1, ge=0.0, lt=1.0)

@@ -17,7 +17,10 @@ Distances = NDArray[np.float32]
 Bytes = NDArray[np.int64]
 
 PREFIX = "prefix"
-"""Kind name of KV prefix caches; kinds are open, `adapter` and `model` are others."""
+"""Kind name of KV prefix caches; kinds are open."""
+
+ADAPTER = "adapter"
+"""Kind name of LoRA adapters."""
 
 
 class Tier(IntEnum):
@@ -147,7 +150,7 @@ class Flow(NamedTuple):
 
 
 class Budgets(NamedTuple):
-    """Bytes a replica can hold in each tier, all payload kinds together."""
+    """Bytes a replica, or one of its payload kinds, can hold in each tier."""
 
     device_bytes: int
     host_bytes: int
@@ -159,15 +162,17 @@ class ReplicaInfo(NamedTuple):
 
     Attributes:
         name: Unique and stable while the replica lives.
-        budgets: Its tiers.
+        budgets: Its tiers, all kinds together.
         kinds: Payload kinds it can move.
         seen_incarnation: Newest controller it has obeyed; a controller that starts must exceed it.
+        kind_budgets: What of `budgets` is for each of `kinds`; empty where they share all of it.
     """
 
     name: str
     budgets: Budgets
     kinds: tuple[str, ...]
     seen_incarnation: int = 0
+    kind_budgets: tuple[Budgets, ...] = ()
 
 
 class ReportAck(NamedTuple):

@@ -10,7 +10,7 @@ from typing import Any
 
 from deployments.engine import boot
 from scalesim.errors import ConfigurationError
-from scalesim.settings import EngineSettings
+from scalesim.settings import AdapterSettings, EngineSettings
 
 
 def launch(settings: EngineSettings) -> Any:
@@ -63,6 +63,8 @@ def server_args(settings: EngineSettings) -> dict[str, Any]:
         args |= storage_args(settings)
     if settings.arm == "scalesim":
         args["radix_cache_backend"] = "scalesim"
+    if settings.adapters is not None:
+        args |= _adapter_args(settings.adapters)
     if on_cpu:
         args |= _cpu_args(settings)
     return args | settings.extra_args
@@ -99,6 +101,16 @@ def _fingerprint(model_path: str) -> str:
     return blake2b(repr((model_path, told)).encode(), digest_size=16).hexdigest()
 
 
+def _adapter_args(adapters: AdapterSettings) -> dict[str, Any]:
+    return {
+        "enable_lora": True,
+        "max_loras_per_batch": adapters.slots + 1,  # one for requests of the bare model
+        "max_loaded_loras": max(adapters.loaded, adapters.slots + 1),
+        "max_lora_rank": adapters.max_rank,
+        "lora_target_modules": list(adapters.modules),
+    }
+
+
 def _cpu_args(settings: EngineSettings) -> dict[str, Any]:
     args: dict[str, Any] = {
         "device": "cpu",
@@ -107,6 +119,7 @@ def _cpu_args(settings: EngineSettings) -> dict[str, Any]:
         "grammar_backend": "none",
         "disable_cuda_graph": True,
         "mem_fraction_static": 0.3,
+        "lora_backend": "torch_native",
     }
     if settings.arm != "stock":
         args |= {"hicache_io_backend": "direct", "hicache_mem_layout": "layer_first"}

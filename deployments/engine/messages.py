@@ -29,13 +29,13 @@ class Hello(NamedTuple):
     Attributes:
         engine_version: Version of SGLang.
         kinds: Payload kinds it can move.
-        budgets: Bytes its tiers can hold.
+        budgets: Bytes its tiers can hold of each of `kinds`.
         bytes_per_token: KV bytes of one token over all layers.
     """
 
     engine_version: str
     kinds: tuple[str, ...]
-    budgets: Budgets
+    budgets: tuple[Budgets, ...]
     bytes_per_token: int
 
 
@@ -97,5 +97,7 @@ _BUILDERS: dict[str, Any] = {
     "Directives": _directives,
     "Residency": lambda fields: Residency(*_aligned(fields)),
     "Flow": lambda fields: Flow(*fields),
-    "Hello": lambda fields: Hello(fields[0], tuple(fields[1]), Budgets(*fields[2]), int(fields[3])),
+    "Hello": lambda fields: Hello(
+        fields[0], tuple(fields[1]), tuple(Budgets(*row) for row in fields[2]), int(fields[3])
+    ),
 }

@@ -18,8 +18,11 @@ from sglang.srt.entrypoints.openai.serving_completions import OpenAIServingCompl
 from starlette.responses import Response, StreamingResponse
 
 from deployments.calls import Call, Head, Piece
+from deployments.engine.adapters import AdapterShelf
 from deployments.engine.identity import hints
-from deployments.errors import error_body
+from deployments.engine.loading import AdapterLoader
+from deployments.errors import body_of, error_body
+from scalesim.errors import InvalidRequestError
 from scalesim.headers import CachedTokens
 
 JSON = "application/json"
@@ -37,10 +40,17 @@ _TRIP: ContextVar[_Trip] = ContextVar("scalesim_trip")
 
 
 class OpenAIEndpoints:
-    """Chat and text completions of one engine."""
+    """Chat and text completions of one engine.
 
-    def __init__(self, engine: Any, name: str) -> None:
+    Args:
+        engine: SGLang's engine.
+        name: Of the replica.
+        adapters: What `model:adapter` may name; None refuses every adapter.
+    """
+
+    def __init__(self, engine: Any, name: str, adapters: AdapterShelf | None = None) -> None:
         manager = _IdentifiedManager(engine.tokenizer_manager)
+        self._loader = AdapterLoader(engine.tokenizer_manager, adapters)
         template = engine.template_manager
         self._name = name
         self._endpoints = {
@@ -58,8 +68,12 @@ class OpenAIEndpoints:
         model, serving = self._endpoints[call.endpoint]
         try:
             request = model(**call.body)
+            await self._loader.load(call.body)
         except ValidationError as error:
             yield Head(400, JSON, trip.found, self._name), _validation_body(error)
+            return
+        except InvalidRequestError as error:
+            yield Head(error.status, JSON, trip.found, self._name), body_of(error)
             return
         response = await serving.handle_request(request, None)
         if isinstance(response, StreamingResponse):

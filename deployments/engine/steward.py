@@ -12,7 +12,7 @@ from itertools import islice
 from deployments.engine.messages import Hello, Message, decode
 from deployments.engine.payloads.base import Outcome, Payload
 from scalesim.errors import InvalidRequestError
-from scalesim.vocabulary import Budgets, Directives, Flow, Moves, Tier, Verb
+from scalesim.vocabulary import Directives, Flow, Moves, Tier, Verb
 
 MOVES_A_PASS = 64
 """Moves tried between two forward passes: about 10 ms of tree work at the most."""
@@ -38,9 +38,8 @@ class Steward:
 
     def hello(self, engine_version: str, bytes_per_token: int) -> None:
         """Tell the replica that the self-check passed and what there is to manage."""
-        budgets = [payload.budgets() for payload in self._payloads.values()]
-        total = Budgets(*(sum(column) for column in zip(*budgets, strict=True)))
-        self._unsent.append(Hello(engine_version, tuple(self._payloads), total, bytes_per_token))
+        budgets = tuple(payload.budgets() for payload in self._payloads.values())
+        self._unsent.append(Hello(engine_version, tuple(self._payloads), budgets, bytes_per_token))
 
     def accept(self, frames: Iterable[bytes]) -> None:
         """Take over directives; those of an older controller, and broken frames, are ignored."""

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 from scalesim.vocabulary import Budgets, Flow, Residency, Tier
 
 if TYPE_CHECKING:
+    from deployments.engine.payloads.slots import AdapterSlots
     from deployments.engine.payloads.tree import PrefixTree
 
 
@@ -35,7 +36,7 @@ class Payload(Protocol):
     kind: str
 
     def budgets(self) -> Budgets:
-        """Return the bytes its tiers can hold; 0 in tiers shared with a kind asked before."""
+        """Return the bytes of its own pools; no other kind's state can be there."""
         ...
 
     def push(self, keys: Iterable[int], distances: Iterable[float]) -> None:
@@ -85,4 +86,9 @@ class Engine(Protocol):
     @property
     def tree(self) -> PrefixTree:
         """Return its prefix cache."""
+        ...
+
+    @property
+    def slots(self) -> AdapterSlots | None:
+        """Return its adapter slots, if it serves adapters."""
         ...

@@ -17,6 +17,7 @@ GROUP = "scalesim.payloads"
 
 BUILT_IN = {
     "prefix": "deployments.engine.payloads.prefix:build",
+    "adapter": "deployments.engine.payloads.adapter:build",
 }
 """Where the factories of our own kinds are; imported only in the engine."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from deployments.engine.sglang.adapters import LoRASlots
 from deployments.engine.sglang.cache import DistanceRadixCache
 
 
@@ -13,3 +14,4 @@ class SchedulerEngine:
     def __init__(self, scheduler: Any) -> None:
         self.tree: DistanceRadixCache = scheduler.tree_cache
         self.tree.scheduler = scheduler
+        self.slots = LoRASlots(scheduler) if scheduler.enable_lora else None

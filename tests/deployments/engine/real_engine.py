@@ -11,9 +11,18 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from deployments.engine.identity import hints
-from deployments.engine.messages import Flow
 from scalesim.settings import EngineSettings
-from scalesim.vocabulary import Directives, Moves, Nearness, Residency, Tier, Verb
+from scalesim.vocabulary import (
+    ADAPTER,
+    PREFIX,
+    Directives,
+    Flow,
+    Moves,
+    Nearness,
+    Residency,
+    Tier,
+    Verb,
+)
 
 PREFIX_TOKENS = 256
 DEADLINE_S = 30.0
@@ -45,8 +54,9 @@ class RealEngine:
             context_length=2048,
             **more,
         )
-        self.state: dict[int, State] = {}
-        self.flow = Flow("prefix")
+        self.states: dict[str, dict[int, State]] = {PREFIX: {}, ADAPTER: {}}
+        self.state = self.states[PREFIX]
+        self.flows: dict[str, Flow] = {PREFIX: Flow(PREFIX), ADAPTER: Flow(ADAPTER)}
         self._news = asyncio.Event()
         self._sequence = 0
 
@@ -81,9 +91,9 @@ class RealEngine:
                 sizes = (size // unit for size in message[2:6])
                 rows = (message.keys, *sizes, message.in_use)
                 for key, *row in zip(*(column.tolist() for column in rows), strict=True):
-                    self.state[key] = State(*row)
+                    self.states[message.kind][key] = State(*row)
             elif isinstance(message, Flow):
-                self.flow = message
+                self.flows[message.kind] = message
             self._news.set()
 
     async def until(self, holds: Callable[[], bool]) -> None:
@@ -114,15 +124,21 @@ class RealEngine:
         tiers = (found.get(tier, 0) for tier in ("device", "host", "storage"))
         return Answer(answer["output_ids"], *tiers)
 
-    async def push(self, distances: dict[int, float]) -> None:
+    @property
+    def flow(self) -> Flow:
+        return self.flows[PREFIX]
+
+    async def push(self, distances: dict[int, float], kind: str = PREFIX) -> None:
         keys, values = np.array(list(distances), np.int64), np.array(list(distances.values()))
-        near = Nearness("prefix", keys, values.astype(np.float32))
+        near = Nearness(kind, keys, values.astype(np.float32))
         await self._send(Directives(1, 0, nearness=(near,)))
 
-    async def move(self, verb: Verb, *agents: int, tier: Tier = Tier.DEVICE) -> None:
+    async def move(
+        self, verb: Verb, *agents: int, tier: Tier = Tier.DEVICE, kind: str = PREFIX
+    ) -> None:
         n = len(agents)
         verbs, tiers = np.full(n, verb, np.uint8), np.full(n, tier, np.uint8)
-        batch = Moves("prefix", verbs, np.array(agents, np.int64), tiers)
+        batch = Moves(kind, verbs, np.array(agents, np.int64), tiers)
         await self._send(Directives(1, 0, moves=(batch,)))
 
     async def _send(self, directives: Directives) -> None:

@@ -75,6 +75,7 @@ def build_nothing(engine):
 
 class FakeEngine:
     tree = FakeTree(DistanceOrder(), device_tokens=100)
+    slots = None
 
 
 Install = Callable[[str], None]
@@ -112,7 +113,7 @@ def test_a_kind_from_outside_is_moved_like_ours(install: Install) -> None:
     steward.work()
     hello = next(message for message in sent if isinstance(message, Hello))
     assert hello.kinds == ("prefix", "diary")
-    assert hello.budgets == Budgets(1100, 10**7 + 1000, 0)
+    assert hello.budgets == (Budgets(1000, 10**7, 0), Budgets(100, 1000, 0))
     row = next(message for message in sent if isinstance(message, Residency))
     assert (row.kind, row.keys.tolist(), row.device_bytes.tolist()) == ("diary", [7], [100])
     assert Flow("diary", issued=3) in sent

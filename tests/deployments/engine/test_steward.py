@@ -133,5 +133,5 @@ def test_news_wait_while_the_replica_does_not_read() -> None:
     wire.open = True
     subject.work()
     subject.work()
-    assert wire.sent[0] == Hello("0.5.23", ("fake",), Budgets(10, 20, 30), 1024)
+    assert wire.sent[0] == Hello("0.5.23", ("fake",), (Budgets(10, 20, 30),), 1024)
     assert [type(message) for message in wire.sent[1:]] == [Residency, Flow]

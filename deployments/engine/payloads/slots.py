@@ -1,0 +1,38 @@
+"""The seam between the adapter payload and the engine's adapter slots."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from typing import Protocol
+
+Ranking = Mapping[str, float]
+"""Distance of adapters by id; one that is missing is infinitely far."""
+
+
+class AdapterSlots(Protocol):
+    """LoRA adapters of an engine: all loaded ones in host memory, some in slots on the device."""
+
+    slots: int
+    host_slots: int
+    slot_bytes: int
+
+    def free(self) -> int:
+        """Return how many slots hold no adapter."""
+
+    def loaded(self) -> Collection[str]:
+        """Return the ids of all loaded adapters."""
+
+    def resident(self) -> Collection[str]:
+        """Return the ids of those in slots."""
+
+    def calls(self) -> Collection[tuple[str, int, str]]:
+        """Return (request id, agent key, adapter id) of queued and running requests."""
+
+    def rank(self, ranking: Ranking) -> None:
+        """Take over the order in which adapters give way to requests that need a slot."""
+
+    def enter(self, adapter: str) -> None:
+        """Copy an adapter to a free slot."""
+
+    def leave(self, adapter: str) -> None:
+        """Free an adapter's slot; its host copy stays."""

@@ -1,0 +1,87 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from deployments.engine.adapters import AdapterShelf
+from scalesim.errors import InvalidRequestError, UnknownModelError
+from scalesim.settings import AdapterSettings
+from tests.deployments.engine.adapter_files import write_adapter
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    write_adapter(tmp_path / "root" / "farmer", 1)
+    write_adapter(tmp_path / "root" / "wide", 2, rank=32)
+    write_adapter(tmp_path / "outside" / "secret", 3)
+    return tmp_path / "root"
+
+
+@pytest.fixture
+def shelf(root: Path) -> AdapterShelf:
+    return AdapterShelf(AdapterSettings(roots=(str(root),), max_rank=16, max_bytes=100_000))
+
+
+def test_what_is_in_a_root_is_found(shelf: AdapterShelf, root: Path) -> None:
+    adapter = shelf.find("farmer")
+    assert (adapter.name, adapter.folder, adapter.rank) == ("farmer", root / "farmer", 8)
+    assert [found.name for found in shelf.all()] == ["farmer"]
+
+
+@pytest.mark.parametrize(
+    "name", ["nobody", "", "..", "../outside/secret", "a/b", "/etc", ".hidden", "x" * 200, "a\x00"]
+)
+def test_other_names_are_unknown(shelf: AdapterShelf, name: str) -> None:
+    with pytest.raises(UnknownModelError, match="not registered"):
+        shelf.find(name)
+
+
+def test_links_out_of_the_root_are_refused(shelf: AdapterShelf, root: Path) -> None:
+    secret = root.parent / "outside" / "secret"
+    (root / "linked").symlink_to(secret)
+    (root / "part").mkdir()
+    for file in secret.iterdir():
+        (root / "part" / file.name).symlink_to(file)
+    for name in ("linked", "part"):
+        with pytest.raises(InvalidRequestError, match="leads out of"):
+            shelf.find(name)
+
+
+def test_caps_hold(shelf: AdapterShelf, root: Path) -> None:
+    with pytest.raises(InvalidRequestError, match="has rank 32"):
+        shelf.find("wide")
+    with (root / "farmer" / "adapter_model.safetensors").open("ab") as file:
+        file.write(bytes(100_000))
+    with pytest.raises(InvalidRequestError, match="bytes: up to 100000"):
+        shelf.find("farmer")
+
+
+def test_pickles_and_broken_configurations_are_refused(shelf: AdapterShelf, root: Path) -> None:
+    config = root / "farmer" / "adapter_config.json"
+    for broken in ("no json", "[]", "{}", json.dumps({"r": "many"}), json.dumps({"r": 0})):
+        config.write_text(broken)
+        with pytest.raises(InvalidRequestError, match="rank"):
+            shelf.find("farmer")
+    weights = root / "farmer" / "adapter_model.safetensors"
+    weights.rename(weights.with_name("adapter_model.bin"))
+    with pytest.raises(InvalidRequestError, match="safetensors"):
+        shelf.find("farmer")
+
+
+def test_adding_copies_what_was_checked(shelf: AdapterShelf, root: Path) -> None:
+    source = root.parent / "outside" / "secret"
+    added = shelf.add("baker", source)
+    assert added.folder == root / "baker"
+    assert sorted(file.name for file in added.folder.iterdir()) == sorted(
+        file.name for file in source.iterdir()
+    )
+    with pytest.raises(InvalidRequestError, match="no other adapter has"):
+        shelf.add("baker", source)
+    with pytest.raises(InvalidRequestError, match="has rank 32"):
+        shelf.add("broad", root / "wide")
+    assert not (root / "broad").exists()
+    shelf.remove("baker")
+    with pytest.raises(UnknownModelError):
+        shelf.remove("baker")

@@ -1,0 +1,103 @@
+"""Adapters once more, in the slots of a real SGLang engine."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import pytest_asyncio
+
+from scalesim.errors import InvalidRequestError, UnknownModelError
+from scalesim.settings import AdapterSettings
+from scalesim.vocabulary import ADAPTER, Tier, Verb
+from tests.deployments.engine.adapter_files import write_adapter
+from tests.deployments.engine.real_engine import Answer, RealEngine
+
+pytestmark = [pytest.mark.engine, pytest.mark.asyncio(loop_scope="session")]
+
+SLOTS = 2
+AGENTS = range(4)
+
+
+class Farm(RealEngine):
+    """Agent k speaks through adapter k."""
+
+    def __init__(self, model: str, root: Path) -> None:
+        for agent in AGENTS:
+            write_adapter(root / f"a{agent}", agent)
+        (root / "broken" / "adapter_model.safetensors").parent.mkdir()
+        (root / "broken" / "adapter_model.safetensors").write_bytes(b"no tensors")
+        (root / "broken" / "adapter_config.json").write_text('{"r": 8, "peft_type": "LORA"}')
+        adapters = AdapterSettings(
+            roots=(str(root),), slots=SLOTS, max_rank=8, modules=("q_proj", "v_proj")
+        )
+        self.settings = adapters
+        super().__init__(model, 8192, adapters=adapters)
+
+    async def start(self) -> None:
+        await super().start()
+        from deployments.engine.adapters import AdapterShelf
+        from deployments.engine.loading import AdapterLoader
+
+        self.loader = AdapterLoader(self.manager, AdapterShelf(self.settings))
+
+    async def say(self, agent: int, adapter: str | None = None) -> Answer:
+        name = adapter or f"a{agent}"
+        await self.loader.load({"model": f"scalesim:{name}"})
+        more: dict[str, Any] = {"lora_path": name}
+        return await self.ask(agent, **more)
+
+    def in_slots(self) -> set[int]:
+        return {agent for agent, state in self.states[ADAPTER].items() if state.device}
+
+
+@pytest_asyncio.fixture(loop_scope="session", scope="module")
+async def engine(tiny_model: str, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Farm]:
+    engine = Farm(tiny_model, tmp_path_factory.mktemp("adapters"))
+    await engine.start()
+    yield engine
+    await engine.stop()
+
+
+async def test_distance_decides_who_has_a_slot(engine: Farm) -> None:
+    expected = {agent: (await engine.say(agent)).tokens for agent in AGENTS}
+    assert len({tuple(tokens) for tokens in expected.values()}) == len(AGENTS)
+    await engine.push({0: 0.0, 1: 1.0, 2: 5.0, 3: 9.0}, ADAPTER)
+    await engine.move(Verb.PREFETCH, 0, 1, kind=ADAPTER)
+    await engine.until(lambda: engine.in_slots() == {0, 1})
+    late = engine.flows[ADAPTER].late
+    for agent in (0, 1):
+        assert (await engine.say(agent)).tokens == expected[agent]
+    await engine.until(lambda: engine.flows[ADAPTER].used == 2)
+    assert engine.flows[ADAPTER].late == late
+
+    await engine.say(2)
+    await engine.until(lambda: engine.in_slots() == {0, 2})
+    refused = engine.flows[ADAPTER].refused
+    await engine.move(Verb.PREFETCH, 3, kind=ADAPTER)
+    await engine.until(lambda: engine.flows[ADAPTER].refused > refused)
+    await engine.move(Verb.DEMOTE, 2, tier=Tier.HOST, kind=ADAPTER)
+    await engine.until(lambda: engine.in_slots() == {0})
+    assert [(await engine.say(agent)).tokens for agent in AGENTS] == list(expected.values())
+
+
+async def test_caches_of_two_adapters_are_never_mixed(engine: Farm) -> None:
+    own = [(await engine.say(1)).tokens for _ in range(2)]
+    other = await engine.say(1, "a2")
+    assert (other.device, other.host) == (0, 0)
+    assert own[0] == own[1] != other.tokens
+    bare = await engine.ask(1)
+    assert (bare.device, bare.host) == (0, 0)
+
+
+async def test_an_adapter_that_cannot_be_loaded_fails_alone(engine: Farm) -> None:
+    expected = (await engine.say(1)).tokens
+    with pytest.raises(InvalidRequestError, match="cannot be loaded"):
+        await engine.say(0, "broken")
+    with pytest.raises(UnknownModelError):
+        await engine.say(0, "nobody")
+    with pytest.raises(InvalidRequestError, match="lora_path"):
+        await engine.loader.load({"model": "scalesim", "lora_path": "/etc"})
+    assert (await engine.say(1)).tokens == expected
