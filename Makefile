@@ -1,6 +1,7 @@
 # make demo   install, build a small model, run three arms side by side, write a report to out/demo
 # make test   install, run every test
 # make check  ruff and mypy
+# make generated  write anew what is derived: the chart's schema, README and goldens, the dashboards
 # make clean  remove what these made
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
@@ -10,7 +11,7 @@ READY  := $(VENV)/.installed
 GPU    := $(shell nvidia-smi -L 2>/dev/null | head -n 1)
 OUT    ?= out/demo
 
-.PHONY: demo test check clean install
+.PHONY: demo test check generated clean install
 
 install: $(READY)
 
@@ -44,6 +45,11 @@ check: $(READY)
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
+
+generated: $(READY)
+	@$(BIN)/python helm/generate.py
+	@$(BIN)/python -m tests.helm.test_goldens
+	@$(BIN)/python -m dashboards.generate
 
 clean:
 	rm -rf $(VENV) out .mypy_cache .ruff_cache .pytest_cache

@@ -23,6 +23,10 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "name with a digit first": ({"fullnameOverride": "1town"}, "a letter first"),
     "no model": ({"stack": {"engine": {"model_path": ""}}}, "model_path is empty"),
     "model on no volume": ({"volumes": {"models": {"existingClaim": ""}}}, "nothing is mounted"),
+    "adapters on no volume": (
+        {"stack": {"engine": {"adapters": {"roots": ["/adapters"]}}}},
+        "volumes.adapters",
+    ),
     "storage on no volume": ({"stack": {"engine": {"storage_dir": "/state"}}}, "on no volume"),
     "too many engines": (GPUS | {"stack": {"replicas": 9}}, "room for 8"),
     "engine over workers": (GPUS | {"stack": {"gpus_per_replica": 16}}, "cannot span workers"),

@@ -35,6 +35,12 @@
 {{- if and (hasPrefix (printf "%s/" $models.mountPath) $engine.model_path) (not (or $models.existingClaim $models.size)) -}}
 {{- fail (printf "stack.engine.model_path is %s but nothing is mounted at %s: set volumes.models.existingClaim or size" $engine.model_path $models.mountPath) -}}
 {{- end -}}
+{{- $adapters := .Values.volumes.adapters -}}
+{{- range $root := (default dict $engine.adapters).roots -}}
+{{- if and (hasPrefix $adapters.mountPath $root) (not (or $adapters.existingClaim $adapters.size)) -}}
+{{- fail (printf "stack.engine.adapters.roots has %s but nothing is mounted at %s: set volumes.adapters.existingClaim or size" $root $adapters.mountPath) -}}
+{{- end -}}
+{{- end -}}
 {{- $storage := .Values.volumes.storage -}}
 {{- if and $engine.storage_dir (not (and $storage.size (hasPrefix $storage.mountPath $engine.storage_dir))) -}}
 {{- fail (printf "stack.engine.storage_dir is %s, which is on no volume: set volumes.storage.size, and keep it below %s" $engine.storage_dir $storage.mountPath) -}}
