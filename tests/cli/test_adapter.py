@@ -1,0 +1,33 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from cli.main import app
+from scalesim.errors import InvalidRequestError, UnknownModelError
+from tests.deployments.engine.adapter_files import write_adapter
+
+
+def test_adapters_come_are_listed_and_go(tmp_path: Path) -> None:
+    source, root = write_adapter(tmp_path / "saved", 1), str(tmp_path / "root")
+    runner = CliRunner()
+    added = runner.invoke(app, ["adapter", "add", "farmer", str(source), "--root", root])
+    assert "farmer: rank 8" in added.output
+    listed = runner.invoke(app, ["adapter", "list", "--root", root, "--json"])
+    (row,) = json.loads(listed.output)["adapters"]
+    assert (row["name"], row["rank"]) == ("farmer", 8)
+    assert "farmer" in runner.invoke(app, ["adapter", "list", "--root", root]).output
+    assert runner.invoke(app, ["adapter", "remove", "farmer", "--root", root]).exit_code == 0
+    again = runner.invoke(app, ["adapter", "remove", "farmer", "--root", root])
+    assert isinstance(again.exception, UnknownModelError)
+
+
+@pytest.mark.parametrize("name", ["../up", "a/b", ""])
+def test_names_that_lead_elsewhere_are_refused(tmp_path: Path, name: str) -> None:
+    source, root = write_adapter(tmp_path / "saved", 1), tmp_path / "root"
+    result = CliRunner().invoke(app, ["adapter", "add", name, str(source), "--root", str(root)])
+    assert isinstance(result.exception, InvalidRequestError)
+    assert not root.exists()
