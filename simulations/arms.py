@@ -7,10 +7,17 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from scalesim.errors import ConfigurationError
-from scalesim.settings import Arm, ClientSettings, EngineSettings, IngressSettings, StackSettings
+from scalesim.settings import (
+    AdapterSettings,
+    Arm,
+    ClientSettings,
+    EngineSettings,
+    IngressSettings,
+    StackSettings,
+)
 from simulations.checkpoint import Checkpoint, Ending
 from simulations.coordinator import Pace, Run, Watch, drive, run_of
-from simulations.crowd import Target
+from simulations.crowd import Target, adapter_name
 from simulations.workload import Workload
 
 _TEMPLATE_TOKENS = 64
@@ -28,6 +35,8 @@ class Machine(NamedTuple):
         replicas: Engines, which divide both tiers among them.
         page_size: Tokens a page.
         storage: Folder of the storage tier, one below it for each arm; None leaves the tier out.
+        adapters: Distinct LoRA adapters, dealt to the agents in turn; 0 serves the bare model. The
+            device has slots for `device_share` of them.
     """
 
     model_path: Path
@@ -37,6 +46,7 @@ class Machine(NamedTuple):
     replicas: int = 1
     page_size: int = 16
     storage: Path | None = None
+    adapters: int = 0
 
 
 class Outcome(NamedTuple):
@@ -73,7 +83,8 @@ def run_arm(
     with Stack(settings) as stack:
         client = ClientSettings(base_url=stack.base_url)
         hints = client if arm == "scalesim" else None
-        target = Target(stack.base_url, settings.engine.served_model_name, hints)
+        name = settings.engine.served_model_name
+        target = Target(stack.base_url, name, hints, machine.adapters)
         run = drive(workload, target, pace, watch, checkpoint)
         with closing(HttpTransport(client)) as transport:
             status = transport.status() if hints else {}
@@ -107,9 +118,26 @@ def stack_settings(arm: Arm, workload: Workload, machine: Machine) -> StackSetti
             host_ratio=machine.host_share / machine.device_share,
             context_length=needed,
             storage_dir=str(machine.storage / arm) if machine.storage else None,
+            adapters=_adapters(machine) if machine.adapters else None,
         ),
         replicas=machine.replicas,
         ingress=IngressSettings(port=0),
+    )
+
+
+def _adapters(machine: Machine) -> AdapterSettings:
+    """Write seeded adapters beside the model and return how they are served."""
+    from deployments.random_adapter import MODULES, build
+
+    root = machine.model_path.parent / "adapters"
+    for number in range(machine.adapters):
+        build(root / adapter_name(number), machine.model_path, seed=number)
+    return AdapterSettings(
+        roots=(str(root),),
+        slots=max(1, int(machine.device_share * machine.adapters)),
+        loaded=machine.adapters,
+        max_rank=8,
+        modules=MODULES,
     )
 
 

@@ -43,15 +43,13 @@ class Caller:
 
     Args:
         base_url: Of the stack, without `/v1`.
-        model: Served model name.
         output_tokens: To generate, exactly: greedy and past the end token.
     """
 
-    def __init__(self, base_url: str, model: str, output_tokens: int) -> None:
+    def __init__(self, base_url: str, output_tokens: int) -> None:
         limits = httpx.Limits(max_connections=None, max_keepalive_connections=None)
         self._client = httpx.AsyncClient(base_url=base_url, timeout=_TIMEOUT_S, limits=limits)
         self._fixed = {
-            "model": model,
             "max_tokens": output_tokens,
             "temperature": 0,
             "ignore_eos": True,
@@ -59,14 +57,17 @@ class Caller:
             "stream_options": {"include_usage": True},
         }
 
-    async def call(self, system: str, user: str, headers: dict[str, str]) -> Answer:
+    async def call(self, model: str, system: str, user: str, headers: dict[str, str]) -> Answer:
         """Return the answer to one prompt; a failure is an answer with `error`, never raised."""
         messages = [{"role": "system", "content": system}, {"role": "user", "content": user}]
         start = time.monotonic()
         stream = _Stream()
         try:
             request = self._client.stream(
-                "POST", _PATH, json={**self._fixed, "messages": messages}, headers=headers
+                "POST",
+                _PATH,
+                json={**self._fixed, "model": model, "messages": messages},
+                headers=headers,
             )
             async with request as response:
                 await stream.read(response)

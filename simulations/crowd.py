@@ -23,15 +23,26 @@ class Target(NamedTuple):
         base_url: Without `/v1`.
         model: Served model name.
         hints: Where hints are told; None for arms without a controller.
+        adapters: How many LoRA adapters the agents are dealt in turn; 0 for the bare model.
     """
 
     base_url: str
     model: str
     hints: ClientSettings | None
+    adapters: int = 0
+
+    def model_of(self, row: int) -> str:
+        """Return the model that an agent's calls name."""
+        return f"{self.model}:{adapter_name(row % self.adapters)}" if self.adapters else self.model
 
     def simulation(self, name: str) -> Simulation | None:
         """Return a client that tells hints, or None where nobody listens."""
         return None if self.hints is None else Simulation(name, settings=self.hints)
+
+
+def adapter_name(number: int) -> str:
+    """Return the id of one of a run's adapters."""
+    return f"adapter-{number}"
 
 
 class Crowd:
@@ -50,7 +61,8 @@ class Crowd:
         self._workload = workload
         self._slice, self._slices = share
         self._hints = target.simulation(workload.name)
-        self._caller = Caller(target.base_url, target.model, workload.size.output)
+        self._target = target
+        self._caller = Caller(target.base_url, workload.size.output)
         self._private = {
             row: workload.private_prompt(row)
             for row in range(self._slice, len(workload.agents), self._slices)
@@ -85,11 +97,11 @@ class Crowd:
 
     async def _turn(self, row: int, step: int, calls: int, next_use: float) -> list[Called]:
         workload, agent = self._workload, self._workload.agents[row]
-        headers = identity(workload.name, agent)
+        headers, model = identity(workload.name, agent), self._target.model_of(row)
         called = []
         for call in range(calls):
             observation = workload.observation(row, step, call)
-            answer = await self._caller.call(self._private[row], observation, headers)
+            answer = await self._caller.call(model, self._private[row], observation, headers)
             called.append(Called(step, row, call, answer))
         if self._hints is not None:
             self._hints.wake(agent, next_use)

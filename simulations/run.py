@@ -35,6 +35,7 @@ def run(
     device_share: Annotated[float, Option(help="Device tier, share of all agents' tokens")] = 0.25,
     host_share: Annotated[float, Option(help="Host tier, likewise")] = 1.5,
     storage: Annotated[Path | None, Option(help="Folder of a storage tier, for all agents")] = None,
+    adapters: Annotated[str | None, Option(help="LoRA: distinct, or shared:K [none]")] = None,
     replicas: Annotated[int, Option(min=1, help="Engines an arm")] = 1,
     device: Annotated[str, Option(help="auto, cuda or cpu")] = "auto",
     model: Annotated[Path | None, Option(help="Model folder; else a random one is built")] = None,
@@ -69,6 +70,7 @@ def run(
             host_share=host_share,
             replicas=replicas,
             storage=storage,
+            adapters=_adapters(adapters, len(workload.agents)),
         )
         same = f"{workload.digest} {machine._replace(model_path=model or Path('random'))} {pace}"
         run_name = hashlib.sha256(same.encode()).hexdigest()[:12]
@@ -90,6 +92,20 @@ def _arms(text: str) -> list[Arm]:
         if name not in ARMS:
             raise ConfigurationError(f"there is no arm {name!r}: use some of {', '.join(ARMS)}")
     return cast(list[Arm], names)
+
+
+def _adapters(text: str | None, agents: int) -> int:
+    """Return how many distinct adapters `distinct` or `shared:K` means."""
+    kind, _, shared = (text or "").partition(":")
+    if text is None:
+        return 0
+    if text == "distinct":
+        return agents
+    if kind == "shared" and shared.isdecimal() and 0 < int(shared) <= agents:
+        return int(shared)
+    raise ConfigurationError(
+        f"--adapters {text} means nothing: use `distinct`, or `shared:K` with K up to {agents}"
+    )
 
 
 def _workload(

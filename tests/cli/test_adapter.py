@@ -12,7 +12,7 @@ from tests.deployments.engine.adapter_files import write_adapter
 
 
 def test_adapters_come_are_listed_and_go(tmp_path: Path) -> None:
-    source, root = write_adapter(tmp_path / "saved", 1), str(tmp_path / "root")
+    source, root = write_adapter(tmp_path / "saved" / "farmer", 1), str(tmp_path / "root")
     runner = CliRunner()
     added = runner.invoke(app, ["adapter", "add", "farmer", str(source), "--root", root])
     assert "farmer: rank 8" in added.output
@@ -27,7 +27,7 @@ def test_adapters_come_are_listed_and_go(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["../up", "a/b", ""])
 def test_names_that_lead_elsewhere_are_refused(tmp_path: Path, name: str) -> None:
-    source, root = write_adapter(tmp_path / "saved", 1), tmp_path / "root"
+    source, root = write_adapter(tmp_path / "saved" / "farmer", 1), tmp_path / "root"
     result = CliRunner().invoke(app, ["adapter", "add", name, str(source), "--root", str(root)])
     assert isinstance(result.exception, InvalidRequestError)
     assert not root.exists()

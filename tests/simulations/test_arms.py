@@ -11,6 +11,8 @@ from simulations.arms import Machine, Outcome, run_arm, stack_settings
 from simulations.checkpoint import Checkpoint
 from simulations.comparison import document, require_equal_tokens
 from simulations.coordinator import Pace
+from simulations.crowd import Target
+from simulations.run import _adapters
 from simulations.society import society
 from simulations.workload import PromptSize
 
@@ -33,6 +35,34 @@ def test_each_arm_has_its_own_storage() -> None:
         stack_settings(arm, WORKLOAD, machine).engine.storage_dir for arm in ("hicache", "scalesim")
     ]
     assert folders == ["/disk/hicache", "/disk/scalesim"]
+
+
+def test_agents_are_dealt_adapters_in_turn(tmp_path: Path) -> None:
+    model = build(tmp_path / "model", size="tiny")
+    machine = Machine(model, device="cpu", device_share=0.5, adapters=6)
+    adapters = stack_settings("scalesim", WORKLOAD, machine).engine.adapters
+    assert adapters is not None
+    assert (adapters.slots, adapters.loaded) == (3, 6)
+    (root,) = adapters.roots
+    assert {path.name for path in Path(root).iterdir()} == {f"adapter-{n}" for n in range(6)}
+    target = Target("http://h", "m", None, adapters=6)
+    assert [target.model_of(row) for row in (0, 5, 6)] == [
+        "m:adapter-0",
+        "m:adapter-5",
+        "m:adapter-0",
+    ]
+    assert Target("http://h", "m", None).model_of(3) == "m"
+
+
+@pytest.mark.parametrize(("text", "count"), [(None, 0), ("distinct", 8), ("shared:3", 3)])
+def test_what_adapters_means(text: str | None, count: int) -> None:
+    assert _adapters(text, agents=8) == count
+
+
+@pytest.mark.parametrize("text", ["", "shared", "shared:0", "shared:9", "shared:-1", "all"])
+def test_what_adapters_cannot_mean(text: str) -> None:
+    with pytest.raises(ConfigurationError, match="use `distinct`"):
+        _adapters(text, agents=8)
 
 
 def test_a_device_tier_too_small_is_refused() -> None:

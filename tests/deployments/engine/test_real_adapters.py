@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
+from deployments.random_adapter import MODULES, build
 from scalesim.errors import InvalidRequestError, UnknownModelError
 from scalesim.settings import AdapterSettings
 from scalesim.vocabulary import ADAPTER, Tier, Verb
-from tests.deployments.engine.adapter_files import write_adapter
 from tests.deployments.engine.real_engine import Answer, RealEngine
 
 pytestmark = [pytest.mark.engine, pytest.mark.asyncio(loop_scope="session")]
@@ -26,13 +26,11 @@ class Farm(RealEngine):
 
     def __init__(self, model: str, root: Path) -> None:
         for agent in AGENTS:
-            write_adapter(root / f"a{agent}", agent)
+            build(root / f"a{agent}", model, seed=agent)
         (root / "broken" / "adapter_model.safetensors").parent.mkdir()
         (root / "broken" / "adapter_model.safetensors").write_bytes(b"no tensors")
         (root / "broken" / "adapter_config.json").write_text('{"r": 8, "peft_type": "LORA"}')
-        adapters = AdapterSettings(
-            roots=(str(root),), slots=SLOTS, max_rank=8, modules=("q_proj", "v_proj")
-        )
+        adapters = AdapterSettings(roots=(str(root),), slots=SLOTS, max_rank=8, modules=MODULES)
         self.settings = adapters
         super().__init__(model, 8192, adapters=adapters)
 
