@@ -74,7 +74,7 @@ class PageFolder:
             self._sizes[name] = size
             self._held_bytes += size
             self._news |= self._owners.get(name, set())
-            self._make_room()
+        self._make_room()
         return True
 
     def get(self, name: str, into: memoryview) -> bool:
@@ -144,20 +144,24 @@ class PageFolder:
     # ---- quota ----
 
     def _make_room(self) -> None:
-        if self._held_bytes <= self.quota_bytes:
-            return
+        """Delete pages past the quota; sorts without the lock, for which a scheduler may wait."""
+        with self._lock:
+            if self._held_bytes <= self.quota_bytes:
+                return
+            names, chains = list(self._sizes), list(self._chains.items())
         ranks: dict[str, tuple[float, float, int]] = {}
-        for age, (owner, chains) in enumerate(self._chains.items()):
+        for age, (owner, owned) in enumerate(chains):
             distance = self.nearest((owner,))
-            for chain in chains:
+            for chain in owned:
                 for depth, name in enumerate(chain):
                     rank = (distance, -age, depth)
                     ranks[name] = min(rank, ranks.get(name, rank))
-        order = sorted(
-            (ranks.get(name, (*_NOBODYS, -age)), name) for age, name in enumerate(self._sizes)
-        )
-        while order and self._held_bytes > _DRAIN * self.quota_bytes:
-            self._delete(order.pop()[1])
+        order = [(ranks.get(name, (*_NOBODYS, -age)), name) for age, name in enumerate(names)]
+        for _, name in sorted(order, reverse=True):
+            with self._lock:
+                if self._held_bytes <= _DRAIN * self.quota_bytes:
+                    return
+                self._delete(name)
 
     def _delete(self, name: str) -> None:
         self._path(name).unlink(missing_ok=True)

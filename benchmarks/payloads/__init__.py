@@ -1,0 +1,1 @@
+"""Payloads over their tiers: storage, adapters."""

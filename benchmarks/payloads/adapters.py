@@ -1,0 +1,95 @@
+"""Adapters: three times as many as slots, a share of them due in each step, schedules told.
+
+On a CPU a slot is filled in less than a millisecond, so what is shown is how many requests find
+their adapter in its slot, and that arms return equal text. The peer is least recently used, as
+SGLang evicts, replayed over the same calls.
+
+Run: python -m benchmarks.payloads.adapters
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections import OrderedDict
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks.results import write
+from deployments.random_model import build
+from scalesim.settings import Arm
+from scalesim.vocabulary import ADAPTER
+from simulations.arms import Machine
+from simulations.comparison import compare, document, require_equal_tokens
+from simulations.coordinator import Pace
+from simulations.society import society
+from simulations.workload import PromptSize, Workload
+
+ARMS: tuple[Arm, ...] = ("hicache", "scalesim")
+SEEDS = (0,)
+AGENTS, ACTIVE, STEPS, SHARE = 24, 0.125, 16, 1 / 3
+SIZE = PromptSize(private=256, output=8)
+PACE = Pace(workers=2, concurrency=4, think_s=0.5)
+
+
+def least_recently_used(workload: Workload, slots: int) -> float:
+    """Return the share of calls after the warm-up that find their adapter, least recent out."""
+    held: OrderedDict[int, None] = OrderedDict()
+    found = []
+    for step in range(workload.steps + 1):
+        for row in workload.schedule.calls(step).tolist():
+            if step:
+                found.append(row in held)
+            held[row] = None
+            held.move_to_end(row)
+            if len(held) > slots:
+                held.popitem(last=False)
+    return sum(found) / len(found)
+
+
+def measure(seed: int, folder: Path) -> dict[str, Any]:
+    """Run both arms on one seed and return the figures.
+
+    Raises:
+        TokensDifferError: The arms returned different text.
+    """
+    workload = society(agents=AGENTS, active=ACTIVE, steps=STEPS, size=SIZE, seed=seed)
+    model = build(folder / "model", seed=seed)
+    machine = Machine(model, device="cpu", device_share=SHARE, adapters=AGENTS)
+    outcomes = compare(ARMS, workload, machine, PACE, folder / "kept")
+    require_equal_tokens(outcomes, workload)
+    (replica,) = outcomes["scalesim"].status["replicas"].values()
+    flow = replica["flows"][ADAPTER]
+    arms = document(outcomes, workload)["arms"]
+    calls = arms["scalesim"]["calls"]
+    return {
+        # The warm-up is the first call of each agent: none of them can find its adapter.
+        "found": 1 - (flow["late"] - AGENTS) / calls,
+        "found_least_recently_used": least_recently_used(workload, int(SHARE * AGENTS)),
+        "flow": flow,
+        "busy_s": {arm: figures["busy_s"] for arm, figures in arms.items()},
+    }
+
+
+def main() -> None:
+    """Print one table and write JSON."""
+    table = Table("seed", "found in a slot", "least recently used", "wasted")
+    runs = {}
+    for seed in SEEDS:
+        with tempfile.TemporaryDirectory(prefix="scalesim-adapters-") as folder:
+            run = runs[seed] = measure(seed, Path(folder))
+        flow = run["flow"]
+        table.add_row(
+            str(seed),
+            f"{run['found']:.1%}",
+            f"{run['found_least_recently_used']:.1%}",
+            f"{flow['wasted_bytes'] / max(1, flow['issued_bytes']):.1%}",
+        )
+    Console().print(table)
+    write("payloads/adapters", runs, agents=AGENTS, active=ACTIVE, steps=STEPS, seeds=SEEDS)
+
+
+if __name__ == "__main__":
+    main()
