@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import socket
 import subprocess
 import sys
@@ -30,22 +29,23 @@ DEADLINE_S = 400.0
 def ray_head(**environment: str) -> Iterator[str]:
     """Start a head with further environment; yields the address of its dashboard."""
     address = f"http://127.0.0.1:{free_port()}"
-    folder = tempfile.mkdtemp(prefix="ray-")  # short: Ray puts sockets into it
     command = [str(BIN / "ray"), "start", "--head", "--block", "--disable-usage-stats"]
-    command += ["--node-ip-address=127.0.0.1", "--port=0", f"--temp-dir={folder}"]
-    command += [f"--dashboard-port={address.rsplit(':')[-1]}", "--num-cpus=4"]
-    # Its defaults are fixed ports, which another cluster on this machine may have.
-    command += [
-        f"--{name}-port={free_port()}" for name in ("dashboard-agent-listen", "ray-client-server")
-    ]
-    given = ENVIRONMENT | environment
-    with subprocess.Popen(command, env=given, stdout=subprocess.DEVNULL) as process:
-        until(lambda: _answers(f"{address}/api/version"))
-        try:
-            yield address
-        finally:
-            process.terminate()
-    shutil.rmtree(folder, ignore_errors=True)
+    command += ["--node-ip-address=127.0.0.1", "--port=0", "--num-cpus=4"]
+    command += [f"--dashboard-port={address.rsplit(':')[-1]}"]
+    # Their defaults are fixed ports, which another cluster on this machine may have.
+    command += [f"--dashboard-agent-listen-port={free_port()}"]
+    command += [f"--ray-client-server-port={free_port()}"]
+    with tempfile.TemporaryDirectory(prefix="ray-", ignore_cleanup_errors=True) as folder:
+        # Its name is short: Ray puts sockets into it.
+        command += [f"--temp-dir={folder}"]
+        with subprocess.Popen(
+            command, env=ENVIRONMENT | environment, stdout=subprocess.DEVNULL
+        ) as process:
+            try:
+                until(lambda: _answers(f"{address}/api/version"))
+                yield address
+            finally:
+                process.terminate()
 
 
 def free_port() -> int:
