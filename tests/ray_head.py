@@ -23,6 +23,7 @@ ENVIRONMENT = {
     "RAY_AUTH_TOKEN": TOKEN,
 }
 DEADLINE_S = 400.0
+_ATTEMPTS = 3
 
 
 @contextmanager
@@ -35,17 +36,28 @@ def ray_head(**environment: str) -> Iterator[str]:
     # Their defaults are fixed ports, which another cluster on this machine may have.
     command += [f"--dashboard-agent-listen-port={free_port()}"]
     command += [f"--ray-client-server-port={free_port()}"]
-    with tempfile.TemporaryDirectory(prefix="ray-", ignore_cleanup_errors=True) as folder:
-        # Its name is short: Ray puts sockets into it.
-        command += [f"--temp-dir={folder}"]
-        with subprocess.Popen(
-            command, env=ENVIRONMENT | environment, stdout=subprocess.DEVNULL
-        ) as process:
+    given = ENVIRONMENT | environment
+    # Ray gives its own agent 15 s to start, too little for a busy machine: try again.
+    for _ in range(_ATTEMPTS):
+        with (
+            # Its name is short, as Ray puts sockets into it.
+            tempfile.TemporaryDirectory(prefix="ray-", ignore_cleanup_errors=True) as folder,
+            subprocess.Popen(
+                [*command, f"--temp-dir={folder}"], env=given, stdout=subprocess.DEVNULL
+            ) as process,
+        ):
             try:
-                until(lambda: _answers(f"{address}/api/version"))
-                yield address
+                if _lives(process, address):
+                    yield address
+                    return
             finally:
                 process.terminate()
+    raise AssertionError(f"the head died {_ATTEMPTS} times at its start")
+
+
+def _lives(process: subprocess.Popen[bytes], address: str) -> bool:
+    until(lambda: _has_node(address) or process.poll() is not None)
+    return process.poll() is None
 
 
 def free_port() -> int:
@@ -63,8 +75,12 @@ def until(holds: Callable[[], bool]) -> None:
         time.sleep(0.1)
 
 
-def _answers(url: str) -> bool:
+def _has_node(address: str) -> bool:
     try:
-        return httpx.get(url).status_code in {200, 401}
-    except httpx.TransportError:
+        answer = httpx.get(
+            f"{address}/nodes?view=summary", headers={"Authorization": f"Bearer {TOKEN}"}
+        )
+        nodes = answer.json()["data"]["summary"]
+    except (httpx.TransportError, ValueError, KeyError):
         return False
+    return any(node["raylet"].get("state") == "ALIVE" for node in nodes)
