@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import atexit
 import os
 import shutil
 import tempfile
+from contextlib import suppress
 from typing import Any, NamedTuple
+
+import psutil
 
 from deployments.engine.channel import ReplicaEnd
 from deployments.engine.launch import launch
@@ -16,6 +20,9 @@ from scalesim.settings import ENGINE_CHANNEL, EngineSettings
 
 HELLO_S = 30.0
 """The engine says hello before its constructor returns; this bounds a lost frame."""
+
+END_S = 10.0
+"""Killed processes are waited for: their GPU memory and sockets are free then."""
 
 
 class Steered(NamedTuple):
@@ -77,6 +84,32 @@ class EngineHost:
         if self._channel is not None:
             self._channel.close()
         if self.engine is not None:
-            self.engine.shutdown()
+            _end(self.engine)
             self.engine = None
         shutil.rmtree(self._folder, ignore_errors=True)
+
+
+def _end(engine: Any) -> None:
+    """Shut an engine down and end its processes, and only those.
+
+    SGLang's own shutdown ends every child of this process, a Ray cluster it started included.
+    """
+    from sglang.srt.entrypoints import engine as module
+
+    def kill_own(*args: Any, **kwargs: Any) -> None:
+        processes = []
+        for pid in engine.get_all_child_pids():
+            with suppress(psutil.NoSuchProcess):
+                process = psutil.Process(pid)
+                processes += [*process.children(recursive=True), process]
+        for process in processes:
+            with suppress(psutil.NoSuchProcess):
+                process.kill()
+        psutil.wait_procs(processes, timeout=END_S)
+
+    atexit.unregister(engine.shutdown)
+    kill_all, module.kill_process_tree = module.kill_process_tree, kill_own
+    try:
+        engine.shutdown()
+    finally:
+        module.kill_process_tree = kill_all
