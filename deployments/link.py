@@ -58,7 +58,7 @@ class Link:
         controller: The controller.
         channel: The engine's channel.
         hello: What the engine said when it opened.
-        reserve_share: Share of the prefixes' device tier left to running requests.
+        reserve_share: Share of the prefixes' device and host tiers left to running requests.
     """
 
     def __init__(
@@ -70,7 +70,10 @@ class Link:
         reserve_share: float,
     ) -> None:
         budgets = tuple(
-            one._replace(device_bytes=int(one.device_bytes * (1.0 - reserve_share)))
+            one._replace(
+                device_bytes=int(one.device_bytes * (1.0 - reserve_share)),
+                host_bytes=int(one.host_bytes * (1.0 - reserve_share)),
+            )
             if kind == PREFIX
             else one
             for kind, one in zip(hello.kinds, hello.budgets, strict=True)

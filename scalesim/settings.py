@@ -67,7 +67,7 @@ class EngineSettings(Settings):
     context_length: int | None = Field(None, ge=16)
     max_running_requests: int | None = Field(None, ge=1)
     reserve_share: float = Field(0.1, ge=0.0, lt=1.0)
-    """Share of the device tier the planner leaves to running requests' new tokens."""
+    """Share of device and host tier the planner leaves to running requests' new tokens."""
     log_level: str = "error"
     extra_args: dict[str, Any] = Field(default_factory=dict)
     """Passed to SGLang's `ServerArgs` last, for everything not named here."""

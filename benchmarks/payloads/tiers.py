@@ -1,7 +1,8 @@
 """Three tiers: the device holds 10% of the agents, host memory 30%, storage all of them.
 
-Peers in the same run: SGLang with HiCache and its own file backend over an equal disk, LRU, which
-reads from storage when a request is queued. Schedules are told one step ahead.
+The peer in the same run is SGLang with HiCache and its own file backend over an equal disk: least
+recently used, read from storage when a request is queued. Schedules are told two steps ahead, and
+each agent's own next use as its call ends. The warm-up, in which everyone acts, is left out.
 
 Run: python -m benchmarks.payloads.tiers
 """
@@ -17,11 +18,17 @@ from rich.table import Table
 
 from benchmarks.results import write
 from deployments.random_model import build
-from scalesim.settings import Arm
-from simulations.arms import Machine
-from simulations.comparison import compare, document, require_equal_tokens
-from simulations.coordinator import Pace
+from deployments.stack import Stack
+from scalesim.settings import Arm, ClientSettings
+from scalesim.transports.http import HttpTransport
+from scalesim.vocabulary import PREFIX
+from simulations.arms import Machine, stack_settings
+from simulations.calls import Calls
+from simulations.checkpoint import Checkpoint
+from simulations.coordinator import Pace, Run, drive
+from simulations.crowd import Target
 from simulations.society import society
+from simulations.summary import arm_summary
 from simulations.workload import PromptSize
 
 ARMS: tuple[Arm, ...] = ("hicache", "scalesim")
@@ -31,55 +38,76 @@ SIZE = PromptSize(private=512, output=8)
 PACE = Pace(workers=2, concurrency=8, think_s=0.5)
 
 
-def measure(seed: int, folder: Path) -> dict[str, Any]:
-    """Run both arms on one seed; return figures by arm, and the share of prefetched bytes wasted.
+class Arms:
+    """The arms of one seed, and what was prefetched after the warm-up of ours."""
 
-    Raises:
-        TokensDifferError: The arms returned different text.
-    """
-    workload = society(agents=AGENTS, active=ACTIVE, steps=STEPS, size=SIZE, seed=seed)
-    machine = Machine(
-        build(folder / "model", seed=seed),
-        device="cpu",
-        device_share=0.1,
-        host_share=0.3,
-        storage=folder / "storage",
-    )
-    outcomes = compare(ARMS, workload, machine, PACE, folder / "kept")
-    require_equal_tokens(outcomes, workload)
-    replicas = outcomes["scalesim"].status["replicas"].values()
-    flows = [replica["flows"]["prefix"] for replica in replicas]
-    wasted, issued = (sum(flow[f"{name}_bytes"] for flow in flows) for name in ("wasted", "issued"))
-    result = document(outcomes, workload)
-    arms = {
-        arm: {name: figures[name] for name in ("busy_s", "ttft_s", "prefix_tokens")}
-        for arm, figures in result["arms"].items()
-    }
-    speedup = result["speedup"]["over_hicache"]
-    return {"arms": arms, "speedup": speedup, "wasted_share": round(wasted / issued, 4)}
+    def __init__(self, seed: int, folder: Path) -> None:
+        self._folder = folder
+        self._workload = society(agents=AGENTS, active=ACTIVE, steps=STEPS, size=SIZE, seed=seed)
+        model = build(folder / "model", seed=seed)
+        tiers = {"device_share": 0.1, "host_share": 0.3, "storage": folder / "storage"}
+        self._machine = Machine(model, device="cpu", **tiers)
+        self.flow: dict[str, int] = {}
+
+    def run(self, arm: Arm) -> dict[str, Any]:
+        """Run one arm and return its figures."""
+        run = self._drive(arm)
+        return arm_summary(run, self._workload)
+
+    def _drive(self, arm: Arm) -> Run:
+        settings = stack_settings(arm, self._workload, self._machine)
+        with Stack(settings) as stack:
+            client = ClientSettings(base_url=stack.base_url)
+            hints = client if arm == "scalesim" else None
+            target = Target(stack.base_url, settings.engine.served_model_name, hints)
+            transport = HttpTransport(client)
+
+            def watch(step: int, calls: Calls) -> None:
+                if step == 0 and hints:
+                    self.flow = {name: -n for name, n in flow_of(transport).items()}
+
+            run = drive(self._workload, target, PACE, watch, Checkpoint(self._folder / arm))
+            if hints:
+                self.flow = {name: n + self.flow[name] for name, n in flow_of(transport).items()}
+            transport.close()
+        return run
+
+
+def flow_of(transport: HttpTransport) -> dict[str, int]:
+    """Return the counters of the only replica's prefix moves."""
+    (replica,) = transport.status()["replicas"].values()
+    return {name: n for name, n in replica["flows"][PREFIX].items() if name != "kind"}
+
+
+def measure(seed: int) -> dict[str, Any]:
+    """Return the figures of one seed: by arm, and of the moves of ours."""
+    with tempfile.TemporaryDirectory(prefix="scalesim-tiers-") as folder:
+        arms = Arms(seed, Path(folder))
+        figures = {arm: arms.run(arm) for arm in ARMS}
+    texts = {arm["tokens_sha256"] for arm in figures.values()}
+    assert len(texts) == 1, "the arms returned different text"
+    return {"arms": figures, "flow": arms.flow}
 
 
 def main() -> None:
     """Print one table and write JSON."""
-    runs = {}
-    for seed in SEEDS:
-        with tempfile.TemporaryDirectory(prefix="scalesim-tiers-") as folder:
-            runs[seed] = measure(seed, Path(folder))
     columns = ("seed", "arm", "busy s", "TTFT p50 ms", "device", "host", "storage", "wasted")
     table = Table(*columns, title="private tokens by the tier they were found in")
+    runs = {seed: measure(seed) for seed in SEEDS}
     for seed, run in runs.items():
         for arm, figures in run["arms"].items():
             found = figures["prefix_tokens"]
+            wasted = run["flow"]["wasted_bytes"] / max(1, run["flow"]["issued_bytes"])
             table.add_row(
                 str(seed),
                 arm,
                 f"{figures['busy_s']:.1f}",
                 f"{1000 * figures['ttft_s']['p50']:.0f}",
                 *(f"{found[tier] / found['total']:.1%}" for tier in ("device", "host", "storage")),
-                f"{run['wasted_share']:.1%}" if arm == "scalesim" else "",
+                f"{wasted:.1%}" if arm == "scalesim" else "",
             )
     Console().print(table)
-    write("payloads/tiers", runs, agents=AGENTS, active=ACTIVE, steps=STEPS, seeds=SEEDS)
+    write("payloads/tiers", runs, agents=AGENTS, active=ACTIVE, steps=STEPS)
 
 
 if __name__ == "__main__":

@@ -64,8 +64,8 @@ async def test_attaching_reserves_room_and_asks_the_engine_for_everything() -> N
     controller, channel = FakeController(), FakeChannel()
     link = Link("r1", controller, channel, HELLO, reserve_share=0.1)
     assert await channel.sent.get() == Directives(5, 0, resync=True)
-    assert controller.attached[0].budgets == Budgets(950, 2060, 0)
-    assert controller.attached[0].kind_budgets == (Budgets(900, 2000, 0), Budgets(50, 60, 0))
+    assert controller.attached[0].budgets == Budgets(950, 1860, 0)
+    assert controller.attached[0].kind_budgets == (Budgets(900, 1800, 0), Budgets(50, 60, 0))
     await link.stop()
     assert controller.detached == ["r1"]
 

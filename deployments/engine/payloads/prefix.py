@@ -215,7 +215,7 @@ class PrefixPayload:
 
     def _stage(self, key: int) -> Outcome:
         before = self._holding(key)
-        outcome = self._staging.start(key, self._lacking(key))
+        outcome = self._staging.start(key, self._lacking(key), self._order.distance(key))
         if outcome is Outcome.STARTED:
             self._issue(key, before.storage - before.host)
         return self._refuse() if outcome is Outcome.REFUSED else outcome

@@ -16,7 +16,7 @@ class Staging:
     """Reads in flight, by agent.
 
     Args:
-        storage: Where from; None where there is no such tier, and nothing can be started.
+        storage: Where from; None where there is no such tier, and nothing is ever started.
     """
 
     def __init__(self, storage: Storage | None) -> None:
@@ -29,14 +29,15 @@ class Staging:
     def __len__(self) -> int:
         return len(self._reads)
 
-    def start(self, key: int, prefixes: Iterable[Prefix]) -> Outcome:
+    def start(self, key: int, prefixes: Iterable[Prefix], distance: float) -> Outcome:
         """Start reading an agent's prefixes; `arrived` names it once all of them ended."""
         if key in self._reads:
             return Outcome.DONE
         if len(self._reads) >= READS:
             return Outcome.BUSY
-        fetch = self._storage.fetch if self._storage is not None else lambda prefix: None
-        reads = [read for prefix in prefixes if (read := fetch(prefix)) is not None]
+        assert self._storage is not None
+        started = [self._storage.fetch(prefix, distance) for prefix in prefixes]
+        reads = [read for read in started if read is not None]
         if not reads:
             return Outcome.REFUSED
         self._reads[key] = reads

@@ -49,8 +49,11 @@ class Storage(Protocol):
     def stored_tokens(self, key: int) -> dict[Prefix, int]:
         """Return how many leading tokens of each prefix of an agent it holds, as far as known."""
 
-    def fetch(self, prefix: Prefix) -> Read | None:
-        """Start reading what the tree lacks of a prefix; None where it cannot be read now."""
+    def fetch(self, prefix: Prefix, distance: float) -> Read | None:
+        """Start reading what the tree lacks of a prefix; None where it cannot be read now.
+
+        Host memory is freed of nobody's state and of owners farther than `distance` only.
+        """
 
     def drop(self, key: int) -> None:
         """Delete an agent's own pages."""

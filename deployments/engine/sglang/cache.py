@@ -129,21 +129,38 @@ class DistanceRadixCache(UnifiedRadixCache):  # type: ignore[misc]
 
     def make_room(self, tokens: int, farther_than: float) -> bool:
         """Free device tokens held by owners farther than a distance; False if they are too few."""
-        core, allocator = self.tree_core, self.token_to_kv_pool_allocator
-        if allocator.available_size() >= tokens:
+        pool, leaves = self.token_to_kv_pool_allocator, self.tree_core.evictable_device_leaves
+        return self._free_until(
+            pool.available_size, tokens, farther_than, leaves, self.leave_device
+        )
+
+    def make_host_room(self, tokens: int, farther_than: float) -> bool:
+        """Free host tokens likewise, of what is not on the device."""
+        pool, leaves = self.cache_controller.mem_pool_host, self.tree_core.evictable_host_leaves
+        return self._free_until(pool.available_size, tokens, farther_than, leaves, self.leave_host)
+
+    def _free_until(
+        self,
+        available: Callable[[], int],
+        tokens: int,
+        farther_than: float,
+        leaves: set[Any],
+        leave: Callable[[Any], bool],
+    ) -> bool:
+        if available() >= tokens:
             return True
-        priority = core.eviction_strategy.get_priority
-        heap = [(priority(leaf), leaf) for leaf in core.evictable_device_leaves]
+        priority = self.tree_core.eviction_strategy.get_priority
+        heap = [(priority(leaf), leaf.id, leaf) for leaf in leaves]
         heapq.heapify(heap)
-        while heap and allocator.available_size() < tokens:
-            (farthest, _), leaf = heapq.heappop(heap)
+        while heap and available() < tokens:
+            (farthest, _), _, leaf = heapq.heappop(heap)
             if -farthest <= farther_than:
                 break
             parent = leaf.parent
-            self.leave_device(leaf)
-            if parent in core.evictable_device_leaves:
-                heapq.heappush(heap, (priority(parent), parent))
-        return bool(allocator.available_size() >= tokens)
+            leave(leaf)
+            if parent in leaves:
+                heapq.heappush(heap, (priority(parent), parent.id, parent))
+        return available() >= tokens
 
     def can_load(self) -> bool:
         return self.cache_controller is not None and bool(self.has_free_load_back_slot())

@@ -69,16 +69,18 @@ class StorageTier:
         chains = self._chains.get(key, {})
         return {prefix: self._folder.holds(chain) * page for prefix, chain in chains.items()}
 
-    def fetch(self, prefix: Prefix) -> StorageRead | None:
+    def fetch(self, prefix: Prefix, distance: float) -> StorageRead | None:
         cache, (extra_key, salt) = self._cache, prefix.space
-        if cache.cache_controller.prefetch_rate_limited():
-            return None
         tokens = prefix.tokens[: prefix.length]
         node = cache.locate(tokens, prefix.space)
         path = cache.path(node)
         if path and not cache.on_host(node):
             return None
         found = sum(map(cache.tokens_of, path))
+        if cache.cache_controller.prefetch_rate_limited() or not cache.make_host_room(
+            len(tokens) - found + self._promised_tokens(), distance
+        ):
+            return None
         handle = CacheRequestHandle(f"scalesim-{next(self._numbers)}", 0)
         cache.prefetch_from_storage(
             handle,
@@ -109,6 +111,11 @@ class StorageTier:
                 thread.start()
                 self._restarted += 1
         return self._restarted
+
+    def _promised_tokens(self) -> int:
+        """Return the host tokens that reads in flight will take and have not yet."""
+        reads = self._cache.ongoing_prefetch.values()
+        return sum(len(read.prefetch_key) for read in reads if read.host_indices is None)
 
     def _chain(self, prefix: Prefix) -> Chain:
         extra_key, salt = prefix.space

@@ -45,7 +45,7 @@ class FakeStorage:
             for prefix in self.owned.get(key, ())
         }
 
-    def fetch(self, prefix: Prefix) -> FakeRead | None:
+    def fetch(self, prefix: Prefix, distance: float) -> FakeRead | None:
         if not self.readable:
             return None
         self.reads.append((FakeRead(), prefix))
