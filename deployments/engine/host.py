@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import atexit
 import os
 import shutil
 import tempfile
@@ -107,7 +106,6 @@ def _end(engine: Any) -> None:
                 process.kill()
         psutil.wait_procs(processes, timeout=END_S)
 
-    atexit.unregister(engine.shutdown)
     kill_all, module.kill_process_tree = module.kill_process_tree, kill_own
     try:
         engine.shutdown()
