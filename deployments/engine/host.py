@@ -111,3 +111,7 @@ def _end(engine: Any) -> None:
         engine.shutdown()
     finally:
         module.kill_process_tree = kill_all
+        # Left open, with frames for a scheduler that is gone, they block the collector for ever.
+        manager = engine.tokenizer_manager
+        for socket in (manager.recv_from_detokenizer, manager.send_to_scheduler):
+            socket.close(0)
