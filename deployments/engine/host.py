@@ -111,7 +111,6 @@ def _end(engine: Any) -> None:
         engine.shutdown()
     finally:
         module.kill_process_tree = kill_all
-        # Left open, with frames for a scheduler that is gone, they block the collector for ever.
-        manager = engine.tokenizer_manager
-        for socket in (manager.recv_from_detokenizer, manager.send_to_scheduler):
-            socket.close(0)
+        # SGLang leaves it to the garbage collector, which would wait for ever to send the frames
+        # that a scheduler which is gone did not read.
+        engine.tokenizer_manager.send_to_scheduler.linger = 0
