@@ -14,7 +14,7 @@ def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> str:
     return str(build(tmp_path_factory.mktemp("models") / "tiny", size="tiny"))
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def stack(ray_local: None, tiny_model: str) -> Iterator[Stack]:
     """Two replicas of a tiny model behind the ingress, with a controller and a catalog."""
     settings = StackSettings(

@@ -23,7 +23,7 @@ from tests.deployments.stack_client import StackClient, text_of, words
 pytestmark = [pytest.mark.engine, pytest.mark.ray, pytest.mark.asyncio(loop_scope="session")]
 
 
-@pytest_asyncio.fixture(loop_scope="session", scope="session")
+@pytest_asyncio.fixture(loop_scope="session", scope="module")
 async def client(stack: Stack) -> AsyncIterator[StackClient]:
     client = StackClient(stack)
     yield client
