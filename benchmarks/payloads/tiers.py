@@ -4,11 +4,12 @@ The peer in the same run is SGLang with HiCache and its own file backend over an
 recently used, read from storage when a request is queued. Schedules are told two steps ahead, and
 each agent's own next use as its call ends. The warm-up, in which everyone acts, is left out.
 
-Run: python -m benchmarks.payloads.tiers
+Run: python -m benchmarks.payloads.tiers [SEEDS]
 """
 
 from __future__ import annotations
 
+import sys
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -32,7 +33,6 @@ from simulations.summary import arm_summary
 from simulations.workload import PromptSize
 
 ARMS: tuple[Arm, ...] = ("hicache", "scalesim")
-SEEDS = (0, 1)
 AGENTS, ACTIVE, STEPS = 60, 0.05, 16
 SIZE = PromptSize(private=512, output=8)
 PACE = Pace(workers=2, concurrency=8, think_s=0.5)
@@ -93,7 +93,7 @@ def main() -> None:
     """Print one table and write JSON."""
     columns = ("seed", "arm", "busy s", "TTFT p50 ms", "device", "host", "storage", "wasted")
     table = Table(*columns, title="private tokens by the tier they were found in")
-    runs = {seed: measure(seed) for seed in SEEDS}
+    runs = {seed: measure(seed) for seed in range(int(sys.argv[1]) if sys.argv[1:] else 2)}
     for seed, run in runs.items():
         for arm, figures in run["arms"].items():
             found = figures["prefix_tokens"]
