@@ -62,6 +62,24 @@ def _choose(choices: dict[str, Any], name: str, field: str) -> Any:
 
 
 def _calibration(path: Path | None) -> Calibration:
+    """Return the calibration in a file, the assumed one without a file.
+
+    The file is one JSON object; each name in it replaces the value assumed for a field of
+    `policies.capacity.hardware.Calibration`, all are numbers above 0:
+
+    - `prefill_share`: floating-point operations per second reached in prefill (2 per parameter
+      and token) over the GPU's peak.
+    - `decode_share`: bytes per second read in decode (weights, and the batch's KV) over its
+      memory bandwidth.
+    - `link_share`: bytes per second of paged KV copies from host memory over its link's.
+    - `storage_bytes_per_s`: reads of the storage tier.
+    - `memory_share`: device memory for weights and KV over all of it.
+    - `slots`: requests decoded together at most.
+    - `fresh_tokens`, `output_tokens`, `state_tokens`: of a request, where the trace names none.
+
+    Raises:
+        InvalidRequestError: The file cannot be read, or holds something else.
+    """
     from policies.capacity.hardware import Calibration
 
     if path is None:

@@ -30,6 +30,21 @@ def test_constants_agree_with_what_is_known():
     assert 20_000 < engine.prefill_tokens_per_s < 45_000
 
 
+def test_one_gpu_by_hand(engine):
+    """Llama 3.1 8B on an H100, agents of 2,048 tokens: worked out with a pocket calculator."""
+    state_bytes = 2048 * 131_072
+    assert engine.kv_bytes == pytest.approx(80e9 * 0.88 - 16.06e9)
+    assert engine.prefill_tokens_per_s == pytest.approx(30_791, rel=1e-4)
+    assert engine.slots(state_bytes) == 64
+    assert engine.slots(2e9) == 27
+    assert engine.output_token_s(state_bytes) == pytest.approx(258.4e-6, rel=1e-3)
+    costs = engine.costs(state_bytes, gpus=2)
+    assert costs.link_bytes_per_s == pytest.approx(2 * 49.92e9)
+    assert costs.request_s == pytest.approx((128 / 30_791 + 128 * 258.4e-6) / 2, rel=1e-3)
+    measured = Engine(GPUS["h100"], LLMS["llama-3.1-8b"], Calibration(prefill_share=0.25))
+    assert measured.prefill_tokens_per_s == pytest.approx(engine.prefill_tokens_per_s / 2)
+
+
 def test_a_larger_batch_makes_tokens_cheaper(engine):
     assert engine.output_token_s(1e9) < engine.output_token_s(20e9)
     assert engine.slots(1e12) == 1
