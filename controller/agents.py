@@ -25,6 +25,7 @@ COLUMNS: dict[str, tuple[type[np.generic], float]] = {
     "replica": (np.int16, NOWHERE),
     "due": (np.float64, np.inf),
     "expires": (np.float64, np.inf),
+    "reported": (np.float32, -np.inf),
     "total_bytes": (np.int64, 0),
     "device_bytes": (np.int64, 0),
     "host_bytes": (np.int64, 0),
@@ -58,6 +59,7 @@ class AgentTable:
       its simulation says (distance, pin, done) is kept in the row of its prefix.
     - `replica`: number of the replica it lives on; `exceptional` where that is not its hashed one.
     - `due`, `expires`: float64 steps; both inf where no use is foreseen.
+    - `reported`: float32, the step in which that was told; -inf where it is not known.
     - `total_bytes`, `device_bytes`, `host_bytes`, `storage_bytes`, `in_use`, `last_used`: as its
       replica last reported.
     - `pinned`, `done`: as its simulation asked.
@@ -75,6 +77,7 @@ class AgentTable:
     replica: NDArray[np.int16]
     due: NDArray[np.float64]
     expires: NDArray[np.float64]
+    reported: NDArray[np.float32]
     total_bytes: NDArray[np.int64]
     device_bytes: NDArray[np.int64]
     host_bytes: NDArray[np.int64]

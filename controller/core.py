@@ -24,6 +24,7 @@ from controller.replicas import Replica, Replicas
 from controller.saving import Unsaved, names, restore
 from controller.simulations import NOBODY, Simulations
 from controller.sweeping import Sweeper
+from controller.uses import Uses
 from policies.base import Planner
 from scalesim.errors import InvalidRequestError, StaleControllerError, StaleEpochError
 from scalesim.identity import agent_key, check_agent, check_simulation
@@ -89,6 +90,7 @@ class Controller:
         self._placements = Placements(self._table, self._replicas, place, self.incarnation << 20)
         self._placements.rehouse()
         self._learning = Learning(self._table, self._simulations, self._replicas)
+        self._uses = Uses(self._table, self._simulations, self._replicas)
         self._sweeper = Sweeper(self._table, self._simulations, self._placements, self._unsaved)
 
     def report(
@@ -139,6 +141,7 @@ class Controller:
         table.expires[rows] = (
             due + self._settings.distance_ttl_steps if expires_in is None else epoch + expires_in
         )
+        table.reported[rows] = epoch
         table.done[rows] = False
         table.unsaved[rows] = True
         self._replicas.changed[table.replica[rows]] = True
@@ -238,7 +241,7 @@ class Controller:
         for message in messages:
             used = coming_into_use(self._table, message)
             told = self._table.distances(used, self._simulations.epochs)
-            self.counters.used(told)
+            self._uses.observe(used, told)
             self._learning.observe(used, told)
             observe(self._table, self._placements, sender, message, self._clock())
         self._replicas.changed[sender.number] = True
@@ -279,6 +282,7 @@ class Controller:
         self.counters.replicas_lost += len(lost)
         self._lose(lost)
         self._sweeper.sweep()
+        self._uses.score()
 
     def plan(self) -> list[str]:
         """Plan for every replica that needs it; return those that have new directives."""
@@ -339,11 +343,8 @@ class Controller:
             "replicas": status.replicas(self._table, self._replicas, self._clock()),
             "simulations": status.simulations(self._table, self._simulations, self._clock()),
             "learned": self._learning.status(),
-            "counters": self.counters.totals(),
-            "directives": dict(self.counters.directives),
-            "uses": dict(self.counters.uses),
-            "plan_s": self.counters.plan_times.percentiles(),
-            "directive_s": self.counters.directive_times.percentiles(),
+            **self._uses.status(),
+            **self.counters.status(),
             "table_bytes": self._table.nbytes,
             "unsaved": len(self._unsaved),
         }

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from scalesim.vocabulary import Distances, Moves, Verb
-
-_USES = {"0": 0.0, "1": 1.0, "2": 2.0, "4": 4.0, "8": 8.0, "16": 16.0, "more": 2.0**63}
-"""Largest distance counted under each name; what is beyond the last was not foreseen at all."""
+from scalesim.vocabulary import Moves, Verb
 
 
 class Recent:
@@ -45,7 +43,6 @@ class Counters:
         replicas_lost: Replicas whose lease ran out.
         simulations_expired: Simulations whose lease ran out.
         directives: Moves sent, by verb.
-        uses: Payloads that requests came to use, by the distance told at that moment, rounded up.
         plan_times: Time of each plan.
         directive_times: Time from a plan to its replica's acknowledgement.
     """
@@ -61,7 +58,6 @@ class Counters:
     directives: dict[str, int] = field(
         default_factory=lambda: {verb.name.lower(): 0 for verb in Verb}
     )
-    uses: dict[str, int] = field(default_factory=lambda: dict.fromkeys((*_USES, "none"), 0))
     plan_times: Recent = field(default_factory=Recent)
     directive_times: Recent = field(default_factory=Recent)
 
@@ -73,15 +69,12 @@ class Counters:
             for verb, count in zip(*np.unique(batch.verbs, return_counts=True), strict=True):
                 self.directives[Verb(verb).name.lower()] += int(count)
 
-    def used(self, told: Distances) -> None:
-        """Count payloads that came into use, by their distances: all 0 if hints were perfect."""
-        places = np.searchsorted(list(_USES.values()), told)
-        counts = np.bincount(places, minlength=len(self.uses)).tolist()
-        for name, count in zip(self.uses, counts, strict=True):
-            self.uses[name] += count
-
-    def totals(self) -> dict[str, int]:
-        """Return every plain total, by name."""
+    def status(self) -> dict[str, Any]:
+        """Return totals, moves by verb, and percentiles of the times."""
+        totals = {name: n for name in self.__slots__ if isinstance(n := getattr(self, name), int)}
         return {
-            name: value for name in self.__slots__ if isinstance(value := getattr(self, name), int)
+            "counters": totals,
+            "directives": dict(self.directives),
+            "plan_s": self.plan_times.percentiles(),
+            "directive_s": self.directive_times.percentiles(),
         }

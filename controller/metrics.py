@@ -1,6 +1,6 @@
 """The controller's status as Prometheus metrics.
 
-Labels grow with replicas, simulations, kinds and verbs, never with agents.
+Labels grow with replicas, kinds, verbs and the largest simulations, never with agents.
 """
 
 from __future__ import annotations
@@ -12,8 +12,13 @@ from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from controller.simulations import NOBODYS_NAME
+
 _TIERS = ("device", "host", "storage")
-_OUTCOMES = ("issued", "used", "late", "wasted", "refused")
+_OUTCOMES = ("issued", "used", "late", "wasted")
+
+MOST_SIMULATIONS = 100
+"""The largest are shown one by one: a thousand small tenants are no thousand series each."""
 
 
 def exposition(status: dict[str, Any]) -> str:
@@ -26,9 +31,13 @@ def exposition(status: dict[str, Any]) -> str:
 class _Status(Collector):
     def __init__(self, status: dict[str, Any]) -> None:
         self._status = status
+        simulations = status["simulations"]
+        self._shown = sorted(simulations, key=lambda name: -simulations[name]["agents"])
+        del self._shown[MOST_SIMULATIONS:]
 
     def collect(self) -> Iterator[Metric]:
         yield from self._agents()
+        yield from self._hints()
         yield from self._simulations()
         yield from self._learned()
         yield from self._replicas()
@@ -42,8 +51,19 @@ class _Status(Collector):
         yield _gauges("agents", "Agents by the hottest tier with state of theirs.", "tier", tiers)
         yield _gauge("agents_pinned", "Agents pinned to the device.", agents["pinned"])
         yield _gauge("agents_with_distance", "Agents with a use foreseen.", agents["with_distance"])
+
+    def _hints(self) -> Iterator[Metric]:
         text = "Payloads that came into use, by the distance told at that moment, rounded up."
         yield _counters("uses", text, "told", self._status["uses"])
+        hints = self._status["hints"]
+        text = "Steps by which uses came before or after the step told for them, summed."
+        wrong = {side: hints[f"{side}_steps"] for side in ("early", "late")}
+        yield _counters("hint_error_steps", text, "side", wrong)
+        text = "Steps between a hint and the use it foresaw, summed."
+        yield _counter("hint_age_steps", text, hints["age_steps"])
+        text = "Share of lately repeated requests whose state the stack had on the device, or "
+        text += "would have had by least recent use, or knowing what comes."
+        yield _gauges("device_hit_ratio", text, "order", self._status["hits"])
 
     def _simulations(self) -> Iterator[Metric]:
         simulations = self._status["simulations"]
@@ -51,9 +71,10 @@ class _Status(Collector):
         for name, field, text in (
             ("epoch", "epoch", "Newest step told."),
             ("agents", "agents", "Agents it told of."),
+            ("step_seconds", "step_s", "How long the last step took."),
             ("silent_seconds", "silent_s", "Since it was heard of."),
         ):
-            values = {each: state[field] for each, state in simulations.items()}
+            values = {each: simulations[each][field] for each in self._shown}
             yield _gauges(f"simulation_{name}", text, "simulation", values)
 
     def _learned(self) -> Iterator[Metric]:
@@ -63,6 +84,8 @@ class _Status(Collector):
         text = "Whether its order is the one believed."
         leads = GaugeMetricFamily("scalesim_learner_leads", text, labels=labels)
         for name, state in self._status["learned"].items():
+            if name not in (*self._shown, NOBODYS_NAME):
+                continue
             for learner, share in state["hit_shares"].items():
                 shares.add_metric([name, learner], share)
                 leads.add_metric([name, learner], learner == state["leader"])
@@ -71,17 +94,20 @@ class _Status(Collector):
     def _replicas(self) -> Iterator[Metric]:
         replicas = self._status["replicas"]
         yield _gauge("replicas", "Replicas alive.", len(replicas))
-        labels = ["replica", "tier"]
+        labels = ["replica", "kind", "tier"]
         used = GaugeMetricFamily("scalesim_replica_bytes", "Agent state held.", labels=labels)
-        room = GaugeMetricFamily(
-            "scalesim_replica_budget_bytes", "Room for agent state.", labels=labels
-        )
+        text = "Agents with some state held."
+        holders = GaugeMetricFamily("scalesim_replica_residents", text, labels=labels)
+        text = "Room for agent state."
+        room = GaugeMetricFamily("scalesim_replica_budget_bytes", text, labels=["replica", "tier"])
         for name, replica in replicas.items():
             for tier in _TIERS:
-                used.add_metric([name, tier], replica[f"{tier}_bytes"])
+                for kind, held in replica["kinds"].items():
+                    used.add_metric([name, kind, tier], held[f"{tier}_bytes"])
+                    holders.add_metric([name, kind, tier], held[f"{tier}_agents"])
                 if replica["budgets"]:
                     room.add_metric([name, tier], replica["budgets"][f"{tier}_bytes"])
-        yield from (used, room)
+        yield from (used, holders, room)
         agents = {name: replica["agents"] for name, replica in replicas.items()}
         yield _gauges("replica_agents", "Agents placed on it.", "replica", agents)
         silent = {name: replica["silent_s"] for name, replica in replicas.items()}
@@ -100,9 +126,9 @@ class _Status(Collector):
         )
         for name, replica in self._status["replicas"].items():
             for kind, flow in replica["flows"].items():
+                prefetches.add_metric([name, kind, "refused"], flow["refused"])
                 for outcome in _OUTCOMES:
                     prefetches.add_metric([name, kind, outcome], flow[outcome])
-                for outcome in ("issued", "wasted"):
                     moved.add_metric([name, kind, outcome], flow[f"{outcome}_bytes"])
                 for cause in ("plan", "pressure"):
                     evicted.add_metric([name, kind, cause], flow[f"evicted_by_{cause}"])

@@ -19,12 +19,13 @@ MAX_SIMULATIONS = 4096
 
 
 class Lease(NamedTuple):
-    """A living simulation."""
+    """A living simulation; `step_s` is how long a step lately took, 0 before two are told."""
 
     number: int
     name: str
     epoch: int
     seen_at: float
+    step_s: float
 
 
 class Simulations:
@@ -47,11 +48,14 @@ class Simulations:
         """float64, newest epoch by simulation number; written here only."""
         self.epochs[: len(epochs)] = epochs
         self._seen = np.full(MAX_SIMULATIONS, now)
+        self._moved_at = np.full(MAX_SIMULATIONS, np.nan)
+        self._step_s = np.zeros(MAX_SIMULATIONS)
 
     def __iter__(self) -> Iterator[Lease]:
         for number, name in enumerate(self.names):
             if name and number != NOBODY:
-                yield Lease(number, name, int(self.epochs[number]), float(self._seen[number]))
+                seen_at, step_s = float(self._seen[number]), float(self._step_s[number])
+                yield Lease(number, name, int(self.epochs[number]), seen_at, step_s)
 
     def advance(self, name: str, epoch: int, now: float) -> tuple[int, bool]:
         """Renew the lease of a simulation that reports for `epoch`.
@@ -70,6 +74,8 @@ class Simulations:
                 "reported: send the current step, or end the simulation before starting it again",
                 "epoch",
             )
+        if epoch > newest:
+            self._time(number, epoch - newest, now)
         self.epochs[number] = epoch
         return number, epoch > newest
 
@@ -92,8 +98,15 @@ class Simulations:
     def end(self, number: int) -> None:
         """Forget a simulation; nothing may refer to its number any more."""
         self.names.free(number)
-        self.epochs[number] = 0
+        self.epochs[number] = self._step_s[number] = 0
+        self._moved_at[number] = np.nan
 
     def silent(self, now: float, lease_s: float) -> list[Lease]:
         """Return the simulations whose lease ran out."""
         return [simulation for simulation in self if simulation.seen_at < now - lease_s]
+
+    def _time(self, number: int, steps: int, now: float) -> None:
+        """Take the time of the steps that have just ended; the first ones have no begin."""
+        began, self._moved_at[number] = self._moved_at[number], now
+        if not np.isnan(began):
+            self._step_s[number] = (now - began) / steps

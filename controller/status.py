@@ -5,48 +5,67 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from controller.agents import AgentTable
+from controller.agents import AGENTS, AgentTable
 from controller.replicas import Replicas
 from controller.simulations import Simulations
 from scalesim.vocabulary import Tier
 
+_TIERS = ("device", "host", "storage")
+
 
 def agents(table: AgentTable, simulations: Simulations) -> dict[str, int]:
-    """Return how many agents have their state in each tier at best."""
-    device, host = table.device_bytes > 0, table.host_bytes > 0
-    storage = table.storage_bytes > 0
+    """Return how many agents have their prefix in each tier at best."""
+    rows = np.flatnonzero(table.live & (table.kind == AGENTS)).astype(np.int32)
+    device, host = table.device_bytes[rows] > 0, table.host_bytes[rows] > 0
+    storage = table.storage_bytes[rows] > 0
     held = {
         "device": int(np.count_nonzero(device)),
         "host": int(np.count_nonzero(host & ~device)),
         "storage": int(np.count_nonzero(storage & ~host & ~device)),
     }
-    distance = table.distances(np.flatnonzero(table.live).astype(np.int32), simulations.epochs)
     return {
-        "total": len(table),
+        "total": len(rows),
         **held,
-        "absent": len(table) - sum(held.values()),
-        "in_use": int(np.count_nonzero(table.in_use)),
-        "pinned": int(np.count_nonzero(table.pinned)),
-        "with_distance": int(np.count_nonzero(np.isfinite(distance))),
+        "absent": len(rows) - sum(held.values()),
+        "in_use": int(np.count_nonzero(table.in_use[rows])),
+        "pinned": int(np.count_nonzero(table.pinned[rows])),
+        "with_distance": int(
+            np.count_nonzero(np.isfinite(table.distances(rows, simulations.epochs)))
+        ),
     }
 
 
 def replicas(table: AgentTable, replicas: Replicas, now: float) -> dict[str, dict[str, Any]]:
-    """Return, by name, what each replica holds and whether it is heard of."""
+    """Return, by name, what each replica holds, also by kind, and whether it is heard of."""
     placed = table.replica >= 0
-    home = table.replica[placed]
-    agents = np.bincount(home, minlength=len(replicas.numbers))
-    held = {
-        tier: np.bincount(home, getattr(table, tier)[placed], len(replicas.numbers))
-        for tier in ("device_bytes", "host_bytes", "storage_bytes")
-    }
+    shape = len(replicas.numbers), len(table.kinds)
+    cell = table.replica[placed].astype(np.int64) * shape[1] + table.kind[placed]
+
+    def by_cell(weights: NDArray[Any] | None = None) -> NDArray[Any]:
+        return np.bincount(cell, weights, shape[0] * shape[1]).reshape(shape)
+
+    payloads = by_cell()
+    sizes = {tier: getattr(table, f"{tier}_bytes")[placed] for tier in _TIERS}
+    held = {tier: by_cell(size) for tier, size in sizes.items()}
+    holders = {tier: by_cell(size > 0) for tier, size in sizes.items()}
+
+    def of_kind(replica: int, kind: int) -> dict[str, int]:
+        return {
+            **{f"{tier}_bytes": int(held[tier][replica, kind]) for tier in _TIERS},
+            **{f"{tier}_agents": int(holders[tier][replica, kind]) for tier in _TIERS},
+        }
+
     return {
         replica.name: {
             "attached": replica.budgets is not None,
-            "agents": int(agents[replica.number]),
-            **{tier: int(sizes[replica.number]) for tier, sizes in held.items()},
+            "agents": int(payloads[replica.number, AGENTS]),
+            **{f"{tier}_bytes": int(held[tier][replica.number].sum()) for tier in _TIERS},
             "budgets": replica.budgets._asdict() if replica.budgets else None,
+            "kinds": {
+                kind: of_kind(replica.number, table.kinds.number(kind)) for kind in replica.kinds
+            },
             "sequence": replica.sequence,
             "awaiting_ack": replica.outbox is not None,
             "silent_s": max(now - replica.seen_at, 0.0),
@@ -60,11 +79,13 @@ def simulations(
     table: AgentTable, simulations: Simulations, now: float
 ) -> dict[str, dict[str, Any]]:
     """Return, by name, the epoch and the agents of each living simulation."""
-    counts = np.bincount(table.simulation[table.live], minlength=len(simulations.names))
+    agents = table.live & (table.kind == AGENTS)
+    counts = np.bincount(table.simulation[agents], minlength=len(simulations.names))
     return {
         lease.name: {
             "epoch": lease.epoch,
             "agents": int(counts[lease.number]),
+            "step_s": lease.step_s,
             "silent_s": max(now - lease.seen_at, 0.0),
         }
         for lease in simulations

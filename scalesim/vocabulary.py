@@ -133,6 +133,8 @@ class Flow(NamedTuple):
         evicted_by_pressure: Nodes evicted by the engine to make room.
         issued_bytes: Bytes of `issued`.
         wasted_bytes: Bytes of `wasted`.
+        used_bytes: Bytes of `used`.
+        late_bytes: Bytes of `late`.
         restarted: Threads of its tiers found dead and started again; 0 in a healthy engine.
     """
 
@@ -146,6 +148,8 @@ class Flow(NamedTuple):
     evicted_by_pressure: int = 0
     issued_bytes: int = 0
     wasted_bytes: int = 0
+    used_bytes: int = 0
+    late_bytes: int = 0
     restarted: int = 0
 
 

@@ -2,7 +2,7 @@ from typing import Any
 
 from prometheus_client.parser import text_string_to_metric_families
 
-from controller.metrics import exposition
+from controller.metrics import MOST_SIMULATIONS, exposition
 from scalesim.vocabulary import Flow, Tier
 from tests.controller.world import FakeReplica, make_controller, report, settle
 
@@ -28,7 +28,10 @@ def test_state_is_shown_in_base_units() -> None:
     metrics = scrape(4)
     assert metrics["scalesim_agents"][(("tier", "device"),)] == 3
     assert metrics["scalesim_agents"][(("tier", "host"),)] == 1
-    assert metrics["scalesim_replica_bytes"][("replica", "r1"), ("tier", "device")] == 300
+    device = (("kind", "prefix"), ("replica", "r1"), ("tier", "device"))
+    assert metrics["scalesim_replica_bytes"][device] == 300
+    assert metrics["scalesim_replica_residents"][device] == 3
+    assert metrics["scalesim_replica_budget_bytes"][("replica", "r1"), ("tier", "device")] == 300
     assert metrics["scalesim_controller_directives"][(("verb", "prefetch"),)] == 3
     assert metrics["scalesim_controller_updates"][()] == 4
     flow = (("kind", "prefix"), ("outcome", "used"), ("replica", "r1"))
@@ -36,6 +39,7 @@ def test_state_is_shown_in_base_units() -> None:
     wasted = (("kind", "prefix"), ("outcome", "wasted"), ("replica", "r1"))
     assert metrics["scalesim_prefetch_bytes"][wasted] == 100
     assert metrics["scalesim_simulation_epoch"][(("simulation", "town"),)] == 1
+    assert metrics["scalesim_simulation_step_seconds"][(("simulation", "town"),)] == 0
     assert metrics["scalesim_controller_plan_loop_crashes"][()] == 3
     assert metrics["scalesim_catalog_lag_seconds"][()] == 0.5
 
@@ -49,33 +53,24 @@ def test_learners_are_shown_where_something_is_learned() -> None:
     assert scrape(1)["scalesim_learner_leads"] == {}
 
 
+def test_only_the_largest_simulations_are_shown_one_by_one() -> None:
+    states = {
+        f"sim-{n}": {"epoch": n, "agents": n, "step_s": 0.0, "silent_s": 0.0} for n in range(300)
+    }
+    learned = {"sim-3": {"agents": 9, "leader": "cyclic", "hit_shares": {"cyclic": 0.8}}}
+    metrics = scrape(1, simulations=states, learned=learned)
+    assert metrics["scalesim_simulations"][()] == 300
+    shown = {dict(labels)["simulation"] for labels in metrics["scalesim_simulation_epoch"]}
+    assert shown == {f"sim-{n}" for n in range(300 - MOST_SIMULATIONS, 300)}
+    assert metrics["scalesim_learner_leads"] == {}
+
+
 def test_nothing_grows_with_the_agents() -> None:
     few, many = scrape(2), scrape(500)
     assert {name: list(samples) for name, samples in few.items()} == {
         name: list(samples) for name, samples in many.items()
     }
     assert all(name.startswith("scalesim_") for name in many)
-
-
-def test_uses_are_counted_by_the_distance_told() -> None:
-    controller = make_controller()
-    replica = FakeReplica(controller, "r1")
-    replica.hold(Tier.HOST, 1, 2, 3)
-    report(controller, 1, {1: 0.0, 2: 3.0})
-    replica.hold(Tier.HOST, 1, 2, 3, in_use=True)
-    replica.send(1)
-    uses = controller.status()["uses"]
-    assert {told: count for told, count in uses.items() if count} == {"0": 1, "4": 1, "none": 1}
-
-
-def test_a_payload_on_the_move_is_not_counted_as_used() -> None:
-    controller = make_controller()
-    replica = FakeReplica(controller, "r1")
-    replica.hold(Tier.HOST, 1)
-    report(controller, 1, {1: 2.0})
-    controller.plan()  # orders a prefetch
-    replica.hold(Tier.HOST, 1, in_use=True)
-    assert sum(controller.status()["uses"].values()) == 0
 
 
 def test_the_flow_of_a_replica_that_is_not_attached_is_ignored() -> None:

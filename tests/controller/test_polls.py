@@ -196,8 +196,11 @@ def test_equal_keys_of_two_kinds_are_two_payloads():
     controller.attach(ReplicaInfo("r", Budgets(500, 500, 0), ("prefix", "adapter")))
     for kind, tier in (("prefix", Tier.HOST), ("adapter", Tier.DEVICE)):
         controller.residency("r", controller.incarnation, (residency({1: tier}, kind=kind),))
-    counts = controller.status()["agents"]
-    assert (counts["total"], counts["host"], counts["device"]) == (2, 1, 1)
+    status = controller.status()
+    assert (status["agents"]["total"], status["agents"]["host"]) == (1, 1)
+    kinds = status["replicas"]["r"]["kinds"]
+    assert kinds["prefix"]["host_agents"] == kinds["adapter"]["device_agents"] == 1
+    assert kinds["prefix"]["device_agents"] == kinds["adapter"]["host_bytes"] == 0
 
 
 def test_every_payload_of_an_agent_is_as_far_and_as_pinned_as_the_agent():

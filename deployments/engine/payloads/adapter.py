@@ -148,8 +148,10 @@ class AdapterPayload:
         if adapter in self._ahead:
             self._ahead.discard(adapter)
             self._counts["used"] += 1
+            self._counts["used_bytes"] += self._slots.slot_bytes
         elif adapter not in self._slots.resident():
             self._counts["late"] += 1
+            self._counts["late_bytes"] += self._slots.slot_bytes
 
     def _unlearn(self, key: int) -> None:
         adapter = self._adapter.pop(key, None)

@@ -62,8 +62,11 @@ class PrefixPayload:
 
     def used(self, key: int, host_tokens: int) -> None:
         """A request of agent `key` was admitted; `host_tokens` it had to load by itself."""
-        if self._ahead.pop(key, None) is not None:
-            self._counts["late" if host_tokens or key in self._loading else "used"] += 1
+        ahead = self._ahead.pop(key, None)
+        if ahead is not None:
+            outcome = "late" if host_tokens or key in self._loading else "used"
+            self._counts[outcome] += 1
+            self._counts[f"{outcome}_bytes"] += ahead
         self._changed.add(key)
 
     def evicted(self, owners: Iterable[int]) -> None:

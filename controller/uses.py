@@ -1,0 +1,97 @@
+"""Payloads that requests came to use: were the hints right, and who would have had their state?"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from controller.agents import AGENTS, AgentTable
+from controller.keyindex import Rows
+from controller.replicas import Replicas
+from controller.simulations import Simulations
+from policies.regret import Shadow
+from scalesim.vocabulary import PREFIX, Distances, Keys
+
+_TOLD = {"0": 0.0, "1": 1.0, "2": 2.0, "4": 4.0, "8": 8.0, "16": 16.0, "more": 2.0**63}
+"""Largest distance counted under each name; what is beyond the last was not foreseen at all."""
+
+_LATEST = 0.05  # weight of the latest sizes in their mean
+
+_SCORED = 64  # requests a tick: two milliseconds; what comes faster is not sampled
+
+
+class Uses:
+    """Counts uses by what was told of them; keeps a sample for the shadow caches.
+
+    Args:
+        table: Agent table; not modified.
+        simulations: Whose epochs are the clock.
+        replicas: Whose devices together are the shadows' capacity.
+    """
+
+    def __init__(self, table: AgentTable, simulations: Simulations, replicas: Replicas) -> None:
+        self._table = table
+        self._simulations = simulations
+        self._replicas = replicas
+        self._told = dict.fromkeys((*_TOLD, "none"), 0)
+        self._hints = {"early_steps": 0.0, "late_steps": 0.0, "age_steps": 0.0}
+        self._shadow = Shadow()
+        self._mean_bytes = 0.0
+        self._waiting: list[Keys] = []
+        self._held: list[NDArray[np.float64]] = []
+
+    def observe(self, used: Rows, told: Distances) -> None:
+        """Count payloads that came into use, before their new residency is taken over.
+
+        Args:
+            used: int32[n], in order.
+            told: float32[n], their told distances; all 0 if hints were perfect.
+        """
+        if not used.size:
+            return
+        table = self._table
+        places = np.searchsorted(list(_TOLD.values()), told)
+        counts = np.bincount(places, minlength=len(self._told)).tolist()
+        for name, count in zip(self._told, counts, strict=True):
+            self._told[name] += count
+        self._compare(table.agents(used[np.isfinite(told)]))
+        used = used[(table.kind[used] == AGENTS) & (table.total_bytes[used] > 0)]
+        if used.size:
+            total = table.total_bytes[used]
+            weight = _LATEST if self._mean_bytes else 1.0
+            self._mean_bytes += weight * (float(total.mean()) - self._mean_bytes)
+            self._waiting.append(table.key[used])
+            self._held.append(np.minimum(table.device_bytes[used] / total, 1.0))
+
+    def score(self) -> None:
+        """Show the shadow caches the requests since the last time; bounded work."""
+        if self._waiting:
+            keys, held = np.concatenate(self._waiting), np.concatenate(self._held)
+            self._waiting, self._held = [], []
+            self._shadow.observe(keys[:_SCORED], held[:_SCORED], self._capacity())
+
+    def status(self) -> dict[str, Any]:
+        """Return uses by distance told, steps the hints were wrong by and old, and hit shares."""
+        hits = self._shadow.hit_shares
+        return {"uses": dict(self._told), "hints": dict(self._hints), "hits": hits}
+
+    def _compare(self, agents: Rows) -> None:
+        """Sum up by how much the hints of agents that ask now were wrong, and how old they are."""
+        table = self._table
+        now = self._simulations.epochs[table.simulation[agents]]
+        late = now - table.due[agents]
+        self._hints["early_steps"] -= float(late.clip(max=0).sum())
+        self._hints["late_steps"] += float(late.clip(min=0).sum())
+        age = now - table.reported[agents]
+        self._hints["age_steps"] += float(age[np.isfinite(age)].sum())
+
+    def _capacity(self) -> float:
+        """Return how many agents' prefixes fit on all devices."""
+        device_bytes = 0
+        for replica in self._replicas:
+            budgets = dict(zip(replica.kinds, replica.kind_budgets, strict=False))
+            mine = budgets.get(PREFIX, replica.budgets)
+            device_bytes += mine.device_bytes if mine else 0
+        return device_bytes / self._mean_bytes
