@@ -55,10 +55,6 @@ def bare_server(model: str) -> Iterator[str]:
         process.wait(30)
 
 
-def _model(folder: str) -> str:
-    return str(build(folder, size="tiny"))
-
-
 def ask(client: httpx.Client) -> float:
     """Return the seconds of one request."""
     started = time.perf_counter()

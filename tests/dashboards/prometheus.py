@@ -6,6 +6,7 @@ import re
 import shutil
 import socket
 import subprocess
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,6 +16,7 @@ import httpx
 import pytest
 import yaml
 
+START_S = 60.0
 SUBSTITUTES = {
     "__rate_interval": "10s",
     "__range": "1m",
@@ -69,6 +71,18 @@ def scraping(target: str, key: str, folder: Path) -> Iterator[Prometheus]:
     command += [f"--storage.tsdb.path={folder / 'data'}", "--log.level=error"]
     with subprocess.Popen(command) as process, httpx.Client(base_url=f"http://{address}") as http:
         try:
+            _ready(process, http)
             yield Prometheus(http)
         finally:
             process.terminate()
+
+
+def _ready(process: subprocess.Popen[bytes], http: httpx.Client) -> None:
+    deadline = time.monotonic() + START_S
+    while time.monotonic() < deadline and process.poll() is None:
+        try:
+            if http.get("/-/ready").status_code == httpx.codes.OK:
+                return
+        except httpx.TransportError:
+            time.sleep(0.05)
+    raise AssertionError(f"prometheus is not ready: exit code {process.poll()}")

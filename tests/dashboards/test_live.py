@@ -83,13 +83,13 @@ def load(stack: Stack, prometheus: Prometheus) -> Load:
     load = Load(stack)
 
     async def until_all_answer() -> None:
-        await load.refused()
-        deadline = time.monotonic() + DEADLINE_S
-        while _empty(prometheus) and time.monotonic() < deadline:
-            for _ in range(4):
-                await load.step()
+        async with load.client.http:
             await load.refused()
-        await load.client.http.aclose()
+            deadline = time.monotonic() + DEADLINE_S
+            while _empty(prometheus) and time.monotonic() < deadline:
+                for _ in range(4):
+                    await load.step()
+                await load.refused()
 
     asyncio.run(until_all_answer())
     return load
