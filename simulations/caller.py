@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import httpx
 import msgspec
@@ -36,6 +36,18 @@ class Answer(NamedTuple):
     cached: CachedTokens
     output_tokens: int
     replica: str
+
+
+class Calling(Protocol):
+    """A way to make calls."""
+
+    async def call(self, model: str, system: str, user: str, headers: dict[str, str]) -> Answer:
+        """Return the answer to one prompt; a failure is an answer with `error`, never raised."""
+        ...
+
+    async def close(self) -> None:
+        """Release what it holds; it is not used again."""
+        ...
 
 
 class Caller:

@@ -90,7 +90,7 @@ def drive(
 
     def act(step: int) -> Calls:
         if hints is not None:
-            _tell(hints, workload, step)
+            tell(hints, workload, step)
         at_once = pace.concurrency if step else min(pace.concurrency, _WARMUP_CONCURRENCY)
         share = max(1, at_once // pace.workers)
         calls = joined(ray.get([crowd.act.remote(step, share) for crowd in crowds]))
@@ -136,7 +136,8 @@ def run_of(
     return Run(warmup, warmup_s, calls, step_s, wall_s, think_s, hints, resumed_after)
 
 
-def _tell(hints: Simulation, workload: Workload, step: int) -> None:
+def tell(hints: Simulation, workload: Workload, step: int) -> None:
+    """Tell who calls in a step and in those that the simulation foresees."""
     schedule = workload.schedule
     known = range(step, min(step + _FORESEEN_STEPS + 1, len(schedule)))
     now, *upcoming = ([workload.agents[row] for row in schedule.active(each)] for each in known)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import numpy as np
 
@@ -11,9 +11,25 @@ from scalesim.headers import identity
 from scalesim.sender import Stats
 from scalesim.settings import ClientSettings
 from scalesim.simulation import Simulation
-from simulations.caller import Caller
+from simulations.caller import Caller, Calling
 from simulations.calls import Called, Calls, calls_of
 from simulations.workload import Workload
+
+
+class Backend(Protocol):
+    """What a crowd calls."""
+
+    def caller(self, output_tokens: int) -> Calling:
+        """Return a way to make calls that generate so many tokens."""
+        ...
+
+    def model_of(self, row: int) -> str:
+        """Return the model that an agent's calls name."""
+        ...
+
+    def simulation(self, name: str) -> Simulation | None:
+        """Return a client that tells hints, or None where nobody listens."""
+        ...
 
 
 class Target(NamedTuple):
@@ -31,12 +47,16 @@ class Target(NamedTuple):
     hints: ClientSettings | None
     adapters: int = 0
 
+    def caller(self, output_tokens: int) -> Calling:
+        """See `Backend.caller`."""
+        return Caller(self.base_url, output_tokens)
+
     def model_of(self, row: int) -> str:
-        """Return the model that an agent's calls name."""
+        """See `Backend.model_of`."""
         return f"{self.model}:{adapter_name(row % self.adapters)}" if self.adapters else self.model
 
     def simulation(self, name: str) -> Simulation | None:
-        """Return a client that tells hints, or None where nobody listens."""
+        """See `Backend.simulation`."""
         return None if self.hints is None else Simulation(name, settings=self.hints)
 
 
@@ -54,15 +74,15 @@ class Crowd:
     Args:
         workload: Agents, prompts and schedule.
         share: (slice, slices).
-        target: The stack to call.
+        target: What to call.
     """
 
-    def __init__(self, workload: Workload, share: tuple[int, int], target: Target) -> None:
+    def __init__(self, workload: Workload, share: tuple[int, int], target: Backend) -> None:
         self._workload = workload
         self._slice, self._slices = share
         self._hints = target.simulation(workload.name)
         self._target = target
-        self._caller = Caller(target.base_url, workload.size.output)
+        self._caller = target.caller(workload.size.output)
         self._private = {
             row: workload.private_prompt(row)
             for row in range(self._slice, len(workload.agents), self._slices)

@@ -28,14 +28,24 @@ def provenance(workload: Workload, machine: Machine, pace: Pace) -> dict[str, An
         "tokens": workload.size._asdict(),
         "machine": {**machine._asdict(), "model_path": machine.model_path.name},
         "pace": pace._asdict(),
-        "versions": {"python": platform.python_version(), **dict(_versions())},
-        "hardware": {
-            "cpus": os.cpu_count(),
-            "cpu": _cpu_model(),
-            "gpu": _gpu_model(),
-            "platform": platform.platform(terse=True),
-        },
+        "versions": versions(),
+        "hardware": hardware(),
         "finished": datetime.now(UTC).isoformat(timespec="seconds"),
+    }
+
+
+def versions() -> dict[str, str]:
+    """Return the versions of Python and of the packages that figures depend on."""
+    return {"python": platform.python_version(), **dict(_versions())}
+
+
+def hardware() -> dict[str, Any]:
+    """Return the machine's processors and platform."""
+    return {
+        "cpus": os.cpu_count(),
+        "cpu": _cpu_model(),
+        "gpu": _gpu_model(),
+        "platform": platform.platform(terse=True),
     }
 
 
