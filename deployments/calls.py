@@ -35,13 +35,16 @@ class Head(NamedTuple):
         media_type: Content type of the body that follows.
         found: Where the prompt was found.
         replica: Name of the replica that answered.
+        output_tokens: Tokens generated; those of a stream come as its last piece.
     """
 
     status: int
     media_type: str
     found: CachedTokens
     replica: str
+    output_tokens: int = 0
 
 
-Piece = tuple[Head, bytes] | bytes
-"""Item of an answer: the first is the head with the first bytes, the others are bytes."""
+Piece = tuple[Head, bytes] | bytes | int
+"""Item of an answer: the first is the head with the first bytes, the others are bytes, and the last
+of a stream is the number of tokens it took."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
 from typing import Any
 
@@ -126,16 +126,48 @@ class Ingress:
         call = Call(key, endpoint, body, cache_salt(who.simulation), who.next_use)
         with self._metrics.waiting.track_inprogress():
             pieces, head, first = await self._first(call)
-        self._metrics.answered(head.found, head.status, time.perf_counter() - started)
+        name = who.simulation
+        self._metrics.answered(name, head.found, head.status, time.perf_counter() - started)
         self._tap.emit(who.simulation, who.agent, head.found.prompt)
         told = {
             headers.RESIDENCY: head.found.residency,
             headers.REPLICA: head.replica,
             headers.CACHED_TOKENS: str(head.found),
         }
+
+        def ended(tokens: int) -> None:
+            self._metrics.ended(name, tokens, time.perf_counter() - started)
+
         if head.media_type != "text/event-stream":
+            ended(head.output_tokens)
             return Response(first, head.status, told, head.media_type)
-        return StreamingResponse(_relay(first, pieces), head.status, told, head.media_type)
+        rest = self._relay(first, pieces, ended)
+        return StreamingResponse(rest, head.status, told, head.media_type)
+
+    async def _relay(
+        self, first: bytes, pieces: Any, ended: Callable[[int], None]
+    ) -> AsyncIterator[bytes]:
+        """Pass a stream on; a client that goes away cancels the request in the engine."""
+        finished = False
+        try:
+            yield first
+            async for piece in pieces:
+                if isinstance(piece, int):
+                    ended(piece)
+                else:
+                    yield piece
+            finished = True
+        except RayActorError:
+            # Tokens already sent cannot be taken back: say that the rest is missing.
+            finished = True
+            self._metrics.broken()
+            error = ReplicaUnavailableError(
+                "the replica died while answering: send the request again"
+            )
+            yield b"data: " + body_of(error) + b"\n\n"
+        finally:
+            if not finished:
+                pieces.cancel()
 
     async def _first(self, call: Call) -> tuple[Any, Head, bytes]:
         """Return the pieces still to come, the head and the first bytes of an answer.
@@ -237,21 +269,3 @@ class Ingress:
 
 def _simulation(request: Request) -> str:
     return check_simulation(request.path_params["simulation"])
-
-
-async def _relay(first: bytes, pieces: Any) -> AsyncIterator[bytes]:
-    """Pass a stream on; a client that goes away cancels the request in the engine."""
-    finished = False
-    try:
-        yield first
-        async for piece in pieces:
-            yield piece
-        finished = True
-    except RayActorError:
-        # Tokens already sent cannot be taken back: say that the rest is missing.
-        finished = True
-        error = ReplicaUnavailableError("the replica died while answering: send the request again")
-        yield b"data: " + body_of(error) + b"\n\n"
-    finally:
-        if not finished:
-            pieces.cancel()

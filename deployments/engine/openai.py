@@ -34,6 +34,8 @@ class _Trip:
 
     call: Call
     found: CachedTokens = field(default_factory=CachedTokens)
+    generated: dict[str, int] = field(default_factory=dict)
+    """Tokens so far, by the engine's request: one for each of `n` choices."""
 
 
 _TRIP: ContextVar[_Trip] = ContextVar("scalesim_trip")
@@ -82,9 +84,11 @@ class OpenAIEndpoints:
             yield Head(200, "text/event-stream", trip.found, self._name), _bytes(first)
             async for chunk in chunks:
                 yield _bytes(chunk)
+            yield sum(trip.generated.values())
             return
         status, body = _plain(response)
-        yield Head(status, JSON, trip.found, self._name), body
+        tokens = sum(trip.generated.values())
+        yield Head(status, JSON, trip.found, self._name, tokens), body
 
 
 class _IdentifiedManager:
@@ -104,9 +108,10 @@ class _IdentifiedManager:
         finished = False
         try:
             async for answer in answers:
-                first = answer[0] if isinstance(answer, list) else answer
-                trip.found = _found(first["meta_info"])
-                finished = first["meta_info"].get("finish_reason") is not None
+                parts = [part["meta_info"] for part in _listed(answer)]
+                trip.found = _found(parts[0])
+                trip.generated |= {meta["id"]: meta.get("completion_tokens", 0) for meta in parts}
+                finished = parts[0].get("finish_reason") is not None
                 yield answer
         finally:
             if not finished:
@@ -116,6 +121,10 @@ class _IdentifiedManager:
         rids = [request.rid] if isinstance(request.rid, str) else request.rid or []
         for rid in rids:
             self._manager.abort_request(rid)
+
+
+def _listed(answer: Any) -> list[Any]:
+    return answer if isinstance(answer, list) else [answer]
 
 
 def _found(meta: dict[str, Any]) -> CachedTokens:
