@@ -55,6 +55,12 @@ class _Status(Collector):
     def _hints(self) -> Iterator[Metric]:
         text = "Payloads that came into use, by the distance told at that moment, rounded up."
         yield _counters("uses", text, "told", self._status["uses"])
+        text = "Payloads that came into use, by the hottest tier that had something of them."
+        found = CounterMetricFamily("scalesim_payload_uses", text, labels=["kind", "tier"])
+        for kind, tiers in self._status["found"].items():
+            for tier, count in tiers.items():
+                found.add_metric([kind, tier], count)
+        yield found
         hints = self._status["hints"]
         text = "Steps by which uses came before or after the step told for them, summed."
         wrong = {side: hints[f"{side}_steps"] for side in ("early", "late")}

@@ -12,7 +12,7 @@ from controller.keyindex import Rows
 from controller.replicas import Replicas
 from controller.simulations import Simulations
 from policies.regret import Shadow
-from scalesim.vocabulary import PREFIX, Distances, Keys
+from scalesim.vocabulary import PREFIX, Distances, Keys, Tier
 
 _TOLD = {"0": 0.0, "1": 1.0, "2": 2.0, "4": 4.0, "8": 8.0, "16": 16.0, "more": 2.0**63}
 """Largest distance counted under each name; what is beyond the last was not foreseen at all."""
@@ -36,6 +36,7 @@ class Uses:
         self._simulations = simulations
         self._replicas = replicas
         self._told = dict.fromkeys((*_TOLD, "none"), 0)
+        self._found: dict[str, dict[str, int]] = {}
         self._hints = {"early_steps": 0.0, "late_steps": 0.0, "age_steps": 0.0}
         self._shadow = Shadow()
         self._mean_bytes = 0.0
@@ -57,6 +58,7 @@ class Uses:
         for name, count in zip(self._told, counts, strict=True):
             self._told[name] += count
         self._compare(table.agents(used[np.isfinite(told)]))
+        self._find(used)
         used = used[(table.kind[used] == AGENTS) & (table.total_bytes[used] > 0)]
         if used.size:
             total = table.total_bytes[used]
@@ -73,9 +75,13 @@ class Uses:
             self._shadow.observe(keys[:_SCORED], held[:_SCORED], self._capacity())
 
     def status(self) -> dict[str, Any]:
-        """Return uses by distance told, steps the hints were wrong by and old, and hit shares."""
-        hits = self._shadow.hit_shares
-        return {"uses": dict(self._told), "hints": dict(self._hints), "hits": hits}
+        """Return uses by distance told, and by kind and tier; errors of hints; shadows' shares."""
+        return {
+            "uses": dict(self._told),
+            "found": {kind: dict(tiers) for kind, tiers in self._found.items()},
+            "hints": dict(self._hints),
+            "hits": self._shadow.hit_shares,
+        }
 
     def _compare(self, agents: Rows) -> None:
         """Sum up by how much the hints of agents that ask now were wrong, and how old they are."""
@@ -86,6 +92,21 @@ class Uses:
         self._hints["late_steps"] += float(late.clip(min=0).sum())
         age = now - table.reported[agents]
         self._hints["age_steps"] += float(age[np.isfinite(age)].sum())
+
+    def _find(self, used: Rows) -> None:
+        """Count payloads by the hottest tier that had something of them."""
+        table = self._table
+        columns = table.storage_bytes, table.host_bytes, table.device_bytes
+        tier = np.zeros(used.size, np.int64)
+        for number, column in enumerate(columns, start=1):
+            tier[column[used] > 0] = number
+        for kind in np.unique(table.kind[used]).tolist():
+            found = self._found.setdefault(
+                table.kinds[kind], {tier.name.lower(): 0 for tier in reversed(Tier)}
+            )
+            counts = np.bincount(tier[table.kind[used] == kind], minlength=len(Tier))
+            for each in Tier:
+                found[each.name.lower()] += int(counts[each])
 
     def _capacity(self) -> float:
         """Return how many agents' prefixes fit on all devices."""

@@ -65,6 +65,17 @@ def test_a_hint_from_before_a_restart_has_no_age() -> None:
     assert second.status()["hints"] == {"early_steps": 3, "late_steps": 0, "age_steps": 0}
 
 
+def test_payloads_are_counted_by_kind_and_tier() -> None:
+    controller = make_controller()
+    replica = FakeReplica(controller, "r1")
+    replica.hold(Tier.HOST, 1, 2)
+    use(replica, 1, 1, 2)
+    replica.tiers[3] = Tier.STORAGE  # nothing was reported of it before its request
+    use(replica, 3)
+    found = controller.status()["found"]
+    assert found == {"prefix": {"device": 1, "host": 2, "storage": 0, "absent": 0}}
+
+
 def ring(controller: Controller, replica: FakeReplica, agents: int, rounds: int) -> None:
     """Agents ask in turn; each state is on the device only while it is used."""
     for _ in range(rounds):
