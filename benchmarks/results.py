@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import platform
+import shutil
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -11,23 +12,27 @@ from typing import Any
 FOLDER = Path(__file__).parent / "results"
 
 
-def write(name: str, figures: Any, **more: Any) -> Path:
-    """Write one benchmark's figures to `results/NAME.json` and return the path."""
-    commit = subprocess.run(
-        ["git", "rev-parse", "--short", "HEAD"],  # noqa: S607
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+def write(name: str, figures: Any, folder: Path = FOLDER, **more: Any) -> Path:
+    """Write one benchmark's figures to `NAME.json` in a folder and return the path."""
     document = {
         "benchmark": name,
-        "commit": commit.stdout.strip(),
+        "commit": _commit(),
         "python": platform.python_version(),
         "machine": f"{platform.machine()}, {platform.processor() or 'CPU'}",
         **more,
         "figures": figures,
     }
-    target = FOLDER / f"{name}.json"
+    target = folder / f"{name}.json"
     target.parent.mkdir(parents=True, exist_ok=True)
     target.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
     return target
+
+
+def _commit() -> str:
+    """Return the commit that runs; empty where that cannot be told."""
+    git = shutil.which("git")
+    if git is None:
+        return ""
+    command = [git, "rev-parse", "--short", "HEAD"]
+    asked = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603
+    return asked.stdout.strip()

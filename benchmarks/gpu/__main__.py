@@ -1,0 +1,31 @@
+"""All parts, one after the other, each in a process of its own: python -m benchmarks.gpu."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+from benchmarks.gpu.options import parser
+
+PARTS = ("races", "calibrate", "arms", "sweep")
+
+
+def main() -> None:
+    """Run the parts wanted with the other arguments passed on; exit with 1 where one failed."""
+    arguments = parser()
+    arguments.add_argument("--part", choices=PARTS, action="append", help="all, unless given")
+    told, rest = arguments.parse_known_args()
+    if rest:
+        arguments.error(f"unknown arguments: {' '.join(rest)}")
+    passed = ["--minutes", str(told.minutes), "--out", str(told.out), "--only", told.only]
+    passed += ["--small"] * told.small
+    failed = [
+        part
+        for part in told.part or PARTS
+        if subprocess.run([sys.executable, "-m", f"{__package__}.{part}", *passed]).returncode
+    ]
+    sys.exit(f"failed: {', '.join(failed)}" if failed else 0)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,60 @@
+"""Runs a workload on a started engine, step by step, and sums it up."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import Any
+
+from benchmarks.gpu.serving import Serving
+from benchmarks.gpu.workloads import Played
+from scalesim.sender import Stats
+from scalesim.vocabulary import Flow
+from simulations.checkpoint import Step
+from simulations.coordinator import Pace, run_of
+from simulations.crowd import Crowd
+from simulations.summary import arm_summary
+
+_WARMUP_CONCURRENCY = 8
+"""Few enough that the warm-up ends with the last agents resident, in their order."""
+
+
+async def drive(played: Played, serving: Serving, pace: Pace) -> dict[str, Any]:
+    """Run a workload on an empty cache; return the arm's figures after the warm-up.
+
+    `flow` counts what was moved ahead since the warm-up, by kind.
+    """
+    workload = played.workload
+    await serving.empty()
+    hints = serving.simulation(workload.name)
+    crowd = Crowd(workload, (0, 1), serving)
+
+    async def act(step: int, concurrency: int) -> Step:
+        if hints is not None:
+            played.tell(hints, workload, step)
+        begin = time.monotonic()
+        calls = await crowd.act(step, concurrency)
+        return Step(calls, time.monotonic() - begin)
+
+    warmup = await act(0, min(pace.concurrency, _WARMUP_CONCURRENCY))
+    before = await serving.flows()
+    steps = []
+    for step in range(1, workload.steps + 1):
+        steps.append(await act(step, pace.concurrency))
+        await asyncio.sleep(pace.think_s)
+    flow = {kind: _since(now, before[kind]) for kind, now in (await serving.flows()).items()}
+    await crowd.close()
+    if hints is not None:
+        await asyncio.to_thread(hints.close)
+    run = run_of(steps, pace, warmup.calls, warmup.seconds, Stats(), 0)
+    return {
+        **arm_summary(run, workload),
+        "warmup_s": round(warmup.seconds, 3),
+        "steps": workload.steps,
+        "flow": flow,
+    }
+
+
+def _since(now: Flow, before: Flow) -> dict[str, int]:
+    counts = {name: getattr(now, name) - getattr(before, name) for name in Flow._fields[1:]}
+    return {name: count for name, count in counts.items() if count}

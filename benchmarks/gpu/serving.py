@@ -1,0 +1,122 @@
+"""An engine in this process with the product's controller beside it: what a crowd calls."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine, Sequence
+from typing import Any
+
+from benchmarks.gpu.asking import EngineCaller
+from benchmarks.gpu.noise import Noise
+from benchmarks.gpu.variants import Variant
+from controller.core import Controller
+from controller.surface import Surface
+from deployments.engine.host import EngineHost
+from deployments.link import Link
+from policies.placement import rendezvous
+from scalesim.identity import agent_keys
+from scalesim.settings import CatalogSettings, ClientSettings, ControllerSettings, EngineSettings
+from scalesim.simulation import Simulation
+from scalesim.transports.base import Report
+from scalesim.vocabulary import Flow, ReportAck
+from simulations.caller import Calling
+from simulations.crowd import adapter_name
+
+_NAME = "engine"
+_TIMEOUT_S = 10.0
+_RESERVE_SHARE = EngineSettings.model_fields["reserve_share"].default
+
+
+class Serving:
+    """One arm over a started engine; make it in the event loop that the engine lives on.
+
+    Args:
+        host: A started engine; stays the caller's to stop.
+        variant: Which arm. Its controller is made only where the engine can be steered.
+        noise: What happens to distances on their way.
+        adapters: How many LoRA adapters the engine has loaded, dealt to the agents in turn.
+    """
+
+    def __init__(
+        self, host: EngineHost, variant: Variant, noise: Noise | None = None, adapters: int = 0
+    ) -> None:
+        self._manager = host.engine.tokenizer_manager
+        self._noise = noise or Noise()
+        self._adapters = adapters
+        self._told = variant.told
+        self.surface: Surface | None = None
+        if variant.engine == "scalesim" and host.steered is not None:
+            settings = ControllerSettings()
+            core = Controller(settings, CatalogSettings(), variant.new_planner(), rendezvous)
+            self.surface = Surface(core, settings)
+            self._link = Link(_NAME, self.surface, *host.steered, _RESERVE_SHARE)
+
+    async def stop(self) -> None:
+        """Let the engine go: no hints and no directives any more."""
+        if self.surface is not None:
+            await self._link.stop()
+            await self.surface.stop()
+
+    async def empty(self) -> None:
+        """Flush the engine's cache on both tiers, once nothing runs."""
+        while not (await self._manager.flush_cache()).success:
+            await asyncio.sleep(0.01)
+
+    async def flows(self) -> dict[str, Flow]:
+        """Return what became of moves so far, by kind; empty in arms without a controller."""
+        if self.surface is None:
+            return {}
+        replicas = (await self.surface.status())["replicas"]
+        return {kind: Flow(**flow) for kind, flow in replicas[_NAME]["flows"].items()}
+
+    def caller(self, output_tokens: int) -> Calling:
+        """See `simulations.crowd.Backend`."""
+        return EngineCaller(self._manager, output_tokens)
+
+    def model_of(self, row: int) -> str:
+        """See `simulations.crowd.Backend`."""
+        return f"engine:{adapter_name(row % self._adapters)}" if self._adapters else "engine"
+
+    def simulation(self, name: str) -> Simulation | None:
+        """See `simulations.crowd.Backend`."""
+        if self.surface is None or not self._told:
+            return None
+        transport = _LoopTransport(self.surface, asyncio.get_running_loop(), self._noise)
+        return Simulation(name, settings=ClientSettings(), transport=transport)
+
+
+class _LoopTransport:
+    """Carries hints from the client's thread to the controller on the event loop."""
+
+    def __init__(
+        self,
+        surface: Surface,
+        loop: asyncio.AbstractEventLoop,
+        noise: Callable[[Report], Report],
+    ) -> None:
+        self._surface = surface
+        self._loop = loop
+        self._noise = noise
+
+    def report(self, simulation: str, report: Report) -> ReportAck:
+        report = self._noise(report)
+        keys = agent_keys(simulation, report.ids)
+        call = self._surface.report(simulation, report.epoch, keys, report.distances)
+        ack: ReportAck = self._wait(call)
+        return ack
+
+    def lifecycle(
+        self, simulation: str, pin: Sequence[str], unpin: Sequence[str], done: Sequence[str]
+    ) -> None:
+        keys = (agent_keys(simulation, agents) for agents in (pin, unpin, done))
+        self._wait(self._surface.lifecycle(simulation, *keys))
+
+    def epoch(self, simulation: str) -> int:
+        status = self._wait(self._surface.status())
+        return int(status["simulations"].get(simulation, {}).get("epoch", 0))
+
+    def close(self) -> None:
+        return None
+
+    def _wait(self, call: Coroutine[Any, Any, Any]) -> Any:
+        return asyncio.run_coroutine_threadsafe(call, self._loop).result(_TIMEOUT_S)

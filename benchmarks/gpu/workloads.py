@@ -1,0 +1,77 @@
+"""What the arms run: the society, and the generated trace of every class of simulation."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from itertools import accumulate
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from policies.workloads import WORKLOADS, generate
+from scalesim.simulation import Simulation
+from simulations.coordinator import tell
+from simulations.schedule import Schedule
+from simulations.society import society
+from simulations.workload import PromptSize, Workload
+
+Tell = Callable[[Simulation, Workload, int], None]
+"""Told that a step begins; tells the simulation's hints."""
+
+CLASSES = ("society", *WORKLOADS)
+
+_HORIZON = 64
+"""Steps generated, of which as many are run as hold the calls wanted."""
+
+
+class Played(NamedTuple):
+    """A workload, and how its simulation tells what it foresees."""
+
+    workload: Workload
+    tell: Tell
+
+
+class _Unforeseen(Schedule):
+    """Says nothing as calls end: the estimators speak at the beginning of each step."""
+
+    def next_use(self, step: int) -> NDArray[np.float64]:
+        return np.full(len(self.calls(0)), np.inf)
+
+
+def played(
+    name: str, agents: int, calls: int, size: PromptSize, seed: int, active: float = 0.2
+) -> Played:
+    """Return a seeded workload of about so many calls after the warm-up.
+
+    Args:
+        name: One of `CLASSES`.
+        agents: How many.
+        calls: Wanted; the last step is run whole.
+        size: Tokens of one call.
+        seed: Of prompts and activations.
+        active: Share of the society that acts in a step; other classes have their own.
+    """
+    own = f"{name}-{seed}"  # an engine that runs several must not take one for another
+    if name == "society":
+        steps = max(2, round(calls / max(1, round(active * agents))))
+        town = society(agents=agents, steps=steps, active=active, size=size, seed=seed)
+        return Played(replace(town, name=own), tell)
+    trace, foreseen = generate(name, agents, _HORIZON, seed)
+    rows = [trace.agent[trace.step == step] for step in range(_HORIZON)]
+    until = next(
+        (n for n, made in enumerate(accumulate(map(len, rows)), 1) if made >= calls), _HORIZON
+    )
+    schedule = _Unforeseen(agents, rows, ordered=False)
+    workload = Workload(own, trace.names, schedule, until, size, seed)
+    return Played(workload, _tell_foreseen(foreseen))
+
+
+def _tell_foreseen(foreseen: NDArray[np.float32]) -> Tell:
+    def tell_step(hints: Simulation, workload: Workload, step: int) -> None:
+        hints.step(step)
+        if step:  # the warm-up comes before what was foreseen
+            hints.distances(workload.agents, foreseen[step - 1].tolist())
+
+    return tell_step
