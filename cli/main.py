@@ -20,6 +20,7 @@ VERBS = {
     "up": "Start the stack in the foreground.",
     "sim": "Run a reference simulation and compare the arms.",
     "status": "Show what a running stack holds and does.",
+    "agent": "Show where one agent is and when it is due.",
     "adapter": "Add, list and remove LoRA adapters.",
     "doctor": "Check that this machine can run the stack.",
     "replay": "Replay an activation trace against eviction orders.",

@@ -19,6 +19,11 @@ def print_json(document: Any) -> None:
     typer.echo(json.dumps(document, indent=2))
 
 
+def mebibytes(size: int) -> str:
+    """Return bytes as people read them."""
+    return f"{size / 2**20:,.1f} MiB"
+
+
 def fail(error: ScaleSimError, *, as_json: bool) -> NoReturn:
     """Print what went wrong and leave with exit code 1.
 

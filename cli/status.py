@@ -2,76 +2,93 @@
 
 from __future__ import annotations
 
-from contextlib import closing
-from typing import Annotated, Any
+from collections.abc import Iterator
+from typing import Any
 
 import typer
 
-from cli.output import AsJson, print_json
+from cli.output import AsJson, mebibytes, print_json
+from cli.stack import BaseUrl, stack_at
 
 app = typer.Typer()
-
-BaseUrl = Annotated[
-    str | None, typer.Option(help="Of the stack [SCALESIM_BASE_URL, else http://127.0.0.1:8080]")
-]
 
 
 @app.command()
 def status(base_url: BaseUrl = None, as_json: AsJson = False) -> None:
     """Show what a running stack holds and does; the key is taken from SCALESIM_API_KEY."""
-    document = fetch(base_url)
+    with stack_at(base_url) as stack:
+        document = stack.status()
     if as_json:
         print_json(document)
     else:
         _show(document)
 
 
-def fetch(base_url: str | None) -> dict[str, Any]:
-    """Return the status document of the stack at `base_url`, or of the environment's.
-
-    Raises:
-        ControllerUnavailableError: Nothing answers there, or it runs without a controller.
-        AuthenticationError: SCALESIM_API_KEY is missing or wrong.
-    """
-    from scalesim.settings import client_from_env
-    from scalesim.transports.http import HttpTransport
-
-    settings = client_from_env()
-    if base_url is not None:
-        settings = settings.model_copy(update={"base_url": base_url})
-    with closing(HttpTransport(settings)) as transport:
-        return transport.status()
-
-
 def _show(document: dict[str, Any]) -> None:
     from rich.console import Console
 
     console = Console()
-    for name, value in document.items():
-        if name in ("replicas", "simulations"):
-            console.print(_table(name, value))
-        elif isinstance(value, dict):
-            pairs = "  ".join(f"{_text(key, item)} {key}" for key, item in value.items())
-            console.print(f"[bold]{name:>12}[/]  {pairs}", highlight=False)
-        else:
-            console.print(f"[bold]{name:>12}[/]  {_text(name, value)}", highlight=False)
+    for label, text in _lines(document):
+        console.print(f"[bold]{label:>11}[/]  {text}", highlight=False)
+    console.print(_replicas(document["replicas"]))
+    if document["simulations"]:
+        console.print(_simulations(document["simulations"]))
 
 
-def _table(name: str, entries: dict[str, dict[str, Any]]) -> Any:
+def _lines(document: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    agents, catalog = document["agents"], document["catalog"]
+    yield "controller", f"{document['incarnation']}, up {document['uptime_s']:,.0f} s"
+    yield "agents", str(agents["total"])
+    warmth = {"device": "hot", "host": "warm", "storage": "cold"}
+    held = (f"{agents[tier]} {word} ({tier})" for tier, word in warmth.items())
+    yield "", f"{', '.join(held)}, {agents['absent']} without state"
+    rest = {"with_distance": "with a distance", "pinned": "pinned", "in_use": "in use"}
+    yield "", ", ".join(f"{agents[name]} {words}" for name, words in rest.items())
+    if hits := document["hits"]:
+        shares = ", ".join(f"{share:.0%} {order}" for order, share in hits.items())
+        yield "on device", f"{shares} (of repeated requests)"
+    for label, name in (("plans", "plan_s"), ("directives", "directive_s")):
+        times = (f"{seconds * 1e3:.1f} ms {q}" for q, seconds in document[name].items())
+        yield label, ", ".join(times)
+    behind = f"{catalog['lag_s']:.1f} s behind, {document['unsaved']} rows to write"
+    yield "catalog", f"ok, {behind}" if catalog["ok"] else f"[red]{catalog['error']}[/]; {behind}"
+    crashed = [name for name, loop in document["loops"].items() if loop["crashes"]]
+    if crashed:
+        yield "crashes", f"[red]in {', '.join(crashed)}: see the controller's log[/]"
+
+
+def _replicas(replicas: dict[str, dict[str, Any]]) -> Any:
     from rich.table import Table
 
-    columns = [
-        column
-        for column, value in next(iter(entries.values()), {}).items()
-        if not isinstance(value, dict)
-    ]
-    table = Table(name, *columns)
-    for entry, values in entries.items():
-        table.add_row(entry, *(_text(column, values[column]) for column in columns))
+    table = Table("replica", "agents", "device", "host", "storage", "prefetches used", "heard of")
+    for name, replica in replicas.items():
+        table.add_row(
+            name,
+            str(replica["agents"]),
+            *(_fill(replica, tier) for tier in ("device", "host", "storage")),
+            _used(replica["flows"]),
+            f"{replica['silent_s']:.1f} s ago" if replica["attached"] else "[red]not yet[/]",
+        )
     return table
 
 
-def _text(name: str, value: Any) -> str:
-    if name.endswith("_bytes"):
-        return f"{value / 2**20:,.1f} MiB"
-    return f"{value:.3g}" if isinstance(value, float) else str(value)
+def _fill(replica: dict[str, Any], tier: str) -> str:
+    held, budgets = replica[f"{tier}_bytes"], replica["budgets"]
+    room = budgets[f"{tier}_bytes"] if budgets else 0
+    return f"{mebibytes(held)} of {mebibytes(room)}" if room else mebibytes(held)
+
+
+def _used(flows: dict[str, dict[str, int]]) -> str:
+    issued, used = (sum(flow[name] for flow in flows.values()) for name in ("issued", "used"))
+    return f"{used} of {issued}"
+
+
+def _simulations(simulations: dict[str, dict[str, Any]]) -> Any:
+    from rich.table import Table
+
+    table = Table("simulation", "step", "agents", "a step takes", "heard of")
+    for name, state in simulations.items():
+        step_s = f"{state['step_s']:.2f} s" if state["step_s"] else "-"
+        heard = f"{state['silent_s']:.1f} s ago"
+        table.add_row(name, str(state["epoch"]), str(state["agents"]), step_s, heard)
+    return table

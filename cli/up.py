@@ -42,7 +42,7 @@ def up(
     from deployments.stack import Stack
     from scalesim.settings import StackSettings, load, with_secrets_from_env
 
-    values = _read(config) if config else {}
+    values = read_config(config) if config else {}
     engine = {
         "model_path": model,
         "arm": arm,
@@ -68,7 +68,12 @@ def up(
             console.print("draining ...")
 
 
-def _read(path: Path) -> dict[str, Any]:
+def read_config(path: Path) -> dict[str, Any]:
+    """Return the values of a stack's YAML file, not yet validated.
+
+    Raises:
+        ConfigurationError: It cannot be read or holds no mapping.
+    """
     import yaml
 
     try:

@@ -103,6 +103,7 @@ def agent(
     }
     held = [tier for tier, size in sizes.items() if size]
     distance = float(table.distances(np.array([row], np.int32), simulations.epochs)[0])
+    told_in = float(table.reported[row])
     replica = int(table.replica[row])
     return {
         "key": int(table.key[row]),
@@ -110,6 +111,7 @@ def agent(
         "replica": replicas.numbers[replica] if replica >= 0 else None,
         "residency": max(held, default=Tier.ABSENT).name.lower(),
         "distance": distance if np.isfinite(distance) else None,
+        "told_in": int(told_in) if np.isfinite(told_in) else None,
         "total_bytes": int(table.total_bytes[row]),
         **{f"{tier.name.lower()}_bytes": size for tier, size in sizes.items()},
         "in_use": bool(table.in_use[row]),

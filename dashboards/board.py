@@ -35,10 +35,13 @@ COLOURS = {
     "late": "#FF9830",
     "wasted": "#E02F44",
     "refused": "#C4C4CC",
+    "stack": "#56A64B",
+    "lru": "#98A1B0",
+    "oracle": "#FF9830",
 }
-"""One colour a tier and an outcome, on every dashboard."""
+"""One colour a tier, an outcome and an order, on every dashboard."""
 
-_COLOURED = {"{{tier}}", "{{found}}", "{{outcome}}"}
+_COLOURED = {"{{tier}}", "{{found}}", "{{outcome}}", "{{order}}"}
 
 
 class Query(NamedTuple):
@@ -60,6 +63,7 @@ class Panel(NamedTuple):
         stack: Pile the series up.
         width: Of 24 columns.
         decimals: Digits after the point; None lets Grafana choose.
+        signed: Values may be below zero.
     """
 
     title: str
@@ -70,6 +74,7 @@ class Panel(NamedTuple):
     stack: bool = False
     width: int = 12
     decimals: int | None = None
+    signed: bool = False
 
 
 class Variable(NamedTuple):
@@ -146,7 +151,9 @@ def _variable(variable: Variable) -> dashboard.QueryVariable | dashboard.TextBox
 def _panel(panel: Panel) -> timeseries.Panel | stat.Panel:
     drawn = _number() if panel.number else _curves(panel)
     drawn.title(panel.title).description(panel.text).unit(panel.unit).datasource(SOURCE)
-    drawn.span(panel.width).height(4 if panel.number else 8).min(0)
+    drawn.span(panel.width).height(4 if panel.number else 8)
+    if not panel.signed:
+        drawn.min(0)
     if panel.decimals is not None:
         drawn.decimals(panel.decimals)
     for letter, query in zip("ABCDEFGH", panel.queries, strict=False):

@@ -134,14 +134,39 @@ BOARD = Board(
                 failures="catalog_failures",
             ),
         ],
+        "Learned distances": [
+            Panel(
+                "Learners",
+                "Share of requests nobody told of that each would have had on the device.",
+                "percentunit",
+                [
+                    Query(
+                        "max by (simulation, learner) (scalesim_learner_hit_ratio)",
+                        "{{learner}} {{simulation}}",
+                    )
+                ],
+            ),
+            Panel(
+                "Believed",
+                "1 for the learner whose order is taken; recency is the engine's own.",
+                "short",
+                [
+                    Query(
+                        "max by (simulation, learner) (scalesim_learner_leads)",
+                        "{{learner}} {{simulation}}",
+                    )
+                ],
+            ),
+        ],
         "Events": [
             _rates(
                 "Lost and found",
-                "Replicas lost, attached anew, requests sent again.",
+                "Replicas lost, attached anew, requests sent again, streams broken off.",
                 "ops",
                 lost="controller_replicas_lost",
                 resyncs="controller_resyncs",
                 retried="retried",
+                broken="streams_broken",
             ),
             Panel(
                 "Refused at the edge",

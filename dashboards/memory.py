@@ -14,6 +14,10 @@ def _share(found: str) -> str:
     return f"sum({_TOKENS.format(found)}) / sum({_TOKENS.format('')})"
 
 
+def _order(order: str) -> str:
+    return f'max(scalesim_device_hit_ratio{{order="{order}"}})'
+
+
 def _outcomes(outcome: str) -> str:
     chosen = f'scalesim_prefetches_total{{replica=~"$replica",outcome="{outcome}"}}'
     return f"sum(rate({chosen}[$__rate_interval]))"
@@ -83,6 +87,50 @@ BOARD = Board(
                 ],
             ),
         ],
+        "Against other orders": [
+            Panel(
+                "Over LRU",
+                "What the stack finds on the device beyond least recently used, in points.",
+                "percentunit",
+                [Query(f"{_order('stack')} - {_order('lru')}")],
+                number=True,
+                width=6,
+                decimals=1,
+                signed=True,
+            ),
+            Panel(
+                "Regret",
+                "How far it is from an oracle that fetches on demand; below 0 where fetching ahead "
+                "beats it.",
+                "percentunit",
+                [Query(f"{_order('oracle')} - {_order('stack')}")],
+                number=True,
+                width=6,
+                decimals=1,
+                signed=True,
+            ),
+            Panel(
+                "Same requests, same device",
+                "Share of a sample of repeated requests whose state is there before they come.",
+                "percentunit",
+                [Query("max by (order) (scalesim_device_hit_ratio)", "{{order}}")],
+                width=6,
+            ),
+            Panel(
+                "Found by kind",
+                "Share of requests by the hottest tier that had something of the payload.",
+                "percentunit",
+                [
+                    Query(
+                        "sum by (kind, tier) (rate(scalesim_payload_uses_total[$__rate_interval])) "
+                        "/ ignoring(tier) group_left() "
+                        "(sum by (kind) (rate(scalesim_payload_uses_total[$__rate_interval])) > 0)",
+                        "{{kind}} {{tier}}",
+                    )
+                ],
+                width=6,
+            ),
+        ],
         "Memory": [
             Panel(
                 "Agents' state by tier",
@@ -90,7 +138,19 @@ BOARD = Board(
                 "bytes",
                 [Query('sum by (tier) (scalesim_replica_bytes{replica=~"$replica"})', "{{tier}}")],
                 stack=True,
-                width=8,
+                width=6,
+            ),
+            Panel(
+                "Agents' state by kind",
+                "Bytes of prefixes, adapters and whatever else is managed.",
+                "bytes",
+                [
+                    Query(
+                        'sum by (kind, tier) (scalesim_replica_bytes{replica=~"$replica"})',
+                        "{{kind}} {{tier}}",
+                    )
+                ],
+                width=6,
             ),
             Panel(
                 "Fill of the tiers",
@@ -98,12 +158,13 @@ BOARD = Board(
                 "percentunit",
                 [
                     Query(
-                        'scalesim_replica_bytes{replica=~"$replica"} / '
-                        '(scalesim_replica_budget_bytes{replica=~"$replica"} > 0)',
+                        'sum by (tier, replica) (scalesim_replica_bytes{replica=~"$replica"}) / '
+                        "(sum by (tier, replica) "
+                        '(scalesim_replica_budget_bytes{replica=~"$replica"}) > 0)',
                         "{{tier}} {{replica}}",
                     )
                 ],
-                width=8,
+                width=6,
             ),
             Panel(
                 "Agents by tier",
@@ -111,7 +172,20 @@ BOARD = Board(
                 "short",
                 [Query("sum by (tier) (scalesim_agents)", "{{tier}}")],
                 stack=True,
-                width=8,
+                width=6,
+            ),
+            Panel(
+                "Agents by replica",
+                "With some of their prefix in a tier; one may be in several.",
+                "short",
+                [
+                    Query(
+                        "sum by (tier, replica) "
+                        '(scalesim_replica_residents{kind="prefix",replica=~"$replica"})',
+                        "{{tier}} {{replica}}",
+                    )
+                ],
+                width=24,
             ),
         ],
         "Prefetches": [
@@ -131,7 +205,7 @@ BOARD = Board(
             ),
             Panel(
                 "Bytes moved ahead",
-                "wasted is the part that no request used.",
+                "Of prefetches issued, and of those that were used, late or wasted.",
                 "Bps",
                 [
                     Query(

@@ -6,7 +6,9 @@ from dashboards.board import Board, Panel, Query, Variable
 
 _EPOCH = 'scalesim_simulation_epoch{simulation=~"$simulation"}'
 _SPEED = f"deriv({_EPOCH}[$__rate_interval])"
-_LATENCY = "sum by (le) (rate(scalesim_first_piece_seconds_bucket[$__rate_interval]))"
+_LATENCY = "sum by (le) (rate(scalesim_request_seconds_bucket[$__rate_interval]))"
+_TOLD = 'sum(rate(scalesim_uses_total{told!="none"}[$__rate_interval]))'
+_COST = "$usd_per_million_{}tokens / 1e6"
 
 BOARD = Board(
     "scalesim-simulation",
@@ -16,6 +18,7 @@ BOARD = Board(
         Variable("simulation", "scalesim_simulation_epoch", "simulation"),
         Variable("steps", default="100"),
         Variable("usd_per_million_tokens", default="0.10"),
+        Variable("usd_per_million_output_tokens", default="0.40"),
     ],
     {
         "Progress": [
@@ -29,9 +32,14 @@ BOARD = Board(
             ),
             Panel(
                 "Step time",
-                "Seconds a step, averaged.",
+                "How long the last step took, from its first report to the next one's.",
                 "s",
-                [Query(f"1 / ({_SPEED} > 0)", "{{simulation}}")],
+                [
+                    Query(
+                        'scalesim_simulation_step_seconds{simulation=~"$simulation"}',
+                        "{{simulation}}",
+                    )
+                ],
             ),
             Panel(
                 "Agents",
@@ -62,14 +70,37 @@ BOARD = Board(
                 width=6,
             ),
             Panel(
+                "Time of a call",
+                "To its last token. A step waits for its slowest call.",
+                "s",
+                [
+                    Query(f"histogram_quantile({q}, {_LATENCY})", f"p{q * 100:g}")
+                    for q in (0.5, 0.95, 0.99)
+                ],
+                width=6,
+            ),
+            Panel(
                 "Stragglers",
-                "99th percentile over the median: a step waits for its slowest call.",
-                "short",
+                "Share of calls that took more than twice the median of those before them.",
+                "percentunit",
                 [
                     Query(
-                        f"histogram_quantile(0.99, {_LATENCY}) / "
-                        f"histogram_quantile(0.5, {_LATENCY})",
-                        "p99 / p50",
+                        "sum(rate(scalesim_stragglers_total[$__rate_interval])) / "
+                        "sum(rate(scalesim_request_seconds_count[$__rate_interval]))",
+                        "stragglers",
+                    )
+                ],
+                width=6,
+            ),
+        ],
+        "Hints": [
+            Panel(
+                "Coverage",
+                "Share of requests whose agent had a distance told.",
+                "percentunit",
+                [
+                    Query(
+                        f"{_TOLD} / (sum(rate(scalesim_uses_total[$__rate_interval])) > 0)", "told"
                     )
                 ],
                 width=6,
@@ -80,6 +111,32 @@ BOARD = Board(
                 "ops",
                 [Query("sum by (told) (rate(scalesim_uses_total[$__rate_interval]))", "{{told}}")],
                 stack=True,
+                width=6,
+            ),
+            Panel(
+                "Error",
+                "Steps by which requests came before or after the step told, on average.",
+                "short",
+                [
+                    Query(
+                        "sum by (side) (rate(scalesim_hint_error_steps_total[$__rate_interval])) "
+                        f"/ ignoring(side) group_left() ({_TOLD} > 0)",
+                        "{{side}}",
+                    )
+                ],
+                width=6,
+            ),
+            Panel(
+                "Age",
+                "Steps between a hint and the request it foresaw, on average.",
+                "short",
+                [
+                    Query(
+                        "sum(rate(scalesim_hint_age_steps_total[$__rate_interval])) "
+                        f"/ ({_TOLD} > 0)",
+                        "age",
+                    )
+                ],
                 width=6,
             ),
         ],
@@ -95,18 +152,65 @@ BOARD = Board(
                     )
                 ],
                 stack=True,
+                width=8,
+            ),
+            Panel(
+                "Generated tokens",
+                "Tokens a second, of answers that came to their end.",
+                "short",
+                [Query("sum(rate(scalesim_output_tokens_total[$__rate_interval]))", "generated")],
+                width=8,
+            ),
+            Panel(
+                "Tokens by simulation",
+                "Prompt found, prompt computed and generated; - is all that are not shown.",
+                "short",
+                [
+                    Query(
+                        "sum by (simulation, tokens) (rate("
+                        'scalesim_simulation_tokens_total{simulation=~"$simulation"}'
+                        "[$__rate_interval]))",
+                        "{{simulation}} {{tokens}}",
+                    )
+                ],
+                width=8,
             ),
             Panel(
                 "Cost of the time shown",
-                "Prompt tokens at the price above: what was computed, and what was spared.",
+                "At the prices above: prompt tokens computed, those spared, and tokens generated.",
+                "currencyUSD",
+                [
+                    *(
+                        Query(
+                            "sum(increase(scalesim_prompt_tokens_total"
+                            f"{{found{found}}}[$__range])) * {_COST.format('')}",
+                            legend,
+                        )
+                        for found, legend in (('="miss"', "computed"), ('!="miss"', "spared"))
+                    ),
+                    Query(
+                        "sum(increase(scalesim_output_tokens_total[$__range])) "
+                        f"* {_COST.format('output_')}",
+                        "generated",
+                    ),
+                ],
+                True,
+                decimals=4,
+            ),
+            Panel(
+                "Cost by simulation",
+                "What each would pay for prompt tokens computed and tokens generated.",
                 "currencyUSD",
                 [
                     Query(
-                        f"sum(increase(scalesim_prompt_tokens_total{{found{found}}}[$__range])) "
-                        "* $usd_per_million_tokens / 1e6",
-                        legend,
+                        "sum by (simulation) (increase(scalesim_simulation_tokens_total"
+                        '{simulation=~"$simulation",tokens="computed"}[$__range])) '
+                        f"* {_COST.format('')} + "
+                        "sum by (simulation) (increase(scalesim_simulation_tokens_total"
+                        '{simulation=~"$simulation",tokens="generated"}[$__range])) '
+                        f"* {_COST.format('output_')}",
+                        "{{simulation}}",
                     )
-                    for found, legend in (('="miss"', "computed"), ('!="miss"', "spared"))
                 ],
                 True,
                 decimals=4,

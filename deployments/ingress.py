@@ -20,6 +20,7 @@ from controller.loops import Loop
 from deployments import hints
 from deployments.calls import Call, Endpoint, Head
 from deployments.edge import check_binding, guarded, read_body
+from deployments.engine.models.files import ModelShelf
 from deployments.errors import body_of
 from deployments.identity import resolve
 from deployments.metrics import IngressMetrics
@@ -49,7 +50,7 @@ ROUTES = (
     ("GET", "/v1/models", "models"),
     ("POST", "/v1/simulations/{simulation}/distances", "distances"),
     ("POST", "/v1/simulations/{simulation}/agents", "agents"),
-    ("GET", "/v1/simulations/{simulation}/agents/{agent}", "agent"),
+    ("GET", "/v1/simulations/{simulation}/agents/{agent:path}", "agent"),
     ("GET", "/v1/status", "status"),
     ("GET", "/v1/trace", "trace"),
     ("GET", "/health", "health"),
@@ -72,6 +73,8 @@ class Ingress:
         check_binding(settings.ingress)
         self._settings = settings.ingress
         self._model = settings.engine.served_model_name
+        models = settings.engine.models
+        self._shelf = ModelShelf(models) if models is not None else None
         self._replicas = replicas.options(stream=True)
         self._metrics = IngressMetrics()
         self._created = int(time.time())
@@ -109,13 +112,11 @@ class Ingress:
 
     async def models(self, request: Request) -> Response:
         """OpenAI model list."""
-        entry = {
-            "id": self._model,
-            "object": "model",
-            "created": self._created,
-            "owned_by": "scalesim",
-        }
-        return JSONResponse({"object": "list", "data": [entry]})
+        names = [self._model]
+        if self._shelf is not None:
+            names += [model.name for model in await asyncio.to_thread(self._shelf.all)]
+        more = {"object": "model", "created": self._created, "owned_by": "scalesim"}
+        return JSONResponse({"object": "list", "data": [{"id": name, **more} for name in names]})
 
     async def _infer(self, request: Request, endpoint: Endpoint) -> Response:
         started = time.perf_counter()
@@ -197,6 +198,8 @@ class Ingress:
         )
 
     def _check_model(self, body: dict[str, Any]) -> None:
+        if self._shelf is not None:
+            return  # the replica knows what fits its engine
         asked = body.get("model", self._model)
         if asked != self._model and not str(asked).startswith(f"{self._model}:"):
             raise UnknownModelError(

@@ -15,7 +15,8 @@ class FakeStack:
     """Listens on a free loopback port while in its `with` block.
 
     `found` is the cached-tokens header of every answer, `told` the control bodies as (path, body),
-    `calls` the (agent, prompt) of each chat call in the order they came.
+    `calls` the (agent, prompt) of each chat call in the order they came, `asked` the paths
+    that were got.
     """
 
     def __init__(self) -> None:
@@ -25,6 +26,7 @@ class FakeStack:
         self.calls: list[tuple[str | None, str]] = []
         self.headers: list[dict[str, str]] = []
         self.errors: list[tuple[int, str]] = []
+        self.asked: list[str] = []
         self.status: dict[str, Any] = {"simulations": {}}
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.01,))
@@ -48,7 +50,11 @@ def _handler(stack: FakeStack) -> type[BaseHTTPRequestHandler]:
         protocol_version = "HTTP/1.1"
 
         def do_GET(self) -> None:
-            self._json(200, stack.status)
+            stack.asked.append(self.path)
+            if stack.errors:
+                self._fail()
+            else:
+                self._json(200, stack.status)
 
         def do_POST(self) -> None:
             raw = self.rfile.read(int(self.headers["Content-Length"]))
@@ -56,14 +62,17 @@ def _handler(stack: FakeStack) -> type[BaseHTTPRequestHandler]:
             body = msgspec.msgpack.decode(raw) if packed else json.loads(raw)
             stack.headers.append(dict(self.headers))
             if stack.errors:
-                status, message = stack.errors.pop(0)
-                self._json(status, {"error": {"message": message, "param": None}})
+                self._fail()
             elif self.path == "/v1/chat/completions":
                 self._chat(body)
             else:
                 stack.told.append((self.path, body))
                 rows = len(body.get("ids", ()))
                 self._json(200, {"epoch": body.get("epoch", 0), "accepted": rows, "ignored": 0})
+
+        def _fail(self) -> None:
+            status, message = stack.errors.pop(0)
+            self._json(status, {"error": {"message": message, "param": None}})
 
         def _chat(self, body: dict[str, Any]) -> None:
             prompt = " ".join(message["content"] for message in body["messages"])

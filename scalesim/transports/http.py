@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any
+from urllib.parse import quote
 
 import httpx
 import msgspec
@@ -60,6 +61,12 @@ class HttpTransport:
         """Return the stack's status document."""
         status: dict[str, Any] = self._call("GET", "/v1/status")
         return status
+
+    def agent(self, simulation: str, agent: str) -> dict[str, Any]:
+        """Return what the stack knows of one agent."""
+        path = f"/v1/simulations/{quote(simulation, safe='')}/agents/{quote(agent, safe='')}"
+        known: dict[str, Any] = self._call("GET", path)
+        return known
 
     def close(self) -> None:
         """See `Transport.close`."""

@@ -1,38 +1,113 @@
 """`scalesim doctor`: each look says what it found and what to do."""
 
 import json
+import os
 import socket
+from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
 
-from cli import doctor
+from cli import doctor, machine, services
+from cli.check import Check
+from controller.catalog.embedded import EmbeddedServer
+from scalesim.settings import CatalogSettings, IngressSettings
+from tests.fake_stack import FakeStack
 
 
-def test_this_machine_is_fit_and_every_check_advises() -> None:
+@pytest.fixture
+def no_hooks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leaves out the one look that takes seconds."""
+    monkeypatch.setattr(services, "hook_checks", lambda: [Check("hooks", True, "not looked at")])
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        return int(server.getsockname()[1])
+
+
+@pytest.mark.usefixtures("no_hooks")
+def test_this_machine_is_looked_at_and_every_check_advises() -> None:
     result = CliRunner().invoke(doctor.app, ["--json"])
     document = json.loads(result.output)
     assert document["ok"] == (result.exit_code == 0)
-    names = {check["name"] for check in document["checks"]}
-    assert {"python", "ray", "sglang", "free memory", "port 8080"} <= names
-    assert all(check["found"] for check in document["checks"])
+    checks = {check["name"]: check for check in document["checks"]}
+    expected = {"python", "ray", "sglang", "accelerator", "free memory", "clock", "port 8080"}
+    assert expected | {"redis", "hooks"} <= set(checks)
+    assert all(check["found"] for check in checks.values())
+    assert checks["redis"]["found"].startswith("embedded server: Valkey 8")
 
 
+@pytest.mark.usefixtures("no_hooks")
 def test_a_wrong_version_fails_with_the_way_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(doctor.NEEDED, "ray", "0.1")
+    monkeypatch.setitem(machine.NEEDED, "ray", "0.1")
     result = CliRunner().invoke(doctor.app)
     assert result.exit_code == 1
+    assert "fix ray: 2.60.0" in result.output
     assert "pip install 'ray==0.1'" in result.output
 
 
+@pytest.mark.engine
+def test_the_hooks_fit_the_engine_that_is_installed() -> None:
+    (check,) = services.hook_checks()
+    assert check.ok, check.found
+
+
+def test_hooks_that_do_not_fit_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    code = "raise ImportError(\"cannot import name 'IdleSleeper'\")"
+    monkeypatch.setattr(services, "_LOOK_AT_HOOKS", code)
+    (check,) = services.hook_checks()
+    assert not check.ok
+    assert "IdleSleeper" in check.found
+
+
 def test_a_package_that_is_absent_is_said_to_be(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(doctor, "NEEDED", {"no-such-package": "1.0"})
-    absent, _ = doctor.package_checks()
+    monkeypatch.setattr(machine, "NEEDED", {"no-such-package": "1.0"})
+    (absent,) = machine.package_checks()
     assert (absent.ok, absent.found) == (False, "not installed")
 
 
-def test_a_taken_port_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        monkeypatch.setattr(doctor, "DEFAULT_PORT", server.getsockname()[1])
-        (check,) = doctor.network_checks()
+def test_a_port_is_free_taken_or_our_own() -> None:
+    port = free_port()
+    (free,) = services.port_checks(IngressSettings(port=port))
+    assert (free.ok, free.found) == (True, "free")
+    with FakeStack() as stack:
+        stack.status = {"status": "ok"}
+        settings = IngressSettings(port=int(stack.base_url.rpartition(":")[2]))
+        (ours,) = services.port_checks(settings)
+        stack.status = {}
+        (other,) = services.port_checks(settings)
+    assert (ours.ok, other.ok) == (True, False)
+
+
+@pytest.mark.usefixtures("no_hooks")
+def test_the_redis_of_the_settings_is_asked(tmp_path: Path) -> None:
+    config = tmp_path / "stack.yaml"
+    with EmbeddedServer() as server:
+        config.write_text(f"catalog: {{url: '{server.url}'}}\n")
+        result = CliRunner().invoke(doctor.app, ["--config", str(config), "--json"])
+    checks = {check["name"]: check for check in json.loads(result.output)["checks"]}
+    assert checks["redis"]["ok"]
+    assert checks["clock of redis"]["ok"]
+
+
+@pytest.mark.parametrize("url", ["redis://127.0.0.1:9", "http://127.0.0.1:9"])
+def test_a_redis_that_is_gone_fails_with_the_way_out(url: str) -> None:
+    settings = CatalogSettings.model_validate({"url": url})
+    (check,) = services.redis_checks(settings)
     assert not check.ok
+    assert "catalog.url" in check.advice
+
+
+def test_a_clock_from_before_the_installation_fails(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (now,) = machine.clock_checks()
+    assert now.ok
+    later = tmp_path / "installed.py"
+    later.touch()
+    os.utime(later, (2**32, 2**32))
+    monkeypatch.setattr(machine, "__file__", str(later))
+    (behind,) = machine.clock_checks()
+    assert not behind.ok
+    assert "2106" in behind.advice

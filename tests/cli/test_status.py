@@ -1,34 +1,71 @@
-"""`scalesim status` against a fake stack."""
+"""`scalesim status` against a stack that answers with a real controller's document."""
 
 import json
+from typing import Any
 
+import pytest
 from typer.testing import CliRunner
 
 from cli.status import app
+from scalesim.errors import AuthenticationError, ControllerUnavailableError
+from scalesim.vocabulary import Flow, Tier
+from tests.controller.world import FakeReplica, make_controller, report
 from tests.fake_stack import FakeStack
 
-STATUS = {
-    "incarnation": 3,
-    "agents": {"total": 48, "device": 12},
-    "replicas": {"r0": {"agents": 48, "device_bytes": 2**21, "budgets": {"host_bytes": 1}}},
-    "simulations": {},
-}
+
+def document(**changed: Any) -> dict[str, Any]:
+    controller = make_controller()
+    replica = FakeReplica(controller, "r0", device=3)
+    replica.hold(Tier.DEVICE, 1, 2)
+    replica.hold(Tier.HOST, 3)
+    report(controller, 5, {1: 0.0, 4: 2.0})
+    controller.flow("r0", controller.incarnation, Flow("prefix", issued=9, used=7))
+    return {
+        **controller.status(),
+        "uptime_s": 61.0,
+        "catalog": {"ok": True, "error": "", "lag_s": 0.1},
+        "loops": {"plan": {"crashes": 0, "turned_s_ago": 0.0}},
+        **changed,
+    }
 
 
-def invoke(stack: FakeStack, *more: str) -> str:
-    stack.status = STATUS
-    result = CliRunner().invoke(app, ["--base-url", stack.base_url, *more])
-    assert result.exit_code == 0
+def invoke(status: dict[str, Any], *more: str) -> str:
+    with FakeStack() as stack:
+        stack.status = status
+        result = CliRunner().invoke(app, ["--base-url", stack.base_url, *more])
+    assert result.exit_code == 0, result.exception
     return result.output
 
 
 def test_json_is_the_document_itself() -> None:
-    with FakeStack() as stack:
-        assert json.loads(invoke(stack, "--json")) == STATUS
+    status = document()
+    assert json.loads(invoke(status, "--json")) == status
 
 
-def test_people_see_agents_and_memory() -> None:
+def test_people_see_agents_and_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "120")
+    shown = invoke(document())
+    assert "2 hot (device), 1 warm (host), 0 cold (storage), 1 without state" in shown
+    assert "2 with a distance" in shown
+    assert "7 of 9" in shown
+    assert "town" in shown
+    assert "ok, 0.1 s behind" in shown
+    assert "crashes" not in shown
+
+
+def test_what_is_wrong_is_said() -> None:
+    catalog = {"ok": False, "error": "the catalog did not answer", "lag_s": 7.0}
+    loops = {"catalog": {"crashes": 2, "turned_s_ago": 0.0}}
+    shown = invoke(document(catalog=catalog, loops=loops, hits={"stack": 0.9, "lru": 0.1}))
+    assert "the catalog did not answer" in shown
+    assert "in catalog" in shown
+    assert "90% stack, 10% lru" in shown
+
+
+def test_a_stack_that_is_gone_or_closed_is_an_error_of_ours() -> None:
+    gone = CliRunner().invoke(app, ["--base-url", "http://127.0.0.1:9"])
+    assert isinstance(gone.exception, ControllerUnavailableError)
     with FakeStack() as stack:
-        shown = invoke(stack)
-    assert "48 total  12 device" in shown
-    assert "2.0 MiB" in shown
+        stack.errors.append((401, "the API key is missing or wrong"))
+        refused = CliRunner().invoke(app, ["--base-url", stack.base_url])
+    assert isinstance(refused.exception, AuthenticationError)

@@ -24,6 +24,7 @@ SUBSTITUTES = {
     "simulation": ".*",
     "steps": "1000",
     "usd_per_million_tokens": "0.10",
+    "usd_per_million_output_tokens": "0.40",
 }
 """What Grafana would put in the place of its variables."""
 

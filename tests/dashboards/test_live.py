@@ -26,6 +26,8 @@ pytestmark = [pytest.mark.engine, pytest.mark.ray]
 
 AGENTS = 24
 ACTIVE = 4
+STRANGERS = 3
+OUTPUT_TOKENS = 4
 DEADLINE_S = 120.0
 QUERIES = {
     f"{board.uid} / {panel.title} / {query.legend}": query
@@ -53,7 +55,10 @@ def prometheus(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterat
 
 
 class Load:
-    """A round of agents, four a step, that tells its distances; counts what it was answered."""
+    """A round of agents, four a step, that tells its distances, and a few that nobody tells of.
+
+    Counts what it was answered.
+    """
 
     def __init__(self, stack: Stack) -> None:
         self.client = StackClient(stack)
@@ -66,7 +71,9 @@ class Load:
         first = self.steps * ACTIVE % AGENTS
         distances = {agent: (agent - first) % AGENTS // ACTIVE for agent in range(AGENTS)}
         (await self.client.tell(self.steps, distances)).raise_for_status()
-        for answer in await asyncio.gather(*map(self.client.ask, range(first, first + ACTIVE))):
+        stranger = AGENTS + ACTIVE + self.steps % STRANGERS
+        asked = (*range(first, first + ACTIVE), stranger)
+        for answer in await asyncio.gather(*map(self.client.ask, asked)):
             found = CachedTokens.parse(answer.headers[CACHED_TOKENS])
             self.calls += 1
             self.tokens.update(device=found.device, host=found.host, storage=found.storage)
@@ -115,6 +122,15 @@ def test_counters_are_what_the_callers_saw(load: Load, prometheus: Prometheus) -
     _wait(settled)
     found = prometheus.samples("scalesim_prompt_tokens_total")
     assert {dict(labels)["found"]: count for labels, count in found.items()} == load.tokens
+    generated = OUTPUT_TOKENS * load.calls
+    assert list(prometheus.samples("scalesim_output_tokens_total").values()) == [generated]
+    mine = {
+        dict(labels)["tokens"]: count
+        for labels, count in prometheus.samples("scalesim_simulation_tokens_total").items()
+        if dict(labels)["simulation"] == "default"
+    }
+    spared = load.tokens["device"] + load.tokens["host"] + load.tokens["storage"]
+    assert mine == {"found": spared, "computed": load.tokens["miss"], "generated": generated}
     reports = prometheus.samples("scalesim_controller_reports_total")
     assert list(reports.values()) == [load.steps]
     epochs = prometheus.samples("scalesim_simulation_epoch")

@@ -1,0 +1,114 @@
+"""Looks of `scalesim doctor` at what the stack needs beside the machine: hooks, Redis, its port."""
+
+from __future__ import annotations
+
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from importlib.metadata import entry_points
+
+from cli.check import Check
+from scalesim.errors import ScaleSimError
+from scalesim.settings import CatalogSettings, IngressSettings
+
+MAX_SKEW_S = 5.0
+"""Leases and fencing numbers of two machines are compared by their clocks."""
+
+_HOOKS_S = 120.0
+_LOOK_AT_HOOKS = """
+from importlib import import_module
+from deployments.engine import boot
+from deployments.engine.sglang import hooks
+for target in hooks._HOOKS:
+    module, cls, method = target.rsplit(".", 2)
+    getattr(getattr(import_module(module), cls), method)
+"""
+"""In a process of its own: SGLang takes seconds to import and changes its process."""
+
+
+def hook_checks() -> Iterator[Check]:
+    """Our plugin, and every place in SGLang that it takes."""
+    registered = any(point.name == "scalesim" for point in entry_points(group="sglang.srt.plugins"))
+    if not registered:
+        yield Check("hooks", False, "SGLang does not know our plugin", "pip install scalesim-serve")
+        return
+    command = [sys.executable, "-c", _LOOK_AT_HOOKS]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=_HOOKS_S)  # noqa: S603
+    fault = done.stderr.strip().rpartition("\n")[2]
+    advice = "install the versions named above; other ones lack what our hooks take hold of"
+    found = "every place in SGLang is there" if not done.returncode else fault[:200]
+    yield Check("hooks", not done.returncode, found, advice)
+
+
+def redis_checks(catalog: CatalogSettings) -> Iterator[Check]:
+    """The catalog's server: the one of the settings, or an embedded one started for a moment."""
+    url = catalog.url.get_secret_value()
+    if url:
+        yield from _server_checks(catalog)
+        return
+    try:
+        from controller.catalog.embedded import serving
+
+        with serving(catalog) as embedded:
+            found = f"embedded server: {_answer(embedded)[0]}"
+            yield Check("redis", True, found)
+    except (ImportError, OSError, ScaleSimError) as error:
+        advice = "pip install 'scalesim-serve[serve]', or name a server: catalog.url in --config"
+        yield Check("redis", False, f"embedded server: {error}", advice)
+
+
+def _server_checks(catalog: CatalogSettings) -> Iterator[Check]:
+    import redis
+
+    try:
+        found, skew_s = _answer(catalog)
+    except (redis.RedisError, ValueError) as error:
+        advice = (
+            "start the server of catalog.url or correct it; the password may come from "
+            "SCALESIM_CATALOG_PASSWORD"
+        )
+        yield Check("redis", False, f"{error or type(error).__name__}", advice)
+        return
+    yield Check("redis", True, found)
+    advice = "let both machines follow a time server, e.g. chrony"
+    yield Check("clock of redis", abs(skew_s) < MAX_SKEW_S, f"{skew_s:+.1f} s from ours", advice)
+
+
+def _answer(catalog: CatalogSettings) -> tuple[str, float]:
+    """Return a server's version and round trip in words, and by how much its clock is ahead."""
+    import redis
+
+    url, timeout_s = catalog.url.get_secret_value(), catalog.timeout_s
+    client = redis.Redis.from_url(url, socket_timeout=timeout_s, socket_connect_timeout=timeout_s)
+    with client:
+        client.ping()
+        began = time.perf_counter()
+        seconds, micros = client.time()
+        took_s = time.perf_counter() - began
+        info = client.info("server")
+    name = "Valkey" if "valkey_version" in info else "Redis"
+    number = info.get("valkey_version") or info["redis_version"]
+    return f"{name} {number}, {took_s * 1e3:.1f} ms", seconds + micros / 1e6 - time.time()
+
+
+def port_checks(ingress: IngressSettings) -> Iterator[Check]:
+    """The port that `scalesim up` would take: free, or taken by a stack that answers."""
+    name = f"port {ingress.port}"
+    host = "127.0.0.1" if ingress.host == "0.0.0.0" else ingress.host  # noqa: S104 - compared
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
+        probe.settimeout(1.0)
+        free = probe.connect_ex((host, ingress.port)) != 0
+    if free:
+        yield Check(name, True, "free")
+        return
+    import httpx
+
+    try:
+        answer = httpx.get(f"http://{host}:{ingress.port}/health", timeout=5.0)
+        ours = answer.status_code == httpx.codes.OK and answer.json() == {"status": "ok"}
+    except (httpx.HTTPError, ValueError):
+        ours = False
+    found = "a stack of ScaleSim answers" if ours else "taken by something else"
+    yield Check(name, ours, found, "stop what listens there, or give `up --port 0`")
