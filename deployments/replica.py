@@ -37,6 +37,7 @@ class Replica:
         # The engine is imported only where it runs: the ingress needs none of it.
         from deployments.engine.adapters import AdapterShelf
         from deployments.engine.host import EngineHost
+        from deployments.engine.models.choice import ModelChoice
         from deployments.engine.openai import OpenAIEndpoints
 
         self._name: str = serve.get_replica_context().replica_id.unique_id
@@ -45,7 +46,8 @@ class Replica:
         self._engine = host.engine
         adapters = settings.engine.adapters
         shelf = AdapterShelf(adapters) if adapters is not None else None
-        self._endpoints = OpenAIEndpoints(host.engine, self._name, shelf)
+        models = ModelChoice(settings.engine)
+        self._endpoints = OpenAIEndpoints(host.engine, self._name, models, shelf)
         if host.steered is not None:
             controller = RemoteController(connect(settings.controller), settings.controller)
             reserve = settings.engine.reserve_share

@@ -43,6 +43,20 @@ class AdapterSettings(Settings):
     """Layers that adapters may change, in SGLang's names."""
 
 
+class ModelSettings(Settings):
+    """Fine-tunes of the engine's model that requests may name as `model`."""
+
+    roots: tuple[str, ...] = Field(min_length=1)
+    """Folders whose subfolders are models; nothing outside of them is ever loaded."""
+    host_bytes: int = Field(64 * 2**30, ge=1)
+    """Weights in host memory: four of an 8B model in half precision. One is on the device."""
+    max_bytes: int = Field(64 * 2**30, ge=1)
+    """Larger ones are refused."""
+    turn_requests: int = Field(64, ge=1)
+    """Requests of one model that go ahead of those that wait for another, in one turn: a swap of
+    an 8B model (0.6 s at 25 GB/s) is then a few percent of what those take."""
+
+
 class EngineSettings(Settings):
     """One SGLang engine, one per GPU."""
 
@@ -64,6 +78,8 @@ class EngineSettings(Settings):
     """Most bytes a replica keeps there; what the farthest agent has leaves first."""
     adapters: AdapterSettings | None = None
     """None serves the bare model only."""
+    models: ModelSettings | None = None
+    """None serves `model_path` only."""
     context_length: int | None = Field(None, ge=16)
     max_running_requests: int | None = Field(None, ge=1)
     reserve_share: float = Field(0.1, ge=0.0, lt=1.0)
@@ -101,6 +117,9 @@ class ControllerSettings(Settings):
     """Longest time between a change and the plan that sees it."""
     distance_ttl_steps: float = Field(16.0, gt=0)
     """A use that did not come is forgotten this many steps after the one it was foreseen for."""
+    leveling_moves: int = Field(256, ge=0)
+    """Agents moved at most, four times a second, so that no replica makes a step wait; 0 leaves
+    all where hashing puts them."""
     max_agents: int = Field(4_000_000, ge=1)
     """Reports of further agents are ignored and counted: about 700 MB of tables."""
     simulation_lease_s: float = Field(300.0, gt=0)
@@ -213,3 +232,13 @@ ENGINE_CHANNEL = "SCALESIM_ENGINE_CHANNEL"
 def engine_channel_from_env() -> str | None:
     """Return the address a replica gave its engine, or None outside one."""
     return os.environ.get(ENGINE_CHANNEL) or None
+
+
+ENGINE_MODELS = "SCALESIM_ENGINE_MODELS"
+"""Set by a replica for its own engine processes: `ModelSettings` as JSON."""
+
+
+def engine_models_from_env() -> ModelSettings | None:
+    """Return which models a replica's engine may load, or None for its own only."""
+    told = os.environ.get(ENGINE_MODELS)
+    return ModelSettings.model_validate_json(told) if told else None

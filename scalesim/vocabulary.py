@@ -22,6 +22,9 @@ PREFIX = "prefix"
 ADAPTER = "adapter"
 """Kind name of LoRA adapters."""
 
+MODEL = "model"
+"""Kind name of whole models' weights."""
+
 
 class Tier(IntEnum):
     """Where a payload lives; hotter compares greater."""

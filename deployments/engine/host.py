@@ -15,7 +15,7 @@ from deployments.engine.channel import ReplicaEnd
 from deployments.engine.launch import launch
 from deployments.engine.messages import Hello
 from scalesim.errors import EngineMismatchError
-from scalesim.settings import ENGINE_CHANNEL, EngineSettings
+from scalesim.settings import ENGINE_CHANNEL, ENGINE_MODELS, EngineSettings
 
 HELLO_S = 30.0
 """The engine says hello before its constructor returns; this bounds a lost frame."""
@@ -62,11 +62,15 @@ class EngineHost:
             return
         address = f"ipc://{self._folder}/channel"
         self._channel = ReplicaEnd(address)
-        os.environ[ENGINE_CHANNEL] = address
+        told = {ENGINE_CHANNEL: address}
+        if self._settings.models is not None:
+            told[ENGINE_MODELS] = self._settings.models.model_dump_json()
+        os.environ.update(told)
         try:
             self.engine = launch(self._settings)
         finally:
-            del os.environ[ENGINE_CHANNEL]
+            for name in told:
+                del os.environ[name]
         try:
             hello = await asyncio.wait_for(self._channel.receive(), HELLO_S)
         except TimeoutError:

@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from deployments.engine import boot
+from deployments.engine.models.files import weight_files
 from scalesim.errors import ConfigurationError
-from scalesim.settings import AdapterSettings, EngineSettings
+from scalesim.settings import AdapterSettings, EngineSettings, ModelSettings
 
 
 def launch(settings: EngineSettings) -> Any:
@@ -24,6 +25,8 @@ def launch(settings: EngineSettings) -> Any:
             "engine.device is 'cuda' but no GPU is visible: use 'cpu' or 'auto', or check the "
             "driver and CUDA_VISIBLE_DEVICES"
         )
+    if settings.models is not None:
+        check_models(settings, settings.models)
     _quiet()
     from sglang.srt.entrypoints.engine import Engine
 
@@ -32,6 +35,26 @@ def launch(settings: EngineSettings) -> Any:
         run_detokenizer_process_func = staticmethod(boot.run_detokenizer)
 
     return _Engine(**server_args(settings))
+
+
+def check_models(settings: EngineSettings, models: ModelSettings) -> None:
+    """Check that an engine can serve more models than its own.
+
+    Raises:
+        ConfigurationError: It cannot; says why.
+    """
+    files = weight_files(Path(settings.model_path))
+    size = sum(file.stat().st_size for file in files)
+    faults = {
+        f"engine.arm is {settings.arm!r}: use 'scalesim'": settings.arm != "scalesim",
+        "engine.adapters is set too: serve adapters from another stack": bool(settings.adapters),
+        "engine.model_path is no folder with *.safetensors: give one, not a hub name": not files,
+        f"engine.models.host_bytes is {models.host_bytes}, one model's weights are {size}: use "
+        "more": models.host_bytes < size,
+    }
+    for fault, holds in faults.items():
+        if holds:
+            raise ConfigurationError(f"engine.models cannot be served: {fault}")
 
 
 def server_args(settings: EngineSettings) -> dict[str, Any]:

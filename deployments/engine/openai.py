@@ -19,8 +19,9 @@ from starlette.responses import Response, StreamingResponse
 
 from deployments.calls import Call, Head, Piece
 from deployments.engine.adapters import AdapterShelf
-from deployments.engine.identity import hints
+from deployments.engine.identity import hints, salted
 from deployments.engine.loading import AdapterLoader
+from deployments.engine.models.choice import ModelChoice
 from deployments.errors import body_of, error_body
 from scalesim.errors import InvalidRequestError
 from scalesim.headers import CachedTokens
@@ -33,6 +34,7 @@ class _Trip:
     """What one request carries in and brings back."""
 
     call: Call
+    model: str = ""
     found: CachedTokens = field(default_factory=CachedTokens)
     generated: dict[str, int] = field(default_factory=dict)
     """Tokens so far, by the engine's request: one for each of `n` choices."""
@@ -47,11 +49,15 @@ class OpenAIEndpoints:
     Args:
         engine: SGLang's engine.
         name: Of the replica.
+        models: What `model` may name.
         adapters: What `model:adapter` may name; None refuses every adapter.
     """
 
-    def __init__(self, engine: Any, name: str, adapters: AdapterShelf | None = None) -> None:
+    def __init__(
+        self, engine: Any, name: str, models: ModelChoice, adapters: AdapterShelf | None = None
+    ) -> None:
         manager = _IdentifiedManager(engine.tokenizer_manager)
+        self._models = models
         self._loader = AdapterLoader(engine.tokenizer_manager, adapters)
         template = engine.template_manager
         self._name = name
@@ -70,6 +76,7 @@ class OpenAIEndpoints:
         model, serving = self._endpoints[call.endpoint]
         try:
             request = model(**call.body)
+            trip.model = await self._models.named_by(call.body)
             await self._loader.load(call.body)
         except ValidationError as error:
             yield Head(400, JSON, trip.found, self._name), _validation_body(error)
@@ -102,8 +109,8 @@ class _IdentifiedManager:
 
     async def generate_request(self, request: Any, raw: Any = None) -> AsyncIterator[Any]:
         trip = _TRIP.get()
-        request.kv_hints = hints(trip.call.key, trip.call.next_use)
-        request.cache_salt = trip.call.salt
+        request.kv_hints = hints(trip.call.key, trip.call.next_use, trip.model)
+        request.cache_salt = salted(trip.call.salt, trip.model)
         answers = self._manager.generate_request(request, raw)
         finished = False
         try:

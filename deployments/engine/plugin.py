@@ -8,7 +8,7 @@ from typing import Any
 from deployments.engine.channel import SchedulerEnd
 from deployments.engine.payloads import registry
 from deployments.engine.steward import Steward
-from scalesim.settings import engine_channel_from_env
+from scalesim.settings import engine_channel_from_env, engine_models_from_env
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +41,7 @@ class ScaleSimPlugin:
         from deployments.engine.sglang import hooks
         from deployments.engine.sglang.engine import SchedulerEngine
 
-        engine = SchedulerEngine(scheduler)
+        engine = SchedulerEngine(scheduler, engine_models_from_env())
         if hooks.is_first_rank():
             self._channel = SchedulerEnd(self._address)
             hooks.wake_on(scheduler, self._channel.socket, lambda: self._hurried)

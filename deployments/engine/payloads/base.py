@@ -11,6 +11,7 @@ from scalesim.vocabulary import Budgets, Flow, Residency, Tier
 if TYPE_CHECKING:
     from deployments.engine.payloads.slots import AdapterSlots
     from deployments.engine.payloads.tree import PrefixTree
+    from deployments.engine.payloads.weights import ModelWeights
 
 
 class Outcome(Enum):
@@ -91,4 +92,9 @@ class Engine(Protocol):
     @property
     def slots(self) -> AdapterSlots | None:
         """Return its adapter slots, if it serves adapters."""
+        ...
+
+    @property
+    def weights(self) -> ModelWeights | None:
+        """Return its models, if it serves more than its own."""
         ...

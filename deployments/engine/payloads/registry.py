@@ -18,6 +18,7 @@ GROUP = "scalesim.payloads"
 BUILT_IN = {
     "prefix": "deployments.engine.payloads.prefix:build",
     "adapter": "deployments.engine.payloads.adapter:build",
+    "model": "deployments.engine.payloads.model:build",
 }
 """Where the factories of our own kinds are; imported only in the engine."""
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from typing import Protocol
 
+from deployments.engine.payloads.shared import Use
+
 Ranking = Mapping[str, float]
-"""Distance of adapters by id; one that is missing is infinitely far."""
+"""Distance of adapters, or models, by id; one that is missing is infinitely far."""
 
 
 class AdapterSlots(Protocol):
@@ -25,8 +27,8 @@ class AdapterSlots(Protocol):
     def resident(self) -> Collection[str]:
         """Return the ids of those in slots."""
 
-    def calls(self) -> Collection[tuple[str, int, str]]:
-        """Return (request id, agent key, adapter id) of queued and running requests."""
+    def calls(self) -> Collection[Use]:
+        """Return what queued and running requests need."""
 
     def rank(self, ranking: Ranking) -> None:
         """Take over the order in which adapters give way to requests that need a slot."""

@@ -8,6 +8,7 @@ from typing import Any
 
 from sglang.srt.lora.eviction_policy import LRUEvictionPolicy
 
+from deployments.engine.payloads.shared import Use
 from deployments.engine.payloads.slots import Ranking
 from deployments.engine.sglang.requests import agent_of, requests
 
@@ -61,13 +62,12 @@ class LoRASlots:
     def resident(self) -> Collection[str]:
         return [adapter for adapter in self._pool.uid_to_buffer_id if adapter is not None]
 
-    def calls(self) -> Collection[tuple[str, int, str]]:
-        found = []
-        for request in requests(self._scheduler):
-            hint = agent_of(request)
-            if hint is not None and request.lora_id is not None:
-                found.append((request.rid, hint[0], request.lora_id))
-        return found
+    def calls(self) -> Collection[Use]:
+        return [
+            Use(request.rid, hint.key, request.lora_id)
+            for request in requests(self._scheduler)
+            if (hint := agent_of(request)) is not None and request.lora_id is not None
+        ]
 
     def rank(self, ranking: Ranking) -> None:
         self.ranking = ranking

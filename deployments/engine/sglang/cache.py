@@ -64,15 +64,14 @@ class DistanceRadixCache(UnifiedRadixCache):  # type: ignore[misc]
         hint = agent_of(req)
         if hint is None or self.watcher is None:
             return
-        key, next_use = hint
         if not req.finished():
-            self.watcher.used(key, req.host_hit_length)
+            self.watcher.used(hint.key, req.host_hit_length)
             return
         tokens = np.array(req.full_untruncated_fill_ids[:up_to], dtype=np.int64)
         whole = len(tokens) // self.page_size * self.page_size
         space = (req.extra_key, req.cache_salt)
         latest = Prefix(tokens, len(req.origin_input_ids), space, whole)
-        self.watcher.learn(key, latest, next_use)
+        self.watcher.learn(hint.key, latest, hint.next_use)
 
     def inc_lock_ref(self, node_id: int, *args: Any, **kwargs: Any) -> Any:
         result = super().inc_lock_ref(node_id, *args, **kwargs)
@@ -205,4 +204,4 @@ class DistanceRadixCache(UnifiedRadixCache):  # type: ignore[misc]
 
     def keys_in_use(self) -> set[int]:
         hints = map(agent_of, requests(self.scheduler))
-        return {hint[0] for hint in hints if hint is not None}
+        return {hint.key for hint in hints if hint is not None}

@@ -6,12 +6,20 @@ from typing import Any
 
 from deployments.engine.sglang.adapters import LoRASlots
 from deployments.engine.sglang.cache import DistanceRadixCache
+from deployments.engine.sglang.models import EngineModels
+from scalesim.settings import ModelSettings
 
 
 class SchedulerEngine:
-    """The parts of one scheduler that hold agent state."""
+    """The parts of one scheduler that hold agent state.
 
-    def __init__(self, scheduler: Any) -> None:
+    Args:
+        scheduler: SGLang's.
+        models: Which models it may load besides its own; None for none.
+    """
+
+    def __init__(self, scheduler: Any, models: ModelSettings | None) -> None:
         self.tree: DistanceRadixCache = scheduler.tree_cache
         self.tree.scheduler = scheduler
         self.slots = LoRASlots(scheduler) if scheduler.enable_lora else None
+        self.weights = EngineModels(scheduler, models) if models is not None else None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 from deployments.engine.identity import HINT_TYPE
 
@@ -19,11 +19,43 @@ def requests(scheduler: Any) -> list[Any]:
     return [request for request in found if not request.finished()]
 
 
-def agent_of(req: Any) -> tuple[int, float | None] | None:
-    """Return (payload key, told next use in steps) of a request, or None without identity."""
+def is_running(scheduler: Any, running_batch: Any) -> bool:
+    """Return whether some request's next pass, or its last one's result, is still to come.
+
+    Args:
+        scheduler: SGLang's.
+        running_batch: What it has made of its running batch in this pass.
+    """
+    last = scheduler.last_batch
+    return (
+        not running_batch.is_empty()
+        or scheduler.chunked_req is not None
+        or (last is not None and not all(request.finished() for request in last.reqs))
+        or bool(scheduler.enable_overlap and scheduler.result_queue)
+        or not scheduler._pp_microbatches_drained()
+    )
+
+
+class Agent(NamedTuple):
+    """Whose a request is.
+
+    Attributes:
+        key: Payload key.
+        next_use: Told steps to the agent's next use, if told.
+        model: Identity of the model it is for; empty for the engine's own.
+    """
+
+    key: int
+    next_use: float | None
+    model: str
+
+
+def agent_of(req: Any) -> Agent | None:
+    """Return whose a request is, or None where it has no identity."""
     for action in req.kv_hints.actions if req.kv_hints is not None else ():
         if action.action_type == HINT_TYPE:
-            key, next_use = action.payload.get("key"), action.payload.get("next_use")
+            key, next_use, model = (action.payload.get(n) for n in ("key", "next_use", "model"))
             if isinstance(key, int):
-                return key, float(next_use) if isinstance(next_use, int | float) else None
+                told = float(next_use) if isinstance(next_use, int | float) else None
+                return Agent(key, told, model if isinstance(model, str) else "")
     return None

@@ -14,6 +14,7 @@ from deployments.engine.identity import hints
 from scalesim.settings import EngineSettings
 from scalesim.vocabulary import (
     ADAPTER,
+    MODEL,
     PREFIX,
     Directives,
     Flow,
@@ -54,9 +55,10 @@ class RealEngine:
             context_length=2048,
             **more,
         )
-        self.states: dict[str, dict[int, State]] = {PREFIX: {}, ADAPTER: {}}
+        kinds = (PREFIX, ADAPTER, MODEL)
+        self.states: dict[str, dict[int, State]] = {kind: {} for kind in kinds}
         self.state = self.states[PREFIX]
-        self.flows: dict[str, Flow] = {PREFIX: Flow(PREFIX), ADAPTER: Flow(ADAPTER)}
+        self.flows: dict[str, Flow] = {kind: Flow(kind) for kind in kinds}
         self._news = asyncio.Event()
         self._sequence = 0
 
@@ -116,8 +118,7 @@ class RealEngine:
             input_ids=self.prompt(agent),
             sampling_params={"max_new_tokens": tokens, "temperature": 0, "ignore_eos": True},
             cache_salt=salt,
-            kv_hints=hints(agent) if known else None,
-            **more,
+            **{"kv_hints": hints(agent) if known else None, **more},
         )
         answer = await anext(self.manager.generate_request(request, None))
         found = answer["meta_info"]["cached_tokens_details"] or {}

@@ -11,6 +11,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from deployments.engine.payloads.adapter import AdapterPayload
 from deployments.engine.payloads.base import Outcome
+from deployments.engine.payloads.shared import Use
 from deployments.engine.payloads.slots import Ranking
 from scalesim.vocabulary import Budgets, Tier
 
@@ -24,7 +25,7 @@ class FakeSlots:
 
     def __init__(self) -> None:
         self.here: list[str] = []
-        self.queue: list[tuple[str, int, str]] = []
+        self.queue: list[Use] = []
         self.ranking: Ranking = {}
 
     def free(self) -> int:
@@ -36,7 +37,7 @@ class FakeSlots:
     def resident(self) -> list[str]:
         return list(self.here)
 
-    def calls(self) -> list[tuple[str, int, str]]:
+    def calls(self) -> list[Use]:
         return list(self.queue)
 
     def rank(self, ranking: Ranking) -> None:
@@ -60,7 +61,7 @@ class Farm:
 
     def queue(self, key: int, adapter: str) -> None:
         self.requests += 1
-        self.slots.queue.append((f"r{self.requests}", key, adapter))
+        self.slots.queue.append(Use(f"r{self.requests}", key, adapter))
         self.payload.settle()
 
     def serve(self) -> None:
@@ -217,9 +218,9 @@ class Anything(RuleBasedStateMachine):
     def check_integrity(self) -> None:
         payload = self.farm.payload
         payload.settle()
-        for key, adapter in payload._adapter.items():
+        for key, adapter in payload._item.items():
             assert key in payload._agents[adapter]
-        assert sum(map(len, payload._agents.values())) == len(payload._adapter)
+        assert sum(map(len, payload._agents.values())) == len(payload._item)
         assert payload._ahead <= set(self.farm.slots.here)
         rows = np.array([row[:4] for row in self.farm.rows().values()]).reshape(-1, 4)
         assert (rows[:, 0] <= rows[:, 3]).all()

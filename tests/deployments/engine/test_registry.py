@@ -76,6 +76,7 @@ def build_nothing(engine):
 class FakeEngine:
     tree = FakeTree(DistanceOrder(), device_tokens=100)
     slots = None
+    weights = None
 
 
 Install = Callable[[str], None]

@@ -1,0 +1,118 @@
+"""Payload `model`: the fine-tune an agent's requests name, swapped into the engine by distance."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from math import inf
+
+from deployments.engine.payloads.base import Engine, Outcome
+from deployments.engine.payloads.shared import SharedPayload, Use
+from deployments.engine.payloads.weights import ModelWeights
+from scalesim.vocabulary import MODEL, Budgets, Tier
+
+
+def build(engine: Engine) -> ModelPayload | None:
+    """Return the payload of an engine's models; None where it serves its own only."""
+    return ModelPayload(engine.weights) if engine.weights is not None else None
+
+
+class ModelPayload(SharedPayload):
+    """Reads models to host memory ahead of their agents' requests, and swaps while nobody waits.
+
+    Args:
+        weights: The engine's.
+    """
+
+    kind = MODEL
+    _coldest = Tier.STORAGE
+
+    def __init__(self, weights: ModelWeights) -> None:
+        super().__init__(weights.model_bytes, stored=True)
+        self._weights = weights
+        self._wanted: dict[str, Tier] = {}
+        self._planned: str | None = None
+
+    def budgets(self) -> Budgets:
+        """Return one model's bytes on the device, and those of the others below it."""
+        weights = self._weights
+        return Budgets(
+            weights.model_bytes, weights.places * weights.model_bytes, weights.storage_bytes
+        )
+
+    def prefetch(self, key: int, tier: Tier) -> Outcome:
+        """Want an agent's model in a tier; `settle` brings the nearest of those wanted first."""
+        model = self._item.get(key)
+        if model is None:
+            return self._refuse()
+        if self._is_in(model, tier):
+            return Outcome.DONE
+        self._wanted[model] = max(tier, self._wanted.get(model, tier))
+        return Outcome.STARTED
+
+    def demote(self, key: int, tier: Tier) -> Outcome:
+        """Give up an agent's model unless another agent uses it.
+
+        The engine is never without weights: on the device it stays until another takes its place.
+        """
+        model = self._item.get(key)
+        if model is None or model in self._in_use:
+            return self._refuse()
+        if self._agents[model] == {key}:
+            self._wanted.pop(model, None)
+            if tier is not Tier.HOST:
+                self._weights.leave(model)
+        return Outcome.DONE
+
+    def settle(self) -> bool:
+        """Bring what is wanted where it can be brought now, and learn what changed."""
+        hurried = self._weights.settle()
+        for model in sorted(self._wanted, key=self._distance):
+            if self._bring(model, self._wanted[model]) is not Outcome.BUSY:
+                del self._wanted[model]
+        before = self._device
+        super().settle()
+        if before and before != self._device:
+            planned = self._device == {self._planned}
+            self._counts["evicted_by_plan" if planned else "evicted_by_pressure"] += 1
+        self._planned = None
+        return hurried
+
+    def _bring(self, model: str, tier: Tier) -> Outcome:
+        """Take the next step of a model's way; BUSY until it is there."""
+        if self._is_in(model, tier):
+            return Outcome.DONE
+        if model not in self._weights.held:
+            outcome = self._weights.fetch(model, self._distance(model))
+            if outcome is Outcome.STARTED:
+                self._issue(model)
+            return self._refuse() if outcome is Outcome.REFUSED else Outcome.BUSY
+        resident = self._weights.resident
+        if self._distance(model) >= (inf if resident is None else self._distance(resident)):
+            return Outcome.DONE
+        if not self._weights.swap(model):
+            return Outcome.BUSY
+        self._issue(model)
+        self._planned = model
+        return Outcome.DONE
+
+    def _is_in(self, model: str, tier: Tier) -> bool:
+        weights = self._weights
+        return model == weights.resident or (tier is not Tier.DEVICE and model in weights.held)
+
+    def _uses(self) -> Collection[Use]:
+        return self._weights.calls()
+
+    def _on_device(self) -> Collection[str]:
+        resident = self._weights.resident
+        return () if resident is None else (resident,)
+
+    def _in_host(self) -> Collection[str]:
+        return self._weights.held
+
+    def _kept(self) -> Collection[str]:
+        weights = self._weights
+        around = (*weights.held, weights.resident, weights.reading)
+        return {model for model in around if model is not None}
+
+    def _rank(self, ranking: dict[str, float]) -> None:
+        self._weights.rank(ranking)

@@ -1,0 +1,202 @@
+"""State that requests name and several agents may share: what adapters and models have in common.
+
+An item is as near as the nearest of the agents that use it, and its bytes count in equal parts for
+all of them. Whose it is, is learned from requests.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Collection, Iterable
+from math import inf
+from typing import NamedTuple
+
+import numpy as np
+
+from deployments.engine.order import DistanceOrder
+from deployments.engine.payloads.base import Outcome
+from deployments.engine.payloads.holdings import Holding
+from scalesim.vocabulary import Flow, Residency, Tier
+
+_NOTHING = Holding(0, 0, 0, 0)
+
+
+class Use(NamedTuple):
+    """A queued or running request, whose it is and what it needs."""
+
+    request: str
+    key: int
+    item: str
+
+
+class SharedPayload(ABC):
+    """Keeps the books of one such kind; a subclass moves the items.
+
+    Args:
+        size_bytes: Of every item.
+        stored: Every item has a copy in storage too.
+    """
+
+    kind: str
+    _coldest: Tier
+    """Where an item is kept that no agent needs any more."""
+
+    def __init__(self, size_bytes: int, *, stored: bool) -> None:
+        self._size_bytes = size_bytes
+        self._stored = stored
+        self._order = DistanceOrder()
+        self._item: dict[int, str] = {}
+        self._agents: dict[str, set[int]] = {}
+        self._ahead: set[str] = set()
+        self._seen: frozenset[str] = frozenset()
+        self._in_use: frozenset[str] = frozenset()
+        self._device: frozenset[str] = frozenset()
+        self._host: frozenset[str] = frozenset()
+        self._changed: set[int] = set()
+        self._counts = dict.fromkeys(Flow._fields[1:], 0)
+
+    # ---- what a kind must answer ----
+
+    @abstractmethod
+    def _uses(self) -> Collection[Use]:
+        """Return what queued and running requests need."""
+
+    @abstractmethod
+    def _on_device(self) -> Collection[str]:
+        """Return the items on the device."""
+
+    @abstractmethod
+    def _in_host(self) -> Collection[str]:
+        """Return the items with a copy in host memory."""
+
+    @abstractmethod
+    def _kept(self) -> Collection[str]:
+        """Return the items of which a move ahead of use is not lost."""
+
+    @abstractmethod
+    def _rank(self, ranking: dict[str, float]) -> None:
+        """Take over the distances of items, the order of the engine's own evictions."""
+
+    @abstractmethod
+    def demote(self, key: int, tier: Tier) -> Outcome:
+        """See `payloads.base.Payload`."""
+
+    # ---- Payload ----
+
+    def push(self, keys: Iterable[int], distances: Iterable[float]) -> None:
+        """Take over distances of agents, and with them the order of evictions."""
+        self._order.push(keys, distances)
+        self._rank({item: self._distance(item) for item in self._agents})
+
+    def drop(self, key: int) -> Outcome:
+        """Forget whose the item is; one that was this agent's alone goes to the coldest tier."""
+        if self.demote(key, self._coldest) is Outcome.REFUSED:
+            return Outcome.REFUSED
+        self._unlearn(key)
+        return Outcome.DONE
+
+    def pin(self, key: int) -> None:
+        """Make an agent's item the last to give way."""
+        self._order.pin(key)
+        self.push((), ())
+
+    def unpin(self, key: int) -> None:
+        """Undo `pin`."""
+        self._order.unpin(key)
+        self.push((), ())
+
+    def settle(self) -> bool:
+        """Learn from the requests there are, and notice what came and left."""
+        uses = self._uses()
+        for request, key, item in uses:
+            if request not in self._seen:
+                self._used(key, item)
+        self._seen = frozenset(use.request for use in uses)
+        device, host = frozenset(self._on_device()), frozenset(self._in_host())
+        in_use = frozenset(use.item for use in uses)
+        for item in self._ahead.difference(self._kept()):
+            self._ahead.discard(item)
+            self._count("wasted")
+        moved = (device ^ self._device) | (host ^ self._host) | (in_use ^ self._in_use)
+        for item in moved:
+            self._changed |= self._agents.get(item, set())
+        self._device, self._host, self._in_use = device, host, in_use
+        return False
+
+    def changed(self) -> Residency | None:
+        """Return rows of agents whose item changed."""
+        if not self._changed:
+            return None
+        keys, self._changed = sorted(self._changed), set()
+        items = [self._item.get(key) for key in keys]
+        held = np.array([self._holding(item) for item in items], np.int64)
+        device, host, storage, total = np.ascontiguousarray(held.T)
+        return Residency(
+            kind=self.kind,
+            keys=np.array(keys, np.int64),
+            device_bytes=device,
+            host_bytes=host,
+            storage_bytes=storage,
+            total_bytes=total,
+            in_use=np.array([item in self._in_use for item in items], np.bool_),
+        )
+
+    def touch_all(self) -> None:
+        """Report every agent with an item again."""
+        self._changed.update(self._item)
+
+    def flow(self) -> Flow:
+        """Return the counters; `late` are requests that came before their item was in place."""
+        return Flow(self.kind, **self._counts)
+
+    # ---- for subclasses ----
+
+    def _issue(self, item: str) -> None:
+        """Note that an item is moved ahead of its use."""
+        if item not in self._ahead:
+            self._ahead.add(item)
+            self._count("issued")
+
+    def _distance(self, item: str) -> float:
+        agents = self._agents.get(item)
+        return self._order.nearest(agents) if agents else inf
+
+    def _refuse(self) -> Outcome:
+        self._counts["refused"] += 1
+        return Outcome.REFUSED
+
+    # ---- whose is what ----
+
+    def _holding(self, item: str | None) -> Holding:
+        stored = self._stored and item is not None
+        if item is None or not (stored or item in self._host):
+            return _NOTHING
+        share = self._size_bytes // max(1, len(self._agents.get(item, ())))
+        return Holding(
+            share * (item in self._device), share * (item in self._host), share * stored, share
+        )
+
+    def _used(self, key: int, item: str) -> None:
+        if self._item.get(key) != item:
+            self._unlearn(key)
+            self._item[key] = item
+            self._agents.setdefault(item, set()).add(key)
+            self._changed |= self._agents[item]
+        if item in self._ahead:
+            self._ahead.discard(item)
+            self._count("used")
+        if item not in self._on_device():
+            self._count("late")
+
+    def _count(self, what: str) -> None:
+        self._counts[what] += 1
+        self._counts[f"{what}_bytes"] += self._size_bytes
+
+    def _unlearn(self, key: int) -> None:
+        item = self._item.pop(key, None)
+        self._changed.add(key)
+        if item is not None:
+            self._changed |= self._agents[item]
+            self._agents[item].discard(key)
+            if not self._agents[item]:
+                del self._agents[item]

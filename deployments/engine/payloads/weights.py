@@ -1,0 +1,51 @@
+"""The seam between the model payload and the engine's weights."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import Protocol
+
+from deployments.engine.payloads.base import Outcome
+from deployments.engine.payloads.shared import Use
+from deployments.engine.payloads.slots import Ranking
+
+
+class ModelWeights(Protocol):
+    """Models of one engine: all in storage, some in host memory, one in the engine.
+
+    Its own loads and swaps, for requests that wait, need nothing of the payload.
+    """
+
+    model_bytes: int
+    places: int
+    storage_bytes: int
+
+    @property
+    def resident(self) -> str | None:
+        """The model in the engine; None after a swap that failed."""
+
+    @property
+    def held(self) -> Collection[str]:
+        """The models in host memory."""
+
+    @property
+    def reading(self) -> str | None:
+        """The model on its way to host memory."""
+
+    def calls(self) -> Collection[Use]:
+        """Return what queued and running requests need."""
+
+    def rank(self, ranking: Ranking) -> None:
+        """Take over the order in which models leave host memory."""
+
+    def fetch(self, model: str, distance: float) -> Outcome:
+        """Start reading a model to host memory, in place of farther ones only; one at a time."""
+
+    def leave(self, model: str) -> None:
+        """Forget a model's copy in host memory."""
+
+    def swap(self, model: str) -> bool:
+        """Put a model that is in host memory into the engine; False while requests are there."""
+
+    def settle(self) -> bool:
+        """Do the engine's own share of work; return whether another pass is wanted soon."""

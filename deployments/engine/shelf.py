@@ -1,0 +1,130 @@
+"""Weights on disk by id: folders in allow-listed roots, checked before an engine sees them.
+
+An id is a folder's name. Nothing outside of a root is ever opened by an engine, whatever a request
+asks for, and nothing that is still being copied can be found.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+from abc import ABC, abstractmethod
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Generic, Protocol, TypeVar
+
+from scalesim.errors import InvalidRequestError, UnknownModelError
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
+
+
+class Shelved(Protocol):
+    """What a shelf returns."""
+
+    @property
+    def name(self) -> str:
+        """Return its id."""
+        ...
+
+    @property
+    def folder(self) -> Path:
+        """Return where it is, links resolved."""
+        ...
+
+
+Item = TypeVar("Item", bound=Shelved)
+
+
+class Shelf(ABC, Generic[Item]):
+    """What may be loaded below some roots. A name in two roots is the first one's.
+
+    Args:
+        roots: Folders whose subfolders are items.
+    """
+
+    noun: str
+    """What an item is called, in messages and as the command that registers it."""
+
+    def __init__(self, roots: Iterable[str]) -> None:
+        self._roots = [Path(root).resolve() for root in roots]
+
+    def find(self, name: str) -> Item:
+        """Return an item by its id.
+
+        Raises:
+            UnknownModelError: No root has it.
+            InvalidRequestError: It is there but may not be loaded; says why.
+        """
+        if _NAME.fullmatch(name):
+            for root in self._roots:
+                if (root / name).is_dir():
+                    return self._checked(name, root / name, root)
+        raise UnknownModelError(
+            f"{self.noun} {name[:80]!r} is not registered: add it with `scalesim {self.noun} add`",
+            "model",
+        )
+
+    def all(self) -> list[Item]:
+        """Return every item that may be loaded, by name; others are left out."""
+        names = {folder.name for root in self._roots if root.is_dir() for folder in root.iterdir()}
+        found = []
+        for name in sorted(names):
+            try:
+                found.append(self.find(name))
+            except InvalidRequestError:
+                continue
+        return found
+
+    def add(self, name: str, source: Path) -> Item:
+        """Copy a folder into the first root under a new id and return it.
+
+        Raises:
+            InvalidRequestError: The name cannot be used or the item may not be loaded; nothing is
+                left behind.
+        """
+        root = self._roots[0]
+        if not _NAME.fullmatch(name) or (root / name).exists():
+            raise InvalidRequestError(
+                f"{name[:80]!r} cannot be the id of a new {self.noun}: use up to 128 letters, "
+                "digits, '.', '_' or '-' that no other has",
+                "name",
+            )
+        self._item(name, source)
+        partial = root / f".{name}.partial"  # no id begins with a dot
+        shutil.rmtree(partial, ignore_errors=True)
+        partial.mkdir(parents=True)
+        try:
+            for file in self._files(source):
+                shutil.copyfile(file, partial / file.name)
+            partial.rename(root / name)
+        finally:
+            shutil.rmtree(partial, ignore_errors=True)
+        return self.find(name)
+
+    def remove(self, name: str) -> None:
+        """Delete an item's folder; engines that loaded it keep it as long as they hold it.
+
+        Raises:
+            UnknownModelError: There is none of that id.
+        """
+        shutil.rmtree(self.find(name).folder)
+
+    def _checked(self, name: str, folder: Path, root: Path) -> Item:
+        resolved = folder.resolve()
+        paths = (resolved, *(file.resolve() for file in folder.iterdir()))
+        if not all(path.is_relative_to(root) for path in paths):
+            raise self._refused(
+                name, f"leads out of {root}", "copy it there instead of linking to it"
+            )
+        return self._item(name, resolved)
+
+    @abstractmethod
+    def _files(self, folder: Path) -> list[Path]:
+        """Return the files that belong to the item in a folder."""
+
+    @abstractmethod
+    def _item(self, name: str, folder: Path) -> Item:
+        """Return the item in a folder; raises `_refused` if it may not be loaded."""
+
+    def _refused(self, name: str, fault: str, cure: str) -> InvalidRequestError:
+        return InvalidRequestError(f"{self.noun} {name!r} {fault}: {cure}", "model")

@@ -1,0 +1,251 @@
+"""The model payload over pretended weights."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from math import inf
+
+import numpy as np
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+
+from deployments.engine.payloads.base import Outcome
+from deployments.engine.payloads.model import ModelPayload
+from deployments.engine.payloads.shared import Use
+from deployments.engine.payloads.slots import Ranking
+from scalesim.vocabulary import Budgets, Tier
+
+SIZE = 100
+
+
+class FakeWeights:
+    """Reads end when `settle` is called; requests are served when told."""
+
+    model_bytes = SIZE
+    places = 2
+    storage_bytes = 10 * SIZE
+
+    def __init__(self) -> None:
+        self.resident: str | None = ""
+        self.here: list[str] = []
+        self.reading: str | None = None
+        self.queue: list[Use] = []
+        self.ranking: Ranking = {}
+
+    @property
+    def held(self) -> Collection[str]:
+        return list(self.here)
+
+    def calls(self) -> Collection[Use]:
+        return list(self.queue)
+
+    def rank(self, ranking: Ranking) -> None:
+        self.ranking = ranking
+
+    def fetch(self, model: str, distance: float) -> Outcome:
+        assert model not in self.here
+        if self.reading is not None:
+            return Outcome.BUSY
+        if len(self.here) >= self.places:
+            farthest = max(self.here, key=self._distance)
+            if self._distance(farthest) <= distance:
+                return Outcome.REFUSED
+            self.here.remove(farthest)
+        self.reading = model
+        return Outcome.STARTED
+
+    def leave(self, model: str) -> None:
+        assert model not in {use.item for use in self.queue}, "in use"
+        if model in self.here:
+            self.here.remove(model)
+
+    def swap(self, model: str) -> bool:
+        assert model in self.here
+        if self.queue:
+            return False
+        self.resident = model
+        return True
+
+    def settle(self) -> bool:
+        if self.reading is not None:
+            self.here.append(self.reading)
+            self.reading = None
+        return False
+
+    def _distance(self, model: str) -> float:
+        return self.ranking.get(model, inf)
+
+
+class House:
+    def __init__(self) -> None:
+        self.weights = FakeWeights()
+        self.payload = ModelPayload(self.weights)
+        self.requests = 0
+
+    def queue(self, key: int, model: str) -> None:
+        self.requests += 1
+        self.weights.queue.append(Use(f"r{self.requests}", key, model))
+        self.payload.settle()
+
+    def serve(self) -> None:
+        for _, _, model in self.weights.queue:
+            self.weights.resident = model
+            if model not in self.weights.here:
+                del self.weights.here[self.weights.places - 1 :]
+                self.weights.here.append(model)
+        self.weights.queue.clear()
+        self.payload.settle()
+
+    def ask(self, key: int, model: str) -> None:
+        self.queue(key, model)
+        self.serve()
+
+    def settle(self) -> None:
+        for _ in range(4):
+            self.payload.settle()
+
+    def rows(self) -> dict[int, tuple[int, ...]]:
+        self.payload.settle()
+        self.payload.touch_all()
+        rows = self.payload.changed()
+        if rows is None:
+            return {}
+        columns = (column.tolist() for column in rows[1:])
+        return {key: tuple(row) for key, *row in zip(*columns, strict=True)}
+
+
+def test_an_agent_nobody_asked_for_has_no_model() -> None:
+    house = House()
+    assert house.payload.prefetch(1, Tier.DEVICE) is Outcome.REFUSED
+    assert house.payload.demote(1, Tier.STORAGE) is Outcome.REFUSED
+    assert house.payload.changed() is None
+    assert house.payload.budgets() == Budgets(SIZE, 2 * SIZE, 10 * SIZE)
+
+
+def test_the_nearest_is_swapped_in_while_nobody_waits() -> None:
+    house = House()
+    house.ask(0, ""), house.ask(1, "a"), house.ask(2, "b")
+    house.payload.push((0, 1, 2), (9.0, 1.0, 5.0))
+    assert house.payload.prefetch(2, Tier.DEVICE) is Outcome.DONE, "it is there"
+    assert house.payload.prefetch(1, Tier.DEVICE) is Outcome.STARTED
+    house.queue(2, "b")
+    house.settle()
+    assert house.weights.resident == "b", "a request is there"
+    house.serve()
+    assert house.weights.resident == "a"
+    assert house.payload.prefetch(0, Tier.DEVICE) is Outcome.STARTED
+    house.settle()
+    assert house.weights.resident == "a", "what is nearer stays"
+    assert house.payload.flow().evicted_by_plan == 1
+
+
+def test_models_are_read_ahead_one_after_the_other_nearest_first() -> None:
+    house = House()
+    for key, model in enumerate("abc"):
+        house.ask(key, model)
+    house.weights.here.clear()
+    house.payload.push((0, 1, 2), (3.0, 1.0, 9.0))
+    for key in (0, 1):
+        assert house.payload.prefetch(key, Tier.HOST) is Outcome.STARTED
+    house.payload.settle()
+    assert house.weights.reading == "b"
+    house.settle()
+    assert house.weights.here == ["b", "a"]
+    house.payload.prefetch(2, Tier.DEVICE)
+    house.payload.settle()
+    assert house.weights.here == ["b", "a"], "the resident one is there anyway"
+    assert (house.payload.flow().issued, house.payload.flow().refused) == (2, 0)
+
+
+def test_what_is_farther_than_all_in_host_memory_is_refused() -> None:
+    house = House()
+    for key, model in enumerate("abc"):
+        house.ask(key, model)
+    house.weights.here = ["a", "b"]
+    house.payload.push((0, 1, 2), (1.0, 2.0, 9.0))
+    house.weights.resident = ""
+    house.payload.prefetch(2, Tier.HOST)
+    house.settle()
+    assert house.weights.here == ["a", "b"]
+    assert house.payload.flow().refused == 1
+
+
+def test_a_shared_model_counts_in_parts_and_stays_for_the_others() -> None:
+    house = House()
+    house.ask(0, "a"), house.ask(1, "a")
+    half = SIZE // 2
+    assert house.rows() == {key: (half, half, half, half, False) for key in (0, 1)}
+    house.weights.resident = ""
+    assert house.payload.demote(0, Tier.STORAGE) is Outcome.DONE
+    assert house.weights.here == ["a"]
+    assert house.payload.drop(0) is Outcome.DONE
+    assert house.payload.drop(1) is Outcome.DONE
+    assert house.weights.here == []
+
+
+def test_reads_ahead_are_used_late_or_wasted() -> None:
+    house = House()
+    house.ask(0, "a"), house.ask(1, "b")
+    house.weights.here.clear()
+    house.payload.push((0, 1), (0.0, 1.0))
+    house.payload.prefetch(0, Tier.DEVICE)
+    house.settle()
+    late = house.payload.flow().late
+    house.ask(0, "a")
+    assert (house.payload.flow().used, house.payload.flow().late) == (1, late)
+    house.payload.prefetch(1, Tier.HOST)
+    house.settle()
+    house.weights.here.clear()
+    house.settle()
+    assert house.payload.flow().wasted == 1
+
+
+class Anything(RuleBasedStateMachine):
+    """Requests and directives in any order; the pretended weights check every move."""
+
+    keys = st.integers(0, 5)
+    models = st.sampled_from(("", "a", "b", "c"))
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.house = House()
+
+    @rule(key=keys, model=models)
+    def queue(self, key: int, model: str) -> None:
+        self.house.queue(key, model)
+
+    @rule()
+    def serve(self) -> None:
+        self.house.serve()
+
+    @rule()
+    def lose(self) -> None:
+        self.house.weights.resident = None
+
+    @rule(key=keys, distance=st.floats(0, 20))
+    def push(self, key: int, distance: float) -> None:
+        self.house.payload.push((key,), (distance,))
+
+    @rule(
+        key=keys,
+        verb=st.sampled_from(("prefetch", "demote", "drop", "pin", "unpin")),
+        tier=st.sampled_from((Tier.STORAGE, Tier.HOST, Tier.DEVICE)),
+    )
+    def direct(self, key: int, verb: str, tier: Tier) -> None:
+        told = (key, tier) if verb in ("prefetch", "demote") else (key,)
+        getattr(self.house.payload, verb)(*told)
+
+    @invariant()
+    def check_integrity(self) -> None:
+        house, payload = self.house, self.house.payload
+        rows = np.array([row[:4] for row in house.rows().values()]).reshape(-1, 4)
+        assert (rows[:, :3] <= rows[:, 3:]).all()
+        assert rows[:, 0].sum() <= SIZE
+        assert rows[:, 1].sum() <= house.weights.places * SIZE
+        kept = {*house.weights.here, house.weights.resident}
+        assert payload._ahead <= kept | {house.weights.reading}
+
+
+TestAnything = Anything.TestCase
+TestAnything.settings = settings(max_examples=60, stateful_step_count=30, deadline=None)
