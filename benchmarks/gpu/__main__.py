@@ -19,12 +19,13 @@ def main() -> None:
         arguments.error(f"unknown arguments: {' '.join(rest)}")
     passed = ["--minutes", str(told.minutes), "--out", str(told.out), "--only", told.only]
     passed += ["--small"] * told.small
-    failed = [
-        part
-        for part in told.part or PARTS
-        if subprocess.run([sys.executable, "-m", f"{__package__}.{part}", *passed]).returncode
-    ]
+    failed = [part for part in told.part or PARTS if _ended_badly(part, passed)]
     sys.exit(f"failed: {', '.join(failed)}" if failed else 0)
+
+
+def _ended_badly(part: str, arguments: list[str]) -> bool:
+    command = [sys.executable, "-m", f"{__package__}.{part}", *arguments]
+    return subprocess.run(command, check=False).returncode != 0  # noqa: S603
 
 
 if __name__ == "__main__":

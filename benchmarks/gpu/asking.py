@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import AsyncIterator
 from functools import cache
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import unquote
 
 from deployments.engine.identity import hints
@@ -15,6 +16,14 @@ from simulations.caller import Answer
 
 _FIRST_WORD = 3
 """Word `w0` is this token in the models of `deployments.random_model`."""
+
+
+class Reply(NamedTuple):
+    """What a request returned, where its prompt was found, and all that SGLang says of it."""
+
+    tokens: list[int]
+    found: CachedTokens
+    meta: dict[str, Any]
 
 
 def request(ids: list[int], output_tokens: int, key: int | None, **more: Any) -> Any:
@@ -41,6 +50,21 @@ def cached(meta: dict[str, Any]) -> CachedTokens:
     return CachedTokens(meta.get("prompt_tokens", 0), *tiers)
 
 
+async def ask(
+    manager: Any, ids: list[int], output_tokens: int, key: int | None = None, **more: Any
+) -> Reply:
+    """Return an engine's greedy answer to a prompt."""
+    asked = request(ids, output_tokens, key, **more)
+    answer = await anext(manager.generate_request(asked, None))
+    return Reply(answer["output_ids"], cached(answer["meta_info"]), answer["meta_info"])
+
+
+async def flush(manager: Any) -> None:
+    """Empty an engine's cache on device and host, once nothing runs."""
+    while not (await manager.flush_cache()).success:
+        await asyncio.sleep(0.01)
+
+
 class EngineCaller:
     """Makes calls as `simulations.caller.Caller` does, timed to the first token.
 
@@ -54,7 +78,7 @@ class EngineCaller:
         self._output_tokens = output_tokens
 
     async def call(self, model: str, system: str, user: str, headers: dict[str, str]) -> Answer:
-        """See `Calling.call`; a failed request raises, for nothing measured after it would count."""
+        """See `Calling.call`; a failed request raises: nothing measured after it would count."""
         key = agent_key(headers[SIMULATION], unquote(headers[AGENT]))
         ids = [*_tokens(system), *_tokens(user)]
         adapter = model.partition(":")[2] or None

@@ -1,7 +1,7 @@
 """Lets SGLang run on a GPU machine that lacks its compiled kernels; the same for every arm.
 
-Where `sgl_kernel` is not installed a stand-in takes its place (folder `stand_in`): the few kernels a
-Llama needs come from SGLang's own just-in-time kernels or from torch, attention from Triton.
+Where `sgl_kernel` is not installed a stand-in takes its place (folder `stand_in`): the few kernels
+that a Llama needs come from torch and Triton, the others stay SGLang's own just-in-time ones.
 """
 
 from __future__ import annotations

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable, Coroutine, Sequence
 from typing import Any
 
-from benchmarks.gpu.asking import EngineCaller
+from benchmarks.gpu.asking import EngineCaller, flush
 from benchmarks.gpu.noise import Noise
 from benchmarks.gpu.variants import Variant
 from controller.core import Controller
@@ -59,8 +59,7 @@ class Serving:
 
     async def empty(self) -> None:
         """Flush the engine's cache on both tiers, once nothing runs."""
-        while not (await self._manager.flush_cache()).success:
-            await asyncio.sleep(0.01)
+        await flush(self._manager)
 
     async def flows(self) -> dict[str, Flow]:
         """Return what became of moves so far, by kind; empty in arms without a controller."""

@@ -1,0 +1,157 @@
+"""Random moves under running requests, every answer judged."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections import Counter
+from collections.abc import Callable, Mapping
+from math import inf
+from typing import Any
+
+from benchmarks.gpu.judging import Reference, Verdict
+from benchmarks.gpu.prompts import Prompts
+from benchmarks.gpu.steered import Steered
+from scalesim.vocabulary import PREFIX, Tier, Verb
+
+IN_FLIGHT = 8
+"""Requests at once, at most."""
+
+_SHOWN = 10
+"""Wrong answers told in full."""
+
+
+class Interleaving:
+    """One run of turns; a turn sends directives and, without waiting for them, requests.
+
+    Args:
+        steered: The engine.
+        prompts: What agents ask.
+        references: What they must be answered, by (agent, view).
+        seed: Of everything drawn.
+    """
+
+    def __init__(
+        self,
+        steered: Steered,
+        prompts: Prompts,
+        references: Mapping[tuple[int, int], Reference],
+        seed: int = 0,
+    ) -> None:
+        self._steered = steered
+        self._prompts = prompts
+        self._references = references
+        self._rng = random.Random(seed)
+        self._verdicts: Counter[Verdict] = Counter()
+        self._wrong: list[dict[str, Any]] = []
+        self._running: set[asyncio.Task[None]] = set()
+        self._turns = {
+            "request overtakes prefetch": self._overtake,
+            "evicted while it loads": self._evict_loading,
+            "load slots exhausted": self._exhaust,
+            "more requests than fit": self._crowd,
+            "pinned, dropped, forgotten": self._upset,
+        }
+
+    async def run(self, turns: int, go_on: Callable[[], bool]) -> dict[str, Any]:
+        """Take so many turns, fewer where `go_on` says so, and return what was found."""
+        for agent, view in self._prompts.all():  # twice, so that the private part is learned
+            await self._ask("warm-up", agent, view)
+        made: Counter[str] = Counter()
+        while made.total() < turns and (made.total() % 100 or go_on()):
+            name = self._rng.choice(list(self._turns))
+            await self._turns[name](name)
+            made[name] += 1
+            while len(self._running) >= IN_FLIGHT:
+                await self._some()
+        while self._running:
+            await self._some()
+        return {
+            "turns": dict(made),
+            "outputs": self._verdicts.total(),
+            **{verdict.value: self._verdicts[verdict] for verdict in Verdict},
+            "wrong_answers": self._wrong,
+            "flows": {kind: self._steered.flows[kind]._asdict() for kind in self._kinds},
+        }
+
+    @property
+    def _kinds(self) -> list[str]:
+        return list(self._steered.holds)
+
+    async def _overtake(self, turn: str) -> None:
+        agents = self._some_agents(2)
+        await self._demote(agents)
+        await self._fetch(agents)
+        self._start(turn, *agents)
+
+    async def _evict_loading(self, turn: str) -> None:
+        agents = self._some_agents(3)
+        await self._fetch(agents)
+        await self._demote(agents[:2])
+        self._start(turn, *self._some_agents(1), agents[0])
+
+    async def _exhaust(self, turn: str) -> None:
+        agents = self._some_agents(self._prompts.agents // 2)
+        await self._demote(agents)
+        await asyncio.gather(*(self._fetch([agent]) for agent in agents))
+        self._start(turn, *agents[:2])
+
+    async def _crowd(self, turn: str) -> None:
+        await self._push(self._some_agents(4))
+        self._start(turn, *self._some_agents(4))
+
+    async def _upset(self, turn: str) -> None:
+        verb = self._rng.choice([Verb.PIN, Verb.UNPIN, Verb.UNPIN, Verb.DROP])
+        for kind in self._kinds:
+            await self._steered.move(verb, self._some_agents(2), kind=kind)
+        await self._push(self._some_agents(4))
+        self._start(turn, *self._some_agents(1))
+
+    async def _fetch(self, agents: list[int]) -> None:
+        for kind in self._kinds:
+            await self._steered.push(dict.fromkeys(agents, 0.0), kind)
+            await self._steered.move(Verb.PREFETCH, agents, Tier.DEVICE, kind)
+
+    async def _demote(self, agents: list[int]) -> None:
+        for kind in self._kinds:
+            await self._steered.push(dict.fromkeys(agents, inf), kind)
+            await self._steered.move(Verb.DEMOTE, agents, Tier.HOST, kind)
+
+    async def _push(self, agents: list[int]) -> None:
+        for kind in self._kinds:
+            distances = {agent: self._rng.choice([0.0, 1.0, 1e9, inf]) for agent in agents}
+            await self._steered.push(distances, kind)
+
+    def _some_agents(self, most: int) -> list[int]:
+        return self._rng.sample(range(self._prompts.agents), self._rng.randint(1, most))
+
+    def _start(self, turn: str, *agents: int) -> None:
+        for agent in agents:
+            view = self._rng.choice([view for who, view in self._references if who == agent])
+            self._running.add(asyncio.create_task(self._ask(turn, agent, view)))
+
+    async def _some(self) -> None:
+        done, self._running = await asyncio.wait(self._running, return_when=asyncio.FIRST_COMPLETED)
+        for task in done:
+            task.result()
+
+    async def _ask(self, turn: str, agent: int, view: int) -> None:
+        reply = await self._steered.ask(
+            self._prompts.ids(agent, view), self._prompts.output, agent, **self._prompts.more(agent)
+        )
+        expected = self._references[agent, view]
+        verdict = expected.judge(reply.tokens)
+        self._verdicts[verdict] += 1
+        if verdict is Verdict.WRONG and len(self._wrong) < _SHOWN:
+            self._wrong.append(
+                {
+                    "turn": turn,
+                    "agent": agent,
+                    "view": view,
+                    "expected": expected.tokens,
+                    "returned": reply.tokens,
+                    "gap": expected.gap,
+                    "found": reply.found._asdict(),
+                    "private_bytes": self._steered.holds[PREFIX][agent]._asdict(),
+                }
+            )
