@@ -34,6 +34,7 @@ COLUMNS: dict[str, tuple[type[np.generic], float]] = {
     "in_use": (np.bool_, False),
     "pinned": (np.bool_, False),
     "done": (np.bool_, False),
+    "assigned": (np.bool_, False),
     "exceptional": (np.bool_, False),
     "unsaved": (np.bool_, False),
     "live": (np.bool_, False),
@@ -57,7 +58,8 @@ class AgentTable:
 
     - `key`, `kind`, `simulation`: whose payload it is. All payloads of an agent have its key; what
       its simulation says (distance, pin, done) is kept in the row of its prefix.
-    - `replica`: number of the replica it lives on; `exceptional` where that is not its hashed one.
+    - `replica`: number of the replica it lives on; `exceptional` where that is not its hashed one,
+      `assigned` for agents that belong there all the same.
     - `due`, `expires`: float64 steps; both inf where no use is foreseen.
     - `reported`: float32, the step in which that was told; -inf where it is not known.
     - `total_bytes`, `device_bytes`, `host_bytes`, `storage_bytes`, `in_use`, `last_used`: as its
@@ -86,6 +88,7 @@ class AgentTable:
     in_use: NDArray[np.bool_]
     pinned: NDArray[np.bool_]
     done: NDArray[np.bool_]
+    assigned: NDArray[np.bool_]
     exceptional: NDArray[np.bool_]
     unsaved: NDArray[np.bool_]
     live: NDArray[np.bool_]

@@ -13,13 +13,14 @@ from controller import requests, status
 from controller.agents import AGENTS, STATE, TOLD, AgentTable
 from controller.catalog.rows import Batch, Snapshot
 from controller.counters import Counters
-from controller.directing import moves, nearness
 from controller.incarnation import next_incarnation
-from controller.intake import claim, coming_into_use, observe
+from controller.intake import claim, coming_into_use, observe, tell
 from controller.keyindex import MISSING, Rows
 from controller.learning import Learning
+from controller.leveling import Leveling
 from controller.numbering import Numbering
 from controller.placements import Place, Placements
+from controller.planning import Planning
 from controller.replicas import Replica, Replicas
 from controller.saving import Unsaved, names, restore
 from controller.simulations import NOBODY, Simulations
@@ -41,7 +42,6 @@ from scalesim.vocabulary import (
 
 Clock = Callable[[], float]
 
-_FARTHEST = np.float32(2**40)  # steps; anything farther means the same
 _NO_KEYS: Keys = np.empty(0, np.int64)
 
 
@@ -74,7 +74,6 @@ class Controller:
         self.incarnation = next_incarnation(now, saved=saved_incarnation)
         self.counters = Counters()
         self._settings = settings
-        self._planner = planner
         self._clock = clock
         if snapshot is None:
             self._table = AgentTable()
@@ -89,7 +88,22 @@ class Controller:
         self._unsaved = Unsaved(self._table, catalog.flush_rows, rewrite=snapshot is None)
         self._placements = Placements(self._table, self._replicas, place, self.incarnation << 20)
         self._placements.rehouse()
+        self._leveling = Leveling(
+            self._table,
+            self._simulations,
+            self._replicas,
+            self._placements,
+            settings.leveling_moves,
+        )
         self._learning = Learning(self._table, self._simulations, self._replicas)
+        self._planning = Planning(
+            self._table,
+            self._simulations,
+            self._replicas,
+            self._learning,
+            planner,
+            self.counters,
+        )
         self._uses = Uses(self._table, self._simulations, self._replicas)
         self._sweeper = Sweeper(self._table, self._simulations, self._placements, self._unsaved)
 
@@ -134,17 +148,9 @@ class Controller:
         usable = (distances >= 0) & (rows != MISSING)
         if not usable.all():
             rows, distances = rows[usable], distances[usable]
-        far = (distances > _FARTHEST) & np.isfinite(distances)
-        due = epoch + np.where(far, _FARTHEST, distances).astype(np.float64)
-        table = self._table
-        table.due[rows] = due
-        table.expires[rows] = (
-            due + self._settings.distance_ttl_steps if expires_in is None else epoch + expires_in
-        )
-        table.reported[rows] = epoch
-        table.done[rows] = False
-        table.unsaved[rows] = True
-        self._replicas.changed[table.replica[rows]] = True
+        tell(self._table, rows, epoch, distances, expires_in, self._settings.distance_ttl_steps)
+        self._replicas.changed[self._table.replica[rows]] = True
+        self._leveling.wanted = True
         self.counters.reports += 1
         self.counters.updates += rows.size
         self.counters.ignored += sent - rows.size
@@ -212,7 +218,7 @@ class Controller:
         for kind in info.kinds:
             self._table.kinds.number(kind)
         if known is None:
-            self._placements.rehouse()
+            self._rehouse()
         self._table.reset(self._table.rows_on(replica.number), *STATE, *TOLD)
         self._replicas.changed[replica.number] = True
         return self.incarnation
@@ -273,7 +279,7 @@ class Controller:
         return sender.outbox
 
     def tick(self) -> None:
-        """End leases that ran out and drop agents that nothing is known of."""
+        """End leases that ran out, drop agents that nothing is known of, level the others."""
         now = self._clock()
         for simulation in self._simulations.silent(now, self._settings.simulation_lease_s):
             self.counters.simulations_expired += 1
@@ -282,6 +288,7 @@ class Controller:
         self.counters.replicas_lost += len(lost)
         self._lose(lost)
         self._sweeper.sweep()
+        self._leveling.level(now)
         self._uses.score()
 
     def plan(self) -> list[str]:
@@ -297,22 +304,7 @@ class Controller:
         replica = self._replicas.get(name)
         if replica is None or replica.budgets is None or replica.outbox is not None:
             return False
-        started = time.perf_counter()
-        now = self._clock()
-        self._replicas.changed[replica.number] = False
-        rows = self._table.rows_on(replica.number)
-        told = self._table.distances(rows, self._simulations.epochs)
-        distance = self._learning.fill(rows, told)
-        pushed = nearness(self._table, replica, rows, distance)
-        moved = moves(self._table, replica, rows, distance, self._planner, now)
-        if pushed or moved:
-            replica.sequence += 1
-            replica.made_at = now
-            replica.outbox = Directives(
-                self.incarnation, replica.sequence, nearness=pushed, moves=moved
-            )
-        self.counters.planned(time.perf_counter() - started, moved)
-        return replica.outbox is not None
+        return self._planning.plan(replica, self.incarnation, self._clock())
 
     @property
     def placement_version(self) -> int:
@@ -343,6 +335,7 @@ class Controller:
             "replicas": status.replicas(self._table, self._replicas, self._clock()),
             "simulations": status.simulations(self._table, self._simulations, self._clock()),
             "learned": self._learning.status(),
+            "leveled": self._leveling.moved,
             **self._uses.status(),
             **self.counters.status(),
             "table_bytes": self._table.nbytes,
@@ -382,7 +375,11 @@ class Controller:
         for replica in lost:
             self._replicas.remove(replica)
         if lost:
-            self._placements.rehouse()
+            self._rehouse()
+
+    def _rehouse(self) -> None:
+        self._placements.rehouse()
+        self._leveling.wanted = True
 
     def _forget_distances(self, rows: Rows) -> None:
         self._table.reset(rows, "due", "expires")

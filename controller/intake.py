@@ -9,7 +9,9 @@ from controller.keyindex import MISSING, Rows
 from controller.placements import Placements
 from controller.replicas import Replica
 from controller.simulations import NOBODY
-from scalesim.vocabulary import Keys, Residency
+from scalesim.vocabulary import Distances, Keys, Residency
+
+_FARTHEST = np.float32(2**40)  # steps; anything farther means the same
 
 
 def claim(
@@ -32,6 +34,33 @@ def claim(
     return rows
 
 
+def tell(
+    table: AgentTable,
+    rows: Rows,
+    epoch: int,
+    distances: Distances,
+    expires_in: float | None,
+    ttl_steps: float,
+) -> None:
+    """Take over what a simulation says of its agents; that revives those that were done.
+
+    Args:
+        table: Agent table.
+        rows: int32[n]; the last of repeated ones counts.
+        epoch: Step of the report.
+        distances: float32[n], none negative or NaN; inf forgets.
+        expires_in: Steps from now after which they are forgotten.
+        ttl_steps: Steps after the use they foresee, where `expires_in` is None.
+    """
+    far = (distances > _FARTHEST) & np.isfinite(distances)
+    due = epoch + np.where(far, _FARTHEST, distances).astype(np.float64)
+    table.due[rows] = due
+    table.expires[rows] = due + ttl_steps if expires_in is None else epoch + expires_in
+    table.reported[rows] = epoch
+    table.done[rows] = False
+    table.unsaved[rows] = True
+
+
 def coming_into_use(table: AgentTable, message: Residency) -> Rows:
     """Return the rows of known payloads that a request has just begun to use.
 
@@ -49,8 +78,8 @@ def observe(
     """Take over where a replica says payloads of one kind are.
 
     A payload placed elsewhere moves to this replica if it is the only one that has it; otherwise
-    the copy is left to the replica's own eviction. One that was here by exception goes home once
-    it left the device.
+    the copy is left to the replica's own eviction, and so is what an agent left behind that was
+    assigned elsewhere. One that was here by exception goes home once it left the device.
     """
     kind = table.kinds.number(message.kind)
     held = message.device_bytes | message.host_bytes | message.storage_bytes
@@ -61,7 +90,8 @@ def observe(
 
     strays = table.replica[rows] != replica.number
     if strays.any():
-        strays &= (message.device_bytes > 0) | message.in_use
+        left_behind = table.assigned[table.agents(rows)] & ~message.in_use
+        strays &= ((message.device_bytes > 0) & ~left_behind) | message.in_use
         strays &= ~table.resident(rows) & ~table.anchored(rows)
         placements.adopt(np.unique(rows[strays]), replica.number)
         mine = table.replica[rows] == replica.number

@@ -1,4 +1,4 @@
-"""Where payloads live: hashed over the replicas, except while their state is elsewhere."""
+"""Where payloads live: hashed over the replicas, but for those assigned or held elsewhere."""
 
 from __future__ import annotations
 
@@ -22,11 +22,12 @@ _JOURNAL_KEYS = 100_000  # past it a reader that fell behind gets everything
 class Placements:
     """Places payloads and tells routers what differs from hashing.
 
-    A payload stays where its state is while that is on the device, in use or pinned, even when it
-    would hash to another replica: an exception. It goes to its hashed place afterwards.
+    The home of an agent, and of all its payloads, is its hashed replica, or the one it was assigned
+    to, for as long as that lives. A payload stays where its state is while that is on the device,
+    in use or pinned, even when its home is another replica; it goes home afterwards.
 
     Args:
-        table: Agent table; `replica` and `exceptional` are written here only.
+        table: Agent table; `replica`, `assigned` and `exceptional` are written here only.
         replicas: The living.
         place: How keys are hashed.
         version: First version; must exceed those of controllers before.
@@ -41,7 +42,7 @@ class Placements:
         self._since = version
 
     def admit(self, kind: int, keys: Keys) -> Rows:
-        """Return int32[n] rows of `keys`, adding those that are missing on their hashed replicas.
+        """Return int32[n] rows of `keys`, adding those that are missing at home.
 
         What is added together lies together by replica, where plans read it.
         """
@@ -49,35 +50,54 @@ class Placements:
         missing = np.flatnonzero(rows == MISSING)
         if missing.size:
             new = np.unique(keys[missing])
-            homes = self._hashed(new)
+            hashed = self._hashed(new)
+            homes = self._homes(new, hashed)
             order = np.argsort(homes, kind="stable")
-            self._move(self._table.add(kind, new[order]), homes[order])
+            added = self._table.add(kind, new[order])
+            self._move(added, homes[order])
+            self._except(added, (homes != hashed)[order])
             rows[missing] = self._table.find(kind, keys[missing])
         return rows
 
+    def assign(self, agents: Rows, replicas: NDArray[np.int16]) -> None:
+        """Make replicas the homes of agents and put all their payloads there.
+
+        Their state elsewhere is forgotten.
+        """
+        keys = self._table.key[agents]
+        self._table.assigned[agents] = True
+        for kind in range(len(self._table.kinds)):
+            rows = self._table.find(kind, keys)
+            mine = rows != MISSING
+            self._put(rows[mine], replicas[mine])
+
     def send_home(self, rows: Rows) -> None:
-        """Put payloads on their hashed replicas; their state elsewhere is forgotten."""
-        self._move(rows, self._hashed(self._table.key[rows]))
-        self._except(rows, np.zeros(rows.size, np.bool_))
+        """Put payloads where they belong; the state elsewhere of those that move is forgotten."""
+        keys = self._table.key[rows]
+        homes = self._homes(keys, self._hashed(keys))
+        away = self._table.replica[rows] != homes
+        self._put(rows[away], homes[away])
 
     def adopt(self, rows: Rows, replica: int) -> None:
-        """Put payloads on the replica that turned out to hold their only state."""
-        home = self._hashed(self._table.key[rows])
-        self._move(rows, np.full(rows.size, replica, np.int16))
-        self._except(rows, home != replica)
+        """Put payloads on the replica that turned out to hold their only state.
+
+        Agents among them are not assigned any more.
+        """
+        self._table.assigned[rows] = False
+        self._put(rows, np.full(rows.size, replica, np.int16))
 
     def rehouse(self) -> None:
         """Place every payload again after replicas came or went."""
         table = self._table
         rows = np.flatnonzero(table.live).astype(np.int32)
-        home, current = self._hashed(table.key[rows]), table.replica[rows]
-        stays = table.anchored(rows) & np.isin(
-            current, [replica.number for replica in self._replicas]
-        )
-        place = np.where(stays, current, home)
+        keys, current = table.key[rows], table.replica[rows]
+        living = np.isin(current, [replica.number for replica in self._replicas])
+        table.assigned[rows] &= living
+        hashed = self._hashed(keys)
+        place = np.where(living & table.anchored(rows), current, self._homes(keys, hashed))
         moves = place != current
         self._move(rows[moves], place[moves])
-        table.exceptional[rows] = place != home
+        table.exceptional[rows] = place != hashed
         self._journal.clear()
         self.version += 1
         self._since = self.version
@@ -102,6 +122,10 @@ class Placements:
         places = np.where(excepted, self._indices(names)[table.replica[rows]], -1)
         return PlacementDelta(self.version, names, keys, places.astype(np.int32), full)
 
+    def _put(self, rows: Rows, replicas: NDArray[np.int16]) -> None:
+        self._move(rows, replicas)
+        self._except(rows, self._hashed(self._table.key[rows]) != replicas)
+
     def _move(self, rows: Rows, replicas: NDArray[np.int16]) -> None:
         table = self._table
         known = rows[np.isfinite(table.told[rows])]
@@ -123,6 +147,13 @@ class Placements:
             self._journal.append((self.version, self._table.key[agents]))
             while sum(keys.size for _, keys in self._journal) > _JOURNAL_KEYS:
                 self._since = self._journal.popleft()[0]
+
+    def _homes(self, keys: Keys, hashed: NDArray[np.int16]) -> NDArray[np.int16]:
+        """Return int16[n], where payloads belong, given where they are hashed to."""
+        table = self._table
+        agents = table.find(AGENTS, keys)
+        assigned = table.assigned[agents] & (agents != MISSING)
+        return np.where(assigned, table.replica[agents], hashed)
 
     def _hashed(self, keys: Keys) -> NDArray[np.int16]:
         names = self._replicas.names

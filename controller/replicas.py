@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from controller.numbering import Numbering
+from policies.links import Links
 from scalesim.vocabulary import Budgets, Directives, Flow, Keys
 
 MAX_REPLICAS = int(np.iinfo(np.int16).max)
@@ -33,6 +34,7 @@ class Replica:
             their distances.
         made_at: Seconds; when its outbox was filled.
         flows: What became of its moves, by kind.
+        links: What moving and rebuilding state costs there.
     """
 
     number: int
@@ -47,6 +49,7 @@ class Replica:
     left: dict[int, list[Keys]] = field(default_factory=dict)
     made_at: float = 0.0
     flows: dict[str, Flow] = field(default_factory=dict)
+    links: Links = field(default_factory=Links)
 
 
 class Replicas:

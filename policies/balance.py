@@ -15,7 +15,7 @@ Seconds = NDArray[np.float64]
 
 
 class Population(NamedTuple):
-    """All agents and where they live, one row each, read-only.
+    """Agents and where they live, one row each, read-only.
 
     Attributes:
         place: int32[n], replica of each agent.
@@ -36,51 +36,70 @@ class Population(NamedTuple):
 
 
 def rebalanced(
-    agents: Population, replicas: int, horizon_steps: int = 2, tolerance: float = 0.05
+    agents: Population,
+    others_bytes: Bytes,
+    horizon_steps: int = 2,
+    tolerance: float = 0.05,
+    most_moves: int | None = None,
 ) -> Places:
     """Return int32[n], places in which memory is level and so is each of the coming steps.
 
     Sticky: an agent moves only from a replica above the mean to the least loaded one, and only
-    when that ends sooner even with the cost of the move. Memory is levelled with agents that have
-    no state to lose, farthest first; then each step, nearest first, with the agents that are
-    cheapest to move. The order within a step is the greedy rule of Graham, Bounds on
-    multiprocessing timing anomalies, 1969, restricted to what is above the mean.
+    when that ends sooner even with the cost of the move. Each step is levelled, nearest first,
+    with the agents that are cheapest to move; then memory with agents that have no state to lose,
+    farthest first. The order within a step is the greedy rule of Graham, Bounds on multiprocessing
+    timing anomalies, 1969, restricted to what is above the mean.
 
     Args:
-        agents: Who lives where; not modified.
-        replicas: How many there are.
+        agents: All that act within the horizon, and others that may move; not modified.
+        others_bytes: int64[replicas], state of agents that are not listed.
         horizon_steps: How many steps to level.
         tolerance: Share of the mean a replica may be above it before anyone moves.
+        most_moves: Agents moved at most; None for any number.
     """
     place = agents.place.copy()
-    free = agents.movable & (agents.move_s == 0)
-    farthest = np.argsort(-agents.distance, kind="stable")
-    nothing = np.zeros(len(place))
-    _level(place, agents.state_bytes, nothing, farthest[free[farthest]], replicas, tolerance)
+    left = len(place) if most_moves is None else most_moves
+    nothing = np.zeros(len(others_bytes))
     cheapest = np.argsort(agents.move_s, kind="stable")
     cheapest = cheapest[agents.movable[cheapest]]
     for step in range(horizon_steps):
         active = (agents.distance >= step) & (agents.distance < step + 1)
-        load = np.where(active, agents.request_s, 0.0)
-        _level(place, load, agents.move_s, cheapest[active[cheapest]], replicas, tolerance)
+        work_s = np.where(active, agents.request_s, 0.0)
+        candidates = cheapest[active[cheapest]]
+        left -= _level(place, work_s, nothing, agents.move_s, candidates, tolerance, left)
+    free = np.flatnonzero(
+        agents.movable & (agents.move_s == 0) & (agents.distance >= horizon_steps)
+    )
+    farthest = free[np.argsort(-agents.distance[free], kind="stable")]
+    size = agents.state_bytes.astype(np.float64)
+    _level(place, size, others_bytes, agents.move_s, farthest, tolerance, left)
     return place
 
 
 def _level(
     place: Places,
-    load: NDArray[np.float64] | Bytes,
+    load: NDArray[np.float64],
+    others: NDArray[np.float64] | Bytes,
     penalty: Seconds,
     candidates: Rows,
-    replicas: int,
     tolerance: float,
-) -> None:
-    """Move candidates, in order, off replicas above the mean; modifies `place`."""
-    loads = np.bincount(place, load, replicas)
+    most_moves: int,
+) -> int:
+    """Move candidates, in order, off replicas above the mean; modifies `place`, returns moves."""
+    loads = others + np.bincount(place, load, len(others))
     limit = loads.mean() * (1.0 + tolerance)
+    moves = 0
     for row in candidates[loads[place[candidates]] > limit].tolist():
-        source, target = int(place[row]), int(loads.argmin())
+        if moves == most_moves:
+            break
+        source = int(place[row])
+        if loads[source] <= limit:
+            continue
+        target = int(loads.argmin())
         arrived = loads[target] + load[row] + penalty[row]
-        if loads[source] > limit and arrived < loads[source]:
+        if arrived < loads[source]:
             loads[source] -= load[row]
             loads[target] = arrived
             place[row] = target
+            moves += 1
+    return moves

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-SCHEMA = 1
+SCHEMA = 2
 """Version byte of a row; rows of another version are not read."""
 
 ROW = np.dtype(
@@ -25,10 +25,11 @@ ROW = np.dtype(
         ("storage_bytes", "<i8"),
         ("last_used", "<f8"),
         ("pinned", "?"),
+        ("assigned", "?"),
         ("exceptional", "?"),
     ]
 )
-"""One payload, 82 bytes. Its first bytes but the schema, kind and key, are its name in Redis."""
+"""One payload, 83 bytes. Its first bytes but the schema, kind and key, are its name in Redis."""
 
 FIELD = slice(1, 10)
 """Where a packed row holds its own field name: kind and key."""

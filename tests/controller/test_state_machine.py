@@ -9,12 +9,11 @@ from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, rule
 
 from controller.catalog.rows import Snapshot
-from controller.core import Controller
 from policies.shares import fair_distances
 from scalesim.errors import StaleControllerError, StaleEpochError
 from scalesim.vocabulary import Tier
 from tests.controller.integrity import check_integrity
-from tests.controller.world import Clock, FakeReplica, keys, make_controller, report, settle
+from tests.controller.world import Clock, FakeReplica, keys, make_controller, report, saved, settle
 
 agent_keys = st.integers(0, 12)
 towns = st.sampled_from(["town", "city"])
@@ -99,7 +98,7 @@ class AnythingMayHappen(RuleBasedStateMachine):
 
     @rule(remembered=st.booleans())
     def controller_dies(self, remembered: bool) -> None:
-        snapshot = _snapshot(self.controller) if remembered else None
+        snapshot = saved(self.controller) if remembered else None
         old = self.controller.incarnation
         self.clock.now += 1
         self.controller = make_controller(self.clock, snapshot, old if remembered else 0)
@@ -138,13 +137,6 @@ class AnythingMayHappen(RuleBasedStateMachine):
                 assert not table.done[row] or key in replica.in_use
         assert set(replica.distances) <= set(table.key[rows].tolist())
         assert replica.pins <= set(table.key[rows].tolist())
-
-
-def _snapshot(controller: Controller) -> Snapshot:
-    controller.start_catalog_over()
-    batch = controller.unsaved()
-    assert batch is not None
-    return Snapshot(batch.rows, batch.names)
 
 
 TestAnythingMayHappen = AnythingMayHappen.TestCase

@@ -165,3 +165,11 @@ def settle(controller: Controller, *replicas: FakeReplica) -> None:
         if not any([replica.obey() for replica in replicas]) and not controller.needing_plans():
             return
     raise AssertionError("the controller never comes to rest")
+
+
+def saved(controller: Controller) -> Snapshot:
+    """Return all that the catalog would hold of a controller now."""
+    controller.start_catalog_over()
+    batch = controller.unsaved()
+    assert batch is not None
+    return Snapshot(batch.rows, batch.names)

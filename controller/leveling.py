@@ -1,0 +1,129 @@
+"""Moves agents between replicas so that memory is level and no replica makes a step wait."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+
+from controller.agents import AGENTS, AgentTable
+from controller.keyindex import Rows
+from controller.placements import Placements
+from controller.replicas import Replicas
+from controller.simulations import Simulations
+from policies.balance import Population, rebalanced
+
+_EVERY_S = 0.25
+"""Shortest time between two: a step of language model calls takes longer, and what its later
+batches add is seen by the next one."""
+
+_HORIZON_STEPS = 2
+_TOLERANCE = 0.05
+
+_REQUEST_S = 0.1
+"""Engine time of a request besides rebuilding state, as of an 8B model's 128 new and 128 output
+tokens. It counts only against the time of rebuilding the state of an agent that moves."""
+
+
+class Leveling:
+    """Levels the told steps ahead, and memory with agents that have no state to lose.
+
+    Args:
+        table: Agent table.
+        simulations: Whose epochs are the clock.
+        replicas: Those to be level with one another.
+        placements: Carries the moves out.
+        most_moves: Agents moved at a time; 0 leaves all where hashing puts them.
+
+    Attributes:
+        wanted: Whether something changed since the last time.
+        moved: Agents moved so far.
+    """
+
+    def __init__(
+        self,
+        table: AgentTable,
+        simulations: Simulations,
+        replicas: Replicas,
+        placements: Placements,
+        most_moves: int,
+    ) -> None:
+        self.wanted = False
+        self.moved = 0
+        self._table = table
+        self._simulations = simulations
+        self._replicas = replicas
+        self._placements = placements
+        self._most_moves = most_moves
+        self._again_at = -math.inf
+
+    def level(self, now: float) -> None:
+        """Move agents where it pays; a no-op where nothing changed, or just after another.
+
+        Waits for replicas that are remembered and did not attach again yet.
+        """
+        if not self.wanted or now < self._again_at or not self._most_moves:
+            return
+        self.wanted, self._again_at = False, now + _EVERY_S
+        homes = list(self._replicas)
+        if len(homes) < 2 or any(replica.budgets is None for replica in homes):
+            return
+        numbers = np.array([replica.number for replica in homes], np.int16)
+        rebuild_bytes_per_s = np.mean([replica.links.rebuild_bytes_per_s for replica in homes])
+        held_bytes = self._held_bytes(numbers)
+        rows = np.union1d(self._soon(), self._crowding(numbers, held_bytes))
+        agents = self._population(rows, numbers, float(rebuild_bytes_per_s))
+        listed_bytes = np.bincount(agents.place, agents.state_bytes, len(homes))
+        places = rebalanced(
+            agents,
+            held_bytes - listed_bytes,
+            _HORIZON_STEPS,
+            _TOLERANCE,
+            self._most_moves,
+        )
+        moved = places != agents.place
+        if moved.any():
+            self._placements.assign(rows[moved], numbers[places[moved]])
+            self.moved += int(np.count_nonzero(moved))
+
+    def _held_bytes(self, numbers: NDArray[np.int16]) -> NDArray[np.float64]:
+        """Return float64[replicas], bytes of all payloads that live on each."""
+        table = self._table
+        held = np.bincount(table.replica + 1, table.total_bytes, len(self._replicas.numbers) + 1)
+        sizes: NDArray[np.float64] = held[numbers + 1]
+        return sizes
+
+    def _soon(self) -> Rows:
+        """Return the rows of agents that act within the horizon."""
+        table = self._table
+        epoch = self._simulations.epochs[table.simulation]
+        soon = (table.due >= epoch) & (table.due < epoch + _HORIZON_STEPS)
+        return np.flatnonzero(soon & (table.replica >= 0)).astype(np.int32)
+
+    def _crowding(self, numbers: NDArray[np.int16], held_bytes: NDArray[np.float64]) -> Rows:
+        """Return the rows of agents on replicas with too many bytes."""
+        table = self._table
+        crowded = numbers[held_bytes > held_bytes.mean() * (1.0 + _TOLERANCE)]
+        rows = [self._table.rows_on(int(number)) for number in crowded]
+        rows = np.concatenate([np.empty(0, np.int32), *rows])
+        rows = rows[(table.kind[rows] == AGENTS) & (table.total_bytes[rows] > 0)]
+        return rows[~table.resident(rows)]
+
+    def _population(
+        self, rows: Rows, numbers: NDArray[np.int16], rebuild_bytes_per_s: float
+    ) -> Population:
+        table = self._table
+        index = np.zeros(int(numbers.max()) + 1, np.int32)
+        index[numbers] = np.arange(numbers.size)
+        state_bytes, resident = table.total_bytes[rows], table.resident(rows)
+        rebuild_s = state_bytes / rebuild_bytes_per_s
+        stays = table.in_use[rows] | table.pinned[rows] | table.told_pin[rows]
+        return Population(
+            place=index[table.replica[rows]],
+            distance=table.distances(rows, self._simulations.epochs),
+            state_bytes=state_bytes,
+            request_s=_REQUEST_S + np.where(resident, 0.0, rebuild_s),
+            move_s=np.where(resident, rebuild_s, 0.0),
+            movable=~stays & (table.ordered[rows] == 0),
+        )

@@ -1,0 +1,59 @@
+"""One replica's directives: what its payloads' distances, places and sizes call for now."""
+
+from __future__ import annotations
+
+import time
+
+from controller.agents import AgentTable
+from controller.counters import Counters
+from controller.directing import moves, nearness
+from controller.learning import Learning
+from controller.replicas import Replica, Replicas
+from controller.simulations import Simulations
+from policies.base import Planner
+from scalesim.vocabulary import Directives
+
+
+class Planning:
+    """Fills replicas' outboxes.
+
+    Args:
+        table: Agent table; writes what replicas were told and asked for.
+        simulations: Whose epochs are the clock.
+        replicas: Clears their marks of change.
+        learning: Fills in distances that nobody told.
+        planner: Decides what belongs in which tier.
+        counters: Counts plans.
+    """
+
+    def __init__(
+        self,
+        table: AgentTable,
+        simulations: Simulations,
+        replicas: Replicas,
+        learning: Learning,
+        planner: Planner,
+        counters: Counters,
+    ) -> None:
+        self._table = table
+        self._simulations = simulations
+        self._replicas = replicas
+        self._learning = learning
+        self._planner = planner
+        self._counters = counters
+
+    def plan(self, replica: Replica, incarnation: int, now: float) -> bool:
+        """Plan for a replica with an empty outbox; return whether there is something in it now."""
+        started = time.perf_counter()
+        self._replicas.changed[replica.number] = False
+        rows = self._table.rows_on(replica.number)
+        told = self._table.distances(rows, self._simulations.epochs)
+        distance = self._learning.fill(rows, told)
+        pushed = nearness(self._table, replica, rows, distance)
+        moved = moves(self._table, replica, rows, distance, self._planner, now)
+        if pushed or moved:
+            replica.sequence += 1
+            replica.made_at = now
+            replica.outbox = Directives(incarnation, replica.sequence, nearness=pushed, moves=moved)
+        self._counters.planned(time.perf_counter() - started, moved)
+        return replica.outbox is not None
