@@ -22,6 +22,7 @@ VERBS = {
     "status": "Show what a running stack holds and does.",
     "agent": "Show where one agent is and when it is due.",
     "adapter": "Add, list and remove LoRA adapters.",
+    "model": "Add, list and remove fine-tunes of the model.",
     "doctor": "Check that this machine can run the stack.",
     "replay": "Replay an activation trace against eviction orders.",
     "plan": "Size a deployment from a trace.",

@@ -13,11 +13,12 @@ from scalesim.settings import (
     ClientSettings,
     EngineSettings,
     IngressSettings,
+    ModelSettings,
     StackSettings,
 )
 from simulations.checkpoint import Checkpoint, Ending
 from simulations.coordinator import Pace, Run, Watch, drive, run_of
-from simulations.crowd import Target, adapter_name
+from simulations.crowd import Target, adapter_name, tune_name
 from simulations.workload import Workload
 
 _TEMPLATE_TOKENS = 64
@@ -37,6 +38,8 @@ class Machine(NamedTuple):
         storage: Folder of the storage tier, one below it for each arm; None leaves the tier out.
         adapters: Distinct LoRA adapters, dealt to the agents in turn; 0 serves the bare model. The
             device has slots for `device_share` of them.
+        models: Distinct fine-tunes, dealt likewise; 0 serves the model alone. One is on the device,
+            `host_share` of them are in host memory. Arm `scalesim` only.
     """
 
     model_path: Path
@@ -47,6 +50,7 @@ class Machine(NamedTuple):
     page_size: int = 16
     storage: Path | None = None
     adapters: int = 0
+    models: int = 0
 
 
 class Outcome(NamedTuple):
@@ -84,7 +88,7 @@ def run_arm(
         client = ClientSettings(base_url=stack.base_url)
         hints = client if arm == "scalesim" else None
         name = settings.engine.served_model_name
-        target = Target(stack.base_url, name, hints, machine.adapters)
+        target = Target(stack.base_url, name, hints, machine.adapters, machine.models)
         run = drive(workload, target, pace, watch, checkpoint)
         with closing(HttpTransport(client)) as transport:
             status = transport.status() if hints else {}
@@ -96,8 +100,11 @@ def stack_settings(arm: Arm, workload: Workload, machine: Machine) -> StackSetti
     """Return the stack of an arm: same device and host bytes, whole pages.
 
     Raises:
-        ConfigurationError: The device tier is too small for one agent's call.
+        ConfigurationError: The device tier is too small for one agent's call, or the arm has one
+            model only.
     """
+    if machine.models and arm != "scalesim":
+        raise ConfigurationError(f"arm {arm} serves one model: use --arms scalesim with --models")
     tokens = int(machine.device_share * workload.total_tokens / machine.replicas)
     tokens -= tokens % machine.page_size
     needed = workload.size.total + _TEMPLATE_TOKENS
@@ -119,6 +126,7 @@ def stack_settings(arm: Arm, workload: Workload, machine: Machine) -> StackSetti
             context_length=needed,
             storage_dir=str(machine.storage / arm) if machine.storage else None,
             adapters=_adapters(machine) if machine.adapters else None,
+            models=_models(machine) if machine.models else None,
         ),
         replicas=machine.replicas,
         ingress=IngressSettings(port=0),
@@ -139,6 +147,20 @@ def _adapters(machine: Machine) -> AdapterSettings:
         max_rank=8,
         modules=MODULES,
     )
+
+
+def _models(machine: Machine) -> ModelSettings:
+    """Write seeded fine-tunes beside the model and return how they are served."""
+    from deployments.engine.models.files import ModelShelf
+    from deployments.random_tune import build
+
+    root = machine.model_path.parent / "tunes"
+    for number in range(machine.models):
+        build(root / tune_name(number), machine.model_path, seed=number)
+    settings = ModelSettings(roots=(str(root),))
+    size = ModelShelf(settings).find(tune_name(0)).size_bytes
+    places = max(1, int(machine.host_share * machine.models))
+    return settings.model_copy(update={"host_bytes": places * size})
 
 
 def _dtype(device: str) -> str:

@@ -40,12 +40,14 @@ class Target(NamedTuple):
         model: Served model name.
         hints: Where hints are told; None for arms without a controller.
         adapters: How many LoRA adapters the agents are dealt in turn; 0 for the bare model.
+        models: How many fine-tunes likewise; 0 for the served model.
     """
 
     base_url: str
     model: str
     hints: ClientSettings | None
     adapters: int = 0
+    models: int = 0
 
     def caller(self, output_tokens: int) -> Calling:
         """See `Backend.caller`."""
@@ -53,6 +55,8 @@ class Target(NamedTuple):
 
     def model_of(self, row: int) -> str:
         """See `Backend.model_of`."""
+        if self.models:
+            return tune_name(row % self.models)
         return f"{self.model}:{adapter_name(row % self.adapters)}" if self.adapters else self.model
 
     def simulation(self, name: str) -> Simulation | None:
@@ -63,6 +67,11 @@ class Target(NamedTuple):
 def adapter_name(number: int) -> str:
     """Return the id of one of a run's adapters."""
     return f"adapter-{number}"
+
+
+def tune_name(number: int) -> str:
+    """Return the id of one of a run's fine-tunes."""
+    return f"tune-{number}"
 
 
 class Crowd:

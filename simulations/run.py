@@ -36,6 +36,7 @@ def run(
     host_share: Annotated[float, Option(help="Host tier, likewise")] = 1.5,
     storage: Annotated[Path | None, Option(help="Folder of a storage tier, for all agents")] = None,
     adapters: Annotated[str | None, Option(help="LoRA: distinct, or shared:K [none]")] = None,
+    models: Annotated[str | None, Option(help="Fine-tunes, --arms scalesim: likewise")] = None,
     replicas: Annotated[int, Option(min=1, help="Engines an arm")] = 1,
     device: Annotated[str, Option(help="auto, cuda or cpu")] = "auto",
     model: Annotated[Path | None, Option(help="Model folder; else a random one is built")] = None,
@@ -70,7 +71,8 @@ def run(
             host_share=host_share,
             replicas=replicas,
             storage=storage,
-            adapters=_adapters(adapters, len(workload.agents)),
+            adapters=_dealt("adapters", adapters, len(workload.agents)),
+            models=_dealt("models", models, len(workload.agents)),
         )
         same = f"{workload.digest} {machine._replace(model_path=model or Path('random'))} {pace}"
         run_name = hashlib.sha256(same.encode()).hexdigest()[:12]
@@ -94,8 +96,8 @@ def _arms(text: str) -> list[Arm]:
     return cast(list[Arm], names)
 
 
-def _adapters(text: str | None, agents: int) -> int:
-    """Return how many distinct adapters `distinct` or `shared:K` means."""
+def _dealt(option: str, text: str | None, agents: int) -> int:
+    """Return how many distinct ones `distinct` or `shared:K` means; 0 where nothing is said."""
     kind, _, shared = (text or "").partition(":")
     if text is None:
         return 0
@@ -104,7 +106,7 @@ def _adapters(text: str | None, agents: int) -> int:
     if kind == "shared" and shared.isdecimal() and 0 < int(shared) <= agents:
         return int(shared)
     raise ConfigurationError(
-        f"--adapters {text} means nothing: use `distinct`, or `shared:K` with K up to {agents}"
+        f"--{option} {text} means nothing: use `distinct`, or `shared:K` with K up to {agents}"
     )
 
 

@@ -4,6 +4,8 @@ from pathlib import Path
 
 import pytest
 
+from deployments.engine.models.architecture import require_same
+from deployments.engine.models.files import ModelShelf
 from deployments.random_model import build
 from scalesim.errors import ConfigurationError
 from scalesim.settings import Arm
@@ -12,7 +14,7 @@ from simulations.checkpoint import Checkpoint
 from simulations.comparison import document, require_equal_tokens
 from simulations.coordinator import Pace
 from simulations.crowd import Target
-from simulations.run import _adapters
+from simulations.run import _dealt
 from simulations.society import society
 from simulations.workload import PromptSize
 
@@ -54,15 +56,31 @@ def test_agents_are_dealt_adapters_in_turn(tmp_path: Path) -> None:
     assert Target("http://h", "m", None).model_of(3) == "m"
 
 
+def test_agents_are_dealt_fine_tunes_in_turn(tmp_path: Path) -> None:
+    model = build(tmp_path / "model", size="tiny")
+    machine = Machine(model, device="cpu", device_share=0.5, host_share=0.5, models=4)
+    models = stack_settings("scalesim", WORKLOAD, machine).engine.models
+    assert models is not None
+    shelved = ModelShelf(models).all()
+    assert [one.name for one in shelved] == [f"tune-{n}" for n in range(4)]
+    assert models.host_bytes == 2 * shelved[0].size_bytes
+    for one in shelved:
+        require_same(one.name, one.folder, model)
+    assert len({(one.folder / "model.safetensors").read_bytes() for one in shelved}) == 4
+    assert Target("http://h", "m", None, models=4).model_of(5) == "tune-1"
+    with pytest.raises(ConfigurationError, match="--arms scalesim"):
+        stack_settings("stock", WORKLOAD, machine)
+
+
 @pytest.mark.parametrize(("text", "count"), [(None, 0), ("distinct", 8), ("shared:3", 3)])
 def test_what_adapters_means(text: str | None, count: int) -> None:
-    assert _adapters(text, agents=8) == count
+    assert _dealt("adapters", text, agents=8) == count
 
 
 @pytest.mark.parametrize("text", ["", "shared", "shared:0", "shared:9", "shared:-1", "all"])
 def test_what_adapters_cannot_mean(text: str) -> None:
     with pytest.raises(ConfigurationError, match="use `distinct`"):
-        _adapters(text, agents=8)
+        _dealt("models", text, agents=8)
 
 
 def test_a_device_tier_too_small_is_refused() -> None:

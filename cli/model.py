@@ -1,0 +1,27 @@
+"""`scalesim model`: which fine-tunes of its model a stack may load."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from cli.shelf import verbs
+from scalesim.settings import ModelSettings, load
+
+if TYPE_CHECKING:
+    from deployments.engine.models.files import ModelShelf
+
+
+def _shelf(root: Path) -> ModelShelf:
+    from deployments.engine.models.files import ModelShelf
+
+    settings: ModelSettings = load(ModelSettings, {"roots": (str(root),)})
+    return ModelShelf(settings)
+
+
+app = verbs(
+    "model",
+    "Fine-tunes of the stack's model that requests may name as `model`.",
+    _shelf,
+    ("size_bytes", "version"),
+)

@@ -1,0 +1,63 @@
+"""`add`, `list` and `remove` over weights by id: what `scalesim adapter` and `model` share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from cli.output import AsJson, print_json
+
+if TYPE_CHECKING:
+    from deployments.engine.shelf import Shelf
+
+Name = Annotated[str, typer.Argument(help="Id under which requests name it")]
+Source = Annotated[Path, typer.Argument(help="Folder as saved, in safetensors")]
+Root = Annotated[Path, typer.Option(help="Where they are kept; one of the stack's `roots`")]
+
+
+def verbs(
+    noun: str, about: str, shelf: Callable[[Path], Shelf[Any]], facts: tuple[str, ...]
+) -> typer.Typer:
+    """Return the commands over one kind of weights.
+
+    Args:
+        noun: What one is called.
+        about: One line of help.
+        shelf: Opens the shelf over a root.
+        facts: Attributes of an item that are shown.
+    """
+    app = typer.Typer(no_args_is_help=True, help=about)
+
+    @app.command()
+    def add(name: Name, source: Source, root: Root) -> None:
+        """Check it and copy it into the root; running stacks load it when it is first named."""
+        item = shelf(root).add(name, source)
+        told = ", ".join(f"{fact.replace('_', ' ')} {getattr(item, fact)}" for fact in facts)
+        typer.echo(f"{item.name}: {told}")
+
+    @app.command("list")
+    def list_(root: Root, as_json: AsJson = False) -> None:
+        """List what may be loaded."""
+        rows = [
+            {"name": item.name, **{fact: getattr(item, fact) for fact in facts}}
+            for item in shelf(root).all()
+        ]
+        if as_json:
+            print_json({f"{noun}s": rows})
+            return
+        table = Table(noun, *(fact.replace("_", " ") for fact in facts))
+        for row in rows:
+            table.add_row(*(f"{v:,}" if isinstance(v, int) else v for v in row.values()))
+        Console().print(table)
+
+    @app.command()
+    def remove(name: Name, root: Root) -> None:
+        """Delete it; engines that hold it keep it until it gives way or they restart."""
+        shelf(root).remove(name)
+
+    return app
