@@ -35,7 +35,7 @@ def _show(name: str, known: dict[str, Any]) -> None:
     from rich.console import Console
 
     tier, distance = known["residency"], known["distance"]
-    due = "nothing foreseen" if distance is None else f"{distance:g} steps ahead"
+    due = "nothing foreseen" if distance is None else f"distance {distance:g}, in steps"
     flags = [flag for flag in ("in_use", "pinned") if known[flag]]
     lines = {
         "agent": f"{name} of {known['simulation']}",

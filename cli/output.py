@@ -21,7 +21,7 @@ def print_json(document: Any) -> None:
 
 def mebibytes(size: int) -> str:
     """Return bytes as people read them."""
-    return f"{size / 2**20:,.1f} MiB"
+    return f"{size / 2**20:,.{0 if size >= 2**25 else 1}f} MiB"
 
 
 def fail(error: ScaleSimError, *, as_json: bool) -> NoReturn:

@@ -60,7 +60,7 @@ def _lines(document: dict[str, Any]) -> Iterator[tuple[str, str]]:
 def _replicas(replicas: dict[str, dict[str, Any]]) -> Any:
     from rich.table import Table
 
-    table = Table("replica", "agents", "device", "host", "storage", "prefetches used", "heard of")
+    table = Table("replica", "agents", "device", "host", "storage", "prefetched", "heard of")
     for name, replica in replicas.items():
         table.add_row(
             name,
@@ -75,12 +75,13 @@ def _replicas(replicas: dict[str, dict[str, Any]]) -> Any:
 def _fill(replica: dict[str, Any], tier: str) -> str:
     held, budgets = replica[f"{tier}_bytes"], replica["budgets"]
     room = budgets[f"{tier}_bytes"] if budgets else 0
-    return f"{mebibytes(held)} of {mebibytes(room)}" if room else mebibytes(held)
+    return f"{held / 2**20:,.0f} of {mebibytes(room)}" if room else mebibytes(held)
 
 
 def _used(flows: dict[str, dict[str, int]]) -> str:
+    """Return how many prefetches were used."""
     issued, used = (sum(flow[name] for flow in flows.values()) for name in ("issued", "used"))
-    return f"{used} of {issued}"
+    return f"{used} of {issued}" if issued else "-"
 
 
 def _simulations(simulations: dict[str, dict[str, Any]]) -> Any:

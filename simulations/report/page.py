@@ -23,34 +23,55 @@ def render(report: dict[str, Any], outcomes: Outcomes, workload: Workload) -> st
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.filters["milliseconds"] = _milliseconds
+    environment.filters["percent"] = _percent
     template = environment.get_template("page.html.j2")
+    steered = report["details"].get("scalesim", {})
     return template.render(
         report=report,
         tiers=(*TIERS, "recomputed"),
+        cached=TIERS,
         colours=plots.ARM_COLOURS,
         figures=_figures(report, outcomes, workload),
         stragglers=_stragglers(report),
+        hints=steered.get("hint_quality", {}),
+        prefetches=steered.get("prefetches", {}),
     )
 
 
+def _milliseconds(seconds: float | None) -> str:
+    return "–" if seconds is None else f"{1000 * seconds:,.0f} ms"  # noqa: RUF001 - a dash
+
+
+def _percent(share: float, digits: int = 0) -> str:
+    return f"{100 * share:.{digits}f}%"
+
+
 def _figures(report: dict[str, Any], outcomes: Outcomes, workload: Workload) -> dict[str, Markup]:
+    details = report["details"]
+
     def steps(value: Callable[[dict[str, Any]], float]) -> dict[str, list[float]]:
-        return {arm: [value(s) for s in d["steps"]] for arm, d in report["details"].items()}
+        return {arm: [value(s) for s in d["steps"]] for arm, d in details.items()}
+
+    def on_device(step: dict[str, Any]) -> float:
+        return min(100.0, 100 * step["tokens"]["device"] / (workload.size.private * step["calls"]))
 
     found = {arm: figures["prefix_tokens"] for arm, figures in report["arms"].items()}
     ttft: dict[str, Any] = {
         arm: outcome.run.calls.rows["ttft_s"] for arm, outcome in outcomes.items()
     }
-    private = workload.size.private
     drawings = {
         "tiers": plots.tiers(found),
         "ttft": plots.first_token_times(ttft),
         "seconds": plots.by_step(steps(lambda s: s["seconds"]), "seconds busy"),
-        "device": plots.by_step(
-            steps(lambda s: min(100.0, 100 * s["device_tokens"] / (private * s["calls"]))),
-            "% of prefix found on the device",
-        ),
+        "device": plots.by_step(steps(on_device), "% of prefix found on the device"),
+        "orders": plots.against_orders({arm: d["on_device"] for arm, d in details.items()}),
     }
+    steered = details.get("scalesim", {})
+    if steered.get("prefetches"):
+        drawings["prefetches"] = plots.prefetch_outcomes(steered["prefetches"])
+    if steered.get("hint_quality"):
+        drawings["told"] = plots.told_distances(steered["hint_quality"]["uses"])
     return {name: Markup(svg) for name, svg in drawings.items()}  # noqa: S704 - drawn by us
 
 

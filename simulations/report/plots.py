@@ -21,6 +21,8 @@ TIER_COLOURS = {
     "storage": "#b9a7dd",
     "recomputed": "#e3e6eb",
 }
+ORDER_COLOURS = {"lru": "#7a5fb5", "oracle": "#d9482b"}
+OUTCOME_COLOURS = {"used": "#0b7f83", "late": "#d98e32", "wasted": "#c9506a"}
 _STYLE = {
     "svg.fonttype": "none",
     "svg.hashsalt": "scalesim",
@@ -62,6 +64,58 @@ def tiers(prefix_tokens: Mapping[str, Mapping[str, int]]) -> str:
         axes.tick_params(axis="y", length=0, labelsize=11)
         axes.grid(visible=False)
         axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=4, handlelength=1)
+        return _svg(figure)
+
+
+def against_orders(shares: Mapping[str, Mapping[str, float]]) -> str:
+    """Return a bar an arm, what it found on the device, with marks where other orders would be."""
+    with mpl.rc_context(_STYLE):
+        figure, axes = _drawing(5.4, 0.55 * len(shares) + 0.9)
+        arms = list(shares)[::-1]
+        values = [100 * shares[arm]["run"] for arm in arms]
+        bars = axes.barh(arms, values, 0.5, color=[ARM_COLOURS[arm] for arm in arms], alpha=0.85)
+        axes.bar_label(bars, [f" {value:.0f}%" for value in values], color="#27303f", fontsize=9.5)
+        for order, colour in ORDER_COLOURS.items():
+            marks = [100 * shares[arm][order] for arm in arms]
+            axes.plot(marks, range(len(arms)), "|", ms=24, mew=2.6, color=colour, label=order)
+        axes.set(xlim=(0, 108), xlabel="% of prefixes on the device before their call")
+        axes.set_xticks(range(0, 101, 25))
+        axes.tick_params(axis="y", length=0, labelsize=11)
+        axes.grid(visible=False, axis="y")
+        axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=2, markerscale=0.5)
+        return _svg(figure)
+
+
+def prefetch_outcomes(prefetches: Mapping[str, Mapping[str, int]]) -> str:
+    """Return a bar a kind: what became of its prefetches, in MiB."""
+    with mpl.rc_context(_STYLE):
+        figure, axes = _drawing(5.4, 0.55 * len(prefetches) + 0.9)
+        kinds = list(prefetches)[::-1]
+        left = np.zeros(len(kinds))
+        for outcome, colour in OUTCOME_COLOURS.items():
+            size = np.array([prefetches[kind][f"{outcome}_bytes"] / 2**20 for kind in kinds])
+            axes.barh(kinds, size, 0.5, left, color=colour, label=outcome)
+            left += size
+        axes.set(xlabel="MiB moved ahead of a call")
+        axes.set_xlim(left=0)
+        axes.tick_params(axis="y", length=0, labelsize=11)
+        axes.grid(visible=False, axis="y")
+        axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=4, handlelength=1)
+        return _svg(figure)
+
+
+def told_distances(uses: Mapping[str, int]) -> str:
+    """Return how far calls were said to be as they came: all at 0 if hints were perfect."""
+    with mpl.rc_context(_STYLE):
+        figure, axes = _drawing(5.4, 2.6)
+        total = max(sum(uses.values()), 1)
+        shares = [100 * count / total for count in uses.values()]
+        colours = ["#0b7f83", *["#7cc0b6"] * (len(uses) - 2), "#c9ced8"]
+        bars = axes.bar(list(uses), shares, 0.7, color=colours)
+        labels = [f"{share:.0f}%" if share >= 1 else "" for share in shares]
+        axes.bar_label(bars, labels, color="#27303f", fontsize=9)
+        axes.set(xlabel="steps ahead, as told", ylabel="% of calls", ylim=(0, 108))
+        axes.grid(visible=False, axis="x")
         return _svg(figure)
 
 

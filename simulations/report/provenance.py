@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
 import platform
 from collections.abc import Iterator
@@ -18,16 +20,29 @@ _PACKAGES = ("scalesim-serve", "sglang", "ray", "torch", "mesa", "numpy")
 
 
 def provenance(workload: Workload, machine: Machine, pace: Pace) -> dict[str, Any]:
-    """Return seed, workload digest, sizes, versions and hardware, ready for JSON."""
+    """Return seed, hashes, sizes, versions and hardware, ready for JSON.
+
+    Equal `config_hash`es are of equal workloads on equal machines at an equal pace.
+    """
+    # Folders differ from machine to machine, what is in them should not.
+    folders = {
+        "model_path": machine.model_path.name,
+        "storage": machine.storage.name if machine.storage else None,
+    }
+    config = {
+        "workload_digest": workload.digest,
+        "machine": {**machine._asdict(), **folders},
+        "pace": pace._asdict(),
+    }
+    text = json.dumps(config, sort_keys=True)
     return {
         "simulation": workload.name,
-        "workload_digest": workload.digest,
+        "config_hash": hashlib.sha256(text.encode()).hexdigest()[:16],
         "seed": workload.seed,
         "agents": len(workload.agents),
         "steps": workload.steps,
         "tokens": workload.size._asdict(),
-        "machine": {**machine._asdict(), "model_path": machine.model_path.name},
-        "pace": pace._asdict(),
+        **config,
         "versions": versions(),
         "hardware": hardware(),
         "finished": datetime.now(UTC).isoformat(timespec="seconds"),

@@ -41,7 +41,7 @@ def test_people_read_where_it_is_and_when_it_is_due(stack: FakeStack) -> None:
     shown = invoke(stack).output
     assert "Maria/2 of town" in shown
     assert "host (warm)" in shown
-    assert "3 steps ahead" in shown
+    assert "distance 3, in steps" in shown
     assert "in step 4" in shown
 
 

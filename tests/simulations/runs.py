@@ -1,9 +1,12 @@
 """Runs made up for tests of what is reported."""
 
+from typing import Any
+
 import numpy as np
 
 from scalesim.headers import CachedTokens
 from scalesim.sender import Stats
+from scalesim.vocabulary import Flow
 from simulations.arms import Outcome
 from simulations.caller import Answer
 from simulations.calls import Called, calls_of
@@ -18,10 +21,31 @@ def small_society(steps: int = 2) -> Workload:
     return society(agents=5, steps=steps, active=0.4, size=SIZE, seed=0)
 
 
-def outcome(workload: Workload, cached: CachedTokens, *, busy_s: float, text: str) -> Outcome:
+STATUS = {
+    "uses": {"0": 6, "1": 1, "more": 0, "none": 1},
+    "hints": {"early_steps": 1.0, "late_steps": 0.0, "age_steps": 14.0},
+    "replicas": {
+        name: {"flows": {"prefix": Flow("prefix", issued=4, used=3, used_bytes=2**20)._asdict()}}
+        for name in ("r0", "r1")
+    },
+}
+"""What a stack with a controller says, as far as it is reported."""
+
+
+def outcome(
+    workload: Workload,
+    cached: CachedTokens,
+    *,
+    busy_s: float,
+    text: str,
+    error: str = "",
+    status: dict[str, Any] | None = None,
+) -> Outcome:
     """Return an arm in which every call found the same and returned the same text."""
     called = [
-        Called(step, row, 0, Answer(text, "", 0.0, 0.1 * step, 0.2, cached, 4, "r0"))
+        Called(
+            step, row, 0, Answer(text, error, step + row / 100, 0.1 * step, 0.2, cached, 4, "r0")
+        )
         for step in range(workload.steps + 1)
         for row in workload.schedule.active(step).tolist()
     ]
@@ -35,5 +59,5 @@ def outcome(workload: Workload, cached: CachedTokens, *, busy_s: float, text: st
             think_s=0.6,
             hints=Stats(),
         ),
-        status={},
+        status=status or {},
     )

@@ -11,7 +11,9 @@ from simulations.arms import Machine
 from simulations.comparison import document
 from simulations.coordinator import Pace
 from simulations.report import print_table, write_report
-from tests.simulations.runs import outcome, small_society
+from simulations.report.details import roles
+from simulations.report.provenance import provenance
+from tests.simulations.runs import STATUS, outcome, small_society
 
 
 @pytest.fixture
@@ -20,7 +22,7 @@ def written(tmp_path: Path) -> Path:
     outcomes = {
         "stock": outcome(workload, CachedTokens(76), busy_s=3.0, text="w1"),
         "hicache": outcome(workload, CachedTokens(76, 16, 48), busy_s=2.5, text="w1"),
-        "scalesim": outcome(workload, CachedTokens(76, 64), busy_s=2.0, text="<b>"),
+        "scalesim": outcome(workload, CachedTokens(76, 64), busy_s=2.0, text="<b>", status=STATUS),
     }
     result = document(outcomes, workload)
     folder = tmp_path / "made" / "here"
@@ -35,12 +37,61 @@ def test_the_json_says_what_was_run(written: Path) -> None:
     assert report["run"]["versions"]["ray"] == "2.60.0"
     steps = report["details"]["hicache"]["steps"]
     assert [step["step"] for step in steps] == [1, 2]
-    assert steps[0]["host_tokens"] == 96
+    assert steps[0]["tokens"] == {
+        "prompt": 152,
+        "output": 8,
+        "device": 32,
+        "host": 96,
+        "storage": 0,
+    }
+    assert steps[1]["latency_s"] == {"p50": 0.2, "p95": 0.2, "p99": 0.2}
+
+
+def test_the_json_says_how_good_the_run_was(written: Path) -> None:
+    details = json.loads((written / "report.json").read_text())["details"]
+    assert details["hicache"]["roles"]["villager"]["agents"] == 5
+    assert details["hicache"]["roles"]["villager"]["calls"] == 4
+    assert details["hicache"]["on_device"]["run"] == 0.25
+    assert 0 <= details["hicache"]["on_device"]["lru"] <= details["hicache"]["on_device"]["oracle"]
+    assert details["stock"]["stall_s"] == pytest.approx(0.2)  # calls of step 2 wait 0.1 s longer
+    assert details["stock"]["prefetches"] == details["stock"]["hint_quality"] == {}
+    assert details["scalesim"]["prefetches"]["prefix"]["used"] == 6
+    quality = details["scalesim"]["hint_quality"]
+    assert (quality["coverage"], quality["exact"]) == (7 / 8, 6 / 8)
+    assert quality["age_steps"] == 2
+
+
+def test_a_run_that_was_resumed_and_failed_says_so(tmp_path: Path) -> None:
+    workload = small_society()
+    good = outcome(workload, CachedTokens(76), busy_s=3.0, text="", error="HTTP 503: <none>")
+    outcomes = {"stock": good._replace(run=good.run._replace(resumed_after=1))}
+    machine = Machine(Path("/models/m"), storage=tmp_path)
+    write_report(tmp_path, document(outcomes, workload), outcomes, workload, machine, Pace())
+    page = (tmp_path / "report.html").read_text()
+    assert "went on after step 1" in page
+    assert "4 of 4 calls failed" in page
+    assert "HTTP 503: &lt;none&gt;" in page
+
+
+def test_equal_configurations_have_equal_hashes() -> None:
+    workload, pace = small_society(), Pace()
+
+    def config_hash(model: str, pace: Pace) -> str:
+        return str(provenance(workload, Machine(Path(model)), pace)["config_hash"])
+
+    assert config_hash("/a/m", pace) == config_hash("/b/m", pace)
+    assert config_hash("/a/m", pace) != config_hash("/a/m", Pace(workers=3))
+
+
+def test_roles_are_names_without_numbers() -> None:
+    assert roles(["villager-01", "villager-2", "mayor"]) == ["villager", "villager", "mayor"]
+    assert roles(["7"]) == ["agent"]
+    assert set(roles([f"{chr(97 + n)} Smith" for n in range(20)])) == {"agent"}
 
 
 def test_the_page_loads_nothing(written: Path) -> None:
     page = (written / "report.html").read_text()
-    assert page.count("<svg") == 4
+    assert page.count("<svg") == 7
     loads = re.findall(r'(?:src|href)="([^"#]+)', page) + re.findall(r"url\(([^)#]+)\)", page)
     assert [target for target in loads if not target.startswith("#")] == []
     assert ">1.50" in page
