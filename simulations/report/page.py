@@ -23,7 +23,7 @@ def render(report: dict[str, Any], outcomes: Outcomes, workload: Workload) -> st
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters["milliseconds"] = _milliseconds
+    environment.filters["duration"] = _duration
     environment.filters["percent"] = _percent
     template = environment.get_template("page.html.j2")
     steered = report["details"].get("scalesim", {})
@@ -39,8 +39,10 @@ def render(report: dict[str, Any], outcomes: Outcomes, workload: Workload) -> st
     )
 
 
-def _milliseconds(seconds: float | None) -> str:
-    return "–" if seconds is None else f"{1000 * seconds:,.0f} ms"  # noqa: RUF001 - a dash
+def _duration(seconds: float | None) -> str:
+    if seconds is None:
+        return "–"  # noqa: RUF001 - a dash
+    return f"{seconds:.2f} s" if seconds >= 1 else f"{1000 * seconds:.0f} ms"
 
 
 def _percent(share: float, digits: int = 0) -> str:
