@@ -4,7 +4,7 @@ import pytest
 
 from deployments.random_model import build
 from deployments.stack import Stack
-from scalesim.settings import EngineSettings, IngressSettings, StackSettings
+from scalesim.settings import EngineSettings, IngressSettings, ModelSettings, StackSettings
 from tests.deployments.stack_client import KEY
 
 
@@ -14,12 +14,24 @@ def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> str:
     return str(build(tmp_path_factory.mktemp("models") / "tiny", size="tiny"))
 
 
+@pytest.fixture(scope="session")
+def tunes(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """Folder of a fine-tune of the tiny model, `tune`."""
+    root = tmp_path_factory.mktemp("tunes")
+    build(root / "tune", seed=1, size="tiny")
+    return str(root)
+
+
 @pytest.fixture(scope="module")
-def stack(ray_local: None, tiny_model: str) -> Iterator[Stack]:
+def stack(ray_local: None, tiny_model: str, tunes: str) -> Iterator[Stack]:
     """Two replicas of a tiny model behind the ingress, with a controller and a catalog."""
     settings = StackSettings(
         engine=EngineSettings(
-            model_path=tiny_model, dtype="float32", device_tokens=1536, context_length=1024
+            model_path=tiny_model,
+            dtype="float32",
+            device_tokens=1536,
+            context_length=1024,
+            models=ModelSettings(roots=(tunes,)),
         ),
         replicas=2,
         ingress=IngressSettings(port=0, api_key=KEY),

@@ -73,9 +73,18 @@ async def test_text_completions_models_and_metrics_answer(client: StackClient) -
     answer = await client.http.post("/v1/completions", json=body)
     assert answer.json()["choices"][0]["text"]
     models = (await client.http.get("/v1/models")).json()
-    assert [model["id"] for model in models["data"]] == ["scalesim"]
+    assert [model["id"] for model in models["data"]] == ["scalesim", "tune"]
     metrics = (await client.http.get("/metrics")).text
     assert 'scalesim_requests_total{residency="device"' in metrics
+
+
+async def test_a_request_names_its_model(client: StackClient) -> None:
+    own, tuned = await client.ask(103), await client.ask(103, model="tune")
+    assert tuned.json()["model"] == "tune"
+    assert text_of(tuned) != text_of(own)
+    assert tuned.headers["x-scalesim-residency"] == "miss"
+    again = [await client.ask(103), await client.ask(103, model="tune")]
+    assert [text_of(answer) for answer in again] == [text_of(own), text_of(tuned)]
 
 
 async def test_tools_and_later_parameters_are_taken(client: StackClient) -> None:

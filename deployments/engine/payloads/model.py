@@ -30,6 +30,7 @@ class ModelPayload(SharedPayload):
         super().__init__(weights.model_bytes, stored=True)
         self._weights = weights
         self._wanted: dict[str, Tier] = {}
+        self._begun: set[str] = set()
         self._planned: str | None = None
 
     def budgets(self) -> Budgets:
@@ -65,27 +66,25 @@ class ModelPayload(SharedPayload):
 
     def settle(self) -> bool:
         """Bring what is wanted where it can be brought now, and learn what changed."""
-        hurried = self._weights.settle()
+        waited_for = self._weights.settle()
         for model in sorted(self._wanted, key=self._distance):
             if self._bring(model, self._wanted[model]) is not Outcome.BUSY:
                 del self._wanted[model]
+                self._begun.discard(model)
         before = self._device
         super().settle()
         if before and before != self._device:
             planned = self._device == {self._planned}
             self._counts["evicted_by_plan" if planned else "evicted_by_pressure"] += 1
         self._planned = None
-        return hurried
+        return waited_for or self._weights.reading is not None
 
     def _bring(self, model: str, tier: Tier) -> Outcome:
         """Take the next step of a model's way; BUSY until it is there."""
         if self._is_in(model, tier):
             return Outcome.DONE
         if model not in self._weights.held:
-            outcome = self._weights.fetch(model, self._distance(model))
-            if outcome is Outcome.STARTED:
-                self._issue(model)
-            return self._refuse() if outcome is Outcome.REFUSED else Outcome.BUSY
+            return self._read(model)
         resident = self._weights.resident
         if self._distance(model) >= (inf if resident is None else self._distance(resident)):
             return Outcome.DONE
@@ -94,6 +93,17 @@ class ModelPayload(SharedPayload):
         self._issue(model)
         self._planned = model
         return Outcome.DONE
+
+    def _read(self, model: str) -> Outcome:
+        if model == self._weights.reading:
+            return Outcome.BUSY
+        if model in self._begun:  # and it is neither here nor on its way: the read failed
+            return self._refuse()
+        outcome = self._weights.fetch(model, self._distance(model))
+        if outcome is Outcome.STARTED:
+            self._begun.add(model)
+            self._issue(model)
+        return self._refuse() if outcome is Outcome.REFUSED else Outcome.BUSY
 
     def _is_in(self, model: str, tier: Tier) -> bool:
         weights = self._weights

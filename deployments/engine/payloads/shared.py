@@ -1,7 +1,8 @@
 """State that requests name and several agents may share: what adapters and models have in common.
 
 An item is as near as the nearest of the agents that use it, and its bytes count in equal parts for
-all of them. Whose it is, is learned from requests.
+all of them; it is in use for those of them that have a request. Whose it is, is learned from
+requests.
 """
 
 from __future__ import annotations
@@ -50,6 +51,7 @@ class SharedPayload(ABC):
         self._ahead: set[str] = set()
         self._seen: frozenset[str] = frozenset()
         self._in_use: frozenset[str] = frozenset()
+        self._users: frozenset[int] = frozenset()
         self._device: frozenset[str] = frozenset()
         self._host: frozenset[str] = frozenset()
         self._changed: set[int] = set()
@@ -113,14 +115,15 @@ class SharedPayload(ABC):
                 self._used(key, item)
         self._seen = frozenset(use.request for use in uses)
         device, host = frozenset(self._on_device()), frozenset(self._in_host())
-        in_use = frozenset(use.item for use in uses)
         for item in self._ahead.difference(self._kept()):
             self._ahead.discard(item)
             self._count("wasted")
-        moved = (device ^ self._device) | (host ^ self._host) | (in_use ^ self._in_use)
-        for item in moved:
+        for item in (device ^ self._device) | (host ^ self._host):
             self._changed |= self._agents.get(item, set())
-        self._device, self._host, self._in_use = device, host, in_use
+        self._device, self._host = device, host
+        users = frozenset(use.key for use in uses)
+        self._changed |= users ^ self._users
+        self._in_use, self._users = frozenset(use.item for use in uses), users
         return False
 
     def changed(self) -> Residency | None:
@@ -138,7 +141,7 @@ class SharedPayload(ABC):
             host_bytes=host,
             storage_bytes=storage,
             total_bytes=total,
-            in_use=np.array([item in self._in_use for item in items], np.bool_),
+            in_use=np.array([key in self._users for key in keys], np.bool_),
         )
 
     def touch_all(self) -> None:
@@ -171,7 +174,7 @@ class SharedPayload(ABC):
         stored = self._stored and item is not None
         if item is None or not (stored or item in self._host):
             return _NOTHING
-        share = self._size_bytes // max(1, len(self._agents.get(item, ())))
+        share = self._size_bytes // _parts(len(self._agents[item]))
         return Holding(
             share * (item in self._device), share * (item in self._host), share * stored, share
         )
@@ -181,7 +184,8 @@ class SharedPayload(ABC):
             self._unlearn(key)
             self._item[key] = item
             self._agents.setdefault(item, set()).add(key)
-            self._changed |= self._agents[item]
+            self._changed.add(key)
+            self._resized(item, -1)
         if item in self._ahead:
             self._ahead.discard(item)
             self._count("used")
@@ -196,7 +200,19 @@ class SharedPayload(ABC):
         item = self._item.pop(key, None)
         self._changed.add(key)
         if item is not None:
-            self._changed |= self._agents[item]
             self._agents[item].discard(key)
+            self._resized(item, +1)
             if not self._agents[item]:
                 del self._agents[item]
+
+    def _resized(self, item: str, before: int) -> None:
+        """Report an item's agents again if their shares changed with their number."""
+        agents = self._agents[item]
+        if _parts(len(agents)) != _parts(len(agents) + before):
+            self._changed |= agents
+
+
+def _parts(agents: int) -> int:
+    """Return their number rounded up by an eighth at most: one more is not news for all others."""
+    step = 1 << max(0, agents.bit_length() - 4)
+    return -(-agents // step) * step

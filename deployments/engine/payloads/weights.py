@@ -48,4 +48,4 @@ class ModelWeights(Protocol):
         """Put a model that is in host memory into the engine; False while requests are there."""
 
     def settle(self) -> bool:
-        """Do the engine's own share of work; return whether another pass is wanted soon."""
+        """Do the engine's own share of work; return whether requests wait for weights."""

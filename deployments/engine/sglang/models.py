@@ -92,7 +92,7 @@ class EngineModels:
             self._host.fetch(model, -inf, needed)
         if self.resident is None and BASE in self.held:
             self.swap(BASE)
-        return self.reading is not None or bool(needed)
+        return bool(needed)
 
     # ---- turns ----
 
@@ -156,11 +156,14 @@ class EngineModels:
 
     def _swap(self, model: str) -> bool:
         self.resident = None  # until its last byte is there, the weights are nobody's
+        fault: Exception | None = None
         try:
             write(self._host[model], self._updater)
         except Exception as error:
+            fault = error
+        if not self._agreed(fault is None):
             self._host.leave(model)
-            self._fail(model, error)
+            self._fail(model, fault or RuntimeError("another rank could not write it"))
             return False
         self.resident = model
         self._turns.began(model)

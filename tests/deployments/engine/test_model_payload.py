@@ -92,7 +92,8 @@ class House:
         for _, _, model in self.weights.queue:
             self.weights.resident = model
             if model not in self.weights.here:
-                del self.weights.here[self.weights.places - 1 :]
+                reading = self.weights.reading is not None
+                del self.weights.here[self.weights.places - 1 - reading :]
                 self.weights.here.append(model)
         self.weights.queue.clear()
         self.payload.settle()
@@ -199,6 +200,45 @@ def test_reads_ahead_are_used_late_or_wasted() -> None:
     house.weights.here.clear()
     house.settle()
     assert house.payload.flow().wasted == 1
+
+
+def test_a_read_that_failed_is_not_tried_again_until_asked() -> None:
+    house = House()
+    house.ask(0, "a"), house.ask(1, "b")
+    house.weights.here.clear()
+    house.payload.prefetch(0, Tier.HOST)
+    house.payload.settle()
+    assert house.weights.reading == "a"
+    house.weights.reading = None
+    house.settle()
+    assert house.weights.reading is None
+    assert house.payload.flow().refused == 1
+    house.payload.prefetch(0, Tier.HOST)
+    house.payload.settle()
+    assert house.weights.reading == "a"
+
+
+def test_in_use_is_told_of_those_that_ask_and_shares_of_those_they_concern() -> None:
+    house = House()
+    for key in range(40):
+        house.ask(key, "a")
+    house.payload.changed()
+    house.queue(7, "a")
+    rows = house.payload.changed()
+    assert rows is not None
+    assert (rows.keys.tolist(), rows.in_use.tolist()) == ([7], [True])
+    house.serve()
+    house.payload.changed()
+    reported = []
+    for key in range(40, 48):
+        house.queue(key, "a")
+        rows = house.payload.changed()
+        assert rows is not None
+        reported.append(len(rows.keys))
+        house.serve()
+        house.payload.changed()
+    assert sorted(reported)[-3] <= 2, "one more agent is not news for all others"
+    assert sum(row[0] for row in house.rows().values()) in range(SIZE - 48, SIZE + 1)
 
 
 class Anything(RuleBasedStateMachine):

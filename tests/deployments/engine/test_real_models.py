@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
+import random
+import shutil
 from collections.abc import AsyncIterator
+from itertools import pairwise, product
 from pathlib import Path
 from typing import Any
 
@@ -11,15 +15,18 @@ import pytest_asyncio
 
 from deployments.engine.identity import hints, salted
 from deployments.engine.models.choice import ModelChoice
+from deployments.engine.models.files import ModelShelf
 from deployments.random_model import build
+from scalesim.errors import InvalidRequestError
 from scalesim.settings import EngineSettings, ModelSettings
-from scalesim.vocabulary import MODEL
+from scalesim.vocabulary import MODEL, Tier, Verb
 from tests.deployments.engine.real_engine import Answer, RealEngine
 
 pytestmark = [pytest.mark.engine, pytest.mark.asyncio(loop_scope="session")]
 
 MODELS = ("", "m1", "m2", "m3")
 AGENTS = range(4)
+RIVALS = ((0, "m1"), (1, "m2"), (2, "m1"))
 PLACES = 2
 DEVICE_TOKENS = 8192
 
@@ -41,6 +48,11 @@ class House(RealEngine):
         identity = await self.choice.named_by({"model": name or "scalesim"})
         more.setdefault("kv_hints", hints(agent, model=identity))
         return await self.ask(agent, salt=salted("s", identity), **more)
+
+    async def answers(self) -> bool:
+        from deployments.engine.probe import probe
+
+        return await probe(self._host.engine, 20.0)
 
     def in_host(self) -> set[int]:
         return {agent for agent, state in self.states[MODEL].items() if state.host}
@@ -84,5 +96,91 @@ async def test_tokens_are_those_of_an_engine_of_its_own(
     engine: House, alone: dict[int, list[int]]
 ) -> None:
     assert {agent: (await engine.say(agent, "m1")).tokens for agent in AGENTS} == alone
-    other = [(await engine.say(agent, "m2")).tokens for agent in AGENTS]
+    other = {agent: (await engine.say(agent, "m2")).tokens for agent in AGENTS}
     assert all(other[agent] != alone[agent] for agent in AGENTS)
+    assert {agent: (await engine.say(agent, "m1")).tokens for agent in AGENTS} == alone
+
+
+async def test_caches_of_two_models_are_never_mixed(engine: House) -> None:
+    first, again = [await engine.say(1, "m1") for _ in range(2)]
+    assert again.device > 0
+    other = await engine.say(1, "m3")
+    assert (other.device, other.host, other.storage) == (0, 0, 0)
+    own = await engine.say(1, "")
+    assert (own.device, own.host, own.storage) == (0, 0, 0)
+    assert len({tuple(answer.tokens) for answer in (first, other, own)}) == 3
+    assert again.tokens == first.tokens == (await engine.say(1, "m1")).tokens
+
+
+async def test_requests_of_four_models_come_in_any_order(engine: House) -> None:
+    pairs = list(product(AGENTS, MODELS))
+    expected = {pair: (await engine.say(*pair, tokens=3)).tokens for pair in pairs}
+    calls = random.Random(7).choices(pairs, k=40)
+    changes = sum(a[1] != b[1] for a, b in pairwise(calls))
+    await engine.until(lambda: len(engine.resident()) <= len(AGENTS))
+    before = engine.swaps
+    answers = await asyncio.gather(*(engine.say(*call, tokens=3) for call in calls))
+    assert [answer.tokens for answer in answers] == [expected[call] for call in calls]
+    await engine.until(lambda: engine.swaps > before)
+    assert engine.swaps - before <= changes // 2
+
+
+async def test_what_runs_ends_on_its_own_weights(engine: House) -> None:
+    alone = [(await engine.say(agent, model, tokens=24)).tokens for agent, model in RIVALS]
+    both = await asyncio.gather(*(engine.say(*rival, tokens=24) for rival in RIVALS))
+    assert [answer.tokens for answer in both] == alone
+
+
+async def test_a_model_that_cannot_be_loaded_fails_alone(engine: House, root: Path) -> None:
+    expected = (await engine.say(1, "m1")).tokens
+    shutil.copytree(root / "m2", root / "moved")
+    identity = await engine.choice.named_by({"model": "moved"})
+    shutil.rmtree(root / "moved")
+    failed, fine = await asyncio.gather(
+        engine.say(2, "m2", kv_hints=hints(2, model=identity)),
+        engine.say(1, "m1"),
+        return_exceptions=True,
+    )
+    assert isinstance(failed, ValueError)
+    assert "'moved' cannot be loaded" in str(failed)
+    assert isinstance(fine, Answer)
+    assert fine.tokens == expected
+    build(root / "large", size="small")
+    with pytest.raises(InvalidRequestError, match="head_dim"):
+        await engine.say(1, "large")
+
+
+async def test_half_of_a_model_is_never_used(engine: House, root: Path) -> None:
+    expected = {model: (await engine.say(1, model)).tokens for model in MODELS}
+    build(root / "large", size="small")
+    identity = ModelShelf(ModelSettings(roots=(str(root),))).find("large").identity
+    answers = await asyncio.gather(
+        engine.say(1, "m1"),
+        engine.say(1, "", kv_hints=hints(1, model=identity)),  # past the check of its shape
+        *(engine.say(1, model) for model in MODELS),
+        return_exceptions=True,
+    )
+    assert isinstance(answers[1], Exception)
+    told = [answer.tokens for answer in answers if isinstance(answer, Answer)]
+    assert told == [expected["m1"], *expected.values()]
+    assert await engine.answers()
+
+
+async def test_distance_decides_who_is_in_host_memory_and_in_the_engine(engine: House) -> None:
+    for agent in AGENTS:
+        await engine.say(agent)
+    await engine.push({0: 0.0, 1: 1.0, 2: 5.0, 3: 9.0}, MODEL)
+    await engine.move(Verb.PREFETCH, 0, 1, tier=Tier.HOST, kind=MODEL)
+    await engine.until(lambda: engine.in_host() == {0, 1})
+    await engine.move(Verb.PREFETCH, 1, kind=MODEL)
+    await engine.until(lambda: engine.resident() == {1})
+    refused = engine.flows[MODEL].refused
+    await engine.move(Verb.PREFETCH, 2, tier=Tier.HOST, kind=MODEL)
+    await engine.until(lambda: engine.flows[MODEL].refused > refused)
+    assert engine.in_host() == {0, 1}
+    late = engine.flows[MODEL].late
+    await engine.say(1)
+    await engine.until(lambda: engine.flows[MODEL].used > 0)
+    assert engine.flows[MODEL].late == late
+    await engine.move(Verb.DEMOTE, 0, tier=Tier.STORAGE, kind=MODEL)
+    await engine.until(lambda: engine.in_host() == {1})
