@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from deployments.engine.payloads.tree import PrefixTree
 from deployments.engine.prefixes import Prefix
+from scalesim.vocabulary import Residency
 
 
 class Holding(NamedTuple):
@@ -16,6 +19,22 @@ class Holding(NamedTuple):
     host: int
     storage: int
     total: int
+
+
+def residency(
+    kind: str, keys: Sequence[int], held: Sequence[Holding], in_use: Sequence[bool]
+) -> Residency:
+    """Return what agents hold as a message, one row a key."""
+    device, host, storage, total = np.ascontiguousarray(np.array(held, np.int64).T)
+    return Residency(
+        kind=kind,
+        keys=np.array(keys, np.int64),
+        device_bytes=device,
+        host_bytes=host,
+        storage_bytes=storage,
+        total_bytes=total,
+        in_use=np.array(in_use, np.bool_),
+    )
 
 
 def holding(

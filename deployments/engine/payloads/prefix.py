@@ -5,10 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-import numpy as np
-
 from deployments.engine.payloads.base import Engine, Outcome
-from deployments.engine.payloads.holdings import Holding, holding
+from deployments.engine.payloads.holdings import Holding, holding, residency
 from deployments.engine.payloads.staging import Staging
 from deployments.engine.payloads.tree import PrefixTree
 from deployments.engine.prefixes import Prefix, learn
@@ -171,17 +169,8 @@ class PrefixPayload:
             return None
         keys, self._changed = sorted(self._changed), set()
         in_use = self._tree.keys_in_use()
-        held = np.array([self._holding(key) for key in keys], np.int64)
-        device, host, storage, total = np.ascontiguousarray(held.T)
-        return Residency(
-            kind=self.kind,
-            keys=np.array(keys, np.int64),
-            device_bytes=device,
-            host_bytes=host,
-            storage_bytes=storage,
-            total_bytes=total,
-            in_use=np.array([self._moves(key) or key in in_use for key in keys], np.bool_),
-        )
+        held = [self._holding(key) for key in keys]
+        return residency(self.kind, keys, held, [self._moves(key) or key in in_use for key in keys])
 
     def touch_all(self) -> None:
         """Report every known agent again."""

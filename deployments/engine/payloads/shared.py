@@ -12,11 +12,9 @@ from collections.abc import Collection, Iterable
 from math import inf
 from typing import NamedTuple
 
-import numpy as np
-
 from deployments.engine.order import DistanceOrder
 from deployments.engine.payloads.base import Outcome
-from deployments.engine.payloads.holdings import Holding
+from deployments.engine.payloads.holdings import Holding, residency
 from scalesim.vocabulary import Flow, Residency, Tier
 
 _NOTHING = Holding(0, 0, 0, 0)
@@ -131,18 +129,8 @@ class SharedPayload(ABC):
         if not self._changed:
             return None
         keys, self._changed = sorted(self._changed), set()
-        items = [self._item.get(key) for key in keys]
-        held = np.array([self._holding(item) for item in items], np.int64)
-        device, host, storage, total = np.ascontiguousarray(held.T)
-        return Residency(
-            kind=self.kind,
-            keys=np.array(keys, np.int64),
-            device_bytes=device,
-            host_bytes=host,
-            storage_bytes=storage,
-            total_bytes=total,
-            in_use=np.array([key in self._users for key in keys], np.bool_),
-        )
+        held = [self._holding(self._item.get(key)) for key in keys]
+        return residency(self.kind, keys, held, [key in self._users for key in keys])
 
     def touch_all(self) -> None:
         """Report every agent with an item again."""

@@ -14,6 +14,7 @@ from deployments.engine.payloads.base import Outcome
 from deployments.engine.payloads.shared import Use
 from deployments.engine.payloads.slots import Ranking
 from scalesim.vocabulary import Budgets, Tier
+from tests.deployments.engine.sharing import Sharing
 
 SIZE = 100
 
@@ -53,16 +54,11 @@ class FakeSlots:
         self.here.remove(adapter)
 
 
-class Farm:
+class Farm(Sharing):
     def __init__(self) -> None:
         self.slots = FakeSlots()
         self.payload = AdapterPayload(self.slots)
-        self.requests = 0
-
-    def queue(self, key: int, adapter: str) -> None:
-        self.requests += 1
-        self.slots.queue.append(Use(f"r{self.requests}", key, adapter))
-        self.payload.settle()
+        super().__init__(self.payload, self.slots.queue)
 
     def serve(self) -> None:
         """The engine runs what waits: it makes room by itself, farthest first."""
@@ -77,19 +73,6 @@ class Farm:
                     self.slots.here.append(adapter)
         self.slots.queue.clear()
         self.payload.settle()
-
-    def ask(self, key: int, adapter: str) -> None:
-        self.queue(key, adapter)
-        self.serve()
-
-    def rows(self) -> dict[int, tuple[int, ...]]:
-        self.payload.settle()
-        self.payload.touch_all()
-        rows = self.payload.changed()
-        if rows is None:
-            return {}
-        columns = (column.tolist() for column in rows[1:])
-        return {key: tuple(row) for key, *row in zip(*columns, strict=True)}
 
 
 def test_an_agent_nobody_asked_for_has_no_adapter() -> None:

@@ -15,6 +15,7 @@ from deployments.engine.payloads.model import ModelPayload
 from deployments.engine.payloads.shared import Use
 from deployments.engine.payloads.slots import Ranking
 from scalesim.vocabulary import Budgets, Tier
+from tests.deployments.engine.sharing import Sharing
 
 SIZE = 100
 
@@ -77,16 +78,11 @@ class FakeWeights:
         return self.ranking.get(model, inf)
 
 
-class House:
+class House(Sharing):
     def __init__(self) -> None:
         self.weights = FakeWeights()
         self.payload = ModelPayload(self.weights)
-        self.requests = 0
-
-    def queue(self, key: int, model: str) -> None:
-        self.requests += 1
-        self.weights.queue.append(Use(f"r{self.requests}", key, model))
-        self.payload.settle()
+        super().__init__(self.payload, self.weights.queue)
 
     def serve(self) -> None:
         for _, _, model in self.weights.queue:
@@ -98,22 +94,9 @@ class House:
         self.weights.queue.clear()
         self.payload.settle()
 
-    def ask(self, key: int, model: str) -> None:
-        self.queue(key, model)
-        self.serve()
-
     def settle(self) -> None:
         for _ in range(4):
             self.payload.settle()
-
-    def rows(self) -> dict[int, tuple[int, ...]]:
-        self.payload.settle()
-        self.payload.touch_all()
-        rows = self.payload.changed()
-        if rows is None:
-            return {}
-        columns = (column.tolist() for column in rows[1:])
-        return {key: tuple(row) for key, *row in zip(*columns, strict=True)}
 
 
 def test_an_agent_nobody_asked_for_has_no_model() -> None:

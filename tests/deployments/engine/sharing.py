@@ -1,0 +1,38 @@
+"""Agents whose requests name items that they share, over a pretended engine."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+
+from deployments.engine.payloads.shared import SharedPayload, Use
+
+
+class Sharing(ABC):
+    """A payload of the kind under test, and the requests its pretended engine shows it."""
+
+    def __init__(self, payload: SharedPayload, waiting: list[Use]) -> None:
+        self._payload = payload
+        self._waiting = waiting
+        self._requests = 0
+
+    def queue(self, key: int, item: str) -> None:
+        self._requests += 1
+        self._waiting.append(Use(f"r{self._requests}", key, item))
+        self._payload.settle()
+
+    def ask(self, key: int, item: str) -> None:
+        self.queue(key, item)
+        self.serve()
+
+    @abstractmethod
+    def serve(self) -> None:
+        """The engine runs what waits."""
+
+    def rows(self) -> dict[int, tuple[int, ...]]:
+        self._payload.settle()
+        self._payload.touch_all()
+        rows = self._payload.changed()
+        if rows is None:
+            return {}
+        columns = (column.tolist() for column in rows[1:])
+        return {key: tuple(row) for key, *row in zip(*columns, strict=True)}
