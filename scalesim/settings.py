@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 from urllib.parse import quote
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
@@ -61,11 +61,14 @@ class EngineSettings(Settings):
     """One SGLang engine, one per GPU."""
 
     model_path: str
+    """Folder of the model, or its name on the hub."""
     served_model_name: str = "scalesim"
+    """What requests call the model."""
     arm: Arm = "scalesim"
     """`stock`: no host tier. `hicache`: SGLang's host tier, LRU. `scalesim`: ours over HiCache."""
     device: Literal["auto", "cuda", "cpu"] = "auto"
     dtype: str = "auto"
+    """Of weights and KV, in SGLang's names; `auto` takes the model's own."""
     page_size: int = Field(16, ge=1)
     """Tokens a page: SGLang's HiCache moves whole pages; 16 keeps waste under 2% of a 1k prompt."""
     device_tokens: int | None = Field(None, ge=64)
@@ -81,10 +84,13 @@ class EngineSettings(Settings):
     models: ModelSettings | None = None
     """None serves `model_path` only."""
     context_length: int | None = Field(None, ge=16)
+    """Most tokens of a prompt with its answer; None takes the model's own."""
     max_running_requests: int | None = Field(None, ge=1)
+    """Most requests in one batch; None lets SGLang decide."""
     reserve_share: float = Field(0.1, ge=0.0, lt=1.0)
     """Share of device and host tier the planner leaves to running requests' new tokens."""
     log_level: str = "error"
+    """Of the engine's own log."""
     extra_args: dict[str, Any] = Field(default_factory=dict)
     """Passed to SGLang's `ServerArgs` last, for everything not named here."""
 
@@ -99,6 +105,7 @@ class CatalogSettings(Settings):
     timeout_s: float = Field(0.25, gt=0)
     """Per command: the controller must never wait on Redis longer than a plan takes."""
     retries: int = Field(2, ge=0)
+    """Of a command that was not answered, before the batch is given back."""
     flush_interval_s: float = Field(0.25, gt=0)
     """Write-behind period: at most this much residency is a hint after a crash."""
     flush_rows: int = Field(10_000, ge=1)
@@ -111,12 +118,16 @@ class ControllerSettings(Settings):
     """The central actor."""
 
     name: str = "scalesim-controller"
+    """Of the actor; two stacks in one Ray cluster need two."""
     namespace: str = "scalesim"
     """Ray namespace of the detached actor."""
     tick_s: float = Field(0.05, gt=0)
     """Longest time between a change and the plan that sees it."""
     distance_ttl_steps: float = Field(16.0, gt=0)
     """A use that did not come is forgotten this many steps after the one it was foreseen for."""
+    quotas: dict[str, Annotated[float, Field(gt=0, le=1)]] = Field(default_factory=dict)
+    """Largest share of each tier of each replica a simulation may fill ahead of its requests, by
+    its name; those not named share what there is."""
     leveling_moves: int = Field(256, ge=0)
     """Agents moved at most, four times a second, so that no replica makes a step wait; 0 leaves
     all where hashing puts them."""
@@ -140,6 +151,7 @@ class IngressSettings(Settings):
     max_body_bytes: int = Field(8 * 2**20, ge=1024)
     """Larger bodies are refused with 413: 8 MiB is about two million tokens of text."""
     request_timeout_s: float = Field(600.0, gt=0)
+    """Longest a request waits for its first piece."""
     max_queued_requests: int = Field(10_000, ge=-1)
     """Requests waiting past this are answered 503 at once."""
 
@@ -149,9 +161,11 @@ class StackSettings(Settings):
 
     engine: EngineSettings
     replicas: int = Field(1, ge=1)
+    """Engines, one a GPU."""
     max_ongoing_requests: int = Field(256, ge=1)
     """Requests in one replica at a time; the engine queues and batches them."""
     cpus_per_replica: float = Field(0.5, ge=0)
+    """What Ray sets aside for an engine's processes; they use what the GPU leaves them to do."""
     gpus_per_replica: float = Field(1.0, ge=0)
     """Ignored where the engine runs on the CPU."""
     catalog: CatalogSettings = CatalogSettings()

@@ -27,6 +27,18 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
         {"stack": {"engine": {"adapters": {"roots": ["/adapters"]}}}},
         "volumes.adapters",
     ),
+    "models on no volume": (
+        {
+            "stack": {"engine": {"model_path": "org/m", "models": {"roots": ["/models/tuned"]}}},
+            "volumes": {"models": {"existingClaim": ""}},
+        },
+        "volumes.models",
+    ),
+    "ingress of every host": ({"ingress": {"enabled": True}}, "needs ingress.host"),
+    "ingress behind a closed door": (
+        {"ingress": {"enabled": True, "host": "sim.example.org"}},
+        "networkPolicy.clients",
+    ),
     "storage on no volume": ({"stack": {"engine": {"storage_dir": "/state"}}}, "on no volume"),
     "too many engines": (GPUS | {"stack": {"replicas": 9}}, "room for 8"),
     "engine over workers": (GPUS | {"stack": {"gpus_per_replica": 16}}, "cannot span workers"),

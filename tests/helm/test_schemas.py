@@ -75,6 +75,16 @@ MATRIX: dict[str, dict[str, Any]] = {
             "readinessProbe": {"exec": {"command": ["true"]}, "periodSeconds": 3},
         },
     },
+    "ingress": {
+        "ingress": {
+            "enabled": True,
+            "className": "nginx",
+            "annotations": {"cert-manager.io/cluster-issuer": "ours"},
+            "host": "sim.example.org",
+            "tlsSecretName": "sim-tls",
+        },
+        "networkPolicy": {"clients": [{"namespaceSelector": {}}]},
+    },
     "job": {"job": {"enabled": True, "outClaim": "reports"}},
 }
 

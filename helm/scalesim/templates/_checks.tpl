@@ -16,6 +16,12 @@
 {{- if and .Values.job.enabled (not .Values.job.outClaim) -}}
 {{- fail "job.enabled needs job.outClaim: head, workers and retries share the model and the completed steps there" -}}
 {{- end -}}
+{{- if and .Values.ingress.enabled (not .Values.ingress.host) -}}
+{{- fail "ingress.enabled needs ingress.host: without one it would take every name of the cluster's ingress" -}}
+{{- end -}}
+{{- if and .Values.ingress.enabled .Values.networkPolicy.enabled (not .Values.networkPolicy.clients) -}}
+{{- fail "ingress.enabled needs its controller's pods in networkPolicy.clients: only this namespace may call otherwise" -}}
+{{- end -}}
 {{- include "scalesim.checkEngine" . -}}
 {{- include "scalesim.checkWorkers" . -}}
 {{- if and .Values.ray.gcs.redisAddress (hasPrefix (printf "%s:" (include "scalesim.redisHost" .)) .Values.ray.gcs.redisAddress) -}}
@@ -35,10 +41,12 @@
 {{- if and (hasPrefix (printf "%s/" $models.mountPath) $engine.model_path) (not (or $models.existingClaim $models.size)) -}}
 {{- fail (printf "stack.engine.model_path is %s but nothing is mounted at %s: set volumes.models.existingClaim or size" $engine.model_path $models.mountPath) -}}
 {{- end -}}
-{{- $adapters := .Values.volumes.adapters -}}
-{{- range $root := (default dict $engine.adapters).roots -}}
-{{- if and (hasPrefix $adapters.mountPath $root) (not (or $adapters.existingClaim $adapters.size)) -}}
-{{- fail (printf "stack.engine.adapters.roots has %s but nothing is mounted at %s: set volumes.adapters.existingClaim or size" $root $adapters.mountPath) -}}
+{{- range $kind := list "adapters" "models" -}}
+{{- $volume := index $.Values.volumes $kind -}}
+{{- range $root := (default dict (index $engine $kind)).roots -}}
+{{- if and (hasPrefix $volume.mountPath $root) (not (or $volume.existingClaim $volume.size)) -}}
+{{- fail (printf "stack.engine.%s.roots has %s but nothing is mounted at %s: set volumes.%s.existingClaim or size" $kind $root $volume.mountPath $kind) -}}
+{{- end -}}
 {{- end -}}
 {{- end -}}
 {{- $storage := .Values.volumes.storage -}}
