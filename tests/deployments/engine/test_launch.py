@@ -4,8 +4,12 @@ import json
 from pathlib import Path
 from typing import Any
 
-from deployments.engine.launch import server_args
-from scalesim.settings import Arm, EngineSettings
+import pytest
+
+from deployments.engine.launch import check_models, server_args
+from scalesim.errors import ConfigurationError
+from scalesim.settings import AdapterSettings, Arm, EngineSettings, ModelSettings
+from tests.deployments.engine.models.model_files import write_model
 
 
 def args(arm: Arm, folder: Path | None, model: Path) -> dict[str, Any]:
@@ -43,3 +47,22 @@ def test_other_weights_are_another_model(tmp_path: Path) -> None:
     assert fingerprint() == before
     (tmp_path / "model.safetensors").write_bytes(b"other weights")
     assert fingerprint() != before
+
+
+@pytest.mark.parametrize(
+    ("more", "host_bytes", "told"),
+    [
+        ({"arm": "hicache"}, 10_000, "engine.arm is 'hicache'"),
+        ({"adapters": AdapterSettings(roots=("/adapters",))}, 10_000, "engine.adapters is set"),
+        ({"model_path": "meta-llama/Llama-3.1-8B"}, 10_000, "not a hub name"),
+        ({}, 10, "engine.models.host_bytes is 10"),
+    ],
+)
+def test_why_models_cannot_be_served(
+    tmp_path: Path, more: dict[str, Any], host_bytes: int, told: str
+) -> None:
+    engine = {"model_path": str(write_model(tmp_path / "base"))}
+    check_models(EngineSettings(**engine), ModelSettings(roots=("/tunes",), host_bytes=10_000))
+    models = ModelSettings(roots=("/tunes",), host_bytes=host_bytes)
+    with pytest.raises(ConfigurationError, match=told):
+        check_models(EngineSettings(**engine | more), models)
