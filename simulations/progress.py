@@ -1,13 +1,21 @@
-"""Live progress of the arms on a terminal: step, rates, where prefixes were found, stragglers."""
+"""Live progress of the arms on a terminal: step, clocks, rates, tiers of prefixes, stragglers."""
 
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
 
 import numpy as np
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
-from rich.table import Column
+from rich.console import Console, RenderableType
+from rich.progress import (
+    BarColumn,
+    Progress,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+from rich.text import Text
 
 from simulations.calls import Calls
 from simulations.summary import TIERS, prefix_tokens
@@ -18,18 +26,18 @@ _STRAGGLER = 2.0
 
 
 class ArmsProgress:
-    """One line an arm, on standard error; used as a context manager."""
+    """Two lines an arm, on standard error; used as a context manager."""
 
     def __init__(self, workload: Workload) -> None:
         self._workload = workload
-        self._bars = Progress(
+        self._bars = _Bars(
             TextColumn("[bold]{task.fields[arm]:>8}"),
-            BarColumn(bar_width=12),
+            BarColumn(bar_width=30),
             TextColumn("{task.fields[phase]}"),
+            TimeElapsedColumn(),
+            TextColumn("[dim]ETA"),
             TimeRemainingColumn(compact=True),
-            TextColumn("[dim]{task.fields[detail]}", table_column=Column(ratio=1, no_wrap=True)),
             console=Console(stderr=True),
-            expand=True,
         )
 
     def arm(self, name: str) -> ArmProgress:
@@ -45,6 +53,15 @@ class ArmsProgress:
 
     def __exit__(self, *error: object) -> None:
         self._bars.stop()
+
+
+class _Bars(Progress):
+    """Bars with what cannot stand beside them on eighty columns below them."""
+
+    def get_renderables(self) -> Iterator[RenderableType]:
+        for task in self.tasks:
+            yield self.make_tasks_table([task])
+            yield Text(f"{'':>8} {task.fields['detail']}", style="dim")
 
 
 class ArmProgress:
@@ -70,15 +87,17 @@ class ArmProgress:
             self._task,
             completed=step,
             phase=f"step {step}/{self._workload.steps}",
-            detail=self._detail(calls),
+            detail=self._detail(step, calls),
         )
 
-    def _detail(self, calls: Calls) -> str:
+    def _detail(self, step: int, calls: Calls) -> str:
         elapsed = time.monotonic() - self._begin
         latency = calls.rows["latency_s"]
         stragglers = int(np.count_nonzero(latency > _STRAGGLER * np.median(latency)))
         per_call = self._workload.size.total
+        hours = self._workload.hours[step - 1 : step]
         parts = [
+            *(f"day {int(at) // 24 + 1} {int(at) % 24:02}:{int(at * 60) % 60:02}" for at in hours),
             f"{self._calls / elapsed:.1f} calls/s",
             f"{self._calls * per_call / elapsed:,.0f} tokens/s",
             *(

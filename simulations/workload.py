@@ -44,6 +44,7 @@ class Workload:
         steps: Steps to run after the warm-up.
         size: Tokens of one call.
         seed: Of prompts and plans.
+        hours: Simulated hours at the end of each step; empty where there is no such clock.
     """
 
     name: str
@@ -52,6 +53,7 @@ class Workload:
     steps: int
     size: PromptSize
     seed: int
+    hours: tuple[float, ...] = ()
 
     @property
     def total_tokens(self) -> int:

@@ -56,7 +56,8 @@ def _figures(report: dict[str, Any], outcomes: Outcomes, workload: Workload) -> 
         return {arm: [value(s) for s in d["steps"]] for arm, d in details.items()}
 
     def on_device(step: dict[str, Any]) -> float:
-        return min(100.0, 100 * step["tokens"]["device"] / (workload.size.private * step["calls"]))
+        private = workload.size.private * step["calls"]
+        return float(min(100.0, 100 * step["tokens"]["device"] / private))
 
     found = {arm: figures["prefix_tokens"] for arm, figures in report["arms"].items()}
     ttft: dict[str, Any] = {

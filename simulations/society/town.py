@@ -7,6 +7,8 @@ runs fast at night and slowly at noon, as in any event-driven simulation.
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import mesa
 import numpy as np
 from mesa.experimental.devs import DEVSimulator
@@ -64,7 +66,21 @@ class Town(mesa.Model):  # type: ignore[misc]
         return np.array([villager.row for villager in self.acting], dtype=np.int32)
 
 
-def draw_calls(villagers: int, active: int, steps: int, seed: int) -> list[Rows]:
-    """Return who acts in each of the first `steps` steps: distinct rows, `active` a step."""
+class Days(NamedTuple):
+    """What happens in a town.
+
+    Attributes:
+        calls: One array a step: distinct rows of who acts.
+        hours: Simulated hours since the beginning, at the end of each step.
+    """
+
+    calls: list[Rows]
+    hours: tuple[float, ...]
+
+
+def draw_days(villagers: int, active: int, steps: int, seed: int) -> Days:
+    """Return the first `steps` steps of a town, `active` villagers acting in each."""
     town = Town(villagers, seed)
-    return [town.next_step(active) for _ in range(steps)]
+    drawn = [(town.next_step(active), float(town.clock.time)) for _ in range(steps)]
+    calls, hours = zip(*drawn, strict=True)
+    return Days(list(calls), hours)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from scalesim.errors import ConfigurationError
 from simulations.schedule import Schedule
-from simulations.society.town import draw_calls
+from simulations.society.town import draw_days
 from simulations.workload import PromptSize, Workload
 
 _FORESEEN_STEPS = 16
@@ -25,7 +25,8 @@ def society(
             f"society cannot run {agents} agents for {steps} steps with a share of {active} "
             "active: use at least one agent and step, and a share that makes one to all act"
         )
-    calls = draw_calls(agents, acting, steps + _FORESEEN_STEPS, seed)
+    days = draw_days(agents, acting, steps + _FORESEEN_STEPS, seed)
     width = len(str(agents - 1))
     names = tuple(f"villager-{row:0{width}d}" for row in range(agents))
-    return Workload("society", names, Schedule(agents, calls, ordered=False), steps, size, seed)
+    schedule = Schedule(agents, days.calls, ordered=False)
+    return Workload("society", names, schedule, steps, size, seed, days.hours)
