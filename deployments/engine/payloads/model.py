@@ -59,7 +59,7 @@ class ModelPayload(SharedPayload):
         if model is None or model in self._in_use:
             return self._refuse()
         if self._agents[model] == {key}:
-            self._wanted.pop(model, None)
+            self._forget(model)
             if tier is not Tier.HOST:
                 self._weights.leave(model)
         return Outcome.DONE
@@ -69,8 +69,7 @@ class ModelPayload(SharedPayload):
         waited_for = self._weights.settle()
         for model in sorted(self._wanted, key=self._distance):
             if self._bring(model, self._wanted[model]) is not Outcome.BUSY:
-                del self._wanted[model]
-                self._begun.discard(model)
+                self._forget(model)
         before = self._device
         super().settle()
         if before and before != self._device:
@@ -104,6 +103,10 @@ class ModelPayload(SharedPayload):
             self._begun.add(model)
             self._issue(model)
         return self._refuse() if outcome is Outcome.REFUSED else Outcome.BUSY
+
+    def _forget(self, model: str) -> None:
+        self._wanted.pop(model, None)
+        self._begun.discard(model)
 
     def _is_in(self, model: str, tier: Tier) -> bool:
         weights = self._weights
