@@ -16,6 +16,8 @@ from scalesim.settings import (
     ModelSettings,
     StackSettings,
 )
+from scalesim.vocabulary import ADAPTER, MODEL
+from simulations.calls import Calls
 from simulations.checkpoint import Checkpoint, Ending
 from simulations.coordinator import Pace, Run, Watch, drive, run_of
 from simulations.crowd import Target, adapter_name, tune_name
@@ -54,7 +56,11 @@ class Machine(NamedTuple):
 
 
 class Outcome(NamedTuple):
-    """What one arm did, and the stack's own view of it (empty in arms without a controller)."""
+    """What one arm did, and the stack's own view of it (empty in arms without a controller).
+
+    `status["late"]` counts, by kind, calls after the warm-up whose adapter or model was not on the
+    device when they came.
+    """
 
     run: Run
     status: dict[str, Any]
@@ -89,11 +95,30 @@ def run_arm(
         hints = client if arm == "scalesim" else None
         name = settings.engine.served_model_name
         target = Target(stack.base_url, name, hints, machine.adapters, machine.models)
-        run = drive(workload, target, pace, watch, checkpoint)
         with closing(HttpTransport(client)) as transport:
+            before: dict[str, int] = {}
+
+            def watched(step: int, calls: Calls) -> None:
+                if step == 0 and hints:
+                    before.update(_late(transport.status()))
+                watch(step, calls)
+
+            run = drive(workload, target, pace, watched, checkpoint)
             status = transport.status() if hints else {}
+        if hints:
+            status["late"] = {kind: late - before[kind] for kind, late in _late(status).items()}
     checkpoint.end(Ending(run.warmup, run.warmup_s, run.hints, status))
     return Outcome(run, status)
+
+
+def _late(status: dict[str, Any]) -> dict[str, int]:
+    """Return late requests by kind, of the kinds that requests name."""
+    flows = [replica["flows"] for replica in status["replicas"].values()]
+    return {
+        kind: sum(flow[kind]["late"] for flow in flows if kind in flow)
+        for kind in (ADAPTER, MODEL)
+        if any(kind in flow for flow in flows)
+    }
 
 
 def stack_settings(arm: Arm, workload: Workload, machine: Machine) -> StackSettings:

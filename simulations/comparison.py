@@ -41,10 +41,16 @@ def compare(
 
 
 def document(outcomes: Outcomes, workload: Workload) -> dict[str, Any]:
-    """Return `{"arms": {ARM: figures}, "speedup": {...}}`."""
+    """Return `{"arms": {ARM: figures}, "speedup": {...}}`.
+
+    `found` of an arm is, by kind, the share of calls whose adapter or model was on the device.
+    """
     arms: dict[str, Any] = {
         arm: arm_summary(outcome.run, workload) for arm, outcome in outcomes.items()
     }
+    for arm, outcome in outcomes.items():
+        late, calls = outcome.status.get("late", {}), max(1, arms[arm]["calls"])
+        arms[arm]["found"] = {kind: round(1 - count / calls, 4) for kind, count in late.items()}
     return {"arms": arms, "speedup": speedup(arms)}
 
 

@@ -63,10 +63,8 @@ def measure(seed: int, folder: Path) -> dict[str, Any]:
     (replica,) = outcomes["scalesim"].status["replicas"].values()
     flow = replica["flows"][ADAPTER]
     arms = document(outcomes, workload)["arms"]
-    calls = arms["scalesim"]["calls"]
     return {
-        # The warm-up is the first call of each agent: none of them can find its adapter.
-        "found": 1 - (flow["late"] - AGENTS) / calls,
+        "found": arms["scalesim"]["found"][ADAPTER],
         "found_least_recently_used": least_recently_used(workload, int(SHARE * AGENTS)),
         "flow": flow,
         "busy_s": {arm: figures["busy_s"] for arm, figures in arms.items()},

@@ -37,6 +37,9 @@ def print_table(result: dict[str, Any], out: Path | None) -> None:
         )
     console = Console()
     console.print(table)
+    for arm, figures in arms.items():
+        for kind, share in figures["found"].items():
+            console.print(f"{arm}: {kind} on the device for [bold]{share:.1%}[/] of calls")
     for name, ratio in result["speedup"].items():
         console.print(f"speedup {name.replace('_', ' ')}, in busy time: [bold]{ratio:.2f}x[/]")
     if out is not None:

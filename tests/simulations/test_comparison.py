@@ -16,6 +16,7 @@ def test_the_document_has_the_agreed_shape() -> None:
         "stock": outcome(workload, MISS, busy_s=3.0, text="w1"),
         "scalesim": outcome(workload, HIT, busy_s=2.0, text="w1"),
     }
+    outcomes["scalesim"].status["late"] = {"adapter": 1}
     result = document(outcomes, workload)
     assert result["speedup"] == {"over_stock": 1.5}
     stock, ours = result["arms"]["stock"], result["arms"]["scalesim"]
@@ -29,7 +30,9 @@ def test_the_document_has_the_agreed_shape() -> None:
         "prefix_tokens": {"total": 256, "device": 256, "host": 0, "storage": 0, "recomputed": 0},
         "calls": 4,
         "errors": 0,
+        "found": {"adapter": 0.75},
     }
+    assert stock["found"] == {}
     assert stock["prefix_tokens"]["recomputed"] == 256
 
 
