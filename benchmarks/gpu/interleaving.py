@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import random
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from math import inf
 from typing import Any
 
-from benchmarks.gpu.judging import Reference, Verdict
+from benchmarks.gpu.judging import ASKED, Verdict
+from benchmarks.gpu.peace import Peace
 from benchmarks.gpu.prompts import Prompts
 from benchmarks.gpu.steered import Steered
 from scalesim.vocabulary import PREFIX, Tier, Verb
@@ -27,22 +28,17 @@ class Interleaving:
     Args:
         steered: The engine.
         prompts: What agents ask.
-        references: What they must be answered, by (agent, view).
+        peace: What they must be answered.
         seed: Of everything drawn.
     """
 
-    def __init__(
-        self,
-        steered: Steered,
-        prompts: Prompts,
-        references: Mapping[tuple[int, int], Reference],
-        seed: int = 0,
-    ) -> None:
+    def __init__(self, steered: Steered, prompts: Prompts, peace: Peace, seed: int = 0) -> None:
         self._steered = steered
         self._prompts = prompts
-        self._references = references
+        self._peace = peace
         self._rng = random.Random(seed)
         self._verdicts: Counter[Verdict] = Counter()
+        self._drift = 0.0
         self._wrong: list[dict[str, Any]] = []
         self._running: set[asyncio.Task[None]] = set()
         self._turns = {
@@ -70,6 +66,7 @@ class Interleaving:
             "turns": dict(made),
             "outputs": self._verdicts.total(),
             **{verdict.value: self._verdicts[verdict] for verdict in Verdict},
+            "largest_drift": self._drift,
             "wrong_answers": self._wrong,
             "flows": {kind: self._steered.flows[kind]._asdict() for kind in self._kinds},
         }
@@ -127,7 +124,7 @@ class Interleaving:
 
     def _start(self, turn: str, *agents: int) -> None:
         for agent in agents:
-            view = self._rng.choice([view for who, view in self._references if who == agent])
+            view = self._rng.choice([view for who, view in self._peace.answers if who == agent])
             self._running.add(asyncio.create_task(self._ask(turn, agent, view)))
 
     async def _some(self) -> None:
@@ -136,11 +133,11 @@ class Interleaving:
             task.result()
 
     async def _ask(self, turn: str, agent: int, view: int) -> None:
-        reply = await self._steered.ask(
-            self._prompts.ids(agent, view), self._prompts.output, agent, **self._prompts.more(agent)
-        )
-        expected = self._references[agent, view]
-        verdict = expected.judge(reply.tokens)
+        ids, more = self._prompts.ids(agent, view), self._prompts.more(agent)
+        reply = await self._steered.ask(ids, self._prompts.output, agent, **ASKED, **more)
+        expected = self._peace.answers[agent, view]
+        verdict = expected.judge(reply, self._peace.rounding)
+        self._drift = max(self._drift, expected.drift(reply))
         self._verdicts[verdict] += 1
         if verdict is Verdict.WRONG and len(self._wrong) < _SHOWN:
             self._wrong.append(
@@ -150,6 +147,7 @@ class Interleaving:
                     "view": view,
                     "expected": expected.tokens,
                     "returned": reply.tokens,
+                    "drift": expected.drift(reply),
                     "gap": expected.gap,
                     "found": reply.found._asdict(),
                     "private_bytes": self._steered.holds[PREFIX][agent]._asdict(),

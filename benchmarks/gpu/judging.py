@@ -1,14 +1,12 @@
-"""Whether two answers are the same, or differ where the model itself was undecided."""
+"""Whether an answer is what it was in peace, down to the rounding of its logprobs."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from enum import Enum
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-TIE = 0.01
-"""Logprobs nearer than this are a tie: batches and cached prefixes round the last bits otherwise,
-in float32 with matrix units by up to a thousandth of a logit."""
+from benchmarks.gpu.asking import Reply
 
 
 class Verdict(Enum):
@@ -24,35 +22,57 @@ class Reference(NamedTuple):
 
     Attributes:
         tokens: The answer.
+        logprobs: Of its tokens.
         second: Second best token at each place.
         gap: By how much logprob it was second.
     """
 
     tokens: list[int]
+    logprobs: list[float]
     second: list[int]
     gap: list[float]
 
-    def judge(self, tokens: Sequence[int]) -> Verdict:
-        """Judge another answer by the first token that differs."""
-        if list(tokens) == self.tokens:
-            return Verdict.EQUAL
-        if len(tokens) != len(self.tokens):
+    def drift(self, reply: Reply) -> float:
+        """Return by how much logprob another answer is off at most, up to where it differs."""
+        mine, differs = _logprobs(reply), self._differs(reply.tokens)
+        pairs = zip(self.logprobs[:differs], mine[:differs], strict=True)
+        return max((abs(expected - found) for expected, found in pairs), default=0.0)
+
+    def judge(self, reply: Reply, rounding: float) -> Verdict:
+        """Judge another answer: wrong KV shows in its logprobs long before it shows in tokens.
+
+        Args:
+            reply: To the same prompt; see `ASKED`.
+            rounding: Logprobs nearer than this are the same.
+        """
+        first = self._differs(reply.tokens)
+        if len(reply.tokens) != len(self.tokens) or self.drift(reply) > rounding:
             return Verdict.WRONG
-        pairs = enumerate(zip(tokens, self.tokens, strict=True))
-        first = next(at for at, (mine, expected) in pairs if mine != expected)
-        tied = self.gap[first] < TIE and tokens[first] == self.second[first]
+        if first == len(self.tokens):
+            return Verdict.EQUAL
+        tied = self.gap[first] <= 2 * rounding and reply.tokens[first] == self.second[first]
         return Verdict.TIE if tied else Verdict.WRONG
 
+    def _differs(self, tokens: Sequence[int]) -> int:
+        """Return the place of the first token that differs; the length where none does."""
+        pairs = enumerate(zip(tokens, self.tokens, strict=False))
+        return next((at for at, (mine, theirs) in pairs if mine != theirs), len(self.tokens))
 
-REFERENCE_ARGS = {"return_logprob": True, "top_logprobs_num": 2}
-"""What a request needs so that its answer can be a reference."""
+
+ASKED = {"return_logprob": True, "top_logprobs_num": 2}
+"""What a request needs so that its answer can be a reference or be judged."""
 
 
-def reference(tokens: list[int], meta: dict[str, Any]) -> Reference:
-    """Return the reference that an answer is; see `REFERENCE_ARGS`."""
-    best = [[(entry[0], entry[1]) for entry in place] for place in meta["output_top_logprobs"]]
-    second = [
-        two[1] if two[0][1] == token else two[0] for two, token in zip(best, tokens, strict=True)
+def reference(reply: Reply) -> Reference:
+    """Return the reference that an answer is."""
+    places = [[(entry[0], entry[1]) for entry in two] for two in reply.meta["output_top_logprobs"]]
+    others = [
+        two[1] if two[0][1] == token else two[0]
+        for two, token in zip(places, reply.tokens, strict=True)
     ]
-    gap = [abs(two[0][0] - two[1][0]) for two in best]
-    return Reference(tokens, [token for _, token in second], gap)
+    gap = [abs(two[0][0] - two[1][0]) for two in places]
+    return Reference(reply.tokens, _logprobs(reply), [token for _, token in others], gap)
+
+
+def _logprobs(reply: Reply) -> list[float]:
+    return [entry[0] for entry in reply.meta["output_token_logprobs"]]

@@ -73,6 +73,15 @@ def folder_of(name: str, folder: Path) -> tuple[Path, dict[str, Any]]:
     return target, NO_WEIGHTS
 
 
+def parameters_of(model: Path) -> int:
+    """Return how many numbers a token passes through: a model's layers and its output."""
+    config = json.loads((model / "config.json").read_text())
+    hidden, width = config["hidden_size"], config["head_dim"]
+    heads = config["num_attention_heads"] + config["num_key_value_heads"]
+    layer = 2 * hidden * width * heads + 3 * hidden * config["intermediate_size"]
+    return int(config["num_hidden_layers"] * layer + config["vocab_size"] * hidden)
+
+
 def adapters_for(model: Path, count: int, rank: int, *, distinct: bool) -> list[Path]:
     """Return folders of so many adapters beside a model.
 

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from benchmarks.gpu.asking import Reply, ask
+from benchmarks.gpu.asking import Reply, ask, flush
 from deployments.engine.host import EngineHost
 from scalesim.errors import EngineMismatchError
 from scalesim.vocabulary import (
@@ -76,6 +76,10 @@ class Steered:
     ) -> Reply:
         """Return the greedy answer to a prompt of agent `key`."""
         return await ask(self._manager, ids, output_tokens, key, **more)
+
+    async def flush(self) -> None:
+        """Empty the engine's cache, once nothing runs."""
+        await flush(self._manager)
 
     async def push(self, distances: Mapping[int, float], kind: str = PREFIX) -> None:
         """Send distances."""

@@ -7,6 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from policies.base import Plan, Planner, View
+from policies.links import Links
 from policies.planner import DistancePlanner
 from scalesim.settings import Arm
 from scalesim.vocabulary import Budgets
@@ -15,7 +16,7 @@ from scalesim.vocabulary import Budgets
 class OrderOnly:
     """Moves nothing ahead: distances only decide who leaves under pressure."""
 
-    def plan(self, view: View, budgets: Budgets) -> Plan:
+    def plan(self, view: View, budgets: Budgets, links: Links) -> Plan:
         """Return an empty plan."""
         return Plan(np.empty(0, np.int64), np.empty(0, np.uint8), np.empty(0, np.uint8))
 

@@ -1,0 +1,112 @@
+"""The harness on a CPU engine: one engine, each part at its smallest."""
+
+from __future__ import annotations
+
+import asyncio
+import warnings
+from collections.abc import AsyncIterator
+
+import pytest
+import pytest_asyncio
+
+from benchmarks.gpu import peace as in_peace
+from benchmarks.gpu.asking import ask
+from benchmarks.gpu.driving import drive
+from benchmarks.gpu.engines import Setup, engine
+from benchmarks.gpu.interleaving import Interleaving
+from benchmarks.gpu.judging import ASKED, Verdict
+from benchmarks.gpu.peace import Peace
+from benchmarks.gpu.pricing import prices
+from benchmarks.gpu.prompts import Prompts
+from benchmarks.gpu.serving import Serving
+from benchmarks.gpu.steered import Steered
+from benchmarks.gpu.variants import VARIANTS
+from benchmarks.gpu.workloads import played
+from deployments.engine.host import EngineHost
+from scalesim.vocabulary import ADAPTER, PREFIX
+from simulations.coordinator import Pace
+from simulations.workload import PromptSize
+
+pytestmark = [pytest.mark.engine, pytest.mark.asyncio(loop_scope="session")]
+
+SETUP = Setup(
+    "tiny",
+    6,
+    PromptSize(128, 16, 4),
+    device_share=0.5,
+    adapters=6,
+    distinct=True,
+    dtype="float32",
+    concurrency=4,
+)
+PROMPTS = Prompts(SETUP, views=2)
+PACE = Pace(workers=1, concurrency=4, think_s=0.0)
+
+
+@pytest_asyncio.fixture(loop_scope="session", scope="module")
+async def host(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[EngineHost]:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        async with engine(SETUP, "scalesim", tmp_path_factory.mktemp("gpu")) as started:
+            yield started
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def steered(host: EngineHost) -> AsyncIterator[Steered]:
+    hand = Steered(host)
+    yield hand
+    await hand.stop()
+
+
+@pytest_asyncio.fixture(loop_scope="session", scope="module")
+async def peace(host: EngineHost) -> Peace:
+    return await in_peace.peace(host, PROMPTS)
+
+
+async def test_races_keep_every_answer(steered: Steered, peace: Peace) -> None:
+    outcome = await Interleaving(steered, PROMPTS, peace).run(40, lambda: True)
+    assert outcome["wrong"] == 0, outcome["wrong_answers"]
+    assert outcome["equal"] == outcome["outputs"] > 40
+    assert len(outcome["turns"]) == 5
+    assert all(steered.flows[kind].issued for kind in (PREFIX, ADAPTER))
+
+
+async def test_one_wrong_page_is_seen(host: EngineHost, peace: Peace) -> None:
+    assert peace.wrong_pages_seen == 1.0
+    assert peace.wrong_page > 10 * peace.rounding
+    manager, expected = host.engine.tokenizer_manager, peace.answers[0, 0]
+    others = await ask(manager, PROMPTS.ids(0, 0), PROMPTS.output, **ASKED, **PROMPTS.more(1))
+    assert expected.judge(others, peace.rounding) is Verdict.WRONG
+
+
+async def test_prices_are_of_this_engine(steered: Steered) -> None:
+    found = await prices(steered, PROMPTS, batch=2)
+    assert found.batch == 2
+    assert min(found.prefill_token_s, found.output_token_s, found.prefix_bytes_per_s) > 0
+    assert found.adapter_s is not None
+
+
+@pytest.mark.parametrize("arm", ["hicache", "order", "learned", "scalesim"])
+async def test_arms_answer_alike(host: EngineHost, arm: str) -> None:
+    figures = [await _figures(host, name, arm) for name in ("society", "event-queue")]
+    for run in figures:
+        assert run["errors"] == 0
+        found = run["prefix_tokens"]
+        assert found["device"] + found["host"] + found["recomputed"] == found["total"] > 0
+    ahead = sum(run["flow"].get(PREFIX, {}).get("issued", 0) for run in figures)
+    assert bool(ahead) == (arm == "scalesim") or arm == "learned"
+    hashes = [run["tokens_sha256"] for run in figures]
+    assert _HASHES.setdefault("first", hashes) == hashes
+
+
+_HASHES: dict[str, list[str]] = {}
+
+
+async def _figures(host: EngineHost, name: str, arm: str) -> dict:
+    run = played(name, SETUP.agents, 4, SETUP.size, seed=0, active=1 / 3)
+    serving = Serving(host, VARIANTS[arm], adapters=SETUP.adapters)
+    try:
+        async with asyncio.timeout(60):
+            return await drive(run, serving, PACE)
+    finally:
+        await serving.stop()
