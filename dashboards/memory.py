@@ -94,7 +94,7 @@ BOARD = Board(
                 "percentunit",
                 [Query(f"{_order('stack')} - {_order('lru')}")],
                 number=True,
-                width=6,
+                width=12,
                 decimals=1,
                 signed=True,
             ),
@@ -105,7 +105,7 @@ BOARD = Board(
                 "percentunit",
                 [Query(f"{_order('oracle')} - {_order('stack')}")],
                 number=True,
-                width=6,
+                width=12,
                 decimals=1,
                 signed=True,
             ),
@@ -114,7 +114,7 @@ BOARD = Board(
                 "Share of a sample of repeated requests whose state is there before they come.",
                 "percentunit",
                 [Query("max by (order) (scalesim_device_hit_ratio)", "{{order}}")],
-                width=6,
+                width=12,
             ),
             Panel(
                 "Found by kind",
@@ -128,7 +128,7 @@ BOARD = Board(
                         "{{kind}} {{tier}}",
                     )
                 ],
-                width=6,
+                width=12,
             ),
         ],
         "Memory": [
