@@ -58,9 +58,7 @@ def _lines(document: dict[str, Any]) -> Iterator[tuple[str, str]]:
 
 
 def _replicas(replicas: dict[str, dict[str, Any]]) -> Any:
-    from rich.table import Table
-
-    table = Table("replica", "agents", "device", "host", "storage", "prefetched", "heard of")
+    table = _table("replica", "agents", "device", "host", "storage", "prefetched", "heard of")
     for name, replica in replicas.items():
         table.add_row(
             name,
@@ -72,22 +70,27 @@ def _replicas(replicas: dict[str, dict[str, Any]]) -> Any:
     return table
 
 
+def _table(*columns: str) -> Any:
+    from rich.box import SIMPLE_HEAD
+    from rich.table import Table
+
+    return Table(*columns, box=SIMPLE_HEAD, pad_edge=False)
+
+
 def _fill(replica: dict[str, Any], tier: str) -> str:
     held, budgets = replica[f"{tier}_bytes"], replica["budgets"]
     room = budgets[f"{tier}_bytes"] if budgets else 0
-    return f"{held / 2**20:,.0f} of {mebibytes(room)}" if room else mebibytes(held)
+    return f"{held / 2**20:,.0f}/{room / 2**20:,.0f} MiB" if room else mebibytes(held)
 
 
 def _used(flows: dict[str, dict[str, int]]) -> str:
     """Return how many prefetches were used."""
     issued, used = (sum(flow[name] for flow in flows.values()) for name in ("issued", "used"))
-    return f"{used} of {issued}" if issued else "-"
+    return f"{used}/{issued}" if issued else "-"
 
 
 def _simulations(simulations: dict[str, dict[str, Any]]) -> Any:
-    from rich.table import Table
-
-    table = Table("simulation", "step", "agents", "a step takes", "heard of")
+    table = _table("simulation", "step", "agents", "a step takes", "heard of")
     for name, state in simulations.items():
         step_s = f"{state['step_s']:.2f} s" if state["step_s"] else "-"
         heard = f"{state['silent_s']:.1f} s ago"

@@ -41,6 +41,7 @@ COLOURS = {
 }
 """One colour a tier, an outcome and an order, on every dashboard."""
 
+_QUANTILES = (0.5, 0.95, 0.99)
 _COLOURED = {"{{tier}}", "{{found}}", "{{outcome}}", "{{order}}"}
 
 
@@ -49,6 +50,12 @@ class Query(NamedTuple):
 
     expr: str
     legend: str = ""
+
+
+def quantiles(histogram: str) -> list[Query]:
+    """Return median, 95th and 99th percentile of a histogram, over everything scraped."""
+    buckets = f"sum by (le) (rate({histogram}_bucket[$__rate_interval]))"
+    return [Query(f"histogram_quantile({q}, {buckets})", f"p{q * 100:g}") for q in _QUANTILES]
 
 
 class Panel(NamedTuple):

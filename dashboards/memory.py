@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from dashboards.board import Board, Panel, Query, Variable
+from dashboards.board import Board, Panel, Query, Variable, quantiles
 
 _TOKENS = "rate(scalesim_prompt_tokens_total{}[$__rate_interval])"
 _HIT = '{found!="miss"}'
 _PREFETCHES = 'scalesim_prefetches_total{replica=~"$replica"}'
-_LATENCY = "sum by (le) (rate(scalesim_first_piece_seconds_bucket[$__rate_interval]))"
 
 
 def _share(found: str) -> str:
@@ -81,10 +80,7 @@ BOARD = Board(
                 "Time to the first token",
                 "Of streams; of other requests the time to the whole answer.",
                 "s",
-                [
-                    Query(f"histogram_quantile({q}, {_LATENCY})", f"p{q * 100:g}")
-                    for q in (0.5, 0.95, 0.99)
-                ],
+                quantiles("scalesim_first_piece_seconds"),
             ),
         ],
         "Against other orders": [

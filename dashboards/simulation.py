@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from dashboards.board import Board, Panel, Query, Variable
+from dashboards.board import Board, Panel, Query, Variable, quantiles
 
 _EPOCH = 'scalesim_simulation_epoch{simulation=~"$simulation"}'
 _SPEED = f"deriv({_EPOCH}[$__rate_interval])"
-_LATENCY = "sum by (le) (rate(scalesim_request_seconds_bucket[$__rate_interval]))"
 _TOLD = 'sum(rate(scalesim_uses_total{told!="none"}[$__rate_interval]))'
 _COST = "$usd_per_million_{}tokens / 1e6"
 
@@ -73,10 +72,7 @@ BOARD = Board(
                 "Time of a call",
                 "To its last token. A step waits for its slowest call.",
                 "s",
-                [
-                    Query(f"histogram_quantile({q}, {_LATENCY})", f"p{q * 100:g}")
-                    for q in (0.5, 0.95, 0.99)
-                ],
+                quantiles("scalesim_request_seconds"),
                 width=6,
             ),
             Panel(

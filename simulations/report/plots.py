@@ -80,10 +80,7 @@ def against_orders(shares: Mapping[str, Mapping[str, float]]) -> str:
             axes.plot(marks, range(len(arms)), "|", ms=24, mew=2.6, color=colour, label=order)
         axes.set(xlim=(0, 108), xlabel="% of prefixes on the device before their call")
         axes.set_xticks(range(0, 101, 25))
-        axes.tick_params(axis="y", length=0, labelsize=11)
-        axes.grid(visible=False, axis="y")
-        axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=2, markerscale=0.5)
-        return _svg(figure)
+        return _rows(figure, axes)
 
 
 def prefetch_outcomes(prefetches: Mapping[str, Mapping[str, int]]) -> str:
@@ -98,10 +95,7 @@ def prefetch_outcomes(prefetches: Mapping[str, Mapping[str, int]]) -> str:
             left += size
         axes.set(xlabel="MiB moved ahead of a call")
         axes.set_xlim(left=0)
-        axes.tick_params(axis="y", length=0, labelsize=11)
-        axes.grid(visible=False, axis="y")
-        axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=4, handlelength=1)
-        return _svg(figure)
+        return _rows(figure, axes)
 
 
 def told_distances(uses: Mapping[str, int]) -> str:
@@ -151,6 +145,15 @@ def by_step(series: Mapping[str, Any], label: str) -> str:
 def _drawing(width: float, height: float) -> tuple[Figure, Axes]:
     figure = Figure(figsize=(width, height), layout="constrained")
     return figure, figure.subplots()
+
+
+def _rows(figure: Figure, axes: Axes) -> str:
+    """Finish a figure whose rows are named, with its legend above them."""
+    axes.tick_params(axis="y", length=0, labelsize=11)
+    axes.grid(visible=False, axis="y")
+    above = {"loc": "lower center", "bbox_to_anchor": (0.5, 1.0)}
+    axes.legend(**above, ncols=4, handlelength=1, markerscale=0.5)
+    return _svg(figure)
 
 
 def _svg(figure: Figure) -> str:

@@ -47,7 +47,7 @@ def test_people_see_agents_and_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     shown = invoke(document())
     assert "2 hot (device), 1 warm (host), 0 cold (storage), 1 without state" in shown
     assert "2 with a distance" in shown
-    assert "7 of 9" in shown
+    assert "7/9" in shown
     assert "town" in shown
     assert "ok, 0.1 s behind" in shown
     assert "crashes" not in shown
