@@ -77,12 +77,12 @@ class Controller:
         self._clock = clock
         if snapshot is None:
             self._table = AgentTable()
-            self._simulations = Simulations(now=now)
+            self._simulations = Simulations(now=now, quotas=settings.quotas)
             self._replicas = Replicas(now=now)
         else:
             saved = snapshot.names
             self._table = AgentTable(Numbering(saved.kinds))
-            self._simulations = Simulations(saved.simulations, saved.epochs, now)
+            self._simulations = Simulations(saved.simulations, saved.epochs, now, settings.quotas)
             self._replicas = Replicas(saved.replicas, now)
             restore(self._table, snapshot)
         self._unsaved = Unsaved(self._table, catalog.flush_rows, rewrite=snapshot is None)
@@ -256,7 +256,7 @@ class Controller:
         """Keep what became of an attached replica's moves; others are not believed."""
         sender = self._attached(replica, incarnation)
         if sender is not None:
-            sender.flows[flow.kind] = flow
+            sender.note(flow)
 
     def poll(self, replica: str, incarnation: int, acked: int) -> Directives | None:
         """Return the directives a replica has not acknowledged; None where there are none.

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from controller.agents import AgentTable
 from controller.keyindex import Rows
 from controller.replicas import Replica
+from controller.simulations import Simulations
 from policies.base import Planner, View
 from policies.shares import fair_distances
 from scalesim.vocabulary import Budgets, Distances, Moves, Nearness, Verb
@@ -35,7 +36,11 @@ class Orders(NamedTuple):
 
 
 def nearness(
-    table: AgentTable, replica: Replica, rows: Rows, distance: Distances
+    table: AgentTable,
+    simulations: Simulations,
+    replica: Replica,
+    rows: Rows,
+    distance: Distances,
 ) -> tuple[Nearness, ...]:
     """Return the distances the replica does not know yet and take them as told.
 
@@ -44,6 +49,7 @@ def nearness(
 
     Args:
         table: Agent table; writes `told`.
+        simulations: Whose quotas hold.
         replica: Whose; it has attached. Empties `left`.
         rows: int32[n], its payloads.
         distance: float32[n], their distances now.
@@ -51,7 +57,11 @@ def nearness(
     assert replica.budgets is not None
     simulation = table.simulation[table.agents(rows)]
     distance = fair_distances(
-        distance, table.total_bytes[rows], simulation, replica.budgets.device_bytes
+        distance,
+        table.total_bytes[rows],
+        simulation,
+        replica.budgets.device_bytes,
+        simulations.quota,
     )
     told = table.told[rows]
     with np.errstate(invalid="ignore"):  # inf - inf
@@ -74,6 +84,7 @@ def nearness(
 
 def moves(
     table: AgentTable,
+    simulations: Simulations,
     replica: Replica,
     rows: Rows,
     distance: Distances,
@@ -84,6 +95,7 @@ def moves(
 
     Args:
         table: Agent table; writes `told_pin` and the `ordered` columns.
+        simulations: Whose quotas hold and whose steps take time.
         replica: Whose; it has attached. Its `replan_at` is set.
         rows: int32[n], its payloads.
         distance: float32[n], their distances now.
@@ -99,13 +111,14 @@ def moves(
     table.ordered[unanswered[table.ordered_at[unanswered] <= now - ANSWER_S]] = _NO_ORDER
     pins = _pins(table, rows)
     drops = _new_orders(table, _drops(table, rows), now)
-    planned = [
-        _new_orders(table, _planned(table, budgets, rows[here], distance[here], planner), now)
-        for here, budgets in _pools(table, replica, rows)
-    ]
+    parts = [pins, drops]
+    for here, budgets in _pools(table, replica, rows):
+        view = _view(table, simulations, rows[here], distance[here])
+        plan = planner.plan(view.payloads, budgets, replica.meter.links)
+        planned = Orders(view.rows[plan.rows], plan.verbs, plan.tiers)
+        parts.append(_new_orders(table, planned, now))
     open_ = rows[table.ordered[rows] != _NO_ORDER]
     replica.replan_at = float(table.ordered_at[open_].min()) + ANSWER_S if open_.size else math.inf
-    parts = (pins, drops, *planned)
     orders = Orders(
         np.concatenate([part.rows for part in parts]),
         np.concatenate([part.verbs for part in parts]),
@@ -153,15 +166,20 @@ def _drops(table: AgentTable, rows: Rows) -> Orders:
     return Orders(rows, np.full(rows.size, Verb.DROP, np.uint8), np.zeros(rows.size, np.uint8))
 
 
-def _planned(
-    table: AgentTable, budgets: Budgets, rows: Rows, distance: Distances, planner: Planner
-) -> Orders:
-    """Return the planner's moves."""
+class _Viewed(NamedTuple):
+    """What the planner sees, and the rows of the table that it is of."""
+
+    rows: Rows
+    payloads: View
+
+
+def _view(table: AgentTable, simulations: Simulations, rows: Rows, distance: Distances) -> _Viewed:
+    """Return the payloads whose size is known and whose agent is not done."""
     agents = table.agents(rows)
     known = (table.total_bytes[rows] > 0) & ~table.done[agents]
     if not known.all():
         rows, agents, distance = rows[known], agents[known], distance[known]
-    view = View(
+    payloads = View(
         distance=distance,
         last_used=table.last_used[rows],
         total_bytes=table.total_bytes[rows],
@@ -172,9 +190,11 @@ def _planned(
         pinned=table.pinned[agents],
         simulation=table.simulation[agents],
         kind=table.kind[rows].astype(np.int32),
+        coming=np.where(table.ordered[rows] == Verb.PREFETCH, table.ordered_tier[rows], 0),
+        step_s=simulations.step_s,
+        quota=simulations.quota,
     )
-    plan = planner.plan(view, budgets)
-    return Orders(rows[plan.rows], plan.verbs, plan.tiers)
+    return _Viewed(rows, payloads)
 
 
 def _new_orders(table: AgentTable, orders: Orders, now: float) -> Orders:

@@ -70,10 +70,10 @@ class Leveling:
         if len(homes) < 2 or any(replica.budgets is None for replica in homes):
             return
         numbers = np.array([replica.number for replica in homes], np.int16)
-        rebuild_bytes_per_s = np.mean([replica.links.rebuild_bytes_per_s for replica in homes])
+        rebuild_bytes_per_s = [replica.meter.links.rebuild_bytes_per_s for replica in homes]
         held_bytes = self._held_bytes(numbers)
         rows = np.union1d(self._soon(), self._crowding(numbers, held_bytes))
-        agents = self._population(rows, numbers, float(rebuild_bytes_per_s))
+        agents = self._population(rows, numbers, float(np.mean(rebuild_bytes_per_s)))
         listed_bytes = np.bincount(agents.place, agents.state_bytes, len(homes))
         places = rebalanced(
             agents,
@@ -90,9 +90,9 @@ class Leveling:
     def _held_bytes(self, numbers: NDArray[np.int16]) -> NDArray[np.float64]:
         """Return float64[replicas], bytes of all payloads that live on each."""
         table = self._table
-        held = np.bincount(table.replica + 1, table.total_bytes, len(self._replicas.numbers) + 1)
-        sizes: NDArray[np.float64] = held[numbers + 1]
-        return sizes
+        places = len(self._replicas.numbers) + 1
+        held = np.bincount(table.replica + 1, table.total_bytes.astype(np.float64), places)
+        return held[numbers + 1]
 
     def _soon(self) -> Rows:
         """Return the rows of agents that act within the horizon."""
@@ -105,10 +105,10 @@ class Leveling:
         """Return the rows of agents on replicas with too many bytes."""
         table = self._table
         crowded = numbers[held_bytes > held_bytes.mean() * (1.0 + _TOLERANCE)]
-        rows = [self._table.rows_on(int(number)) for number in crowded]
-        rows = np.concatenate([np.empty(0, np.int32), *rows])
-        rows = rows[(table.kind[rows] == AGENTS) & (table.total_bytes[rows] > 0)]
-        return rows[~table.resident(rows)]
+        there = [self._table.rows_on(int(number)) for number in crowded]
+        rows: Rows = np.concatenate([np.empty(0, np.int32), *there])
+        free = (table.kind[rows] == AGENTS) & (table.total_bytes[rows] > 0)
+        return rows[free & ~table.resident(rows)]
 
     def _population(
         self, rows: Rows, numbers: NDArray[np.int16], rebuild_bytes_per_s: float

@@ -77,7 +77,7 @@ class _Status(Collector):
         for name, field, text in (
             ("epoch", "epoch", "Newest step told."),
             ("agents", "agents", "Agents it told of."),
-            ("step_seconds", "step_s", "How long the last step took."),
+            ("step_seconds", "step_s", "How long a step lately takes."),
             ("silent_seconds", "silent_s", "Since it was heard of."),
         ):
             values = {each: simulations[each][field] for each in self._shown}

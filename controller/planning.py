@@ -49,8 +49,8 @@ class Planning:
         rows = self._table.rows_on(replica.number)
         told = self._table.distances(rows, self._simulations.epochs)
         distance = self._learning.fill(rows, told)
-        pushed = nearness(self._table, replica, rows, distance)
-        moved = moves(self._table, replica, rows, distance, self._planner, now)
+        pushed = nearness(self._table, self._simulations, replica, rows, distance)
+        moved = moves(self._table, self._simulations, replica, rows, distance, self._planner, now)
         if pushed or moved:
             replica.sequence += 1
             replica.made_at = now

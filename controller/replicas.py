@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from controller.numbering import Numbering
-from policies.links import Links
+from policies.links import LinkMeter
 from scalesim.vocabulary import Budgets, Directives, Flow, Keys
 
 MAX_REPLICAS = int(np.iinfo(np.int16).max)
@@ -34,7 +34,7 @@ class Replica:
             their distances.
         made_at: Seconds; when its outbox was filled.
         flows: What became of its moves, by kind.
-        links: What moving and rebuilding state costs there.
+        meter: What moving and rebuilding state costs there, by those flows.
     """
 
     number: int
@@ -49,7 +49,12 @@ class Replica:
     left: dict[int, list[Keys]] = field(default_factory=dict)
     made_at: float = 0.0
     flows: dict[str, Flow] = field(default_factory=dict)
-    links: Links = field(default_factory=Links)
+    meter: LinkMeter = field(default_factory=LinkMeter)
+
+    def note(self, flow: Flow) -> None:
+        """Take over what became of its moves."""
+        self.meter.observe(self.flows.get(flow.kind, flow), flow)
+        self.flows[flow.kind] = flow
 
 
 class Replicas:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from types import MappingProxyType
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from controller.numbering import Numbering
+from policies.distance.trust import StepClock
 from scalesim.errors import StaleEpochError, UnavailableError
 
 NOBODY, NOBODYS_NAME = 0, "-"
@@ -18,8 +20,12 @@ MAX_SIMULATIONS = 4096
 """Far above what shares a cluster; keeps a client that makes up names from filling memory."""
 
 
+_ASSUMED_STEP_S = 10.0
+"""Of a simulation that told of no two steps yet: language models take seconds."""
+
+
 class Lease(NamedTuple):
-    """A living simulation; `step_s` is how long a step lately took, 0 before two are told."""
+    """A living simulation; `step_s` is how long a step lately takes, 0 before two are told."""
 
     number: int
     name: str
@@ -35,6 +41,11 @@ class Simulations:
         names: Names by number; number 0 is `NOBODY`.
         epochs: Newest epoch by number.
         now: Seconds; every simulation is taken to have been heard of now.
+        quotas: Largest share of each tier, for the simulations that have one.
+
+    Attributes:
+        step_s: float64, seconds a step takes, by simulation number.
+        quota: float64, largest share of a tier, by simulation number.
     """
 
     def __init__(
@@ -42,20 +53,25 @@ class Simulations:
         names: Sequence[str] = (NOBODYS_NAME,),
         epochs: Sequence[float] = (0.0,),
         now: float = 0,
+        quotas: Mapping[str, float] = MappingProxyType({}),
     ) -> None:
         self.names = Numbering(names)
         self.epochs: NDArray[np.float64] = np.zeros(MAX_SIMULATIONS)
         """float64, newest epoch by simulation number; written here only."""
         self.epochs[: len(epochs)] = epochs
         self._seen = np.full(MAX_SIMULATIONS, now)
-        self._moved_at = np.full(MAX_SIMULATIONS, np.nan)
-        self._step_s = np.zeros(MAX_SIMULATIONS)
+        self._clocks: dict[int, StepClock] = {}
+        self.step_s = np.full(MAX_SIMULATIONS, _ASSUMED_STEP_S)
+        self._quotas = quotas
+        self.quota = np.ones(MAX_SIMULATIONS)
+        self.quota[: len(names)] = [quotas.get(name, 1.0) for name in names]
 
     def __iter__(self) -> Iterator[Lease]:
         for number, name in enumerate(self.names):
             if name and number != NOBODY:
-                seen_at, step_s = float(self._seen[number]), float(self._step_s[number])
-                yield Lease(number, name, int(self.epochs[number]), seen_at, step_s)
+                step_s = self._clocks[number].step_s if number in self._clocks else 0.0
+                epoch, seen_at = int(self.epochs[number]), float(self._seen[number])
+                yield Lease(number, name, epoch, seen_at, step_s)
 
     def advance(self, name: str, epoch: int, now: float) -> tuple[int, bool]:
         """Renew the lease of a simulation that reports for `epoch`.
@@ -75,7 +91,7 @@ class Simulations:
                 "epoch",
             )
         if epoch > newest:
-            self._time(number, epoch - newest, now)
+            self._time(number, epoch, now)
         self.epochs[number] = epoch
         return number, epoch > newest
 
@@ -93,20 +109,22 @@ class Simulations:
                 "again when a silent one's lease ran out"
             )
         self._seen[number] = now
+        self.quota[number] = self._quotas.get(name, 1.0)
         return number
 
     def end(self, number: int) -> None:
         """Forget a simulation; nothing may refer to its number any more."""
         self.names.free(number)
-        self.epochs[number] = self._step_s[number] = 0
-        self._moved_at[number] = np.nan
+        self.epochs[number] = 0
+        self._clocks.pop(number, None)
+        self.step_s[number] = _ASSUMED_STEP_S
 
     def silent(self, now: float, lease_s: float) -> list[Lease]:
         """Return the simulations whose lease ran out."""
         return [simulation for simulation in self if simulation.seen_at < now - lease_s]
 
-    def _time(self, number: int, steps: int, now: float) -> None:
+    def _time(self, number: int, epoch: int, now: float) -> None:
         """Take the time of the steps that have just ended; the first ones have no begin."""
-        began, self._moved_at[number] = self._moved_at[number], now
-        if not np.isnan(began):
-            self._step_s[number] = (now - began) / steps
+        clock = self._clocks.setdefault(number, StepClock(0.0))
+        clock.tick(epoch, now)
+        self.step_s[number] = clock.step_s or _ASSUMED_STEP_S

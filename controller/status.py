@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -69,6 +70,7 @@ def replicas(table: AgentTable, replicas: Replicas, now: float) -> dict[str, dic
             "sequence": replica.sequence,
             "awaiting_ack": replica.outbox is not None,
             "silent_s": max(now - replica.seen_at, 0.0),
+            "links": asdict(replica.meter.links),
             "flows": {kind: flow._asdict() for kind, flow in replica.flows.items()},
         }
         for replica in replicas

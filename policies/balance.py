@@ -37,7 +37,7 @@ class Population(NamedTuple):
 
 def rebalanced(
     agents: Population,
-    others_bytes: Bytes,
+    others_bytes: NDArray[np.float64],
     horizon_steps: int = 2,
     tolerance: float = 0.05,
     most_moves: int | None = None,
@@ -52,7 +52,7 @@ def rebalanced(
 
     Args:
         agents: All that act within the horizon, and others that may move; not modified.
-        others_bytes: int64[replicas], state of agents that are not listed.
+        others_bytes: float64[replicas], state of agents that are not listed.
         horizon_steps: How many steps to level.
         tolerance: Share of the mean a replica may be above it before anyone moves.
         most_moves: Agents moved at most; None for any number.
@@ -79,7 +79,7 @@ def rebalanced(
 def _level(
     place: Places,
     load: NDArray[np.float64],
-    others: NDArray[np.float64] | Bytes,
+    others: NDArray[np.float64],
     penalty: Seconds,
     candidates: Rows,
     tolerance: float,

@@ -7,6 +7,7 @@ from typing import NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from policies.links import Links
 from scalesim.vocabulary import Budgets, Bytes, Distances
 
 Rows = NDArray[np.int64]
@@ -27,6 +28,9 @@ class View(NamedTuple):
         pinned: bool[n], must stay on the device.
         simulation: int32[n], dense number of the owning simulation, for fair shares.
         kind: int32[n], dense number of the payload kind.
+        coming: uint8[n], `Tier` that a fetch was asked for and has not begun; 0 where none is.
+        step_s: float64[m], seconds a step takes, by simulation number.
+        quota: float64[m], largest share of a tier, up to 1, by simulation number.
     """
 
     distance: Distances
@@ -39,6 +43,9 @@ class View(NamedTuple):
     pinned: NDArray[np.bool_]
     simulation: NDArray[np.int32]
     kind: NDArray[np.int32]
+    coming: NDArray[np.uint8]
+    step_s: NDArray[np.float64]
+    quota: NDArray[np.float64]
 
 
 class Plan(NamedTuple):
@@ -58,6 +65,6 @@ class Plan(NamedTuple):
 class Planner(Protocol):
     """Turns one replica's payloads and budgets into directives; holds no reference to the view."""
 
-    def plan(self, view: View, budgets: Budgets) -> Plan:
+    def plan(self, view: View, budgets: Budgets, links: Links) -> Plan:
         """Return the moves worth making now; an empty plan where nothing is."""
         ...

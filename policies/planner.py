@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from policies.base import Plan, Rows, View
 from policies.links import Links
 from policies.ranking import ranked
+from policies.shares import over_quota
 from scalesim.vocabulary import Budgets, Distances, Tier, Verb
 
 
@@ -21,22 +22,21 @@ class DistancePlanner:
     comes to the device before all others. Room is made only for fetches that need it, farthest
     first; what is dear to bring back, byte for byte, counts as nearer while it is on the device.
     A fetch is issued when its link gets to it within the window and no later than prefill would
-    have rebuilt the state.
+    have rebuilt the state. No simulation is fetched past its quota.
 
     A row that is in a tier counts as `margin_steps` nearer than it is and gives way only to rows
     nearer by more than that: nothing is moved back and forth, and plans that are carried out come
-    to rest. Nothing under way is called back; what is no longer wanted is left to eviction.
+    to rest. A fetch that waits and belongs in its tier no more is called back, by the order to be
+    where its state is; one that waits for the link is not, and what moves already arrives.
 
     Args:
-        links: Speeds of the replica.
         margin_steps: Hysteresis, in simulation steps.
     """
 
-    def __init__(self, links: Links | None = None, margin_steps: float = 0.5) -> None:
-        self._links = links or Links()
+    def __init__(self, margin_steps: float = 0.5) -> None:
         self._margin_steps = margin_steps
 
-    def plan(self, view: View, budgets: Budgets) -> Plan:
+    def plan(self, view: View, budgets: Budgets, links: Links) -> Plan:
         """Return the moves worth making now; does not modify the view."""
         fixed = view.in_use | view.pinned
         foreseen = np.isfinite(view.distance) & ~fixed
@@ -45,7 +45,7 @@ class DistancePlanner:
         host = self._fill(view, fixed, view.distance, view.host_bytes, budgets.host_bytes)
         stored = (view.storage_bytes > 0) | (budgets.storage_bytes > 0)
         kept_in_host = host.chosen | (view.host_bytes > 0) | (budgets.storage_bytes == 0)
-        price = self._links.relative_price(host.chosen | (view.host_bytes > 0), stored)
+        price = links.relative_price(host.chosen | (view.host_bytes > 0), stored)
         dear = np.where(absent, view.distance, (view.distance + 1) / price - 1)
         device = self._fill(view, fixed, dear, view.device_bytes, budgets.device_bytes)
 
@@ -56,7 +56,8 @@ class DistancePlanner:
             wanted=(foreseen | (view.pinned & ~view.in_use)) & device.chosen,
             missing=np.maximum(source - view.device_bytes, 0),
             movable=~fixed & ~device.chosen,
-            bytes_per_s=self._links.host_bytes_per_s,
+            links=links,
+            bytes_per_s=links.host_bytes_per_s,
         )
         stage, retire = self._exchange(
             view,
@@ -64,11 +65,18 @@ class DistancePlanner:
             wanted=foreseen & host.chosen & absent,
             missing=np.maximum(view.storage_bytes - view.host_bytes, 0),
             movable=~fixed & ~host.chosen & ~device.chosen & absent & (budgets.storage_bytes > 0),
-            bytes_per_s=self._links.storage_bytes_per_s,
+            links=links,
+            bytes_per_s=links.storage_bytes_per_s,
         )
         fetched = np.zeros(len(fixed), np.bool_)
         fetched[fetch] = True
+        useless = absent & ~fixed & ~device.chosen & (view.coming == Tier.DEVICE)
+        useless |= absent & ~fixed & ~host.chosen & (view.coming == Tier.HOST)
+        useless[retire] = useless[stage] = False
+        in_host = useless & (view.host_bytes > 0)
         return _in_order(
+            _Moves(np.flatnonzero(useless & ~in_host), Verb.DEMOTE, Tier.STORAGE),
+            _Moves(np.flatnonzero(in_host), Verb.DEMOTE, Tier.HOST),
             _Moves(retire, Verb.DEMOTE, Tier.STORAGE),
             _Moves(demote[~kept_in_host[demote]], Verb.DEMOTE, Tier.STORAGE),
             _Moves(demote[kept_in_host[demote]], Verb.DEMOTE, Tier.HOST),
@@ -84,11 +92,16 @@ class DistancePlanner:
         resident: NDArray[np.int64],
         budget: int,
     ) -> _Filling:
-        """Decide who belongs in a tier: as many as fit, in order; too large ones are skipped."""
+        """Decide who belongs in a tier: as many as fit, in order.
+
+        Rows that are too large, or past their simulation's quota, are skipped.
+        """
         near = distance - np.where(resident > 0, np.float32(self._margin_steps), np.float32(0))
         near[fixed] = -np.inf
         rows = ranked(view, near, fixed, resident, budget)
-        fitting = rows[fixed[rows] | (view.total_bytes[rows] <= budget)]
+        sizes = view.total_bytes[rows]
+        past = over_quota(view.simulation[rows], sizes, budget, view.quota)
+        fitting = rows[fixed[rows] | ((sizes <= budget) & ~past)]
         chosen = np.zeros(len(fixed), np.bool_)
         chosen[fitting[np.cumsum(view.total_bytes[fitting]) <= budget]] = True
         return _Filling(rows, chosen, resident, budget - int(resident.sum()))
@@ -100,6 +113,7 @@ class DistancePlanner:
         wanted: NDArray[np.bool_],
         missing: NDArray[np.int64],
         movable: NDArray[np.bool_],
+        links: Links,
         bytes_per_s: float,
     ) -> tuple[Rows, Rows]:
         """Return rows to bring into a tier, nearest first, and rows that make room for them.
@@ -107,7 +121,12 @@ class DistancePlanner:
         Brings in what fits after everything movable left, moves out no more than that needs.
         """
         incoming = tier.order[(wanted & (missing > 0))[tier.order]]
-        worth = self._links.worth_fetching(view.distance[incoming], missing[incoming], bytes_per_s)
+        worth = links.worth_fetching(
+            view.distance[incoming],
+            missing[incoming],
+            bytes_per_s,
+            view.step_s[view.simulation[incoming]],
+        )
         incoming = incoming[worth]
         outgoing = tier.order[(movable & (tier.resident > 0))[tier.order]][::-1]
         need = np.cumsum(missing[incoming])

@@ -22,7 +22,7 @@ def ranked(
     """Return the rows that compete for a tier, best first.
 
     These are the rows that are in it, must stay in it, or have a foreseen use. They are ordered by
-    `near`, ties by recency; rows past their simulation's fair share come after all others.
+    `near`, ties by recency; rows past their simulation's share or quota come after all others.
 
     Args:
         view: Payloads.
@@ -37,7 +37,7 @@ def ranked(
     near_enough = _in_reach(near[rows], view.total_bytes[rows], view.simulation[rows], budget)
     rows = rows[near_enough | (resident[rows] > 0) | fixed[rows]]
     rows = rows[np.argsort(_sort_keys(near[rows], view.last_used[rows]))]
-    over = over_share(view.simulation[rows], view.total_bytes[rows], budget)
+    over = over_share(view.simulation[rows], view.total_bytes[rows], budget, view.quota)
     over &= ~fixed[rows]
     return np.concatenate([rows[~over], rows[over]])
 

@@ -139,6 +139,12 @@ class Flow(NamedTuple):
         used_bytes: Bytes of `used`.
         late_bytes: Bytes of `late`.
         restarted: Threads of its tiers found dead and started again; 0 in a healthy engine.
+        loaded_bytes: Copied from host memory to the device ahead of requests.
+        loaded_s: Seconds that link was busy with them, as the scheduler saw it.
+        staged_bytes: Read from storage to host memory ahead of requests.
+        staged_s: Seconds that link was busy with them, as the scheduler saw it.
+        computed_bytes: Computed by requests' prefill.
+        computed_s: Seconds the engine was busy with it.
     """
 
     kind: str
@@ -154,6 +160,12 @@ class Flow(NamedTuple):
     used_bytes: int = 0
     late_bytes: int = 0
     restarted: int = 0
+    loaded_bytes: int = 0
+    loaded_s: float = 0.0
+    staged_bytes: int = 0
+    staged_s: float = 0.0
+    computed_bytes: int = 0
+    computed_s: float = 0.0
 
 
 class Budgets(NamedTuple):

@@ -39,7 +39,8 @@ class StepClock:
 
     def __init__(self, step_s: float = 1.0, weight: float = 0.2) -> None:
         self.step_s = step_s
-        self._weight = weight
+        self._weight = 1.0
+        self._next_weight = weight
         self._last: tuple[float, float] | None = None
 
     def tick(self, step: float, now_s: float) -> None:
@@ -47,6 +48,7 @@ class StepClock:
         if self._last is not None and step > self._last[0] and now_s > self._last[1]:
             seen = (now_s - self._last[1]) / (step - self._last[0])
             self.step_s += self._weight * (seen - self.step_s)
+            self._weight = self._next_weight
         self._last = (step, now_s)
 
     def to_steps(self, seconds: float) -> float:

@@ -126,6 +126,7 @@ class AnythingMayHappen(RuleBasedStateMachine):
             table.total_bytes[rows],
             table.simulation[rows],
             replica.info.budgets.device_bytes,
+            self.controller._simulations.quota,
         )
         for row, distance in zip(rows, now.tolist(), strict=True):
             key = int(table.key[row])

@@ -105,7 +105,7 @@ def test_the_time_of_a_step_is_that_of_the_last_ones() -> None:
 
     for epoch, seconds in ((1, 5.0), (1, 5.0), (2, 4.0), (6, 0.0)):
         report(controller, epoch, {1: 1.0})
-        assert step_s() == {1: 0, 2: 10, 6: 1}[epoch]
+        assert step_s() == pytest.approx({1: 0, 2: 10, 6: 8.2}[epoch])
         clock.now += seconds
     controller.end("town")
     report(controller, 0, {1: 1.0})

@@ -39,7 +39,7 @@ def make_controller(
     snapshot: Snapshot | None = None,
     saved_incarnation: int = 0,
     flush_rows: int = 20_000,
-    **settings: float,
+    **settings: float | dict[str, float],
 ) -> Controller:
     return Controller(
         ControllerSettings.model_validate(settings),

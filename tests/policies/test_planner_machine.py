@@ -6,9 +6,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from policies.links import Links
-from policies.planner import DistancePlanner
 from scalesim.vocabulary import Budgets, Tier, Verb
-from tests.policies.worlds import carry_out, view
+from tests.policies.worlds import carry_out, planned, view
 
 AGENTS = 10
 SIZE = 10
@@ -20,11 +19,10 @@ distances = st.sampled_from([0.0, 0.4, 1.0, 2.0, 7.0, float("inf"), float("nan")
 class PlannedReplica(RuleBasedStateMachine):
     def __init__(self):
         super().__init__()
-        links = Links(host_bytes_per_s=30.0, storage_bytes_per_s=20.0, window_s=1.0, step_s=9.0)
-        self.planner = DistancePlanner(links)
+        self.links = Links(host_bytes_per_s=30.0, storage_bytes_per_s=20.0, window_s=1.0)
         self.budgets = Budgets(DEVICE, HOST, STORAGE)
         inf = [float("inf")] * AGENTS
-        self.world = view(inf, size=SIZE, storage=range(AGENTS), simulation=[0, 1] * 5)
+        self.world = view(inf, size=SIZE, storage=range(AGENTS), simulation=[0, 1] * 5, step_s=9.0)
         self.clock = 100.0
 
     def set(self, column, agent, value):
@@ -68,12 +66,12 @@ class PlannedReplica(RuleBasedStateMachine):
     @rule(done=st.integers(0, 4))
     def carry_out_some(self, done):
         """A replica may fail to do the later part of a plan."""
-        plan = self.planner.plan(self.world, self.budgets)
+        plan = planned(self.world, self.budgets, self.links)
         self.world = carry_out(self.world, type(plan)(*(column[:done] for column in plan)))
 
     @invariant()
     def check_integrity(self):
-        world, plan = self.world, self.planner.plan(self.world, self.budgets)
+        world, plan = self.world, planned(self.world, self.budgets, self.links)
         demotes, fetches = plan.verbs == Verb.DEMOTE, plan.verbs == Verb.PREFETCH
         to_device = fetches & (plan.tiers == Tier.DEVICE)
         assert (demotes | fetches).all()

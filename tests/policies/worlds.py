@@ -5,10 +5,25 @@ from __future__ import annotations
 import numpy as np
 
 from policies.base import Plan, View
+from policies.links import Links
+from policies.planner import DistancePlanner
 from scalesim.vocabulary import Tier, Verb
 
 
-def view(distance, *, size=10, device=(), host=(), storage=(), in_use=(), pinned=(), simulation=0):
+def view(
+    distance,
+    *,
+    size=10,
+    device=(),
+    host=(),
+    storage=(),
+    in_use=(),
+    pinned=(),
+    simulation=0,
+    coming=0,
+    step_s=10.0,
+    quota=1.0,
+):
     """Build a view of equal sizes; `device`, `host`, ... list the rows resident there."""
     n = len(distance)
     total = np.broadcast_to(np.asarray(size, dtype=np.int64), n).copy()
@@ -29,7 +44,18 @@ def view(distance, *, size=10, device=(), host=(), storage=(), in_use=(), pinned
         pinned=rows(pinned),
         simulation=np.broadcast_to(np.asarray(simulation, dtype=np.int32), n).copy(),
         kind=np.zeros(n, dtype=np.int32),
+        coming=np.broadcast_to(np.asarray(coming, dtype=np.uint8), n).copy(),
+        step_s=np.broadcast_to(np.asarray(step_s, dtype=np.float64), 8).copy(),
+        quota=np.resize(np.asarray(quota, dtype=np.float64), 8),
     )
+
+
+LINKS = Links()
+
+
+def planned(world, budgets, links=LINKS):
+    """Return the plan of the planner the stack uses."""
+    return DistancePlanner().plan(world, budgets, links)
 
 
 def carry_out(view: View, plan: Plan) -> View:
