@@ -41,7 +41,7 @@ class WeightReader:
     def __init__(self, base: Path, settings: ModelSettings) -> None:
         self._base = base
         self._shelf = ModelShelf(settings)
-        self.bytes = sum(header(file).data_bytes for file in weight_files(base))
+        self.size_bytes = sum(header(file).data_bytes for file in weight_files(base))
 
     def read(self, model: str) -> Weights:
         """Return the weights of a model by its identity.
