@@ -27,10 +27,12 @@ class Loop:
         self.crashes = 0
         self.turned_at = time.time()
         self._turn = turn
+        self._stopped = False
         self._task = asyncio.create_task(self._run(), name=name)
 
     async def stop(self) -> None:
         """End the loop, in the middle of a turn if need be."""
+        self._stopped = True  # a turn may end as it is cancelled, and not notice
         self._task.cancel()
         await asyncio.wait([self._task])
 
@@ -39,7 +41,7 @@ class Loop:
         return {"crashes": self.crashes, "turned_s_ago": max(time.time() - self.turned_at, 0.0)}
 
     async def _run(self) -> None:
-        while True:
+        while not self._stopped:
             try:
                 await self._turn()
             except Exception:

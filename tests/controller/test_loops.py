@@ -46,3 +46,21 @@ async def test_a_loop_takes_turns_until_stopped() -> None:
     await asyncio.sleep(0)
     assert turns.qsize() == after
     assert loop.status()["turned_s_ago"] >= 0
+
+
+@pytest.mark.parametrize("hops", range(4))
+async def test_a_turn_that_ends_as_it_is_cancelled_is_the_last(hops: int) -> None:
+    """`asyncio.wait_for` of Python 3.11 forgets a cancellation when what it waits for is done."""
+    event = asyncio.Event()
+
+    async def turn() -> None:
+        await asyncio.wait_for(event.wait(), 10.0)
+        event.clear()
+
+    loop = Loop("plan", turn)
+    await asyncio.sleep(0)
+    event.set()
+    for _ in range(hops):
+        await asyncio.sleep(0)
+    async with asyncio.timeout(5.0):
+        await loop.stop()

@@ -1,4 +1,4 @@
-"""The stand-in for SGLang's compiled kernels, in Triton's interpreter: it must be right, not fast."""
+"""The stand-in for SGLang's compiled kernels, in Triton's interpreter."""
 
 from __future__ import annotations
 
