@@ -115,11 +115,11 @@ class AgentTable:
         return self._index.nbytes + columns
 
     def find(self, kind: int, keys: Keys) -> Rows:
-        """Return int32[n] rows, -1 where there is none."""
+        """Return int64[n] rows, -1 where there is none."""
         return self._index.find(keys ^ self._salt(kind))
 
     def add(self, kind: int, keys: Keys) -> Rows:
-        """Return int32[n] rows given, in this order, to distinct keys that are missing."""
+        """Return int64[n] rows given, in this order, to distinct keys that are missing."""
         rows = self._index.add(keys ^ self._salt(kind))
         self._grow(self._index.capacity)
         self.key[rows] = keys
@@ -156,9 +156,9 @@ class AgentTable:
         self._order = None
 
     def rows_on(self, replica: int) -> Rows:
-        """Return the int32 rows of all payloads placed on a replica, ascending."""
+        """Return the int64 rows of all payloads placed on a replica, ascending."""
         if self._order is None:
-            self._order = np.argsort(self.replica, kind="stable").astype(np.int32)
+            self._order = np.argsort(self.replica, kind="stable")
             self._sorted = self.replica[self._order]
         wanted = np.int16(replica)  # of the column's type, or the whole column is converted
         first = np.searchsorted(self._sorted, wanted, side="left")
@@ -178,7 +178,7 @@ class AgentTable:
         return held | self.pinned[rows] | self.told_pin[rows]
 
     def agents(self, rows: Rows) -> Rows:
-        """Return int32[n] rows of the agents whose payloads these are.
+        """Return int64[n] rows of the agents whose payloads these are.
 
         All payloads of an agent have its key. One whose key is no agent's stands for itself.
         """
@@ -196,7 +196,7 @@ class AgentTable:
         A use that did not come in its step is believed as little as one equally far ahead.
 
         Args:
-            rows: int32[n].
+            rows: int64[n].
             epochs: float64, newest epoch by simulation number.
         """
         rows = self.agents(rows)

@@ -76,36 +76,23 @@ class Controller:
         self._settings = settings
         self._clock = clock
         if snapshot is None:
-            self._table = AgentTable()
-            self._simulations = Simulations(now=now, quotas=settings.quotas)
-            self._replicas = Replicas(now=now)
+            table, replicas = AgentTable(), Replicas(now=now)
+            simulations = Simulations(now=now, quotas=settings.quotas)
         else:
             saved = snapshot.names
-            self._table = AgentTable(Numbering(saved.kinds))
-            self._simulations = Simulations(saved.simulations, saved.epochs, now, settings.quotas)
-            self._replicas = Replicas(saved.replicas, now)
-            restore(self._table, snapshot)
-        self._unsaved = Unsaved(self._table, catalog.flush_rows, rewrite=snapshot is None)
-        self._placements = Placements(self._table, self._replicas, place, self.incarnation << 20)
-        self._placements.rehouse()
-        self._leveling = Leveling(
-            self._table,
-            self._simulations,
-            self._replicas,
-            self._placements,
-            settings.leveling_moves,
-        )
-        self._learning = Learning(self._table, self._simulations, self._replicas)
-        self._planning = Planning(
-            self._table,
-            self._simulations,
-            self._replicas,
-            self._learning,
-            planner,
-            self.counters,
-        )
-        self._uses = Uses(self._table, self._simulations, self._replicas)
-        self._sweeper = Sweeper(self._table, self._simulations, self._placements, self._unsaved)
+            table, replicas = AgentTable(Numbering(saved.kinds)), Replicas(saved.replicas, now)
+            simulations = Simulations(saved.simulations, saved.epochs, now, settings.quotas)
+            restore(table, snapshot)
+        unsaved = Unsaved(table, catalog.flush_rows, rewrite=snapshot is None)
+        placements = Placements(table, replicas, place, self.incarnation << 20)
+        placements.rehouse()
+        learning = Learning(table, simulations, replicas)
+        self._table, self._simulations, self._replicas = table, simulations, replicas
+        self._unsaved, self._placements, self._learning = unsaved, placements, learning
+        self._leveling = Leveling(table, simulations, replicas, placements, settings.leveling_moves)
+        self._planning = Planning(table, simulations, replicas, learning, planner, self.counters)
+        self._uses = Uses(table, simulations, replicas)
+        self._sweeper = Sweeper(table, simulations, placements, unsaved)
 
     def report(
         self,
@@ -363,7 +350,7 @@ class Controller:
 
     def _release(self, simulation: int) -> None:
         """Free everything a simulation held; its agents belong to nobody."""
-        rows = np.flatnonzero(self._table.simulation == simulation).astype(np.int32)
+        rows = np.flatnonzero(self._table.simulation == simulation)
         self._forget_distances(rows)
         self._table.pinned[rows] = False
         self._table.simulation[rows] = NOBODY

@@ -51,7 +51,7 @@ def nearness(
         table: Agent table; writes `told`.
         simulations: Whose quotas hold.
         replica: Whose; it has attached. Empties `left`.
-        rows: int32[n], its payloads.
+        rows: int64[n], its payloads.
         distance: float32[n], their distances now.
     """
     assert replica.budgets is not None
@@ -97,7 +97,7 @@ def moves(
         table: Agent table; writes `told_pin` and the `ordered` columns.
         simulations: Whose quotas hold and whose steps take time.
         replica: Whose; it has attached. Its `replan_at` is set.
-        rows: int32[n], its payloads.
+        rows: int64[n], its payloads.
         distance: float32[n], their distances now.
         planner: Decides between the tiers; pins and drops are the simulations' own wish.
         now: Seconds.

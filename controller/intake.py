@@ -17,7 +17,7 @@ _FARTHEST = np.float32(2**40)  # steps; anything farther means the same
 def claim(
     table: AgentTable, placements: Placements, simulation: int, keys: Keys, max_agents: int
 ) -> Rows:
-    """Return int32[n] rows of the agents a simulation speaks for, -1 where it may not.
+    """Return int64[n] rows of the agents a simulation speaks for, -1 where it may not.
 
     Agents nobody knew are added while there is room, those nobody reported become its own; those
     of another simulation are refused.
@@ -46,7 +46,7 @@ def tell(
 
     Args:
         table: Agent table.
-        rows: int32[n]; the last of repeated ones counts.
+        rows: int64[n]; the last of repeated ones counts.
         epoch: Step of the report.
         distances: float32[n], none negative or NaN; inf forgets.
         expires_in: Steps from now after which they are forgotten.

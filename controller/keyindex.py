@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from scalesim.vocabulary import Keys
 
-Rows = NDArray[np.int32]
+Rows = NDArray[np.int64]
 Slots = NDArray[np.int64]
 
 MISSING = -1
@@ -28,7 +28,7 @@ class KeyIndex:
 
     def __init__(self) -> None:
         self._multiplier = np.uint64(secrets.randbits(64) | 1)
-        self._free: Rows = np.empty(0, np.int32)
+        self._free: Rows = np.empty(0, np.int64)
         self._capacity = 0
         self._allocate(_MIN_BITS)
 
@@ -46,33 +46,33 @@ class KeyIndex:
         return int(self._pairs.nbytes + self._free.nbytes)
 
     def find(self, keys: Keys) -> Rows:
-        """Return int32[n] rows of `keys`, -1 where a key is missing."""
+        """Return int64[n] rows of `keys`, -1 where a key is missing."""
         slots = self._hash(keys)
         pairs = self._pairs.take(slots, axis=0)
-        rows = pairs[:, 1].astype(np.int32)
+        rows = pairs[:, 1].copy()
         missed = np.flatnonzero((pairs[:, 0] != keys) | (rows < 0))
         if missed.size:
             rows[missed] = self._pairs[self._locate(keys[missed], slots[missed]), 1]
         return rows
 
     def add(self, keys: Keys) -> Rows:
-        """Return int32[n] rows given, in this order, to distinct keys that are missing."""
+        """Return int64[n] rows given, in this order, to distinct keys that are missing."""
         if (self._used + keys.size) * 3 > self._mask:
             self._rebuild(len(self) + keys.size)
         kept = max(self._free.size - keys.size, 0)
         reused = self._free[kept:]
         end = self._capacity + keys.size - reused.size
-        rows = np.concatenate([reused, np.arange(self._capacity, end, dtype=np.int32)])
+        rows = np.concatenate([reused, np.arange(self._capacity, end, dtype=np.int64)])
         self._free, self._capacity = self._free[:kept], end
         self._place(keys, rows)
         return rows
 
     def remove(self, keys: Keys) -> Rows:
-        """Take `keys` out and return the int32 rows set free; unknown keys are passed over."""
+        """Take `keys` out and return the int64 rows set free; unknown keys are passed over."""
         keys = np.unique(keys)
         slots = self._locate(keys, self._hash(keys))
         slots = slots[self._pairs[slots, 1] != _EMPTY]
-        rows: Rows = self._pairs[slots, 1].astype(np.int32)
+        rows: Rows = self._pairs[slots, 1]
         self._pairs[slots, 1] = _REMOVED
         self._free = np.concatenate([self._free, rows])
         return rows
@@ -103,7 +103,7 @@ class KeyIndex:
         """Start over at a sixth to a third full of `live` keys, without removed slots."""
         pairs = self._pairs[self._pairs[:, 1] >= 0]
         self._allocate(max(_MIN_BITS, (live * 3).bit_length()))
-        self._place(pairs[:, 0].copy(), pairs[:, 1].astype(np.int32))
+        self._place(pairs[:, 0].copy(), pairs[:, 1])
 
     def _allocate(self, bits: int) -> None:
         self._mask = (1 << bits) - 1

@@ -46,7 +46,7 @@ class Learning:
         """Note requests.
 
         Args:
-            used: int32[n], payloads that came into use, in order.
+            used: int64[n], payloads that came into use, in order.
             told: float32[n], their told distances, inf where there is none.
         """
         table = self._table
@@ -68,7 +68,7 @@ class Learning:
         Only state that is somewhere gets one: there is nothing to keep or fetch of the others.
 
         Args:
-            rows: int32[n], the payloads of a replica, ascending.
+            rows: int64[n], the payloads of a replica, ascending.
             distance: float32[n], their told distances; not modified.
         """
         filled = distance

@@ -99,14 +99,14 @@ class Leveling:
         table = self._table
         epoch = self._simulations.epochs[table.simulation]
         soon = (table.due >= epoch) & (table.due < epoch + _HORIZON_STEPS)
-        return np.flatnonzero(soon & (table.replica >= 0)).astype(np.int32)
+        return np.flatnonzero(soon & (table.replica >= 0))
 
     def _crowding(self, numbers: NDArray[np.int16], held_bytes: NDArray[np.float64]) -> Rows:
         """Return the rows of agents on replicas with too many bytes."""
         table = self._table
         crowded = numbers[held_bytes > held_bytes.mean() * (1.0 + _TOLERANCE)]
         there = [self._table.rows_on(int(number)) for number in crowded]
-        rows: Rows = np.concatenate([np.empty(0, np.int32), *there])
+        rows: Rows = np.concatenate([np.empty(0, np.int64), *there])
         free = (table.kind[rows] == AGENTS) & (table.total_bytes[rows] > 0)
         return rows[free & ~table.resident(rows)]
 

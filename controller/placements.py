@@ -42,7 +42,7 @@ class Placements:
         self._since = version
 
     def admit(self, kind: int, keys: Keys) -> Rows:
-        """Return int32[n] rows of `keys`, adding those that are missing at home.
+        """Return int64[n] rows of `keys`, adding those that are missing at home.
 
         What is added together lies together by replica, where plans read it.
         """
@@ -89,7 +89,7 @@ class Placements:
     def rehouse(self) -> None:
         """Place every payload again after replicas came or went."""
         table = self._table
-        rows = np.flatnonzero(table.live).astype(np.int32)
+        rows = np.flatnonzero(table.live)
         keys, current = table.key[rows], table.replica[rows]
         living = np.isin(current, [replica.number for replica in self._replicas])
         table.assigned[rows] &= living
@@ -111,7 +111,7 @@ class Placements:
         full = not self._since <= version <= self.version
         table = self._table
         if full:
-            rows = np.flatnonzero(table.exceptional & (table.kind == AGENTS)).astype(np.int32)
+            rows = np.flatnonzero(table.exceptional & (table.kind == AGENTS))
             keys = table.key[rows]
         else:
             changed = [keys for at, keys in self._journal if at > version]

@@ -70,7 +70,7 @@ class Unsaved:
 
     def take(self, names: Names) -> Batch | None:
         """Return the next batch and take it as saved until `give_back`; None where all is saved."""
-        rows = np.flatnonzero(self._table.unsaved)[: self._limit].astype(np.int32)
+        rows = np.flatnonzero(self._table.unsaved)[: self._limit]
         if not (rows.size or self._removed.size or self._rewrite or names != self._names):
             return None
         batch = Batch(pack(self._table, rows), self._removed, names, self._rewrite)

@@ -18,7 +18,7 @@ _TIERS = ("device", "host", "storage")
 
 def agents(table: AgentTable, simulations: Simulations) -> dict[str, int]:
     """Return how many agents have their prefix in each tier at best."""
-    rows = np.flatnonzero(table.live & (table.kind == AGENTS)).astype(np.int32)
+    rows = np.flatnonzero(table.live & (table.kind == AGENTS))
     device, host = table.device_bytes[rows] > 0, table.host_bytes[rows] > 0
     storage = table.storage_bytes[rows] > 0
     held = {
@@ -104,7 +104,7 @@ def agent(
         Tier.STORAGE: int(table.storage_bytes[row]),
     }
     held = [tier for tier, size in sizes.items() if size]
-    distance = float(table.distances(np.array([row], np.int32), simulations.epochs)[0])
+    distance = float(table.distances(np.array([row]), simulations.epochs)[0])
     told_in = float(table.reported[row])
     replica = int(table.replica[row])
     return {

@@ -36,7 +36,7 @@ class Sweeper:
         """Look at the next rows, some ten thousands of them."""
         table = self._table
         end = min(self._next + _ROWS, table.live.size)
-        rows = np.arange(self._next, end, dtype=np.int32)
+        rows = np.arange(self._next, end)
         self._next = end % table.live.size
         rows = rows[table.live[rows] & np.isinf(table.told[rows]) & ~table.told_pin[rows]]
         rows = rows[~table.in_use[rows] & ~table.pinned[rows] & ~table.resident(rows)]

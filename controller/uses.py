@@ -47,7 +47,7 @@ class Uses:
         """Count payloads that came into use, before their new residency is taken over.
 
         Args:
-            used: int32[n], in order.
+            used: int64[n], in order.
             told: float32[n], their told distances; all 0 if hints were perfect.
         """
         if not used.size:
