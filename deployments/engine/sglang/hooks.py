@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection
 from typing import Any, Protocol
 
+import zmq
 from sglang.srt.managers.scheduler import Scheduler
 from sglang.srt.managers.scheduler_components.idle_sleeper import IdleSleeper
 from sglang.srt.managers.scheduler_components.request_receiver import SchedulerRequestReceiver
@@ -88,7 +89,7 @@ def wake_on(scheduler: Any, socket: Any, hurried: Callable[[], bool]) -> None:
     sleeper = scheduler.idle_sleeper
     if not isinstance(sleeper, IdleSleeper):
         return
-    sleeper.poller.register(socket)
+    sleeper.poller.register(socket, zmq.POLLIN)
     sleep = sleeper.maybe_sleep
     sleeper.maybe_sleep = lambda: sleeper.poller.poll(_NAP_MS) if hurried() else sleep()
 
