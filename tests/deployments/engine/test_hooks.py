@@ -5,16 +5,20 @@ from __future__ import annotations
 from pathlib import Path
 from types import SimpleNamespace
 
-from sglang.srt.managers.scheduler_components.idle_sleeper import IdleSleeper
-
+from deployments.engine import boot
 from deployments.engine.channel import ReplicaEnd, SchedulerEnd
-from deployments.engine.sglang.hooks import wake_on
 from scalesim.vocabulary import Directives
 
 WAIT_MS = 10_000
 
+assert boot  # SGLang can be imported on a CPU only after it
+
 
 async def test_directives_alone_wake_an_idle_scheduler(tmp_path: Path) -> None:
+    from sglang.srt.managers.scheduler_components.idle_sleeper import IdleSleeper
+
+    from deployments.engine.sglang.hooks import wake_on
+
     address = f"ipc://{tmp_path}/channel"
     replica, ours = ReplicaEnd(address), SchedulerEnd(address)
     sleeper = IdleSleeper([])
