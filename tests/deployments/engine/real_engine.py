@@ -71,7 +71,7 @@ class RealEngine:
             await self._host.start()
         assert self._host.steered is not None
         self._channel, hello = self._host.steered
-        self._unit = hello.bytes_per_token
+        self.bytes_per_token = hello.bytes_per_token
         self.manager = self._host.engine.tokenizer_manager
         self._reader = asyncio.create_task(self._read())
 
@@ -89,7 +89,7 @@ class RealEngine:
         while True:
             message = await self._channel.receive()
             if isinstance(message, Residency):
-                unit = self._unit
+                unit = self.bytes_per_token
                 sizes = (size // unit for size in message[2:6])
                 rows = (message.keys, *sizes, message.in_use)
                 for key, *row in zip(*(column.tolist() for column in rows), strict=True):
@@ -137,9 +137,12 @@ class RealEngine:
     async def move(
         self, verb: Verb, *agents: int, tier: Tier = Tier.DEVICE, kind: str = PREFIX
     ) -> None:
-        n = len(agents)
-        verbs, tiers = np.full(n, verb, np.uint8), np.full(n, tier, np.uint8)
-        batch = Moves(kind, verbs, np.array(agents, np.int64), tiers)
+        await self.moves(*((verb, agent, tier) for agent in agents), kind=kind)
+
+    async def moves(self, *moves: tuple[Verb, int, Tier], kind: str = PREFIX) -> None:
+        """Send moves that the engine takes over together."""
+        verbs, agents, tiers = (np.array(column, np.int64) for column in zip(*moves, strict=True))
+        batch = Moves(kind, verbs.astype(np.uint8), agents, tiers.astype(np.uint8))
         await self._send(Directives(1, 0, moves=(batch,)))
 
     async def _send(self, directives: Directives) -> None:

@@ -144,6 +144,14 @@ def test_prefetches_are_counted_by_their_fate() -> None:
     assert (flow.issued_bytes, flow.wasted_bytes) == (120, 60)
 
 
+def test_prefill_is_counted() -> None:
+    engine = Engine(2)
+    engine.payload.computed(6, 0.25)
+    engine.payload.computed(4, 0.25)
+    flow = engine.payload.flow()
+    assert (flow.computed_bytes, flow.computed_s) == (100, 0.5)
+
+
 class Machine(RuleBasedStateMachine):
     """Random requests and directives: what is reported is what is, and nothing in use moves."""
 

@@ -5,12 +5,16 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import AsyncIterator
+from itertools import count
 from math import inf
+from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import pytest_asyncio
 
-from scalesim.vocabulary import Tier, Verb
+from deployments.engine.channel import ReplicaEnd, SchedulerEnd
+from scalesim.vocabulary import Directives, Tier, Verb
 from tests.deployments.engine.real_engine import PREFIX_TOKENS, RealEngine
 
 pytestmark = [pytest.mark.engine, pytest.mark.asyncio(loop_scope="session")]
@@ -84,6 +88,32 @@ async def test_tokens_do_not_depend_on_the_tier(engine: RealEngine) -> None:
     assert (cold.device, cold.host) == (0, 0)
     assert {tuple(a.tokens) for a in (hot, warm, fetched, cold)} == {tuple(expected)}
     assert (await engine.ask(2)).tokens != expected
+
+
+async def test_a_fetch_called_back_before_it_began_moves_nothing(engine: RealEngine) -> None:
+    await learned(engine, 1)
+    await engine.move(Verb.DEMOTE, 1, tier=Tier.HOST)
+    await engine.until(lambda: engine.state[1].device == 0)
+    issued, refused = engine.flow.issued, engine.flow.refused
+    await engine.moves((Verb.PREFETCH, 1, Tier.DEVICE), (Verb.DEMOTE, 1, Tier.HOST))
+    await engine.move(Verb.PREFETCH, 777)
+    await engine.until(lambda: engine.flow.refused > refused)
+    assert engine.flow.issued == issued
+    assert (engine.state[1].device, engine.state[1].host >= FOUND) == (0, True)
+
+
+async def test_links_are_measured(engine: RealEngine) -> None:
+    before = engine.flow
+    await learned(engine, 1)
+    await engine.move(Verb.DEMOTE, 1, tier=Tier.HOST)
+    await engine.until(lambda: engine.state[1].device == 0)
+    await engine.move(Verb.PREFETCH, 1)
+    await engine.until(lambda: engine.flow.loaded_bytes > before.loaded_bytes)
+    assert engine.flow.loaded_s > before.loaded_s
+    new_salts = count()
+    while engine.flow.computed_s == before.computed_s:
+        await engine.ask(1, salt=f"new-{next(new_salts)}")
+    assert engine.flow.computed_bytes > before.computed_bytes
 
 
 async def test_a_pinned_agent_outlasts_nearer_ones(engine: RealEngine) -> None:
@@ -189,3 +219,23 @@ async def test_the_self_check_refuses_an_unhooked_engine(engine: RealEngine) -> 
 
     with pytest.raises(EngineMismatchError, match="radix cache is a object"):
         hooks.self_check(Unhooked())
+
+
+async def test_directives_alone_wake_an_idle_scheduler(engine: RealEngine, tmp_path: Path) -> None:
+    from sglang.srt.managers.scheduler_components.idle_sleeper import IdleSleeper
+
+    from deployments.engine.sglang.hooks import wake_on
+
+    address = f"ipc://{tmp_path}/channel"
+    replica, scheduler = ReplicaEnd(address), SchedulerEnd(address)
+    sleeper = IdleSleeper([])
+    try:
+        wake_on(SimpleNamespace(idle_sleeper=sleeper), scheduler.socket, lambda: False)
+        assert not sleeper.poller.poll(0)
+        await replica.send(Directives(1, 1))
+        assert sleeper.poller.poll(10_000)
+        assert len(scheduler.receive()) == 1
+        assert not sleeper.poller.poll(0)
+    finally:
+        scheduler.socket.close(0)
+        replica.close()

@@ -69,6 +69,29 @@ def test_without_the_tier_nothing_is_sent_there() -> None:
     assert payload.demote(0, Tier.STORAGE) is Outcome.REFUSED
 
 
+def test_a_read_on_its_way_to_the_device_stops_in_host_memory_once_called_back() -> None:
+    tiers = Tiers(1)
+    assert tiers.payload.prefetch(0, Tier.DEVICE) is Outcome.STARTED
+    assert tiers.payload.demote(0, Tier.STORAGE) is Outcome.REFUSED, "what moves arrives"
+    tiers.settle()
+    tiers.storage.arrive()
+    tiers.settle()
+    assert tiers.settle() is False
+    assert tiers.sizes(0) == (0, SIZE, SIZE, SIZE)
+
+
+def test_reads_and_loads_are_measured() -> None:
+    tiers = Tiers(1)
+    tiers.payload.prefetch(0, Tier.DEVICE)
+    tiers.settle()
+    assert tiers.payload.flow().staged_bytes == 0
+    tiers.storage.arrive()
+    tiers.settle(), tiers.settle(), tiers.settle()
+    flow = tiers.payload.flow()
+    assert (flow.staged_bytes, flow.loaded_bytes) == (SIZE, SIZE)
+    assert min(flow.staged_s, flow.loaded_s) > 0
+
+
 def test_a_prefetch_to_host_memory_stops_there() -> None:
     tiers = Tiers(1)
     assert tiers.payload.prefetch(0, Tier.HOST) is Outcome.STARTED
