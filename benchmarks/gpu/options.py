@@ -6,9 +6,9 @@ import argparse
 import asyncio
 import sys
 import tempfile
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from benchmarks.results import FOLDER
 
@@ -35,7 +35,7 @@ class Options(NamedTuple):
         return not self.only or name.startswith(self.only)
 
 
-Part = Callable[[Options], Awaitable[bool]]
+Part = Callable[[Options], Coroutine[Any, Any, bool]]
 """Runs a part and returns whether what it checks holds."""
 
 
@@ -55,5 +55,5 @@ def main(part: Part) -> None:
     only = tuple(name for name in told.only.split(",") if name)
     with tempfile.TemporaryDirectory(prefix="scalesim-gpu-") as scratch:
         options = Options(told.small, told.minutes, told.out, only, Path(scratch))
-        held = asyncio.run(part(options))  # type: ignore[arg-type]
+        held = asyncio.run(part(options))
     sys.exit(0 if held else 1)

@@ -13,7 +13,6 @@ from benchmarks.gpu.asking import Reply, ask, flush
 from deployments.engine.host import EngineHost
 from scalesim.errors import EngineMismatchError
 from scalesim.vocabulary import (
-    ADAPTER,
     PREFIX,
     Directives,
     Flow,
@@ -61,7 +60,7 @@ class Steered:
         self.holds: dict[str, defaultdict[int, Holding]] = {
             kind: defaultdict(Holding) for kind in hello.kinds
         }
-        self.flows = {kind: Flow(kind) for kind in (PREFIX, ADAPTER)}
+        self.flows = {kind: Flow(kind) for kind in hello.kinds}
         self._news = asyncio.Event()
         self._sequence = 0
         self._reader = asyncio.create_task(self._read())

@@ -74,7 +74,7 @@ def _spread(values: Sequence[float]) -> dict[str, float]:
 
 
 def _total(run: Mapping[str, Any]) -> int:
-    return max(1, run["prefix_tokens"]["total"])
+    return max(1, int(run["prefix_tokens"]["total"]))
 
 
 def _wasted(flow: Mapping[str, int]) -> float:

@@ -9,11 +9,11 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-import triton
-import triton.language as tl
+import triton  # type: ignore[import-untyped]
+import triton.language as tl  # type: ignore[import-untyped]
 
 
-@triton.jit
+@triton.jit  # type: ignore[untyped-decorator]
 def _copy_rows(sources, targets, source_rows, target_rows, row_words, BLOCK: tl.constexpr):  # type: ignore[no-untyped-def]
     """Copy one row of one buffer; `sources` and `targets` are tables of addresses."""
     row, buffer = tl.program_id(0), tl.program_id(1)
