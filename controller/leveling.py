@@ -91,8 +91,8 @@ class Leveling:
         """Return float64[replicas], bytes of all payloads that live on each."""
         table = self._table
         places = len(self._replicas.numbers) + 1
-        held = np.bincount(table.replica + 1, table.total_bytes.astype(np.float64), places)
-        return held[numbers + 1]
+        held = np.bincount(table.replica + 1, table.total_bytes, places)
+        return held[numbers + 1].astype(np.float64)
 
     def _soon(self) -> Rows:
         """Return the rows of agents that act within the horizon."""
@@ -108,7 +108,8 @@ class Leveling:
         there = [self._table.rows_on(int(number)) for number in crowded]
         rows: Rows = np.concatenate([np.empty(0, np.int64), *there])
         free = (table.kind[rows] == AGENTS) & (table.total_bytes[rows] > 0)
-        return rows[free & ~table.resident(rows)]
+        rows = rows[free & ~table.resident(rows)]
+        return rows
 
     def _population(
         self, rows: Rows, numbers: NDArray[np.int16], rebuild_bytes_per_s: float

@@ -7,6 +7,7 @@ from typing import Any
 
 from deployments.engine.payloads.base import Engine, Outcome
 from deployments.engine.payloads.holdings import Holding, holding, residency
+from deployments.engine.payloads.meter import Meter
 from deployments.engine.payloads.staging import Staging
 from deployments.engine.payloads.tree import PrefixTree
 from deployments.engine.prefixes import Prefix, learn
@@ -39,6 +40,8 @@ class PrefixPayload:
         self._onward: set[int] = set()
         self._ahead: dict[int, int] = {}
         self._queued_tokens = 0
+        self._loads, self._reads = Meter(), Meter()
+        self._computed_s = 0.0
         self._cause = "evicted_by_pressure"
         self._counts = dict.fromkeys(Flow._fields[1:], 0)
         tree.watch(self)
@@ -66,6 +69,11 @@ class PrefixPayload:
             self._counts[outcome] += 1
             self._counts[f"{outcome}_bytes"] += ahead
         self._changed.add(key)
+
+    def computed(self, tokens: int, seconds: float) -> None:
+        """Prefill computed `tokens`, and the engine was busy with it for `seconds`."""
+        self._counts["computed_bytes"] += tokens * self._tree.bytes_per_token
+        self._computed_s += seconds
 
     def evicted(self, owners: Iterable[int]) -> None:
         """A node of these owners left the device, by whatever cause."""
@@ -100,6 +108,7 @@ class PrefixPayload:
 
     def demote(self, key: int, tier: Tier) -> Outcome:
         """Take an agent's own nodes out of hotter tiers, deepest first, where `tier` has copies."""
+        self._onward.discard(key)  # what is still read from storage stays in host memory
         if self._busy(key) or key not in self._known:
             return self._refuse()
         if tier is Tier.STORAGE and not self._is_stored(key):
@@ -157,6 +166,8 @@ class PrefixPayload:
             if not any(map(self._tree.is_loading, self._loading[key])):
                 del self._loading[key]
                 self._changed.add(key)
+        self._loads.settle(bool(self._loading))
+        self._reads.settle(bool(self._staging))
         return bool(self._loading or self._onward or self._staging)
 
     # ---- what the controller asks ----
@@ -180,7 +191,13 @@ class PrefixPayload:
         """Return the counters."""
         if self._storage is not None:
             self._counts["restarted"] = self._storage.restarted()
-        return Flow(self.kind, **self._counts)
+        return Flow(self.kind, **self._counts)._replace(
+            loaded_bytes=self._loads.carried_bytes,
+            loaded_s=self._loads.busy_s,
+            staged_bytes=self._reads.carried_bytes,
+            staged_s=self._reads.busy_s,
+            computed_s=self._computed_s,
+        )
 
     def forget(self) -> None:
         """The cache was flushed: agents stay known, their state is absent."""
@@ -209,7 +226,9 @@ class PrefixPayload:
         before = self._holding(key)
         outcome = self._staging.start(key, self._lacking(key), self._order.distance(key))
         if outcome is Outcome.STARTED:
-            self._issue(key, before.storage - before.host)
+            missing = before.storage - before.host
+            self._reads.begin(missing)
+            self._issue(key, missing)
         return self._refuse() if outcome is Outcome.REFUSED else outcome
 
     def _is_stored(self, key: int) -> bool:
@@ -235,6 +254,7 @@ class PrefixPayload:
                 return self._refuse()
             self._queued_tokens += tokens
             self._loading.setdefault(key, []).append(missing[-1])
+            self._loads.begin(tokens * tree.bytes_per_token)
             self._issue(key, tokens * tree.bytes_per_token)
             outcome = Outcome.STARTED
         return outcome

@@ -19,6 +19,9 @@ class Watcher(Protocol):
     def used(self, key: int, host_tokens: int) -> None:
         """A request was admitted and had to load `host_tokens` by itself."""
 
+    def computed(self, tokens: int, seconds: float) -> None:
+        """Prefill computed `tokens`; the engine was busy with it for `seconds`."""
+
     def evicted(self, owners: Iterable[int]) -> None:
         """A node of these owners left the device."""
 

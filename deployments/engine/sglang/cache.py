@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import heapq
+import time
 from array import array
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -21,6 +22,9 @@ from deployments.engine.sglang.storage import StorageTier
 from deployments.engine.sglang.tree import BACKEND, FULL
 from scalesim.vocabulary import Budgets
 
+TOLD_COMPUTED_S = 0.2
+"""Seconds of prefill that are told together: its speed is no news at every request."""
+
 
 class DistanceRadixCache(UnifiedRadixCache):  # type: ignore[misc]
     """SGLang's radix cache with the verbs of `payloads.prefix.PrefixTree`."""
@@ -34,6 +38,7 @@ class DistanceRadixCache(UnifiedRadixCache):  # type: ignore[misc]
         params.tree_core_backend = BACKEND
         super().__init__(params)
         self._awaited = False
+        self._computed_tokens, self._computed_s, self._computed_until = 0, 0.0, 0.0
         kv = self.token_to_kv_pool_allocator.get_kvcache()
         rows = kv.size + kv.page_size
         self.bytes_per_token = int(np.sum(kv.get_kv_size_bytes())) // rows
@@ -60,11 +65,13 @@ class DistanceRadixCache(UnifiedRadixCache):  # type: ignore[misc]
             self.watcher.forget()
 
     def checkpoint_into_tree(self, req: Any, *, up_to: int, **kwargs: Any) -> None:
+        computed_tokens = up_to - req.kv.cache_protected_len
         super().checkpoint_into_tree(req, up_to=up_to, **kwargs)
         hint = agent_of(req)
         if hint is None or self.watcher is None:
             return
         if not req.finished():
+            self._time(computed_tokens, req.time_stats.last_forward_entry_time)
             self.watcher.used(hint.key, req.host_hit_length)
             return
         tokens = np.array(req.full_untruncated_fill_ids[:up_to], dtype=np.int64)
@@ -72,6 +79,16 @@ class DistanceRadixCache(UnifiedRadixCache):  # type: ignore[misc]
         space = (req.extra_key, req.cache_salt)
         latest = Prefix(tokens, len(req.origin_input_ids), space, whole)
         self.watcher.learn(hint.key, latest, hint.next_use)
+
+    def _time(self, tokens: int, began: float) -> None:
+        """Note how long prefill took, requests of one batch share its time; tell it in portions."""
+        now = time.perf_counter()
+        self._computed_tokens += tokens
+        self._computed_s += now - max(began, self._computed_until)
+        self._computed_until = now
+        if self._computed_s >= TOLD_COMPUTED_S and self.watcher is not None:
+            self.watcher.computed(self._computed_tokens, self._computed_s)
+            self._computed_tokens, self._computed_s = 0, 0.0
 
     def inc_lock_ref(self, node_id: int, *args: Any, **kwargs: Any) -> Any:
         result = super().inc_lock_ref(node_id, *args, **kwargs)

@@ -106,7 +106,6 @@ def test_a_prefetch_to_the_device_goes_on_when_the_read_ends() -> None:
     tiers = Tiers(1)
     tiers.payload.push((0,), (1.0,))
     assert tiers.payload.prefetch(0, Tier.DEVICE) is Outcome.STARTED
-    assert tiers.payload.demote(0, Tier.HOST) is Outcome.REFUSED
     tiers.storage.arrive()
     tiers.settle()
     assert tiers.settle() is False
