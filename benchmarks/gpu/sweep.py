@@ -33,7 +33,7 @@ async def run(options: Options) -> bool:
     """Vary one thing at a time and say up to where it pays."""
     small = options.small
     setup = (
-        Setup("tiny", 20, PromptSize(256, 16, 4), dtype="float32")
+        Setup("tiny", 50, PromptSize(256, 16, 4), dtype="float32")
         if small
         else Setup("llama-3.1-8b", 250, PromptSize(1024, 64, 16))
     )

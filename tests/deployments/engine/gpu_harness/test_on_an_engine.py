@@ -64,9 +64,9 @@ async def peace(host: EngineHost) -> Peace:
 
 
 async def test_races_keep_every_answer(steered: Steered, peace: Peace) -> None:
-    outcome = await Interleaving(steered, PROMPTS, peace).run(40, lambda: True)
+    outcome = await Interleaving(steered, PROMPTS, peace).run(25, lambda: True)
     assert outcome["wrong"] == 0, outcome["wrong_answers"]
-    assert outcome["equal"] == outcome["outputs"] > 40
+    assert outcome["equal"] == outcome["outputs"] > 25
     assert len(outcome["turns"]) == 5
     assert all(steered.flows[kind].issued for kind in (PREFIX, ADAPTER))
 
