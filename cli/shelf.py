@@ -17,6 +17,14 @@ if TYPE_CHECKING:
 
 Name = Annotated[str, typer.Argument(help="Id under which requests name it")]
 Source = Annotated[Path, typer.Argument(help="Folder as saved, in safetensors")]
+Agents = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--agent",
+        metavar="SIMULATION/AGENT",
+        help="Whose requests get it where they name none; may be given again",
+    ),
+]
 Root = Annotated[Path, typer.Option(help="Where they are kept; one of the stack's `roots`")]
 
 
@@ -34,23 +42,29 @@ def verbs(
     app = typer.Typer(no_args_is_help=True, help=about)
 
     @app.command()
-    def add(name: Name, source: Source, root: Root) -> None:
-        """Check it and copy it into the root; running stacks load it when it is first named."""
-        item = shelf(root).add(name, source)
+    def add(name: Name, source: Source, root: Root, agents: Agents = None) -> None:
+        """Check it and copy it into the root; running stacks load it when it is first needed."""
+        item = shelf(root).add(name, source, agents or ())
         told = ", ".join(f"{fact.replace('_', ' ')} {getattr(item, fact)}" for fact in facts)
         typer.echo(f"{item.name}: {told}")
 
     @app.command("list")
     def list_(root: Root, as_json: AsJson = False) -> None:
         """List what may be loaded."""
+        kept = shelf(root)
+        agents = kept.agents()
         rows = [
-            {"name": item.name, **{fact: getattr(item, fact) for fact in facts}}
-            for item in shelf(root).all()
+            {
+                "name": item.name,
+                **{fact: getattr(item, fact) for fact in facts},
+                "agents": agents[item.name],
+            }
+            for item in kept.all()
         ]
         if as_json:
             print_json({f"{noun}s": rows})
             return
-        table = Table(noun, *(fact.replace("_", " ") for fact in facts))
+        table = Table(noun, *(fact.replace("_", " ") for fact in facts), "agents")
         for row in rows:
             table.add_row(*(f"{v:,}" if isinstance(v, int) else v for v in row.values()))
         Console().print(table)

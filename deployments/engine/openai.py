@@ -49,8 +49,8 @@ class OpenAIEndpoints:
     Args:
         engine: SGLang's engine.
         name: Of the replica.
-        models: What `model` may name.
-        adapters: What `model:adapter` may name; None refuses every adapter.
+        models: Which model a call is for.
+        adapters: What `model:adapter` may name and agents may have; None refuses every adapter.
     """
 
     def __init__(
@@ -76,8 +76,8 @@ class OpenAIEndpoints:
         model, serving = self._endpoints[call.endpoint]
         try:
             request = model(**call.body)
-            trip.model = await self._models.named_by(call.body)
-            await self._loader.load(call.body)
+            trip.model = await self._models.of(call)
+            request.lora_path = await self._loader.load(call)
         except ValidationError as error:
             yield Head(400, JSON, trip.found, self._name), _validation_body(error)
             return

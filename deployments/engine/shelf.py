@@ -9,10 +9,12 @@ from __future__ import annotations
 import re
 import shutil
 from abc import ABC, abstractmethod
-from collections.abc import Iterable
+from collections import ChainMap, Counter
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Generic, Protocol, TypeVar
 
+from deployments.engine.assignments import Assignments
 from scalesim.errors import InvalidRequestError, UnknownModelError
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
@@ -47,6 +49,7 @@ class Shelf(ABC, Generic[Item]):
 
     def __init__(self, roots: Iterable[str]) -> None:
         self._roots = [Path(root).resolve() for root in roots]
+        self._assignments = [Assignments(root) for root in self._roots]
 
     def find(self, name: str) -> Item:
         """Return an item by its id.
@@ -75,11 +78,29 @@ class Shelf(ABC, Generic[Item]):
                 continue
         return found
 
-    def add(self, name: str, source: Path) -> Item:
-        """Copy a folder into the first root under a new id and return it.
+    def assigned_to(self, agent: int) -> str | None:
+        """Return the id of the item that an agent was given, by its key; None if it has none.
 
         Raises:
-            InvalidRequestError: The name cannot be used or the item may not be loaded; nothing is
+            InvalidRequestError: What was assigned cannot be read.
+        """
+        return next((item for each in self._assignments if (item := each.of(agent))), None)
+
+    def agents(self) -> Counter[str]:
+        """Return how many agents were given each item, by its id."""
+        return Counter(ChainMap(*(each.all() for each in self._assignments)).values())
+
+    def add(self, name: str, source: Path, agents: Sequence[str] = ()) -> Item:
+        """Copy a folder into the first root under a new id, give it to agents and return it.
+
+        Args:
+            name: Its id.
+            source: The folder.
+            agents: Whose requests get it where they name none, as `SIMULATION/AGENT`, in place of
+                what they had.
+
+        Raises:
+            InvalidRequestError: A name cannot be used or the item may not be loaded; nothing is
                 left behind.
         """
         root = self._roots[0]
@@ -90,6 +111,7 @@ class Shelf(ABC, Generic[Item]):
                 "name",
             )
         self._item(name, source)
+        self._assignments[0].check(agents)
         partial = root / f".{name}.partial"  # no id begins with a dot
         shutil.rmtree(partial, ignore_errors=True)
         partial.mkdir(parents=True)
@@ -99,15 +121,19 @@ class Shelf(ABC, Generic[Item]):
             partial.rename(root / name)
         finally:
             shutil.rmtree(partial, ignore_errors=True)
+        if agents:
+            self._assignments[0].assign(name, agents)
         return self.find(name)
 
     def remove(self, name: str) -> None:
-        """Delete an item's folder; engines that loaded it keep it as long as they hold it.
+        """Take an item from its agents and delete its folder; engines keep it while they hold it.
 
         Raises:
             UnknownModelError: There is none of that id.
         """
-        shutil.rmtree(self.find(name).folder)
+        folder = self.find(name).folder
+        Assignments(folder.parent).forget(name)
+        shutil.rmtree(folder)
 
     def _checked(self, name: str, folder: Path, root: Path) -> Item:
         resolved = folder.resolve()

@@ -14,11 +14,12 @@ from tests.deployments.engine.adapter_files import write_adapter
 def test_adapters_come_are_listed_and_go(tmp_path: Path) -> None:
     source, root = write_adapter(tmp_path / "saved" / "farmer", 1), str(tmp_path / "root")
     runner = CliRunner()
-    added = runner.invoke(app, ["adapter", "add", "farmer", str(source), "--root", root])
+    agents = ["--agent", "town/bob", "--agent", "town/ann"]
+    added = runner.invoke(app, ["adapter", "add", "farmer", str(source), "--root", root, *agents])
     assert "farmer: rank 8" in added.output
     listed = runner.invoke(app, ["adapter", "list", "--root", root, "--json"])
     (row,) = json.loads(listed.output)["adapters"]
-    assert (row["name"], row["rank"]) == ("farmer", 8)
+    assert (row["name"], row["rank"], row["agents"]) == ("farmer", 8, 2)
     assert "farmer" in runner.invoke(app, ["adapter", "list", "--root", root]).output
     assert runner.invoke(app, ["adapter", "remove", "farmer", "--root", root]).exit_code == 0
     again = runner.invoke(app, ["adapter", "remove", "farmer", "--root", root])

@@ -1,12 +1,11 @@
-"""Which model a request is for."""
+"""Which model a call is for."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
+from deployments.calls import Call
 from deployments.engine.models.architecture import require_same
 from deployments.engine.models.files import ModelShelf
 from scalesim.errors import InvalidRequestError
@@ -14,7 +13,7 @@ from scalesim.settings import EngineSettings
 
 
 class ModelChoice:
-    """The models that requests to one engine may name.
+    """The models that calls to one engine may be for.
 
     Args:
         settings: The engine's.
@@ -26,15 +25,20 @@ class ModelChoice:
         self._shelf = ModelShelf(settings.models) if settings.models is not None else None
         self._fitting: set[str] = set()
 
-    async def named_by(self, body: Mapping[str, Any]) -> str:
-        """Return the identity of the model that a request names; empty for the engine's own.
+    async def of(self, call: Call) -> str:
+        """Return the identity of a call's model; empty for the engine's own.
+
+        That is the one it names; where it names the engine's own or none, its agent's.
 
         Raises:
             UnknownModelError: It is not registered.
             InvalidRequestError: It may not be loaded, or does not fit the engine.
         """
-        name = str(body.get("model", self._own)).partition(":")[0]
-        if self._shelf is None or name == self._own:
+        if self._shelf is None:
+            return ""
+        named = str(call.body.get("model", self._own)).partition(":")[0]
+        name = named if named != self._own else self._shelf.assigned_to(call.key)
+        if name is None:
             return ""
         return await asyncio.to_thread(self._identity, name, self._shelf)
 

@@ -7,6 +7,7 @@ import pytest
 
 from deployments.engine.adapters import AdapterShelf
 from scalesim.errors import InvalidRequestError, UnknownModelError
+from scalesim.identity import agent_key
 from scalesim.settings import AdapterSettings
 from tests.deployments.engine.adapter_files import write_adapter
 
@@ -85,3 +86,27 @@ def test_adding_copies_what_was_checked(shelf: AdapterShelf, root: Path) -> None
     shelf.remove("baker")
     with pytest.raises(UnknownModelError):
         shelf.remove("baker")
+
+
+def test_agents_come_and_go_with_what_they_have(shelf: AdapterShelf, root: Path) -> None:
+    source, bob, ann = root / "farmer", agent_key("town", "bob"), agent_key("town", "ann")
+    shelf.add("baker", source, ["town/bob", "town/ann"])
+    assert (shelf.assigned_to(bob), shelf.assigned_to(0)) == ("baker", None)
+    shelf.add("smith", source, ["town/bob"])
+    assert (shelf.assigned_to(bob), shelf.assigned_to(ann)) == ("smith", "baker")
+    assert (shelf.agents()["baker"], shelf.agents()["farmer"]) == (1, 0)
+    shelf.remove("smith")
+    assert (shelf.assigned_to(bob), shelf.assigned_to(ann)) == (None, "baker")
+    with pytest.raises(InvalidRequestError, match="SIMULATION/AGENT"):
+        shelf.add("other", source, ["bob"])
+    assert not (root / "other").exists()
+    assert [adapter.name for adapter in shelf.all()] == ["baker", "farmer"]
+
+
+def test_an_agent_of_two_roots_has_what_the_first_one_gave_it(root: Path, tmp_path: Path) -> None:
+    roots = (str(root), str(tmp_path / "more"))
+    for place, name in zip(roots, ("smith", "baker"), strict=True):
+        AdapterShelf(AdapterSettings(roots=(place,))).add(name, root / "farmer", ["town/bob"])
+    both = AdapterShelf(AdapterSettings(roots=roots))
+    assert both.assigned_to(agent_key("town", "bob")) == "smith"
+    assert both.agents() == {"smith": 1}

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
+from deployments.calls import Call
 from deployments.engine.identity import hints, salted
 from deployments.engine.models.choice import ModelChoice
 from deployments.engine.models.files import ModelShelf
@@ -46,9 +47,12 @@ class House(RealEngine):
 
     async def say(self, agent: int, model: str | None = None, **more: Any) -> Answer:
         name = MODELS[agent] if model is None else model
-        identity = await self.choice.named_by({"model": name or "scalesim"})
+        identity = await self.identity_of(name or "scalesim")
         more.setdefault("kv_hints", hints(agent, model=identity))
         return await self.ask(agent, salt=salted("s", identity), **more)
+
+    async def identity_of(self, model: str) -> str:
+        return await self.choice.of(Call(NOBODY, "chat", {"model": model}, "s"))
 
     async def answers(self) -> bool:
         from deployments.engine.probe import probe
@@ -136,7 +140,7 @@ async def test_what_runs_ends_on_its_own_weights(engine: House) -> None:
 async def test_a_model_that_cannot_be_loaded_fails_alone(engine: House, root: Path) -> None:
     expected = (await engine.say(1, "m1")).tokens
     shutil.copytree(root / "m2", root / "moved")
-    identity = await engine.choice.named_by({"model": "moved"})
+    identity = await engine.identity_of("moved")
     shutil.rmtree(root / "moved")
     failed, fine = await asyncio.gather(
         engine.say(2, "m2", kv_hints=hints(2, model=identity)),

@@ -6,8 +6,11 @@ from typing import Any
 
 import pytest
 
+from deployments.calls import Call
+from deployments.engine.assignments import Assignments
 from deployments.engine.models.choice import ModelChoice
 from scalesim.errors import InvalidRequestError, UnknownModelError
+from scalesim.identity import agent_key
 from scalesim.settings import EngineSettings, ModelSettings
 from tests.deployments.engine.models.model_files import write_model
 
@@ -27,21 +30,35 @@ def choice(root: Path) -> ModelChoice:
     return ModelChoice(EngineSettings(model_path=str(root.parent / "base"), models=models))
 
 
+def call(body: dict[str, Any], agent: int = 0) -> Call:
+    return Call(agent, "chat", body, "salt")
+
+
 async def test_the_engines_own_model_has_no_identity(choice: ModelChoice) -> None:
     for body in ({}, {"model": "scalesim"}, {"model": "scalesim:farmer"}):
-        assert await choice.named_by(body) == ""
+        assert await choice.of(call(body)) == ""
 
 
 async def test_a_registered_model_of_the_same_architecture_is_taken(choice: ModelChoice) -> None:
-    identity = await choice.named_by({"model": "farmer"})
+    identity = await choice.of(call({"model": "farmer"}))
     assert identity.startswith("farmer@")
-    assert await choice.named_by({"model": "farmer"}) == identity
+    assert await choice.of(call({"model": "farmer"})) == identity
+
+
+async def test_an_agent_has_its_own_where_it_names_none(choice: ModelChoice, root: Path) -> None:
+    write_model(root / "baker", 2)
+    Assignments(root).assign("farmer", ["town/bob"])
+    bob, farmer = agent_key("town", "bob"), await choice.of(call({"model": "farmer"}))
+    assert await choice.of(call({"model": "scalesim"}, bob)) == farmer
+    assert await choice.of(call({}, bob)) == farmer
+    assert (await choice.of(call({"model": "baker"}, bob))).startswith("baker@")
+    assert await choice.of(call({"model": "scalesim"}, agent_key("city", "bob"))) == ""
 
 
 @pytest.mark.parametrize("name", ["nobody", "../base", "", 3, None, "/etc"])
 async def test_others_are_unknown(choice: ModelChoice, name: Any) -> None:
     with pytest.raises(UnknownModelError):
-        await choice.named_by({"model": name})
+        await choice.of(call({"model": name}))
 
 
 @pytest.mark.parametrize(
@@ -59,13 +76,13 @@ async def test_what_differs_is_named(
 ) -> None:
     write_model(root / "other", **more)
     with pytest.raises(InvalidRequestError, match=told):
-        await choice.named_by({"model": "other"})
+        await choice.of(call({"model": "other"}))
 
 
 async def test_other_words_are_refused(choice: ModelChoice, root: Path) -> None:
     (write_model(root / "other") / "tokenizer.json").write_text("other words")
     with pytest.raises(InvalidRequestError, match=r"tokenizer\.json"):
-        await choice.named_by({"model": "other"})
+        await choice.of(call({"model": "other"}))
 
 
 async def test_bookkeeping_may_differ(choice: ModelChoice, root: Path) -> None:
@@ -73,17 +90,17 @@ async def test_bookkeeping_may_differ(choice: ModelChoice, root: Path) -> None:
     config = json.loads((folder / "config.json").read_text())
     config["dtype"] = config.pop("torch_dtype")
     (folder / "config.json").write_text(json.dumps(config))
-    assert await choice.named_by({"model": "other"})
+    assert await choice.of(call({"model": "other"}))
 
 
 async def test_broken_files_fail_alone(choice: ModelChoice, root: Path) -> None:
     folder = write_model(root / "other")
     (folder / "config.json").write_text("[]")
     with pytest.raises(InvalidRequestError, match="no JSON object"):
-        await choice.named_by({"model": "other"})
+        await choice.of(call({"model": "other"}))
     write_model(folder)
     (folder / "model.safetensors").write_bytes(b"no tensors")
     with pytest.raises(InvalidRequestError, match=r"model\.safetensors has"):
-        await choice.named_by({"model": "other"})
+        await choice.of(call({"model": "other"}))
     write_model(folder)
-    assert await choice.named_by({"model": "other"})
+    assert await choice.of(call({"model": "other"}))

@@ -1,0 +1,95 @@
+"""Which of the weights on a shelf an agent's requests get where they name none."""
+
+from __future__ import annotations
+
+import fcntl
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+import msgspec
+
+from scalesim.errors import InvalidRequestError
+from scalesim.identity import agent_key, check_agent, check_simulation
+
+
+class Assignments:
+    """Ids by agent, written `SIMULATION/AGENT`, in one file beside the folders that they name.
+
+    Commands may change them while engines read them, and each other's changes are kept.
+
+    Args:
+        root: The folder that the file is in.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self._file = root / ".agents.json"  # no id begins with a dot
+        self._stamp: tuple[int, int] | None = None
+        self._by_key: dict[int, str] = {}
+
+    def of(self, agent: int) -> str | None:
+        """Return the id assigned to an agent, by its key; reads the file again if it was replaced.
+
+        Raises:
+            InvalidRequestError: The file cannot be read.
+        """
+        try:
+            found = self._file.stat()
+        except FileNotFoundError:
+            return None
+        stamp = (found.st_mtime_ns, found.st_ino)
+        if stamp != self._stamp:
+            self._by_key = {_key(name): item for name, item in self.all().items()}
+            self._stamp = stamp
+        return self._by_key.get(agent)
+
+    def all(self) -> dict[str, str]:
+        """Return ids by agent.
+
+        Raises:
+            InvalidRequestError: The file cannot be read.
+        """
+        try:
+            return msgspec.json.decode(self._file.read_bytes(), type=dict[str, str])
+        except FileNotFoundError:
+            return {}
+        except (OSError, msgspec.DecodeError) as error:
+            raise InvalidRequestError(
+                f"{self._file} cannot be read as ids by agent ({error}): mend or delete it", "model"
+            ) from error
+
+    def check(self, agents: Iterable[str]) -> None:
+        """Return if agents can be assigned something.
+
+        Raises:
+            InvalidRequestError: One is not written so, or the file cannot be read.
+        """
+        self.all()
+        for agent in agents:
+            _key(agent)
+
+    def assign(self, item: str, agents: Iterable[str]) -> None:
+        """Give agents an item, in place of what they had; raises as `check` does."""
+        self._change(lambda known: known | dict.fromkeys(agents, item))
+
+    def forget(self, item: str) -> None:
+        """Take an item from all agents that have it; raises as `check` does."""
+        self._change(lambda known: {who: its for who, its in known.items() if its != item})
+
+    def _change(self, change: Callable[[dict[str, str]], dict[str, str]]) -> None:
+        with self._file.with_suffix(".lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            known = self.all()
+            changed = change(known)
+            if changed != known:
+                draft = self._file.with_suffix(".partial")
+                draft.write_bytes(msgspec.json.format(msgspec.json.encode(changed)))
+                draft.replace(self._file)
+
+
+def _key(agent: str) -> int:
+    simulation, slash, name = agent.partition("/")
+    if not slash:
+        raise InvalidRequestError(
+            f"{agent[:80]!r} names no agent: write SIMULATION/AGENT, as in 'default/bob'", "agent"
+        )
+    return agent_key(check_simulation(simulation), check_agent(name))
