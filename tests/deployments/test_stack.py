@@ -7,6 +7,7 @@ import json
 import os
 import signal
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import httpx
 import msgspec
@@ -16,6 +17,7 @@ import pytest_asyncio
 import ray
 
 from deployments.edge import OPEN_PATHS
+from deployments.engine.assignments import Assignments
 from deployments.ingress import ROUTES
 from deployments.stack import Stack
 from tests.deployments.stack_client import StackClient, text_of, words
@@ -85,6 +87,18 @@ async def test_a_request_names_its_model(client: StackClient) -> None:
     assert tuned.headers["x-scalesim-residency"] == "miss"
     again = [await client.ask(103), await client.ask(103, model="tune")]
     assert [text_of(answer) for answer in again] == [text_of(own), text_of(tuned)]
+
+
+async def test_an_agent_has_its_own_model_where_it_names_none(
+    client: StackClient, tunes: str
+) -> None:
+    own, tuned = await client.ask(104), await client.ask(104, model="tune")
+    assert text_of(tuned) != text_of(own)
+    given = Assignments(Path(tunes))
+    given.assign("tune", ["default/agent-104"])
+    assert text_of(await client.ask(104)) == text_of(tuned)
+    given.forget("tune")
+    assert text_of(await client.ask(104)) == text_of(own)
 
 
 async def test_tools_and_later_parameters_are_taken(client: StackClient) -> None:

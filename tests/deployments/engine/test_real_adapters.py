@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -9,8 +10,13 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
+from deployments.calls import Call
+from deployments.engine.adapters import AdapterShelf
+from deployments.engine.assignments import Assignments
+from deployments.engine.models.choice import ModelChoice
 from deployments.random_adapter import MODULES, build
 from scalesim.errors import InvalidRequestError, UnknownModelError
+from scalesim.identity import agent_key
 from scalesim.settings import AdapterSettings
 from scalesim.vocabulary import ADAPTER, Tier, Verb
 from tests.deployments.engine.real_engine import Answer, RealEngine
@@ -19,6 +25,7 @@ pytestmark = [pytest.mark.engine, pytest.mark.asyncio(loop_scope="session")]
 
 SLOTS = 2
 AGENTS = range(4)
+SPARE = ("farmer", "baker")
 
 
 class Farm(RealEngine):
@@ -27,6 +34,8 @@ class Farm(RealEngine):
     def __init__(self, model: str, root: Path) -> None:
         for agent in AGENTS:
             build(root / f"a{agent}", model, seed=agent)
+        for seed, name in enumerate(SPARE, start=len(AGENTS)):
+            build(root / name, model, seed=seed)
         (root / "broken" / "adapter_model.safetensors").parent.mkdir()
         (root / "broken" / "adapter_model.safetensors").write_bytes(b"no tensors")
         (root / "broken" / "adapter_config.json").write_text('{"r": 8, "peft_type": "LORA"}')
@@ -36,24 +45,37 @@ class Farm(RealEngine):
 
     async def start(self) -> None:
         await super().start()
-        from deployments.engine.adapters import AdapterShelf
         from deployments.engine.loading import AdapterLoader
+        from deployments.engine.openai import OpenAIEndpoints
 
-        self.loader = AdapterLoader(self.manager, AdapterShelf(self.settings))
+        shelf = AdapterShelf(self.settings)
+        self.loader = AdapterLoader(self.manager, shelf)
+        choice = ModelChoice(self._settings)
+        self.endpoints = OpenAIEndpoints(self._host.engine, "replica", choice, shelf)
 
     async def say(self, agent: int, adapter: str | None = None) -> Answer:
-        name = adapter or f"a{agent}"
-        await self.loader.load({"model": f"scalesim:{name}"})
-        more: dict[str, Any] = {"lora_path": name}
+        call = Call(agent, "completions", {"model": f"scalesim:{adapter or f'a{agent}'}"}, "s")
+        more: dict[str, Any] = {"lora_path": await self.loader.load(call)}
         return await self.ask(agent, **more)
+
+    async def text(self, key: int, model: str) -> str:
+        """Return what an agent is told, over OpenAI's endpoint, when it names a model."""
+        body = {"model": model, "prompt": self.prompt(0), "max_tokens": 6, "temperature": 0}
+        _, told = await anext(self.endpoints.answer(Call(key, "completions", body, "s")))
+        return str(json.loads(told)["choices"][0]["text"])
 
     def in_slots(self) -> set[int]:
         return {agent for agent, state in self.states[ADAPTER].items() if state.device}
 
 
+@pytest.fixture(scope="module")
+def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("adapters")
+
+
 @pytest_asyncio.fixture(loop_scope="session", scope="module")
-async def engine(tiny_model: str, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Farm]:
-    engine = Farm(tiny_model, tmp_path_factory.mktemp("adapters"))
+async def engine(tiny_model: str, root: Path) -> AsyncIterator[Farm]:
+    engine = Farm(tiny_model, root)
     await engine.start()
     yield engine
     await engine.stop()
@@ -90,6 +112,17 @@ async def test_caches_of_two_adapters_are_never_mixed(engine: Farm) -> None:
     assert (bare.device, bare.host) == (0, 0)
 
 
+async def test_an_agent_has_its_own_where_it_names_none(engine: Farm, root: Path) -> None:
+    bob = agent_key("town", "bob")
+    models = ("scalesim", "scalesim:farmer", "scalesim:baker")
+    bare, farmer, baker = [await engine.text(bob, model) for model in models]
+    assert len({bare, farmer, baker}) == 3
+    Assignments(root).assign("farmer", ["town/bob"])
+    assert await engine.text(bob, "scalesim") == farmer
+    assert await engine.text(bob, "scalesim:baker") == baker
+    assert await engine.text(agent_key("city", "bob"), "scalesim") == bare
+
+
 async def test_an_adapter_that_cannot_be_loaded_fails_alone(engine: Farm) -> None:
     expected = (await engine.say(1)).tokens
     with pytest.raises(InvalidRequestError, match="cannot be loaded"):
@@ -97,5 +130,5 @@ async def test_an_adapter_that_cannot_be_loaded_fails_alone(engine: Farm) -> Non
     with pytest.raises(UnknownModelError):
         await engine.say(0, "nobody")
     with pytest.raises(InvalidRequestError, match="lora_path"):
-        await engine.loader.load({"model": "scalesim", "lora_path": "/etc"})
+        await engine.loader.load(Call(1, "chat", {"model": "scalesim", "lora_path": "/etc"}, "s"))
     assert (await engine.say(1)).tokens == expected
