@@ -127,6 +127,7 @@ async def test_a_pinned_agent_outlasts_nearer_ones(engine: RealEngine) -> None:
 
 async def test_what_runs_is_not_moved(engine: RealEngine) -> None:
     expected = (await learned(engine, 1))[1]
+    await engine.until(lambda: not engine.state[1].in_use)
     refused = engine.flow.refused
     running = asyncio.ensure_future(engine.ask(1, tokens=200))
     await engine.until(lambda: engine.state[1].in_use)
