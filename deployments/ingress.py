@@ -75,7 +75,9 @@ class Ingress:
         self._model = settings.engine.served_model_name
         models = settings.engine.models
         self._shelf = ModelShelf(models) if models is not None else None
-        self._replicas = replicas.options(stream=True)
+        # A handle for each method: making one takes longer than a call through it.
+        self._whole = replicas.answer
+        self._pieces = replicas.options(stream=True).stream
         self._metrics = IngressMetrics()
         self._created = int(time.time())
         self._controller: RemoteController | None = None
@@ -177,21 +179,22 @@ class Ingress:
         loses no request: another one gets it.
         """
         fault: Exception | None = None
+        streams = call.body.get("stream") not in (None, False)
         for _ in range(_ATTEMPTS):
-            pieces = self._replicas.generate.remote(call)
+            answer = (self._pieces if streams else self._whole).remote(call)
             try:
                 async with asyncio.timeout(self._settings.request_timeout_s):
-                    head, first = await anext(pieces)
-                    return pieces, head, first
+                    head, first = await anext(answer) if streams else await answer
+                    return answer, head, first
             except RayActorError as error:
                 fault = error
                 self._metrics.retried()
             except (BackPressureError, DeploymentUnavailableError, TimeoutError) as error:
                 fault = error
-                pieces.cancel()
+                answer.cancel()
                 break
             except asyncio.CancelledError:
-                pieces.cancel()
+                answer.cancel()
                 raise
         raise ReplicaUnavailableError(
             f"no replica answered ({type(fault).__name__}): try again, or add replicas"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import AsyncIterator
+from contextlib import aclosing
 from typing import TYPE_CHECKING
 
 from ray import serve
@@ -53,7 +54,12 @@ class Replica:
             reserve = settings.engine.reserve_share
             self._link = Link(self._name, controller, *host.steered, reserve)
 
-    async def generate(self, call: Call) -> AsyncIterator[Piece]:
+    async def answer(self, call: Call) -> Piece:
+        """Return the whole answer: half the messages of a stream of one piece."""
+        async with aclosing(self._endpoints.answer(call)) as pieces:
+            return await anext(pieces)
+
+    async def stream(self, call: Call) -> AsyncIterator[Piece]:
         """Yield the answer in pieces; see `OpenAIEndpoints.answer`."""
         async for piece in self._endpoints.answer(call):
             yield piece

@@ -1,10 +1,14 @@
 """What the stack adds to a request: the same prompts to SGLang's own server and to ours, in turn.
 
-Run: python -m benchmarks.serving.overhead
+Run: python -m benchmarks.serving.overhead [haproxy]
+
+With `haproxy` behind Serve's proxy in C, as stacks beyond loopback are; without, behind the one in
+Python.
 """
 
 from __future__ import annotations
 
+import os
 import socket
 import subprocess
 import sys
@@ -39,7 +43,10 @@ def bare_server(model: str) -> Iterator[str]:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     command = [sys.executable, "-W", "ignore", "-m", "benchmarks.serving.bare_server", model]
-    process = subprocess.Popen([*command, str(port)], stdout=subprocess.DEVNULL)  # noqa: S603
+    one_thread = os.environ | {"OMP_NUM_THREADS": "1"}  # as Ray gives its actors
+    process = subprocess.Popen(  # noqa: S603
+        [*command, str(port)], env=one_thread, stdout=subprocess.DEVNULL
+    )
     url = f"http://127.0.0.1:{port}"
     try:
         deadline = time.monotonic() + 120
@@ -62,8 +69,9 @@ def ask(client: httpx.Client) -> float:
     return time.perf_counter() - started
 
 
-def main() -> None:
+def main(proxy: str) -> None:
     """Print one table and write JSON."""
+    os.environ["RAY_SERVE_ENABLE_HA_PROXY"] = str(int(proxy == "haproxy"))
     with (
         tempfile.TemporaryDirectory() as folder,
         bare_server(str(build(folder, size="tiny"))) as bare,
@@ -86,12 +94,15 @@ def main() -> None:
         "stack_p95_ms": p95[1],
         "ratio_p50": p50[1] / p50[0],
     }
-    table = Table("one request at a time", "ms", title="CPU, tiny model, 100-word prompt, 1 token")
+    table = Table("one request at a time", "ms", title=f"CPU, tiny model, 1 token, {proxy} proxy")
     for name, value in figures.items():
         table.add_row(name, f"{value:.2f}")
     Console().print(table)
-    write("serving/overhead", {name: round(float(value), 3) for name, value in figures.items()})
+    write(
+        f"serving/overhead_{proxy}",
+        {name: round(float(value), 3) for name, value in figures.items()},
+    )
 
 
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1] if len(sys.argv) > 1 else "python")
