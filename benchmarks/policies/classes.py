@@ -42,7 +42,7 @@ def hit_ratios(case: Case, workload: Workload) -> dict[str, float]:
         "lru": no_hints(),
         "told": case.hints,
         "estimator": guarded(trace, [foreseen_hints(*workload)], case.quality),
-        "untold": guarded(trace, [case.learned], case.quality),
+        "untold": case.learned,
         "lies": guarded(trace, [lies(trace)], case.quality),
         "oracle": case.following,
     }

@@ -83,9 +83,15 @@ class Case:
 
     @cached_property
     def hints(self) -> Hints:
-        """What the simulation tells, expiring; learned where it tells nothing; guarded."""
+        """What the simulation tells, expiring; learned where it tells nothing; guarded.
+
+        Learned hints alone need no guard where nothing is fetched ahead: recency is one of the
+        learners, scored by the same hits, and a second judge would only add its own delay.
+        """
         if self._foresight is None:
             return no_hints()
+        if not self.prefetch and len(self.told.at) == 0:
+            return self.learned
         patience = 2 * len(self.trace.agent) / len(np.unique(self.trace.step))
         told = expiring(self.told, patience)
         both = backed(told, self.learned, len(self.trace.names))

@@ -18,7 +18,7 @@ class Scoreboard:
     Args:
         candidates: How many; number 0 is the floor.
         half_life: Requests after which a hit counts half.
-        margin: Share of the counted requests a challenger must be ahead by.
+        margin: Share of the requests counted so far a challenger must be ahead by.
         trusted: Who leads before anything is known.
     """
 
@@ -28,7 +28,7 @@ class Scoreboard:
         self._score = np.zeros(candidates)
         self._weight = 0.0
         self._decay = 0.5 ** (1.0 / half_life)
-        self._margin = margin / (1.0 - self._decay)
+        self._margin = margin
         self.leader = trusted
 
     @property
@@ -43,7 +43,7 @@ class Scoreboard:
         self._score += served
         best = int(self._score.argmax())
         lead = self._score[best] - self._score[self.leader]
-        if lead > self._margin:
+        if lead > self._margin * self._weight:
             self.leader = best
         elif self._score[0] > self._score[self.leader]:
             self.leader = 0
