@@ -50,6 +50,14 @@ def spread(controller: Controller, agents: list[int]) -> list[int]:
     return sorted(lives.count(name) for name in NAMES)
 
 
+def leveled(**settings: float) -> tuple[World, list[int]]:
+    """Return a world after a crowded step was levelled, and who was crowded."""
+    world, agents = World(**settings), crowd("a")
+    report(world.controller, 1, dict.fromkeys(agents, 0.0))
+    world.level()
+    return world, agents
+
+
 @pytest.mark.parametrize("distance", [0.0, 1.0])
 def test_a_crowded_step_is_spread_before_it_comes(distance: float) -> None:
     world = World()
@@ -75,19 +83,13 @@ def test_level_agents_and_far_ones_stay() -> None:
 
 
 def test_moves_are_bounded() -> None:
-    world = World(leveling_moves=3)
-    agents = crowd("a")
-    report(world.controller, 1, dict.fromkeys(agents, 0.0))
-    world.level()
+    world, agents = leveled(leveling_moves=3)
     assert spread(world.controller, agents) == [1, 2, 9]
     assert world.controller.status()["leveled"] == 3
 
 
 def test_nobody_moves_where_that_is_switched_off() -> None:
-    world = World(leveling_moves=0)
-    agents = crowd("a")
-    report(world.controller, 1, dict.fromkeys(agents, 0.0))
-    world.level()
+    world, agents = leveled(leveling_moves=0)
     assert spread(world.controller, agents) == [0, 0, 12]
 
 
@@ -105,10 +107,7 @@ def test_state_in_use_or_pinned_is_not_moved() -> None:
 
 
 def test_an_agent_stays_where_it_was_moved_to_whatever_its_old_replica_still_holds() -> None:
-    world = World()
-    agents = crowd("a")
-    report(world.controller, 1, dict.fromkeys(agents, 0.0))
-    world.level()
+    world, agents = leveled()
     lives = homes(world.controller, agents)
     world.replicas["a"].hold(Tier.DEVICE, *agents)
     world.replicas["b"].hold(Tier.DEVICE, *[key for key in agents if lives[key] == "b"])
@@ -120,10 +119,7 @@ def test_an_agent_stays_where_it_was_moved_to_whatever_its_old_replica_still_hol
 
 
 def test_a_request_that_ran_elsewhere_takes_its_agent_along() -> None:
-    world = World()
-    agents = crowd("a")
-    report(world.controller, 1, dict.fromkeys(agents, 0.0))
-    world.level()
+    world, agents = leveled()
     moved = next(key for key, name in homes(world.controller, agents).items() if name == "b")
     world.replicas["a"].hold(Tier.DEVICE, moved, in_use=True)
     assert homes(world.controller, [moved]) == {moved: "a"}
@@ -131,10 +127,7 @@ def test_a_request_that_ran_elsewhere_takes_its_agent_along() -> None:
 
 
 def test_moved_agents_stay_when_a_replica_comes_and_leave_one_that_goes() -> None:
-    world = World()
-    agents = crowd("a")
-    report(world.controller, 1, dict.fromkeys(agents, 0.0))
-    world.level()
+    world, agents = leveled()
     before = homes(world.controller, agents)
     moved = [key for key, name in before.items() if name != "a"]
     FakeReplica(world.controller, "d")
@@ -149,10 +142,7 @@ def test_moved_agents_stay_when_a_replica_comes_and_leave_one_that_goes() -> Non
 
 
 def test_a_controller_that_died_remembers_who_was_moved() -> None:
-    world = World()
-    agents = crowd("a")
-    report(world.controller, 1, dict.fromkeys(agents, 0.0))
-    world.level()
+    world, agents = leveled()
     before = homes(world.controller, agents)
     heir = make_controller(world.clock, saved(world.controller), world.controller.incarnation)
     check_integrity(heir)
