@@ -16,7 +16,10 @@ from benchmarks.gpu.steered import Steered
 from scalesim.vocabulary import PREFIX, Tier, Verb
 
 IN_FLIGHT = 8
-"""Requests at once, at most."""
+"""Requests that go on while the next turn begins, at most."""
+
+_JITTER_S = 0.01
+"""Longest pause between two commands of a turn: a few passes of the scheduler, a few copies."""
 
 _SHOWN = 10
 """Wrong answers told in full."""
@@ -38,6 +41,7 @@ class Interleaving:
         self._peace = peace
         self._rng = random.Random(seed)
         self._verdicts: Counter[Verdict] = Counter()
+        self._asking: Counter[int] = Counter()
         self._drift = 0.0
         self._wrong: list[dict[str, Any]] = []
         self._running: set[asyncio.Task[None]] = set()
@@ -52,13 +56,15 @@ class Interleaving:
     async def run(self, turns: int, go_on: Callable[[], bool]) -> dict[str, Any]:
         """Take so many turns, fewer where `go_on` says so, and return what was found."""
         for agent, view in self._prompts.all():  # twice, so that the private part is learned
+            self._asking[agent] += 1
             await self._ask("warm-up", agent, view)
         made: Counter[str] = Counter()
         while made.total() < turns and (made.total() % 100 or go_on()):
             name = self._rng.choice(list(self._turns))
             await self._turns[name](name)
             made[name] += 1
-            while len(self._running) >= IN_FLIGHT:
+            calm = self._rng.randint(0, IN_FLIGHT)  # room for moves, or none
+            while len(self._running) > calm:
                 await self._some()
         while self._running:
             await self._some()
@@ -76,20 +82,24 @@ class Interleaving:
         return list(self._steered.holds)
 
     async def _overtake(self, turn: str) -> None:
-        agents = self._some_agents(2)
+        agents = self._idle_agents(2)
         await self._demote(agents)
+        await self._pause()  # a command that meets an older one for its agent replaces it
         await self._fetch(agents)
+        await self._pause()
         self._start(turn, *agents)
 
     async def _evict_loading(self, turn: str) -> None:
-        agents = self._some_agents(3)
+        agents = self._idle_agents(3)
         await self._fetch(agents)
+        await self._pause()
         await self._demote(agents[:2])
-        self._start(turn, *self._some_agents(1), agents[0])
+        self._start(turn, *self._some_agents(1), *agents[:1])
 
     async def _exhaust(self, turn: str) -> None:
-        agents = self._some_agents(self._prompts.agents // 2)
+        agents = self._idle_agents(self._prompts.agents // 2)
         await self._demote(agents)
+        await self._pause()
         await asyncio.gather(*(self._fetch([agent]) for agent in agents))
         self._start(turn, *agents[:2])
 
@@ -105,8 +115,11 @@ class Interleaving:
         self._start(turn, *self._some_agents(1))
 
     async def _fetch(self, agents: list[int]) -> None:
+        everyone = range(self._prompts.agents)
+        distances = {agent: self._rng.choice([5.0, 50.0, inf]) for agent in everyone}
+        distances |= dict.fromkeys(agents, 0.0)
         for kind in self._kinds:
-            await self._steered.push(dict.fromkeys(agents, 0.0), kind)
+            await self._steered.push(distances, kind)
             await self._steered.move(Verb.PREFETCH, agents, Tier.DEVICE, kind)
 
     async def _demote(self, agents: list[int]) -> None:
@@ -119,11 +132,21 @@ class Interleaving:
             distances = {agent: self._rng.choice([0.0, 1.0, 1e9, inf]) for agent in agents}
             await self._steered.push(distances, kind)
 
+    async def _pause(self) -> None:
+        if self._rng.random() < 0.7:
+            await asyncio.sleep(self._rng.uniform(0.0, _JITTER_S))
+
     def _some_agents(self, most: int) -> list[int]:
         return self._rng.sample(range(self._prompts.agents), self._rng.randint(1, most))
 
+    def _idle_agents(self, most: int) -> list[int]:
+        """Return agents of whom nothing is asked now, so that their state may be moved."""
+        idle = [agent for agent in range(self._prompts.agents) if not self._asking[agent]]
+        return self._rng.sample(idle, min(len(idle), self._rng.randint(1, most)))
+
     def _start(self, turn: str, *agents: int) -> None:
         for agent in agents:
+            self._asking[agent] += 1
             view = self._rng.choice([view for who, view in self._peace.answers if who == agent])
             self._running.add(asyncio.create_task(self._ask(turn, agent, view)))
 
@@ -135,6 +158,7 @@ class Interleaving:
     async def _ask(self, turn: str, agent: int, view: int) -> None:
         ids, more = self._prompts.ids(agent, view), self._prompts.more(agent)
         reply = await self._steered.ask(ids, self._prompts.output, agent, **ASKED, **more)
+        self._asking[agent] -= 1
         expected = self._peace.answers[agent, view]
         verdict = expected.judge(reply, self._peace.rounding)
         self._drift = max(self._drift, expected.drift(reply))

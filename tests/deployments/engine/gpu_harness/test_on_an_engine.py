@@ -68,7 +68,7 @@ async def test_races_keep_every_answer(steered: Steered, peace: Peace) -> None:
     assert outcome["wrong"] == 0, outcome["wrong_answers"]
     assert outcome["equal"] == outcome["outputs"] > 25
     assert len(outcome["turns"]) == 5
-    assert all(steered.flows[kind].issued for kind in (PREFIX, ADAPTER))
+    await steered.until(lambda: all(steered.flows[kind].issued for kind in (PREFIX, ADAPTER)))
 
 
 async def test_one_wrong_page_is_seen(host: EngineHost, peace: Peace) -> None:
