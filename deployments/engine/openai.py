@@ -5,7 +5,7 @@ Templates, tools, streaming and usage are SGLang's code; only its tokenizer mana
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Any
@@ -66,7 +66,7 @@ class OpenAIEndpoints:
             "completions": (CompletionRequest, OpenAIServingCompletion(manager, template)),
         }
 
-    async def answer(self, call: Call) -> AsyncIterator[Piece]:
+    async def answer(self, call: Call) -> AsyncGenerator[Piece, None]:
         """Yield the head with the body's first bytes, then the rest of a stream as it comes.
 
         Closing the iterator early aborts the request in the engine.
