@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import fcntl
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection
 from pathlib import Path
 
 import msgspec
@@ -57,7 +57,7 @@ class Assignments:
                 f"{self._file} cannot be read as ids by agent ({error}): mend or delete it", "model"
             ) from error
 
-    def check(self, agents: Iterable[str]) -> None:
+    def check(self, agents: Collection[str]) -> None:
         """Return if agents can be assigned something.
 
         Raises:
@@ -67,8 +67,9 @@ class Assignments:
         for agent in agents:
             _key(agent)
 
-    def assign(self, item: str, agents: Iterable[str]) -> None:
+    def assign(self, item: str, agents: Collection[str]) -> None:
         """Give agents an item, in place of what they had; raises as `check` does."""
+        self.check(agents)
         self._change(lambda known: known | dict.fromkeys(agents, item))
 
     def forget(self, item: str) -> None:
