@@ -125,11 +125,13 @@ def stack_settings(arm: Arm, workload: Workload, machine: Machine) -> StackSetti
     """Return the stack of an arm: same device and host bytes, whole pages.
 
     Raises:
-        ConfigurationError: The device tier is too small for one agent's call, or the arm has one
-            model only.
+        ConfigurationError: The device tier is too small for one agent's call, or the arm cannot
+            serve the adapters and models.
     """
     if machine.models and arm != "scalesim":
         raise ConfigurationError(f"arm {arm} serves one model: use --arms scalesim with --models")
+    if machine.models and machine.adapters:
+        raise ConfigurationError("--adapters and --models: an engine serves either; give one")
     tokens = int(machine.device_share * workload.total_tokens / machine.replicas)
     tokens -= tokens % machine.page_size
     needed = workload.size.total + _TEMPLATE_TOKENS

@@ -70,6 +70,8 @@ def test_agents_are_dealt_fine_tunes_in_turn(tmp_path: Path) -> None:
     assert Target("http://h", "m", None, models=4).model_of(5) == "tune-1"
     with pytest.raises(ConfigurationError, match="--arms scalesim"):
         stack_settings("stock", WORKLOAD, machine)
+    with pytest.raises(ConfigurationError, match="either"):
+        stack_settings("scalesim", WORKLOAD, machine._replace(adapters=2))
 
 
 @pytest.mark.parametrize(("text", "count"), [(None, 0), ("distinct", 8), ("shared:3", 3)])
