@@ -56,6 +56,8 @@ def bare_server(model: str) -> Iterator[str]:
                     break
             except httpx.HTTPError:
                 time.sleep(0.5)
+        else:
+            raise TimeoutError(f"SGLang's server on {url} did not answer in two minutes")
         yield url
     finally:
         process.terminate()

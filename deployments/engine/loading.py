@@ -50,7 +50,7 @@ class AdapterLoader:
             self._loads[name] = asyncio.create_task(self._load(name, self._shelf))
         try:
             await asyncio.shield(self._loads[name])
-        except InvalidRequestError:
+        except Exception:
             self._loads.pop(name, None)
             raise
         return name

@@ -53,13 +53,18 @@ class Steward:
 
     def work(self) -> bool:
         """Try pending moves, publish what changed; return whether another pass is wanted soon."""
+        if self._pending:
+            self._settle()  # what is in use now, not what was a pass ago
         for where in list(islice(self._pending, MOVES_A_PASS)):
             if self._try(where) is not Outcome.BUSY:
                 del self._pending[where]
-        in_flight = [payload.settle() for payload in self._payloads.values()]
+        in_flight = self._settle()
         if self._send is not None:
             self._publish(self._send)
-        return bool(self._pending) or any(in_flight)
+        return bool(self._pending) or in_flight
+
+    def _settle(self) -> bool:
+        return any([payload.settle() for payload in self._payloads.values()])
 
     def _take(self, directives: Directives) -> None:
         self._incarnation = directives.incarnation

@@ -1,11 +1,13 @@
 """The direct path, with an actor that stands in for the controller."""
 
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
 import pytest
 import ray
+from ray.exceptions import RayActorError
 
 from scalesim.errors import ControllerUnavailableError, StaleEpochError
 from scalesim.identity import agent_key
@@ -77,6 +79,9 @@ def test_errors_of_the_controller_are_ours_and_readable(controller: Any) -> None
 def test_a_dead_controller_is_retryable(controller: Any) -> None:
     transport = connect(SETTINGS)
     ray.kill(controller)
+    with suppress(RayActorError):
+        while True:  # a kill takes effect in its own time
+            ray.get(controller.status.remote(), timeout=30)
     with pytest.raises(ControllerUnavailableError, match="hints are sent again"):
         transport.epoch("town")
 

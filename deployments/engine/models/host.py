@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection
 from concurrent.futures import Future, ThreadPoolExecutor, wait
-from math import inf
 from typing import Generic, NamedTuple, TypeVar
 
 from deployments.engine.payloads.base import Outcome
@@ -25,6 +24,7 @@ class HostModels(Generic[Weights]):
     Args:
         places: How many models fit.
         read: Returns the weights of a model; runs on the thread, and may raise.
+        distance: Tells how far a model is; the farthest makes room.
         agreed: Returns whether all ranks say yes; called on all of them at once.
     """
 
@@ -32,15 +32,16 @@ class HostModels(Generic[Weights]):
         self,
         places: int,
         read: Callable[[str], Weights],
+        distance: Callable[[str], float],
         agreed: Callable[[bool], bool] = bool,
     ) -> None:
         self._places = places
         self._read = read
+        self._distance = distance
         self._agreed = agreed
         self._weights: dict[str, Weights] = {}
         self._reading: tuple[str, Future[Weights]] | None = None
         self._thread = ThreadPoolExecutor(1, "scalesim-models")
-        self.ranking: Mapping[str, float] = {}
 
     @property
     def held(self) -> Collection[str]:
@@ -99,6 +100,3 @@ class HostModels(Generic[Weights]):
         """Leave the processor to the read on its way, until it ends or for `timeout_s`."""
         if self._reading is not None:
             wait([self._reading[1]], timeout_s)
-
-    def _distance(self, model: str) -> float:
-        return self.ranking.get(model, inf)

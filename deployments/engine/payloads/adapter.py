@@ -28,6 +28,7 @@ class AdapterPayload(SharedPayload):
     def __init__(self, slots: AdapterSlots) -> None:
         super().__init__(slots.slot_bytes, stored=False)
         self._slots = slots
+        slots.distance = self._distance
 
     def budgets(self) -> Budgets:
         """Return the bytes of all slots, on the device and in host memory."""
@@ -68,9 +69,6 @@ class AdapterPayload(SharedPayload):
 
     def _kept(self) -> Collection[str]:
         return self._slots.resident()
-
-    def _rank(self, ranking: dict[str, float]) -> None:
-        self._slots.rank(ranking)
 
     def _make_room(self, nearer_than: float) -> bool:
         free = [adapter for adapter in self._slots.resident() if adapter not in self._in_use]

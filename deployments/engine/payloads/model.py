@@ -29,6 +29,7 @@ class ModelPayload(SharedPayload):
     def __init__(self, weights: ModelWeights) -> None:
         super().__init__(weights.model_bytes, stored=True)
         self._weights = weights
+        weights.distance = self._distance
         self._wanted: dict[str, Tier] = {}
         self._begun: set[str] = set()
         self._planned: str | None = None
@@ -126,6 +127,3 @@ class ModelPayload(SharedPayload):
         weights = self._weights
         around = (*weights.held, weights.resident, weights.reading)
         return {model for model in around if model is not None}
-
-    def _rank(self, ranking: dict[str, float]) -> None:
-        self._weights.rank(ranking)

@@ -74,19 +74,14 @@ class SharedPayload(ABC):
         """Return the items of which a move ahead of use is not lost."""
 
     @abstractmethod
-    def _rank(self, ranking: dict[str, float]) -> None:
-        """Take over the distances of items, the order of the engine's own evictions."""
-
-    @abstractmethod
     def demote(self, key: int, tier: Tier) -> Outcome:
         """See `payloads.base.Payload`."""
 
     # ---- Payload ----
 
     def push(self, keys: Iterable[int], distances: Iterable[float]) -> None:
-        """Take over distances of agents, and with them the order of evictions."""
+        """Take over distances of agents."""
         self._order.push(keys, distances)
-        self._rank({item: self._distance(item) for item in self._agents})
 
     def drop(self, key: int) -> Outcome:
         """Forget whose the item is; one that was this agent's alone goes to the coldest tier."""
@@ -98,12 +93,10 @@ class SharedPayload(ABC):
     def pin(self, key: int) -> None:
         """Make an agent's item the last to give way."""
         self._order.pin(key)
-        self.push((), ())
 
     def unpin(self, key: int) -> None:
         """Undo `pin`."""
         self._order.unpin(key)
-        self.push((), ())
 
     def settle(self) -> bool:
         """Learn from the requests there are, and notice what came and left."""

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection
 from typing import Protocol
 
 from deployments.engine.payloads.shared import Use
 
-Ranking = Mapping[str, float]
-"""Distance of adapters, or models, by id; one that is missing is infinitely far."""
-
 
 class AdapterSlots(Protocol):
-    """LoRA adapters of an engine: all loaded ones in host memory, some in slots on the device."""
+    """LoRA adapters of an engine: all loaded ones in host memory, some in slots on the device.
+
+    Attributes:
+        distance: Tells how far an adapter is, by its id: the farthest gives way to requests that
+            need a slot. Set by the payload.
+    """
 
     slots: int
     host_slots: int
     slot_bytes: int
+    distance: Callable[[str], float]
 
     def free(self) -> int:
         """Return how many slots hold no adapter."""
@@ -29,9 +32,6 @@ class AdapterSlots(Protocol):
 
     def calls(self) -> Collection[Use]:
         """Return what queued and running requests need."""
-
-    def rank(self, ranking: Ranking) -> None:
-        """Take over the order in which adapters give way to requests that need a slot."""
 
     def enter(self, adapter: str) -> None:
         """Copy an adapter to a free slot."""

@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from typing import Protocol
 
 from deployments.engine.payloads.base import Outcome
 from deployments.engine.payloads.shared import Use
-from deployments.engine.payloads.slots import Ranking
 
 
 class ModelWeights(Protocol):
     """Models of one engine: all in storage, some in host memory, one in the engine.
 
-    Its own loads and swaps, for requests that wait, need nothing of the payload.
+    Its own loads and swaps, for requests that wait, need nothing else of the payload.
+
+    Attributes:
+        distance: Tells how far a model is: the farthest leaves host memory first. Set by the
+            payload.
     """
 
     model_bytes: int
     places: int
     storage_bytes: int
+    distance: Callable[[str], float]
 
     @property
     def resident(self) -> str | None:
@@ -34,9 +38,6 @@ class ModelWeights(Protocol):
 
     def calls(self) -> Collection[Use]:
         """Return what queued and running requests need."""
-
-    def rank(self, ranking: Ranking) -> None:
-        """Take over the order in which models leave host memory."""
 
     def fetch(self, model: str, distance: float) -> Outcome:
         """Start reading a model to host memory, in place of farther ones only; one at a time."""

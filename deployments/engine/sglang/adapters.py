@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from math import inf
 from typing import Any
 
 from sglang.srt.lora.eviction_policy import LRUEvictionPolicy
 
 from deployments.engine.payloads.shared import Use
-from deployments.engine.payloads.slots import Ranking
 from deployments.engine.sglang.requests import agent_of, requests
 
 
@@ -23,7 +22,7 @@ class FarthestAdapter(LRUEvictionPolicy):  # type: ignore[misc]
     def select_victim(self, candidates: set[str | None]) -> str | None:
         waiting = {adapter for _, _, adapter in self._slots.calls()}
         free = candidates - waiting or candidates
-        distance = {a: self._slots.ranking.get(a, inf) for a in free if a is not None}
+        distance = {a: self._slots.distance(a) for a in free if a is not None}
         farthest = max(distance.values(), default=inf)
         victim: str | None = super().select_victim(
             {adapter for adapter, value in distance.items() if value == farthest} or free
@@ -42,7 +41,7 @@ class LoRASlots:
         self._scheduler = scheduler
         self._manager = scheduler.tp_worker.model_runner.lora_manager
         self._pool = self._manager.memory_pool
-        self.ranking: Ranking = {}
+        self.distance: Callable[[str], float] = lambda adapter: inf
         self.slots: int = self._pool.max_loras_per_batch - 1  # one serves the bare model
         self.host_slots: int = scheduler.server_args.max_loaded_loras
         buffers = (*self._pool.A_buffer.values(), *self._pool.B_buffer.values())
@@ -68,9 +67,6 @@ class LoRASlots:
             for request in requests(self._scheduler)
             if (hint := agent_of(request)) is not None and request.lora_id is not None
         ]
-
-    def rank(self, ranking: Ranking) -> None:
-        self.ranking = ranking
 
     def enter(self, adapter: str) -> None:
         self._manager.fetch_new_loras({adapter}, set())

@@ -7,7 +7,7 @@ makes a batch of it, and weights are swapped only when no request is running.
 from __future__ import annotations
 
 import shutil
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from http import HTTPStatus
 from math import inf
 from pathlib import Path
@@ -21,7 +21,6 @@ from deployments.engine.models.host import HostModels
 from deployments.engine.models.turns import Turn, Turns
 from deployments.engine.payloads.base import Outcome
 from deployments.engine.payloads.shared import Use
-from deployments.engine.payloads.slots import Ranking
 from deployments.engine.sglang.requests import agent_of, is_running, requests
 from deployments.engine.sglang.weights import BASE, WeightReader, Weights, write
 from scalesim.errors import InvalidRequestError
@@ -47,7 +46,10 @@ class EngineModels:
         self.resident: str | None = BASE
         self._scheduler = scheduler
         self._updater = scheduler.tp_worker.model_runner.weight_updater
-        self._host: HostModels[Weights] = HostModels(self.places, reader.read, self._agreed)
+        self.distance: Callable[[str], float] = lambda model: inf
+        self._host: HostModels[Weights] = HostModels(
+            self.places, reader.read, lambda model: self.distance(model), self._agreed
+        )
         self._turns = Turns(settings.turn_requests, BASE)
         self._held_back: list[Any] = []
         self._offered = 0
@@ -69,9 +71,6 @@ class EngineModels:
             for request in requests(self._scheduler)
             if (hint := agent_of(request)) is not None
         ]
-
-    def rank(self, ranking: Ranking) -> None:
-        self._host.ranking = ranking
 
     def fetch(self, model: str, distance: float) -> Outcome:
         return self._host.fetch(model, distance, self._needed())

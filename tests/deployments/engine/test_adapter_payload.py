@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from math import inf
 
 import numpy as np
@@ -12,7 +13,6 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 from deployments.engine.payloads.adapter import AdapterPayload
 from deployments.engine.payloads.base import Outcome
 from deployments.engine.payloads.shared import Use
-from deployments.engine.payloads.slots import Ranking
 from scalesim.vocabulary import Budgets, Tier
 from tests.deployments.engine.sharing import Sharing
 
@@ -27,7 +27,7 @@ class FakeSlots:
     def __init__(self) -> None:
         self.here: list[str] = []
         self.queue: list[Use] = []
-        self.ranking: Ranking = {}
+        self.distance: Callable[[str], float] = lambda adapter: inf
 
     def free(self) -> int:
         return self.slots - len(self.here)
@@ -40,9 +40,6 @@ class FakeSlots:
 
     def calls(self) -> list[Use]:
         return list(self.queue)
-
-    def rank(self, ranking: Ranking) -> None:
-        self.ranking = ranking
 
     def enter(self, adapter: str) -> None:
         assert adapter not in self.here
@@ -67,7 +64,7 @@ class Farm(Sharing):
                 waiting = {used for _, _, used in self.slots.queue}
                 free = [a for a in self.slots.here if a not in waiting]
                 if not self.slots.free() and free:
-                    farthest = max(free, key=lambda a: self.slots.ranking.get(a, inf))
+                    farthest = max(free, key=self.slots.distance)
                     self.slots.here.remove(farthest)
                 if self.slots.free():
                     self.slots.here.append(adapter)
@@ -164,7 +161,7 @@ def test_a_pin_outlasts_nearer_agents() -> None:
     farm.payload.prefetch(2, Tier.DEVICE)
     assert farm.slots.here == ["a", "c"]
     farm.payload.unpin(0)
-    assert farm.slots.ranking["a"] == 50.0
+    assert farm.slots.distance("a") == 50.0
 
 
 class Anything(RuleBasedStateMachine):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from math import inf
 
 import numpy as np
@@ -13,7 +13,6 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 from deployments.engine.payloads.base import Outcome
 from deployments.engine.payloads.model import ModelPayload
 from deployments.engine.payloads.shared import Use
-from deployments.engine.payloads.slots import Ranking
 from scalesim.vocabulary import Budgets, Tier
 from tests.deployments.engine.sharing import Sharing
 
@@ -32,7 +31,7 @@ class FakeWeights:
         self.here: list[str] = []
         self.reading: str | None = None
         self.queue: list[Use] = []
-        self.ranking: Ranking = {}
+        self.distance: Callable[[str], float] = lambda model: inf
 
     @property
     def held(self) -> Collection[str]:
@@ -41,16 +40,13 @@ class FakeWeights:
     def calls(self) -> Collection[Use]:
         return list(self.queue)
 
-    def rank(self, ranking: Ranking) -> None:
-        self.ranking = ranking
-
     def fetch(self, model: str, distance: float) -> Outcome:
         assert model not in self.here
         if self.reading is not None:
             return Outcome.BUSY
         if len(self.here) >= self.places:
-            farthest = max(self.here, key=self._distance)
-            if self._distance(farthest) <= distance:
+            farthest = max(self.here, key=self.distance)
+            if self.distance(farthest) <= distance:
                 return Outcome.REFUSED
             self.here.remove(farthest)
         self.reading = model
@@ -73,9 +69,6 @@ class FakeWeights:
             self.here.append(self.reading)
             self.reading = None
         return False
-
-    def _distance(self, model: str) -> float:
-        return self.ranking.get(model, inf)
 
 
 class House(Sharing):

@@ -11,7 +11,7 @@ import pytest
 import pytest_asyncio
 
 from deployments.calls import Call
-from deployments.engine.adapters import AdapterShelf
+from deployments.engine.adapters import Adapter, AdapterShelf
 from deployments.engine.assignments import Assignments
 from deployments.engine.models.choice import ModelChoice
 from deployments.random_adapter import MODULES, build
@@ -25,7 +25,7 @@ pytestmark = [pytest.mark.engine, pytest.mark.asyncio(loop_scope="session")]
 
 SLOTS = 2
 AGENTS = range(4)
-SPARE = ("farmer", "baker")
+SPARE = ("farmer", "baker", "miller")
 
 
 class Farm(RealEngine):
@@ -121,6 +121,19 @@ async def test_an_agent_has_its_own_where_it_names_none(engine: Farm, root: Path
     assert await engine.text(bob, "scalesim") == farmer
     assert await engine.text(bob, "scalesim:baker") == baker
     assert await engine.text(agent_key("city", "bob"), "scalesim") == bare
+
+
+async def test_a_load_that_broke_off_is_tried_again(
+    engine: Farm, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def gone(shelf: AdapterShelf, name: str) -> Adapter:
+        raise OSError("stale file handle")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(AdapterShelf, "find", gone)
+        with pytest.raises(OSError, match="stale"):
+            await engine.say(1, "miller")
+    assert (await engine.say(1, "miller")).tokens
 
 
 async def test_an_adapter_that_cannot_be_loaded_fails_alone(engine: Farm) -> None:

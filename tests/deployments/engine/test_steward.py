@@ -71,6 +71,14 @@ def test_a_busy_move_is_tried_again_and_others_are_not() -> None:
     assert len(payload.calls) == 2
 
 
+def test_a_move_is_tried_on_what_is_in_use_now() -> None:
+    subject, payload, _ = steward()
+    payload.settle = lambda: payload.calls.append(("settle",)) or False  # type: ignore[method-assign]
+    subject.accept([told((Verb.DEMOTE, 1, Tier.HOST))])
+    subject.work()
+    assert payload.calls == [("settle",), ("demote", 1, Tier.HOST), ("settle",)]
+
+
 def test_a_newer_directive_replaces_an_older_one() -> None:
     subject, payload, _ = steward()
     payload.outcome = Outcome.BUSY

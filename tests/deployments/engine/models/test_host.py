@@ -35,7 +35,7 @@ def storage() -> Iterator[Storage]:
 
 @pytest.fixture
 def host(storage: Storage) -> HostModels[str]:
-    return HostModels(2, storage.read)
+    return HostModels(2, storage.read, {"a": 1.0, "b": 5.0, "c": 3.0}.__getitem__)
 
 
 def bring(host: HostModels[str], model: str, nearer_than: float = -inf) -> Outcome:
@@ -64,7 +64,6 @@ def test_a_model_is_here_whole_or_not_at_all(host: HostModels[str], storage: Sto
 def test_the_farthest_makes_room(host: HostModels[str]) -> None:
     bring(host, "a")
     bring(host, "b")
-    host.ranking = {"a": 1.0, "b": 5.0, "c": 3.0}
     assert host.fetch("d", inf, ()) is Outcome.REFUSED
     assert bring(host, "c", 3.0) is Outcome.STARTED
     assert set(host.held) == {"a", "c"}
@@ -92,7 +91,7 @@ def test_a_read_that_fails_is_told_and_can_be_tried_again(host: HostModels[str])
 
 def test_nothing_is_here_before_all_ranks_have_it(storage: Storage) -> None:
     agree = False
-    host = HostModels(2, storage.read, lambda yes: yes and agree)
+    host = HostModels(2, storage.read, lambda model: inf, lambda yes: yes and agree)
     host.fetch("a", inf, ())
     host.await_read(DEADLINE_S)
     assert host.ended() is None
