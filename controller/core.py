@@ -237,7 +237,7 @@ class Controller:
             self._uses.observe(used, told)
             self._learning.observe(used, told)
             observe(self._table, self._placements, sender, message, self._clock())
-        self._replicas.changed[sender.number] = True
+        self._replicas.changed[sender.number] |= bool(messages)
 
     def flow(self, replica: str, incarnation: int, flow: Flow) -> None:
         """Keep what became of an attached replica's moves; others are not believed."""

@@ -19,6 +19,7 @@ from scalesim.vocabulary import (
     Directives,
     Flow,
     Keys,
+    News,
     PlacementDelta,
     ReplicaInfo,
     ReportAck,
@@ -84,16 +85,14 @@ class Surface:
         self.core.detach(name)
         self._bells.ring_all()
 
-    async def residency(
-        self, replica: str, incarnation: int, messages: tuple[Residency, ...]
-    ) -> None:
-        """Take over what a replica holds."""
-        self.core.residency(replica, incarnation, messages)
+    async def news(self, replica: str, incarnation: int, news: News) -> None:
+        """Take over what a replica holds and what became of its moves."""
+        rows = tuple(message for message in news if isinstance(message, Residency))
+        self.core.residency(replica, incarnation, rows)
+        for message in news:
+            if isinstance(message, Flow):
+                self.core.flow(replica, incarnation, message)
         self._changed.set()
-
-    async def flow(self, replica: str, incarnation: int, flow: Flow) -> None:
-        """Take over what became of a replica's moves."""
-        self.core.flow(replica, incarnation, flow)
 
     async def poll(
         self, replica: str, incarnation: int, acked: int, timeout_s: float = math.inf

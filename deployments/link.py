@@ -13,12 +13,25 @@ from typing import Protocol
 from controller.loops import Loop
 from deployments.engine.messages import Hello, Message
 from scalesim.errors import StaleControllerError
-from scalesim.vocabulary import PREFIX, Budgets, Directives, Flow, ReplicaInfo, Residency
+from scalesim.vocabulary import (
+    PREFIX,
+    Budgets,
+    Directives,
+    Flow,
+    News,
+    ReplicaInfo,
+    Residency,
+)
 
 logger = logging.getLogger(__name__)
 
 _DETACH_S = 2.0
 """Longest a leaving replica waits to say so; its lease ends anyway."""
+
+
+_GATHER_S = 0.01
+"""How long news of an engine wait for more: one request makes four, and a call to the controller
+takes a processor a millisecond. The planner looks seconds ahead."""
 
 
 class Controller(Protocol):
@@ -30,11 +43,8 @@ class Controller(Protocol):
     async def poll(self, replica: str, incarnation: int, acked: int) -> Directives | None:
         """Wait a bounded time for directives."""
 
-    async def residency(self, replica: str, incarnation: int, rows: tuple[Residency, ...]) -> None:
-        """Take over what the replica holds."""
-
-    async def flow(self, replica: str, incarnation: int, flow: Flow) -> None:
-        """Take over what became of the replica's moves."""
+    async def news(self, replica: str, incarnation: int, news: News) -> None:
+        """Take over what the replica holds and what became of its moves."""
 
     async def detach(self, replica: str) -> None:
         """Let the replica go."""
@@ -46,8 +56,8 @@ class Channel(Protocol):
     async def send(self, message: Message) -> None:
         """Send one message to the engine."""
 
-    async def receive(self) -> Message:
-        """Return the engine's next message."""
+    async def gather(self, within_s: float) -> list[Message]:
+        """Return the engine's next message and those that came within `within_s` of it."""
 
 
 class Link:
@@ -115,11 +125,10 @@ class Link:
 
     async def _forward(self) -> None:
         """Send the engine's next news to the controller; lost news come again with a resync."""
-        message = await self._channel.receive()
-        if self._incarnation and isinstance(message, Residency):
-            await self._controller.residency(self._name, self._incarnation, (message,))
-        elif self._incarnation and isinstance(message, Flow):
-            await self._controller.flow(self._name, self._incarnation, message)
+        messages = await self._channel.gather(_GATHER_S)
+        news = tuple(message for message in messages if isinstance(message, Residency | Flow))
+        if self._incarnation and news:
+            await self._controller.news(self._name, self._incarnation, news)
 
     def _fence(self, incarnation: int) -> None:
         if incarnation < self._incarnation:

@@ -11,12 +11,11 @@ from scalesim.errors import ControllerUnavailableError, ScaleSimError
 from scalesim.settings import ControllerSettings
 from scalesim.vocabulary import (
     Directives,
-    Flow,
     Keys,
+    News,
     PlacementDelta,
     ReplicaInfo,
     ReportAck,
-    Residency,
 )
 
 _CALL_S = 5.0
@@ -60,13 +59,9 @@ class RemoteController:
         """Let a replica go."""
         await _answer(self._handle.detach.remote(replica))
 
-    async def residency(self, replica: str, incarnation: int, rows: tuple[Residency, ...]) -> None:
-        """Hand over what a replica holds."""
-        await _answer(self._handle.residency.remote(replica, incarnation, rows))
-
-    async def flow(self, replica: str, incarnation: int, flow: Flow) -> None:
-        """Hand over what became of a replica's moves."""
-        await _answer(self._handle.flow.remote(replica, incarnation, flow))
+    async def news(self, replica: str, incarnation: int, news: News) -> None:
+        """Hand over what a replica holds and what became of its moves."""
+        await _answer(self._handle.news.remote(replica, incarnation, news))
 
     async def poll(self, replica: str, incarnation: int, acked: int) -> Directives | None:
         """Wait for directives, at most for the poll's time."""

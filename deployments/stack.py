@@ -28,6 +28,8 @@ _BEYOND_LOOPBACK = {
     # Serve's proxy in C adds half of what the Python one does, but its statistics can be read on
     # two ports of every interface: not for a stack that should be seen on this machine alone.
     "RAY_SERVE_ENABLE_HA_PROXY": "1",
+    # It can take a port over that is held for it, as the Python one can by itself.
+    "SERVE_SOCKET_REUSE_PORT_ENABLED": "1",
     # It would keep an idle ingress draining for 30 s; requests in flight are waited for anyway.
     "RAY_SERVE_DIRECT_INGRESS_MIN_DRAINING_PERIOD_S": "1",
     "RAY_SERVE_PROXY_MIN_DRAINING_PERIOD_S": "1",

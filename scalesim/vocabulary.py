@@ -168,6 +168,10 @@ class Flow(NamedTuple):
     computed_s: float = 0.0
 
 
+News = tuple[Residency | Flow, ...]
+"""What a replica tells the controller at once, in order."""
+
+
 class Budgets(NamedTuple):
     """Bytes a replica, or one of its payload kinds, can hold in each tier."""
 

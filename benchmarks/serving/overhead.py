@@ -74,6 +74,7 @@ def ask(client: httpx.Client) -> float:
 def main(proxy: str) -> None:
     """Print one table and write JSON."""
     os.environ["RAY_SERVE_ENABLE_HA_PROXY"] = str(int(proxy == "haproxy"))
+    os.environ["SERVE_SOCKET_REUSE_PORT_ENABLED"] = "1"
     with (
         tempfile.TemporaryDirectory() as folder,
         bare_server(str(build(folder, size="tiny"))) as bare,

@@ -5,6 +5,9 @@ The scheduler's side never blocks: what cannot be sent now stays changed and is 
 
 from __future__ import annotations
 
+import asyncio
+from contextlib import suppress
+
 import zmq
 import zmq.asyncio
 
@@ -55,6 +58,15 @@ class ReplicaEnd:
     async def receive(self) -> Message:
         """Return the next message."""
         return decode(await self._socket.recv())
+
+    async def gather(self, within_s: float) -> list[Message]:
+        """Return the next message and those that came within `within_s` of it, in order."""
+        frames = [await self._socket.recv()]
+        await asyncio.sleep(within_s)
+        with suppress(zmq.Again):
+            while True:
+                frames.append(await self._socket.recv(zmq.NOBLOCK))
+        return [decode(frame) for frame in frames]
 
     async def send(self, message: Message) -> None:
         """Send one message, waiting while the scheduler's queue is full."""

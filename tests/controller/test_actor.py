@@ -68,7 +68,7 @@ def test_a_report_becomes_directives(controller: ActorHandle, settings: StackSet
         B: 1,
     }
     message = residency({A: Tier.HOST, B: Tier.HOST})
-    ray.get(controller.residency.remote("r", incarnation, (message,)))
+    ray.get(controller.news.remote("r", incarnation, (message,)))
     second = poll(controller, incarnation, first.sequence)
     assert second.moves[0].keys.tolist() == [B]
     assert ray.get(controller.agent.remote("town", "b"))["residency"] == "host"
@@ -104,7 +104,7 @@ def test_errors_keep_their_type_and_field(controller: ActorHandle) -> None:
         ray.get(controller.report.remote("town", 2, keys(A), np.ones(1)))
     assert invalid.value.field == "distances"
     with pytest.raises(StaleControllerError):
-        ray.get(controller.residency.remote("r", 1, ()))
+        ray.get(controller.news.remote("r", 1, ()))
     ray.get(controller.end.remote("town"))
     ray.get(controller.report.remote("town", 0, keys(A), steps(1)))
 
@@ -114,7 +114,7 @@ def test_a_killed_controller_comes_back_with_what_it_knew(controller: ActorHandl
     ray.get(controller.report.remote("town", 5, keys(A, B), steps(3, 1)))
     ray.get(controller.lifecycle.remote("town", keys(A), keys(), keys()))
     message = residency({A: Tier.HOST, B: Tier.HOST})
-    ray.get(controller.residency.remote("r", incarnation, (message,)))
+    ray.get(controller.news.remote("r", incarnation, (message,)))
     before = poll(controller, incarnation, 0)
     wait_until(controller, lambda status: status["unsaved"] == 0 and status["catalog"]["rows"] > 0)
 
@@ -126,11 +126,11 @@ def test_a_killed_controller_comes_back_with_what_it_knew(controller: ActorHandl
     assert status["simulations"]["town"]["epoch"] == 5
     assert (status["agents"]["host"], status["agents"]["pinned"]) == (2, 1)
     with pytest.raises(StaleControllerError, match="attach again"):
-        ray.get(controller.residency.remote("r", incarnation, (message,)))
+        ray.get(controller.news.remote("r", incarnation, (message,)))
 
     heir = ray.get(controller.attach.remote(INFO._replace(seen_incarnation=incarnation)))
     assert heir == resync.incarnation
-    ray.get(controller.residency.remote("r", heir, (message,)))
+    ray.get(controller.news.remote("r", heir, (message,)))
     told: dict[int, float] = {}
     acked = before.sequence
     while set(told) != {A, B}:

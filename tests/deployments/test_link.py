@@ -7,7 +7,7 @@ import numpy as np
 from deployments.engine.messages import Hello, Message
 from deployments.link import Link
 from scalesim.errors import ControllerUnavailableError
-from scalesim.vocabulary import Budgets, Directives, Flow, ReplicaInfo, Residency
+from scalesim.vocabulary import Budgets, Directives, Flow, News, ReplicaInfo, Residency
 
 HELLO = Hello("0.5.23", ("prefix", "adapter"), (Budgets(1000, 2000, 0), Budgets(50, 60, 0)), 10)
 
@@ -22,8 +22,7 @@ class FakeController:
         self.incarnation = incarnation
         self.attached: list[ReplicaInfo] = []
         self.detached: list[str] = []
-        self.rows: list[tuple[int, Residency]] = []
-        self.flows: list[tuple[int, Flow]] = []
+        self.heard: list[tuple[int, News]] = []
         self.acked: list[int] = []
         self.answers: asyncio.Queue[Directives | Exception | None] = asyncio.Queue()
 
@@ -38,11 +37,8 @@ class FakeController:
             raise answer
         return answer
 
-    async def residency(self, replica: str, incarnation: int, rows: tuple[Residency, ...]) -> None:
-        self.rows += [(incarnation, row) for row in rows]
-
-    async def flow(self, replica: str, incarnation: int, flow: Flow) -> None:
-        self.flows.append((incarnation, flow))
+    async def news(self, replica: str, incarnation: int, news: News) -> None:
+        self.heard.append((incarnation, news))
 
     async def detach(self, replica: str) -> None:
         self.detached.append(replica)
@@ -51,12 +47,12 @@ class FakeController:
 class FakeChannel:
     def __init__(self) -> None:
         self.sent: asyncio.Queue[Message] = asyncio.Queue()
-        self.news: asyncio.Queue[Message] = asyncio.Queue()
+        self.news: asyncio.Queue[list[Message]] = asyncio.Queue()
 
     async def send(self, message: Message) -> None:
         await self.sent.put(message)
 
-    async def receive(self) -> Message:
+    async def gather(self, within_s: float) -> list[Message]:
         return await self.news.get()
 
 
@@ -115,14 +111,14 @@ async def test_an_absent_controller_is_tried_again() -> None:
     await link.stop()
 
 
-async def test_residency_and_flow_go_up_under_the_current_incarnation() -> None:
+async def test_what_came_together_goes_up_together_under_the_current_incarnation() -> None:
     controller, channel = FakeController(), FakeChannel()
     link = Link("r1", controller, channel, HELLO, 0.1)
     await channel.sent.get()
-    channel.news.put_nowait(Flow("prefix"))
-    channel.news.put_nowait(rows())
-    while not controller.rows:
+    news = (Flow("prefix"), rows())
+    channel.news.put_nowait([HELLO])
+    channel.news.put_nowait(list(news))
+    while not controller.heard:
         await asyncio.sleep(0)
-    assert controller.flows == [(5, Flow("prefix"))]
-    assert controller.rows[0][0] == 5
+    assert controller.heard == [(5, news)]
     await link.stop()
