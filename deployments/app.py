@@ -24,7 +24,7 @@ def build(args: dict[str, Any]) -> Any:
     from deployments.stack import build_app
 
     settings = with_secrets_from_env(load(StackSettings, args))
-    check_binding(settings.ingress)
+    check_binding(settings)
     if settings.engine.arm == "scalesim":
         actor.start(settings)
     return build_app(settings)

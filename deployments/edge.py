@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hmac
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -17,7 +16,8 @@ from scalesim.errors import (
     InvalidRequestError,
     ScaleSimError,
 )
-from scalesim.settings import LOOPBACK, IngressSettings
+from scalesim.headers import bears
+from scalesim.settings import LOOPBACK, StackSettings
 
 OPEN_PATHS = frozenset({"/health"})
 """Answered without a key: a probe learns nothing but that the process lives."""
@@ -30,17 +30,21 @@ class BodyTooLargeError(InvalidRequestError):
     code = "body_too_large"
 
 
-def check_binding(settings: IngressSettings) -> None:
+def check_binding(settings: StackSettings) -> None:
     """Refuse to serve a network without a key.
 
     Raises:
-        ConfigurationError: `host` is not loopback and there is no key.
+        ConfigurationError: A `host` is not loopback and there is no key.
     """
-    if settings.host not in LOOPBACK and not settings.api_key.get_secret_value():
-        raise ConfigurationError(
-            f"ingress.host is {settings.host!r} but ingress.api_key is empty: set a key, or bind "
-            "to 127.0.0.1"
-        )
+    if settings.ingress.api_key.get_secret_value():
+        return
+    for section in ("ingress", "metrics"):
+        host = getattr(settings, section).host
+        if host not in LOOPBACK:
+            raise ConfigurationError(
+                f"{section}.host is {host!r} but ingress.api_key is empty: set a key, or bind to "
+                "127.0.0.1"
+            )
 
 
 def authenticate(request: Request, key: str) -> None:
@@ -51,8 +55,7 @@ def authenticate(request: Request, key: str) -> None:
     """
     if not key or request.url.path in OPEN_PATHS:
         return
-    scheme, _, given = request.headers.get("authorization", "").partition(" ")
-    if scheme.lower() != "bearer" or not hmac.compare_digest(given.encode(), key.encode()):
+    if not bears(request.headers.get("authorization", ""), key):
         raise AuthenticationError(
             "the API key is missing or wrong: send 'Authorization: Bearer KEY' with the key the "
             "stack was started with"

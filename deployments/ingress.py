@@ -70,7 +70,7 @@ class Ingress:
     """
 
     async def __init__(self, settings: StackSettings, replicas: Any) -> None:  # type: ignore[misc]
-        check_binding(settings.ingress)
+        check_binding(settings)
         self._settings = settings.ingress
         self._model = settings.engine.served_model_name
         models = settings.engine.models

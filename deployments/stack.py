@@ -75,7 +75,7 @@ class Stack:
         """
         from deployments.edge import check_binding
 
-        check_binding(self.settings.ingress)
+        check_binding(self.settings)
         try:
             self._start()
         except BaseException:

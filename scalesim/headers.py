@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hmac
 from typing import NamedTuple
 from urllib.parse import quote
 
@@ -26,6 +27,12 @@ def identity(simulation: str, agent: str, next_use: float | None = None) -> dict
     if next_use is not None:
         headers[NEXT_USE] = f"{next_use:g}"
     return headers
+
+
+def bears(authorization: str, key: str) -> bool:
+    """Return whether the value of an Authorization header is the key as a bearer token."""
+    scheme, _, given = authorization.partition(" ")
+    return scheme.lower() == "bearer" and hmac.compare_digest(given.encode(), key.encode())
 
 
 class CachedTokens(NamedTuple):

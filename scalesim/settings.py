@@ -11,13 +11,14 @@ from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 from urllib.parse import quote
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
 
 from scalesim.errors import ConfigurationError
 
 Arm = Literal["stock", "hicache", "scalesim"]
 
 LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
+ANY_ADDRESS = frozenset({"0.0.0.0", "::"})  # noqa: S104 - compared, never a default
 
 
 class Settings(BaseModel):
@@ -156,6 +157,34 @@ class IngressSettings(Settings):
     """Requests waiting past this are answered 503 at once."""
 
 
+class MetricsSettings(Settings):
+    """Where controller and replicas answer scrapes themselves, beside the ingress' `/metrics`."""
+
+    host: str = "127.0.0.1"
+    """Beyond loopback `ingress.api_key` is asked for, as everywhere."""
+    controller_port: int = Field(0, ge=0, le=65535)
+    """Of the controller, which then leaves its figures out of the ingress'; 0 leaves them in."""
+    replica_port: int = Field(0, ge=0, le=65535 - 15)
+    """Each replica takes the first free one of this and the 15 above it, as many as a machine has
+    GPUs; 0 for none. Which one it took is in the stack's status."""
+
+    @property
+    def controller_ports(self) -> range:
+        """The controller's one port, or none."""
+        return range(self.controller_port, self.controller_port + bool(self.controller_port))
+
+    @property
+    def replica_ports(self) -> range:
+        """What replicas of one machine choose from."""
+        return range(self.replica_port, self.replica_port + 16 * bool(self.replica_port))
+
+    @model_validator(mode="after")
+    def _apart(self) -> MetricsSettings:
+        if self.controller_port in self.replica_ports:
+            raise ValueError("controller_port is one that replicas take: set it below or 16 above")
+        return self
+
+
 class StackSettings(Settings):
     """Everything `scalesim up` needs."""
 
@@ -171,6 +200,7 @@ class StackSettings(Settings):
     catalog: CatalogSettings = CatalogSettings()
     controller: ControllerSettings = ControllerSettings()
     ingress: IngressSettings = IngressSettings()
+    metrics: MetricsSettings = MetricsSettings()
 
 
 class ClientSettings(Settings):

@@ -16,7 +16,7 @@ from scalesim.errors import (
     ReplicaUnavailableError,
     ScaleSimError,
 )
-from scalesim.settings import IngressSettings
+from scalesim.settings import StackSettings
 
 
 def request(body: bytes = b"", path: str = "/v1/models", **headers: str) -> Request:
@@ -30,11 +30,18 @@ def request(body: bytes = b"", path: str = "/v1/models", **headers: str) -> Requ
     return Request({"type": "http", "path": path, "headers": given, "method": "POST"}, receive)
 
 
+def stack(ingress: dict[str, str], metrics: dict[str, str] | None = None) -> StackSettings:
+    values = {"engine": {"model_path": "none"}, "ingress": ingress, "metrics": metrics or {}}
+    return StackSettings.model_validate(values)
+
+
 def test_a_network_address_needs_a_key() -> None:
-    check_binding(IngressSettings(host="127.0.0.1"))
-    check_binding(IngressSettings(host="0.0.0.0", api_key="k"))
-    with pytest.raises(ConfigurationError, match=r"ingress\.api_key"):
-        check_binding(IngressSettings(host="0.0.0.0"))
+    check_binding(stack({}))
+    check_binding(stack({"host": "0.0.0.0", "api_key": "k"}, {"host": "0.0.0.0"}))
+    with pytest.raises(ConfigurationError, match=r"ingress\.host .* ingress\.api_key"):
+        check_binding(stack({"host": "0.0.0.0"}))
+    with pytest.raises(ConfigurationError, match=r"metrics\.host .* ingress\.api_key"):
+        check_binding(stack({}, {"host": "0.0.0.0"}))
 
 
 @pytest.mark.parametrize("given", ["", "k", "Bearer wrong", "Basic k", "Bearer k\u00e9"])
