@@ -6,10 +6,13 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable
+from typing import TypeVar
 
 _logger = logging.getLogger(__name__)
 
 _REST_S = 0.1  # after a crash: long enough not to fill the log's disk, short for everyone waiting
+
+T = TypeVar("T")
 
 
 class Loop:
@@ -19,14 +22,15 @@ class Loop:
 
     Args:
         name: Shown in the log and in status.
-        turn: One turn of the work; waits by itself for what it waits for.
+        turn: One turn of the work: short, or it waits through `until`.
     """
 
     def __init__(self, name: str, turn: Callable[[], Awaitable[None]]) -> None:
         self.name = name
         self.crashes = 0
-        self.turned_at = time.time()
         self._turn = turn
+        self._went_on_at = time.monotonic()
+        self._waits = False
         self._stopped = False
         self._task = asyncio.create_task(self._run(), name=name)
 
@@ -36,18 +40,32 @@ class Loop:
         self._task.cancel()
         await asyncio.wait([self._task])
 
+    async def until(self, news: Awaitable[T]) -> T:
+        """Return what a turn has to wait for; however long that takes, it is no standstill."""
+        self._waits = True
+        try:
+            told = await news
+        finally:
+            self._waits = False
+        self._went_on_at = time.monotonic()
+        return told
+
     def status(self) -> dict[str, float]:
-        """Return crashes so far and the seconds since the last turn ended."""
-        return {"crashes": self.crashes, "turned_s_ago": max(time.time() - self.turned_at, 0.0)}
+        """Return crashes so far and for how long it has stood still; from any thread.
+
+        It stands still when its turn hangs, when every turn crashes, and when it has ended.
+        """
+        stalled_s = 0.0 if self._waits else time.monotonic() - self._went_on_at
+        return {"crashes": self.crashes, "stalled_s": stalled_s}
 
     async def _run(self) -> None:
         while not self._stopped:
             try:
                 await self._turn()
+                self._went_on_at = time.monotonic()
             except Exception:
                 self.crashes += 1
                 _logger.exception(
                     "The %s loop failed %d times; it goes on", self.name, self.crashes
                 )
                 await asyncio.sleep(_REST_S)
-            self.turned_at = time.time()

@@ -5,7 +5,8 @@ Labels grow with replicas, kinds, verbs and the largest simulations, never with 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import asyncio
+from collections.abc import Callable, Coroutine, Iterator, Mapping
 from typing import Any
 
 from prometheus_client import CollectorRegistry, generate_latest
@@ -21,11 +22,55 @@ MOST_SIMULATIONS = 100
 """The largest are shown one by one: a thousand small tenants are no thousand series each."""
 
 
+_SCRAPE_S = 5.0  # longest a scrape waits for the event loop
+
+
 def exposition(status: dict[str, Any]) -> str:
     """Return a status, as `ControllerActor.status` gives it, in Prometheus' text format."""
     registry = CollectorRegistry()
     registry.register(_Status(status))
     return generate_latest(registry).decode()
+
+
+def of_loops(
+    process: str, loops: Mapping[str, Mapping[str, float]], replica: str = ""
+) -> Iterator[Metric]:
+    """Return whether a process's loops go on.
+
+    Args:
+        process: `controller`, `ingress` or `replica`.
+        loops: What `Loop.status` says, by name.
+        replica: Which replica.
+    """
+    labels = ["process", "replica", "loop"]
+    text = "For how long a loop has done nothing; 0 while it waits for work."
+    stalled = GaugeMetricFamily("scalesim_loop_stalled_seconds", text, labels=labels)
+    crashes = CounterMetricFamily("scalesim_loop_crashes", "Crashes survived.", labels=labels)
+    for name, loop in loops.items():
+        stalled.add_metric([process, replica, name], loop["stalled_s"])
+        crashes.add_metric([process, replica, name], loop["crashes"])
+    yield from (stalled, crashes)
+
+
+class StatusOnLoop(Collector):
+    """A status that only the event loop may read, for a thread that scrapes.
+
+    Args:
+        status: `ControllerActor.status`; must be made inside its event loop.
+    """
+
+    def __init__(self, status: Callable[[], Coroutine[Any, Any, dict[str, Any]]]) -> None:
+        self._status = status
+        self._loop = asyncio.get_running_loop()
+
+    def collect(self) -> Iterator[Metric]:
+        """Return the metrics.
+
+        Raises:
+            TimeoutError: The event loop did not answer.
+        """
+        read = asyncio.run_coroutine_threadsafe(self._status(), self._loop)
+        return _Status(read.result(_SCRAPE_S)).collect()
 
 
 class _Status(Collector):
@@ -150,8 +195,7 @@ class _Status(Collector):
             yield _counter(f"controller_{name}", f"Controller: {name.replace('_', ' ')}.", total)
         moves = status["directives"]
         yield _counters("controller_directives", "Moves sent to replicas.", "verb", moves)
-        for name, loop in status["loops"].items():
-            yield _counter(f"controller_{name}_loop_crashes", "Crashes survived.", loop["crashes"])
+        yield from of_loops("controller", status["loops"])
 
     def _catalog(self) -> Iterator[Metric]:
         catalog = self._status["catalog"]
