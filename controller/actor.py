@@ -8,14 +8,16 @@ import logging
 from typing import Any
 
 import ray
+from pydantic import SecretStr
 from ray.actor import ActorHandle
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from controller.catalog.rows import Snapshot
 from controller.catalog.store import Catalog
 from controller.core import Controller
+from controller.endpoint import Endpoint
 from controller.loops import Loop
-from controller.metrics import exposition
+from controller.metrics import StatusOnLoop, exposition
 from controller.surface import Surface
 from controller.writing import Writer
 from policies.placement import rendezvous
@@ -25,11 +27,17 @@ from scalesim.errors import (
     ConfigurationError,
     ControllerUnavailableError,
 )
-from scalesim.settings import CatalogSettings, ControllerSettings, StackSettings
+from scalesim.settings import (
+    CatalogSettings,
+    ControllerSettings,
+    MetricsSettings,
+    StackSettings,
+)
 
 _logger = logging.getLogger(__name__)
 
 _STOP_S = 5.0
+_HEAD = "node:__internal_head__"  # what Ray gives the head, and nobody else, one of
 _MAX_CALLS = 10_000  # long polls are held open; each is a call
 
 
@@ -37,7 +45,11 @@ class ControllerActor(Surface):
     """The surface as an actor: it remembers through the catalog."""
 
     async def __init__(  # type: ignore[misc]  # Ray awaits it, inside the actor's event loop
-        self, settings: ControllerSettings, catalog: CatalogSettings
+        self,
+        settings: ControllerSettings,
+        catalog: CatalogSettings,
+        metrics: MetricsSettings = MetricsSettings(),  # noqa: B008 - frozen
+        key: SecretStr = SecretStr(""),  # noqa: B008 - frozen
     ) -> None:
         store = Catalog(catalog)
         snapshot, saved = _remembered(store)
@@ -46,17 +58,26 @@ class ControllerActor(Surface):
         self._flush_interval_s = catalog.flush_interval_s
         self._writer = Writer(core, store)
         self.loops.append(Loop("catalog", self._flush))
+        self._endpoint = Endpoint(
+            StatusOnLoop(self.status),
+            metrics,
+            metrics.controller_ports,
+            key.get_secret_value(),
+            ray.util.get_node_ip_address(),
+        )
 
     async def status(self) -> dict[str, Any]:
-        """Return the state of the controller, its loops and its catalog."""
-        return {**await super().status(), "catalog": self._writer.status()}
+        """Return the state of the controller, its loops, its catalog and where it is scraped."""
+        more = {"catalog": self._writer.status(), "metrics": self._endpoint.address}
+        return {**await super().status(), **more}
 
     async def metrics(self) -> str:
-        """Return the state in Prometheus' text format."""
-        return exposition(await self.status())
+        """Return the state in Prometheus' text format, or "" where its own endpoint tells it."""
+        return "" if self._endpoint.address else exposition(await self.status())
 
     async def shutdown(self) -> None:
         """End the loops and write what the catalog does not know yet."""
+        self._endpoint.close()
         await self.stop()
         await self._writer.close()
 
@@ -68,7 +89,8 @@ class ControllerActor(Surface):
 def start(settings: StackSettings) -> ActorHandle:
     """Return the controller of a Ray cluster, starting it if there is none.
 
-    The actor is detached and restarts for ever; `stop` ends it.
+    The actor is detached and restarts for ever; `stop` ends it. It lives on the head, where it is
+    scraped and where no engine runs, or beside a catalog that only this machine reaches.
 
     Raises:
         ConfigurationError: The settings name no catalog.
@@ -79,10 +101,10 @@ def start(settings: StackSettings) -> ActorHandle:
             "catalog.url is empty: start a server with controller.catalog.embedded.serving and "
             "pass its settings"
         )
-    placement = {}
+    placement: dict[str, Any] = {"resources": {_HEAD: 0.001}}
     if url.startswith("unix://"):  # the socket can only be opened on this machine
         node = ray.get_runtime_context().get_node_id()
-        placement["scheduling_strategy"] = NodeAffinitySchedulingStrategy(node, soft=False)
+        placement = {"scheduling_strategy": NodeAffinitySchedulingStrategy(node, soft=False)}
     return (
         ray.remote(ControllerActor)
         .options(
@@ -96,7 +118,7 @@ def start(settings: StackSettings) -> ActorHandle:
             num_cpus=0,
             **placement,
         )
-        .remote(settings.controller, settings.catalog)
+        .remote(settings.controller, settings.catalog, settings.metrics, settings.ingress.api_key)
     )
 
 

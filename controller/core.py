@@ -199,7 +199,7 @@ class Controller:
         replica = self._replicas.add(info.name, self._clock())
         replica.seen_at = self._clock()
         replica.budgets, replica.kinds = info.budgets, info.kinds
-        replica.kind_budgets = info.kind_budgets
+        replica.kind_budgets, replica.metrics = info.kind_budgets, info.metrics
         replica.sequence = max(replica.sequence, int(self._clock() * 1000))
         replica.outbox, replica.left = None, {}
         for kind in info.kinds:

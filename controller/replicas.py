@@ -26,6 +26,7 @@ class Replica:
         budgets: Its tiers; None while it is only remembered from the catalog.
         kinds: Payload kinds it can move.
         kind_budgets: What of its tiers is for each of them; empty where they share all of it.
+        metrics: HOST:PORT of its own metrics; empty where it tells none.
         sequence: Number of the last directives made for it. Starts at the milliseconds of its
             attachment: no acknowledgement of older directives, whoever made them, can match.
         outbox: Directives it has not acknowledged; nothing more is planned for it until it has.
@@ -43,6 +44,7 @@ class Replica:
     budgets: Budgets | None = None
     kinds: tuple[str, ...] = ()
     kind_budgets: tuple[Budgets, ...] = ()
+    metrics: str = ""
     sequence: int = 0
     outbox: Directives | None = None
     replan_at: float = math.inf

@@ -70,6 +70,7 @@ def replicas(table: AgentTable, replicas: Replicas, now: float) -> dict[str, dic
             "sequence": replica.sequence,
             "awaiting_ack": replica.outbox is not None,
             "silent_s": max(now - replica.seen_at, 0.0),
+            "metrics": replica.metrics,
             "links": asdict(replica.meter.links),
             "flows": {kind: flow._asdict() for kind, flow in replica.flows.items()},
         }

@@ -69,6 +69,12 @@ class Link:
         channel: The engine's channel.
         hello: What the engine said when it opened.
         reserve_share: Share of the prefixes' device and host tiers left to running requests.
+        metrics: Where the replica itself can be scraped, for the controller's status.
+
+    Attributes:
+        loops: Both directions.
+        heard: Messages the engine has sent.
+        resyncs: Times the engine was made to report everything.
     """
 
     def __init__(
@@ -78,6 +84,7 @@ class Link:
         channel: Channel,
         hello: Hello,
         reserve_share: float,
+        metrics: str = "",
     ) -> None:
         budgets = tuple(
             one._replace(
@@ -92,9 +99,12 @@ class Link:
         self._name = name
         self._controller = controller
         self._channel = channel
-        self._info = ReplicaInfo(name, total, hello.kinds, kind_budgets=budgets)
+        self._info = ReplicaInfo(name, total, hello.kinds, kind_budgets=budgets, metrics=metrics)
         self._incarnation = 0
-        self.loops = [Loop("directives", self._obey), Loop("residency", self._forward)]
+        self._down = Loop("directives", self._obey)
+        self._up = Loop("residency", self._forward)
+        self.loops = (self._down, self._up)
+        self.heard = self.resyncs = 0
 
     async def stop(self) -> None:
         """Detach and end both loops."""
@@ -111,9 +121,11 @@ class Link:
         incarnation = await self._controller.attach(info)
         self._fence(incarnation)
         await self._channel.send(Directives(incarnation, 0, resync=True))
+        self.resyncs += 1
         acked = 0
         while True:
-            directives = await self._controller.poll(self._name, incarnation, acked)
+            poll = self._controller.poll(self._name, incarnation, acked)
+            directives = await self._down.until(poll)
             if directives is None:
                 continue
             self._fence(directives.incarnation)
@@ -125,7 +137,8 @@ class Link:
 
     async def _forward(self) -> None:
         """Send the engine's next news to the controller; lost news come again with a resync."""
-        messages = await self._channel.gather(_GATHER_S)
+        messages = await self._up.until(self._channel.gather(_GATHER_S))
+        self.heard += len(messages)
         news = tuple(message for message in messages if isinstance(message, Residency | Flow))
         if self._incarnation and news:
             await self._controller.news(self._name, self._incarnation, news)

@@ -189,6 +189,7 @@ class ReplicaInfo(NamedTuple):
         kinds: Payload kinds it can move.
         seen_incarnation: Newest controller it has obeyed; a controller that starts must exceed it.
         kind_budgets: What of `budgets` is for each of `kinds`; empty where they share all of it.
+        metrics: HOST:PORT of its own metrics; empty where it tells none.
     """
 
     name: str
@@ -196,6 +197,7 @@ class ReplicaInfo(NamedTuple):
     kinds: tuple[str, ...]
     seen_incarnation: int = 0
     kind_budgets: tuple[Budgets, ...] = ()
+    metrics: str = ""
 
 
 class ReportAck(NamedTuple):
