@@ -1,0 +1,71 @@
+"""What only a replica knows of itself: requests in it, its engine's health, its loops."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from prometheus_client.core import (
+    CounterMetricFamily,
+    GaugeMetricFamily,
+    Metric,
+    SummaryMetricFamily,
+)
+from prometheus_client.registry import Collector
+
+from controller.metrics import of_loops
+
+if TYPE_CHECKING:
+    from deployments.link import Link
+
+
+class ReplicaMetrics(Collector):
+    """Counts on the event loop, is collected in any thread; as a context it counts a request.
+
+    What the replica holds and moves is the controller's to tell.
+
+    Args:
+        name: Of the replica.
+
+    Attributes:
+        link: Its link to the controller, once there is one.
+    """
+
+    def __init__(self, name: str) -> None:
+        self.link: Link | None = None
+        self._name = name
+        self._begun = self._ended = 0
+        self._probes, self._probed_s = 0, 0.0
+
+    def __enter__(self) -> None:
+        self._begun += 1
+
+    def __exit__(self, *fault: object) -> None:
+        self._ended += 1
+
+    def probed(self, seconds: float) -> None:
+        """Count a health check of the engine, good or not."""
+        self._probes += 1
+        self._probed_s += seconds
+
+    def collect(self) -> Iterator[Metric]:
+        """Return the metrics."""
+        yield self._counter("requests", "Requests begun.", self._begun)
+        text = "Requests in it now."
+        running = GaugeMetricFamily("scalesim_replica_requests_running", text, labels=["replica"])
+        running.add_metric([self._name], self._begun - self._ended)
+        text = "Time its engine takes to answer a health check."
+        probes = SummaryMetricFamily("scalesim_replica_probe_seconds", text, labels=["replica"])
+        probes.add_metric([self._name], self._probes, self._probed_s)
+        yield from (running, probes)
+        if self.link is not None:
+            yield self._counter("engine_messages", "Sent by its engine.", self.link.heard)
+            text = "Times its engine was made to report everything."
+            yield self._counter("resyncs", text, self.link.resyncs)
+            loops = {loop.name: loop.status() for loop in self.link.loops}
+            yield from of_loops("replica", loops, self._name)
+
+    def _counter(self, name: str, text: str, total: int) -> Metric:
+        family = CounterMetricFamily(f"scalesim_replica_{name}", text, labels=["replica"])
+        family.add_metric([self._name], total)
+        return family
