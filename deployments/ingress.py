@@ -78,10 +78,10 @@ class Ingress:
         # A handle for each method: making one takes longer than a call through it.
         self._whole = replicas.answer
         self._pieces = replicas.options(stream=True).stream
-        self._metrics = IngressMetrics()
+        self._loops: list[Loop] = []
+        self._metrics = IngressMetrics(self._loops)
         self._created = int(time.time())
         self._controller: RemoteController | None = None
-        self._loops: list[Loop] = []
         self._epochs: dict[str, int] = {}
         self._tap = Tap(lambda simulation: self._epochs.get(simulation, 0))
         if settings.engine.arm == "scalesim":
@@ -254,7 +254,7 @@ class Ingress:
         return JSONResponse({"status": "ok"})
 
     async def metrics(self, request: Request) -> Response:
-        """Tell this process's metrics and the controller's, in Prometheus' text format."""
+        """Tell this process's metrics, and the controller's where it is not scraped itself."""
         text = self._metrics.text()
         if self._controller is not None:
             with suppress(ScaleSimError):

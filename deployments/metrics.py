@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+
 import numpy as np
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.core import Metric
+from prometheus_client.registry import Collector
 
+from controller.loops import Loop
+from controller.metrics import of_loops
 from deployments.tenants import Tenants
 from scalesim.errors import ScaleSimError
 from scalesim.headers import CachedTokens
@@ -18,12 +24,16 @@ STRAGGLER = 2.0
 class IngressMetrics:
     """Requests and tokens by the tier they were found in; times to first piece and to the end.
 
+    Args:
+        loops: The ingress' own, which may be added later.
+
     Attributes:
         waiting: Requests that have not got their first piece yet.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, loops: Sequence[Loop] = ()) -> None:
         registry = self._registry = CollectorRegistry()
+        registry.register(_Loops(loops))
         self._requests = Counter(
             "scalesim_requests", "Requests answered.", ["residency", "status"], registry=registry
         )
@@ -98,6 +108,14 @@ class IngressMetrics:
     def text(self) -> str:
         """Return all of it in Prometheus' text format."""
         return generate_latest(self._registry).decode()
+
+
+class _Loops(Collector):
+    def __init__(self, loops: Sequence[Loop]) -> None:
+        self._loops = loops
+
+    def collect(self) -> Iterator[Metric]:
+        return of_loops("ingress", {loop.name: loop.status() for loop in self._loops})
 
 
 class _Typical:

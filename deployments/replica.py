@@ -7,12 +7,15 @@ from collections.abc import AsyncIterator
 from contextlib import aclosing
 from typing import TYPE_CHECKING
 
+import ray
 from ray import serve
 
 from controller.actor import connect
+from controller.endpoint import Endpoint
 from deployments.calls import Call, Piece
 from deployments.link import Link
 from deployments.remote import RemoteController
+from deployments.replica_metrics import ReplicaMetrics
 from scalesim.errors import ReplicaUnavailableError
 from scalesim.settings import StackSettings
 
@@ -33,6 +36,7 @@ class Replica:
 
     _host: EngineHost | None = None
     _link: Link | None = None
+    _endpoint: Endpoint | None = None
 
     async def __init__(self, settings: StackSettings) -> None:  # type: ignore[misc]
         # The engine is imported only where it runs: the ingress needs none of it.
@@ -49,20 +53,31 @@ class Replica:
         shelf = AdapterShelf(adapters) if adapters is not None else None
         models = ModelChoice(settings.engine)
         self._endpoints = OpenAIEndpoints(host.engine, self._name, models, shelf)
+        self._metrics = ReplicaMetrics(self._name)
+        self._endpoint = Endpoint(
+            self._metrics,
+            settings.metrics,
+            settings.metrics.replica_ports,
+            settings.ingress.api_key.get_secret_value(),
+            ray.util.get_node_ip_address(),
+        )
         if host.steered is not None:
             controller = RemoteController(connect(settings.controller), settings.controller)
-            reserve = settings.engine.reserve_share
-            self._link = Link(self._name, controller, *host.steered, reserve)
+            reserve, scraped = settings.engine.reserve_share, self._endpoint.address
+            self._link = Link(self._name, controller, *host.steered, reserve, scraped)
+            self._metrics.link = self._link
 
     async def answer(self, call: Call) -> Piece:
         """Return the whole answer: half the messages of a stream of one piece."""
-        async with aclosing(self._endpoints.answer(call)) as pieces:
-            return await anext(pieces)
+        with self._metrics:
+            async with aclosing(self._endpoints.answer(call)) as pieces:
+                return await anext(pieces)
 
     async def stream(self, call: Call) -> AsyncIterator[Piece]:
         """Yield the answer in pieces; see `OpenAIEndpoints.answer`."""
-        async for piece in self._endpoints.answer(call):
-            yield piece
+        with self._metrics:
+            async for piece in self._endpoints.answer(call):
+                yield piece
 
     async def check_health(self) -> None:
         """Ask the engine for a token; called by Serve.
@@ -73,15 +88,19 @@ class Replica:
         from deployments.engine.probe import probe
 
         started = time.monotonic()
-        if not await probe(self._engine, PROBE_S):
+        well = await probe(self._engine, PROBE_S)
+        took_s = time.monotonic() - started
+        self._metrics.probed(took_s)
+        if not well:
             raise ReplicaUnavailableError(
-                f"engine of {self._name} was silent for {time.monotonic() - started:.0f} s: "
-                "the replica is replaced"
+                f"engine of {self._name} was silent for {took_s:.0f} s: the replica is replaced"
             )
 
     async def __del__(self) -> None:
         """Called by Serve once requests in flight have drained."""
         if self._link is not None:
             await self._link.stop()
+        if self._endpoint is not None:
+            self._endpoint.close()
         if self._host is not None:
             self._host.stop()
