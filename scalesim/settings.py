@@ -80,6 +80,11 @@ class EngineSettings(Settings):
     """Folder of the storage tier; None leaves it out. Replicas on one machine may share it."""
     storage_bytes: int = Field(64 * 2**30, ge=2**20)
     """Most bytes a replica keeps there; what the farthest agent has leaves first."""
+    storage_backend: str | None = None
+    """Keeps the storage tier in place of `storage_dir`: any backend of SGLang, by its name. Its own
+    rules say what leaves it; `storage_bytes` is then how much of it a replica remembers."""
+    storage_options: dict[str, Any] = Field(default_factory=dict)
+    """Of `storage_backend`: SGLang's `hicache_storage_backend_extra_config`."""
     adapters: AdapterSettings | None = None
     """None serves the bare model only."""
     models: ModelSettings | None = None
@@ -286,3 +291,12 @@ def engine_models_from_env() -> ModelSettings | None:
     """Return which models a replica's engine may load, or None for its own only."""
     told = os.environ.get(ENGINE_MODELS)
     return ModelSettings.model_validate_json(told) if told else None
+
+
+ENGINE_STORAGE_BYTES = "SCALESIM_ENGINE_STORAGE_BYTES"
+"""Set by a replica for its own engine processes: `EngineSettings.storage_bytes`."""
+
+
+def engine_storage_bytes_from_env() -> int:
+    """Return how many bytes of a storage backend a replica's engine remembers."""
+    return int(os.environ[ENGINE_STORAGE_BYTES])

@@ -15,7 +15,12 @@ from deployments.engine.channel import ReplicaEnd
 from deployments.engine.launch import launch
 from deployments.engine.messages import Hello
 from scalesim.errors import EngineMismatchError
-from scalesim.settings import ENGINE_CHANNEL, ENGINE_MODELS, EngineSettings
+from scalesim.settings import (
+    ENGINE_CHANNEL,
+    ENGINE_MODELS,
+    ENGINE_STORAGE_BYTES,
+    EngineSettings,
+)
 
 HELLO_S = 30.0
 """The engine says hello before its constructor returns; this bounds a lost frame."""
@@ -62,7 +67,10 @@ class EngineHost:
             return
         address = f"ipc://{self._folder}/channel"
         self._channel = ReplicaEnd(address)
-        told = {ENGINE_CHANNEL: address}
+        told = {
+            ENGINE_CHANNEL: address,
+            ENGINE_STORAGE_BYTES: str(self._settings.storage_bytes),
+        }
         if self._settings.models is not None:
             told[ENGINE_MODELS] = self._settings.models.model_dump_json()
         os.environ.update(told)

@@ -28,6 +28,8 @@ def launch(settings: EngineSettings) -> Any:
     if settings.models is not None:
         check_models(settings, settings.models)
     _quiet()
+    if settings.storage_backend is not None:
+        check_storage(settings, settings.storage_backend)
     from sglang.srt.entrypoints.engine import Engine
 
     class _Engine(Engine):  # type: ignore[misc]
@@ -57,6 +59,22 @@ def check_models(settings: EngineSettings, models: ModelSettings) -> None:
             raise ConfigurationError(f"engine.models cannot be served: {fault}")
 
 
+def check_storage(settings: EngineSettings, backend: str) -> None:
+    """Check that a storage backend of SGLang can be used.
+
+    Raises:
+        ConfigurationError: It cannot; says why.
+    """
+    from deployments.engine.sglang import backends
+
+    if settings.storage_dir is not None:
+        raise ConfigurationError(
+            f"engine.storage_dir and engine.storage_backend {backend!r} are set: the tier has one "
+            "place; leave one out, or name the backend's folder in engine.storage_options"
+        )
+    backends.check(backend, settings.storage_options)
+
+
 def server_args(settings: EngineSettings) -> dict[str, Any]:
     """Return SGLang's arguments for these settings."""
     on_cpu = settings.device == "cpu" or not boot.HAS_GPU
@@ -82,7 +100,7 @@ def server_args(settings: EngineSettings) -> dict[str, Any]:
             "hicache_ratio": settings.host_ratio,
             "hicache_write_policy": "write_through",
         }
-    if settings.arm != "stock" and settings.storage_dir:
+    if settings.arm != "stock" and (settings.storage_dir or settings.storage_backend):
         args |= storage_args(settings)
     if settings.arm == "scalesim":
         args["radix_cache_backend"] = "scalesim"
@@ -94,12 +112,16 @@ def server_args(settings: EngineSettings) -> dict[str, Any]:
 
 
 def storage_args(settings: EngineSettings) -> dict[str, Any]:
-    """Return SGLang's arguments for the storage tier: its own file backend, or ours over HiCache.
+    """Return SGLang's arguments for the storage tier: the backend named, or files in a folder.
 
-    Any other backend of SGLang is named in `extra_args`; it is then read at request time only.
+    Those are kept by SGLang's own file backend, or by ours over HiCache.
     """
     extra: dict[str, Any] = {"prefetch_threshold": settings.page_size}
-    if settings.arm == "scalesim":
+    if settings.storage_backend is not None:
+        backend = settings.storage_backend
+        extra |= settings.storage_options
+    elif settings.arm == "scalesim":
+        backend = "dynamic"
         extra |= {
             "backend_name": "scalesim",
             "module_path": "deployments.engine.sglang.pages",
@@ -109,9 +131,10 @@ def storage_args(settings: EngineSettings) -> dict[str, Any]:
             "model": _fingerprint(settings.model_path),
         }
     else:
+        backend = "file"
         extra |= {"file_storage_path": settings.storage_dir, "max_size": settings.storage_bytes}
     return {
-        "hicache_storage_backend": "dynamic" if settings.arm == "scalesim" else "file",
+        "hicache_storage_backend": backend,
         "hicache_storage_prefetch_policy": "timeout",
         "hicache_storage_backend_extra_config": json.dumps(extra),
     }

@@ -16,10 +16,12 @@ from sglang.srt.mem_cache.unified_radix_cache import UnifiedRadixCache
 from deployments.engine.order import DistanceOrder
 from deployments.engine.payloads.tree import Watcher
 from deployments.engine.prefixes import Prefix, Space, Tokens
+from deployments.engine.sglang.backends import watched
 from deployments.engine.sglang.pages import PageStore
 from deployments.engine.sglang.requests import agent_of, requests
 from deployments.engine.sglang.storage import StorageTier
 from deployments.engine.sglang.tree import BACKEND, FULL
+from scalesim.settings import engine_storage_bytes_from_env
 from scalesim.vocabulary import Budgets
 
 TOLD_COMPUTED_S = 0.2
@@ -45,9 +47,14 @@ class DistanceRadixCache(UnifiedRadixCache):  # type: ignore[misc]
 
     def init_hicache(self, server_args: Any, params: Any) -> None:
         super().init_hicache(server_args, params)
-        store = self.cache_controller.storage_backend if self.enable_storage else None
-        if isinstance(store, PageStore):
-            self.storage = StorageTier(self, store)
+        controller = self.cache_controller
+        if self.enable_storage and self.buffer_pipeline is None:
+            store = controller.storage_backend
+            if isinstance(store, PageStore):
+                self.storage = StorageTier(self, store.folder)
+            else:
+                known = watched(controller, engine_storage_bytes_from_env())
+                self.storage = StorageTier(self, known)
 
     @property
     def order(self) -> DistanceOrder:

@@ -13,8 +13,7 @@ from sglang.srt.mem_cache.radix_cache import RadixKey
 from sglang.srt.mem_cache.utils import get_storage_hash_str
 
 from deployments.engine.prefixes import Prefix
-from deployments.engine.sglang.pages import PageStore
-from deployments.engine.storage.folder import Chain
+from deployments.engine.storage.known import Chain, KnownPages
 
 if TYPE_CHECKING:
     from deployments.engine.sglang.cache import DistanceRadixCache
@@ -45,29 +44,34 @@ class StorageRead:
 
 
 class StorageTier:
-    """Storage of one cache."""
+    """Storage of one cache.
 
-    def __init__(self, cache: DistanceRadixCache, store: PageStore) -> None:
+    Args:
+        cache: It has a storage backend.
+        pages: What the backend holds as far as is known.
+    """
+
+    def __init__(self, cache: DistanceRadixCache, pages: KnownPages) -> None:
         self._cache = cache
-        self._folder = store.folder
-        self._folder.nearest = cache.order.nearest
+        self._pages = pages
+        pages.nearest = cache.order.nearest
         self._chains: dict[int, dict[Prefix, Chain]] = {}
         self._numbers = count()
         self._restarted = 0
 
     def budget(self) -> int:
-        return self._folder.quota_bytes
+        return self._pages.quota_bytes
 
     def own(self, key: int, prefixes: Iterable[Prefix]) -> None:
         known = self._chains.get(key, {})
         chains = {p: known[p] if p in known else self._chain(p) for p in prefixes}
         self._chains[key] = chains
-        self._folder.own(key, chains.values())
+        self._pages.own(key, chains.values())
 
     def stored_tokens(self, key: int) -> dict[Prefix, int]:
         page = self._cache.page_size
         chains = self._chains.get(key, {})
-        return {prefix: self._folder.holds(chain) * page for prefix, chain in chains.items()}
+        return {prefix: self._pages.holds(chain) * page for prefix, chain in chains.items()}
 
     def fetch(self, prefix: Prefix, distance: float) -> StorageRead | None:
         cache, (extra_key, salt) = self._cache, prefix.space
@@ -87,6 +91,9 @@ class StorageTier:
             node.id,
             array("q", tokens[found:].tobytes()),
             cache.get_last_hash_value(node.id),
+            cache.get_prefix_hash_values(node.id)
+            if cache.hicache_storage_pass_prefix_keys
+            else None,
             matched_prefix_tokens=tokens[:found].tolist(),
             extra_key=extra_key,
             cache_salt=salt,
@@ -95,10 +102,10 @@ class StorageTier:
 
     def drop(self, key: int) -> None:
         if self._chains.pop(key, None) is not None:
-            self._folder.drop(key)
+            self._pages.drop(key)
 
     def news(self) -> set[int]:
-        return self._folder.news()
+        return self._pages.news()
 
     def restarted(self) -> int:
         controller = self._cache.cache_controller

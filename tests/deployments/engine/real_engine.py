@@ -125,6 +125,16 @@ class RealEngine:
         tiers = (found.get(tier, 0) for tier in ("device", "host", "storage"))
         return Answer(answer["output_ids"], *tiers)
 
+    async def store(self, agent: int) -> list[int]:
+        """Ask an agent until its prefix is in storage, send it there, return what it answers."""
+        await self.ask(agent)
+        expected = (await self.ask(agent)).tokens
+        await self.until(lambda: agent in self.state and self.state[agent].storage >= PREFIX_TOKENS)
+        await self.move(Verb.DEMOTE, agent, tier=Tier.STORAGE)
+        await self.until(lambda: not (self.state[agent].device or self.state[agent].host))
+        assert self.state[agent].storage == self.state[agent].total >= PREFIX_TOKENS
+        return expected
+
     @property
     def flow(self) -> Flow:
         return self.flows[PREFIX]

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from deployments.engine.launch import check_models, server_args
+from deployments.engine.launch import check_models, check_storage, server_args
 from scalesim.errors import ConfigurationError
 from scalesim.settings import AdapterSettings, Arm, EngineSettings, ModelSettings
 from tests.deployments.engine.models.model_files import write_model
@@ -35,6 +35,23 @@ def test_arms_differ_in_the_backend_only(tmp_path: Path) -> None:
     assert told[0]["file_storage_path"] == told[1]["folder"] == str(tmp_path)
     assert told[0]["max_size"] == told[1]["quota_bytes"]
     assert told[0]["prefetch_threshold"] == told[1]["prefetch_threshold"] == 16
+
+
+@pytest.mark.parametrize("arm", ["hicache", "scalesim"])
+def test_a_backend_named_takes_the_folders_place(tmp_path: Path, arm: Arm) -> None:
+    settings = EngineSettings(
+        model_path=str(tmp_path),
+        arm=arm,
+        device="cpu",
+        storage_backend="file",
+        storage_options={"file_storage_path": "/pages", "prefetch_threshold": 64},
+    )
+    told = server_args(settings)
+    assert told["hicache_storage_backend"] == "file"
+    assert json.loads(told["hicache_storage_backend_extra_config"]) == settings.storage_options
+    check_storage(settings, "file")
+    with pytest.raises(ConfigurationError, match="the tier has one place"):
+        check_storage(settings.model_copy(update={"storage_dir": "/pages"}), "file")
 
 
 def test_other_weights_are_another_model(tmp_path: Path) -> None:

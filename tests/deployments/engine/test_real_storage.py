@@ -30,19 +30,8 @@ async def engine(tiny_model: str, folder: Path) -> AsyncIterator[RealEngine]:
     await engine.stop()
 
 
-async def stored(engine: RealEngine, agent: int) -> list[int]:
-    """Ask an agent until its prefix is in storage, send it there, return what it answers."""
-    await engine.ask(agent)
-    expected = (await engine.ask(agent)).tokens
-    await engine.until(lambda: agent in engine.state and engine.state[agent].storage >= FOUND)
-    await engine.move(Verb.DEMOTE, agent, tier=Tier.STORAGE)
-    await engine.until(lambda: not (engine.state[agent].device or engine.state[agent].host))
-    assert engine.state[agent].storage == engine.state[agent].total >= FOUND
-    return expected
-
-
 async def test_storage_to_host_to_device_long_before_the_request(engine: RealEngine) -> None:
-    expected = await stored(engine, 1)
+    expected = await engine.store(1)
     await engine.push({1: 1.0})
     await engine.move(Verb.PREFETCH, 1, tier=Tier.HOST)
     await engine.until(lambda: engine.state[1].host >= FOUND)
@@ -54,7 +43,7 @@ async def test_storage_to_host_to_device_long_before_the_request(engine: RealEng
 
 
 async def test_one_directive_brings_it_from_storage_to_the_device(engine: RealEngine) -> None:
-    expected = await stored(engine, 2)
+    expected = await engine.store(2)
     issued = engine.flow.issued_bytes
     await engine.push({2: 0.0})
     await engine.move(Verb.PREFETCH, 2, tier=Tier.DEVICE)
@@ -65,7 +54,7 @@ async def test_one_directive_brings_it_from_storage_to_the_device(engine: RealEn
 
 
 async def test_a_request_finds_it_in_storage_by_itself(engine: RealEngine) -> None:
-    expected = await stored(engine, 3)
+    expected = await engine.store(3)
     answer = await engine.ask(3)
     assert (answer.tokens, answer.storage >= FOUND) == (expected, True)
 
@@ -76,7 +65,7 @@ async def test_damaged_files_are_recomputed(
 ) -> None:
     agent = 10 + len(damage)
     before = set(folder.rglob("*.page"))
-    expected = await stored(engine, agent)
+    expected = await engine.store(agent)
     for page in set(folder.rglob("*.page")) - before:
         page.write_bytes(damage)
     await engine.push({agent: 0.0})
@@ -89,7 +78,7 @@ async def test_damaged_files_are_recomputed(
 
 async def test_dropped_agents_leave_no_files(engine: RealEngine, folder: Path) -> None:
     before = set(folder.rglob("*.page"))
-    await stored(engine, 4)
+    await engine.store(4)
     await engine.move(Verb.DROP, 4)
     await engine.until(lambda: engine.state[4].total == 0)
     left = set(folder.rglob("*.page")) - before
@@ -99,7 +88,7 @@ async def test_dropped_agents_leave_no_files(engine: RealEngine, folder: Path) -
 
 
 async def test_state_survives_a_restart(engine: RealEngine) -> None:
-    expected = await stored(engine, 5)
+    expected = await engine.store(5)
     await engine.stop()
     await engine.start()
     answer = await engine.ask(5)
