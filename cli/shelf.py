@@ -1,4 +1,4 @@
-"""`add`, `list` and `remove` over weights by id: what `scalesim adapter` and `model` share."""
+"""Verbs over weights by id: what `scalesim adapter` and `scalesim model` share."""
 
 from __future__ import annotations
 
@@ -24,6 +24,9 @@ Agents = Annotated[
         metavar="SIMULATION/AGENT",
         help="Whose requests get it where they name none; may be given again",
     ),
+]
+Unassigned = Annotated[
+    list[str], typer.Argument(metavar="SIMULATION/AGENT", help="Whose requests name none")
 ]
 Root = Annotated[Path, typer.Option(help="Where they are kept; one of the stack's `roots`")]
 
@@ -70,8 +73,13 @@ def verbs(
         Console().print(table)
 
     @app.command()
+    def unassign(agents: Unassigned, root: Root) -> None:
+        """Take from agents what they were given: their requests get the stack's own model."""
+        shelf(root).unassign(agents)
+
+    @app.command()
     def remove(name: Name, root: Root) -> None:
-        """Delete it; engines that hold it keep it until it gives way or they restart."""
+        """Delete it and take it from its agents; requests that name it are refused."""
         shelf(root).remove(name)
 
     return app

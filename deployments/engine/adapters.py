@@ -18,14 +18,21 @@ class Adapter(NamedTuple):
     Attributes:
         name: Its id.
         folder: Where it is, links resolved.
+        version: Changes with its files: what was computed with others must never be used.
         rank: Of its matrices.
         size_bytes: Of its weights.
     """
 
     name: str
     folder: Path
+    version: str
     rank: int
     size_bytes: int
+
+    @property
+    def identity(self) -> str:
+        """Name and version, as engines know it."""
+        return f"{self.name}@{self.version}"
 
 
 class AdapterShelf(Shelf[Adapter]):
@@ -62,4 +69,4 @@ class AdapterShelf(Shelf[Adapter]):
             raise self._refused(
                 name, f"is {size} bytes", f"up to {caps.max_bytes} are allowed here"
             )
-        return Adapter(name, folder, rank, size)
+        return Adapter(name, folder, self._version(name, folder), rank, size)

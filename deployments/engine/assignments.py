@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import fcntl
+import time
 from collections.abc import Callable, Collection
 from pathlib import Path
+from typing import IO
 
 import msgspec
 
-from scalesim.errors import InvalidRequestError
+from scalesim.errors import InvalidRequestError, UnavailableError
 from scalesim.identity import agent_key, check_agent, check_simulation
+
+LOCK_S = 10.0
+"""Longest a change waits for others', each of which takes milliseconds."""
+
+_POLL_S = 0.01
 
 
 class Assignments:
@@ -68,23 +75,49 @@ class Assignments:
             _key(agent)
 
     def assign(self, item: str, agents: Collection[str]) -> None:
-        """Give agents an item, in place of what they had; raises as `check` does."""
+        """Give agents an item, in place of what they had.
+
+        Raises:
+            InvalidRequestError: As `check` does.
+            UnavailableError: Another process keeps the file locked.
+        """
         self.check(agents)
         self._change(lambda known: known | dict.fromkeys(agents, item))
 
+    def take(self, agents: Collection[str]) -> None:
+        """Take from agents what they have; raises as `assign` does."""
+        self.check(agents)
+        self._change(lambda known: {who: its for who, its in known.items() if who not in agents})
+
     def forget(self, item: str) -> None:
-        """Take an item from all agents that have it; raises as `check` does."""
+        """Take an item from all agents that have it; raises as `assign` does."""
         self._change(lambda known: {who: its for who, its in known.items() if its != item})
 
     def _change(self, change: Callable[[dict[str, str]], dict[str, str]]) -> None:
-        with self._file.with_suffix(".lock").open("w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
+        file = self._file.with_suffix(".lock")
+        with file.open("w") as lock:
+            self._lock(lock, file)
             known = self.all()
             changed = change(known)
             if changed != known:
                 draft = self._file.with_suffix(".partial")
                 draft.write_bytes(msgspec.json.format(msgspec.json.encode(changed)))
                 draft.replace(self._file)
+
+    def _lock(self, lock: IO[str], file: Path) -> None:
+        """Lock a file; the lock ends when it is closed, with its process at the latest."""
+        until = time.monotonic() + LOCK_S
+        while True:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                return
+            except BlockingIOError:
+                if time.monotonic() > until:
+                    raise UnavailableError(
+                        f"{file} was locked for {LOCK_S:g} s: another command changes who has what "
+                        "there and does not end; find it (`fuser` names it) or try again"
+                    ) from None
+                time.sleep(_POLL_S)
 
 
 def _key(agent: str) -> int:

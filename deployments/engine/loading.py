@@ -8,7 +8,7 @@ from typing import Any
 from sglang.srt.managers.io_struct import LoadLoRAAdapterReqInput
 
 from deployments.calls import Call
-from deployments.engine.adapters import AdapterShelf
+from deployments.engine.adapters import Adapter, AdapterShelf
 from scalesim.errors import InvalidRequestError, UnknownModelError
 
 
@@ -26,11 +26,13 @@ class AdapterLoader:
         self._loads: dict[str, asyncio.Task[None]] = {}
 
     async def load(self, call: Call) -> str | None:
-        """Return the id of a call's adapter once it is loaded; None, at once, where it has none.
+        """Return what the engine calls a call's adapter once it is loaded; None where it has none.
 
-        That is the one it names, else its agent's.
+        That is the one it names, else its agent's. One that was removed is unknown at once; one
+        that was registered anew under its id is loaded as another.
 
         Raises:
+            UnknownModelError: It is not registered.
             InvalidRequestError: It may not be loaded, or could not be; other requests go on, and
                 the next one that needs it tries again.
         """
@@ -46,20 +48,26 @@ class AdapterLoader:
         name = named if colon else self._shelf.assigned_to(call.key)
         if name is None:
             return None
-        if name not in self._loads:
-            self._loads[name] = asyncio.create_task(self._load(name, self._shelf))
+        adapter = await asyncio.to_thread(self._shelf.find, name)
+        identity = adapter.identity
+        if identity not in self._loads:
+            self._loads[identity] = asyncio.create_task(self._load(adapter, self._shelf))
         try:
-            await asyncio.shield(self._loads[name])
+            await asyncio.shield(self._loads[identity])
         except Exception:
-            self._loads.pop(name, None)
+            self._loads.pop(identity, None)
             raise
-        return name
+        return identity
 
-    async def _load(self, name: str, shelf: AdapterShelf) -> None:
-        adapter = shelf.find(name)
-        asked = LoadLoRAAdapterReqInput(lora_name=name, lora_path=str(adapter.folder))
+    async def _load(self, adapter: Adapter, shelf: AdapterShelf) -> None:
+        asked = LoadLoRAAdapterReqInput(lora_name=adapter.identity, lora_path=str(adapter.folder))
         answer = await self._manager.load_lora_adapter(asked)
         if not answer.success:
             raise InvalidRequestError(
-                f"adapter {name!r} cannot be loaded: {answer.error_message}", "model"
+                f"adapter {adapter.name!r} cannot be loaded: {answer.error_message}", "model"
+            )
+        if await asyncio.to_thread(shelf.find, adapter.name) != adapter:
+            raise InvalidRequestError(
+                f"adapter {adapter.name!r} was registered anew while it was loaded: ask again",
+                "model",
             )

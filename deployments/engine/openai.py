@@ -35,6 +35,7 @@ class _Trip:
 
     call: Call
     model: str = ""
+    adapter: str | None = None
     found: CachedTokens = field(default_factory=CachedTokens)
     generated: dict[str, int] = field(default_factory=dict)
     """Tokens so far, by the engine's request: one for each of `n` choices."""
@@ -77,7 +78,7 @@ class OpenAIEndpoints:
         try:
             request = model(**call.body)
             trip.model = await self._models.of(call)
-            request.lora_path = await self._loader.load(call)
+            trip.adapter = await self._loader.load(call)
         except ValidationError as error:
             yield Head(400, JSON, trip.found, self._name), _validation_body(error)
             return
@@ -110,6 +111,7 @@ class _IdentifiedManager:
     async def generate_request(self, request: Any, raw: Any = None) -> AsyncIterator[Any]:
         trip = _TRIP.get()
         request.kv_hints = hints(trip.call.key, trip.call.next_use, trip.model)
+        request.lora_path = trip.adapter
         request.cache_salt = salted(trip.call.salt, trip.model)
         answers = self._manager.generate_request(request, raw)
         finished = False

@@ -11,6 +11,7 @@ import shutil
 from abc import ABC, abstractmethod
 from collections import ChainMap, Counter
 from collections.abc import Iterable, Sequence
+from hashlib import blake2b
 from pathlib import Path
 from typing import Generic, Protocol, TypeVar
 
@@ -31,6 +32,11 @@ class Shelved(Protocol):
     @property
     def folder(self) -> Path:
         """Return where it is, links resolved."""
+        ...
+
+    @property
+    def version(self) -> str:
+        """Return what changes with its files: what was computed with others must never be used."""
         ...
 
 
@@ -125,8 +131,19 @@ class Shelf(ABC, Generic[Item]):
             self._assignments[0].assign(name, agents)
         return self.find(name)
 
+    def unassign(self, agents: Sequence[str]) -> None:
+        """Take from agents what they were given in any root, if anything.
+
+        Raises:
+            InvalidRequestError: One is not written as `SIMULATION/AGENT`; nothing is changed.
+        """
+        for assignments in self._assignments:
+            assignments.check(agents)
+        for assignments in self._assignments:
+            assignments.take(agents)
+
     def remove(self, name: str) -> None:
-        """Take an item from its agents and delete its folder; engines keep it while they hold it.
+        """Take an item from its agents and delete its folder: no request gets it from then on.
 
         Raises:
             UnknownModelError: There is none of that id.
@@ -151,6 +168,10 @@ class Shelf(ABC, Generic[Item]):
     @abstractmethod
     def _item(self, name: str, folder: Path) -> Item:
         """Return the item in a folder; raises `_refused` if it may not be loaded."""
+
+    def _version(self, name: str, folder: Path) -> str:
+        told = [(f.name, f.stat().st_size, f.stat().st_mtime_ns) for f in self._files(folder)]
+        return blake2b(repr((name, told)).encode(), digest_size=16).hexdigest()
 
     def _refused(self, name: str, fault: str, cure: str) -> InvalidRequestError:
         return InvalidRequestError(f"{self.noun} {name!r} {fault}: {cure}", "model")

@@ -21,6 +21,9 @@ def test_adapters_come_are_listed_and_go(tmp_path: Path) -> None:
     (row,) = json.loads(listed.output)["adapters"]
     assert (row["name"], row["rank"], row["agents"]) == ("farmer", 8, 2)
     assert "farmer" in runner.invoke(app, ["adapter", "list", "--root", root]).output
+    runner.invoke(app, ["adapter", "unassign", "town/bob", "--root", root])
+    listed = runner.invoke(app, ["adapter", "list", "--root", root, "--json"])
+    assert json.loads(listed.output)["adapters"][0]["agents"] == 1
     assert runner.invoke(app, ["adapter", "remove", "farmer", "--root", root]).exit_code == 0
     again = runner.invoke(app, ["adapter", "remove", "farmer", "--root", root])
     assert isinstance(again.exception, UnknownModelError)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from hashlib import blake2b
 from pathlib import Path
 from typing import NamedTuple
 
@@ -64,9 +63,7 @@ class ModelShelf(Shelf[Model]):
             raise self._refused(
                 name, f"is {size} bytes", f"up to {self._max_bytes} are allowed here"
             )
-        told = [(f.name, f.stat().st_size, f.stat().st_mtime_ns) for f in self._files(folder)]
-        version = blake2b(repr((name, told)).encode(), digest_size=16).hexdigest()
-        return Model(name, folder, version, size)
+        return Model(name, folder, self._version(name, folder), size)
 
 
 def weight_files(folder: Path) -> list[Path]:

@@ -103,6 +103,14 @@ def test_agents_come_and_go_with_what_they_have(shelf: AdapterShelf, root: Path)
     assert [adapter.name for adapter in shelf.all()] == ["baker", "farmer"]
 
 
+def test_what_is_registered_anew_is_another(shelf: AdapterShelf, root: Path) -> None:
+    before = shelf.find("farmer")
+    assert shelf.find("farmer").identity == before.identity
+    shelf.remove("farmer")
+    shelf.add("farmer", write_adapter(root.parent / "new", 7))
+    assert shelf.find("farmer").identity != before.identity
+
+
 def test_an_agent_of_two_roots_has_what_the_first_one_gave_it(root: Path, tmp_path: Path) -> None:
     roots = (str(root), str(tmp_path / "more"))
     for place, name in zip(roots, ("smith", "baker"), strict=True):
@@ -110,3 +118,5 @@ def test_an_agent_of_two_roots_has_what_the_first_one_gave_it(root: Path, tmp_pa
     both = AdapterShelf(AdapterSettings(roots=roots))
     assert both.assigned_to(agent_key("town", "bob")) == "smith"
     assert both.agents() == {"smith": 1}
+    both.unassign(["town/bob"])
+    assert both.assigned_to(agent_key("town", "bob")) is None

@@ -1,12 +1,13 @@
 from __future__ import annotations
 
+import fcntl
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from deployments.engine.assignments import Assignments
-from scalesim.errors import InvalidRequestError
+from scalesim.errors import InvalidRequestError, UnavailableError
 from scalesim.identity import agent_key
 
 BOB, ANN = "town/bob", "town/the/ann"
@@ -35,6 +36,28 @@ def test_the_file_is_read_once_however_many_ask(
     assert of(assignments, BOB) == "farmer"
     monkeypatch.delattr(Path, "read_bytes")
     assert of(assignments, BOB) == "farmer"
+
+
+def test_what_agents_had_can_be_taken_from_them(tmp_path: Path) -> None:
+    assignments = Assignments(tmp_path)
+    assignments.assign("farmer", [BOB, ANN])
+    assignments.take([BOB, "town/nobody"])
+    assert (of(assignments, BOB), of(assignments, ANN)) == (None, "farmer")
+    with pytest.raises(InvalidRequestError, match="SIMULATION/AGENT"):
+        assignments.take([ANN, "ann"])
+    assert of(assignments, ANN) == "farmer"
+
+
+def test_a_lock_that_does_not_end_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("deployments.engine.assignments.LOCK_S", 0.0)
+    assignments = Assignments(tmp_path)
+    assignments.assign("farmer", [BOB])
+    with (tmp_path / ".agents.lock").open("w") as other:
+        fcntl.flock(other, fcntl.LOCK_EX)
+        with pytest.raises(UnavailableError, match=r"agents\.lock was locked for 0 s"):
+            assignments.assign("baker", [BOB])
+    assignments.assign("baker", [BOB])
+    assert of(assignments, BOB) == "baker"
 
 
 def test_commands_at_the_same_time_keep_each_others_changes(tmp_path: Path) -> None:

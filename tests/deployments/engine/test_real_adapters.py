@@ -123,6 +123,25 @@ async def test_an_agent_has_its_own_where_it_names_none(engine: Farm, root: Path
     assert await engine.text(agent_key("city", "bob"), "scalesim") == bare
 
 
+async def test_what_was_registered_anew_never_answers_with_the_old_weights(
+    engine: Farm, root: Path, tiny_model: str, tmp_path: Path
+) -> None:
+    shelf, carol = AdapterShelf(engine.settings), agent_key("town", "carol")
+    for seed in (20, 21):
+        build(tmp_path / str(seed), tiny_model, seed=seed)
+    shelf.add("singer", tmp_path / "20", ["town/carol"])
+    old = await engine.text(carol, "scalesim")
+    shelf.remove("singer")
+    assert await engine.text(carol, "scalesim") != old
+    with pytest.raises(UnknownModelError):
+        await engine.say(0, "singer")
+    shelf.add("singer", tmp_path / "21", ["town/carol"])
+    new = await engine.text(carol, "scalesim")
+    assert new != old
+    shelf.add("singer-too", tmp_path / "21")
+    assert await engine.text(carol, "scalesim:singer-too") == new
+
+
 async def test_a_load_that_broke_off_is_tried_again(
     engine: Farm, monkeypatch: pytest.MonkeyPatch
 ) -> None:
