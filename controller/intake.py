@@ -62,13 +62,10 @@ def tell(
 
 
 def coming_into_use(table: AgentTable, message: Residency) -> Rows:
-    """Return the rows of known payloads that a request has just begun to use.
-
-    A payload on the move is in use as well, but then a move of it is outstanding.
-    """
+    """Return the rows of known payloads that a request has just begun to use."""
     rows = table.find(table.kinds.number(message.kind), message.keys[message.in_use])
     rows = rows[rows != MISSING]
-    started: Rows = rows[~table.in_use[rows] & (table.ordered[rows] == 0)]
+    started: Rows = rows[~table.in_use[rows]]
     return started
 
 

@@ -28,14 +28,14 @@ def test_uses_are_counted_by_the_distance_told() -> None:
     assert {told: count for told, count in uses.items() if count} == {"0": 1, "4": 1, "none": 1}
 
 
-def test_a_payload_on_the_move_is_not_counted_as_used() -> None:
+def test_a_use_that_comes_before_a_prefetch_is_answered_counts() -> None:
     controller = make_controller()
     replica = FakeReplica(controller, "r1")
     replica.hold(Tier.HOST, 1)
     report(controller, 1, {1: 2.0})
     controller.plan()  # orders a prefetch
     replica.hold(Tier.HOST, 1, in_use=True)
-    assert sum(controller.status()["uses"].values()) == 0
+    assert sum(controller.status()["uses"].values()) == 1
 
 
 def test_hints_are_compared_with_what_came() -> None:

@@ -181,7 +181,7 @@ class PrefixPayload:
         keys, self._changed = sorted(self._changed), set()
         in_use = self._tree.keys_in_use()
         held = [self._holding(key) for key in keys]
-        return residency(self.kind, keys, held, [self._moves(key) or key in in_use for key in keys])
+        return residency(self.kind, keys, held, [key in in_use for key in keys])
 
     def touch_all(self) -> None:
         """Report every known agent again."""

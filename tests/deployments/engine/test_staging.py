@@ -138,6 +138,17 @@ def test_a_read_in_vain_leaves_the_request_to_recompute() -> None:
     assert tiers.sizes(0) == (SIZE, SIZE, 0, SIZE)
 
 
+def test_what_is_read_is_not_in_use() -> None:
+    tiers = Tiers(2)
+    tiers.tree.in_use = {1}
+    tiers.payload.prefetch(0, Tier.HOST)
+    tiers.payload.touch_all()
+    rows = tiers.payload.changed()
+    assert rows is not None
+    assert (rows.keys.tolist(), rows.in_use.tolist()) == ([0, 1], [False, True])
+    assert tiers.payload.demote(0, Tier.STORAGE) is Outcome.REFUSED, "what moves arrives"
+
+
 def test_few_agents_are_read_at_a_time() -> None:
     tiers = Tiers(READS + 1)
     outcomes = [tiers.payload.prefetch(key, Tier.HOST) for key in range(READS + 1)]
