@@ -30,6 +30,7 @@ _FILLED_IN = {
     "EngineSettings": ["device"],
     "CatalogSettings": ["url", "data_dir"],
     "IngressSettings": ["host", "port", "api_key"],
+    "MetricsSettings": ["host"],
 }
 """Fields of `stack` that the chart sets itself."""
 

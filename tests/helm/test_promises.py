@@ -7,7 +7,9 @@ import json
 from typing import Any
 
 import pytest
+import yaml
 
+from scalesim.settings import MetricsSettings, StackSettings, load
 from tests.helm.chart import pods, render
 from tests.helm.test_schemas import ALL_MONITORING, MATRIX
 
@@ -83,6 +85,59 @@ def test_the_monitor_scrapes_the_ingress_once() -> None:
     assert not _selected(chosen, job["template"]["metadata"]["labels"])
     (endpoint,) = monitor["spec"]["endpoints"]
     assert endpoint["authorization"]["credentials"] == {"name": "keys", "key": "api-key"}
+
+
+def _metrics(objects: dict[tuple[str, str], dict[str, Any]]) -> MetricsSettings:
+    service = yaml.safe_load(objects["RayService", "town-scalesim"]["spec"]["serveConfigV2"])
+    settings: StackSettings = load(StackSettings, service["applications"][0]["args"])
+    return settings.metrics
+
+
+def _ports(pod: dict[str, Any]) -> dict[str, int]:
+    ports = pod["spec"]["containers"][0]["ports"]
+    return {port["name"]: port["containerPort"] for port in ports}
+
+
+def test_controller_and_replicas_are_scraped_with_the_key_and_through_the_policy() -> None:
+    objects = render(
+        ALL_MONITORING, {"workers": {"gpus": 4, "replicas": 2}, "stack": {"replicas": 7}}
+    )
+    metrics = _metrics(objects)
+    assert metrics.host == "0.0.0.0"
+    monitor = objects["PodMonitor", "town-scalesim-ray"]["spec"]
+    scraped = {each["port"]: each for each in monitor["podMetricsEndpoints"]}
+    head, worker = (_ports(pod) for pod in pods(objects).values())
+    assert head["controller"] == metrics.controller_port
+    engines = {name for name in worker if name.startswith("replica-")}
+    assert {worker[name] for name in engines} == set(metrics.replica_ports[:4])
+    assert set(scraped) == {"metrics", "controller"} | engines
+    for name, endpoint in scraped.items():
+        key = endpoint.get("authorization", {}).get("credentials")
+        assert key == (None if name == "metrics" else {"name": "keys", "key": "api-key"})
+    policy = objects["NetworkPolicy", "town-scalesim-ray"]["spec"]["ingress"]
+    (rule,) = (each for each in policy if {"port": 8080} in each.get("ports", ()))
+    open_to_it = {
+        port
+        for each in rule["ports"]
+        for port in range(each["port"], each.get("endPort", each["port"]) + 1)
+    }
+    assert {*metrics.controller_ports, *metrics.replica_ports} <= open_to_it
+
+
+def test_without_a_pod_monitor_the_api_tells_all_and_nothing_more_is_open() -> None:
+    objects = render({"monitoring": {"serviceMonitor": {"enabled": True}}})
+    metrics = _metrics(objects)
+    assert (metrics.controller_port, metrics.replica_port) == (0, 0)
+    for pod in pods(objects).values():
+        assert set(_ports(pod)) <= {"serve", "metrics", "gcs-server", "dashboard", "client"}
+
+
+def test_another_scraper_is_given_ports() -> None:
+    given = {"controller_port": 9001, "replica_port": 9100}
+    objects = render({"stack": {"metrics": given}})
+    head, worker = (_ports(pod) for pod in pods(objects).values())
+    assert (head["controller"], worker["replica-0"]) == (9001, 9100)
+    assert "replica-1" not in worker
 
 
 def test_every_pod_is_closed_but_for_named_peers() -> None:

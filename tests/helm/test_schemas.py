@@ -35,6 +35,7 @@ MATRIX: dict[str, dict[str, Any]] = {
     },
     "external redis": {"redis": {"host": "redis.example.org", "tls": True, "username": "sim"}},
     "control store": {"ray": {"gcs": {"redisAddress": "gcs:6379", "passwordSecretName": "gcs"}}},
+    "own scraper": {"stack": {"metrics": {"controller_port": 9001, "replica_port": 9100}}},
     "nothing optional": {
         "networkPolicy": {"enabled": False},
         "podDisruptionBudget": {"enabled": False},

@@ -45,6 +45,9 @@ spec:
       ports:
         - {name: serve, containerPort: {{ $root.Values.serve.port }}}
         - {name: metrics, containerPort: 8080}
+        {{- range include "scalesim.metricsPorts" . | fromYamlArray }}
+        - {{ toJson . }}
+        {{- end }}
         {{- if eq $group "head" }}
         - {name: gcs-server, containerPort: 6379}
         - {name: dashboard, containerPort: 8265}

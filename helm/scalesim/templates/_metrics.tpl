@@ -1,0 +1,32 @@
+{{/* MetricsSettings: the pods' own endpoints are open where the PodMonitor scrapes them, and where
+`stack.metrics` gives ports to another scraper. */}}
+{{- define "scalesim.metrics" -}}
+{{- $ports := ternary (dict "controller_port" 8081 "replica_port" 8082) dict .Values.monitoring.podMonitor.enabled -}}
+{{ merge (dict "host" "0.0.0.0") (default dict .Values.stack.metrics) $ports | toYaml }}
+{{- end }}
+
+{{/* Ports of the pods of a group for it, by name: (list root group). The controller lives on the
+head; a worker's replicas take the first free ports, so there are as many as engines fit. */}}
+{{- define "scalesim.metricsPorts" -}}
+{{- $root := index . 0 -}}
+{{- $metrics := include "scalesim.metrics" $root | fromYaml -}}
+{{- $ports := list -}}
+{{- if and (eq (index . 1) "head") $metrics.controller_port -}}
+{{- $ports = append $ports (dict "name" "controller" "containerPort" $metrics.controller_port) -}}
+{{- end -}}
+{{- if and (eq (index . 1) "workers") $metrics.replica_port -}}
+{{- range $n := until (include "scalesim.enginesPerWorker" $root | int | min 16 | int) -}}
+{{- $ports = append $ports (dict "name" (printf "replica-%d" $n) "containerPort" (add $metrics.replica_port $n)) -}}
+{{- end -}}
+{{- end -}}
+{{ toYaml $ports }}
+{{- end }}
+
+{{- define "scalesim.enginesPerWorker" -}}
+{{- $replicas := int (default 1 .Values.stack.replicas) -}}
+{{- if .Values.workers.gpus -}}
+{{ min $replicas (floor (divf .Values.workers.gpus (default 1.0 .Values.stack.gpus_per_replica)) | int) }}
+{{- else -}}
+{{ $replicas }}
+{{- end -}}
+{{- end }}
