@@ -45,7 +45,65 @@ async def test_a_loop_takes_turns_until_stopped() -> None:
     after = turns.qsize()
     await asyncio.sleep(0)
     assert turns.qsize() == after
-    assert loop.status()["turned_s_ago"] >= 0
+    assert loop.status()["stalled_s"] >= 0
+
+
+class Clock:
+    now = 100.0
+
+    def monotonic(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    clock = Clock()
+    monkeypatch.setattr(loops, "time", clock)
+    return clock
+
+
+async def test_waiting_for_work_is_no_standstill_but_a_turn_that_hangs_is(clock: Clock) -> None:
+    news = asyncio.Event()
+    woken = asyncio.Event()
+
+    async def turn() -> None:
+        await loop.until(news.wait())
+        woken.set()
+        await asyncio.Event().wait()
+
+    loop = Loop("any", turn)
+    await asyncio.sleep(0)
+    clock.now += 60
+    assert loop.status()["stalled_s"] == 0
+    news.set()
+    await woken.wait()
+    assert loop.status()["stalled_s"] == 0
+    clock.now += 60
+    assert loop.status()["stalled_s"] == 60
+    await loop.stop()
+
+
+async def test_a_loop_that_only_crashes_or_has_ended_stands_still(
+    clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(loops, "_REST_S", 0.0)
+    faults = asyncio.Queue[BaseException]()
+
+    async def turn() -> None:
+        raise await faults.get()
+
+    loop = Loop("any", turn)
+    faults.put_nowait(ValueError("a bug"))
+    while not loop.crashes:
+        await asyncio.sleep(0)
+    clock.now += 30
+    assert loop.status()["stalled_s"] == 30
+    faults.put_nowait(asyncio.CancelledError())
+    while not loop._task.done():
+        await asyncio.sleep(0)
+    clock.now += 30
+    assert loop.status() == {"crashes": 1, "stalled_s": 60}
+    await loop.stop()
 
 
 @pytest.mark.parametrize("hops", range(4))

@@ -1,13 +1,17 @@
+import asyncio
 from typing import Any
 
+import pytest
+from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
-from controller.metrics import MOST_SIMULATIONS, exposition
+from controller import metrics
+from controller.metrics import MOST_SIMULATIONS, StatusOnLoop, exposition
 from scalesim.vocabulary import Flow, Tier
 from tests.controller.world import FakeReplica, make_controller, report, settle
 
 
-def scrape(agents: int, **state: Any) -> dict[str, dict[tuple[tuple[str, str], ...], float]]:
+def status(agents: int, **state: Any) -> dict[str, Any]:
     controller = make_controller()
     replica = FakeReplica(controller, "r1")
     replica.hold(Tier.HOST, *range(agents))
@@ -16,8 +20,12 @@ def scrape(agents: int, **state: Any) -> dict[str, dict[tuple[tuple[str, str], .
     controller.flow("r1", controller.incarnation, Flow("prefix", 3, used=2, wasted_bytes=100))
     catalog = {"ok": True, "error": "", "lag_s": 0.5, "flushes": 1, "rows": 2}
     catalog |= {"failures": 0, "losses": 0}
-    loops = {"plan": {"crashes": 3, "turned_s_ago": 0.1}}
-    text = exposition({**controller.status(), "catalog": catalog, "loops": loops, **state})
+    loops = {"plan": {"crashes": 3, "stalled_s": 0.1}}
+    return {**controller.status(), "catalog": catalog, "loops": loops, **state}
+
+
+def scrape(agents: int, **state: Any) -> dict[str, dict[tuple[tuple[str, str], ...], float]]:
+    text = exposition(status(agents, **state))
     return {
         family.name: {tuple(sorted(s.labels.items())): s.value for s in family.samples}
         for family in text_string_to_metric_families(text)
@@ -40,8 +48,35 @@ def test_state_is_shown_in_base_units() -> None:
     assert metrics["scalesim_prefetch_bytes"][wasted] == 100
     assert metrics["scalesim_simulation_epoch"][(("simulation", "town"),)] == 1
     assert metrics["scalesim_simulation_step_seconds"][(("simulation", "town"),)] == 0
-    assert metrics["scalesim_controller_plan_loop_crashes"][()] == 3
+    plan = (("loop", "plan"), ("process", "controller"), ("replica", ""))
+    assert metrics["scalesim_loop_crashes"][plan] == 3
+    assert metrics["scalesim_loop_stalled_seconds"][plan] == 0.1
     assert metrics["scalesim_catalog_lag_seconds"][()] == 0.5
+
+
+async def test_a_thread_reads_the_status_on_its_loop() -> None:
+    loop, told = asyncio.get_running_loop(), status(4)
+
+    async def read() -> dict[str, Any]:
+        assert asyncio.get_running_loop() is loop
+        return told
+
+    registry = CollectorRegistry()
+    registry.register(StatusOnLoop(read))
+    text = await asyncio.to_thread(generate_latest, registry)
+    assert text.decode() == exposition(told)
+
+
+async def test_a_loop_that_is_stuck_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(metrics, "_SCRAPE_S", 0.01)
+
+    async def stuck() -> dict[str, Any]:
+        await asyncio.Event().wait()
+        return {}
+
+    figures = StatusOnLoop(stuck)
+    with pytest.raises(TimeoutError):
+        await asyncio.to_thread(lambda: list(figures.collect()))
 
 
 def test_learners_are_shown_where_something_is_learned() -> None:

@@ -1,0 +1,64 @@
+"""What a replica tells of itself."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.parser import text_string_to_metric_families
+
+from deployments.link import Link
+from deployments.replica_metrics import ReplicaMetrics
+from scalesim.vocabulary import Flow
+from tests.deployments.test_link import HELLO, FakeChannel, FakeController, rows
+
+
+def exposed(metrics: ReplicaMetrics) -> dict[tuple[str, str], float]:
+    """Samples by name and loop."""
+    registry = CollectorRegistry()
+    registry.register(metrics)
+    samples = {}
+    for family in text_string_to_metric_families(generate_latest(registry).decode()):
+        for sample in family.samples:
+            assert sample.labels["replica"] == "r1"
+            samples[sample.name, sample.labels.get("loop", "")] = sample.value
+    return samples
+
+
+def test_requests_run_until_they_end_well_or_not() -> None:
+    metrics = ReplicaMetrics("r1")
+    with metrics:
+        assert exposed(metrics)["scalesim_replica_requests_running", ""] == 1
+    with pytest.raises(ValueError, match="a bug"), metrics:
+        raise ValueError("a bug")
+    told = exposed(metrics)
+    assert told["scalesim_replica_requests_running", ""] == 0
+    assert told["scalesim_replica_requests_total", ""] == 2
+
+
+def test_health_checks_are_timed() -> None:
+    metrics = ReplicaMetrics("r1")
+    metrics.probed(0.5)
+    metrics.probed(0.25)
+    told = exposed(metrics)
+    assert told["scalesim_replica_probe_seconds_count", ""] == 2
+    assert told["scalesim_replica_probe_seconds_sum", ""] == 0.75
+    assert ("scalesim_replica_resyncs_total", "") not in told
+
+
+async def test_its_link_is_told() -> None:
+    metrics, controller, channel = ReplicaMetrics("r1"), FakeController(), FakeChannel()
+    metrics.link = Link("r1", controller, channel, HELLO, 0.1, metrics="127.0.0.1:8082")
+    await channel.sent.get()
+    channel.news.put_nowait([rows(), Flow("prefix")])
+    while not controller.heard:
+        await asyncio.sleep(0)
+    told = exposed(metrics)
+    assert controller.attached[0].metrics == "127.0.0.1:8082"
+    assert told["scalesim_replica_engine_messages_total", ""] == 2
+    assert told["scalesim_replica_resyncs_total", ""] == 1
+    for loop in ("directives", "residency"):
+        assert told["scalesim_loop_crashes_total", loop] == 0
+        assert told["scalesim_loop_stalled_seconds", loop] == 0
+    await metrics.link.stop()
