@@ -66,9 +66,13 @@ class ModelPayload(SharedPayload):
         return Outcome.DONE
 
     def settle(self) -> bool:
-        """Bring what is wanted where it can be brought now, and learn what changed."""
+        """Bring what is wanted where it can be brought now, and learn what changed.
+
+        While requests wait for weights, reader and room are theirs: what was brought ahead then
+        would give way to the next of them.
+        """
         waited_for = self._weights.settle()
-        for model in sorted(self._wanted, key=self._distance):
+        for model in () if waited_for else sorted(self._wanted, key=self._distance):
             if self._bring(model, self._wanted[model]) is not Outcome.BUSY:
                 self._forget(model)
         before = self._device

@@ -30,6 +30,7 @@ class FakeWeights:
         self.resident: str | None = ""
         self.here: list[str] = []
         self.reading: str | None = None
+        self.waited_for = False
         self.queue: list[Use] = []
         self.distance: Callable[[str], float] = lambda model: inf
 
@@ -68,7 +69,7 @@ class FakeWeights:
         if self.reading is not None:
             self.here.append(self.reading)
             self.reading = None
-        return False
+        return self.waited_for
 
 
 class House(Sharing):
@@ -133,6 +134,20 @@ def test_models_are_read_ahead_one_after_the_other_nearest_first() -> None:
     house.payload.settle()
     assert house.weights.here == ["b", "a"], "the resident one is there anyway"
     assert (house.payload.flow().issued, house.payload.flow().refused) == (2, 0)
+
+
+def test_nothing_is_brought_ahead_while_requests_wait_for_weights() -> None:
+    house = House()
+    house.ask(0, "a"), house.ask(1, "b")
+    house.weights.here.clear()
+    house.payload.push((0,), (1.0,))
+    house.weights.waited_for = True
+    assert house.payload.prefetch(0, Tier.DEVICE) is Outcome.STARTED
+    house.settle()
+    assert (house.weights.here, house.payload.flow().issued) == ([], 0)
+    house.weights.waited_for = False
+    house.settle()
+    assert house.weights.resident == "a"
 
 
 def test_what_is_farther_than_all_in_host_memory_is_refused() -> None:
