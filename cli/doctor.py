@@ -17,7 +17,7 @@ app = typer.Typer()
 @app.command()
 def doctor(
     config: Annotated[
-        Path | None, typer.Option(help="The stack's YAML: its Redis and its port are looked at")
+        Path | None, typer.Option(help="The stack's YAML: its Redis and its ports are looked at")
     ] = None,
     as_json: AsJson = False,
 ) -> None:
@@ -39,7 +39,7 @@ def look(config: Path | None) -> Iterator[Check]:
     Raises:
         ConfigurationError: The file of settings is not valid.
     """
-    from cli import machine, services
+    from cli import machine, ports, services
     from cli.up import read_config
     from scalesim.settings import StackSettings, load, with_secrets_from_env
 
@@ -51,7 +51,8 @@ def look(config: Path | None) -> Iterator[Check]:
     yield from machine.accelerator_checks()
     yield from machine.resource_checks()
     yield from machine.clock_checks()
-    yield from services.port_checks(settings.ingress)
+    yield from ports.port_checks(settings.ingress)
+    yield from ports.metrics_checks(settings)
     yield from services.redis_checks(settings.catalog)
     yield from services.hook_checks()
 

@@ -1,8 +1,7 @@
-"""Looks of `scalesim doctor` at what the stack needs beside the machine: hooks, Redis, its port."""
+"""Looks of `scalesim doctor` at what the stack needs beside the machine: hooks and Redis."""
 
 from __future__ import annotations
 
-import socket
 import subprocess
 import sys
 import time
@@ -11,7 +10,7 @@ from importlib.metadata import entry_points
 
 from cli.check import Check
 from scalesim.errors import ScaleSimError
-from scalesim.settings import CatalogSettings, IngressSettings
+from scalesim.settings import CatalogSettings
 
 MAX_SKEW_S = 5.0
 """Leases and fencing numbers of two machines are compared by their clocks."""
@@ -91,24 +90,3 @@ def _answer(catalog: CatalogSettings) -> tuple[str, float]:
     name = "Valkey" if "valkey_version" in info else "Redis"
     number = info.get("valkey_version") or info["redis_version"]
     return f"{name} {number}, {took_s * 1e3:.1f} ms", seconds + micros / 1e6 - time.time()
-
-
-def port_checks(ingress: IngressSettings) -> Iterator[Check]:
-    """The port that `scalesim up` would take: free, or taken by a stack that answers."""
-    name = f"port {ingress.port}"
-    host = "127.0.0.1" if ingress.host == "0.0.0.0" else ingress.host  # noqa: S104 - compared
-    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
-        probe.settimeout(1.0)
-        free = probe.connect_ex((host, ingress.port)) != 0
-    if free:
-        yield Check(name, True, "free")
-        return
-    import httpx
-
-    try:
-        answer = httpx.get(f"http://{host}:{ingress.port}/health", timeout=5.0)
-        ours = answer.status_code == httpx.codes.OK and answer.json() == {"status": "ok"}
-    except (httpx.HTTPError, ValueError):
-        ours = False
-    found = "a stack of ScaleSim answers" if ours else "taken by something else"
-    yield Check(name, ours, found, "stop what listens there, or give `up --port 0`")

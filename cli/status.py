@@ -12,6 +12,9 @@ from cli.stack import BaseUrl, stack_at
 
 app = typer.Typer()
 
+STALLED_S = 10.0
+"""A loop that did nothing for this long is pointed out; most turn several times a second."""
+
 
 @app.command()
 def status(base_url: BaseUrl = None, as_json: AsJson = False) -> None:
@@ -52,9 +55,14 @@ def _lines(document: dict[str, Any]) -> Iterator[tuple[str, str]]:
         yield label, ", ".join(times)
     behind = f"{catalog['lag_s']:.1f} s behind, {document['unsaved']} rows to write"
     yield "catalog", f"ok, {behind}" if catalog["ok"] else f"[red]{catalog['error']}[/]; {behind}"
-    crashed = [name for name, loop in document["loops"].items() if loop["crashes"]]
-    if crashed:
-        yield "crashes", f"[red]in {', '.join(crashed)}: see the controller's log[/]"
+    own = [replica["metrics"] for replica in document["replicas"].values()]
+    if scraped := ", ".join(filter(None, [document["metrics"], *own])):
+        yield "metrics", f"{scraped}, and the API's"
+    for name, loop in document["loops"].items():
+        if loop["crashes"]:
+            yield "crashes", f"[red]{loop['crashes']} in {name}: see the controller's log[/]"
+        if loop["stalled_s"] > STALLED_S:
+            yield "stalled", f"[red]{name} for {loop['stalled_s']:.0f} s: see its log[/]"
 
 
 def _replicas(replicas: dict[str, dict[str, Any]]) -> Any:

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from cli import doctor, machine, services
+from cli import doctor, machine, ports, services
 from cli.check import Check
 from controller.catalog.embedded import EmbeddedServer
-from scalesim.settings import CatalogSettings, IngressSettings
+from scalesim.settings import CatalogSettings, IngressSettings, StackSettings
 from tests.fake_stack import FakeStack
 
 
@@ -69,15 +69,35 @@ def test_a_package_that_is_absent_is_said_to_be(monkeypatch: pytest.MonkeyPatch)
 
 def test_a_port_is_free_taken_or_our_own() -> None:
     port = free_port()
-    (free,) = services.port_checks(IngressSettings(port=port))
+    (free,) = ports.port_checks(IngressSettings(port=port))
     assert (free.ok, free.found) == (True, "free")
     with FakeStack() as stack:
         stack.status = {"status": "ok"}
         settings = IngressSettings(port=int(stack.base_url.rpartition(":")[2]))
-        (ours,) = services.port_checks(settings)
+        (ours,) = ports.port_checks(settings)
         stack.status = {}
-        (other,) = services.port_checks(settings)
+        (other,) = ports.port_checks(settings)
     assert (ours.ok, other.ok) == (True, False)
+
+
+def test_ports_of_metrics_are_enough_or_not() -> None:
+    def look(**given: int) -> list[tuple[bool, str]]:
+        settings = StackSettings.model_validate(
+            {"engine": {"model_path": "m"}, "replicas": 16, "metrics": given}
+        )
+        return [(check.ok, check.found) for check in ports.metrics_checks(settings)]
+
+    assert look() == []
+    with FakeStack() as stack:
+        port = int(stack.base_url.rpartition(":")[2])
+        stack.status = {"scalesim_agents": 1}
+        assert look(controller_port=port) == [(True, str(port))]
+        assert [ok for ok, _ in look(replica_port=port)] == [True]
+        stack.status = {}
+        ((ok, found),) = look(controller_port=port)
+        assert (ok, found) == (False, f"{port}, something else has {port}")
+        ((ok, found),) = look(replica_port=port)
+        assert (ok, str(port + 15) in found) == (False, True)
 
 
 @pytest.mark.usefixtures("no_hooks")

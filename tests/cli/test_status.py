@@ -25,6 +25,7 @@ def document(**changed: Any) -> dict[str, Any]:
         "uptime_s": 61.0,
         "catalog": {"ok": True, "error": "", "lag_s": 0.1},
         "loops": {"plan": {"crashes": 0, "stalled_s": 0.0}},
+        "metrics": "",
         **changed,
     }
 
@@ -50,16 +51,22 @@ def test_people_see_agents_and_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "7/9" in shown
     assert "town" in shown
     assert "ok, 0.1 s behind" in shown
-    assert "crashes" not in shown
+    assert not {"crashes", "stalled", "metrics"} & set(shown.split())
 
 
 def test_what_is_wrong_is_said() -> None:
     catalog = {"ok": False, "error": "the catalog did not answer", "lag_s": 7.0}
-    loops = {"catalog": {"crashes": 2, "stalled_s": 0.0}}
+    loops = {"catalog": {"crashes": 2, "stalled_s": 61.0}}
     shown = invoke(document(catalog=catalog, loops=loops, hits={"stack": 0.9, "lru": 0.1}))
     assert "the catalog did not answer" in shown
-    assert "in catalog" in shown
+    assert "2 in catalog" in shown
+    assert "catalog for 61 s" in shown
     assert "90% stack, 10% lru" in shown
+
+
+def test_places_to_scrape_are_named() -> None:
+    shown = invoke(document(metrics="127.0.0.1:8081"))
+    assert "127.0.0.1:8081, and the API's" in shown
 
 
 def test_a_stack_that_is_gone_or_closed_is_an_error_of_ours() -> None:

@@ -1,0 +1,70 @@
+"""Looks of `scalesim doctor` at ports: of the API, and of those who tell their own metrics."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterator
+
+from cli.check import Check
+from scalesim.settings import ANY_ADDRESS, IngressSettings, StackSettings
+
+_CONNECT_S = 1.0
+_ANSWER_S = 5.0
+
+
+def port_checks(ingress: IngressSettings) -> Iterator[Check]:
+    """The port that `scalesim up` would take: free, or taken by a stack that answers."""
+    name = f"port {ingress.port}"
+    if _free(ingress.host, ingress.port):
+        yield Check(name, True, "free")
+        return
+    ours = _get(ingress.host, ingress.port, "/health").replace(" ", "") == '{"status":"ok"}'
+    found = "a stack of ScaleSim answers" if ours else "taken by something else"
+    yield Check(name, ours, found, "stop what listens there, or give `up --port 0`")
+
+
+def metrics_checks(settings: StackSettings) -> Iterator[Check]:
+    """The ports on which controller and replicas tell their own figures: enough are left."""
+    metrics, key = settings.metrics, settings.ingress.api_key.get_secret_value()
+
+    def ours(port: int) -> bool:
+        return "scalesim_" in _get(metrics.host, port, "/metrics", key)
+
+    for whose, ports, needed in (
+        ("controller", metrics.controller_ports, 1),
+        ("replicas", metrics.replica_ports, settings.replicas),
+    ):
+        if not ports:
+            continue
+        taken = [port for port in ports if not _free(metrics.host, port) and not ours(port)]
+        found = f"{ports[0]} to {ports[-1]}" if len(ports) > 1 else str(ports[0])
+        if taken:
+            found += f", something else has {', '.join(map(str, taken))}"
+        enough = len(ports) - len(taken) >= min(needed, len(ports))
+        advice = "stop what listens there, or set other ports in `metrics`"
+        yield Check(f"metrics of {whose}", enough, found, advice)
+
+
+def _free(host: str, port: int) -> bool:
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
+        probe.settimeout(_CONNECT_S)
+        return probe.connect_ex((_here(host), port)) != 0
+
+
+def _get(host: str, port: int, path: str, key: str = "") -> str:
+    """Return what is answered there, or "" where that is no good answer."""
+    import httpx
+
+    name = f"[{_here(host)}]" if ":" in host else _here(host)
+    headers = {"Authorization": f"Bearer {key}"} if key else {}
+    try:
+        answer = httpx.get(f"http://{name}:{port}{path}", headers=headers, timeout=_ANSWER_S)
+    except httpx.HTTPError:
+        return ""
+    return answer.text if answer.status_code == httpx.codes.OK else ""
+
+
+def _here(host: str) -> str:
+    if host in ANY_ADDRESS:
+        return "::1" if ":" in host else "127.0.0.1"
+    return host
