@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dashboards.board import Board, Panel, Query, Variable
 
+_PROBES = 'scalesim_replica_probe_seconds_{}{{replica=~"$replica"}}[$__rate_interval]'
+
 
 def _rates(title: str, text: str, unit: str, **counters: str) -> Panel:
     queries = [
@@ -111,6 +113,70 @@ BOARD = Board(
                 ],
                 stack=True,
                 width=8,
+            ),
+        ],
+        "Processes": [
+            Panel(
+                "Loops standing still",
+                "For how long a loop has done nothing; 0 while it waits for work.",
+                "s",
+                [
+                    Query(
+                        "max by (process, replica, loop) (scalesim_loop_stalled_seconds)",
+                        "{{process}} {{replica}} {{loop}}",
+                    )
+                ],
+                width=8,
+            ),
+            Panel(
+                "Crashes of loops",
+                "Survived, in a second; a few while another process restarts are normal.",
+                "ops",
+                [
+                    Query(
+                        "sum by (process, loop) "
+                        "(rate(scalesim_loop_crashes_total[$__rate_interval]))",
+                        "{{process}} {{loop}}",
+                    )
+                ],
+                width=8,
+            ),
+            Panel(
+                "Requests in replicas",
+                "Running or queued in the engine.",
+                "short",
+                [
+                    Query(
+                        'sum by (replica) (scalesim_replica_requests_running{replica=~"$replica"})',
+                        "{{replica}}",
+                    )
+                ],
+                stack=True,
+                width=8,
+            ),
+            Panel(
+                "Health checks",
+                "How long an engine takes to answer one.",
+                "s",
+                [
+                    Query(
+                        f"sum by (replica) (rate({_PROBES.format('sum')})) / "
+                        f"(sum by (replica) (rate({_PROBES.format('count')})) > 0)",
+                        "{{replica}}",
+                    )
+                ],
+            ),
+            Panel(
+                "News from engines",
+                "Messages a second: what is resident where, and what became of moves.",
+                "ops",
+                [
+                    Query(
+                        "sum by (replica) (rate(scalesim_replica_engine_messages_total"
+                        '{replica=~"$replica"}[$__rate_interval]))',
+                        "{{replica}}",
+                    )
+                ],
             ),
         ],
         "Catalog": [

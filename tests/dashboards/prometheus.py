@@ -1,4 +1,4 @@
-"""A real Prometheus that scrapes one target every second, and its answers."""
+"""A real Prometheus that scrapes every second, and its answers."""
 
 from __future__ import annotations
 
@@ -52,8 +52,8 @@ class Prometheus:
 
 
 @contextmanager
-def scraping(target: str, key: str, folder: Path) -> Iterator[Prometheus]:
-    """Scrape `target`'s /metrics with a bearer key; skips the test without Prometheus."""
+def scraping(targets: list[str], key: str, folder: Path) -> Iterator[Prometheus]:
+    """Scrape /metrics of all `targets` with a bearer key; skips the test without Prometheus."""
     program = shutil.which("prometheus")
     if program is None:
         pytest.skip("prometheus is not installed: apt-get install prometheus")
@@ -61,7 +61,7 @@ def scraping(target: str, key: str, folder: Path) -> Iterator[Prometheus]:
         "job_name": "scalesim",
         "scrape_interval": "1s",
         "authorization": {"credentials": key},
-        "static_configs": [{"targets": [target]}],
+        "static_configs": [{"targets": targets}],
     }
     (folder / "prometheus.yaml").write_text(yaml.safe_dump({"scrape_configs": [scrape]}))
     with socket.socket() as probe:

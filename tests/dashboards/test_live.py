@@ -11,6 +11,7 @@ from collections.abc import Iterator
 
 import httpx
 import pytest
+import ray
 from prometheus_client.parser import text_string_to_metric_families
 
 from dashboards.board import Query
@@ -18,9 +19,10 @@ from dashboards.generate import BOARDS
 from deployments.random_model import build
 from deployments.stack import Stack
 from scalesim.headers import CACHED_TOKENS, CachedTokens
-from scalesim.settings import EngineSettings, IngressSettings, StackSettings
+from scalesim.settings import EngineSettings, IngressSettings, MetricsSettings, StackSettings
 from tests.dashboards.prometheus import Prometheus, scraping
 from tests.deployments.stack_client import KEY, StackClient
+from tests.ray_head import free_port
 
 pytestmark = [pytest.mark.engine, pytest.mark.ray]
 
@@ -43,15 +45,29 @@ def stack(ray_local: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator
     engine = EngineSettings(
         model_path=str(model), dtype="float32", device_tokens=2048, context_length=512
     )
-    with Stack(StackSettings(engine=engine, ingress=IngressSettings(port=0, api_key=KEY))) as ours:
+    port = free_port()
+    settings = StackSettings(
+        engine=engine,
+        ingress=IngressSettings(port=0, api_key=KEY),
+        metrics=MetricsSettings(controller_port=port, replica_port=port + 1),
+    )
+    with Stack(settings) as ours:
         yield ours
 
 
 @pytest.fixture(scope="module")
 def prometheus(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prometheus]:
     folder = tmp_path_factory.mktemp("prometheus")
-    with scraping(stack.base_url.removeprefix("http://"), KEY, folder) as running:
+    _wait(lambda: len(_places(stack)) == 3)
+    with scraping(_places(stack), KEY, folder) as running:
         yield running
+
+
+def _places(stack: Stack) -> list[str]:
+    """Return where the ingress, the controller and the replica are scraped."""
+    status = ray.get(stack.controller.status.remote())
+    replicas = [replica["metrics"] for replica in status["replicas"].values()]
+    return [stack.base_url.removeprefix("http://"), status["metrics"], *replicas]
 
 
 class Load:
@@ -153,12 +169,17 @@ def test_every_metric_of_the_panels_is_the_products_own(
 
 
 def _exposed(stack: Stack) -> dict[str, dict[frozenset[tuple[str, str]], float]]:
+    """Return what all three places tell: each series in one of them."""
     headers = {"Authorization": f"Bearer {KEY}"}
-    text = httpx.get(f"{stack.base_url}/metrics", headers=headers, timeout=30).text
     found: dict[str, dict[frozenset[tuple[str, str]], float]] = {}
-    for family in text_string_to_metric_families(text):
-        for sample in family.samples:
-            found.setdefault(sample.name, {})[frozenset(sample.labels.items())] = sample.value
+    for place in _places(stack):
+        text = httpx.get(f"http://{place}/metrics", headers=headers, timeout=30).text
+        for family in text_string_to_metric_families(text):
+            for sample in family.samples:
+                series = found.setdefault(sample.name, {})
+                labels = frozenset(item for item in sample.labels.items() if item[1])
+                assert labels not in series, (place, sample)
+                series[labels] = sample.value
     return found
 
 
