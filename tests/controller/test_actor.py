@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import httpx
 import numpy as np
 import pytest
 import ray
@@ -19,9 +20,10 @@ from scalesim.errors import (
     StaleEpochError,
 )
 from scalesim.identity import agent_key
-from scalesim.settings import StackSettings, load
+from scalesim.settings import MetricsSettings, StackSettings, load
 from scalesim.vocabulary import PREFIX, Budgets, Directives, ReplicaInfo, Tier
 from tests.controller.world import SIZE, keys, residency, steps
+from tests.ray_head import free_port
 
 pytestmark = pytest.mark.ray
 
@@ -139,6 +141,27 @@ def test_a_killed_controller_comes_back_with_what_it_knew(controller: ActorHandl
         for push in directives.nearness:
             told |= dict(zip(push.keys.tolist(), push.distances.tolist(), strict=True))
     assert told == {A: 3, B: 1}
+
+
+def test_it_is_scraped_by_itself_also_after_a_kill(
+    ray_local: None, settings: StackSettings
+) -> None:
+    port = free_port()
+    metrics = MetricsSettings(controller_port=port)
+    where = f"http://127.0.0.1:{port}/metrics"
+    controller = actor.start(settings.model_copy(update={"metrics": metrics}))
+    try:
+        status = ray.get(controller.status.remote())
+        assert status["metrics"] == f"127.0.0.1:{port}"
+        assert "scalesim_agents" in httpx.get(where).text
+        assert ray.get(controller.metrics.remote()) == "", "told twice"
+        ray.kill(controller, no_restart=False)
+        wait_until(controller, lambda heir: heir["incarnation"] > status["incarnation"])
+        assert "scalesim_agents" in httpx.get(where).text
+    finally:
+        actor.stop(settings.controller)
+    with pytest.raises(httpx.ConnectError):
+        httpx.get(where)
 
 
 def test_without_redis_the_controller_goes_on_and_starts(

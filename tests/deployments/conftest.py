@@ -4,8 +4,15 @@ import pytest
 
 from deployments.random_model import build
 from deployments.stack import Stack
-from scalesim.settings import EngineSettings, IngressSettings, ModelSettings, StackSettings
+from scalesim.settings import (
+    EngineSettings,
+    IngressSettings,
+    MetricsSettings,
+    ModelSettings,
+    StackSettings,
+)
 from tests.deployments.stack_client import KEY
+from tests.ray_head import free_port
 
 
 @pytest.fixture(scope="session")
@@ -25,6 +32,7 @@ def tunes(tmp_path_factory: pytest.TempPathFactory) -> str:
 @pytest.fixture(scope="module")
 def stack(ray_local: None, tiny_model: str, tunes: str) -> Iterator[Stack]:
     """Two replicas of a tiny model behind the ingress, with a controller and a catalog."""
+    port = free_port()
     settings = StackSettings(
         engine=EngineSettings(
             model_path=tiny_model,
@@ -35,6 +43,7 @@ def stack(ray_local: None, tiny_model: str, tunes: str) -> Iterator[Stack]:
         ),
         replicas=2,
         ingress=IngressSettings(port=0, api_key=KEY),
+        metrics=MetricsSettings(controller_port=port, replica_port=port + 1),
     )
     with Stack(settings) as running:
         yield running

@@ -55,8 +55,19 @@ class StackClient:
         answer.raise_for_status()
         return dict(answer.json())
 
-    async def until(self, holds: Callable[[], Awaitable[bool]]) -> None:
-        async with asyncio.timeout(DEADLINE_S):
+    async def scrapes(self) -> dict[str, httpx.Response]:
+        """Return what controller and replicas tell of themselves, by who they are."""
+        status = await self.status()
+        places = {name: replica["metrics"] for name, replica in status["replicas"].items()}
+        places |= {"controller": status["metrics"]}
+        return {
+            name: await self.http.get(f"http://{place}/metrics") for name, place in places.items()
+        }
+
+    async def until(
+        self, holds: Callable[[], Awaitable[bool]], within_s: float = DEADLINE_S
+    ) -> None:
+        async with asyncio.timeout(within_s):
             while not await holds():
                 await asyncio.sleep(0.02)
 

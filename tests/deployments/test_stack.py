@@ -25,6 +25,10 @@ from tests.deployments.stack_client import StackClient, text_of, words
 pytestmark = [pytest.mark.engine, pytest.mark.ray, pytest.mark.asyncio(loop_scope="session")]
 
 
+RESTART_S = 180.0
+"""An engine needs half a minute to start on a quiet machine."""
+
+
 @pytest_asyncio.fixture(loop_scope="session", scope="module")
 async def client(stack: Stack) -> AsyncIterator[StackClient]:
     client = StackClient(stack)
@@ -78,6 +82,25 @@ async def test_text_completions_models_and_metrics_answer(client: StackClient) -
     assert [model["id"] for model in models["data"]] == ["scalesim", "tune"]
     metrics = (await client.http.get("/metrics")).text
     assert 'scalesim_requests_total{residency="device"' in metrics
+
+
+async def test_three_places_tell_their_own_figures_and_ask_for_the_key(
+    client: StackClient,
+) -> None:
+    told = await client.scrapes()
+    assert len({answer.url for answer in told.values()}) == 3
+    async with httpx.AsyncClient() as stranger:
+        for answer in told.values():
+            assert (await stranger.get(answer.url)).status_code == 401
+    texts = {name: answer.text for name, answer in told.items()}
+    texts["ingress"] = (await client.http.get("/metrics")).text
+    for metric, owners in {
+        "scalesim_requests_total": {"ingress"},
+        "scalesim_replicas": {"controller"},
+        "scalesim_replica_requests_total": set(told) - {"controller"},
+        "scalesim_loop_stalled_seconds": set(texts),
+    }.items():
+        assert {name for name, text in texts.items() if f"\n{metric}" in text} == owners
 
 
 async def test_a_request_names_its_model(client: StackClient) -> None:
@@ -238,6 +261,7 @@ async def test_a_controller_that_dies_loses_nothing(client: StackClient) -> None
 
     await client.until(back)
     await client.until(known)
+    assert "scalesim_agents" in (await client.scrapes())["controller"].text
 
 
 async def test_a_replica_killed_in_mid_request_loses_no_request(client: StackClient) -> None:
@@ -252,6 +276,17 @@ async def test_a_replica_killed_in_mid_request_loses_no_request(client: StackCli
     os.kill(replica_pids()[0], signal.SIGKILL)
     answers = await asyncio.gather(*running)
     assert [text_of(answer) for answer in answers] == expected
+
+
+async def test_a_new_replica_is_scraped_in_place_of_the_killed(client: StackClient) -> None:
+    async def all_answer() -> bool:
+        try:
+            told = await client.scrapes()
+        except httpx.TransportError:
+            return False  # the killed one's lease has not ended yet
+        return [answer.status_code for answer in told.values()] == [200] * 3
+
+    await client.until(all_answer, within_s=RESTART_S)
 
 
 def replica_pids() -> list[int]:
