@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
+from deployments.stack import SERVING
 from scalesim.settings import MetricsSettings, StackSettings, load
 from tests.helm.chart import pods, render
 from tests.helm.test_schemas import ALL_MONITORING, MATRIX
@@ -51,6 +52,12 @@ def test_kuberay_would_take_the_cluster(name: str) -> None:
 def test_ray_asks_for_a_token_by_default() -> None:
     service = render()["RayService", "town-scalesim"]
     assert service["spec"]["rayClusterConfig"]["authOptions"] == {"mode": "token"}
+
+
+def test_pods_serve_as_a_stack_on_one_machine_does() -> None:
+    for pod in pods(render()).values():
+        told = {each["name"]: each.get("value") for each in pod["spec"]["containers"][0]["env"]}
+        assert told.items() >= SERVING.items()
 
 
 def test_a_new_chart_version_does_not_replace_the_cluster() -> None:

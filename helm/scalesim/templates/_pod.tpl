@@ -83,6 +83,10 @@ spec:
 - name: SCALESIM_CATALOG_PASSWORD
   valueFrom:
     {{- include "scalesim.secretKeyRef" (list . .Values.redis.password "redis-password") | nindent 4 }}
+- {name: RAY_worker_niceness, value: "0"}
+- {name: RAY_SERVE_RUN_USER_CODE_IN_SEPARATE_THREAD, value: "0"}
+- {name: RAY_SERVE_RUN_ROUTER_IN_SEPARATE_LOOP, value: "0"}
+- {name: RAY_SERVE_USE_GRPC_BY_DEFAULT, value: "1"}
 {{- if .Values.serve.haproxy }}
 - {name: RAY_SERVE_ENABLE_HA_PROXY, value: "1"}
 {{- end }}
