@@ -14,7 +14,7 @@ from controller.replicas import Replica
 from controller.simulations import Simulations
 from policies.base import Planner, View
 from policies.shares import fair_distances
-from scalesim.vocabulary import Budgets, Distances, Moves, Nearness, Verb
+from scalesim.vocabulary import PREFIX, Budgets, Distances, Moves, Nearness, Verb
 
 ANSWER_S = 2.0
 """A move whose residency was not reported for this long is asked for again: it is idempotent, and
@@ -112,9 +112,9 @@ def moves(
     pins = _pins(table, rows)
     drops = _new_orders(table, _drops(table, rows), now)
     parts = [pins, drops]
-    for here, budgets in _pools(table, replica, rows):
+    for kind, here, budgets in _pools(table, replica, rows):
         view = _view(table, simulations, rows[here], distance[here])
-        plan = planner.plan(view.payloads, budgets, replica.meter.links)
+        plan = planner.plan(view.payloads, budgets, replica.meters[kind].links)
         planned = Orders(view.rows[plan.rows], plan.verbs, plan.tiers)
         parts.append(_new_orders(table, planned, now))
     open_ = rows[table.ordered[rows] != _NO_ORDER]
@@ -136,14 +136,17 @@ def moves(
 
 def _pools(
     table: AgentTable, replica: Replica, rows: Rows
-) -> list[tuple[NDArray[np.bool_] | slice, Budgets]]:
-    """Return what is planned together: the rows that compete, and for which bytes."""
+) -> list[tuple[str, NDArray[np.bool_] | slice, Budgets]]:
+    """Return what is planned together: of which kind, the rows that compete, and for which bytes.
+
+    Where all kinds share the bytes, the links are those of the largest: prefixes.
+    """
     assert replica.budgets is not None
     if not replica.kind_budgets:
-        return [(slice(None), replica.budgets)]
+        return [(PREFIX, slice(None), replica.budgets)]
     kinds = table.kind[rows]
     return [
-        (kinds == table.kinds.number(kind), budgets)
+        (kind, kinds == table.kinds.number(kind), budgets)
         for kind, budgets in zip(replica.kinds, replica.kind_budgets, strict=True)
     ]
 

@@ -13,6 +13,7 @@ from controller.placements import Placements
 from controller.replicas import Replicas
 from controller.simulations import Simulations
 from policies.balance import Population, rebalanced
+from scalesim.vocabulary import PREFIX
 
 _EVERY_S = 0.25
 """Shortest time between two: a step of language model calls takes longer, and what its later
@@ -70,7 +71,9 @@ class Leveling:
         if len(homes) < 2 or any(replica.budgets is None for replica in homes):
             return
         numbers = np.array([replica.number for replica in homes], np.int16)
-        rebuild_bytes_per_s = [replica.meter.links.rebuild_bytes_per_s for replica in homes]
+        rebuild_bytes_per_s = [
+            replica.meters[PREFIX].links.rebuild_bytes_per_s for replica in homes
+        ]
         held_bytes = self._held_bytes(numbers)
         rows = np.union1d(self._soon(), self._crowding(numbers, held_bytes))
         agents = self._population(rows, numbers, float(np.mean(rebuild_bytes_per_s)))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
@@ -35,7 +36,7 @@ class Replica:
             their distances.
         made_at: Seconds; when its outbox was filled.
         flows: What became of its moves, by kind.
-        meter: What moving and rebuilding state costs there, by those flows.
+        meters: What moving and rebuilding state costs there by those flows, by kind.
     """
 
     number: int
@@ -51,11 +52,11 @@ class Replica:
     left: dict[int, list[Keys]] = field(default_factory=dict)
     made_at: float = 0.0
     flows: dict[str, Flow] = field(default_factory=dict)
-    meter: LinkMeter = field(default_factory=LinkMeter)
+    meters: dict[str, LinkMeter] = field(default_factory=lambda: defaultdict(LinkMeter))
 
     def note(self, flow: Flow) -> None:
         """Take over what became of its moves."""
-        self.meter.observe(self.flows.get(flow.kind, flow), flow)
+        self.meters[flow.kind].observe(self.flows.get(flow.kind, flow), flow)
         self.flows[flow.kind] = flow
 
 

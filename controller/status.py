@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from controller.agents import AGENTS, AgentTable
 from controller.replicas import Replicas
 from controller.simulations import Simulations
-from scalesim.vocabulary import Tier
+from scalesim.vocabulary import PREFIX, Tier
 
 _TIERS = ("device", "host", "storage")
 
@@ -71,7 +71,7 @@ def replicas(table: AgentTable, replicas: Replicas, now: float) -> dict[str, dic
             "awaiting_ack": replica.outbox is not None,
             "silent_s": max(now - replica.seen_at, 0.0),
             "metrics": replica.metrics,
-            "links": asdict(replica.meter.links),
+            "links": asdict(replica.meters[PREFIX].links),
             "flows": {kind: flow._asdict() for kind, flow in replica.flows.items()},
         }
         for replica in replicas

@@ -44,6 +44,15 @@ def test_a_slow_link_is_asked_for_no_more_than_it_carries() -> None:
     assert fetched(replica) == {0, 1, 2}
 
 
+def test_kinds_are_measured_apart() -> None:
+    controller = make_controller()
+    replica = FakeReplica(controller, "r")
+    for second in range(200):
+        flow = Flow("adapter", loaded_bytes=1000 * second, loaded_s=float(second))
+        controller.flow("r", replica.incarnation, flow)
+    assert links(controller, "r")["host_bytes_per_s"] == Links().host_bytes_per_s
+
+
 def test_replicas_are_measured_apart() -> None:
     controller = make_controller()
     measure(FakeReplica(controller, "slow"), 10**6)

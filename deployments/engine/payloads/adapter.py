@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Collection
 
 from deployments.engine.payloads.base import Engine, Outcome
@@ -44,7 +45,9 @@ class AdapterPayload(SharedPayload):
             return Outcome.DONE
         if not self._slots.free() and not self._make_room(self._distance(adapter)):
             return self._refuse()
+        began = time.monotonic()
         self._slots.enter(adapter)
+        self._loads.note(self._size_bytes, time.monotonic() - began)
         self._issue(adapter)
         return Outcome.DONE
 

@@ -29,9 +29,13 @@ class Meter:
             self._since = self._clock()
         self._underway_bytes += size
 
+    def note(self, size: int, seconds: float) -> None:
+        """Count a copy that was made at once."""
+        self.carried_bytes += size
+        self.busy_s += seconds
+
     def settle(self, busy: bool) -> None:
         """Count what was on its way, once nothing is any more."""
         if self._underway_bytes and not busy:
-            self.carried_bytes += self._underway_bytes
-            self.busy_s += self._clock() - self._since
+            self.note(self._underway_bytes, self._clock() - self._since)
             self._underway_bytes = 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Collection
 from math import inf
 
@@ -72,6 +73,7 @@ class ModelPayload(SharedPayload):
         would give way to the next of them.
         """
         waited_for = self._weights.settle()
+        self._reads.settle(self._weights.reading is not None)
         for model in () if waited_for else sorted(self._wanted, key=self._distance):
             if self._bring(model, self._wanted[model]) is not Outcome.BUSY:
                 self._forget(model)
@@ -92,8 +94,10 @@ class ModelPayload(SharedPayload):
         resident = self._weights.resident
         if self._distance(model) >= (inf if resident is None else self._distance(resident)):
             return Outcome.DONE
+        began = time.monotonic()
         if not self._weights.swap(model):
             return Outcome.BUSY
+        self._loads.note(self._size_bytes, time.monotonic() - began)
         self._issue(model)
         self._planned = model
         return Outcome.DONE
@@ -106,6 +110,7 @@ class ModelPayload(SharedPayload):
         outcome = self._weights.fetch(model, self._distance(model))
         if outcome is Outcome.STARTED:
             self._begun.add(model)
+            self._reads.begin(self._size_bytes)
             self._issue(model)
         return self._refuse() if outcome is Outcome.REFUSED else Outcome.BUSY
 

@@ -15,6 +15,7 @@ from typing import NamedTuple
 from deployments.engine.order import DistanceOrder
 from deployments.engine.payloads.base import Outcome
 from deployments.engine.payloads.holdings import Holding, residency
+from deployments.engine.payloads.meter import Meter
 from scalesim.vocabulary import Flow, Residency, Tier
 
 _NOTHING = Holding(0, 0, 0, 0)
@@ -53,6 +54,7 @@ class SharedPayload(ABC):
         self._device: frozenset[str] = frozenset()
         self._host: frozenset[str] = frozenset()
         self._changed: set[int] = set()
+        self._loads, self._reads = Meter(), Meter()
         self._counts = dict.fromkeys(Flow._fields[1:], 0)
 
     # ---- what a kind must answer ----
@@ -131,7 +133,12 @@ class SharedPayload(ABC):
 
     def flow(self) -> Flow:
         """Return the counters; `late` are requests that came before their item was in place."""
-        return Flow(self.kind, **self._counts)
+        return Flow(self.kind, **self._counts)._replace(
+            loaded_bytes=self._loads.carried_bytes,
+            loaded_s=self._loads.busy_s,
+            staged_bytes=self._reads.carried_bytes,
+            staged_s=self._reads.busy_s,
+        )
 
     # ---- for subclasses ----
 

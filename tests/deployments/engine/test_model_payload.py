@@ -136,6 +136,18 @@ def test_models_are_read_ahead_one_after_the_other_nearest_first() -> None:
     assert (house.payload.flow().issued, house.payload.flow().refused) == (2, 0)
 
 
+def test_what_reads_and_swaps_cost_is_told() -> None:
+    house = House()
+    house.ask(0, "a"), house.ask(1, "b")
+    house.weights.here.clear()
+    house.payload.push((0,), (1.0,))
+    house.payload.prefetch(0, Tier.DEVICE)
+    house.settle()
+    flow = house.payload.flow()
+    assert (house.weights.resident, flow.staged_bytes, flow.loaded_bytes) == ("a", SIZE, SIZE)
+    assert min(flow.staged_s, flow.loaded_s) > 0
+
+
 def test_nothing_is_brought_ahead_while_requests_wait_for_weights() -> None:
     house = House()
     house.ask(0, "a"), house.ask(1, "b")
