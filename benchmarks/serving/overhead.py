@@ -1,9 +1,9 @@
 """What the stack adds to a request: the same prompts to SGLang's own server and to ours, in turn.
 
-Run: python -m benchmarks.serving.overhead [haproxy]
+Run: python -m benchmarks.serving.overhead [python]
 
-With `haproxy` behind Serve's proxy in C, as stacks beyond loopback are; without, behind the one in
-Python.
+Behind Serve's proxy in C, as stacks beyond loopback are; with `python` behind the other one, as
+stacks on loopback are.
 """
 
 from __future__ import annotations
@@ -108,4 +108,4 @@ def main(proxy: str) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1] if len(sys.argv) > 1 else "python")
+    main(sys.argv[1] if len(sys.argv) > 1 else "haproxy")
