@@ -40,6 +40,18 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
         "networkPolicy.clients",
     ),
     "storage on no volume": ({"stack": {"engine": {"storage_dir": "/state"}}}, "on no volume"),
+    "replicas' ports over the controller's": (
+        {"stack": {"metrics": {"controller_port": 8090, "replica_port": 8082}}},
+        "controller_port is 8090, one of the 16",
+    ),
+    "replicas' ports over the API's": (
+        {"serve": {"port": 8085}, "monitoring": {"podMonitor": {"enabled": True}}},
+        "serve.port is 8085, one of the 16",
+    ),
+    "controller's port is Ray's": (
+        {"stack": {"metrics": {"controller_port": 8080}}},
+        "every Ray pod uses already",
+    ),
     "too many engines": (GPUS | {"stack": {"replicas": 9}}, "room for 8"),
     "engine over workers": (GPUS | {"stack": {"gpus_per_replica": 16}}, "cannot span workers"),
     "autoscaling range": (

@@ -22,6 +22,7 @@
 {{- if and .Values.ingress.enabled .Values.networkPolicy.enabled (not .Values.networkPolicy.clients) -}}
 {{- fail "ingress.enabled needs its controller's pods in networkPolicy.clients: only this namespace may call otherwise" -}}
 {{- end -}}
+{{- include "scalesim.checkMetrics" . -}}
 {{- include "scalesim.checkEngine" . -}}
 {{- include "scalesim.checkWorkers" . -}}
 {{- if and .Values.ray.gcs.redisAddress (hasPrefix (printf "%s:" (include "scalesim.redisHost" .)) .Values.ray.gcs.redisAddress) -}}
@@ -29,6 +30,19 @@
 {{- end -}}
 {{- if and .Values.ray.gcs.redisAddress (not .Values.ray.gcs.passwordSecretName) -}}
 {{- fail "ray.gcs.redisAddress is set without ray.gcs.passwordSecretName: give the Secret with its password" -}}
+{{- end -}}
+{{- end }}
+
+{{- define "scalesim.checkMetrics" -}}
+{{- $metrics := include "scalesim.metrics" . | fromYaml -}}
+{{- $first := int $metrics.replica_port -}}
+{{- range $name, $port := dict "serve.port" .Values.serve.port "stack.metrics.controller_port" $metrics.controller_port "Ray's own port of metrics" 8080 -}}
+{{- if and $first (ge (int $port) $first) (le (int $port) (add $first 15 | int)) -}}
+{{- fail (printf "%s is %v, one of the 16 from stack.metrics.replica_port on that replicas take: move one of them" $name $port) -}}
+{{- end -}}
+{{- end -}}
+{{- if and $metrics.controller_port (has (int $metrics.controller_port) (list (int .Values.serve.port) 8080)) -}}
+{{- fail (printf "stack.metrics.controller_port is %v, which every Ray pod uses already: choose another" $metrics.controller_port) -}}
 {{- end -}}
 {{- end }}
 
