@@ -3,14 +3,34 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cached_property
 from typing import Any, TypeVar, cast
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-try:
-    from numba import njit
-except ImportError:  # the replay then runs a hundred times slower, with the same results
-    njit = None
+
+class Compiled:
+    """A loop over arrays that numba is imported for when it is first called."""
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        self._python = function
+
+    def __call__(self, *arguments: Any) -> Any:
+        """Run the loop."""
+        return self._machine(*arguments)
+
+    @cached_property
+    def _machine(self) -> Any:
+        try:
+            from numba import njit
+        except ImportError:  # a hundred times slower, with the same results
+            return self._python
+        return njit(cache=True)(self._python)
+
+    @property
+    def _numba_type_(self) -> Any:
+        """Type that numba asks for where one compiled loop calls another."""
+        return self._machine._numba_type_
 
 
 def compiled(function: F) -> F:
@@ -19,4 +39,4 @@ def compiled(function: F) -> F:
     The cache does not see changes of a function called in another file: delete `__pycache__` after
     editing one.
     """
-    return cast(F, njit(cache=True)(function)) if njit else function
+    return cast(F, Compiled(function))
