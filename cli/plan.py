@@ -26,7 +26,9 @@ def plan(
     agents: Annotated[int | None, typer.Option(help="As many as traced, unless given.")] = None,
     step_time: Annotated[float | None, typer.Option(help="Wanted seconds a step, p95.")] = None,
     gpus: Annotated[int, typer.Option(help="Fleet to describe without --step-time.")] = 1,
-    host_gb: Annotated[float, typer.Option(help="Host memory for state, GB a GPU.")] = 256.0,
+    host_gb: Annotated[
+        float, typer.Option(help="Host memory there is for state, GB a GPU.")
+    ] = 256.0,
     policy: Annotated[str, typer.Option(help="Names, with commas.")] = "lru,kvflow,distance,oracle",
     hints: Annotated[str, typer.Option(help="told, learned, none or noisy:SIGMA.")] = "told",
     calibration: Annotated[
@@ -65,7 +67,7 @@ def _calibration(path: Path | None) -> Calibration:
     """Return the calibration in a file, the assumed one without a file.
 
     The file is one JSON object; each name in it replaces the value assumed for a field of
-    `policies.capacity.hardware.Calibration`, all are numbers above 0:
+    `policies.capacity.hardware.Calibration`. All are numbers above 0, shares are at most 1:
 
     - `prefill_share`: floating-point operations per second reached in prefill (2 per parameter
       and token) over the GPU's peak.
@@ -85,20 +87,13 @@ def _calibration(path: Path | None) -> Calibration:
     if path is None:
         return Calibration()
     try:
-        values = json.loads(path.read_text(encoding="utf-8"))
-        calibration = Calibration(**values)
-        positive = all(getattr(calibration, name) > 0 for name in values)
-    except (OSError, ValueError, TypeError) as error:
+        return Calibration(**json.loads(path.read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError, RecursionError) as error:
         raise InvalidRequestError(
             f"the calibration {str(path)!r} cannot be used ({error}): give a JSON object with "
             f"names of {', '.join(Calibration.__slots__)}",
             "calibration",
         ) from None
-    if not positive:
-        raise InvalidRequestError(
-            f"the calibration {str(path)!r} has a value that is not above 0", "calibration"
-        )
-    return calibration
 
 
 def _print_table(report: dict[str, Any]) -> None:

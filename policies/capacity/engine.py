@@ -33,15 +33,20 @@ class Engine:
     def __post_init__(self) -> None:
         if self.kv_bytes <= 0:
             raise InvalidRequestError(
-                f"the weights take {self.llm.weight_bytes / 1e9:.0f} GB and the GPU has "
-                f"{self.gpu.memory_bytes / 1e9:.0f} GB: choose a larger GPU or a smaller model",
+                f"the weights take {self.llm.weight_bytes / 1e9:.0f} GB and the engine has "
+                f"{self._usable_bytes / 1e9:.0f} GB of the GPU: choose a larger GPU or a smaller "
+                "model",
                 "gpu",
             )
 
     @property
     def kv_bytes(self) -> float:
         """Device memory left for agents' state."""
-        return self.gpu.memory_bytes * self.calibration.memory_share - self.llm.weight_bytes
+        return self._usable_bytes - self.llm.weight_bytes
+
+    @property
+    def _usable_bytes(self) -> float:
+        return self.gpu.memory_bytes * self.calibration.memory_share
 
     @property
     def prefill_tokens_per_s(self) -> float:

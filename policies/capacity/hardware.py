@@ -1,12 +1,17 @@
 """Constants of accelerators and language models, each with its source.
 
-Peak numbers are from data sheets; what is reached of them is set by `Calibration`, assumed unless
-measured.
+Peak numbers are the makers'; what is reached of them is set by `Calibration`, an estimate from
+what others measured until it is replaced by measurements.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+
+from policies.replay.trace import LARGEST
+from scalesim.errors import InvalidRequestError
+
+MIB = 2**20
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,25 +59,29 @@ class Llm:
 
 
 GPUS = {
-    # NVIDIA L4 data sheet: 24 GB, 300 GB/s, 121 TFLOPS dense, PCIe 4.0 x16.
-    "l4": Gpu(24e9, 300e9, 121e12, 32e9),
-    # NVIDIA L40S data sheet: 48 GB, 864 GB/s, 362 TFLOPS dense, PCIe 4.0 x16.
-    "l40s": Gpu(48e9, 864e9, 362e12, 32e9),
-    # NVIDIA A100 80GB SXM data sheet: 2,039 GB/s, 312 TFLOPS dense, PCIe 4.0 x16.
-    "a100": Gpu(80e9, 2039e9, 312e12, 32e9),
-    # NVIDIA H100 SXM data sheet: 80 GB, 3.35 TB/s, 989 TFLOPS dense, PCIe 5.0 x16.
-    "h100": Gpu(80e9, 3350e9, 989e12, 64e9),
-    # NVIDIA H200 SXM data sheet: 141 GB, 4.8 TB/s, 989 TFLOPS dense, PCIe 5.0 x16.
-    "h200": Gpu(141e9, 4800e9, 989e12, 64e9),
+    # Memory as `nvidia-smi` reports it, 1 to 7% more than the name says ("Why does an NVIDIA H100
+    # 80GB card offer 85.52 GB?", thundergolfer.com); the rest from NVIDIA's data sheets. Their bf16
+    # figures "with sparsity" are twice the dense ones, and their PCIe figures count both directions
+    # (64 GB/s for PCIe 4.0 x16, 128 GB/s for PCIe 5.0 x16).
+    # L4: 300 GB/s, 242 TFLOPS with sparsity, PCIe 4.0 x16.
+    "l4": Gpu(23_034 * MIB, 300e9, 121e12, 32e9),
+    # L40S: 864 GB/s, 362.05 TFLOPS dense, PCIe 4.0 x16.
+    "l40s": Gpu(46_068 * MIB, 864e9, 362e12, 32e9),
+    # A100 80GB SXM: 2,039 GB/s, 312 TFLOPS dense, PCIe 4.0 x16.
+    "a100": Gpu(81_920 * MIB, 2039e9, 312e12, 32e9),
+    # H100 SXM: 3.35 TB/s, 1,979 TFLOPS with sparsity, PCIe 5.0 x16.
+    "h100": Gpu(81_559 * MIB, 3350e9, 989e12, 64e9),
+    # H200 SXM: 4.8 TB/s, 1,979 TFLOPS with sparsity, PCIe 5.0 x16.
+    "h200": Gpu(143_771 * MIB, 4800e9, 989e12, 64e9),
 }
 
 LLMS = {
-    # config.json of meta-llama/Llama-3.1-8B and -70B.
-    "llama-3.1-8b": Llm(8.03e9, 32, 8, 128),
-    "llama-3.1-70b": Llm(70.6e9, 80, 8, 128),
-    # config.json of Qwen/Qwen2.5-7B-Instruct and Qwen/Qwen3-8B.
-    "qwen2.5-7b": Llm(7.62e9, 28, 4, 128),
-    "qwen3-8b": Llm(8.19e9, 36, 8, 128),
+    # Shapes from each model's config.json; parameters are the sum of the matrices and vectors that
+    # it describes, embeddings included, and agree with the model cards (8.03, 70.6, 7.61, 8.2 B).
+    "llama-3.1-8b": Llm(8_030_261_248, 32, 8, 128),
+    "llama-3.1-70b": Llm(70_553_706_496, 80, 8, 128),
+    "qwen2.5-7b": Llm(7_615_616_512, 28, 4, 128),
+    "qwen3-8b": Llm(8_190_735_360, 36, 8, 128),
 }
 
 
@@ -80,24 +89,46 @@ LLMS = {
 class Calibration:
     """How much of the peak is reached; replace by measurements of the machine at hand.
 
+    The defaults are estimates. Requests are a guess at an agent's turn in a conversation: a trace
+    that names tokens replaces them.
+
     Attributes:
-        prefill_share: Of peak FLOPS in prefill; 0.4 to 0.6 is usual for models of this size.
-        decode_share: Of memory bandwidth in decode.
-        link_share: Of the host link for paged KV copies; 25 of 32 GB/s on PCIe 4.0.
-        storage_bytes_per_s: Reads of one NVMe drive.
-        memory_share: Of device memory the engine takes; SGLang's `mem_fraction_static`.
+        prefill_share: Of peak FLOPS in prefill. Between the 38 to 43% of bf16 training on H100
+            (Llama 3, arXiv 2407.21783) and the 76% of large-batch prefill on TPU v4 (Pope et al.,
+            Efficiently scaling transformer inference, MLSys 2023).
+        decode_share: Of memory bandwidth in decode. The low end of the 60 to 85% that serving
+            engines reach (glossary of open-source-ai.tech, "model bandwidth utilization").
+        link_share: Of the host link. An A100 SXM copies 24.8 of 32 GB/s in one piece (nvbandwidth,
+            forums.developer.nvidia.com, topic 352186); pages of KV are smaller.
+        storage_bytes_per_s: Reads of one data-centre NVMe drive a GPU; the data sheet of Samsung's
+            PM9A3 says 6.5 GB/s in sequence.
+        memory_share: Of device memory for weights and KV. SGLang takes 0.828 on an H100
+            (sgl-project/sglang, issue 29092); it takes less of a smaller GPU.
         slots: Requests decoded together at most.
         fresh_tokens: Prompt tokens of a request that are new, after the agent's own prefix.
         output_tokens: Of a request whose trace names none.
         state_tokens: Prefix of an agent whose trace names none.
+
+    Raises:
+        InvalidRequestError: A value is not a number above 0, or a share is above 1.
     """
 
     prefill_share: float = 0.5
     decode_share: float = 0.6
     link_share: float = 0.78
     storage_bytes_per_s: float = 6e9
-    memory_share: float = 0.88
+    memory_share: float = 0.83
     slots: int = 64
     fresh_tokens: int = 128
     output_tokens: int = 128
     state_tokens: int = 2048
+
+    def __post_init__(self) -> None:
+        for field in fields(self):
+            value = getattr(self, field.name)
+            most = 1 if field.name.endswith("_share") else LARGEST
+            if type(value) not in (int, float) or not 0 < value <= most:
+                raise InvalidRequestError(
+                    f"calibration: {field.name} is {value!r}; give a number above 0, up to {most}",
+                    field.name,
+                )
