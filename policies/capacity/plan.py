@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -15,6 +15,9 @@ from policies.replay.trace import Trace
 from scalesim.errors import InvalidRequestError
 
 MOST_GPUS = 4096
+
+HOST_PARTS = 16
+"""Host memory is sized to one part in so many of what there is."""
 
 NOTE = (
     "A model, not a measurement: a roofline of the GPU and a replay of the trace with requests "
@@ -30,7 +33,7 @@ class Question:
         agents: Agents of the simulation; the trace is taken as a sample of it.
         step_s: Wanted seconds per step (95th percentile), None to ask what `gpus` give.
         gpus: Fleet to describe where no step time is wanted.
-        host_bytes_per_gpu: Host memory for agents' state.
+        host_bytes_per_gpu: Host memory there is for agents' state.
     """
 
     agents: int
@@ -47,68 +50,90 @@ def capacity_plan(
     Returns:
         `{"note", "agents", "state_bytes", "policies": {NAME: {"gpus", "step_s": {"p50","p95"},
         "stall_share", "hit_ratio", "host_bytes", "storage_bytes"}}, "calibration"}`; bytes are
-        totals of the fleet; `gpus` is None where `MOST_GPUS` do not reach the step time.
+        totals of the fleet. For a step time these are the fewest GPUs and then the least host
+        memory that keep it, and `gpus` is None where `MOST_GPUS` do not; without one, all host
+        memory is used. What is not in host memory is on disk.
 
     Raises:
-        InvalidRequestError: A policy is unknown or a number is not above 0.
+        InvalidRequestError: A policy is unknown, a number is not above 0 or `gpus` above
+            `MOST_GPUS`.
     """
     for field in ("agents", "gpus", "host_bytes_per_gpu", "step_s"):
         value = getattr(question, field)
         if value is not None and not value > 0:
             raise InvalidRequestError(f"{field} is {value}: give a number above 0", field)
+    if question.gpus > MOST_GPUS:
+        raise InvalidRequestError(f"gpus is {question.gpus}: give at most {MOST_GPUS}", "gpus")
     check_policies(names)
     return {
         "note": NOTE,
         "agents": question.agents,
         "state_bytes": int(_state_bytes(trace, engine) * question.agents),
-        "policies": {name: _smallest_fleet(trace, engine, question, name, hints) for name in names},
+        "policies": {name: _sized(trace, engine, question, name, hints) for name in names},
         "calibration": asdict(engine.calibration),
     }
 
 
-def _smallest_fleet(
+def _sized(
     trace: Trace, engine: Engine, question: Question, name: str, hints: str
 ) -> dict[str, Any]:
+    """Return the smallest fleet that keeps the step time, or the one that was asked about."""
+    total = _state_bytes(trace, engine) * question.agents
+
+    def fleet(gpus: int, host_parts: int = HOST_PARTS) -> dict[str, Any]:
+        host_bytes = min(total, question.host_bytes_per_gpu * gpus) * host_parts / HOST_PARTS
+        return _fleet(trace, engine, question.agents, name, hints, gpus, host_bytes)
+
     if question.step_s is None:
-        return _fleet(trace, engine, question, name, hints, question.gpus)
+        return fleet(question.gpus)
+    wanted_s = question.step_s
+
+    def in_time(row: dict[str, Any]) -> bool:
+        return bool(row["step_s"]["p95"] <= wanted_s)
+
     enough = 1
-    row = _fleet(trace, engine, question, name, hints, enough)
-    while row["step_s"]["p95"] > question.step_s:
+    while not in_time(fleet(enough)):
         if enough >= MOST_GPUS:
-            return row | {"gpus": None}
+            return fleet(enough) | {"gpus": None}
         enough *= 2
-        row = _fleet(trace, engine, question, name, hints, enough)
-    too_few = enough // 2
+    gpus = _smallest(enough // 2, enough, lambda count: in_time(fleet(count)))
+    parts = _smallest(-1, HOST_PARTS, lambda count: in_time(fleet(gpus, count)))
+    return fleet(gpus, parts)
+
+
+def _smallest(too_few: int, enough: int, suffices: Callable[[int], bool]) -> int:
+    """Return the smallest number between the two that suffices."""
     while enough - too_few > 1:
         middle = (enough + too_few) // 2
-        candidate = _fleet(trace, engine, question, name, hints, middle)
-        if candidate["step_s"]["p95"] > question.step_s:
-            too_few = middle
+        if suffices(middle):
+            enough = middle
         else:
-            enough, row = middle, candidate
-    return row
+            too_few = middle
+    return enough
 
 
 def _fleet(
-    trace: Trace, engine: Engine, question: Question, name: str, hints: str, gpus: int
+    trace: Trace,
+    engine: Engine,
+    agents: int,
+    name: str,
+    hints: str,
+    gpus: int,
+    host_bytes: float,
 ) -> dict[str, Any]:
     """Return what `gpus` do: one copy of the trace gets its part of the fleet."""
-    copies = question.agents / len(trace.names)
-    part = gpus / copies
+    part = gpus * len(trace.names) / agents
     state_bytes = _state_bytes(trace, engine)
-    total = state_bytes * question.agents
-    host_bytes = min(total, question.host_bytes_per_gpu * gpus)
+    total = state_bytes * agents
     costs = engine.costs(state_bytes, part)
-    on_disk = 1.0 - host_bytes / total
     link_s = 1.0 / costs.link_bytes_per_s
-    disk_s = on_disk / (engine.calibration.storage_bytes_per_s * part)
+    disk_s = (1.0 - host_bytes / total) / (engine.calibration.storage_bytes_per_s * part)
     costs = costs._replace(link_bytes_per_s=1.0 / (link_s + disk_s))
     largest = int(costs.state_bytes(trace).max())
     case = Case(trace, max(int(engine.kv_bytes * part), largest), hints, costs=costs)
     served = POLICIES[name](case)
-    service_s = costs.service_s(trace)
     _, step = np.unique(trace.step, return_inverse=True)
-    step_s = np.bincount(step, service_s + served.stall_s)
+    step_s = np.bincount(step, costs.service_s(trace) + served.stall_s)
     p50, p95 = (float(value) for value in np.percentile(step_s, [50, 95]))
     return {
         "gpus": gpus,
