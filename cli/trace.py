@@ -27,7 +27,7 @@ def generate(
     workload: Annotated[str, typer.Argument(help="Class of simulation; a wrong name lists all.")],
     agents: Annotated[int, typer.Option()] = 100,
     steps: Annotated[int, typer.Option()] = 200,
-    seed: Annotated[int, typer.Option()] = 0,
+    seed: Annotated[int, typer.Option(min=0)] = 0,
     out: Out = None,
 ) -> None:
     """Write a seeded trace of a class of simulation."""
@@ -66,10 +66,13 @@ def record(
                     "SCALESIM_API_KEY"
                 )
             lines = (line for line in feed.iter_lines() if line)
-            _write((line for _, line in zip(_counter(requests), lines, strict=False)), out)
+            try:
+                _write((line for _, line in zip(_counter(requests), lines, strict=False)), out)
+            except (httpx.ReadError, httpx.RemoteProtocolError):
+                typer.echo("the stack has ended; what came until then is written", err=True)
     except httpx.HTTPError as error:
         raise UnavailableError(
-            f"the trace of {settings.base_url} broke off ({error}): is the stack up? Start it "
+            f"the trace of {settings.base_url} cannot be had ({error}): is the stack up? Start it "
             "with `scalesim up` or set SCALESIM_BASE_URL"
         ) from None
     except KeyboardInterrupt:

@@ -16,13 +16,20 @@ EVENTS = [{"step": 0, "agent": "a"}, {"step": 1, "agent": "b", "prompt_tokens": 
 
 
 class Feed(BaseHTTPRequestHandler):
+    """A stack that stops after its events: the stream is cut, as by one that is taken down."""
+
+    protocol_version = "HTTP/1.1"
+
     def do_GET(self) -> None:
         allowed = self.headers["Authorization"] == "Bearer secret"
         known = self.path == "/v1/trace?simulation=town"
         self.send_response(200 if allowed and known else 401)
+        self.send_header("Transfer-Encoding", "chunked")
         self.end_headers()
         for event in EVENTS:
-            self.wfile.write(json.dumps(event).encode() + b"\n\n")
+            line = json.dumps(event).encode() + b"\n\n"
+            self.wfile.write(b"%x\r\n%s\r\n" % (len(line), line))
+        self.close_connection = True
 
     def log_message(self, *arguments: object) -> None:
         pass
@@ -58,9 +65,11 @@ def test_an_unknown_workload_lists_all() -> None:
 
 
 @pytest.mark.usefixtures("stack")
-def test_a_running_stack_is_recorded(tmp_path: Path) -> None:
+def test_a_running_stack_is_recorded_until_it_ends(tmp_path: Path) -> None:
     out = tmp_path / "trace.jsonl"
-    assert invoke("record", "--simulation", "town", "--out", out).exit_code == 0
+    done = invoke("record", "--simulation", "town", "--out", out)
+    assert done.exit_code == 0
+    assert "ended" in done.stderr
     assert [json.loads(line) for line in out.read_text().splitlines()] == EVENTS
     one = invoke("record", "--simulation", "town", "--requests", 1)
     assert [json.loads(line) for line in one.output.splitlines()] == EVENTS[:1]
