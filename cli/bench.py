@@ -21,7 +21,7 @@ def control_plane(
     agents: Annotated[int, typer.Option(min=1000)] = 1_000_000,
     replicas: Annotated[int, typer.Option(min=1, max=4096)] = 64,
     rounds: Annotated[int, typer.Option(min=1, help="Simulation steps to plan for.")] = 20,
-    seed: Annotated[int, typer.Option()] = 0,
+    seed: Annotated[int, typer.Option(min=0)] = 0,
     as_json: AsJson = False,
 ) -> None:
     """Drive the real controller: reports of 10k agents, then a plan of every replica, each step."""

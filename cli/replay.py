@@ -28,7 +28,7 @@ def replay(
     policy: Annotated[str, typer.Option(help="Names, with commas.")] = DEFAULT_POLICIES,
     hints: Annotated[str, typer.Option(help="told, learned, none or noisy:SIGMA.")] = "told",
     prefetch: Annotated[bool, typer.Option(help="Play against the link, or cache only.")] = True,
-    seed: Annotated[int, typer.Option(help="Of the noise.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Of the noise.")] = 0,
     plot: Annotated[
         Path | None, typer.Option(help="Write miss-ratio curves over 0.5-50% as SVG.")
     ] = None,
@@ -47,7 +47,7 @@ def replay(
         from policies.replay.curves import miss_ratio_curves
 
         curves = miss_ratio_curves(requests, names, hints, prefetch, seed)
-        plot.write_text(curves_svg(curves), encoding="utf-8")
+        _write(plot, curves_svg(curves))
     if as_json:
         print_json(report)
     else:
@@ -97,6 +97,16 @@ def parse_capacity(text: str) -> float | int:
         "bytes with a unit (8GiB)",
         "capacity",
     )
+
+
+def _write(path: Path, text: str) -> None:
+    try:
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise InvalidRequestError(
+            f"the curves cannot be written to {str(path)!r} ({error}): choose another --plot",
+            "plot",
+        ) from None
 
 
 def _print_table(report: dict[str, Any]) -> None:

@@ -29,6 +29,9 @@ from scalesim.errors import InvalidRequestError
 Capacity = float | int
 """A share of the trace's agents (float up to 1), or bytes (int)."""
 
+MOST_NOISE = 100.0
+"""Spread past which lognormal factors are no longer numbers."""
+
 
 class Case:
     """A trace with everything derived from it once.
@@ -36,7 +39,7 @@ class Case:
     Args:
         trace: The requests.
         capacity: Share of the distinct agents, rounded down, at least one; or bytes.
-        hints: `told`, `learned`, `none` or `noisy:SIGMA`.
+        hints: `told`, `learned`, `none` or `noisy:SIGMA`, the spread of a lognormal factor.
         prefetch: Play the trace against the link; else plain demand caching.
         costs: Of state and requests.
         seed: Of the noise.
@@ -133,10 +136,11 @@ def _foresight(hints: str, seed: int) -> Callable[[Trace], Hints] | None:
             sigma = float(value)
         except ValueError:
             sigma = -1.0
-        if 0 <= sigma < np.inf:
+        if 0 <= sigma <= MOST_NOISE:
             rng = np.random.default_rng(seed)
             return lambda trace: noisy_hints(told_hints(trace), sigma, rng)
     raise InvalidRequestError(
-        f"hints {hints!r} are not known: use told, learned, none, or noisy:SIGMA with SIGMA >= 0",
+        f"hints {hints!r} are not known: use told, learned, none, or noisy:SIGMA with SIGMA from 0 "
+        f"to {MOST_NOISE:g}",
         "hints",
     )

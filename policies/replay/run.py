@@ -137,7 +137,7 @@ def _row(case: Case, policy: Callable[[Case], Served]) -> dict[str, Any]:
             "issued": int(served.issued),
             "used": int(served.used),
             "late": int(served.late),
-            "wasted_bytes": int(served.wasted @ case.state_bytes),
+            "wasted_bytes": int(served.wasted @ case.state_bytes.astype(np.float64)),
         },
         "requests_per_s": len(case.trace.agent) / elapsed_s,
     }

@@ -108,7 +108,7 @@ def format_trace(trace: Trace) -> Iterator[str]:
 def _event(line: str, place: int) -> dict[str, Any]:
     try:
         event = json.loads(line)
-    except ValueError:
+    except (ValueError, RecursionError):
         event = None
     if not isinstance(event, dict) or not isinstance(event.get("agent"), str):
         raise InvalidRequestError(

@@ -75,6 +75,8 @@ def test_plot_is_one_self_contained_file(trace: Path, tmp_path: Path) -> None:
         ("--policy", ","),
         ("--policy", "mru"),
         ("--hints", "psychic"),
+        ("--hints", "noisy:101"),
+        ("--plot", "/nowhere/curves.svg"),
     ],
 )
 def test_what_cannot_be_asked_is_refused(trace: Path, arguments: tuple[str, str]) -> None:

@@ -39,6 +39,7 @@ def test_a_written_trace_reads_back(events):
     [
         ("not json", "agent"),
         ("[1]", "agent"),
+        ("[" * 100_000, "agent"),
         ('{"step": 0}', "agent"),
         ('{"agent": "a"}', "step"),
         ('{"step": true, "agent": "a"}', "step"),
