@@ -2,7 +2,8 @@
 
 Three settings: plain demand caching (hit ratios), the timeline with one link (share of the oracle's
 saving of stall time over LRU), and the same with requests so short that the link is the bottleneck:
-there the oracle's sight of the whole future counts, and one step told is worth less.
+there the oracle's sight of the whole future counts, and one step told is worth less. `told_far` is
+the same policy told ten steps ahead: what is missing is knowledge, not planning.
 
     python -m benchmarks.policies.classes [SEEDS]
 """
@@ -23,6 +24,7 @@ from policies.replay.trace import Trace
 from policies.workloads import WORKLOADS, Workload, generate
 
 AGENTS, CAPACITY = 100, 0.2
+FAR_STEPS = 10
 LINK_BOUND_S = 0.002  # of engine time a request, against 5.4 ms on the link to load a state
 EVERYONE_ACTS = ("round-robin", "shuffled")
 
@@ -61,6 +63,7 @@ def savings(case: Case, workload: Workload) -> dict[str, float]:
     best_s = lru_s - case.follow(case.following).stall_s.sum()
     streams = {
         "told": case.hints,
+        "told_far": told_hints(trace, FAR_STEPS),
         "estimator": guarded(trace, [foreseen_hints(*workload)], case.quality),
         "untold": guarded(trace, [case.learned], case.quality),
         "lies": guarded(trace, [lies(trace)], case.quality),
