@@ -60,23 +60,23 @@ class Llm:
 
 GPUS = {
     # Memory as `nvidia-smi` reports it, 1 to 7% more than the name says ("Why does an NVIDIA H100
-    # 80GB card offer 85.52 GB?", thundergolfer.com); the rest from NVIDIA's data sheets. Their bf16
-    # figures "with sparsity" are twice the dense ones, and their PCIe figures count both directions
-    # (64 GB/s for PCIe 4.0 x16, 128 GB/s for PCIe 5.0 x16).
-    # L4: 300 GB/s, 242 TFLOPS with sparsity, PCIe 4.0 x16.
+    # 80GB card offer 85.52 GB?", thundergolfer.com); the rest from NVIDIA's data sheets, as quoted
+    # by the page named with each. Their bf16 figures "with sparsity" are twice the dense ones, and
+    # their PCIe figures count both directions (64 GB/s for PCIe 4.0 x16, 128 GB/s for 5.0 x16).
+    # L4: 300 GB/s, 121 TFLOPS, PCIe 4.0 x16 (inferenceengineering.tech, hardware cheat sheet).
     "l4": Gpu(23_034 * MIB, 300e9, 121e12, 32e9),
-    # L40S: 864 GB/s, 362.05 TFLOPS dense, PCIe 4.0 x16.
+    # L40S: 864 GB/s, 362.05 TFLOPS, PCIe 4.0 x16 (mullet.se, product 355414).
     "l40s": Gpu(46_068 * MIB, 864e9, 362e12, 32e9),
-    # A100 80GB SXM: 2,039 GB/s, 312 TFLOPS dense, PCIe 4.0 x16.
+    # A100 80GB SXM: 2,039 GB/s, 312 TFLOPS, PCIe 4.0 (glennklockwood.com, processors/A100).
     "a100": Gpu(81_920 * MIB, 2039e9, 312e12, 32e9),
-    # H100 SXM: 3.35 TB/s, 1,979 TFLOPS with sparsity, PCIe 5.0 x16.
+    # H100 SXM: 3.35 TB/s, 989.4 TFLOPS, PCIe 5.0 (glennklockwood.com, processors/h100).
     "h100": Gpu(81_559 * MIB, 3350e9, 989e12, 64e9),
-    # H200 SXM: 4.8 TB/s, 1,979 TFLOPS with sparsity, PCIe 5.0 x16.
+    # H200 SXM: 4.8 TB/s, 989 TFLOPS as the H100, PCIe 5.0 (inferenceengineering.tech, as above).
     "h200": Gpu(143_771 * MIB, 4800e9, 989e12, 64e9),
 }
 
 LLMS = {
-    # Shapes from each model's config.json; parameters are the sum of the matrices and vectors that
+    # Shapes as in each model's config.json; parameters are the sum of the matrices and vectors that
     # it describes, embeddings included, and agree with the model cards (8.03, 70.6, 7.61, 8.2 B).
     "llama-3.1-8b": Llm(8_030_261_248, 32, 8, 128),
     "llama-3.1-70b": Llm(70_553_706_496, 80, 8, 128),
@@ -89,8 +89,8 @@ LLMS = {
 class Calibration:
     """How much of the peak is reached; replace by measurements of the machine at hand.
 
-    The defaults are estimates. Requests are a guess at an agent's turn in a conversation: a trace
-    that names tokens replaces them.
+    The defaults are estimates. `slots` and the three counts of tokens are a guess at the turns of a
+    simulation, without a source: a trace that names tokens replaces them.
 
     Attributes:
         prefill_share: Of peak FLOPS in prefill. Between the 38 to 43% of bf16 training on H100
