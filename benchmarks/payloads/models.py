@@ -1,18 +1,21 @@
-"""Models: four fine-tunes in one engine, two of them in host memory, dealt to 24 agents in turn.
+"""Models: fine-tunes in one engine, half of them in host memory, dealt to agents in turn.
 
-One arm is told schedules and groups requests by model; its peer is told nothing and gives one
-request a turn. Beside them stands what strict arrival order would swap, replayed over the calls of
-the peer. On a CPU a swap is a copy in memory; what is shown is how many there are, and equal text.
+Three arms take what is ours apart: told nothing and one request a turn, told nothing and requests
+grouped by model, told schedules as well. In a crowd every model has agents in every step, so that
+only grouping can save swaps; apart, each agent has its own and few act, so that distances can.
+Beside them stands what strict arrival order would swap, replayed over the calls of each. On a CPU a
+swap is a copy in memory.
 
-Run: python -m benchmarks.payloads.models
+Run: python -m benchmarks.payloads.models crowd|apart
 """
 
 from __future__ import annotations
 
+import sys
 import tempfile
 from contextlib import closing
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from rich.console import Console
@@ -33,24 +36,47 @@ from simulations.summary import arm_summary
 from simulations.workload import PromptSize, Workload
 
 SEEDS = (0,)
-AGENTS, MODELS, ACTIVE, STEPS = 24, 4, 0.5, 8
 SIZE = PromptSize(private=256, output=8)
 PACE = Pace(workers=2, concurrency=12, think_s=0.5)
-TOLD, UNTOLD = "told, in turns", "untold, one at a time"
 
 
-def run(arm: str, workload: Workload, machine: Machine, folder: Path) -> dict[str, Any]:
+class Population(NamedTuple):
+    """Who lives on one engine."""
+
+    agents: int
+    models: int
+    active: float
+    steps: int
+
+
+POPULATIONS = {"crowd": Population(24, 4, 0.5, 8), "apart": Population(12, 12, 1 / 6, 16)}
+
+
+class Arm(NamedTuple):
+    """What is ours: whether schedules are told, and how many requests a model's turn has."""
+
+    told: bool
+    turn_requests: int
+
+
+ARMS = {
+    "untold, one at a time": Arm(False, 1),
+    "untold, in turns": Arm(False, 64),
+    "told, in turns": Arm(True, 64),
+}
+
+
+def run(arm: Arm, workload: Workload, machine: Machine, folder: Path) -> dict[str, Any]:
     """Run one arm and return its figures, the warm-up's swaps left out."""
     settings = stack_settings("scalesim", workload, machine)
     models = settings.engine.models
     assert models is not None
-    if arm == UNTOLD:
-        models = ModelSettings(**{**models.model_dump(), "turn_requests": 1})
+    models = ModelSettings(**{**models.model_dump(), "turn_requests": arm.turn_requests})
     engine = settings.engine.model_copy(update={"models": models})
     with Stack(settings.model_copy(update={"engine": engine})) as stack:
         client = ClientSettings(base_url=stack.base_url)
-        hints = client if arm == TOLD else None
-        target = Target(stack.base_url, engine.served_model_name, hints, models=MODELS)
+        hints = client if arm.told else None
+        target = Target(stack.base_url, engine.served_model_name, hints, models=machine.models)
         with closing(HttpTransport(client)) as transport:
             flows = []
             ran = drive(
@@ -58,14 +84,17 @@ def run(arm: str, workload: Workload, machine: Machine, folder: Path) -> dict[st
             )
     figures = arm_summary(ran, workload)
     moved = {name: flows[-1][name] - flows[0][name] for name in flows[0]}
-    order = ran.calls.rows[np.argsort(ran.calls.rows["start_s"])]["agent"] % MODELS
+    order = ran.calls.rows[np.argsort(ran.calls.rows["start_s"])]["agent"] % machine.models
     swaps = moved["evicted_by_plan"] + moved["evicted_by_pressure"]
     return {
         "swaps": swaps,
         "swaps_in_arrival_order": int((np.diff(order) != 0).sum()),
         "calls_per_swap": round(figures["calls"] / max(1, swaps), 2),
         "flow": moved,
-        **{name: figures[name] for name in ("calls", "busy_s", "ttft_s", "tokens_sha256")},
+        **{
+            name: figures[name]
+            for name in ("calls", "busy_s", "ttft_s", "prefix_tokens", "tokens_sha256")
+        },
     }
 
 
@@ -75,29 +104,36 @@ def flow(transport: HttpTransport) -> dict[str, int]:
     return {name: n for name, n in replica["flows"][MODEL].items() if name != "kind"}
 
 
-def measure(seed: int, folder: Path) -> dict[str, Any]:
-    """Return the figures of both arms on one seed."""
-    workload = society(agents=AGENTS, active=ACTIVE, steps=STEPS, size=SIZE, seed=seed)
+def measure(population: Population, seed: int, folder: Path) -> dict[str, Any]:
+    """Return the figures of all arms on one seed."""
+    agents, models, active, steps = population
+    workload = society(agents=agents, active=active, steps=steps, size=SIZE, seed=seed)
     model = build(folder / "model", seed=seed)
-    machine = Machine(model, device="cpu", device_share=0.5, host_share=0.5, models=MODELS)
-    arms = {arm: run(arm, workload, machine, folder / arm) for arm in (UNTOLD, TOLD)}
+    machine = Machine(model, device="cpu", device_share=0.5, host_share=0.5, models=models)
+    arms = {name: run(arm, workload, machine, folder / name) for name, arm in ARMS.items()}
     assert len({arm["tokens_sha256"] for arm in arms.values()}) == 1, "text differs between arms"
     return arms
 
 
 def main() -> None:
     """Print one table and write JSON."""
-    table = Table("seed", "arm", "swaps", "in arrival order", "calls a swap", "TTFT p50", "busy s")
+    name = sys.argv[1] if sys.argv[1:] else "crowd"
+    population = POPULATIONS[name]
+    columns = ("seed", "arm", "swaps", "in arrival order", "calls a swap", "late", "wasted")
+    table = Table(*columns, "TTFT p50", "busy s", title=name)
     runs = {}
     for seed in SEEDS:
         with tempfile.TemporaryDirectory(prefix="scalesim-models-") as folder:
-            runs[seed] = measure(seed, Path(folder))
+            runs[seed] = measure(population, seed, Path(folder))
         for arm, told in runs[seed].items():
             counts = [str(told[name]) for name in ("swaps", "swaps_in_arrival_order")]
-            counts += [str(told["calls_per_swap"]), f"{told['ttft_s']['p50']:.2f}"]
-            table.add_row(str(seed), arm, *counts, f"{told['busy_s']:.1f}")
+            counts += [str(told["calls_per_swap"]), str(told["flow"]["late"])]
+            counts += [f"{told['flow']['wasted']}/{told['flow']['issued']}"]
+            table.add_row(
+                *(str(seed), arm, *counts, f"{told['ttft_s']['p50']:.2f}", f"{told['busy_s']:.1f}")
+            )
     Console().print(table)
-    write("payloads/models", runs, agents=AGENTS, models=MODELS, active=ACTIVE, steps=STEPS)
+    write(f"payloads/models_{name}", runs, **population._asdict())
 
 
 if __name__ == "__main__":
