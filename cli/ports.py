@@ -37,9 +37,9 @@ def metrics_checks(settings: StackSettings) -> Iterator[Check]:
         if not ports:
             continue
         taken = [port for port in ports if not _free(metrics.host, port) and not ours(port)]
-        found = f"{ports[0]} to {ports[-1]}" if len(ports) > 1 else str(ports[0])
-        if taken:
-            found += f", something else has {', '.join(map(str, taken))}"
+        where = f"{ports[0]} to {ports[-1]}" if len(ports) > 1 else str(ports[0])
+        others = f"something else has {', '.join(map(str, taken))}"
+        found = f"{where}, {others if taken else 'free or a stack of ScaleSim answers'}"
         enough = len(ports) - len(taken) >= min(needed, len(ports))
         advice = "stop what listens there, or set other ports in `metrics`"
         yield Check(f"metrics of {whose}", enough, found, advice)
