@@ -41,6 +41,9 @@ from scalesim.settings import StackSettings
 _ATTEMPTS = 3
 """Replicas a request is tried on when one dies before its first byte."""
 
+_SCRAPE_S = 2.0
+"""Longest a scrape waits for the controller: one that hangs must not hide what is told here."""
+
 _EPOCHS_S = 0.1
 """How often the step is asked for while a trace is recorded."""
 
@@ -257,8 +260,9 @@ class Ingress:
         """Tell this process's metrics, and the controller's where it is not scraped itself."""
         text = self._metrics.text()
         if self._controller is not None:
-            with suppress(ScaleSimError):
-                text += await self._controller.metrics()
+            with suppress(ScaleSimError, TimeoutError):
+                async with asyncio.timeout(_SCRAPE_S):
+                    text += await self._controller.metrics()
         return Response(text, media_type="text/plain; version=0.0.4")
 
     async def _follow_epochs(self) -> None:
