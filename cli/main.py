@@ -14,7 +14,12 @@ import typer
 from typer.core import TyperGroup
 
 from cli.output import fail
-from scalesim.errors import ConfigurationError, ScaleSimError
+from scalesim.errors import ConfigurationError, InvalidRequestError, ScaleSimError
+
+_UsageError: Any = typer.BadParameter.__base__
+"""All that typer says of a command line that is not one of ours."""
+
+_USAGE_EXIT = 2
 
 VERBS = {
     "up": "Start the stack in the foreground.",
@@ -80,8 +85,12 @@ def _root() -> None:
 
 
 def main() -> None:
-    """Run the command line; errors of ours are one message and exit code 1."""
+    """Run the command line; an error is one message and exit code 1, of usage 2."""
+    as_json = "--json" in sys.argv
     try:
-        app()
+        raise SystemExit(app(standalone_mode=not as_json))
     except ScaleSimError as error:
-        fail(error, as_json="--json" in sys.argv)
+        fail(error, as_json=as_json)
+    except _UsageError as error:
+        told = InvalidRequestError(f"{error.format_message().rstrip(".")}: see `scalesim --help`")
+        fail(told, as_json=as_json, exit_code=_USAGE_EXIT)

@@ -24,8 +24,8 @@ def mebibytes(size: int) -> str:
     return f"{size / 2**20:,.{0 if size >= 2**25 else 1}f} MiB"
 
 
-def fail(error: ScaleSimError, *, as_json: bool) -> NoReturn:
-    """Print what went wrong and leave with exit code 1.
+def fail(error: ScaleSimError, *, as_json: bool, exit_code: int = 1) -> NoReturn:
+    """Print what went wrong and leave with the exit code.
 
     With `as_json` standard output gets `{"error": {"code", "message", "retryable"}}`.
     """
@@ -35,4 +35,4 @@ def fail(error: ScaleSimError, *, as_json: bool) -> NoReturn:
         )
     else:
         Console(stderr=True).print(f"[bold red]error:[/] {escape(str(error))}", highlight=False)
-    raise SystemExit(1)
+    raise SystemExit(exit_code)

@@ -52,6 +52,24 @@ def test_json_errors_are_one_document(run: Run, capsys: pytest.CaptureFixture[st
     assert "check the base URL" in error["message"]
 
 
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [
+        (["nothing"], "nothing"),
+        (["status", "--bogus"], "--bogus"),
+        (["up", "--port", "x"], "--port"),
+    ],
+)
+def test_json_errors_of_usage_are_one_document_too(
+    run: Run, capsys: pytest.CaptureFixture[str], arguments: list[str], named: str
+) -> None:
+    assert run(*arguments, "--json") == 2
+    error = json.loads(capsys.readouterr().out)["error"]
+    assert error["code"] == "invalid_request"
+    assert named in error["message"]
+    assert "--help" in error["message"]
+
+
 def test_messages_are_printed_as_they_are(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         command.fail(InvalidRequestError("use [bold] brackets"), as_json=False)
