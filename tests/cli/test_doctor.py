@@ -81,9 +81,9 @@ def test_a_port_is_free_taken_or_our_own() -> None:
 
 
 def test_ports_of_metrics_are_enough_or_not() -> None:
-    def look(**given: int) -> list[tuple[bool, str]]:
+    def look(replicas: int = 1, **given: int) -> list[tuple[bool, str]]:
         settings = StackSettings.model_validate(
-            {"engine": {"model_path": "m"}, "replicas": 16, "metrics": given}
+            {"engine": {"model_path": "m"}, "replicas": replicas, "metrics": given}
         )
         return [(check.ok, check.found) for check in ports.metrics_checks(settings)]
 
@@ -97,7 +97,7 @@ def test_ports_of_metrics_are_enough_or_not() -> None:
         stack.status = {}
         ((ok, found),) = look(controller_port=port)
         assert (ok, found) == (False, f"{port}, something else has {port}")
-        ((ok, found),) = look(replica_port=port)
+        ((ok, found),) = look(replicas=16, replica_port=port)
         assert (ok, str(port + 15) in found) == (False, True)
 
 
