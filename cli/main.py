@@ -92,5 +92,6 @@ def main() -> None:
     except ScaleSimError as error:
         fail(error, as_json=as_json)
     except _UsageError as error:
-        told = InvalidRequestError(f"{error.format_message().rstrip(".")}: see `scalesim --help`")
+        message = error.format_message().rstrip(".")
+        told = InvalidRequestError(f"{message}: see `scalesim --help`")
         fail(told, as_json=as_json, exit_code=_USAGE_EXIT)
