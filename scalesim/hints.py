@@ -84,6 +84,11 @@ class HintBuffer:
         self._due, self._changes = {}, {}
         return batch
 
+    def close(self) -> int:
+        """Take nothing over any more; returns how many hints were in it, which are lost."""
+        self._limit = 0
+        return self.drain().rows
+
     def restore(self, batch: Batch) -> None:
         """Put a batch back that could not be sent; newer hints win."""
         self._due = {**batch.due, **self._due}

@@ -86,16 +86,20 @@ class Sender:
             return self._changed.wait_for(lambda: not self._buffer and not self._sending, timeout_s)
 
     def close(self, timeout_s: float) -> None:
-        """Send what waits, once more at most, and end the thread."""
+        """Send what waits, once more at most, and end the thread; further hints are dropped."""
         with self._changed:
             self._closing = True
             self._changed.notify_all()
         if self._thread is not None:
             self._thread.join(timeout_s)
+        with self._changed:
+            if left := self._buffer.close():
+                self._count(dropped=left, error="closed before all hints were sent")
 
     def _queued(self, refused: int, urgent: bool) -> None:
         if refused:
-            self._count(dropped=refused, error=f"{self._settings.buffer_rows} hints already wait")
+            why = "closed" if self._closing else f"{self._settings.buffer_rows} hints already wait"
+            self._count(dropped=refused, error=why)
         self._urgent |= urgent
         if self._thread is None and not self._closing:
             self._thread = threading.Thread(target=self._run, name="scalesim-hints", daemon=True)

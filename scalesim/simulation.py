@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 
 from scalesim import headers
 from scalesim.context import agent as agent_context
@@ -17,8 +17,8 @@ from scalesim.transports import Transport, connect
 class Simulation:
     """A namespace of agents, and the hints about when they call.
 
-    Hints are advice: they change latency, never answers. Every verb below returns at once, never
-    raises for what the stack does or for an id that is not valid, and may be called from any
+    Hints are advice: they change latency, never answers. Every verb that tells one returns at once,
+    never raises for what the stack does or for an id that is not valid, and may be called from any
     thread; `stats` counts what was sent, dropped and failed.
 
     Time is counted in steps. `step(t)` takes an int that never goes back within one simulation;
@@ -56,7 +56,11 @@ class Simulation:
         return self._sender.stats
 
     def agent(self, id: str) -> agent_context:
-        """Return a context, sync or async: LLM calls made inside are this agent's."""
+        """Return a context, sync or async: LLM calls made inside are this agent's.
+
+        Raises:
+            InvalidRequestError: The id is not valid.
+        """
         return agent_context(id, self.name)
 
     def headers(self, agent: str, next_use: float | None = None) -> dict[str, str]:
@@ -87,25 +91,28 @@ class Simulation:
             order: The same in the order of their calls; used instead of `active` where given.
             upcoming: Who calls in steps t+1, t+2, ...; in their order where `order` is used.
         """
-        told = self._due(t, self._gaps)
-        ahead = [list(order) or list(active), *(list(agents) for agents in upcoming)]
+        told = self._due(t, self._gaps.items())
+        ordered = list(order)
+        ahead = [ordered or list(active), *(list(agents) for agents in upcoming)]
         for steps in reversed(range(len(ahead))):
             agents = ahead[steps]
-            spacing = 1.0 / max(len(agents), 1) if order else 0.0
-            told |= self._due(t, {agent: steps + i * spacing for i, agent in enumerate(agents)})
+            spacing = 1.0 / max(len(agents), 1) if ordered else 0.0
+            told |= self._due(t, ((agent, steps + i * spacing) for i, agent in enumerate(agents)))
         self._sender.tell(told, epoch=t, urgent=True)
 
     def wake(self, agent: str, at: float) -> None:
         """Say that the agent's next call comes at step `at`; inf where none is foreseen."""
         epoch = self._sender.epoch
-        self._sender.tell(self._due(epoch, {agent: at - epoch}))
+        self._sender.tell(self._due(epoch, [(agent, at - epoch)]))
 
     def rate(self, agent: str, per_hour: float) -> None:
         """Say how often the agent calls, in calls per simulated hour; 0 forgets it.
 
         Counts from the next step on, until another hint of that step knows better.
         """
-        if per_hour > 0 and self._valid(agent, per_hour):
+        if not self._valid(agent, per_hour):
+            return
+        if per_hour > 0:
             self._gaps[agent] = 1.0 / (per_hour * self._step_hours)
         else:
             self._gaps.pop(agent, None)
@@ -121,7 +128,7 @@ class Simulation:
             self._sender.drop(len(ids), f"{len(ids)} ids came with {len(values)} distances")
             return
         epoch = self._sender.epoch
-        self._sender.tell(self._due(epoch, dict(zip(ids, map(float, values), strict=True))))
+        self._sender.tell(self._due(epoch, zip(ids, map(float, values), strict=True)))
 
     def pin(self, *agents: str) -> None:
         """Keep these agents on the device until unpinned, or until this simulation falls silent."""
@@ -133,9 +140,10 @@ class Simulation:
 
     def done(self, *agents: str) -> None:
         """Say that these agents will not call again: their state can go first."""
-        for agent in agents:
+        ended = [agent for agent in agents if self._valid(agent)]
+        for agent in ended:
             self._gaps.pop(agent, None)
-        self._sender.change(filter(self._valid, agents), "done")
+        self._sender.change(ended, "done")
 
     def flush(self, timeout_s: float = 5.0) -> bool:
         """Send what waits now; returns whether all of it was sent within the timeout."""
@@ -151,11 +159,9 @@ class Simulation:
     def __exit__(self, *error: object) -> None:
         self.close()
 
-    def _due(self, epoch: int, distances: Mapping[str, float]) -> dict[str, float]:
+    def _due(self, epoch: int, distances: Iterable[tuple[str, float]]) -> dict[str, float]:
         return {
-            agent: epoch + distance
-            for agent, distance in distances.items()
-            if self._valid(agent, distance)
+            agent: epoch + distance for agent, distance in distances if self._valid(agent, distance)
         }
 
     def _valid(self, agent: str, value: float = 0.0) -> bool:

@@ -73,7 +73,8 @@ class HttpTransport:
         self._client.close()
 
     def _call(self, method: str, path: str, body: Any = None) -> Any:
-        content = None if body is None else msgspec.msgpack.encode(body)
+        # Ids out of a numpy array are no strings to msgspec.
+        content = None if body is None else msgspec.msgpack.encode(body, enc_hook=str)
         try:
             response = self._client.request(method, path, content=content, headers=_MSGPACK)
         except httpx.HTTPError as error:

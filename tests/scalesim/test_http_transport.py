@@ -43,6 +43,11 @@ def test_distances_travel_as_msgpack_with_infinity(
     assert stack.headers[0]["Authorization"] == "Bearer secret"
 
 
+def test_ids_out_of_an_array_travel_as_text(stack: FakeStack, transport: HttpTransport) -> None:
+    transport.report("town", REPORT._replace(ids=list(np.array(["a", "b"]))))
+    assert stack.told[0][1]["ids"] == ["a", "b"]
+
+
 def test_changes_name_only_what_changed(stack: FakeStack, transport: HttpTransport) -> None:
     transport.lifecycle("town", ["a"], [], ["b"])
     assert stack.told == [("/v1/simulations/town/agents", {"pin": ["a"], "done": ["b"]})]

@@ -136,5 +136,15 @@ def test_closing_a_sender_whose_stack_is_away_returns() -> None:
     hints = Sender("town", LATE, away)
     hints.tell({"a": 1.0})
     hints.close(5)
-    assert hints.stats.failed == 1
+    assert hints.stats[:3] == (0, 1, 1)
     assert "scalesim-hints" not in {thread.name for thread in threading.enumerate()}
+
+
+def test_what_comes_after_the_end_is_dropped_and_counted() -> None:
+    transport = FakeTransport()
+    hints = sender(transport)
+    hints.close(5)
+    hints.tell({"a": 1.0, "b": 1.0})
+    hints.close(5)
+    assert hints.stats == (0, 2, 0, "closed")
+    assert transport.reports == []

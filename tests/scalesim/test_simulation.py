@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+import numpy as np
 import pytest
 
 from scalesim import Simulation
@@ -38,6 +39,11 @@ def test_active_agents_are_at_zero_and_upcoming_ones_follow(
 def test_an_order_spreads_agents_over_the_step(town: Simulation, transport: FakeTransport) -> None:
     town.step(0, order=["a", "b"], upcoming=[["c", "d"]])
     assert told(town, transport) == {"a": 0, "b": 0.5, "c": 1, "d": 1.5}
+
+
+def test_arrays_of_ids_are_taken(town: Simulation, transport: FakeTransport) -> None:
+    town.step(0, order=np.array(["a", "b"]), upcoming=[np.array(["c"])])  # type: ignore[arg-type]
+    assert told(town, transport) == {"a": 0, "b": 0.5, "c": 1}
 
 
 def test_a_wake_is_relative_to_the_step_it_is_sent_in(
@@ -87,8 +93,11 @@ def test_what_is_not_valid_is_dropped_and_counted(
     town.wake("b", float("nan"))
     town.distances(["c"], [1.0, 2.0])
     town.pin("\n")
+    town.step(0, active=[7, ["b"]])  # type: ignore[list-item]
+    town.rate(["b"], per_hour=1)  # type: ignore[arg-type]
+    town.done(["b"])  # type: ignore[arg-type]
     assert told(town, transport) == {"a": 0}
-    assert town.stats.dropped == 5
+    assert town.stats.dropped == 9
     assert "is not an agent id" in town.stats.last_error
 
 
