@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -18,6 +19,8 @@ from scalesim.errors import (
 )
 from scalesim.headers import bears
 from scalesim.settings import LOOPBACK, StackSettings
+
+_logger = logging.getLogger(__name__)
 
 OPEN_PATHS = frozenset({"/health"})
 """Answered without a key: a probe learns nothing but that the process lives."""
@@ -82,14 +85,12 @@ async def read_body(request: Request, limit_bytes: int) -> dict[str, Any]:
     packed = request.headers.get("content-type", "").startswith("application/msgpack")
     decode = msgspec.msgpack.decode if packed else msgspec.json.decode
     try:
-        body = decode(b"".join(chunks))
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        return decode(b"".join(chunks), type=dict[str, Any])
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise InvalidRequestError(
-            f"the body is not {'msgpack' if packed else 'JSON'} ({error}): send an object", "body"
+            f"the body is not an object in {'msgpack' if packed else 'JSON'} ({error}): send one",
+            "body",
         ) from None
-    if not isinstance(body, dict):
-        raise InvalidRequestError(f"the body is a {type(body).__name__}: send an object", "body")
-    return body
 
 
 Handler = Callable[[Request], Awaitable[Response]]
@@ -105,12 +106,17 @@ def guarded(handler: Handler, key: str, refused: Callable[[ScaleSimError], None]
     """
 
     async def route(request: Request) -> Response:
+        fault: ScaleSimError
         try:
             authenticate(request, key)
             return await handler(request)
         except ScaleSimError as error:
-            refused(error)
-            headers = {"Retry-After": "1"} if error.retryable else None
-            return Response(body_of(error), error.status, headers, "application/json")
+            fault = error
+        except Exception:
+            _logger.exception("%s %s failed", request.method, request.url.path)
+            fault = ScaleSimError("the stack failed at this request: its log tells why")
+        refused(fault)
+        headers = {"Retry-After": "1"} if fault.retryable else None
+        return Response(body_of(fault), fault.status, headers, "application/json")
 
     return route

@@ -10,6 +10,8 @@ from scalesim.errors import InvalidRequestError
 from scalesim.identity import agent_keys
 from scalesim.vocabulary import Distances, Keys
 
+_LARGEST = int(np.finfo(np.float64).max)
+
 
 def distances(
     simulation: str, body: dict[str, Any]
@@ -34,7 +36,7 @@ def distances(
     expires_in = body.get("expires_in")
     if expires_in is not None and not _is_number(expires_in):
         raise InvalidRequestError("expires_in is not a number of steps", "expires_in")
-    return simulation, epoch, agent_keys(simulation, ids), _floats(values), expires_in
+    return simulation, epoch, agent_keys(simulation, ids, "ids"), _floats(values), expires_in
 
 
 def lifecycle(simulation: str, body: dict[str, Any]) -> tuple[str, Keys, Keys, Keys]:
@@ -45,11 +47,10 @@ def lifecycle(simulation: str, body: dict[str, Any]) -> tuple[str, Keys, Keys, K
     """
     fields = ("pin", "unpin", "done")
     _only(body, set(fields))
-    lists = [body.get(field, []) for field in fields]
-    for field, ids in zip(fields, lists, strict=True):
-        if not isinstance(ids, list):
-            raise InvalidRequestError(f"{field} is not a list of agent ids", field)
-    pin, unpin, done = (agent_keys(simulation, ids) for ids in lists)
+    for field in body:
+        if not isinstance(body[field], list):
+            raise InvalidRequestError(f"{field} is not a list: send a list of agent ids", field)
+    pin, unpin, done = (agent_keys(simulation, body.get(field, []), field) for field in fields)
     return simulation, pin, unpin, done
 
 
@@ -63,7 +64,10 @@ def _floats(values: list[Any]) -> Distances:
 
 
 def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
+    """Return whether it is one that a float holds."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        return abs(value) <= _LARGEST
+    return isinstance(value, float)
 
 
 def _only(body: dict[str, Any], known: set[str]) -> None:

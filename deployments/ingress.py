@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
 from typing import Any
 
 from ray import serve
-from ray.exceptions import RayActorError
-from ray.serve.exceptions import BackPressureError, DeploymentUnavailableError
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
@@ -18,10 +15,10 @@ from starlette.routing import Route
 
 from controller.loops import Loop
 from deployments import hints
-from deployments.calls import Call, Endpoint, Head
+from deployments.calls import Call, Endpoint
+from deployments.delivery import Delivery
 from deployments.edge import check_binding, guarded, read_body
 from deployments.engine.models.files import ModelShelf
-from deployments.errors import body_of
 from deployments.identity import resolve
 from deployments.metrics import IngressMetrics
 from deployments.placement_view import VIEW
@@ -37,9 +34,6 @@ from scalesim.identity import (
     check_simulation,
 )
 from scalesim.settings import StackSettings
-
-_ATTEMPTS = 3
-"""Replicas a request is tried on when one dies before its first byte."""
 
 _SCRAPE_S = 2.0
 """Longest a scrape waits for the controller: one that hangs must not hide what is told here."""
@@ -78,11 +72,9 @@ class Ingress:
         self._model = settings.engine.served_model_name
         models = settings.engine.models
         self._shelf = ModelShelf(models) if models is not None else None
-        # A handle for each method: making one takes longer than a call through it.
-        self._whole = replicas.answer
-        self._pieces = replicas.options(stream=True).stream
         self._loops: list[Loop] = []
         self._metrics = IngressMetrics(self._loops)
+        self._delivery = Delivery(replicas, self._settings.request_timeout_s, self._metrics)
         self._created = int(time.time())
         self._controller: RemoteController | None = None
         self._epochs: dict[str, int] = {}
@@ -131,10 +123,10 @@ class Ingress:
         key = agent_key(who.simulation, who.agent)
         call = Call(key, endpoint, body, cache_salt(who.simulation), who.next_use)
         with self._metrics.waiting.track_inprogress():
-            pieces, head, first = await self._first(call)
-        name = who.simulation
+            answer = await self._delivery.begin(call)
+        head, name = answer.head, who.simulation
         self._metrics.answered(name, head.found, head.status, time.perf_counter() - started)
-        self._tap.emit(who.simulation, who.agent, head.found.prompt)
+        self._tap.emit(name, who.agent, head.found.prompt)
         told = {
             headers.RESIDENCY: head.found.residency,
             headers.REPLICA: head.replica,
@@ -146,62 +138,9 @@ class Ingress:
 
         if head.media_type != "text/event-stream":
             ended(head.output_tokens)
-            return Response(first, head.status, told, head.media_type)
-        rest = self._relay(first, pieces, ended)
-        return StreamingResponse(rest, head.status, told, head.media_type)
-
-    async def _relay(
-        self, first: bytes, pieces: Any, ended: Callable[[int], None]
-    ) -> AsyncIterator[bytes]:
-        """Pass a stream on; a client that goes away cancels the request in the engine."""
-        finished = False
-        try:
-            yield first
-            async for piece in pieces:
-                if isinstance(piece, int):
-                    ended(piece)
-                else:
-                    yield piece
-            finished = True
-        except RayActorError:
-            # Tokens already sent cannot be taken back: say that the rest is missing.
-            finished = True
-            self._metrics.broken()
-            error = ReplicaUnavailableError(
-                "the replica died while answering: send the request again"
-            )
-            yield b"data: " + body_of(error) + b"\n\n"
-        finally:
-            if not finished:
-                pieces.cancel()
-
-    async def _first(self, call: Call) -> tuple[Any, Head, bytes]:
-        """Return the pieces still to come, the head and the first bytes of an answer.
-
-        Until the first bytes are here nothing was sent to the client, so a replica that dies
-        loses no request: another one gets it.
-        """
-        fault: Exception | None = None
-        streams = call.body.get("stream") not in (None, False)
-        for _ in range(_ATTEMPTS):
-            answer = (self._pieces if streams else self._whole).remote(call)
-            try:
-                async with asyncio.timeout(self._settings.request_timeout_s):
-                    head, first = await anext(answer) if streams else await answer
-                    return answer, head, first
-            except RayActorError as error:
-                fault = error
-                self._metrics.retried()
-            except (BackPressureError, DeploymentUnavailableError, TimeoutError) as error:
-                fault = error
-                answer.cancel()
-                break
-            except asyncio.CancelledError:
-                answer.cancel()
-                raise
-        raise ReplicaUnavailableError(
-            f"no replica answered ({type(fault).__name__}): try again, or add replicas"
-        )
+            return Response(answer.first, head.status, told, head.media_type)
+        pieces = self._delivery.relay(answer, ended)
+        return StreamingResponse(pieces, head.status, told, head.media_type)
 
     def _check_model(self, body: dict[str, Any]) -> None:
         if self._shelf is not None:

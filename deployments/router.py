@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any
 
+from ray.serve._private.common import ReplicaID
 from ray.serve._private.request_router.common import PendingRequest
 from ray.serve._private.request_router.replica_wrapper import RunningReplica
 from ray.serve.experimental.consistent_hash_router import ConsistentHashRouter
@@ -20,8 +22,30 @@ class ResidencyRouter(ConsistentHashRouter):  # type: ignore[misc]
     """Ray Serve router by placement.
 
     From its base comes the loop that keeps a request with its own routing task and never spins;
-    the ring is not used.
+    the ring is not used. Load is what this process has sent and not got back: what Serve knows of
+    a replica it learns over gRPC with whole answers, too late to go by.
     """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._in_flight: Counter[ReplicaID] = Counter()
+
+    def on_send_request(self, replica_id: ReplicaID) -> None:
+        """Count a request; called by Serve."""
+        super().on_send_request(replica_id)
+        self._in_flight[replica_id] += 1
+
+    def on_request_completed(self, replica_id: ReplicaID, internal_request_id: str) -> None:
+        """Count a request's end, however it ended; called by Serve with these names."""
+        super().on_request_completed(replica_id, internal_request_id)
+        self._in_flight[replica_id] -= 1
+
+    def update_replicas(self, replicas: list[RunningReplica]) -> None:
+        """Take over which replicas run; called by Serve."""
+        super().update_replicas(replicas)
+        gone = self._in_flight.keys() - self.curr_replicas.keys()
+        for replica_id in gone:
+            del self._in_flight[replica_id]
 
     async def choose_replicas(
         self,
@@ -43,8 +67,7 @@ class ResidencyRouter(ConsistentHashRouter):  # type: ignore[misc]
         return [[home], *([replica] for replica in by_load if replica is not home)]
 
     def _load(self, replica: RunningReplica) -> int:
-        known = self._replica_queue_len_cache.get(replica.replica_id)
-        return known or 0
+        return self._in_flight[replica.replica_id]
 
 
 def _key(request: PendingRequest) -> int | None:

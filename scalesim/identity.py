@@ -65,13 +65,14 @@ def agent_key(simulation: str, agent: str) -> int:
     return int.from_bytes(digest, "little", signed=True)
 
 
-def agent_keys(simulation: str, agents: Iterable[str]) -> Keys:
+def agent_keys(simulation: str, agents: Iterable[str], field: str = "agent") -> Keys:
     """Return int64 keys for many agents, checking each id.
 
     Raises:
-        InvalidRequestError: An id is not valid; the message shows it.
+        InvalidRequestError: An id is not valid; the message shows it, `field` is where it was.
     """
-    return np.fromiter((agent_key(simulation, check_agent(a)) for a in agents), dtype=np.int64)
+    keys = (agent_key(simulation, check_agent(agent, field)) for agent in agents)
+    return np.fromiter(keys, dtype=np.int64)
 
 
 def cache_salt(simulation: str) -> str:

@@ -64,10 +64,22 @@ async def test_json_and_msgpack_bodies_are_read() -> None:
     assert await read_body(packed, 100) == told
 
 
-@pytest.mark.parametrize("body", [b"", b"{", b"[]", b"\xff", b'{"a": NaN}', b"1"])
+DEEP = b'{"a":' + b"[" * 100_000
+
+
+@pytest.mark.parametrize("body", [b"", b"{", b"[]", b"\xff", b'{"a": NaN}', b"1", DEEP])
 async def test_broken_bodies_are_refused(body: bytes) -> None:
-    with pytest.raises(InvalidRequestError):
-        await read_body(request(body), 100)
+    with pytest.raises(InvalidRequestError) as caught:
+        await read_body(request(body), 200_000)
+    assert caught.value.field == "body"
+
+
+@pytest.mark.parametrize("body", [{1: 2}, [1], "text"])
+async def test_packed_bodies_need_names(body: object) -> None:
+    packed = request(msgspec.msgpack.encode(body), content_type="application/msgpack")
+    with pytest.raises(InvalidRequestError) as caught:
+        await read_body(packed, 100)
+    assert caught.value.field == "body"
 
 
 async def test_a_large_body_is_not_read_to_its_end() -> None:
@@ -93,6 +105,22 @@ async def test_errors_are_answered_in_openai_shape() -> None:
             "code": "invalid_request",
         }
     }
+    assert len(refused) == 1
+
+
+async def test_faults_of_our_own_have_the_shape_and_tell_nothing(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    refused: list[ScaleSimError] = []
+
+    async def handler(_: Request) -> Response:
+        raise ZeroDivisionError("secret")
+
+    answer = await guarded(handler, "", refused.append)(request())
+    error = json.loads(bytes(answer.body))["error"]
+    assert (answer.status_code, error["code"]) == (500, "internal_error")
+    assert "secret" not in error["message"]
+    assert "secret" in caplog.text
     assert len(refused) == 1
 
 

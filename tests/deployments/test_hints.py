@@ -28,13 +28,15 @@ def test_null_forgets_and_huge_is_infinite() -> None:
         ({"epoch": True}, "epoch"),
         ({"epoch": None}, "epoch"),
         ({"ids": "ab"}, "ids"),
-        ({"ids": ["a", ""]}, "agent"),
-        ({"ids": ["a", "x" * 300]}, "agent"),
-        ({"ids": ["a", 7]}, "agent"),
+        ({"ids": ["a", ""]}, "ids"),
+        ({"ids": ["a", "x" * 300]}, "ids"),
+        ({"ids": ["a", 7]}, "ids"),
         ({"ids": ["a"]}, "distances"),
         ({"distances": 1.0}, "distances"),
         ({"distances": [1.0, "x"]}, "distances"),
         ({"distances": [1.0, True]}, "distances"),
+        ({"distances": [1.0, 10**400]}, "distances"),
+        ({"expires_in": 10**400}, "expires_in"),
         ({"expires_in": "x"}, "expires_in"),
         ({"color": 1}, "color"),
     ],
@@ -50,7 +52,10 @@ def test_lifecycle_lists_become_keys() -> None:
     assert (simulation, len(pin), len(unpin), len(done)) == ("town", 1, 0, 2)
 
 
-@pytest.mark.parametrize(("body", "field"), [({"pin": "a"}, "pin"), ({"kill": []}, "kill")])
+@pytest.mark.parametrize(
+    ("body", "field"),
+    [({"pin": "a"}, "pin"), ({"done": ["a\n"]}, "done"), ({"kill": []}, "kill")],
+)
 def test_bad_lifecycles_are_refused_by_field(body: dict, field: str) -> None:
     with pytest.raises(InvalidRequestError) as caught:
         hints.lifecycle("town", body)
