@@ -73,7 +73,7 @@ class EngineSettings(Settings):
     page_size: int = Field(16, ge=1)
     """Tokens a page: SGLang's HiCache moves whole pages; 16 keeps waste under 2% of a 1k prompt."""
     device_tokens: int | None = Field(None, ge=64)
-    """KV tokens in GPU memory; None lets SGLang size it from free memory."""
+    """KV tokens in GPU memory; None: as many as SGLang finds room for; 16,384 on a CPU."""
     host_ratio: float = Field(4.0, ge=0.0)
     """Host tier as a multiple of the device tier."""
     storage_dir: str | None = None

@@ -13,6 +13,10 @@ from deployments.engine.models.files import weight_files
 from scalesim.errors import ConfigurationError
 from scalesim.settings import AdapterSettings, EngineSettings, ModelSettings
 
+_CPU_TOKENS = 16_384
+"""Device tier on a CPU where none is named: its share of memory would leave none for the host tier,
+which is in the same memory."""
+
 
 def launch(settings: EngineSettings) -> Any:
     """Return a started `sglang` engine; takes 5 to 15 s on a CPU.
@@ -165,6 +169,7 @@ def _cpu_args(settings: EngineSettings) -> dict[str, Any]:
         "grammar_backend": "none",
         "disable_cuda_graph": True,
         "mem_fraction_static": 0.3,
+        "max_total_tokens": settings.device_tokens or _CPU_TOKENS,
         "lora_backend": "torch_native",
     }
     if settings.arm != "stock":

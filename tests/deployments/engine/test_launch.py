@@ -54,6 +54,14 @@ def test_a_backend_named_takes_the_folders_place(tmp_path: Path, arm: Arm) -> No
         check_storage(settings.model_copy(update={"storage_dir": "/pages"}), "file")
 
 
+def test_a_cpu_keeps_room_for_the_host_tier(tmp_path: Path) -> None:
+    def tokens(told: int | None) -> int:
+        settings = EngineSettings(model_path=str(tmp_path), device="cpu", device_tokens=told)
+        return int(server_args(settings)["max_total_tokens"])
+
+    assert (tokens(None), tokens(256)) == (16_384, 256)
+
+
 def test_other_weights_are_another_model(tmp_path: Path) -> None:
     def fingerprint() -> str:
         extra = args("scalesim", tmp_path, tmp_path)["hicache_storage_backend_extra_config"]
