@@ -6,7 +6,7 @@ import logging
 import os
 import socket
 from collections.abc import Iterator
-from contextlib import contextmanager, redirect_stdout
+from contextlib import contextmanager, nullcontext, redirect_stdout, suppress
 from io import StringIO
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 APP = "scalesim"
 
 DRAIN_S = 30.0
-"""Requests in flight get this long when a replica is asked to stop."""
+"""Requests in flight get this long when replicas and ingress are asked to stop."""
 
 _BEYOND_LOOPBACK = {
     # Serve's proxy in C adds half of what the Python one does, but its statistics can be read on
@@ -47,6 +47,8 @@ SERVING = {
     # The ingress calls replicas over their gRPC port, which is open either way and guarded like
     # every port of Ray's; a call costs half of one between actors.
     "RAY_SERVE_USE_GRPC_BY_DEFAULT": "1",
+    # By default it takes 4 MB and loses what is larger. The ingress bounds bodies by itself.
+    "RAY_SERVE_REPLICA_GRPC_MAX_MESSAGE_LENGTH": "-1",
 }
 """Environment of every process of a stack's cluster, before it starts."""
 
@@ -75,6 +77,7 @@ class Stack:
         self.controller: Any = None
         self._owns_ray = False
         self._owns_serve = False
+        self._has_app = False
         self.catalog: EmbeddedServer | None = None
 
     def start(self) -> Stack:
@@ -118,13 +121,15 @@ class Stack:
             )
         edge = self.settings.ingress
         self._owns_serve = not serve.status().proxies
-        with _held_port(edge.host, edge.port) as port:
+        served = nullcontext(edge.port)  # by a Serve that was here before
+        with _held_port(edge.host, edge.port) if self._owns_serve else served as port:
             serve.start(http_options={"host": edge.host, "port": port})
         if self.settings.engine.arm == "scalesim":
             from controller import actor
 
             self._ensure_catalog()
             self.controller = actor.start(self.settings)
+        self._has_app = True
         serve.run(build_app(self.settings), name=APP, route_prefix="/")
         self.base_url = f"http://{edge.host}:{port}"
 
@@ -154,11 +159,16 @@ class Stack:
     def _stop_ray(self) -> None:
         import ray
         from ray import serve
+        from ray.serve.exceptions import RayServeException
 
+        if self._has_app:
+            # First by itself: Serve's shutdown ends its proxy without waiting for requests.
+            with suppress(ray.exceptions.RayError, RayServeException):
+                serve.delete(APP)
+            self._has_app = False
         if self._owns_serve:
             serve.shutdown()
-        else:
-            serve.delete(APP)
+            self._owns_serve = False
         if self.controller is not None:
             from controller import actor
 
@@ -208,6 +218,7 @@ def build_app(settings: StackSettings) -> Any:
     edge = Ingress.options(  # type: ignore[attr-defined]
         max_ongoing_requests=max(100, 2 * settings.replicas * settings.max_ongoing_requests),
         ray_actor_options={"num_cpus": 0},
+        graceful_shutdown_timeout_s=DRAIN_S,
         logging_config=_LOGGING,
     )
     return edge.bind(settings, replicas)
@@ -215,9 +226,23 @@ def build_app(settings: StackSettings) -> Any:
 
 @contextmanager
 def _held_port(host: str, port: int) -> Iterator[int]:
-    """Yield the port, or a free one for 0; Serve's proxy can bind that one, and nobody else can."""
+    """Yield the port once it is known to be free; 0 takes one and holds it for Serve's proxy.
+
+    Raises:
+        ConfigurationError: It cannot be had.
+    """
     with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as holder:
-        if not port:
-            holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-            holder.bind((host, 0))
+        # A port that was served a moment ago may be served again; one that is may not, not even by
+        # Serve's proxy, which would share it.
+        option = socket.SO_REUSEADDR if port else socket.SO_REUSEPORT
+        holder.setsockopt(socket.SOL_SOCKET, option, 1)
+        try:
+            holder.bind((host, port))
+        except OSError as error:
+            raise ConfigurationError(
+                f"ingress.port {port} of {host} cannot be had ({error.strerror}): stop what has "
+                "it, or use another; 0 takes a free one"
+            ) from error
+        if port:
+            holder.close()
         yield port or int(holder.getsockname()[1])

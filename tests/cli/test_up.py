@@ -65,8 +65,21 @@ def test_the_key_comes_from_the_environment(
     started: list[StackSettings], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SCALESIM_API_KEY", "secret")
-    assert invoke("--model", "/m", "--host", "0.0.0.0").exit_code == 0
+    result = invoke("--model", "/m", "--host", "0.0.0.0")
+    assert result.exit_code == 0
+    assert "ready at http://127.0.0.1:1" in result.output
     assert started[0].ingress.api_key.get_secret_value() == "secret"
+
+
+def test_a_second_signal_ends_the_draining(
+    started: list[StackSettings], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def drain(stack: FakeStack, *exc: object) -> None:
+        os.kill(os.getpid(), signal.SIGINT)
+        signal.pause()
+
+    monkeypatch.setattr(FakeStack, "__exit__", drain)
+    assert invoke("--model", "/m").exit_code == 130
 
 
 @pytest.mark.parametrize(

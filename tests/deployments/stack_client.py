@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
 import httpx
@@ -25,17 +25,17 @@ class StackClient:
         self.http = httpx.AsyncClient(base_url=stack.base_url, headers=headers, timeout=DEADLINE_S)
 
     async def ask(self, agent: int | str, tokens: int = 4, **more: Any) -> httpx.Response:
-        number = agent if isinstance(agent, int) else 0
-        body = {
-            "model": "scalesim",
-            "messages": [{"role": "user", "content": words(number)}],
-            "max_tokens": tokens,
-            "temperature": 0,
-            "ignore_eos": True,
-            **more,
-        }
-        given = {"X-Agent-Id": f"agent-{agent}"}
+        body, given = _call(agent, tokens, more)
         return await self.http.post("/v1/chat/completions", json=body, headers=given)
+
+    async def stream(self, agent: int, tokens: int) -> AsyncIterator[str]:
+        """Yield the data of each event."""
+        body, given = _call(agent, tokens, {"stream": True})
+        where = "/v1/chat/completions"
+        async with self.http.stream("POST", where, json=body, headers=given) as answer:
+            async for line in answer.aiter_lines():
+                if line:
+                    yield line.removeprefix("data: ")
 
     async def tell(self, epoch: int, distances: dict[int, float]) -> httpx.Response:
         body = {
@@ -70,6 +70,21 @@ class StackClient:
         async with asyncio.timeout(within_s):
             while not await holds():
                 await asyncio.sleep(0.02)
+
+
+def _call(
+    agent: int | str, tokens: int, more: dict[str, Any]
+) -> tuple[dict[str, Any], dict[str, str]]:
+    number = agent if isinstance(agent, int) else 0
+    body = {
+        "model": "scalesim",
+        "messages": [{"role": "user", "content": words(number)}],
+        "max_tokens": tokens,
+        "temperature": 0,
+        "ignore_eos": True,
+        **more,
+    }
+    return body, {"X-Agent-Id": f"agent-{agent}"}
 
 
 def text_of(answer: httpx.Response) -> str:

@@ -18,8 +18,11 @@ import ray
 
 from deployments.edge import OPEN_PATHS
 from deployments.engine.assignments import Assignments
+from deployments.engine.boot import HAS_GPU
 from deployments.ingress import ROUTES
 from deployments.stack import Stack
+from scalesim.errors import ConfigurationError
+from scalesim.settings import EngineSettings, StackSettings
 from tests.deployments.stack_client import StackClient, text_of, words
 
 pytestmark = [pytest.mark.engine, pytest.mark.ray, pytest.mark.asyncio(loop_scope="session")]
@@ -161,6 +164,11 @@ async def test_ten_megabytes_are_refused(client: StackClient) -> None:
     assert (answer.status_code, answer.json()["error"]["param"]) == (413, "body")
 
 
+async def test_what_is_just_below_the_bound_reaches_an_engine(client: StackClient) -> None:
+    answer = await client.ask(105, metadata={"note": "x" * 7_000_000})
+    assert answer.status_code == 200
+
+
 @pytest.mark.parametrize("body", [b"", b"{", b"[1]", b"\xff\xfe", b'{"epoch": NaN}'])
 async def test_broken_json_is_refused(client: StackClient, body: bytes) -> None:
     answer = await client.http.post("/v1/simulations/default/distances", content=body)
@@ -264,18 +272,45 @@ async def test_a_controller_that_dies_loses_nothing(client: StackClient) -> None
     assert "scalesim_agents" in (await client.scrapes())["controller"].text
 
 
+@pytest.mark.parametrize("stream", [False, True])
+async def test_a_client_that_goes_away_frees_its_replica(client: StackClient, stream: bool) -> None:
+    leaving = asyncio.ensure_future(client.ask(106, tokens=700, stream=stream))
+    staying = asyncio.ensure_future(client.ask(106, tokens=600))
+    await client.until(lambda: running(client, 2))
+    leaving.cancel()
+    # Had it gone on, the shorter one would have ended before it.
+    await client.until(lambda: running(client, 1))
+    assert not staying.done()
+    assert (await staying).status_code == 200
+    with pytest.raises(asyncio.CancelledError):
+        await leaving
+
+
+async def running(client: StackClient, requests: int) -> bool:
+    """Return whether that many requests are in the replicas."""
+    name = "scalesim_replica_requests_running{"
+    texts = [answer.text for answer in (await client.scrapes()).values()]
+    lines = [line for text in texts for line in text.splitlines() if line.startswith(name)]
+    return sum(float(line.split()[-1]) for line in lines) == requests
+
+
 async def test_a_replica_killed_in_mid_request_loses_no_request(client: StackClient) -> None:
     agents = range(8)
     expected = [text_of(await client.ask(agent, tokens=200)) for agent in agents]
-    running = [asyncio.ensure_future(client.ask(agent, tokens=200)) for agent in agents]
-
-    async def busy() -> bool:
-        return (await client.status())["agents"]["in_use"] > 0
-
-    await client.until(busy)
+    asked = [await client.ask(agent, tokens=1) for agent in range(20, 32)]
+    homes = {answer.headers["x-scalesim-replica"]: 20 + n for n, answer in enumerate(asked)}
+    streams = [client.stream(agent, tokens=700) for agent in homes.values()]
+    for pieces in streams:
+        await anext(pieces)
+    waiting = [asyncio.ensure_future(client.ask(agent, tokens=200)) for agent in agents]
+    await client.until(lambda: running(client, len(streams) + len(waiting)))
     os.kill(replica_pids()[0], signal.SIGKILL)
-    answers = await asyncio.gather(*running)
+    answers = await asyncio.gather(*waiting)
     assert [text_of(answer) for answer in answers] == expected
+    ends = [[piece async for piece in pieces][-1] for pieces in streams]
+    broken, whole = sorted(ends, key="[DONE]".__eq__)
+    assert whole == "[DONE]"
+    assert json.loads(broken)["error"]["code"] == "replica_unavailable"
 
 
 async def test_a_new_replica_is_scraped_in_place_of_the_killed(client: StackClient) -> None:
@@ -308,3 +343,18 @@ async def test_losing_the_catalog_loses_no_request(client: StackClient) -> None:
 
     await client.until(noticed)
     assert (await client.ask(9)).status_code == 200
+
+
+@pytest.mark.skipif(HAS_GPU, reason="there is one")
+async def test_a_device_that_is_not_there_is_refused(client: StackClient) -> None:
+    engine = EngineSettings(model_path="none", device="cuda")
+    with pytest.raises(ConfigurationError, match="sees no GPU"):
+        Stack(StackSettings(engine=engine)).start()
+    assert (await client.ask(9)).status_code == 200
+
+
+async def test_stopping_waits_for_requests_in_flight(client: StackClient) -> None:
+    asked = asyncio.ensure_future(client.ask(107, tokens=700))
+    await client.until(lambda: running(client, 1))
+    await asyncio.to_thread(client.stack.stop)
+    assert (await asked).status_code == 200
