@@ -55,7 +55,8 @@ def _agent(given: Mapping[str, str], body: Mapping[str, Any]) -> str:
     opening = body.get("messages") or body.get("prompt") or ""
     if isinstance(opening, list):
         opening = opening[:_OPENING]
-    digest = blake2b(msgspec.json.encode(opening), digest_size=12).hexdigest()
+    told = msgspec.json.encode(opening, enc_hook=str)  # what msgpack knows and JSON does not
+    digest = blake2b(told, digest_size=12).hexdigest()
     return f"anonymous-{digest}"
 
 

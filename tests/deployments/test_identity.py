@@ -1,3 +1,4 @@
+import msgspec
 import pytest
 
 from deployments.identity import resolve
@@ -16,6 +17,19 @@ def test_headers_come_first() -> None:
 @pytest.mark.parametrize("field", ["session_id", "prompt_cache_key", "user"])
 def test_body_fields_name_the_caller(field: str) -> None:
     assert resolve({}, {field: "villager-7", **HELLO}) == ("default", "villager-7", None)
+
+
+def test_body_fields_are_believed_in_their_order() -> None:
+    body = {"user": "third", "prompt_cache_key": "second", "session_id": "first"}
+    for agent in ("first", "second", "third"):
+        assert resolve({}, body).agent == agent
+        body.popitem()
+    assert resolve({}, body).agent.startswith("anonymous-")
+
+
+def test_an_opening_that_json_cannot_say_names_somebody() -> None:
+    messages = [{"role": "user", "content": msgspec.msgpack.Ext(1, b"x")}]
+    assert resolve({}, {"messages": messages}).agent.startswith("anonymous-")
 
 
 def test_the_opening_names_who_is_not_named() -> None:
