@@ -43,6 +43,18 @@ def check(name: str, options: Mapping[str, Any]) -> None:
         ) from error
 
 
+def is_read_ahead(config: Any) -> bool:
+    """Return whether reads may be begun before a request asks for them.
+
+    All ranks of an engine must begin reads in one order, and each sees its own shard's pages come
+    and go at its own time: with several ranks only requests, which all of them see, read.
+
+    Args:
+        config: HiCache's `storage_config`.
+    """
+    return bool(config.tp_size == config.pp_size == config.attn_cp_size == 1)
+
+
 def watched(controller: Any, quota_bytes: int) -> KnownPages:
     """Return the pages that a backend said it wrote or found from now on.
 

@@ -16,7 +16,7 @@ from sglang.srt.mem_cache.unified_radix_cache import UnifiedRadixCache
 from deployments.engine.order import DistanceOrder
 from deployments.engine.payloads.tree import Watcher
 from deployments.engine.prefixes import Prefix, Space, Tokens
-from deployments.engine.sglang.backends import watched
+from deployments.engine.sglang.backends import is_read_ahead, watched
 from deployments.engine.sglang.pages import PageStore
 from deployments.engine.sglang.requests import agent_of, requests
 from deployments.engine.sglang.storage import StorageTier
@@ -48,13 +48,13 @@ class DistanceRadixCache(UnifiedRadixCache):  # type: ignore[misc]
     def init_hicache(self, server_args: Any, params: Any) -> None:
         super().init_hicache(server_args, params)
         controller = self.cache_controller
-        if self.enable_storage and self.buffer_pipeline is None:
+        if not self.enable_storage or self.buffer_pipeline is not None:
+            return
+        if is_read_ahead(controller.storage_config):
             store = controller.storage_backend
-            if isinstance(store, PageStore):
-                self.storage = StorageTier(self, store.folder)
-            else:
-                known = watched(controller, engine_storage_bytes_from_env())
-                self.storage = StorageTier(self, known)
+            ours = isinstance(store, PageStore)
+            pages = store.folder if ours else watched(controller, engine_storage_bytes_from_env())
+            self.storage = StorageTier(self, pages)
 
     @property
     def order(self) -> DistanceOrder:

@@ -135,6 +135,16 @@ class RealEngine:
         assert self.state[agent].storage == self.state[agent].total >= PREFIX_TOKENS
         return expected
 
+    async def lift(self, agent: int) -> Answer:
+        """Bring an agent from storage to host memory, from there to the device, and ask it."""
+        await self.push({agent: 1.0})
+        await self.move(Verb.PREFETCH, agent, tier=Tier.HOST)
+        await self.until(lambda: self.state[agent].host >= PREFIX_TOKENS)
+        assert self.state[agent].device == 0
+        await self.move(Verb.PREFETCH, agent, tier=Tier.DEVICE)
+        await self.until(lambda: self.state[agent].device >= PREFIX_TOKENS)
+        return await self.ask(agent)
+
     @property
     def flow(self) -> Flow:
         return self.flows[PREFIX]

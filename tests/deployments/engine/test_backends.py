@@ -113,6 +113,13 @@ def test_pages_that_cannot_be_read_are_not_tried_for_ever(
     assert pages.holds(CHAIN) == 0
 
 
+def test_only_an_engine_of_one_rank_reads_ahead(backends: Any) -> None:
+    sizes = {"tp_size": 1, "pp_size": 1, "attn_cp_size": 1}
+    assert backends.is_read_ahead(SimpleNamespace(**sizes))
+    for size in sizes:
+        assert not backends.is_read_ahead(SimpleNamespace(**sizes | {size: 2}))
+
+
 @pytest.mark.parametrize(
     ("name", "options", "told"),
     [

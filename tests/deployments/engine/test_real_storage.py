@@ -32,13 +32,7 @@ async def engine(tiny_model: str, folder: Path) -> AsyncIterator[RealEngine]:
 
 async def test_storage_to_host_to_device_long_before_the_request(engine: RealEngine) -> None:
     expected = await engine.store(1)
-    await engine.push({1: 1.0})
-    await engine.move(Verb.PREFETCH, 1, tier=Tier.HOST)
-    await engine.until(lambda: engine.state[1].host >= FOUND)
-    assert engine.state[1].device == 0
-    await engine.move(Verb.PREFETCH, 1, tier=Tier.DEVICE)
-    await engine.until(lambda: engine.state[1].device >= FOUND)
-    answer = await engine.ask(1)
+    answer = await engine.lift(1)
     assert (answer.tokens, answer.device >= FOUND, answer.host) == (expected, True, 0)
 
 
