@@ -355,6 +355,10 @@ async def test_a_device_that_is_not_there_is_refused(client: StackClient) -> Non
 
 async def test_stopping_waits_for_requests_in_flight(client: StackClient) -> None:
     asked = asyncio.ensure_future(client.ask(107, tokens=700))
-    await client.until(lambda: running(client, 1))
+
+    async def busy() -> bool:
+        return (await client.status())["agents"]["in_use"] > 0
+
+    await client.until(busy)
     await asyncio.to_thread(client.stack.stop)
     assert (await asked).status_code == 200
