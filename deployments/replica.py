@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import AsyncIterator
 from contextlib import aclosing
@@ -26,6 +27,12 @@ PROBE_S = 20.0
 """Longest the engine may stay silent while asked: longer than any single forward pass."""
 
 
+_TOLD = 500
+"""Characters of an engine's own error that are passed on."""
+
+_logger = logging.getLogger("ray.serve")
+
+
 @serve.deployment
 class Replica:
     """Answers calls and keeps its engine in touch with the controller.
@@ -47,7 +54,7 @@ class Replica:
 
         self._name: str = serve.get_replica_context().replica_id.unique_id
         host = self._host = EngineHost(settings.engine)
-        await host.start()
+        await _start(host)
         self._engine = host.engine
         adapters = settings.engine.adapters
         shelf = AdapterShelf(adapters) if adapters is not None else None
@@ -104,3 +111,15 @@ class Replica:
             self._endpoint.close()
         if self._host is not None:
             self._host.stop()
+
+
+async def _start(host: EngineHost) -> None:
+    try:
+        await host.start()
+    except Exception as error:
+        _logger.exception("The engine did not start")
+        told = " ".join(str(error).split())[:_TOLD]
+        # Without what it comes from: Serve shows the first lines of a traceback.
+        raise ReplicaUnavailableError(
+            f"the engine did not start ({type(error).__name__}: {told}): see the replica's log"
+        ) from None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, nullcontext, redirect_stdout, suppress
 from io import StringIO
 from types import TracebackType
@@ -130,7 +130,13 @@ class Stack:
             self._ensure_catalog()
             self.controller = actor.start(self.settings)
         self._has_app = True
-        serve.run(build_app(self.settings), name=APP, route_prefix="/")
+        try:
+            serve.run(build_app(self.settings), name=APP, route_prefix="/")
+        except RuntimeError as error:
+            deployments = serve.status().applications[APP].deployments.values()
+            raise ConfigurationError(
+                f"the stack did not start: {reason(each.message for each in deployments)}"
+            ) from error
         self.base_url = f"http://{edge.host}:{port}"
 
     def _ensure_catalog(self) -> None:
@@ -222,6 +228,11 @@ def build_app(settings: StackSettings) -> Any:
         logging_config=_LOGGING,
     )
     return edge.bind(settings, replicas)
+
+
+def reason(messages: Iterable[str]) -> str:
+    """Return what Serve says of deployments that failed: the last lines of their tracebacks."""
+    return "; ".join(message.strip().splitlines()[-1] for message in messages if message.strip())
 
 
 @contextmanager
