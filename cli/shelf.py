@@ -45,11 +45,17 @@ def verbs(
     app = typer.Typer(no_args_is_help=True, help=about)
 
     @app.command()
-    def add(name: Name, source: Source, root: Root, agents: Agents = None) -> None:
+    def add(
+        name: Name, source: Source, root: Root, agents: Agents = None, as_json: AsJson = False
+    ) -> None:
         """Check it and copy it into the root; running stacks load it when it is first needed."""
         item = shelf(root).add(name, source, agents or ())
-        told = ", ".join(f"{fact.replace('_', ' ')} {getattr(item, fact)}" for fact in facts)
-        typer.echo(f"{item.name}: {told}")
+        told = {fact: getattr(item, fact) for fact in facts}
+        if as_json:
+            print_json({noun: {"name": item.name, **told, "agents": len(agents or ())}})
+            return
+        words = ", ".join(f"{fact.replace('_', ' ')} {value}" for fact, value in told.items())
+        typer.echo(f"{item.name}: {words}")
 
     @app.command("list")
     def list_(root: Root, as_json: AsJson = False) -> None:
@@ -73,13 +79,17 @@ def verbs(
         Console().print(table)
 
     @app.command()
-    def unassign(agents: Unassigned, root: Root) -> None:
+    def unassign(agents: Unassigned, root: Root, as_json: AsJson = False) -> None:
         """Take from agents what they were given: their requests get the stack's own model."""
         shelf(root).unassign(agents)
+        if as_json:
+            print_json({"unassigned": agents})
 
     @app.command()
-    def remove(name: Name, root: Root) -> None:
+    def remove(name: Name, root: Root, as_json: AsJson = False) -> None:
         """Delete it and take it from its agents; requests that name it are refused."""
         shelf(root).remove(name)
+        if as_json:
+            print_json({"removed": name})
 
     return app

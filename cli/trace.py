@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from contextlib import nullcontext
+from itertools import islice
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from cli.output import AsJson, print_json
 from scalesim.errors import InvalidRequestError, UnavailableError
 
 app = typer.Typer(no_args_is_help=True, add_completion=False)
@@ -29,12 +31,13 @@ def generate(
     steps: Annotated[int, typer.Option()] = 200,
     seed: Annotated[int, typer.Option(min=0)] = 0,
     out: Out = None,
+    as_json: AsJson = False,
 ) -> None:
     """Write a seeded trace of a class of simulation."""
     from policies.replay.trace import format_trace
     from policies.workloads import generate as make
 
-    _write(format_trace(make(workload, agents, steps, seed).trace), out)
+    _write(format_trace(make(workload, agents, steps, seed).trace), out, as_json=as_json)
 
 
 @app.command()
@@ -42,6 +45,7 @@ def record(
     simulation: Annotated[str, typer.Option(help="Whose requests.")] = "default",
     requests: Annotated[int | None, typer.Option(min=1, help="Stop after as many.")] = None,
     out: Out = None,
+    as_json: AsJson = False,
 ) -> None:
     """Write the requests of a running stack as they happen, until Ctrl-C or the stack ends.
 
@@ -66,32 +70,41 @@ def record(
                     "SCALESIM_API_KEY"
                 )
             lines = (line for line in feed.iter_lines() if line)
-            try:
-                _write((line for _, line in zip(_counter(requests), lines, strict=False)), out)
-            except (httpx.ReadError, httpx.RemoteProtocolError):
-                typer.echo("the stack has ended; what came until then is written", err=True)
+            _write(_until_it_ends(islice(lines, requests)), out, as_json=as_json)
     except httpx.HTTPError as error:
         raise UnavailableError(
             f"the trace of {settings.base_url} cannot be had ({error}): is the stack up? Start it "
             "with `scalesim up` or set SCALESIM_BASE_URL"
         ) from None
+
+
+def _until_it_ends(lines: Iterable[str]) -> Iterator[str]:
+    """Yield lines until Ctrl-C or the end of the stack that sends them."""
+    import httpx
+
+    try:
+        yield from lines
+    except (httpx.ReadError, httpx.RemoteProtocolError):
+        typer.echo("the stack has ended; what came until then is written", err=True)
     except KeyboardInterrupt:
-        raise typer.Exit(0) from None
+        return
 
 
-def _counter(limit: int | None) -> Iterable[int]:
-    from itertools import count
-
-    return count() if limit is None else range(limit)
-
-
-def _write(lines: Iterable[str], out: Path | None) -> None:
+def _write(lines: Iterable[str], out: Path | None, *, as_json: bool) -> None:
+    if as_json and out is None:
+        raise InvalidRequestError(
+            "--json tells what was written, and standard output is for that: give --out", "out"
+        )
+    written = 0
     try:
         with nullcontext(sys.stdout) if out is None else out.open("w", encoding="utf-8") as sink:
             for line in lines:
                 sink.write(line + "\n")
                 sink.flush()
+                written += 1
     except OSError as error:
         raise InvalidRequestError(
             f"the trace cannot be written to {str(out)!r} ({error}): choose another --out", "out"
         ) from None
+    if as_json:
+        print_json({"requests": written, "out": str(out)})

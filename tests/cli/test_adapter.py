@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 from typer.testing import CliRunner
@@ -27,6 +28,19 @@ def test_adapters_come_are_listed_and_go(tmp_path: Path) -> None:
     assert runner.invoke(app, ["adapter", "remove", "farmer", "--root", root]).exit_code == 0
     again = runner.invoke(app, ["adapter", "remove", "farmer", "--root", root])
     assert isinstance(again.exception, UnknownModelError)
+
+
+def test_every_verb_prints_one_document_for_programs(tmp_path: Path) -> None:
+    source, root = write_adapter(tmp_path / "saved" / "farmer", 1), str(tmp_path / "root")
+
+    def told(*words: str) -> Any:
+        more = ["--root", root, "--json"]
+        return json.loads(CliRunner().invoke(app, ["adapter", *words, *more]).output)
+
+    added = told("add", "farmer", str(source), "--agent", "town/bob")["adapter"]
+    assert [added] == told("list")["adapters"]
+    assert told("unassign", "town/bob") == {"unassigned": ["town/bob"]}
+    assert told("remove", "farmer") == {"removed": "farmer"}
 
 
 @pytest.mark.parametrize("name", ["../up", "a/b", ""])

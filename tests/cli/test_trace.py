@@ -76,6 +76,15 @@ def test_a_running_stack_is_recorded_until_it_ends(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("stack")
+def test_programs_are_told_what_was_written(tmp_path: Path) -> None:
+    out = tmp_path / "trace.jsonl"
+    done = invoke("record", "--simulation", "town", "--out", out, "--json")
+    assert json.loads(done.stdout) == {"requests": 2, "out": str(out)}
+    done = invoke("generate", "zipf", "--agents", 3, "--steps", 2, "--json")
+    assert isinstance(done.exception, InvalidRequestError)
+
+
+@pytest.mark.usefixtures("stack")
 def test_a_wrong_key_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SCALESIM_API_KEY", "wrong")
     done = invoke("record", "--simulation", "town")
