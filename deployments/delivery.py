@@ -69,7 +69,9 @@ class Delivery:
         """
         fault: Exception | None = None
         streams = call.body.get("stream") not in (None, False)
-        for _ in range(_ATTEMPTS):
+        for attempt in range(_ATTEMPTS):
+            if attempt:
+                self._metrics.retried()
             answer = (self._pieces if streams else self._whole).remote(call)
             try:
                 async with asyncio.timeout(self._timeout_s):
@@ -77,7 +79,6 @@ class Delivery:
                     return Answer(head, first, answer)
             except _LOST as error:
                 fault = error
-                self._metrics.retried()
             except (BackPressureError, DeploymentUnavailableError, TimeoutError) as error:
                 fault = error
                 answer.cancel()

@@ -99,6 +99,7 @@ async def test_a_call_that_every_replica_dies_of_ends() -> None:
     sent = delivery(*(FakeAnswer(GONE) for _ in range(3)))
     with pytest.raises(ReplicaUnavailableError, match="ActorUnavailableError"):
         await sent.begin(call(stream=False))
+    assert count(sent, "scalesim_retried") == 2
 
 
 @pytest.mark.parametrize(
