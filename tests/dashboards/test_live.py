@@ -132,8 +132,10 @@ def test_every_panel_has_data(load: Load, prometheus: Prometheus) -> None:
 
 
 def test_counters_are_what_the_callers_saw(load: Load, prometheus: Prometheus) -> None:
-    def settled() -> bool:
-        return sum(prometheus.samples("scalesim_requests_total").values()) == load.calls
+    def settled() -> bool:  # ingress and controller are scraped at times of their own
+        requests = prometheus.samples("scalesim_requests_total").values()
+        reports = prometheus.samples("scalesim_controller_reports_total").values()
+        return (sum(requests), sum(reports)) == (load.calls, load.steps)
 
     _wait(settled)
     found = prometheus.samples("scalesim_prompt_tokens_total")
