@@ -54,7 +54,7 @@ class Diary(HiCacheStorage):
 def settings(backend: str, folder: Path) -> dict[str, Any]:
     if backend == "file":
         return {"storage_backend": "file", "storage_options": {"file_storage_path": str(folder)}}
-    names = {"backend_name": "diary", "module_path": "diaries", "class_name": "Diary"}
+    names = {"backend_name": "diary", "module_path": "diary_backend", "class_name": "Diary"}
     return {"storage_backend": "dynamic", "storage_options": names | {"place": str(folder)}}
 
 
@@ -73,7 +73,7 @@ async def engine(
     tiny_model: str, tmp_path_factory: pytest.TempPathFactory, backend: str, pages: Path
 ) -> AsyncIterator[RealEngine]:
     packages = tmp_path_factory.mktemp("packages")
-    (packages / "diaries.py").write_text(DIARY)
+    (packages / "diary_backend.py").write_text(DIARY)
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(packages)
         engine = RealEngine(tiny_model, ROOM, host_ratio=2.0, **settings(backend, pages))
