@@ -133,10 +133,9 @@ class Stack:
         try:
             serve.run(build_app(self.settings), name=APP, route_prefix="/")
         except RuntimeError as error:
-            deployments = serve.status().applications[APP].deployments.values()
-            raise ConfigurationError(
-                f"the stack did not start: {reason(each.message for each in deployments)}"
-            ) from error
+            app = serve.status().applications.get(APP)
+            told = reason(each.message for each in app.deployments.values()) if app else ""
+            raise ConfigurationError(f"the stack did not start: {told or error}") from error
         self.base_url = f"http://{edge.host}:{port}"
 
     def _ensure_catalog(self) -> None:

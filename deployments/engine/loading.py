@@ -50,12 +50,15 @@ class AdapterLoader:
             return None
         adapter = await asyncio.to_thread(self._shelf.find, name)
         identity = adapter.identity
-        if identity not in self._loads:
-            self._loads[identity] = asyncio.create_task(self._load(adapter, self._shelf))
+        load = self._loads.get(identity)
+        if load is None:
+            load = asyncio.create_task(self._load(adapter, self._shelf))
+            self._loads[identity] = load
         try:
-            await asyncio.shield(self._loads[identity])
+            await asyncio.shield(load)
         except Exception:
-            self._loads.pop(identity, None)
+            if self._loads.get(identity) is load:  # not what another has begun since
+                del self._loads[identity]
             raise
         return identity
 
