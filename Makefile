@@ -10,8 +10,9 @@ BIN    := $(VENV)/bin
 READY  := $(VENV)/.installed
 GPU    := $(shell nvidia-smi -L 2>/dev/null | head -n 1)
 OUT    ?= out/demo
+PYTEST := $(BIN)/python -m pytest -o cache_dir=.pytest_cache
 
-.PHONY: demo test check generated clean install
+.PHONY: demo test test-stack test-engine check generated clean install
 
 install: $(READY)
 
@@ -39,9 +40,13 @@ demo: $(READY)
 	  --arms stock,hicache,scalesim --seed 0 --out $(OUT)
 
 # Engines live in the test process of their folder, which therefore runs apart from Ray's.
-test: $(READY)
-	@$(BIN)/python -m pytest --ignore=tests/deployments/engine
-	@$(BIN)/python -m pytest tests/deployments/engine
+test: test-stack test-engine
+
+test-stack: $(READY)
+	@$(PYTEST)/stack --ignore=tests/deployments/engine $(MORE)
+
+test-engine: $(READY)
+	@$(PYTEST)/engine tests/deployments/engine $(MORE)
 
 check: $(READY)
 	@$(BIN)/ruff check .

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
-from sglang.srt.mem_cache.base_prefix_cache import MatchPrefixParams
+from sglang.srt.mem_cache.base_prefix_cache import EvictParams, EvictResult, MatchPrefixParams
 from sglang.srt.mem_cache.radix_cache import RadixKey
 from sglang.srt.mem_cache.unified_radix_cache import UnifiedRadixCache
 
@@ -114,6 +114,32 @@ class DistanceRadixCache(UnifiedRadixCache):  # type: ignore[misc]
             index = self.cache_controller.layer_done_counter.producer_index
         self._awaited = False
         return index
+
+    def evict_for_alloc(self, params: EvictParams, **kwargs: Any) -> EvictResult:
+        """Make room for a request; what copies under way hold is waited for, then evicted too.
+
+        A running request would be sent back otherwise, the last one aborted, for the sake of a
+        load that takes a few milliseconds.
+        """
+        result = super().evict_for_alloc(params, **kwargs)
+        missing = params.num_tokens - result.num_tokens_evicted
+        if missing > 0 and not kwargs and self._await_copies():
+            more = super().evict_for_alloc(EvictParams(num_tokens=missing))
+            result.num_tokens_evicted += more.num_tokens_evicted
+        return result
+
+    def _await_copies(self) -> bool:
+        """Take over every copy under way; False where there is none.
+
+        Ranks of one stage hold the same copies and get here together. Stages do not.
+        """
+        controller = self.cache_controller
+        if controller is None or self.pp_size > 1:
+            return False
+        loads, writes = len(controller.ack_load_queue), len(controller.ack_write_queue)
+        self.loading_check(finish_count=loads)
+        self.writing_check(finish_count=writes)
+        return loads + writes > 0
 
     def check_hicache_events(self) -> None:
         """Called at the start of every pass: copies that arrived, then our share of work."""

@@ -105,17 +105,24 @@ class RealEngine:
                 self._news.clear()
                 await self._news.wait()
 
-    def prompt(self, agent: int) -> list[int]:
-        prefix = np.random.default_rng(agent).integers(3, 1000, PREFIX_TOKENS).tolist()
+    def prompt(self, agent: int, length: int = PREFIX_TOKENS) -> list[int]:
+        prefix = np.random.default_rng(agent).integers(3, 1000, length).tolist()
         return [*prefix, *range(10, 26)]
 
     async def ask(
-        self, agent: int, *, tokens: int = 6, salt: str = "s", known: bool = True, **more: Any
+        self,
+        agent: int,
+        *,
+        length: int = PREFIX_TOKENS,
+        tokens: int = 6,
+        salt: str = "s",
+        known: bool = True,
+        **more: Any,
     ) -> Answer:
         from sglang.srt.managers.io_struct import GenerateReqInput
 
         request = GenerateReqInput(
-            input_ids=self.prompt(agent),
+            input_ids=self.prompt(agent, length),
             sampling_params={"max_new_tokens": tokens, "temperature": 0, "ignore_eos": True},
             cache_salt=salt,
             **{"kv_hints": hints(agent) if known else None, **more},
