@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
-from collections.abc import Awaitable, Callable
-from typing import Any
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any, TypeVar
 
 import msgspec
 from starlette.requests import Request
@@ -31,6 +32,13 @@ class BodyTooLargeError(InvalidRequestError):
 
     status = 413
     code = "body_too_large"
+
+
+class ClientGoneError(ScaleSimError):
+    """The client closed its connection; its request is cancelled."""
+
+    status = 499
+    code = "client_gone"
 
 
 def check_binding(settings: StackSettings) -> None:
@@ -91,6 +99,33 @@ async def read_body(request: Request, limit_bytes: int) -> dict[str, Any]:
             f"the body is not an object in {'msgpack' if packed else 'JSON'} ({error}): send one",
             "body",
         ) from None
+
+
+Result = TypeVar("Result")
+
+
+async def while_connected(request: Request, work: Coroutine[Any, Any, Result]) -> Result:
+    """Return what `work` does, or cancel it once the client is gone.
+
+    The body must have been read: what is left of it is lost.
+
+    Raises:
+        ClientGoneError: It is; nobody reads what is answered.
+    """
+    working, gone = asyncio.ensure_future(work), asyncio.ensure_future(_gone(request))
+    try:
+        await asyncio.wait((working, gone), return_when=asyncio.FIRST_COMPLETED)
+        if not working.done():
+            raise ClientGoneError("the client closed the connection before it was answered")
+        return working.result()
+    finally:
+        for task in (working, gone):
+            task.cancel()
+
+
+async def _gone(request: Request) -> None:
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
 
 
 Handler = Callable[[Request], Awaitable[Response]]

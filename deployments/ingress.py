@@ -17,9 +17,10 @@ from controller.loops import Loop
 from deployments import hints
 from deployments.calls import Call, Endpoint
 from deployments.delivery import Delivery
-from deployments.edge import check_binding, guarded, read_body
+from deployments.edge import check_binding, guarded, read_body, while_connected
 from deployments.engine.models.files import ModelShelf
 from deployments.identity import resolve
+from deployments.listener import Listener
 from deployments.metrics import IngressMetrics
 from deployments.placement_view import VIEW
 from deployments.remote import RemoteController
@@ -64,9 +65,12 @@ class Ingress:
     Args:
         settings: The whole stack's settings.
         replicas: Handle of the `Replica` deployment.
+        port: Where it listens by itself; None where Serve's proxies do that.
     """
 
-    async def __init__(self, settings: StackSettings, replicas: Any) -> None:  # type: ignore[misc]
+    async def __init__(  # type: ignore[misc]
+        self, settings: StackSettings, replicas: Any, port: int | None = None
+    ) -> None:
         check_binding(settings)
         self._settings = settings.ingress
         self._model = settings.engine.served_model_name
@@ -85,6 +89,18 @@ class Ingress:
             self._controller = RemoteController(connect(settings.controller), settings.controller)
             self._loops.append(Loop("placements", self._follow_placements))
             self._loops.append(Loop("epochs", self._follow_epochs))
+        app = self.__serve_build_asgi_app__()
+        self._listener = Listener(app, self._settings.host, port) if port is not None else None
+
+    def check_health(self) -> None:
+        """Raise where it stopped listening; called by Serve, which then starts another."""
+        if self._listener is not None and not self._listener.is_up:
+            raise ReplicaUnavailableError("the ingress does not listen any more: its log tells why")
+
+    async def __del__(self) -> None:
+        """Answer what is in flight; Serve, which calls this, knows nothing of it."""
+        if self._listener is not None:
+            await self._listener.close()
 
     def __serve_build_asgi_app__(self) -> Starlette:
         """Return the app with its routes; called by Serve after the constructor."""
@@ -123,7 +139,7 @@ class Ingress:
         key = agent_key(who.simulation, who.agent)
         call = Call(key, endpoint, body, cache_salt(who.simulation), who.next_use)
         with self._metrics.waiting.track_inprogress():
-            answer = await self._delivery.begin(call)
+            answer = await while_connected(request, self._delivery.begin(call))
         head, name = answer.head, who.simulation
         self._metrics.answered(name, head.found, head.status, time.perf_counter() - started)
         self._tap.emit(name, who.agent, head.found.prompt)

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import logging
 import os
-import socket
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, nullcontext, redirect_stdout, suppress
+from collections.abc import Iterable
+from contextlib import redirect_stdout, suppress
 from io import StringIO
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
@@ -14,26 +13,17 @@ from typing import TYPE_CHECKING, Any
 from pydantic import SecretStr
 
 from scalesim.errors import ConfigurationError
-from scalesim.settings import LOOPBACK, StackSettings
+from scalesim.settings import StackSettings
 
 if TYPE_CHECKING:
+    import socket
+
     from controller.catalog.embedded import EmbeddedServer
 
 APP = "scalesim"
 
 DRAIN_S = 30.0
 """Requests in flight get this long when replicas and ingress are asked to stop."""
-
-_BEYOND_LOOPBACK = {
-    # Serve's proxy in C adds half of what the Python one does, but its statistics can be read on
-    # two ports of every interface: not for a stack that should be seen on this machine alone.
-    "RAY_SERVE_ENABLE_HA_PROXY": "1",
-    # It can take a port over that is held for it, as the Python one can by itself.
-    "SERVE_SOCKET_REUSE_PORT_ENABLED": "1",
-    # It would keep an idle ingress draining for 30 s; requests in flight are waited for anyway.
-    "RAY_SERVE_DIRECT_INGRESS_MIN_DRAINING_PERIOD_S": "1",
-    "RAY_SERVE_PROXY_MIN_DRAINING_PERIOD_S": "1",
-}
 
 _QUIET = {"ray": logging.ERROR, "ray.serve": logging.WARNING, "filelock": logging.WARNING}
 """Log levels of what users would otherwise read at every start."""
@@ -75,6 +65,7 @@ class Stack:
         self.settings = settings
         self.base_url = ""
         self.controller: Any = None
+        self._address: socket.socket | None = None
         self._owns_ray = False
         self._owns_serve = False
         self._has_app = False
@@ -97,12 +88,16 @@ class Stack:
         return self
 
     def _start(self) -> None:
-        beyond = self.settings.ingress.host not in LOOPBACK
-        for name, value in (SERVING | (_BEYOND_LOOPBACK if beyond else {})).items():
+        for name, value in SERVING.items():
             os.environ.setdefault(name, value)
         import ray
         from ray import serve
 
+        from deployments.listener import hold
+
+        edge = self.settings.ingress
+        self._address = hold(edge.host, edge.port)
+        port = self._address.getsockname()[1]
         for name, level in _QUIET.items():
             logging.getLogger(name).setLevel(level)
         if not ray.is_initialized():
@@ -119,11 +114,10 @@ class Stack:
                 "engine.device is 'cuda' but Ray sees no GPU: use 'cpu' or 'auto', or check the "
                 "driver and CUDA_VISIBLE_DEVICES"
             )
-        edge = self.settings.ingress
-        self._owns_serve = not serve.status().proxies
-        served = nullcontext(edge.port)  # by a Serve that was here before
-        with _held_port(edge.host, edge.port) if self._owns_serve else served as port:
-            serve.start(http_options={"host": edge.host, "port": port})
+        here = serve.status()
+        self._owns_serve = not here.proxies and not here.applications
+        if self._owns_serve:
+            serve.start(proxy_location="Disabled")  # the ingress listens by itself
         if self.settings.engine.arm == "scalesim":
             from controller import actor
 
@@ -131,7 +125,7 @@ class Stack:
             self.controller = actor.start(self.settings)
         self._has_app = True
         try:
-            serve.run(build_app(self.settings), name=APP, route_prefix="/")
+            serve.run(build_app(self.settings, port), name=APP, route_prefix="/")
         except RuntimeError as error:
             app = serve.status().applications.get(APP)
             told = reason(each.message for each in app.deployments.values()) if app else ""
@@ -160,6 +154,9 @@ class Stack:
         if self.catalog is not None:
             self.catalog.stop()
             self.catalog = None
+        if self._address is not None:
+            self._address.close()
+            self._address = None
 
     def _stop_ray(self) -> None:
         import ray
@@ -167,7 +164,7 @@ class Stack:
         from ray.serve.exceptions import RayServeException
 
         if self._has_app:
-            # First by itself: Serve's shutdown ends its proxy without waiting for requests.
+            # First by itself: it waits for requests in flight, Serve's shutdown does not.
             with suppress(ray.exceptions.RayError, RayServeException):
                 serve.delete(APP)
             self._has_app = False
@@ -195,8 +192,14 @@ class Stack:
         self.stop()
 
 
-def build_app(settings: StackSettings) -> Any:
-    """Return the Serve application of a stack whose controller runs; see `deployments.app`."""
+def build_app(settings: StackSettings, port: int | None = None) -> Any:
+    """Return the Serve application of a stack whose controller runs; see `deployments.app`.
+
+    Args:
+        settings: The whole stack's settings.
+        port: Where the ingress listens on this machine; None where Serve's proxies do it.
+    """
+    import ray
     from ray.serve.config import RequestRouterConfig
 
     from deployments.engine.boot import HAS_GPU
@@ -220,39 +223,16 @@ def build_app(settings: StackSettings) -> Any:
             request_router_class="deployments.router.ResidencyRouter"
         ),
     ).bind(settings)
+    here = {} if port is None else {f"node:{ray.util.get_node_ip_address()}": 0.001}
     edge = Ingress.options(  # type: ignore[attr-defined]
         max_ongoing_requests=max(100, 2 * settings.replicas * settings.max_ongoing_requests),
-        ray_actor_options={"num_cpus": 0},
+        ray_actor_options={"num_cpus": 0, "resources": here},
         graceful_shutdown_timeout_s=DRAIN_S,
         logging_config=_LOGGING,
     )
-    return edge.bind(settings, replicas)
+    return edge.bind(settings, replicas, port)
 
 
 def reason(messages: Iterable[str]) -> str:
     """Return what Serve says of deployments that failed: the last lines of their tracebacks."""
     return "; ".join(message.strip().splitlines()[-1] for message in messages if message.strip())
-
-
-@contextmanager
-def _held_port(host: str, port: int) -> Iterator[int]:
-    """Yield the port once it is known to be free; 0 takes one and holds it for Serve's proxy.
-
-    Raises:
-        ConfigurationError: It cannot be had.
-    """
-    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as holder:
-        # A port that was served a moment ago may be served again; one that is may not, not even by
-        # Serve's proxy, which would share it.
-        option = socket.SO_REUSEADDR if port else socket.SO_REUSEPORT
-        holder.setsockopt(socket.SOL_SOCKET, option, 1)
-        try:
-            holder.bind((host, port))
-        except OSError as error:
-            raise ConfigurationError(
-                f"ingress.port {port} of {host} cannot be had ({error.strerror}): stop what has "
-                "it, or use another; 0 takes a free one"
-            ) from error
-        if port:
-            holder.close()
-        yield port or int(holder.getsockname()[1])

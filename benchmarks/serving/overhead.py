@@ -1,9 +1,6 @@
 """What the stack adds to a request: the same prompts to SGLang's own server and to ours, in turn.
 
-Run: python -m benchmarks.serving.overhead [python]
-
-Behind Serve's proxy in C, as stacks beyond loopback are; with `python` behind the other one, as
-stacks on loopback are.
+Run: python -m benchmarks.serving.overhead
 """
 
 from __future__ import annotations
@@ -71,10 +68,8 @@ def ask(client: httpx.Client) -> float:
     return time.perf_counter() - started
 
 
-def main(proxy: str) -> None:
+def main() -> None:
     """Print one table and write JSON."""
-    os.environ["RAY_SERVE_ENABLE_HA_PROXY"] = str(int(proxy == "haproxy"))
-    os.environ["SERVE_SOCKET_REUSE_PORT_ENABLED"] = "1"
     with (
         tempfile.TemporaryDirectory() as folder,
         bare_server(str(build(folder, size="tiny"))) as bare,
@@ -97,15 +92,12 @@ def main(proxy: str) -> None:
         "stack_p95_ms": p95[1],
         "ratio_p50": p50[1] / p50[0],
     }
-    table = Table("one request at a time", "ms", title=f"CPU, tiny model, 1 token, {proxy} proxy")
+    table = Table("one request at a time", "ms", title="CPU, tiny model, 1 token")
     for name, value in figures.items():
         table.add_row(name, f"{value:.2f}")
     Console().print(table)
-    write(
-        f"serving/overhead_{proxy}",
-        {name: round(float(value), 3) for name, value in figures.items()},
-    )
+    write("serving/overhead", {name: round(float(value), 3) for name, value in figures.items()})
 
 
 if __name__ == "__main__":
-    main(sys.argv[1] if len(sys.argv) > 1 else "haproxy")
+    main()
