@@ -304,7 +304,7 @@ async def test_a_replica_killed_in_mid_request_loses_no_request(client: StackCli
         await anext(pieces)
     waiting = [asyncio.ensure_future(client.ask(agent, tokens=200)) for agent in agents]
     await client.until(lambda: running(client, len(streams) + len(waiting)))
-    os.kill(replica_pids()[0], signal.SIGKILL)
+    os.kill(pids_of("Replica")[0], signal.SIGKILL)
     answers = await asyncio.gather(*waiting)
     assert [text_of(answer) for answer in answers] == expected
     ends = [[piece async for piece in pieces][-1] for pieces in streams]
@@ -324,9 +324,26 @@ async def test_a_new_replica_is_scraped_in_place_of_the_killed(client: StackClie
     await client.until(all_answer, within_s=RESTART_S)
 
 
-def replica_pids() -> list[int]:
-    """Return the processes of our own Serve replicas, all descendants of this one."""
-    title = "ray::ServeReplica:scalesim:Replica"
+async def test_an_ingress_that_dies_comes_back_where_it_was(client: StackClient) -> None:
+    expected = text_of(await client.ask(9))
+    (pid,) = pids_of("Ingress")
+    process = psutil.Process(pid)
+    process.kill()
+    psutil.wait_procs([process], timeout=RESTART_S)
+
+    async def back() -> bool:
+        try:
+            return (await client.http.get("/health")).status_code == 200
+        except httpx.TransportError:
+            return False
+
+    await client.until(back, within_s=RESTART_S)
+    assert text_of(await client.ask(9)) == expected
+
+
+def pids_of(deployment: str) -> list[int]:
+    """Return the processes of one of our own Serve deployments, all descendants of this one."""
+    title = f"ray::ServeReplica:scalesim:{deployment}"
     processes = psutil.Process().children(recursive=True)
     return [p.pid for p in processes if (p.cmdline() or [""])[0].startswith(title)]
 
