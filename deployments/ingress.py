@@ -142,7 +142,6 @@ class Ingress:
             answer = await while_connected(request, self._delivery.begin(call))
         head, name = answer.head, who.simulation
         self._metrics.answered(name, head.found, head.status, time.perf_counter() - started)
-        self._tap.emit(name, who.agent, head.found.prompt)
         told = {
             headers.RESIDENCY: head.found.residency,
             headers.REPLICA: head.replica,
@@ -151,6 +150,7 @@ class Ingress:
 
         def ended(tokens: int) -> None:
             self._metrics.ended(name, tokens, time.perf_counter() - started)
+            self._tap.emit(name, who.agent, head.found.prompt, tokens)
 
         if head.media_type != "text/event-stream":
             ended(head.output_tokens)

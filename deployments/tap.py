@@ -26,14 +26,15 @@ class Tap:
         """Return how many listen."""
         return len(self._listeners)
 
-    def emit(self, simulation: str, agent: str, prompt_tokens: int) -> None:
-        """Note one request."""
+    def emit(self, simulation: str, agent: str, prompt_tokens: int, output_tokens: int) -> None:
+        """Note one request that has just been answered."""
         for queue, wanted in self._listeners.items():
             if wanted == simulation and not queue.full():
                 event = {
                     "step": self._step(simulation),
                     "agent": agent,
                     "prompt_tokens": prompt_tokens,
+                    "output_tokens": output_tokens,
                     "t": time.time(),
                 }
                 queue.put_nowait(json.dumps(event) + "\n")

@@ -200,9 +200,11 @@ async def test_a_trace_is_recorded_while_it_happens(client: StackClient) -> None
     async with client.http.stream("GET", "/v1/trace?simulation=default") as feed:
         lines = feed.aiter_lines()
         assert await anext(lines) == ""
-        await client.ask(103)
-        event = json.loads(await anext(lines))
-    assert (event["agent"], event["prompt_tokens"] > 256) == ("agent-103", True)
+        for stream in (False, True):
+            await client.ask(103, tokens=5, stream=stream)
+            event = json.loads(await anext(lines))
+            assert (event["agent"], event["prompt_tokens"] > 256) == ("agent-103", True)
+            assert event["output_tokens"] == 5
 
 
 async def test_agents_spread_over_replicas_and_stay(client: StackClient) -> None:
