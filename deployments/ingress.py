@@ -99,6 +99,7 @@ class Ingress:
 
     async def __del__(self) -> None:
         """Answer what is in flight; Serve, which calls this, knows nothing of it."""
+        self._tap.close()
         if self._listener is not None:
             await self._listener.close()
 

@@ -130,7 +130,8 @@ class Stack:
             app = serve.status().applications.get(APP)
             told = reason(each.message for each in app.deployments.values()) if app else ""
             raise ConfigurationError(f"the stack did not start: {told or error}") from error
-        self.base_url = f"http://{edge.host}:{port}"
+        host = f"[{edge.host}]" if ":" in edge.host else edge.host
+        self.base_url = f"http://{host}:{port}"
 
     def _ensure_catalog(self) -> None:
         """Start a private server where the settings name none."""

@@ -10,6 +10,8 @@ from collections.abc import AsyncIterator, Callable
 _BACKLOG = 10_000
 """Events kept for a listener that reads slowly; past it the newest are lost to it."""
 
+_END = ""
+
 
 class Tap:
     """Hands every answered request to the listeners of its simulation; nothing where none listen.
@@ -40,12 +42,19 @@ class Tap:
                 queue.put_nowait(json.dumps(event) + "\n")
 
     async def listen(self, simulation: str) -> AsyncIterator[str]:
-        """Yield one JSON line per request until the listener goes away."""
+        """Yield one JSON line per request until the listener goes away or the tap is closed."""
         queue: asyncio.Queue[str] = asyncio.Queue(_BACKLOG)
         self._listeners[queue] = simulation
         try:
             yield "\n"
-            while True:
-                yield await queue.get()
+            while (line := await queue.get()) != _END:
+                yield line
         finally:
             del self._listeners[queue]
+
+    def close(self) -> None:
+        """End every listener's feed; what it has not read yet still comes."""
+        for queue in self._listeners:
+            if queue.full():
+                queue.get_nowait()
+            queue.put_nowait(_END)

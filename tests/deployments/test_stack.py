@@ -379,5 +379,9 @@ async def test_stopping_waits_for_requests_in_flight(client: StackClient) -> Non
         return (await client.status())["agents"]["in_use"] > 0
 
     await client.until(busy)
-    await asyncio.to_thread(client.stack.stop)
-    assert (await asked).status_code == 200
+    async with client.http.stream("GET", "/v1/trace") as feed:
+        lines = feed.aiter_lines()
+        assert await anext(lines) == ""
+        await asyncio.to_thread(client.stack.stop)
+        assert (await asked).status_code == 200
+        assert [line async for line in lines] == []  # it ended, as the stack did

@@ -12,7 +12,8 @@ async def test_listeners_get_the_requests_of_their_simulation() -> None:
     tap.emit("city", "eve", 1, 1)
     tap.emit("town", "bob", 800, 16)
     event = json.loads(await anext(feed))
-    assert (event["step"], event["agent"], event["prompt_tokens"]) == (7, "bob", 800, 16)
+    told = {"step": 7, "agent": "bob", "prompt_tokens": 800, "output_tokens": 16}
+    assert event.items() > told.items()
     await feed.aclose()
     assert len(tap) == 0
 
@@ -26,3 +27,15 @@ async def test_a_slow_listener_costs_a_bounded_backlog() -> None:
     agents = [json.loads(await anext(feed))["agent"] for _ in range(10_000)]
     assert agents[-1] == "9999"
     await feed.aclose()
+
+
+async def test_closing_ends_every_feed_after_what_came() -> None:
+    tap = Tap(lambda simulation: 0)
+    feeds = [tap.listen("town") for _ in range(2)]
+    for feed in feeds:
+        await anext(feed)
+    tap.emit("town", "bob", 1, 1)
+    tap.close()
+    for feed in feeds:
+        assert [json.loads(line)["agent"] async for line in feed] == ["bob"]
+    assert len(tap) == 0
