@@ -141,16 +141,17 @@ async def test_what_runs_is_not_moved(engine: RealEngine) -> None:
 
 
 async def test_loads_under_way_never_starve_a_running_request(engine: RealEngine) -> None:
-    small, room = range(1, 31), ROOM * (PREFIX_TOKENS + 64)
+    small, room = range(100, 130), ROOM * (PREFIX_TOKENS + 64)
     for agent in (*small, *small):
         await engine.ask(agent, length=16)
     await engine.push(dict.fromkeys(small, 0.0))
-    running = asyncio.ensure_future(engine.ask(0, tokens=room - PREFIX_TOKENS - 64))
+    running = asyncio.ensure_future(engine.ask(99, tokens=room - PREFIX_TOKENS - 64))
     while not running.done():
         for verb, tier in ((Verb.DEMOTE, Tier.HOST), (Verb.PREFETCH, Tier.DEVICE)):
             await engine.move(verb, *small, tier=tier)
             await asyncio.wait([running], timeout=A_FEW_PASSES_S)
     assert len((await running).tokens) == room - PREFIX_TOKENS - 64
+    await engine.push(dict.fromkeys(small, inf))
 
 
 async def test_a_farther_agent_displaces_nobody(engine: RealEngine) -> None:
