@@ -4,11 +4,12 @@ On a CPU a slot is filled in less than a millisecond, so what is shown is how ma
 their adapter in its slot, and that arms return equal text. The peer is least recently used, as
 SGLang evicts, replayed over the same calls.
 
-Run: python -m benchmarks.payloads.adapters
+Run: python -m benchmarks.payloads.adapters [SEEDS]
 """
 
 from __future__ import annotations
 
+import sys
 import tempfile
 from collections import OrderedDict
 from pathlib import Path
@@ -28,7 +29,6 @@ from simulations.society import society
 from simulations.workload import PromptSize, Workload
 
 ARMS: tuple[Arm, ...] = ("hicache", "scalesim")
-SEEDS = (0,)
 AGENTS, ACTIVE, STEPS, SHARE = 24, 0.125, 16, 1 / 3
 SIZE = PromptSize(private=256, output=8)
 PACE = Pace(workers=2, concurrency=4, think_s=0.5)
@@ -75,7 +75,7 @@ def main() -> None:
     """Print one table and write JSON."""
     table = Table("seed", "found in a slot", "least recently used", "wasted")
     runs = {}
-    for seed in SEEDS:
+    for seed in range(int(sys.argv[1]) if sys.argv[1:] else 3):
         with tempfile.TemporaryDirectory(prefix="scalesim-adapters-") as folder:
             run = runs[seed] = measure(seed, Path(folder))
         flow = run["flow"]
@@ -86,7 +86,7 @@ def main() -> None:
             f"{flow['wasted_bytes'] / max(1, flow['issued_bytes']):.1%}",
         )
     Console().print(table)
-    write("payloads/adapters", runs, agents=AGENTS, active=ACTIVE, steps=STEPS, seeds=SEEDS)
+    write("payloads/adapters", runs, agents=AGENTS, active=ACTIVE, steps=STEPS)
 
 
 if __name__ == "__main__":
