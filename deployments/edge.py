@@ -121,6 +121,7 @@ async def while_connected(request: Request, work: Coroutine[Any, Any, Result]) -
     finally:
         for task in (working, gone):
             task.cancel()
+        await asyncio.gather(working, gone, return_exceptions=True)
 
 
 async def _gone(request: Request) -> None:

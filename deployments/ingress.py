@@ -89,8 +89,9 @@ class Ingress:
             self._controller = RemoteController(connect(settings.controller), settings.controller)
             self._loops.append(Loop("placements", self._follow_placements))
             self._loops.append(Loop("epochs", self._follow_epochs))
-        app = self.__serve_build_asgi_app__()
-        self._listener = Listener(app, self._settings.host, port) if port is not None else None
+        self._listener: Listener | None = None
+        if port is not None:
+            self._listener = Listener(self.__serve_build_asgi_app__(), settings.ingress.host, port)
 
     def check_health(self) -> None:
         """Raise where it stopped listening; called by Serve, which then starts another."""

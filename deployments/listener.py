@@ -10,6 +10,9 @@ from starlette.types import ASGIApp
 
 from scalesim.errors import ConfigurationError
 
+DRAIN_S = 30
+"""Requests in flight get this long when replicas and ingress are asked to stop."""
+
 _KEEP_ALIVE_S = 90
 """An idle connection is closed after this long, as by Serve's proxies."""
 
@@ -21,9 +24,10 @@ class Listener:
         app: What answers.
         host: Address.
         port: Port; where another listener of this user has it, both get connections.
+        drain_s: Seconds that requests in flight get once it is closed.
     """
 
-    def __init__(self, app: ASGIApp, host: str, port: int) -> None:
+    def __init__(self, app: ASGIApp, host: str, port: int, drain_s: int = DRAIN_S) -> None:
         config = uvicorn.Config(
             app,
             lifespan="off",
@@ -31,6 +35,7 @@ class Listener:
             access_log=False,
             server_header=False,
             timeout_keep_alive=_KEEP_ALIVE_S,
+            timeout_graceful_shutdown=drain_s,
         )
         self._server = uvicorn.Server(config)
         self._socket = _bound(host, port)
@@ -43,7 +48,7 @@ class Listener:
         return not self._serving.done()
 
     async def close(self) -> None:
-        """Take no more connections and wait for the requests in flight."""
+        """Take no more connections; wait for the requests in flight, cancel those that outlast."""
         self._server.should_exit = True
         await self._serving
         self._socket.close()

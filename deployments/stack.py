@@ -22,9 +22,6 @@ if TYPE_CHECKING:
 
 APP = "scalesim"
 
-DRAIN_S = 30.0
-"""Requests in flight get this long when replicas and ingress are asked to stop."""
-
 _QUIET = {"ray": logging.ERROR, "ray.serve": logging.WARNING, "filelock": logging.WARNING}
 """Log levels of what users would otherwise read at every start."""
 
@@ -205,6 +202,7 @@ def build_app(settings: StackSettings, port: int | None = None) -> Any:
 
     from deployments.engine.boot import HAS_GPU
     from deployments.ingress import Ingress
+    from deployments.listener import DRAIN_S
     from deployments.replica import Replica
 
     resources: dict[str, float] = {"num_cpus": settings.cpus_per_replica}

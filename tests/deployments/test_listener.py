@@ -46,10 +46,10 @@ class Slow:
 
 
 @asynccontextmanager
-async def served(slow: Slow) -> AsyncIterator[tuple[Listener, str]]:
+async def served(slow: Slow, **more: int) -> AsyncIterator[tuple[Listener, str]]:
     with hold(HERE, 0) as address:
         port = address.getsockname()[1]
-        listener = Listener(slow.app, HERE, port)
+        listener = Listener(slow.app, HERE, port, **more)
         yield listener, f"http://{HERE}:{port}"
         await listener.close()
 
@@ -75,6 +75,18 @@ async def test_closing_waits_for_requests_in_flight(client: httpx.AsyncClient) -
         assert not listener.is_up
         with pytest.raises(httpx.ConnectError):
             await client.get(url)
+
+
+async def test_a_request_that_outlasts_the_draining_is_cancelled(client: httpx.AsyncClient) -> None:
+    slow = Slow()
+    async with served(slow, drain_s=1) as (listener, url):
+        asked = asyncio.create_task(client.get(url))
+        await slow.begun.wait()
+        async with asyncio.timeout(30):
+            await listener.close()
+            await slow.ended.wait()
+        assert slow.cancelled
+        await asyncio.gather(asked, return_exceptions=True)
 
 
 async def test_a_client_that_goes_away_cancels_its_request(client: httpx.AsyncClient) -> None:
