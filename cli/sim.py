@@ -1,17 +1,19 @@
-"""`scalesim sim`: the reference simulations, arm by arm, here or as a job of a Ray cluster."""
+"""`scalesim sim`: the reference simulations, here or as a job of a Ray cluster; ends any."""
 
 from __future__ import annotations
 
 import typer
 
+from cli.ending import end
 from cli.submit import PASS_ON, submit
 from simulations import run
 
 app = typer.Typer(no_args_is_help=True)
 app.command("run")(run.run)
+app.command("end")(end)
 app.command("submit", context_settings=PASS_ON)(submit)
 
 
 @app.callback()
 def _group() -> None:
-    """Reference simulations."""
+    """Reference simulations, and the end of any."""

@@ -52,8 +52,7 @@ class ControllerActor(Surface):
         key: SecretStr = SecretStr(""),  # noqa: B008 - frozen
     ) -> None:
         store = Catalog(catalog)
-        snapshot, saved = _remembered(store)
-        core = Controller(settings, catalog, DistancePlanner(), rendezvous, snapshot, saved)
+        core = remembering(settings, catalog, store)
         super().__init__(core, settings)
         self._flush_interval_s = catalog.flush_interval_s
         self._writer = Writer(core, store)
@@ -151,9 +150,22 @@ def stop(settings: ControllerSettings) -> None:
     ray.kill(handle, no_restart=True)
 
 
-def _remembered(store: Catalog) -> tuple[Snapshot | None, int]:
+def remembering(
+    settings: ControllerSettings, catalog: CatalogSettings, store: Catalog
+) -> Controller:
+    """Return a controller that knows what the catalog held, as far as that can be believed."""
+
+    def make(snapshot: Snapshot | None, saved: int) -> Controller:
+        return Controller(settings, catalog, DistancePlanner(), rendezvous, snapshot, saved)
+
+    snapshot, saved = None, 0
     try:
-        return store.load()
+        snapshot, saved = store.load()
+        return make(snapshot, saved)
     except CatalogUnavailableError as error:
         _logger.warning("Starting with nothing known: %s", error)
-        return None, 0
+    except Exception as error:  # it is a hint: whatever is in it, the controller starts
+        _logger.exception("What the catalog held cannot be used")
+        with contextlib.suppress(CatalogUnavailableError):
+            store.set_aside(f"{type(error).__name__}: {error}")
+    return make(None, saved)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -12,6 +10,7 @@ from numpy.typing import NDArray
 from controller import requests, status
 from controller.agents import AGENTS, STATE, TOLD, AgentTable
 from controller.catalog.rows import Batch, Snapshot
+from controller.clock import Clock, steady
 from controller.counters import Counters
 from controller.incarnation import next_incarnation
 from controller.intake import claim, coming_into_use, observe, tell
@@ -40,8 +39,6 @@ from scalesim.vocabulary import (
     Residency,
 )
 
-Clock = Callable[[], float]
-
 _NO_KEYS: Keys = np.empty(0, np.int64)
 
 
@@ -57,7 +54,7 @@ class Controller:
         place: Hashes agents over replicas.
         snapshot: What the catalog remembers of a controller before this one.
         saved_incarnation: Largest incarnation found in the catalog.
-        clock: Wall-clock seconds.
+        clock: Seconds since 1970 that never jump; by default those of this process.
     """
 
     def __init__(
@@ -68,8 +65,9 @@ class Controller:
         place: Place,
         snapshot: Snapshot | None = None,
         saved_incarnation: int = 0,
-        clock: Clock = time.time,
+        clock: Clock | None = None,
     ) -> None:
+        clock = clock or steady()
         now = clock()
         self.incarnation = next_incarnation(now, saved=saved_incarnation)
         self.counters = Counters()
@@ -77,13 +75,14 @@ class Controller:
         self._clock = clock
         if snapshot is None:
             table, replicas = AgentTable(), Replicas(now=now)
-            simulations = Simulations(now=now, quotas=settings.quotas)
+            simulations = Simulations(settings, now=now)
         else:
             saved = snapshot.names
             table, replicas = AgentTable(Numbering(saved.kinds)), Replicas(saved.replicas, now)
-            simulations = Simulations(saved.simulations, saved.epochs, now, settings.quotas)
-            restore(table, snapshot)
-        unsaved = Unsaved(table, catalog.flush_rows, rewrite=snapshot is None)
+            simulations = Simulations(settings, saved.simulations, saved.epochs, now)
+            restore(table, snapshot, now)
+        is_whole = snapshot is not None and snapshot.whole
+        unsaved = Unsaved(table, catalog.flush_rows, rewrite=not is_whole)
         placements = Placements(table, replicas, place, self.incarnation << 20)
         placements.rehouse()
         learning = Learning(table, simulations, replicas)
@@ -101,6 +100,7 @@ class Controller:
         keys: Keys,
         distances: NDArray[np.float32],
         expires_in: float | None = None,
+        holder: str = "",
     ) -> ReportAck:
         """Take over the distances of a batch of agents.
 
@@ -108,14 +108,16 @@ class Controller:
 
         Args:
             simulation: Simulation id.
-            epoch: Its step counter; never goes back.
+            epoch: Its step counter; never goes back, and does not leap.
             keys: int64[n], from `scalesim.identity.agent_keys`.
             distances: float32[n], simulation steps.
             expires_in: Steps from now after which the distances are forgotten; by default
                 `distance_ttl_steps` after the use they foresee.
+            holder: Of the key that the caller showed; empty inside the cluster.
 
         Raises:
             InvalidRequestError: A value is not of the type, shape or range above.
+            UnavailableError: Too many simulations are alive.
             StaleEpochError: A newer epoch of the simulation is known.
         """
         check_simulation(simulation)
@@ -124,7 +126,7 @@ class Controller:
         distances = requests.check_distances(distances, keys.size)
         expires_in = requests.check_expiry(expires_in)
         try:
-            number, moved = self._simulations.advance(simulation, epoch, self._clock())
+            number, moved = self._simulations.advance(simulation, epoch, self._clock(), holder)
         except StaleEpochError:
             self.counters.stale_reports += 1
             raise
@@ -149,6 +151,7 @@ class Controller:
         pin: Keys = _NO_KEYS,
         unpin: Keys = _NO_KEYS,
         done: Keys = _NO_KEYS,
+        holder: str = "",
     ) -> None:
         """Pin agents to the device, unpin them, or give up their state for good.
 
@@ -159,14 +162,16 @@ class Controller:
             pin: int64[n]; they stay pinned until unpinned, done, or the simulation's lease ends.
             unpin: int64[n].
             done: int64[n].
+            holder: Of the key that the caller showed; empty inside the cluster.
 
         Raises:
             InvalidRequestError: A value is not of the type or shape above.
+            UnavailableError: Too many simulations are alive.
         """
         check_simulation(simulation)
         fields = {"pin": pin, "unpin": unpin, "done": done}
         checked = {name: requests.check_keys(keys, name) for name, keys in fields.items()}
-        number = self._simulations.touch(simulation, self._clock())
+        number = self._simulations.touch(simulation, self._clock(), holder)
         claimed = (self._rows_of(number, keys) for keys in checked.values())
         pinned, unpinned, ended = (rows[rows != MISSING] for rows in claimed)
         self._table.pinned[pinned] = True

@@ -7,6 +7,7 @@ import numpy as np
 from controller.agents import AgentTable
 from controller.catalog.rows import ROW, SCHEMA, Batch, Names, Packed, Snapshot
 from controller.keyindex import MISSING, Rows
+from controller.numbering import FREE
 from controller.replicas import Replicas
 from controller.simulations import Simulations
 
@@ -22,14 +23,23 @@ def pack(table: AgentTable, rows: Rows) -> Packed:
     return packed
 
 
-def restore(table: AgentTable, snapshot: Snapshot) -> None:
-    """Add the payloads of a snapshot to an empty table."""
+def restore(table: AgentTable, snapshot: Snapshot, now: float) -> None:
+    """Add the payloads of a snapshot to an empty table.
+
+    Those of a simulation that ended while they were written are nobody's, as they would be had all
+    of it been written. A use after `now`, by a clock that was ahead, was just now.
+    """
     for kind in range(len(table.kinds)):
         packed = snapshot.rows[snapshot.rows["kind"] == kind]
         packed = packed[np.argsort(packed["replica"], kind="stable")]
+        packed = packed[table.find(kind, np.ascontiguousarray(packed["key"])) == MISSING]
         rows = table.add(kind, np.ascontiguousarray(packed["key"]))
         for name in _COLUMNS:
             getattr(table, name)[rows] = packed[name]
+    ended = np.array([name == FREE for name in snapshot.names.simulations], np.bool_)
+    orphans = np.flatnonzero(ended[table.simulation])
+    table.reset(orphans, "simulation", "due", "expires", "pinned")
+    table.last_used[:] = np.minimum(table.last_used, now)
     table.regroup()
 
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from types import MappingProxyType
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -11,7 +10,8 @@ from numpy.typing import NDArray
 
 from controller.numbering import Numbering
 from policies.distance.trust import StepClock
-from scalesim.errors import StaleEpochError, UnavailableError
+from scalesim.errors import InvalidRequestError, StaleEpochError, UnavailableError
+from scalesim.settings import ControllerSettings
 
 NOBODY, NOBODYS_NAME = 0, "-"
 """The simulation of payloads that none has reported; none can have this name."""
@@ -19,6 +19,9 @@ NOBODY, NOBODYS_NAME = 0, "-"
 MAX_SIMULATIONS = 4096
 """Far above what shares a cluster; keeps a client that makes up names from filling memory."""
 
+MAX_LEAP = 2**32
+"""Steps from one report to the next: what skips days counted in seconds or milliseconds stays far
+below, an absurd number that no later report could follow is refused."""
 
 _ASSUMED_STEP_S = 10.0
 """Of a simulation that told of no two steps yet: language models take seconds."""
@@ -38,10 +41,10 @@ class Simulations:
     """Newest epoch and last sign of life of every living simulation, by number.
 
     Args:
+        settings: Quotas, and how many simulations a key may tell of.
         names: Names by number; number 0 is `NOBODY`.
         epochs: Newest epoch by number.
         now: Seconds; every simulation is taken to have been heard of now.
-        quotas: Largest share of each tier, for the simulations that have one.
 
     Attributes:
         step_s: float64, seconds a step takes, by simulation number.
@@ -50,10 +53,10 @@ class Simulations:
 
     def __init__(
         self,
+        settings: ControllerSettings,
         names: Sequence[str] = (NOBODYS_NAME,),
         epochs: Sequence[float] = (0.0,),
         now: float = 0,
-        quotas: Mapping[str, float] = MappingProxyType({}),
     ) -> None:
         self.names = Numbering(names)
         self.epochs: NDArray[np.float64] = np.zeros(MAX_SIMULATIONS)
@@ -62,9 +65,11 @@ class Simulations:
         self._seen = np.full(MAX_SIMULATIONS, now)
         self._clocks: dict[int, StepClock] = {}
         self.step_s = np.full(MAX_SIMULATIONS, _ASSUMED_STEP_S)
-        self._quotas = quotas
+        self._holders: dict[int, str] = {}
+        self._most_held = settings.simulations_per_key
+        self._quotas = settings.quotas
         self.quota = np.ones(MAX_SIMULATIONS)
-        self.quota[: len(names)] = [quotas.get(name, 1.0) for name in names]
+        self.quota[: len(names)] = [settings.quotas.get(name, 1.0) for name in names]
 
     def __iter__(self) -> Iterator[Lease]:
         for number, name in enumerate(self.names):
@@ -73,7 +78,7 @@ class Simulations:
                 epoch, seen_at = int(self.epochs[number]), float(self._seen[number])
                 yield Lease(number, name, epoch, seen_at, step_s)
 
-    def advance(self, name: str, epoch: int, now: float) -> tuple[int, bool]:
+    def advance(self, name: str, epoch: int, now: float, holder: str = "") -> tuple[int, bool]:
         """Renew the lease of a simulation that reports for `epoch`.
 
         Returns:
@@ -81,8 +86,10 @@ class Simulations:
 
         Raises:
             StaleEpochError: A newer epoch is known.
+            InvalidRequestError: The epoch is farther ahead of the newest than any step leads.
+            UnavailableError: Too many simulations are alive.
         """
-        number = self.touch(name, now)
+        number = self.touch(name, now, holder)
         newest = int(self.epochs[number])
         if epoch < newest:
             raise StaleEpochError(
@@ -90,17 +97,36 @@ class Simulations:
                 "reported: send the current step, or end the simulation before starting it again",
                 "epoch",
             )
+        if newest and epoch > newest + MAX_LEAP:
+            raise InvalidRequestError(
+                f"epoch {epoch} of simulation {name!r} is {epoch - newest} steps ahead of the "
+                f"newest one: send its step counter, at most {MAX_LEAP} ahead at once, or end the "
+                "simulation before starting it again",
+                "epoch",
+            )
         if epoch > newest:
             self._time(number, epoch, now)
         self.epochs[number] = epoch
         return number, epoch > newest
 
-    def touch(self, name: str, now: float) -> int:
+    def touch(self, name: str, now: float, holder: str = "") -> int:
         """Return the number of a simulation and renew its lease; a new one starts at epoch 0.
 
+        Args:
+            name: Checked name.
+            now: Seconds.
+            holder: Of the key it was told with; empty where none was asked for.
+
         Raises:
-            UnavailableError: Too many simulations are alive.
+            UnavailableError: Too many simulations are alive, in all or of this holder.
         """
+        if holder and self.names.find(name) is None:
+            held = sum(other == holder for other in self._holders.values())
+            if held >= self._most_held:
+                raise UnavailableError(
+                    f"{held} simulations of this key are alive, no more are taken: end one, or "
+                    "raise controller.simulations_per_key"
+                )
         number = self.names.number(name)
         if number >= MAX_SIMULATIONS:
             self.names.free(number)
@@ -109,6 +135,7 @@ class Simulations:
                 "again when a silent one's lease ran out"
             )
         self._seen[number] = now
+        self._holders[number] = holder
         self.quota[number] = self._quotas.get(name, 1.0)
         return number
 
@@ -117,6 +144,7 @@ class Simulations:
         self.names.free(number)
         self.epochs[number] = 0
         self._clocks.pop(number, None)
+        self._holders.pop(number, None)
         self.step_s[number] = _ASSUMED_STEP_S
 
     def silent(self, now: float, lease_s: float) -> list[Lease]:

@@ -43,7 +43,7 @@ class Surface:
     def __init__(self, core: Controller, settings: ControllerSettings) -> None:
         self.core = core
         self._settings = settings
-        self._started_at = time.time()
+        self._started_at = time.monotonic()
         self._tick_at = 0.0
         self._changed = asyncio.Event()
         self._bells = Bells()
@@ -57,15 +57,18 @@ class Surface:
         keys: Keys,
         distances: NDArray[np.float32],
         expires_in: float | None = None,
+        holder: str = "",
     ) -> ReportAck:
         """Take over a batch of distances."""
-        ack = self.core.report(simulation, epoch, keys, distances, expires_in)
+        ack = self.core.report(simulation, epoch, keys, distances, expires_in, holder)
         self._changed.set()
         return ack
 
-    async def lifecycle(self, simulation: str, pin: Keys, unpin: Keys, done: Keys) -> None:
+    async def lifecycle(
+        self, simulation: str, pin: Keys, unpin: Keys, done: Keys, holder: str = ""
+    ) -> None:
         """Pin, unpin or end agents."""
-        self.core.lifecycle(simulation, pin, unpin, done)
+        self.core.lifecycle(simulation, pin, unpin, done, holder)
         self._changed.set()
 
     async def end(self, simulation: str) -> None:
@@ -120,7 +123,7 @@ class Surface:
         """Return the state of the controller and its loops."""
         return {
             **self.core.status(),
-            "uptime_s": time.time() - self._started_at,
+            "uptime_s": time.monotonic() - self._started_at,
             "loops": {loop.name: loop.status() for loop in self.loops},
         }
 

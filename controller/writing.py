@@ -27,14 +27,14 @@ class Writer:
         self._controller = controller
         self._catalog = catalog
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="catalog")
-        self._kept_up_at = time.time()
+        self._kept_up_at = time.monotonic()
         self._error = ""
         self._superseded = False
         self._totals = {"flushes": 0, "rows": 0, "failures": 0, "losses": 0}
 
     async def flush(self) -> bool:
         """Write the next batch; return whether there was one and it arrived."""
-        asked_at = time.time()
+        asked_at = time.monotonic()
         batch = None if self._superseded else self._controller.unsaved()
         if batch is None:
             self._kept_up_at = asked_at
@@ -48,8 +48,10 @@ class Writer:
             self._totals["failures"] += 1
             self._note(str(error))
             return False
-        except BaseException:
+        except BaseException as error:
             self._controller.give_back(batch)
+            self._totals["failures"] += 1
+            self._note(f"the catalog cannot be written: {type(error).__name__}: {error}")
             raise
         if outcome is Outcome.WRITTEN:
             self._kept_up_at = asked_at
@@ -73,7 +75,7 @@ class Writer:
 
     def status(self) -> dict[str, Any]:
         """Return health: `lag_s` is for how long no batch has arrived though there was one."""
-        lag_s = max(time.time() - self._kept_up_at, 0.0)
+        lag_s = max(time.monotonic() - self._kept_up_at, 0.0)
         return {"ok": not self._error, "error": self._error, "lag_s": lag_s, **self._totals}
 
     def _note(self, error: str) -> None:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -11,6 +14,36 @@ from scalesim.identity import agent_keys
 from scalesim.vocabulary import Distances, Keys
 
 _LARGEST = int(np.finfo(np.float64).max)
+
+
+_FEW_IDS = 2_000
+"""Read at once, in some milliseconds: passing them to a thread would take longer on average."""
+
+Told = TypeVar("Told")
+
+
+class Reader:
+    """Reads what simulations tell; many ids on a thread of its own, one report after another.
+
+    However many reports of a million ids come at once, other requests share the interpreter with
+    one thread only.
+    """
+
+    def __init__(self) -> None:
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="hints")
+
+    async def read(
+        self, into: Callable[[str, dict[str, Any]], Told], simulation: str, body: dict[str, Any]
+    ) -> Told:
+        """Return `into(simulation, body)`, and raise what it raises."""
+        if sum(len(value) for value in body.values() if isinstance(value, list)) <= _FEW_IDS:
+            return into(simulation, body)
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._thread, into, simulation, body)
+
+    def close(self) -> None:
+        """Take no more; what is being read is given up."""
+        self._thread.shutdown(wait=False, cancel_futures=True)
 
 
 def distances(

@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 from hashlib import blake2b
 from typing import Any, NamedTuple
-from urllib.parse import unquote
+from urllib.parse import unquote_to_bytes
 
 import msgspec
 
@@ -48,7 +48,7 @@ def resolve(given: Mapping[str, str], body: Mapping[str, Any]) -> Identity:
 def _agent(given: Mapping[str, str], body: Mapping[str, Any]) -> str:
     named = given.get(headers.AGENT)
     if named is not None:
-        return check_agent(unquote(named), headers.AGENT)
+        return check_agent(decoded(named, headers.AGENT), headers.AGENT)
     for field in _BODY_FIELDS:
         if body.get(field) is not None:
             return check_agent(body[field], field)
@@ -58,6 +58,22 @@ def _agent(given: Mapping[str, str], body: Mapping[str, Any]) -> str:
     told = msgspec.json.encode(opening, enc_hook=str)  # what msgpack knows and JSON does not
     digest = blake2b(told, digest_size=12).hexdigest()
     return f"anonymous-{digest}"
+
+
+def decoded(named: str, field: str) -> str:
+    """Return percent-encoded UTF-8 as text.
+
+    Raises:
+        InvalidRequestError: It is not UTF-8, whose bytes would all become one character.
+    """
+    try:
+        return unquote_to_bytes(named).decode()
+    except UnicodeError:
+        raise InvalidRequestError(
+            f"{field} {named[:60]!r} is not percent-encoded UTF-8: encode the agent id, e.g. with "
+            "urllib.parse.quote",
+            field,
+        ) from None
 
 
 def _next_use(given: Mapping[str, str]) -> float | None:

@@ -19,7 +19,7 @@ from deployments.calls import Call, Endpoint
 from deployments.delivery import Delivery
 from deployments.edge import check_binding, guarded, read_body, while_connected
 from deployments.engine.models.files import ModelShelf
-from deployments.identity import resolve
+from deployments.identity import decoded, resolve
 from deployments.listener import Listener
 from deployments.metrics import IngressMetrics
 from deployments.placement_view import VIEW
@@ -39,6 +39,9 @@ from scalesim.settings import StackSettings
 _SCRAPE_S = 2.0
 """Longest a scrape waits for the controller: one that hangs must not hide what is told here."""
 
+_KEY_HOLDER = "ingress"
+"""Stands for whoever shows the one key there is."""
+
 _EPOCHS_S = 0.1
 """How often the step is asked for while a trace is recorded."""
 
@@ -46,6 +49,7 @@ ROUTES = (
     ("POST", "/v1/chat/completions", "chat"),
     ("POST", "/v1/completions", "completions"),
     ("GET", "/v1/models", "models"),
+    ("DELETE", "/v1/simulations/{simulation}", "end"),
     ("POST", "/v1/simulations/{simulation}/distances", "distances"),
     ("POST", "/v1/simulations/{simulation}/agents", "agents"),
     ("GET", "/v1/simulations/{simulation}/agents/{agent:path}", "agent"),
@@ -86,9 +90,12 @@ class Ingress:
         if settings.engine.arm == "scalesim":
             from controller.actor import connect
 
-            self._controller = RemoteController(connect(settings.controller), settings.controller)
+            self._controller = RemoteController(
+                connect(settings.controller), settings.controller, holder=_KEY_HOLDER
+            )
             self._loops.append(Loop("placements", self._follow_placements))
             self._loops.append(Loop("epochs", self._follow_epochs))
+        self._reader = hints.Reader()
         self._listener: Listener | None = None
         if port is not None:
             self._listener = Listener(self.__serve_build_asgi_app__(), settings.ingress.host, port)
@@ -101,6 +108,7 @@ class Ingress:
     async def __del__(self) -> None:
         """Answer what is in flight; Serve, which calls this, knows nothing of it."""
         self._tap.close()
+        self._reader.close()
         if self._listener is not None:
             await self._listener.close()
 
@@ -174,18 +182,25 @@ class Ingress:
     async def distances(self, request: Request) -> Response:
         """Take over invocation distances of many agents."""
         body = await read_body(request, self._settings.max_body_bytes)
-        report = hints.distances(_simulation(request), body)
+        report = await self._reader.read(hints.distances, _simulation(request), body)
         ack = await self._steering().report(*report)
         return JSONResponse(ack._asdict())
 
     async def agents(self, request: Request) -> Response:
         """Pin, unpin or end agents."""
         body = await read_body(request, self._settings.max_body_bytes)
-        await self._steering().lifecycle(*hints.lifecycle(_simulation(request), body))
+        changes = await self._reader.read(hints.lifecycle, _simulation(request), body)
+        await self._steering().lifecycle(*changes)
+        return JSONResponse({})
+
+    async def end(self, request: Request) -> Response:
+        """End a simulation: its distances and pins go, its steps may start over."""
+        await self._steering().end(_simulation(request))
         return JSONResponse({})
 
     async def agent(self, request: Request) -> Response:
         """Tell what is known of one agent."""
+        decoded(request.scope["raw_path"].decode("latin-1"), "agent")
         agent = check_agent(request.path_params["agent"])
         return JSONResponse(await self._steering().agent(_simulation(request), agent))
 

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterator
 from typing import Any
 
+import numpy as np
 from ray.exceptions import RayActorError, RayTaskError
 
 from scalesim.errors import ControllerUnavailableError, ScaleSimError
 from scalesim.settings import ControllerSettings
+from scalesim.transports.base import MAX_ROWS
 from scalesim.vocabulary import (
     Directives,
     Keys,
@@ -28,28 +31,45 @@ class RemoteController:
     Args:
         handle: Handle of the named actor; stays good over its restarts.
         settings: Tell how long polls are held open.
+        holder: Of the key that callers show, on whose behalf simulations are told of.
 
     Every method raises `ControllerUnavailableError` while the controller is away, and the
     controller's own `ScaleSimError` where it refuses.
     """
 
-    def __init__(self, handle: Any, settings: ControllerSettings) -> None:
+    def __init__(self, handle: Any, settings: ControllerSettings, holder: str = "") -> None:
         self._handle = handle
+        self._holder = holder
         self._poll_s = settings.poll_timeout_s
 
     async def report(
         self, simulation: str, epoch: int, keys: Keys, distances: Any, expires_in: float | None
     ) -> ReportAck:
-        """Take over a batch of distances."""
-        handle = self._handle.report
-        ack: ReportAck = await _answer(
-            handle.remote(simulation, epoch, keys, distances, expires_in)
-        )
-        return ack
+        """Take over distances, in batches of `MAX_ROWS` between which it serves others."""
+        accepted = ignored = 0
+        for rows in _batches(keys.size):
+            ack: ReportAck = await _answer(
+                self._handle.report.remote(
+                    simulation, epoch, keys[rows], distances[rows], expires_in, self._holder
+                )
+            )
+            accepted, ignored = accepted + ack.accepted, ignored + ack.ignored
+        return ReportAck(ack.epoch, accepted, ignored)
 
     async def lifecycle(self, simulation: str, pin: Keys, unpin: Keys, done: Keys) -> None:
-        """Pin, unpin or end agents."""
-        await _answer(self._handle.lifecycle.remote(simulation, pin, unpin, done))
+        """Pin, unpin or end agents, in this order; many of them in batches of `MAX_ROWS`."""
+        batches = [[pin, unpin, done]]
+        if pin.size + unpin.size + done.size > MAX_ROWS:
+            none = np.empty(0, np.int64)
+            batches = [[pin[rows], none, none] for rows in _batches(pin.size)]
+            batches += [[none, unpin[rows], none] for rows in _batches(unpin.size)]
+            batches += [[none, none, done[rows]] for rows in _batches(done.size)]
+        for batch in batches:
+            await _answer(self._handle.lifecycle.remote(simulation, *batch, self._holder))
+
+    async def end(self, simulation: str) -> None:
+        """End a simulation."""
+        await _answer(self._handle.end.remote(simulation))
 
     async def attach(self, info: ReplicaInfo) -> int:
         """Take a replica in; returns the incarnation to present."""
@@ -88,6 +108,12 @@ class RemoteController:
     async def metrics(self) -> str:
         """Return the controller's metrics in Prometheus' text format."""
         return str(await _answer(self._handle.metrics.remote()))
+
+
+def _batches(rows: int) -> Iterator[slice]:
+    """Yield slices that cover so many rows; one even where there are none: it renews a lease."""
+    for start in range(0, max(rows, 1), MAX_ROWS):
+        yield slice(start, start + MAX_ROWS)
 
 
 async def _answer(call: Any, timeout_s: float = _CALL_S) -> Any:

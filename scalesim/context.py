@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import sys
 from contextvars import ContextVar, Token
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from scalesim import headers
+
+if TYPE_CHECKING:
+    from scalesim.identity import AgentId
 
 
 class Identity(NamedTuple):
@@ -26,17 +29,18 @@ class agent:
     first use if it was imported before; frameworks built on it need no other line.
 
     Args:
-        id: Agent id: 1 to 256 bytes of printable text.
+        id: Agent id: 1 to 256 bytes of printable text, or an integer or UUID, which stand for
+            their text.
         simulation: Namespace of the agent.
 
     Raises:
         InvalidRequestError: A name is not valid.
     """
 
-    def __init__(self, id: str, simulation: str = "default") -> None:
-        from scalesim.identity import check_agent, check_simulation
+    def __init__(self, id: AgentId, simulation: str = "default") -> None:
+        from scalesim.identity import agent_text, check_simulation
 
-        self.identity = Identity(check_simulation(simulation), check_agent(id))
+        self.identity = Identity(check_simulation(simulation), agent_text(id))
         self._tokens: list[Token[Identity | None]] = []
 
     def __enter__(self) -> Identity:

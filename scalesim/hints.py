@@ -24,11 +24,13 @@ class Batch(NamedTuple):
         epoch: Newest step when it was taken.
         due: Step of each agent's next call.
         changes: Latest change of each agent's life.
+        ends: The simulation ended before all of these were told.
     """
 
     epoch: int
     due: Mapping[str, float]
     changes: Mapping[str, Change]
+    ends: bool = False
 
     @property
     def rows(self) -> int:
@@ -61,6 +63,10 @@ class HintBuffer:
         self._limit = limit
         self._due: dict[str, float] = {}
         self._changes: dict[str, Change] = {}
+        self._ends = False
+
+    def __bool__(self) -> bool:
+        return self._ends or len(self) > 0
 
     def __len__(self) -> int:
         return len(self._due) + len(self._changes)
@@ -80,9 +86,19 @@ class HintBuffer:
 
     def drain(self) -> Batch:
         """Empty the buffer and return what was in it."""
-        batch = Batch(self.epoch, self._due, self._changes)
-        self._due, self._changes = {}, {}
+        batch = Batch(self.epoch, self._due, self._changes, self._ends)
+        self._due, self._changes, self._ends = {}, {}, False
         return batch
+
+    def end(self) -> None:
+        """Give up what waits and start over at step 0, once the simulation has ended."""
+        self.drain()
+        self.epoch, self._ends = 0, True
+
+    def catch_up(self, epoch: int) -> None:
+        """Move on to a step that is later; one told before the simulation ended is none."""
+        if not self._ends:
+            self.epoch = max(self.epoch, epoch)
 
     def close(self) -> int:
         """Take nothing over any more; returns how many hints were in it, which are lost."""
@@ -90,7 +106,10 @@ class HintBuffer:
         return self.drain().rows
 
     def restore(self, batch: Batch) -> None:
-        """Put a batch back that could not be sent; newer hints win."""
+        """Put a batch back that could not be sent; newer hints win, an end wins over all of it."""
+        if self._ends:
+            return
+        self._ends = batch.ends
         self._due = {**batch.due, **self._due}
         self._changes = {**batch.changes, **self._changes}
 

@@ -7,8 +7,11 @@ registry, survive restarts, and no name can poison a cache key, a Redis key or a
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Iterable
 from hashlib import blake2b
+from typing import Any, TypeAlias
+from uuid import UUID
 
 import numpy as np
 
@@ -18,7 +21,20 @@ from scalesim.vocabulary import Keys
 MAX_ID_BYTES = 256
 """Longest agent id in UTF-8 bytes: fits a header and leaves no room for a payload."""
 
+_MAX_ID_BITS = 850
+"""Of an integer of at most so many digits; Python refuses to write out much larger ones."""
+
 DEFAULT_SIMULATION = "default"
+
+AgentId: TypeAlias = str | int | np.integer[Any] | UUID
+"""What names an agent in Python; all but text stands for its decimal or hyphenated form."""
+
+_JOINERS = frozenset("\u200c\u200d") | {chr(tag) for tag in range(0xE0020, 0xE0080)}
+"""Format characters that names are spelled with: Persian and Indic scripts, families and flags."""
+
+_NOT_TEXT = frozenset({"Cc", "Cf", "Co", "Cs", "Zl", "Zp"})
+"""Unicode categories of controls, formats (among them what turns text round), line ends. What is
+not assigned is not among them: it may be a name in a Unicode version newer than Python's."""
 
 _SIMULATION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
 
@@ -42,9 +58,9 @@ def check_agent(agent: str, field: str = "agent") -> str:
     """Return `agent` if it can name an agent.
 
     Raises:
-        InvalidRequestError: Empty, over 256 bytes, or holding control characters.
+        InvalidRequestError: Not text, empty, over 256 bytes, or holding control characters.
     """
-    if not isinstance(agent, str) or not agent or not agent.isprintable():
+    if not isinstance(agent, str) or not agent or not _is_text(agent):
         raise InvalidRequestError(
             f"{field} {_shown(agent)} is not an agent id: use a non-empty string of printable "
             "characters",
@@ -59,19 +75,35 @@ def check_agent(agent: str, field: str = "agent") -> str:
     return agent
 
 
+def agent_text(agent: AgentId, field: str = "agent") -> str:
+    """Return what Python code names an agent by as checked text: 7 is the agent "7".
+
+    Raises:
+        InvalidRequestError: Not text, an integer or a UUID; or its text is not valid.
+    """
+    if isinstance(agent, int) and agent.bit_length() > _MAX_ID_BITS:
+        raise InvalidRequestError(
+            f"{field} is {_shown(agent)}: use at most {MAX_ID_BYTES} digits",
+            field,
+        )
+    if isinstance(agent, int | np.integer | UUID) and not isinstance(agent, bool):
+        return check_agent(str(agent), field)
+    return check_agent(agent, field)  # type: ignore[arg-type]  # it refuses all but text
+
+
 def agent_key(simulation: str, agent: str) -> int:
     """Return the int64 key of an agent (both names already checked)."""
     digest = blake2b(agent.encode(), digest_size=8, key=simulation.encode()).digest()
     return int.from_bytes(digest, "little", signed=True)
 
 
-def agent_keys(simulation: str, agents: Iterable[str], field: str = "agent") -> Keys:
+def agent_keys(simulation: str, agents: Iterable[AgentId], field: str = "agent") -> Keys:
     """Return int64 keys for many agents, checking each id.
 
     Raises:
         InvalidRequestError: An id is not valid; the message shows it, `field` is where it was.
     """
-    keys = (agent_key(simulation, check_agent(agent, field)) for agent in agents)
+    keys = (agent_key(simulation, agent_text(agent, field)) for agent in agents)
     return np.fromiter(keys, dtype=np.int64)
 
 
@@ -80,6 +112,14 @@ def cache_salt(simulation: str) -> str:
     return blake2b(simulation.encode(), digest_size=12, person=b"scalesim-salt").hexdigest()
 
 
+def _is_text(value: str) -> bool:
+    return value.isprintable() or all(
+        char in _JOINERS or unicodedata.category(char) not in _NOT_TEXT for char in value
+    )
+
+
 def _shown(value: object) -> str:
+    if isinstance(value, int) and value.bit_length() > _MAX_ID_BITS:
+        return f"an integer of {value.bit_length()} bits"
     text = repr(value)
     return text if len(text) <= 60 else text[:57] + "..."

@@ -11,6 +11,10 @@ from scalesim.hints import Batch, Change, HintBuffer
 from scalesim.settings import ClientSettings
 from scalesim.transports.base import Transport
 
+MAX_CATCH_UP = 2**20
+"""Steps: what a sibling client may be ahead. A stack farther ahead was told nonsense, or of another
+run; following it would tell nonsense again after the simulation was ended."""
+
 _RETRY_FIRST_S, _RETRY_LAST_S = 0.05, 5.0
 """A controller restarts in about a second; a stack that is down is asked every five."""
 
@@ -54,6 +58,7 @@ class Sender:
         self._buffer = HintBuffer(settings.buffer_rows)
         self._changed = threading.Condition()
         self._urgent = self._sending = self._closing = False
+        self._ended = 0
         self._retry_s = 0.0
         self._thread: threading.Thread | None = None
 
@@ -72,6 +77,14 @@ class Sender:
         """Queue a change of agents' lives."""
         with self._changed:
             self._queued(self._buffer.change(agents, change), urgent=False)
+
+    def end(self, timeout_s: float) -> bool:
+        """Give up what waits and end the simulation; returns whether that was done in time."""
+        with self._changed:
+            ended = self._ended
+            self._buffer.end()
+            self._queued(0, urgent=True)
+        return self.flush(timeout_s) and self._ended > ended
 
     def drop(self, rows: int, reason: str) -> None:
         """Count rows that cannot be sent."""
@@ -147,10 +160,13 @@ class Sender:
             return self._failed(batch, error, again=False)
         with self._changed:
             self._retry_s = 0.0
+            self._ended += batch.ends
             self._count(sent=batch.rows)
         return False
 
     def _deliver(self, transport: Transport, batch: Batch) -> None:
+        if batch.ends:
+            transport.end(self._simulation)
         if batch.changes:
             changes = (batch.agents("pin"), batch.agents("unpin"), batch.agents("done"))
             transport.lifecycle(self._simulation, *changes)
@@ -158,13 +174,15 @@ class Sender:
             transport.report(self._simulation, report)
 
     def _catch_up(self, batch: Batch) -> bool:
-        """Adopt the stack's epoch: a sibling client of this simulation was ahead of the batch."""
+        """Adopt the stack's epoch where a sibling client of this simulation was ahead."""
         try:
             newest = self._transport.epoch(self._simulation) if self._transport else 0
         except ScaleSimError:
             return True
+        if newest > batch.epoch + MAX_CATCH_UP:
+            return False
         with self._changed:
-            self._buffer.epoch = max(self._buffer.epoch, newest)
+            self._buffer.catch_up(newest)
         return newest > batch.epoch
 
     def _disconnect(self) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from scalesim import headers
 from scalesim.context import agent as agent_context
 from scalesim.errors import InvalidRequestError
-from scalesim.identity import check_agent, check_simulation
+from scalesim.identity import AgentId, agent_text, check_simulation
 from scalesim.sender import Sender, Stats
 from scalesim.settings import ClientSettings, client_from_env
 from scalesim.transports import Transport, connect
@@ -21,8 +21,10 @@ class Simulation:
     never raises for what the stack does or for an id that is not valid, and may be called from any
     thread; `stats` counts what was sent, dropped and failed.
 
+    Agents are named by text, integers or UUIDs: 7 and "7" are one agent.
+
     Time is counted in steps. `step(t)` takes an int that never goes back within one simulation;
-    use a new name, or go on counting, when a run starts again on a living stack.
+    use a new name, go on counting, or `end` the last run when one starts again on a living stack.
 
     Args:
         name: 1 to 63 letters, digits, `.`, `_` or `-`.
@@ -55,7 +57,7 @@ class Simulation:
         """What became of the hints so far."""
         return self._sender.stats
 
-    def agent(self, id: str) -> agent_context:
+    def agent(self, id: AgentId) -> agent_context:
         """Return a context, sync or async: LLM calls made inside are this agent's.
 
         Raises:
@@ -63,7 +65,7 @@ class Simulation:
         """
         return agent_context(id, self.name)
 
-    def headers(self, agent: str, next_use: float | None = None) -> dict[str, str]:
+    def headers(self, agent: AgentId, next_use: float | None = None) -> dict[str, str]:
         """Return the headers of one call, for clients without a hook.
 
         Args:
@@ -73,15 +75,15 @@ class Simulation:
         Raises:
             InvalidRequestError: The id is not valid.
         """
-        return headers.identity(self.name, check_agent(agent), next_use)
+        return headers.identity(self.name, agent_text(agent), next_use)
 
     def step(
         self,
         t: int,
-        active: Iterable[str] = (),
+        active: Iterable[AgentId] = (),
         *,
-        order: Sequence[str] = (),
-        upcoming: Sequence[Iterable[str]] = (),
+        order: Sequence[AgentId] = (),
+        upcoming: Sequence[Iterable[AgentId]] = (),
     ) -> None:
         """Say that step `t` begins; sent at once.
 
@@ -91,6 +93,7 @@ class Simulation:
             order: The same in the order of their calls; used instead of `active` where given.
             upcoming: Who calls in steps t+1, t+2, ...; in their order where `order` is used.
         """
+        t = int(t)  # one of numpy's would travel as text
         told = self._due(t, self._gaps.items())
         ordered = list(order)
         ahead = [ordered or list(active), *(list(agents) for agents in upcoming)]
@@ -100,24 +103,23 @@ class Simulation:
             told |= self._due(t, ((agent, steps + i * spacing) for i, agent in enumerate(agents)))
         self._sender.tell(told, epoch=t, urgent=True)
 
-    def wake(self, agent: str, at: float) -> None:
+    def wake(self, agent: AgentId, at: float) -> None:
         """Say that the agent's next call comes at step `at`; inf where none is foreseen."""
         epoch = self._sender.epoch
         self._sender.tell(self._due(epoch, [(agent, at - epoch)]))
 
-    def rate(self, agent: str, per_hour: float) -> None:
+    def rate(self, agent: AgentId, per_hour: float) -> None:
         """Say how often the agent calls, in calls per simulated hour; 0 forgets it.
 
         Counts from the next step on, until another hint of that step knows better.
         """
-        if not self._valid(agent, per_hour):
-            return
-        if per_hour > 0:
-            self._gaps[agent] = 1.0 / (per_hour * self._step_hours)
-        else:
-            self._gaps.pop(agent, None)
+        for id in self._ids([agent], per_hour):
+            if per_hour > 0:
+                self._gaps[id] = 1.0 / (per_hour * self._step_hours)
+            else:
+                self._gaps.pop(id, None)
 
-    def distances(self, ids: Sequence[str], values: Sequence[float]) -> None:
+    def distances(self, ids: Sequence[AgentId], values: Sequence[float]) -> None:
         """Tell distances worked out elsewhere, e.g. by an estimator of `policies.distance`.
 
         Args:
@@ -130,20 +132,29 @@ class Simulation:
         epoch = self._sender.epoch
         self._sender.tell(self._due(epoch, zip(ids, map(float, values), strict=True)))
 
-    def pin(self, *agents: str) -> None:
+    def pin(self, *agents: AgentId) -> None:
         """Keep these agents on the device until unpinned, or until this simulation falls silent."""
-        self._sender.change(filter(self._valid, agents), "pin")
+        self._sender.change(self._ids(agents), "pin")
 
-    def unpin(self, *agents: str) -> None:
+    def unpin(self, *agents: AgentId) -> None:
         """Let these agents be evicted again."""
-        self._sender.change(filter(self._valid, agents), "unpin")
+        self._sender.change(self._ids(agents), "unpin")
 
-    def done(self, *agents: str) -> None:
+    def done(self, *agents: AgentId) -> None:
         """Say that these agents will not call again: their state can go first."""
-        ended = [agent for agent in agents if self._valid(agent)]
-        for agent in ended:
-            self._gaps.pop(agent, None)
+        ended = self._ids(agents)
+        for id in ended:
+            self._gaps.pop(id, None)
         self._sender.change(ended, "done")
+
+    def end(self, timeout_s: float = 5.0) -> bool:
+        """End this simulation in the stack: its distances and pins go, its steps may start over.
+
+        What waits to be sent is given up. Returns whether the stack did so within the timeout; it
+        is asked again until it does, ahead of all later hints.
+        """
+        self._gaps.clear()
+        return self._sender.end(timeout_s)
 
     def flush(self, timeout_s: float = 5.0) -> bool:
         """Send what waits now; returns whether all of it was sent within the timeout."""
@@ -159,17 +170,23 @@ class Simulation:
     def __exit__(self, *error: object) -> None:
         self.close()
 
-    def _due(self, epoch: int, distances: Iterable[tuple[str, float]]) -> dict[str, float]:
+    def _due(self, epoch: int, distances: Iterable[tuple[AgentId, float]]) -> dict[str, float]:
         return {
-            agent: epoch + distance for agent, distance in distances if self._valid(agent, distance)
+            id: epoch + distance
+            for agent, distance in distances
+            for id in self._ids([agent], distance)
         }
 
-    def _valid(self, agent: str, value: float = 0.0) -> bool:
-        try:
-            check_agent(agent)
-            if math.isnan(value):
-                raise InvalidRequestError(f"the hint for {agent!r} is NaN: give steps, or inf")
-        except InvalidRequestError as error:
-            self._sender.drop(1, str(error))
-            return False
-        return True
+    def _ids(self, agents: Iterable[AgentId], value: float = 0.0) -> list[str]:
+        """Return agents' ids as text; those that are not valid, or whose hint is not, drop out."""
+        ids = []
+        for agent in agents:
+            try:
+                ids.append(agent_text(agent))
+                if math.isnan(value):
+                    raise InvalidRequestError(
+                        f"the hint for {ids.pop()!r} is NaN: give steps, or inf"
+                    )
+            except InvalidRequestError as error:
+                self._sender.drop(1, str(error))
+        return ids

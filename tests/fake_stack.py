@@ -70,6 +70,10 @@ def _handler(stack: FakeStack) -> type[BaseHTTPRequestHandler]:
                 rows = len(body.get("ids", ()))
                 self._json(200, {"epoch": body.get("epoch", 0), "accepted": rows, "ignored": 0})
 
+        def do_DELETE(self) -> None:
+            stack.told.append((self.path, None))
+            self._json(200, {})
+
         def _fail(self) -> None:
             status, message = stack.errors.pop(0)
             self._json(status, {"error": {"message": message, "param": None}})

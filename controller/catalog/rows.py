@@ -68,7 +68,9 @@ class Snapshot(NamedTuple):
     Attributes:
         rows: `ROW`[n].
         names: What the numbers in `rows` stand for.
+        whole: Nothing was left out that made no sense; else all is to be written anew.
     """
 
     rows: Packed
     names: Names
+    whole: bool = True

@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 import json
+import logging
 from enum import Enum, auto
-from typing import Any, NamedTuple
 
-import numpy as np
 import redis
 from redis.backoff import ExponentialBackoff
 from redis.retry import Retry
 
-from controller.catalog.rows import FIELD, ROW, SCHEMA, Batch, Names, Snapshot
-from scalesim.errors import CatalogUnavailableError, ConfigurationError
+from controller.catalog.address import checked
+from controller.catalog.complaints import code_of, unavailable
+from controller.catalog.decoding import DamagedError, Head, read_head, read_names, read_rows
+from controller.catalog.rows import FIELD, ROW, Batch, Snapshot
+from scalesim.errors import ConfigurationError
 from scalesim.settings import CatalogSettings
+
+_logger = logging.getLogger(__name__)
+
+_ASIDE_S = 7 * 24 * 3600
+"""What was damaged is kept for so long: time to look at it, and no memory lost to it."""
 
 _SCANNED_ROWS = 10_000  # a round trip of 1 MB: well within the timeout
 
@@ -37,66 +44,74 @@ class Outcome(Enum):
     """Nothing was written: a newer controller owns the catalog."""
 
 
-class Head(NamedTuple):
-    """Who wrote last, and how often: tells a server that lost rows from one that did not."""
-
-    incarnation: int
-    flush: int
-
-
 class Catalog:
     """A controller's rows on a Redis or Valkey server; blocking, for one thread.
 
     Keys are `{namespace}:agents`, a hash of packed rows by kind and key, `{namespace}:names` and
     `{namespace}:head`. Every batch is one transaction, made only while the head is the one this
-    catalog left.
+    catalog left. What is damaged is moved to `{namespace}:damaged:*` and written anew.
 
     Args:
         settings: The URL must not be empty.
+        part: Between the namespace and the names of keys, for one that is not the controller's.
 
     Raises:
         ConfigurationError: The URL is not one of a Redis server.
     """
 
-    def __init__(self, settings: CatalogSettings) -> None:
+    def __init__(self, settings: CatalogSettings, part: str = "") -> None:
         retry = Retry(ExponentialBackoff(cap=settings.timeout_s, base=0.02), settings.retries)
+        url = checked(settings.url.get_secret_value())
         try:
             self._redis: redis.Redis = redis.Redis.from_url(
-                settings.url.get_secret_value(),
+                url,
                 socket_timeout=settings.timeout_s,
                 socket_connect_timeout=settings.timeout_s,
                 retry=retry,
                 retry_on_error=[redis.ConnectionError, redis.TimeoutError],
             )
-        except ValueError as error:
+        except ValueError:  # tells parts of the address, which may be of a password
             raise ConfigurationError(
-                f"catalog.url is not a server's address: {error}. Use redis://, rediss:// or "
+                "catalog.url is not a server's address: its port, database or an option of it is "
+                "no number, or its password is not percent-encoded. Use redis://, rediss:// or "
                 "unix://, or leave it empty for an embedded server"
             ) from None
-        prefix = f"{{{settings.namespace}}}"
+        self._namespace = settings.namespace
+        self._prefix = prefix = f"{{{settings.namespace}}}{part}"
         self._agents, self._names, self._head = (
             f"{prefix}:{name}" for name in ("agents", "names", "head")
         )
         self._left: set[Head | None] = set()
 
     def load(self) -> tuple[Snapshot | None, int]:
-        """Return what the server holds, None where it is empty, and the newest incarnation.
+        """Return what the server holds, None where that is nothing, and the newest incarnation.
+
+        What cannot be believed is set aside.
 
         Raises:
-            CatalogUnavailableError: The server did not answer, or holds another schema.
+            CatalogUnavailableError: The server did not answer.
         """
+        incarnation = 0
         try:
-            head = _read_head(self._redis.get(self._head))
+            head = read_head(self._redis.get(self._head))
+            incarnation = head.incarnation if head else 0
             self._left = {head}
-            names = self._redis.get(self._names)
-            if head is None or names is None:
-                return None, head.incarnation if head else 0
-            pages = self._redis.hscan_iter(self._agents, count=_SCANNED_ROWS)
-            values = [value for _, value in pages if len(value) == ROW.itemsize]
+            saved = self._redis.get(self._names)
+            if head is None or saved is None:
+                return None, incarnation
+            names = read_names(saved)
+            pairs = self._redis.hscan_iter(self._agents, count=_SCANNED_ROWS)
+            rows, dropped = read_rows(pairs, names)
+            if dropped:
+                self.set_aside(f"{dropped} rows are of another version or make no sense")
+            return Snapshot(rows, names, whole=not dropped), incarnation
+        except DamagedError as error:
+            self.set_aside(str(error))
         except redis.RedisError as error:
-            raise _unavailable(error) from error
-        rows = np.frombuffer(b"".join(values), ROW)
-        return Snapshot(rows[rows["schema"] == SCHEMA], _names(names)), head.incarnation
+            if code_of(error) != "WRONGTYPE":
+                raise unavailable(error, self._namespace) from error
+            self.set_aside("a key is not of its type")
+        return None, incarnation
 
     def write(self, batch: Batch, incarnation: int) -> Outcome:
         """Write a batch, all of it or nothing.
@@ -105,27 +120,71 @@ class Catalog:
             CatalogUnavailableError: The server did not answer; the batch may have been written.
         """
         try:
-            with self._redis.pipeline(transaction=True) as pipe:
-                pipe.watch(self._head)  # type: ignore[no-untyped-call]
-                head = _read_head(pipe.get(self._head))
-                if head is not None and head.incarnation > incarnation:
-                    return Outcome.SUPERSEDED
-                if head not in self._left and not batch.rewrite:
-                    return Outcome.LOST
-                written = Head(incarnation, head.flush + 1 if head else 1)
-                self._left = {head, written}
-                pipe.multi()
-                self._queue(pipe, batch)
-                pipe.set(self._head, f"{written.incarnation}:{written.flush}")
-                pipe.execute()
+            return self._write(batch, incarnation)
+        except DamagedError as error:
+            self.set_aside(str(error))
         except redis.RedisError as error:
-            raise _unavailable(error) from error
-        self._left = {written}
-        return Outcome.WRITTEN
+            if code_of(error) != "WRONGTYPE":
+                raise unavailable(error, self._namespace) from error
+            self.set_aside("a key is not of its type")
+        return Outcome.LOST
+
+    def set_aside(self, why: str) -> None:
+        """Move what the catalog holds out of the way, to be looked at for some days.
+
+        Raises:
+            CatalogUnavailableError: The server did not answer.
+        """
+        aside = f"{self._prefix}:damaged:"
+        _logger.error("The catalog is damaged: %s. What it held is in %s*", why, aside)
+        for key in (self._agents, self._names, self._head):
+            kept = aside + key.rpartition(":")[2]
+            try:
+                if self._redis.exists(key):
+                    self._redis.rename(key, kept)
+                    self._redis.expire(kept, _ASIDE_S)
+            except redis.ResponseError:  # a user that may not do this may delete it all the same
+                self._delete(key)
+            except redis.RedisError as error:
+                raise unavailable(error, self._namespace) from error
+        self._left = {None}
+
+    def forget(self) -> None:
+        """Delete all keys, those set aside too.
+
+        Raises:
+            CatalogUnavailableError: The server did not answer.
+        """
+        for name in ("agents", "names", "head"):
+            self._delete(f"{self._prefix}:{name}")
+            self._delete(f"{self._prefix}:damaged:{name}")
 
     def close(self) -> None:
         """Close the connections."""
         self._redis.close()
+
+    def _write(self, batch: Batch, incarnation: int) -> Outcome:
+        with self._redis.pipeline(transaction=True) as pipe:
+            pipe.watch(self._head)  # type: ignore[no-untyped-call]
+            head = read_head(pipe.get(self._head))
+            if head is not None and head.incarnation > incarnation:
+                return Outcome.SUPERSEDED
+            if head not in self._left and not batch.rewrite:
+                return Outcome.LOST
+            written = Head(incarnation, head.flush + 1 if head else 1)
+            self._left = {head, written}
+            pipe.multi()
+            self._queue(pipe, batch)
+            pipe.set(self._head, f"{written.incarnation}:{written.flush}")
+            pipe.execute()
+        self._left = {written}
+        return Outcome.WRITTEN
+
+    def _delete(self, key: str) -> None:
+        try:
+            self._redis.delete(key)
+        except redis.RedisError as error:
+            raise unavailable(error, self._namespace) from error
 
     def _queue(self, pipe: redis.client.Pipeline, batch: Batch) -> None:
         if batch.rewrite:
@@ -137,21 +196,3 @@ class Catalog:
         if batch.rows.size:
             pipe.eval(_SPREAD, 1, self._agents, batch.rows.tobytes())
         pipe.set(self._names, json.dumps(batch.names._asdict()))
-
-
-def _read_head(value: Any) -> Head | None:
-    if value is None:
-        return None
-    incarnation, flush = value.split(b":")
-    return Head(int(incarnation), int(flush))
-
-
-def _names(value: Any) -> Names:
-    return Names(**{field: tuple(values) for field, values in json.loads(value).items()})
-
-
-def _unavailable(error: redis.RedisError) -> CatalogUnavailableError:
-    return CatalogUnavailableError(
-        f"the catalog did not answer: {error or type(error).__name__}. Check that the server of "
-        "catalog.url runs; the controller goes on without it"
-    )

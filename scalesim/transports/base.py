@@ -46,6 +46,10 @@ class Transport(Protocol):
         """Pin or unpin agents, or say that they will not call again."""
         ...
 
+    def end(self, simulation: str) -> None:
+        """Say that the simulation ended: all it told is forgotten, its steps may start over."""
+        ...
+
     def epoch(self, simulation: str) -> int:
         """Return the newest step the stack knows of the simulation; 0 where it knows none."""
         ...

@@ -52,6 +52,10 @@ class HttpTransport:
         body = {verb: list(agents) for verb, agents in changes.items() if agents}
         self._call("POST", f"/v1/simulations/{simulation}/agents", body)
 
+    def end(self, simulation: str) -> None:
+        """See `Transport.end`."""
+        self._call("DELETE", f"/v1/simulations/{simulation}")
+
     def epoch(self, simulation: str) -> int:
         """See `Transport.epoch`."""
         status = self._call("GET", "/v1/status")

@@ -54,6 +54,11 @@ class RayTransport:
         with _controller_errors():
             self._get(self._controller.lifecycle.remote(simulation, *keys))
 
+    def end(self, simulation: str) -> None:
+        """See `Transport.end`."""
+        with _controller_errors():
+            self._get(self._controller.end.remote(simulation))
+
     def epoch(self, simulation: str) -> int:
         """See `Transport.epoch`."""
         with _controller_errors():

@@ -113,7 +113,7 @@ async def test_constant_change_is_no_lag(
     controller: Controller, writer: Writer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     now = 1000.0
-    monkeypatch.setattr("controller.writing.time.time", lambda: now)
+    monkeypatch.setattr("controller.writing.time.monotonic", lambda: now)
     for epoch in range(1, 20):
         now += 1
         report(controller, epoch, {1: 1})

@@ -1,3 +1,6 @@
+import asyncio
+import threading
+
 import numpy as np
 import pytest
 
@@ -16,6 +19,31 @@ def test_a_report_becomes_arrays() -> None:
     assert distances.tolist() == [1.0, 0.5]
 
 
+def test_integers_are_their_text() -> None:
+    _, _, keys, _, _ = hints.distances("town", {**GOOD, "ids": [1, "1"]})
+    assert keys.tolist() == agent_keys("town", ["1", "1"]).tolist()
+
+
+async def test_many_ids_are_read_beside_the_event_loop() -> None:
+    reader, places = hints.Reader(), []
+
+    def into(simulation: str, body: dict) -> int:
+        places.append(threading.current_thread())
+        return len(body["ids"])
+
+    try:
+        assert await reader.read(into, "town", {"ids": ["a"]}) == 1
+        sizes = [reader.read(into, "town", {"ids": ["a"] * 10_000}) for _ in range(3)]
+        assert await asyncio.gather(*sizes) == [10_000] * 3
+        assert places[0] is threading.current_thread()
+        assert len(set(places[1:])) == 1
+        assert places[1] not in (places[0], None)
+        with pytest.raises(InvalidRequestError):
+            await reader.read(hints.distances, "town", {**GOOD, "ids": [None] * 10_000})
+    finally:
+        reader.close()
+
+
 def test_null_forgets_and_huge_is_infinite() -> None:
     _, _, _, distances, _ = hints.distances("town", {**GOOD, "distances": [None, 1e300]})
     assert distances.tolist() == [np.inf, np.inf]
@@ -30,7 +58,9 @@ def test_null_forgets_and_huge_is_infinite() -> None:
         ({"ids": "ab"}, "ids"),
         ({"ids": ["a", ""]}, "ids"),
         ({"ids": ["a", "x" * 300]}, "ids"),
-        ({"ids": ["a", 7]}, "ids"),
+        ({"ids": ["a", 7.0]}, "ids"),
+        ({"ids": ["a", 10**400]}, "ids"),
+        ({"ids": ["a", True]}, "ids"),
         ({"ids": ["a"]}, "distances"),
         ({"distances": 1.0}, "distances"),
         ({"distances": [1.0, "x"]}, "distances"),

@@ -175,6 +175,41 @@ async def test_broken_json_is_refused(client: StackClient, body: bytes) -> None:
     assert (answer.status_code, answer.json()["error"]["param"]) == (400, "body")
 
 
+async def test_an_absurd_epoch_is_undone_by_ending_the_simulation(client: StackClient) -> None:
+    where = "/v1/simulations/absurd"
+    body = {"epoch": 2**53, "ids": [1, "2"], "distances": [1.0, 2.0]}
+    assert (await client.http.post(f"{where}/distances", json=body)).status_code == 200
+    body["epoch"] = 1
+    assert (await client.http.post(f"{where}/distances", json=body)).status_code == 409
+    assert (await client.http.delete(where)).json() == {}
+    assert (await client.http.post(f"{where}/distances", json=body)).json()["accepted"] == 2
+    body["epoch"] = 2**40
+    leap = await client.http.post(f"{where}/distances", json=body)
+    assert (leap.status_code, leap.json()["error"]["param"]) == (400, "epoch")
+
+
+@pytest.mark.parametrize("bytes_of_nothing", ["%ff", "%fe"])
+async def test_what_is_not_utf8_names_nobody(client: StackClient, bytes_of_nothing: str) -> None:
+    headers = {"X-Agent-Id": bytes_of_nothing}
+    answer = await client.http.post("/v1/completions", json={"prompt": "w1"}, headers=headers)
+    assert (answer.status_code, answer.json()["error"]["param"]) == (400, "X-Agent-Id")
+    answer = await client.http.get(f"/v1/simulations/default/agents/{bytes_of_nothing}")
+    assert (answer.status_code, answer.json()["error"]["param"]) == (400, "agent")
+
+
+async def test_a_million_ids_are_read_while_others_are_answered(client: StackClient) -> None:
+    ids = list(range(200_000))
+    body = {"epoch": 1, "ids": ids, "distances": [0] * len(ids)}
+    telling = asyncio.create_task(client.http.post("/v1/simulations/many/distances", json=body))
+    answered = 0
+    while not telling.done():
+        assert (await client.http.get("/health")).status_code == 200
+        answered += 1
+    assert (await telling).json()["accepted"] == len(ids)
+    assert answered > 3
+    await client.http.delete("/v1/simulations/many")
+
+
 async def test_distances_are_taken_in_json_and_msgpack(client: StackClient) -> None:
     where = "/v1/simulations/sim-1/distances"
     body = {"epoch": 1, "ids": ["a", "b"], "distances": [1.0, 2.0]}

@@ -21,6 +21,7 @@ class FakeTransport:
         self.newest = epoch
         self.reports: list[Report] = []
         self.changes: list[tuple[list[str], list[str], list[str]]] = []
+        self.ends = 0
         self.closed = False
         self.arrived = threading.Event()
 
@@ -43,6 +44,12 @@ class FakeTransport:
     ) -> None:
         self._fail()
         self.changes.append((list(pin), list(unpin), list(done)))
+
+    def end(self, simulation: str) -> None:
+        self._fail()
+        self.newest = 0
+        self.reports.clear()
+        self.ends += 1
 
     def epoch(self, simulation: str) -> int:
         return self.newest

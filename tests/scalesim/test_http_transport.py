@@ -53,6 +53,11 @@ def test_changes_name_only_what_changed(stack: FakeStack, transport: HttpTranspo
     assert stack.told == [("/v1/simulations/town/agents", {"pin": ["a"], "done": ["b"]})]
 
 
+def test_an_end_is_a_deletion(stack: FakeStack, transport: HttpTransport) -> None:
+    transport.end("town")
+    assert stack.told == [("/v1/simulations/town", None)]
+
+
 def test_epoch_of_a_known_and_an_unknown_simulation(
     stack: FakeStack, transport: HttpTransport
 ) -> None:

@@ -42,6 +42,9 @@ class FakeController:
     ) -> None:
         self.told.append((simulation, pin.tolist(), unpin.tolist(), done.tolist()))
 
+    def end(self, simulation: str) -> None:
+        self.told.append((simulation,))
+
     def status(self) -> dict[str, Any]:
         return {"simulations": {"town": {"epoch": 5}}, "told": self.told}
 

@@ -148,3 +148,37 @@ def test_what_comes_after_the_end_is_dropped_and_counted() -> None:
     hints.close(5)
     assert hints.stats == (0, 2, 0, "closed")
     assert transport.reports == []
+
+
+def test_a_stack_far_ahead_is_not_followed() -> None:
+    transport = FakeTransport(epoch=2**53)
+    hints = sender(transport)
+    hints.tell({"a": 1.0}, epoch=3)
+    assert hints.flush(5)
+    assert (hints.epoch, hints.stats.dropped) == (3, 1)
+    assert hints.end(5)
+    hints.tell({"a": 5.0}, epoch=4)
+    assert hints.flush(5)
+    assert (transport.newest, transport.distances) == (4, {"a": 1})
+    hints.close(5)
+
+
+def test_an_end_is_tried_again_and_goes_first() -> None:
+    transport = FakeTransport(
+        ControllerUnavailableError("away"), ControllerUnavailableError("away"), epoch=7
+    )
+    hints = sender(transport)
+    hints.tell({"old": 1.0})
+    hints.flush(0)
+    assert not hints.end(0)
+    hints.tell({"new": 1.0}, epoch=1)
+    assert hints.flush(5)
+    assert (transport.ends, transport.newest) == (1, 1)
+    assert list(transport.distances) == ["new"]
+    hints.close(5)
+
+
+def test_an_end_that_is_refused_is_not_done() -> None:
+    hints = sender(FakeTransport(InvalidRequestError("no such route")))
+    assert not hints.end(5)
+    hints.close(5)

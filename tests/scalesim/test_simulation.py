@@ -1,6 +1,7 @@
 """The verbs of a simulation: what each tells, and that none of them fails."""
 
 from collections.abc import Iterator
+from uuid import UUID
 
 import numpy as np
 import pytest
@@ -93,12 +94,53 @@ def test_what_is_not_valid_is_dropped_and_counted(
     town.wake("b", float("nan"))
     town.distances(["c"], [1.0, 2.0])
     town.pin("\n")
-    town.step(0, active=[7, ["b"]])  # type: ignore[list-item]
+    town.step(0, active=[7.5, True, ["b"]])  # type: ignore[list-item]
     town.rate(["b"], per_hour=1)  # type: ignore[arg-type]
     town.done(["b"])  # type: ignore[arg-type]
     assert told(town, transport) == {"a": 0}
-    assert town.stats.dropped == 9
+    assert town.stats.dropped == 10
     assert "is not an agent id" in town.stats.last_error
+
+
+def test_integers_and_uuids_are_their_text(town: Simulation, transport: FakeTransport) -> None:
+    one = UUID(int=1)
+    town.step(np.int64(1), order=[1, np.int64(2), one])  # type: ignore[arg-type]
+    town.pin(1)
+    town.rate(3, per_hour=1)
+    town.rate("3", per_hour=0)
+    town.step(2)
+    assert told(town, transport).keys() == {"1", "2", str(one)}
+    assert transport.changes == [(["1"], [], [])]
+    assert [type(report.epoch) for report in transport.reports] == [int] * len(transport.reports)
+    assert town.stats.dropped == 0
+    with town.agent(1) as identity:
+        assert identity == ("town", "1")
+    assert town.headers(np.int64(2))["X-Agent-Id"] == "2"
+
+
+def test_the_mesa_line_of_the_documentation(town: Simulation, transport: FakeTransport) -> None:
+    class Villager:
+        def __init__(self, unique_id: int) -> None:
+            self.unique_id = unique_id
+
+    agents = [Villager(1), Villager(2), Villager(3)]
+    town.step(4, order=[a.unique_id for a in agents])
+    assert len(told(town, transport)) == 3
+    assert town.stats.dropped == 0
+
+
+def test_an_end_gives_up_what_waits_and_steps_start_over(
+    town: Simulation, transport: FakeTransport
+) -> None:
+    town.step(9, active=["a"])
+    assert told(town, transport) == {"a": 0}
+    town.rate("a", per_hour=1)
+    town.wake("b", 12)
+    assert town.end()
+    assert transport.ends == 1
+    town.step(1, active=["c"])
+    assert told(town, transport) == {"c": 0}
+    assert transport.newest == 1
 
 
 def test_context_and_headers_carry_the_simulation(town: Simulation) -> None:

@@ -23,8 +23,9 @@ def catalog(server: EmbeddedServer) -> Iterator[Catalog]:
     catalog.close()
 
 
-def make_catalog(server: EmbeddedServer, user: str = "") -> Catalog:
-    return Catalog(CatalogSettings(url=SecretStr(server.url.replace("unix://", f"unix://{user}"))))
+def make_catalog(server: EmbeddedServer, user: str = "", timeout_s: float = 0.25) -> Catalog:
+    url = SecretStr(server.url.replace("unix://", f"unix://{user}"))
+    return Catalog(CatalogSettings(url=url, timeout_s=timeout_s))
 
 
 def batch(
@@ -39,7 +40,7 @@ def batch(
 
 
 def held(server: EmbeddedServer) -> dict[int, float]:
-    catalog = make_catalog(server)
+    catalog = make_catalog(server, timeout_s=10)
     snapshot, _ = catalog.load()
     catalog.close()
     if snapshot is None:
@@ -63,9 +64,11 @@ def test_what_was_written_is_read_back(catalog: Catalog, server: EmbeddedServer)
     assert held(server) == {2: 9.0, 4: 9.0, -(2**63): 1.0}
 
 
-def test_many_rows_are_read_in_pages(catalog: Catalog, server: EmbeddedServer) -> None:
+def test_many_rows_are_read_in_pages(server: EmbeddedServer) -> None:
+    catalog = make_catalog(server, timeout_s=10)
     keys = np.random.default_rng(0).integers(-(2**63), 2**63, 25_000).tolist()
     catalog.write(batch(*keys, rewrite=True), 1)
+    catalog.close()
     assert set(held(server)) == set(keys)
 
 
