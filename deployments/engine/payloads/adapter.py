@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Collection
+from heapq import nlargest
 
 from deployments.engine.payloads.base import Engine, Outcome
 from deployments.engine.payloads.shared import SharedPayload, Use
@@ -29,6 +29,7 @@ class AdapterPayload(SharedPayload):
     def __init__(self, slots: AdapterSlots) -> None:
         super().__init__(slots.slot_bytes, stored=False)
         self._slots = slots
+        self._copying: str | None = None
         slots.distance = self._distance
 
     def budgets(self) -> Budgets:
@@ -37,19 +38,24 @@ class AdapterPayload(SharedPayload):
         return Budgets(slots.slots * slots.slot_bytes, slots.host_slots * slots.slot_bytes, 0)
 
     def prefetch(self, key: int, tier: Tier) -> Outcome:
-        """Copy an agent's adapter to a slot, in place of one that is farther and not needed."""
+        """Copy an agent's adapter to a slot, in place of one that is farther and not needed.
+
+        One at a time: a request's own copy waits behind no more than that, and no pass of the
+        scheduler is held up by more than the calls for it.
+        """
         adapter = self._item.get(key)
         if adapter is None or adapter not in self._slots.loaded():
             return self._refuse()
         if tier is not Tier.DEVICE or adapter in self._slots.resident():
             return Outcome.DONE
+        if self._copying is not None:
+            return Outcome.BUSY
         if not self._slots.free() and not self._make_room(self._distance(adapter)):
             return self._refuse()
-        began = time.monotonic()
         self._slots.enter(adapter)
-        self._loads.note(self._size_bytes, time.monotonic() - began)
+        self._copying = adapter
         self._issue(adapter)
-        return Outcome.DONE
+        return Outcome.STARTED
 
     def demote(self, key: int, tier: Tier) -> Outcome:
         """Free the slot of an agent's adapter unless another agent uses it; storage is no tier."""
@@ -60,6 +66,15 @@ class AdapterPayload(SharedPayload):
             self._slots.leave(adapter)
             self._counts["evicted_by_plan"] += 1
         return Outcome.DONE
+
+    def settle(self) -> bool:
+        """Complete the copy under way; see `SharedPayload.settle`."""
+        for adapter, seconds in self._slots.arrived():
+            self._loads.note(self._size_bytes, seconds)
+            if adapter == self._copying:
+                self._copying = None
+        super().settle()
+        return self._copying is not None
 
     def _uses(self) -> Collection[Use]:
         return self._slots.calls()
@@ -74,10 +89,14 @@ class AdapterPayload(SharedPayload):
         return self._slots.resident()
 
     def _make_room(self, nearer_than: float) -> bool:
-        free = [adapter for adapter in self._slots.resident() if adapter not in self._in_use]
-        farthest = max(free, key=self._distance, default=None)
-        if farthest is None or self._distance(farthest) <= nearer_than:
+        """Free a slot, and the one that requests fill beyond them if they did; all or nothing."""
+        resident = self._slots.resident()
+        due = len(resident) - self._slots.slots + 1
+        idle = [adapter for adapter in resident if adapter not in self._in_use]
+        farthest = nlargest(due, idle, key=self._distance)
+        if len(farthest) < due or self._distance(farthest[-1]) <= nearer_than:
             return False
-        self._slots.leave(farthest)
-        self._counts["evicted_by_pressure"] += 1
+        for adapter in farthest:
+            self._slots.leave(adapter)
+            self._counts["evicted_by_pressure"] += 1
         return True

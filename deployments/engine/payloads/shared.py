@@ -22,10 +22,16 @@ _NOTHING = Holding(0, 0, 0, 0)
 
 
 class Use(NamedTuple):
-    """A queued or running request, whose it is and what it needs."""
+    """A queued or running request, whose it is and what it needs.
+
+    Attributes:
+        request: Its id.
+        key: Of its agent; None where it has no identity, and still what it needs is in use.
+        item: What it needs.
+    """
 
     request: str
-    key: int
+    key: int | None
     item: str
 
 
@@ -104,7 +110,7 @@ class SharedPayload(ABC):
         """Learn from the requests there are, and notice what came and left."""
         uses = self._uses()
         for request, key, item in uses:
-            if request not in self._seen:
+            if key is not None and request not in self._seen:
                 self._used(key, item)
         self._seen = frozenset(use.request for use in uses)
         device, host = frozenset(self._on_device()), frozenset(self._in_host())
@@ -114,7 +120,7 @@ class SharedPayload(ABC):
         for item in (device ^ self._device) | (host ^ self._host):
             self._changed |= self._agents.get(item, set())
         self._device, self._host = device, host
-        users = frozenset(use.key for use in uses)
+        users = frozenset(use.key for use in uses if use.key is not None)
         self._changed |= users ^ self._users
         self._in_use, self._users = frozenset(use.item for use in uses), users
         return False

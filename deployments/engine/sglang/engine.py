@@ -22,4 +22,6 @@ class SchedulerEngine:
         self.tree: DistanceRadixCache = scheduler.tree_cache
         self.tree.scheduler = scheduler
         self.slots = LoRASlots(scheduler) if scheduler.enable_lora else None
+        if self.slots is not None:
+            self.slots.attach()
         self.weights = EngineModels(scheduler, models) if models is not None else None

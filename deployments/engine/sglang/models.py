@@ -67,9 +67,9 @@ class EngineModels:
 
     def calls(self) -> Collection[Use]:
         return [
-            Use(request.rid, hint.key, hint.model)
+            Use(request.rid, hint.key, hint.model) if hint else Use(request.rid, None, BASE)
             for request in requests(self._scheduler)
-            if (hint := agent_of(request)) is not None
+            for hint in (agent_of(request),)
         ]
 
     def fetch(self, model: str, distance: float) -> Outcome:

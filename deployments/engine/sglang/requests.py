@@ -11,7 +11,13 @@ def requests(scheduler: Any) -> list[Any]:
     """Return the requests that wait or run and are not finished."""
     if scheduler is None:
         return []
-    found = [*scheduler.waiting_queue, *scheduler.running_batch.reqs]
+    waiting = [request for request in scheduler.waiting_queue if not request.finished()]
+    return waiting + running(scheduler)
+
+
+def running(scheduler: Any) -> list[Any]:
+    """Return the requests of passes under way and of the next one that are not finished."""
+    found = list(scheduler.running_batch.reqs)
     if scheduler.last_batch is not None:
         found += scheduler.last_batch.reqs
     if scheduler.chunked_req is not None:

@@ -1,0 +1,270 @@
+"""SGLang's own choice of slots, on a device where only events and waits make an order."""
+
+from __future__ import annotations
+
+import warnings
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+
+from deployments.engine import boot
+from deployments.engine.identity import HINT_TYPE
+from deployments.engine.payloads.adapter import AdapterPayload
+from deployments.engine.payloads.base import Outcome
+from scalesim.vocabulary import Tier
+from tests.deployments.engine.ordered_device import OrderedDevice
+
+pytestmark = pytest.mark.engine
+
+ADAPTERS = "abcde"
+SLOTS = 2
+
+
+def request(key: int | None, adapter: str | None) -> Any:
+    told = SimpleNamespace(action_type=HINT_TYPE, payload={"key": key})
+    return SimpleNamespace(
+        rid=f"{key}-{adapter}-{id(told)}",
+        lora_id=adapter,
+        kv_hints=SimpleNamespace(actions=[told]) if key is not None else None,
+        finished=lambda: False,
+    )
+
+
+class Scheduler:
+    """SGLang's bookkeeping of slots and passes over `OrderedDevice`: it copies nothing."""
+
+    def __init__(self) -> None:
+        assert boot
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # SGLang's own, on its first import
+            from sglang.srt.lora.lora_manager import LoRAManager
+            from sglang.srt.lora.mem_pool import EMPTY_SLOT, LoRAMemoryPool
+
+            from deployments.engine.sglang.adapters import LoRASlots
+
+        self.device_module = OrderedDevice()
+        self.forward_stream = self.device_module.Stream()
+        pool: Any = LoRAMemoryPool.__new__(LoRAMemoryPool)
+        pool.max_loras_per_batch = SLOTS + 1
+        pool.A_buffer = pool.B_buffer = {}
+        pool.uid_to_buffer_id = {}
+        pool.buffer_id_to_uid = [EMPTY_SLOT] * (SLOTS + 1)
+        pool.eviction_policy = SimpleNamespace(mark_used=print)
+        pool.load_lora_weight_to_buffer = lambda uid, slot, *rest: self.device_module.write(slot)
+        pool._clear_buffer_slot_for_base = self.device_module.write
+        manager: Any = LoRAManager.__new__(LoRAManager)
+        manager.memory_pool = self.pool = pool
+        manager.max_loras_per_batch = SLOTS + 1
+        manager.loras = dict.fromkeys(ADAPTERS)
+        manager.lora_modules, manager.lora_refs, manager.configs = [], {}, {}
+        manager.embed_tokens_module = manager.lm_head_module = None
+        manager.pending_lora_load_events = {}
+        runner = SimpleNamespace(lora_manager=manager)
+        self.tp_worker = SimpleNamespace(model_runner=runner)
+        self.server_args = SimpleNamespace(max_loaded_loras=8)
+        self.waiting_queue: list[Any] = []
+        self.running_batch = SimpleNamespace(reqs=[])
+        self.last_batch = self.chunked_req = None
+        self.manager = manager
+        self.slots = LoRASlots(self)
+        self.slots.attach()
+        self.payload = AdapterPayload(self.slots)
+        with self.device_module.stream(self.forward_stream):
+            manager.fetch_new_loras({None})
+
+    def queue(self, key: int | None, adapter: str | None) -> None:
+        self.waiting_queue.append(request(key, adapter))
+
+    def forward(self) -> None:
+        """A pass: what waits joins the batch as far as there are slots, then all are decoded."""
+        device = self.device_module
+        running = {request.lora_id for request in self.running_batch.reqs}
+        new = []
+        for waiting in list(self.waiting_queue):
+            if len(running | {waiting.lora_id}) <= self.pool.max_loras_per_batch:
+                running.add(waiting.lora_id)
+                new.append(waiting)
+                self.waiting_queue.remove(waiting)
+        self.last_batch = SimpleNamespace(reqs=new or self.running_batch.reqs)
+        self.forward_stream.wait_stream(device.host)
+        with device.stream(self.forward_stream):
+            batch = {request.lora_id for request in self.last_batch.reqs}
+            before = set(self.pool.uid_to_buffer_id)
+            self.manager.fetch_new_loras(batch)
+            gone = before - set(self.pool.uid_to_buffer_id)
+            assert not gone & running, "an adapter of a running request was put out"
+            for uid in batch:
+                device.read(self.pool.uid_to_buffer_id[uid])
+        self.running_batch.reqs = self.running_batch.reqs + new
+
+    def finish(self, count: int) -> None:
+        self.running_batch.reqs = self.running_batch.reqs[count:]
+        self.last_batch = None
+
+
+def crowded() -> Scheduler:
+    """Return one whose batch has one adapter more than there are slots."""
+    scheduler = Scheduler()
+    for key, adapter in enumerate("abc"):
+        scheduler.queue(key, adapter)
+    scheduler.forward()
+    scheduler.queue(3, "d")
+    scheduler.payload.settle()
+    scheduler.payload.push(range(4), (9.0, 9.0, 50.0, 0.0))
+    return scheduler
+
+
+def test_a_batch_may_fill_one_slot_more_and_none_of_it_gives_way() -> None:
+    scheduler = crowded()
+    slots, payload = scheduler.slots, scheduler.payload
+    assert (set(slots.resident()), slots.free()) == (set("abc"), 0)
+    assert payload.prefetch(3, Tier.DEVICE) is Outcome.REFUSED
+    assert payload.demote(2, Tier.HOST) is Outcome.REFUSED
+    assert set(slots.resident()) == set("abc")
+
+
+def test_the_slot_of_the_bare_model_is_given_back() -> None:
+    scheduler = crowded()
+    scheduler.finish(3)
+    scheduler.waiting_queue.clear()
+    scheduler.payload.settle()
+    assert scheduler.payload.prefetch(3, Tier.DEVICE) is Outcome.STARTED
+    assert len(scheduler.slots.resident()) == SLOTS
+    assert "c" not in scheduler.slots.resident()
+
+
+def test_adapters_of_requests_without_identity_are_in_use() -> None:
+    scheduler = Scheduler()
+    for key, adapter in ((None, "a"), (1, "b"), (None, None)):
+        scheduler.queue(key, adapter)
+    scheduler.forward()
+    scheduler.queue(2, "c")
+    scheduler.payload.settle()
+    scheduler.payload.push((1, 2), (9.0, 0.0))
+    assert scheduler.payload.prefetch(2, Tier.DEVICE) is Outcome.REFUSED
+    assert set(scheduler.slots.resident()) == {"a", "b"}
+
+
+def test_one_copy_at_a_time_is_on_its_way() -> None:
+    scheduler = Scheduler()
+    for key, adapter in enumerate("ab"):
+        scheduler.queue(key, adapter)
+    scheduler.payload.settle()
+    scheduler.waiting_queue.clear()
+    assert scheduler.payload.prefetch(0, Tier.DEVICE) is Outcome.STARTED
+    assert scheduler.payload.prefetch(1, Tier.DEVICE) is Outcome.BUSY
+    assert scheduler.payload.settle() is True
+    scheduler.device_module.arrive()
+    assert scheduler.payload.settle() is False
+    assert scheduler.payload.prefetch(1, Tier.DEVICE) is Outcome.STARTED
+
+
+def turn(scheduler: Scheduler, key: int | None, adapter: str | None) -> None:
+    """A request that comes, is served in one pass and leaves; its result is not read yet."""
+    scheduler.queue(key, adapter)
+    scheduler.payload.settle()
+    scheduler.forward()
+    scheduler.finish(len(scheduler.running_batch.reqs))
+    scheduler.payload.settle()
+
+
+def test_a_pass_waits_for_the_copy_that_brings_its_adapter() -> None:
+    scheduler = Scheduler()
+    turn(scheduler, 0, "a")
+    scheduler.payload.demote(0, Tier.HOST)
+    assert scheduler.payload.prefetch(0, Tier.DEVICE) is Outcome.STARTED
+    turn(scheduler, 0, "a")  # the device says where it is read too early
+
+
+def test_a_copy_waits_for_the_pass_that_reads_its_slot() -> None:
+    scheduler = Scheduler()
+    for key, adapter in enumerate("ab"):
+        turn(scheduler, key, adapter)
+    scheduler.queue(2, "c")
+    scheduler.payload.settle()
+    scheduler.payload.push(range(3), (5.0, 9.0, 1.0))
+    assert scheduler.payload.prefetch(2, Tier.DEVICE) is Outcome.STARTED
+    assert set(scheduler.slots.resident()) == {"a", "c"}
+
+
+def test_a_request_s_own_copy_waits_for_what_leaves_its_slot() -> None:
+    scheduler = Scheduler()
+    turn(scheduler, 0, "a")
+    scheduler.payload.demote(0, Tier.HOST)
+    turn(scheduler, 1, "b")
+
+
+def test_a_prefill_puts_out_none_that_is_being_decoded() -> None:
+    scheduler = Scheduler()
+    for adapter in "abc":
+        scheduler.queue(None, adapter)
+        scheduler.forward()  # each joins those before, whose batch is not this one's
+    assert set(scheduler.slots.resident()) == set("abc")
+
+
+class Anything(RuleBasedStateMachine):
+    """Requests, passes and directives in any order; the device notices every race."""
+
+    keys = st.integers(0, 4)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.engine = Scheduler()
+
+    @rule(key=st.none() | keys, adapter=st.none() | st.sampled_from(ADAPTERS))
+    def queue(self, key: int | None, adapter: str | None) -> None:
+        self.engine.queue(key, adapter)
+
+    @precondition(lambda self: self.engine.waiting_queue or self.engine.running_batch.reqs)
+    @rule()
+    def forward(self) -> None:
+        self.engine.forward()
+
+    @rule(count=st.integers(1, 4))
+    def finish(self, count: int) -> None:
+        self.engine.finish(count)
+
+    @rule()
+    def arrive(self) -> None:
+        self.engine.device_module.arrive()
+
+    @rule(key=keys, distance=st.floats(0, 20))
+    def push(self, key: int, distance: float) -> None:
+        self.engine.payload.push((key,), (distance,))
+
+    @rule(key=keys, verb=st.sampled_from(("prefetch", "demote", "drop")))
+    def direct(self, key: int, verb: str) -> None:
+        payload = self.engine.payload
+        payload.settle()
+        in_use = {use.item for use in self.engine.slots.calls()} & set(self.engine.slots.resident())
+        if verb == "drop":
+            payload.drop(key)
+        else:
+            getattr(payload, verb)(key, Tier.DEVICE if verb == "prefetch" else Tier.HOST)
+        assert in_use <= set(self.engine.slots.resident())
+
+    @rule(adapter=st.sampled_from(ADAPTERS))
+    def unload(self, adapter: str) -> None:
+        """SGLang takes an adapter out of the engine once no request needs it."""
+        needed = {use.item for use in self.engine.slots.calls()}
+        if adapter in self.engine.manager.loras and adapter not in needed:
+            self.engine.manager._unload_lora_adapter(
+                SimpleNamespace(lora_id=adapter, lora_name=adapter, lora_path="", pinned=False)
+            )
+            self.engine.manager.loras[adapter] = None
+
+    @invariant()
+    def check_integrity(self) -> None:
+        pool = self.engine.pool
+        assert {
+            u: s for s, u in enumerate(pool.buffer_id_to_uid) if not hasattr(u, "__slots__")
+        } == (pool.uid_to_buffer_id)
+        assert 0 <= self.engine.slots.free() <= SLOTS
+
+
+TestAnything = Anything.TestCase
+TestAnything.settings = settings(max_examples=40, stateful_step_count=30, deadline=None)
