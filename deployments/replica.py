@@ -15,6 +15,7 @@ from controller.actor import connect
 from controller.endpoint import Endpoint
 from deployments.calls import Call, Piece
 from deployments.link import Link
+from deployments.nodes import engines_at, nodes
 from deployments.remote import RemoteController
 from deployments.replica_metrics import ReplicaMetrics
 from scalesim.errors import ReplicaUnavailableError
@@ -53,7 +54,9 @@ class Replica:
         from deployments.engine.openai import OpenAIEndpoints
 
         self._name: str = serve.get_replica_context().replica_id.unique_id
-        host = self._host = EngineHost(settings.engine)
+        address = ray.util.get_node_ip_address()
+        engines = engines_at(settings, nodes(), address)
+        host = self._host = EngineHost(settings.engine, engines)
         await _start(host)
         self._engine = host.engine
         adapters = settings.engine.adapters
@@ -66,7 +69,7 @@ class Replica:
             settings.metrics,
             settings.metrics.replica_ports,
             settings.ingress.api_key.get_secret_value(),
-            ray.util.get_node_ip_address(),
+            address,
         )
         if host.steered is not None:
             controller = RemoteController(connect(settings.controller), settings.controller)

@@ -91,6 +91,7 @@ class Stack:
         from ray import serve
 
         from deployments.listener import hold
+        from deployments.nodes import check_gpus, nodes
 
         edge = self.settings.ingress
         self._address = hold(edge.host, edge.port)
@@ -106,11 +107,7 @@ class Stack:
                 configure_logging=False,
             )
             self._owns_ray = True
-        if self.settings.engine.device == "cuda" and not ray.cluster_resources().get("GPU"):
-            raise ConfigurationError(
-                "engine.device is 'cuda' but Ray sees no GPU: use 'cpu' or 'auto', or check the "
-                "driver and CUDA_VISIBLE_DEVICES"
-            )
+        check_gpus(self.settings, nodes(), grows=not self._owns_ray)
         here = serve.status()
         self._owns_serve = not here.proxies and not here.applications
         if self._owns_serve:
@@ -200,15 +197,16 @@ def build_app(settings: StackSettings, port: int | None = None) -> Any:
     import ray
     from ray.serve.config import RequestRouterConfig
 
-    from deployments.engine.boot import HAS_GPU
     from deployments.ingress import Ingress
     from deployments.listener import DRAIN_S
+    from deployments.nodes import device_of, nodes
     from deployments.replica import Replica
 
+    engine = settings.engine.model_copy(update={"device": device_of(settings, nodes())})
+    settings = settings.model_copy(update={"engine": engine})
     resources: dict[str, float] = {"num_cpus": settings.cpus_per_replica}
-    device = settings.engine.device
-    if device == "cuda" or (device == "auto" and HAS_GPU):
-        resources["num_gpus"] = settings.gpus_per_replica
+    if engine.device == "cuda":
+        resources["num_gpus"] = engine.tp_size
     replicas = Replica.options(  # type: ignore[attr-defined]
         num_replicas=settings.replicas,
         max_ongoing_requests=settings.max_ongoing_requests,

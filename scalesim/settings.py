@@ -49,8 +49,9 @@ class ModelSettings(Settings):
 
     roots: tuple[str, ...] = Field(min_length=1)
     """Folders whose subfolders are models; nothing outside of them is ever loaded."""
-    host_bytes: int = Field(64 * 2**30, ge=1)
-    """Weights in host memory: four of an 8B model in half precision. One is on the device."""
+    host_bytes: int | None = Field(None, ge=1)
+    """Weights in host memory; None: half of what the engine's host tier would have. One model more
+    is on the device."""
     max_bytes: int = Field(64 * 2**30, ge=1)
     """Larger ones are refused."""
     turn_requests: int = Field(64, ge=1)
@@ -58,8 +59,18 @@ class ModelSettings(Settings):
     an 8B model (0.6 s at 25 GB/s) is then a few percent of what those take."""
 
 
+_SETTINGS_OF_ARGUMENTS = {
+    "tp_size": "engine.tp_size",
+    "tensor_parallel_size": "engine.tp_size",
+    "max_total_tokens": "engine.device_tokens",
+    "hicache_ratio": "engine.host_ratio",
+    "hicache_size": "engine.host_bytes",
+}
+"""SGLang's arguments that are checked against the machine, and from which others follow."""
+
+
 class EngineSettings(Settings):
-    """One SGLang engine, one per GPU."""
+    """One SGLang engine."""
 
     model_path: str
     """Folder of the model, or its name on the hub."""
@@ -68,18 +79,27 @@ class EngineSettings(Settings):
     arm: Arm = "scalesim"
     """`stock`: no host tier. `hicache`: SGLang's host tier, LRU. `scalesim`: ours over HiCache."""
     device: Literal["auto", "cuda", "cpu"] = "auto"
+    """`auto`: GPUs where the Ray cluster has some, whatever the machine that starts it has."""
+    tp_size: int = Field(1, ge=1)
+    """Tensor-parallel ranks: GPUs of one engine, all of one machine."""
     dtype: str = "auto"
-    """Of weights and KV, in SGLang's names; `auto` takes the model's own."""
+    """Of weights and KV, in SGLang's names; `auto` takes the model's own, on a CPU float32."""
     page_size: int = Field(16, ge=1)
     """Tokens a page: SGLang's HiCache moves whole pages; 16 keeps waste under 2% of a 1k prompt."""
     device_tokens: int | None = Field(None, ge=64)
     """KV tokens in GPU memory; None: as many as SGLang finds room for; 16,384 on a CPU."""
-    host_ratio: float = Field(4.0, ge=0.0)
-    """Host tier as a multiple of the device tier."""
+    host_share: float = Field(0.7, gt=0.0, le=0.95)
+    """Of the machine's or container's memory, what the host tiers of all engines on it take
+    together; the rest is left free. `host_bytes` or `host_ratio` take its place."""
+    host_bytes: int | None = Field(None, ge=2**20)
+    """Host tier of one engine."""
+    host_ratio: float | None = Field(None, ge=0.0)
+    """Host tier as a multiple of the device tier, to compare engines of equal tiers."""
     storage_dir: str | None = None
     """Folder of the storage tier; None leaves it out. Replicas on one machine may share it."""
-    storage_bytes: int = Field(64 * 2**30, ge=2**20)
-    """Most bytes a replica keeps there; what the farthest agent has leaves first."""
+    storage_bytes: int | None = Field(None, ge=2**20)
+    """Most bytes a replica keeps there; what the farthest agent has leaves first. None: its part of
+    80% of the disk."""
     storage_backend: str | None = None
     """Keeps the storage tier in place of `storage_dir`: any backend of SGLang, by its name. Its own
     rules say what leaves it; `storage_bytes` is then how much of it a replica remembers."""
@@ -99,6 +119,14 @@ class EngineSettings(Settings):
     """Of the engine's own log."""
     extra_args: dict[str, Any] = Field(default_factory=dict)
     """Passed to SGLang's `ServerArgs` last, for everything not named here."""
+
+    @model_validator(mode="after")
+    def _told_once(self) -> EngineSettings:
+        if self.host_bytes is not None and self.host_ratio is not None:
+            raise ValueError("host_bytes and host_ratio both size the host tier: give one")
+        for name in self.extra_args.keys() & _SETTINGS_OF_ARGUMENTS.keys():
+            raise ValueError(f"extra_args has {name}: set {_SETTINGS_OF_ARGUMENTS[name]} instead")
+        return self
 
 
 class CatalogSettings(Settings):
@@ -198,13 +226,11 @@ class StackSettings(Settings):
 
     engine: EngineSettings
     replicas: int = Field(1, ge=1)
-    """Engines, one a GPU."""
+    """Engines, each on `engine.tp_size` GPUs."""
     max_ongoing_requests: int = Field(256, ge=1)
     """Requests in one replica at a time; the engine queues and batches them."""
     cpus_per_replica: float = Field(0.5, ge=0)
     """What Ray sets aside for an engine's processes; they use what the GPU leaves them to do."""
-    gpus_per_replica: float = Field(1.0, ge=0)
-    """Ignored where the engine runs on the CPU."""
     catalog: CatalogSettings = CatalogSettings()
     controller: ControllerSettings = ControllerSettings()
     ingress: IngressSettings = IngressSettings()
@@ -275,6 +301,11 @@ def _with_password(url: str, password: str) -> str:
     scheme, _, rest = url.partition("://")
     user, at, server = rest.rpartition("@")
     return f"{scheme}://{user if at else ''}:{quote(password, safe='')}@{server}"
+
+
+def visible_gpus_from_env() -> str | None:
+    """Return CUDA_VISIBLE_DEVICES, which Ray sets in its workers, or None where it is not set."""
+    return os.environ.get("CUDA_VISIBLE_DEVICES")
 
 
 ENGINE_CHANNEL = "SCALESIM_ENGINE_CHANNEL"

@@ -146,7 +146,6 @@ def stack_settings(arm: Arm, workload: Workload, machine: Machine) -> StackSetti
             model_path=str(machine.model_path),
             arm=arm,
             device=machine.device,
-            dtype=_dtype(machine.device),
             page_size=machine.page_size,
             device_tokens=tokens,
             host_ratio=machine.host_share / machine.device_share,
@@ -188,13 +187,3 @@ def _models(machine: Machine) -> ModelSettings:
     size = ModelShelf(settings).find(tune_name(0)).size_bytes
     places = max(1, int(machine.host_share * machine.models))
     return settings.model_copy(update={"host_bytes": places * size})
-
-
-def _dtype(device: str) -> str:
-    """Return a dtype in which greedy tokens do not depend on how calls were batched.
-
-    On a GPU attention kernels want half precision; near ties may then differ between arms.
-    """
-    from deployments.engine.boot import HAS_GPU
-
-    return "auto" if HAS_GPU and device != "cpu" else "float32"

@@ -1,7 +1,8 @@
 """What SGLang 0.5.23 lacks on a machine without a GPU; never imported on one with.
 
-Four gaps are filled: `sgl_kernel` has no CPU wheel, torchvision's wheel registers its operators
-from a CUDA library, and HiCache pins memory and copies layers through CUDA-only functions.
+Five gaps are filled: `sgl_kernel` has no CPU wheel, torchvision's wheel registers its operators
+from a CUDA library, and HiCache pins memory, copies layers through CUDA-only functions and leaves
+free what a small machine has not.
 """
 
 from __future__ import annotations
@@ -28,10 +29,12 @@ def install() -> None:
 def patch_host_tier() -> None:
     """Give HiCache and LoRA their host copies without CUDA. Call in the scheduler process."""
     import torch
-    from sglang.srt.mem_cache.pool_host import common, mha
+    from sglang.srt.mem_cache.pool_host import base, common, mha
 
     common._cuda_host_register = lambda buffer, granularity=None: None
     mha.transfer_kv_direct = _copy_layers
+    # 10 GiB otherwise; what stays free was decided before the start.
+    base.HICACHE_HOST_MEMORY_RESERVE_BYTES = 0
     for name in ("tensor", "empty", "zeros", "ones", "full"):
         setattr(torch, name, _without_pinning(getattr(torch, name)))
     torch.Tensor.pin_memory = lambda self, *a, **k: self

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import psutil
 
 from deployments.engine.channel import ReplicaEnd
-from deployments.engine.launch import launch
+from deployments.engine.launch import launch, prepared
 from deployments.engine.messages import Hello
 from scalesim.errors import EngineMismatchError
 from scalesim.settings import (
@@ -44,24 +44,31 @@ class Steered(NamedTuple):
 class EngineHost:
     """Owns one engine's processes. Make it, await `start`, and `stop` it in the end.
 
+    Args:
+        settings: As they were given.
+        engines: How many share this machine's memory, this one included.
+
     Attributes:
         engine: SGLang's engine, once started.
         steered: How to steer it; None in the stock and hicache arms.
     """
 
-    def __init__(self, settings: EngineSettings) -> None:
+    def __init__(self, settings: EngineSettings, engines: int = 1) -> None:
         self.engine: Any = None
         self.steered: Steered | None = None
         self._channel: ReplicaEnd | None = None
         self._settings = settings
+        self._engines = engines
         self._folder = tempfile.mkdtemp(prefix="scalesim-engine-")
 
     async def start(self) -> None:
         """Start the engine; blocks the loop while it loads, as nothing can be served before.
 
         Raises:
+            ConfigurationError: The settings cannot work on this machine; nothing was started.
             EngineMismatchError: Our plugin is not in its scheduler.
         """
+        self._settings = prepared(self._settings, self._engines)
         if self._settings.arm != "scalesim":
             self.engine = launch(self._settings)
             return

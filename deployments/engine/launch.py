@@ -8,18 +8,36 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
-from deployments.engine import boot
+from deployments import machine
+from deployments.engine import boot, sizing
+from deployments.engine.models.dimensions import llm_at
 from deployments.engine.models.files import weight_files
 from scalesim.errors import ConfigurationError
 from scalesim.settings import AdapterSettings, EngineSettings, ModelSettings
 
-_CPU_TOKENS = 16_384
-"""Device tier on a CPU where none is named: its share of memory would leave none for the host tier,
-which is in the same memory."""
-
 
 def launch(settings: EngineSettings) -> Any:
     """Return a started `sglang` engine; takes 5 to 15 s on a CPU.
+
+    Args:
+        settings: As `prepared` returned them.
+    """
+    _quiet()
+    from sglang.srt.entrypoints.engine import Engine
+
+    class _Engine(Engine):  # type: ignore[misc]
+        run_scheduler_process_func = staticmethod(boot.run_scheduler)
+        run_detokenizer_process_func = staticmethod(boot.run_detokenizer)
+
+    return _Engine(**server_args(settings))
+
+
+def prepared(settings: EngineSettings, engines: int = 1) -> EngineSettings:
+    """Return settings for this machine, whatever they left open filled in.
+
+    Args:
+        settings: As they were given.
+        engines: How many share this machine, this one included.
 
     Raises:
         ConfigurationError: The settings cannot work on this machine.
@@ -29,18 +47,26 @@ def launch(settings: EngineSettings) -> Any:
             "engine.device is 'cuda' but no GPU is visible: use 'cpu' or 'auto', or check the "
             "driver and CUDA_VISIBLE_DEVICES"
         )
+    dtype = _dtype(settings)
+    site = sizing.Site(machine.look(), _on_cpu(settings), engines, llm_at(settings, dtype))
+    settings = sizing.fitted(settings.model_copy(update={"dtype": dtype}), site)
     if settings.models is not None:
         check_models(settings, settings.models)
-    _quiet()
     if settings.storage_backend is not None:
         check_storage(settings, settings.storage_backend)
-    from sglang.srt.entrypoints.engine import Engine
+    return settings
 
-    class _Engine(Engine):  # type: ignore[misc]
-        run_scheduler_process_func = staticmethod(boot.run_scheduler)
-        run_detokenizer_process_func = staticmethod(boot.run_detokenizer)
 
-    return _Engine(**server_args(settings))
+def _on_cpu(settings: EngineSettings) -> bool:
+    return settings.device == "cpu" or not boot.HAS_GPU
+
+
+def _dtype(settings: EngineSettings) -> str:
+    """Return what the engine computes in.
+
+    On a CPU half precision is slower, and greedy tokens depend on how calls were batched.
+    """
+    return "float32" if settings.dtype == "auto" and _on_cpu(settings) else settings.dtype
 
 
 def check_models(settings: EngineSettings, models: ModelSettings) -> None:
@@ -51,12 +77,13 @@ def check_models(settings: EngineSettings, models: ModelSettings) -> None:
     """
     files = weight_files(Path(settings.model_path))
     size = sum(file.stat().st_size for file in files)
+    least = models.host_bytes or size
     faults = {
         f"engine.arm is {settings.arm!r}: use 'scalesim'": settings.arm != "scalesim",
         "engine.adapters is set too: serve adapters from another stack": bool(settings.adapters),
         "engine.model_path is no folder with *.safetensors: give one, not a hub name": not files,
-        f"engine.models.host_bytes is {models.host_bytes}, one model's weights are {size}: use "
-        "more": models.host_bytes < size,
+        f"engine.models.host_bytes is {least}, one model's weights are {size}: use more": least
+        < size,
     }
     for fault, holds in faults.items():
         if holds:
@@ -80,13 +107,13 @@ def check_storage(settings: EngineSettings, backend: str) -> None:
 
 
 def server_args(settings: EngineSettings) -> dict[str, Any]:
-    """Return SGLang's arguments for these settings."""
-    on_cpu = settings.device == "cpu" or not boot.HAS_GPU
+    """Return SGLang's arguments for settings that `prepared` returned."""
     args: dict[str, Any] = {
         "model_path": settings.model_path,
         "served_model_name": settings.served_model_name,
         "dtype": settings.dtype,
         "page_size": settings.page_size,
+        "tp_size": settings.tp_size,
         "log_level": settings.log_level,
         "enable_cache_report": True,
         "sleep_on_idle": True,
@@ -104,13 +131,15 @@ def server_args(settings: EngineSettings) -> dict[str, Any]:
             "hicache_ratio": settings.host_ratio,
             "hicache_write_policy": "write_through",
         }
+        if settings.host_bytes is not None:
+            args["hicache_size"] = settings.host_bytes / settings.tp_size / 1e9  # of one rank, GB
     if settings.arm != "stock" and (settings.storage_dir or settings.storage_backend):
         args |= storage_args(settings)
     if settings.arm == "scalesim":
         args["radix_cache_backend"] = "scalesim"
     if settings.adapters is not None:
         args |= _adapter_args(settings.adapters)
-    if on_cpu:
+    if _on_cpu(settings):
         args |= _cpu_args(settings)
     return args | settings.extra_args
 
@@ -131,7 +160,7 @@ def storage_args(settings: EngineSettings) -> dict[str, Any]:
             "module_path": "deployments.engine.sglang.pages",
             "class_name": "PageStore",
             "folder": settings.storage_dir,
-            "quota_bytes": settings.storage_bytes,
+            "quota_bytes": (settings.storage_bytes or 0) // settings.tp_size,  # of one rank
             "model": _fingerprint(settings.model_path),
         }
     else:
@@ -169,7 +198,6 @@ def _cpu_args(settings: EngineSettings) -> dict[str, Any]:
         "grammar_backend": "none",
         "disable_cuda_graph": True,
         "mem_fraction_static": 0.3,
-        "max_total_tokens": settings.device_tokens or _CPU_TOKENS,
         "lora_backend": "torch_native",
     }
     if settings.arm != "stock":

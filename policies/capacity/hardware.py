@@ -33,29 +33,48 @@ class Gpu:
 
 @dataclass(frozen=True, slots=True)
 class Llm:
-    """One language model in bf16.
+    """One language model.
 
     Attributes:
         parameters: Count.
         layers: Transformer layers.
         kv_heads: Key-value heads a layer.
         head_dim: Width of a head.
+        value_dim: Width of a head's value; 0 where it is `head_dim`.
+        latent_dim: Numbers a layer and token of latent attention (MLA), which every
+            tensor-parallel rank keeps whole; 0 for keys and values by head.
+        parameter_bytes: Bytes of a parameter on the device.
+        kv_number_bytes: Bytes of a number in the KV cache.
     """
 
     parameters: float
     layers: int
     kv_heads: int
     head_dim: int
+    value_dim: int = 0
+    latent_dim: int = 0
+    parameter_bytes: float = 2.0
+    kv_number_bytes: int = 2
 
     @property
     def weight_bytes(self) -> float:
-        """Two bytes a parameter."""
-        return 2 * self.parameters
+        """Of all parameters."""
+        return self.parameter_bytes * self.parameters
 
     @property
     def kv_bytes_per_token(self) -> int:
-        """Key and value of every layer, two bytes a number."""
-        return 2 * 2 * self.layers * self.kv_heads * self.head_dim
+        """Key and value of every layer, on an engine of one GPU."""
+        return self.rank_kv_bytes_per_token(1)
+
+    def rank_kv_bytes_per_token(self, ranks: int) -> int:
+        """Return what one of `ranks` tensor-parallel ranks keeps of a token.
+
+        Heads are dealt out; with fewer heads than ranks each rank keeps one. Source: SGLang 0.5.23,
+        `ModelConfig.get_num_kv_heads`.
+        """
+        heads = max(1, self.kv_heads // ranks)
+        numbers = self.latent_dim or heads * (self.head_dim + (self.value_dim or self.head_dim))
+        return self.layers * numbers * self.kv_number_bytes
 
 
 GPUS = {

@@ -53,7 +53,11 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
         "every Ray pod uses already",
     ),
     "too many engines": (GPUS | {"stack": {"replicas": 9}}, "room for 8"),
-    "engine over workers": (GPUS | {"stack": {"gpus_per_replica": 16}}, "cannot span workers"),
+    "engine over workers": (GPUS | {"stack": {"engine": {"tp_size": 16}}}, "cannot span workers"),
+    "too many engines of four GPUs": (
+        GPUS | {"stack": {"replicas": 3, "engine": {"tp_size": 4}}},
+        "room for 2",
+    ),
     "autoscaling range": (
         {"autoscaling": {"enabled": True, "minReplicas": 2}},
         "must lie between",

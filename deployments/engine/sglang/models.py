@@ -41,7 +41,7 @@ class EngineModels:
     def __init__(self, scheduler: Any, settings: ModelSettings) -> None:
         reader = WeightReader(Path(scheduler.server_args.model_path), settings)
         self.model_bytes = reader.size_bytes
-        self.places = settings.host_bytes // self.model_bytes
+        self.places = (settings.host_bytes or 0) // self.model_bytes
         self.storage_bytes = shutil.disk_usage(settings.roots[0]).total
         self.resident: str | None = BASE
         self._scheduler = scheduler

@@ -76,11 +76,11 @@
 {{- fail "workers.replicas must lie between autoscaling.minReplicas and autoscaling.maxReplicas" -}}
 {{- end -}}
 {{- if $workers.gpus -}}
-{{- $each := default 1.0 .Values.stack.gpus_per_replica | float64 -}}
-{{- if gt $each (float64 $workers.gpus) -}}
-{{- fail (printf "stack.gpus_per_replica is %v but a worker has %v: an engine cannot span workers" $each $workers.gpus) -}}
+{{- $each := default 1 .Values.stack.engine.tp_size | int -}}
+{{- if gt $each (int $workers.gpus) -}}
+{{- fail (printf "stack.engine.tp_size is %v but a worker has %v GPUs: an engine cannot span workers" $each $workers.gpus) -}}
 {{- end -}}
-{{- $room := mul $most (floor (divf $workers.gpus $each) | int) -}}
+{{- $room := mul $most (div $workers.gpus $each) -}}
 {{- if gt (int (default 1 .Values.stack.replicas)) (int $room) -}}
 {{- fail (printf "stack.replicas is %v but %d workers have room for %v: raise workers.replicas or autoscaling.maxReplicas" .Values.stack.replicas $most $room) -}}
 {{- end -}}

@@ -25,7 +25,7 @@ head; a worker's replicas take the first free ports, so there are as many as eng
 {{- define "scalesim.enginesPerWorker" -}}
 {{- $replicas := int (default 1 .Values.stack.replicas) -}}
 {{- if .Values.workers.gpus -}}
-{{ min $replicas (floor (divf .Values.workers.gpus (default 1.0 .Values.stack.gpus_per_replica)) | int) }}
+{{ min $replicas (div .Values.workers.gpus (default 1 .Values.stack.engine.tp_size)) }}
 {{- else -}}
 {{ $replicas }}
 {{- end -}}

@@ -6,16 +6,15 @@ from typing import Any
 
 import pytest
 
-from deployments.engine.launch import check_models, check_storage, server_args
+from deployments.engine.launch import check_models, check_storage, prepared, server_args
 from scalesim.errors import ConfigurationError
 from scalesim.settings import AdapterSettings, Arm, EngineSettings, ModelSettings
 from tests.deployments.engine.models.model_files import write_model
 
 
 def args(arm: Arm, folder: Path | None, model: Path) -> dict[str, Any]:
-    settings = EngineSettings(
-        model_path=str(model), arm=arm, device="cpu", storage_dir=str(folder) if folder else None
-    )
+    place = {"storage_dir": str(folder), "storage_bytes": 2**30} if folder else {}
+    settings = EngineSettings(model_path=str(model), arm=arm, device="cpu", **place)
     return server_args(settings)
 
 
@@ -54,12 +53,39 @@ def test_a_backend_named_takes_the_folders_place(tmp_path: Path, arm: Arm) -> No
         check_storage(settings.model_copy(update={"storage_dir": "/pages"}), "file")
 
 
-def test_a_cpu_keeps_room_for_the_host_tier(tmp_path: Path) -> None:
-    def tokens(told: int | None) -> int:
-        settings = EngineSettings(model_path=str(tmp_path), device="cpu", device_tokens=told)
-        return int(server_args(settings)["max_total_tokens"])
+def test_a_cpu_computes_in_full_precision_and_keeps_room(tiny_model: str) -> None:
+    told = EngineSettings(model_path=tiny_model, device="cpu")
+    args = server_args(prepared(told))
+    assert (args["max_total_tokens"], args["dtype"]) == (16_384, "float32")
+    token_bytes = 2 * 2 * 2 * 32 * 4  # layers, key and value, heads, numbers, bytes
+    assert args["hicache_size"] == pytest.approx(65_536 * token_bytes / 1e9)
+    named = told.model_copy(update={"device_tokens": 256, "dtype": "bfloat16", "host_ratio": 2.0})
+    args = server_args(prepared(named))
+    assert (args["max_total_tokens"], args["dtype"]) == (256, "bfloat16")
+    assert args["hicache_ratio"] == 2.0
+    assert "hicache_size" not in args
 
-    assert (tokens(None), tokens(256)) == (16_384, 256)
+
+def test_tiers_are_dealt_to_ranks(tmp_path: Path) -> None:
+    settings = EngineSettings(
+        model_path=str(tmp_path),
+        device="cpu",
+        tp_size=4,
+        host_bytes=8_000_000_000,
+        storage_dir=str(tmp_path),
+        storage_bytes=2**30,
+    )
+    args = server_args(settings)
+    assert (args["tp_size"], args["hicache_size"]) == (4, 2.0)
+    assert json.loads(args["hicache_storage_backend_extra_config"])["quota_bytes"] == 2**28
+
+
+def test_more_than_the_machine_has_is_refused_before_anything_starts(tiny_model: str) -> None:
+    settings = EngineSettings(model_path=tiny_model, device="cpu", host_ratio=1e6)
+    with pytest.raises(
+        ConfigurationError, match=r"engine\.host_ratio 1e\+06 needs .* use host_ratio"
+    ):
+        prepared(settings)
 
 
 def test_other_weights_are_another_model(tmp_path: Path) -> None:

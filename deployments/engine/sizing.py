@@ -1,0 +1,231 @@
+"""How large an engine's tiers are on this machine, and what asks for more than there is.
+
+Host memory is divided by what the machine or the container has in all, not by what is free: engines
+that start together do not see each other's memory yet, and one that comes back finds its part.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import NamedTuple
+
+from deployments.machine import Machine, disk_bytes
+from policies.capacity.fit import Room
+from policies.capacity.hardware import Calibration, Llm
+from scalesim.errors import ConfigurationError
+from scalesim.settings import EngineSettings
+
+GIB = 2**30
+
+CPU_TOKENS = 16_384
+"""Device tier on a CPU where none is named: its share of memory would leave none for the rest."""
+CPU_HOST_TOKENS = 4 * CPU_TOKENS
+"""Most of a host tier that is not named on a CPU: the tier is filled when it is made, and here it
+saves nothing but computing."""
+
+PROCESS_BYTES = 3 * GIB
+"""Host memory of one rank's processes beside the tiers: code, CUDA, buffers."""
+SGLANG_RESERVE_BYTES = 10 * GIB
+"""What SGLang 0.5.23 leaves free beside a host tier on a GPU (`pool_host/base.py`)."""
+MOST_DEVICE_SHARE = 0.95
+"""Of free device memory, for weights and KV: nothing larger has a place beside activations."""
+SHARED_BYTES_PER_RANK = GIB // 8
+"""In /dev/shm, where tensor-parallel ranks exchange what goes through host memory."""
+DISK_SHARE = 0.8
+STORED_BYTES = 64 * GIB
+"""Of storage whose disk cannot be asked: a backend elsewhere, or a folder that cannot be read."""
+
+
+class Site(NamedTuple):
+    """Where an engine is about to start.
+
+    Attributes:
+        machine: What is there.
+        on_cpu: Whether it runs on the CPU.
+        engines: Engines that share the machine, this one included.
+        llm: Its model, where its dimensions are known.
+    """
+
+    machine: Machine
+    on_cpu: bool
+    engines: int = 1
+    llm: Llm | None = None
+
+
+def fitted(settings: EngineSettings, site: Site) -> EngineSettings:
+    """Return the settings with every size that was left open filled in for this place.
+
+    Raises:
+        ConfigurationError: What was asked for is not there; says what is, and what to ask for.
+    """
+    _check_ranks(settings, site)
+    settings = settings.model_copy(update={"device_tokens": _device_tokens(settings, site)})
+    if settings.arm == "stock":
+        return settings
+    settings = _with_models(settings, site)
+    return settings.model_copy(
+        update={
+            "host_bytes": _host_bytes(settings, site),
+            "storage_bytes": _storage_bytes(settings, site),
+        }
+    )
+
+
+def room(settings: EngineSettings, site: Site, llm: Llm, share: float | None = None) -> Room:
+    """Return what an engine of these settings may use here.
+
+    Args:
+        settings: Whose tiers are filled in, where they are asked for.
+        site: Where it starts.
+        llm: Its model.
+        share: Of device memory; None takes what SGLang usually does.
+    """
+    told = settings.extra_args.get("mem_fraction_static")
+    used = share or told or Calibration().memory_share
+    free = min((gpu.free_bytes for gpu in site.machine.gpus[: settings.tp_size]), default=0)
+    return Room(llm, settings.tp_size, free * used, settings.host_bytes or 0)
+
+
+def host_room(settings: EngineSettings, site: Site, *, most: bool = False) -> float:
+    """Return host memory for one engine's host tier and models; below 0 there is none.
+
+    Args:
+        settings: Whose `host_share` counts.
+        site: Where it starts.
+        most: Take all that is there but what processes need, in place of `host_share`.
+    """
+    ranks, llm = settings.tp_size, site.llm
+    limit, available = site.machine.memory
+    device = 0.0
+    if site.on_cpu and llm is not None:  # the device tier is in the same memory
+        tokens = settings.device_tokens or CPU_TOKENS
+        device = llm.weight_bytes + tokens * llm.kv_bytes_per_token
+    part = limit / site.engines - ranks * PROCESS_BYTES - device
+    if not most:
+        part = min(part, (limit / site.engines - device) * settings.host_share)
+    reserve = 0 if site.on_cpu else SGLANG_RESERVE_BYTES
+    return min(part, available - ranks * PROCESS_BYTES - device - reserve)
+
+
+def _check_ranks(settings: EngineSettings, site: Site) -> None:
+    ranks, machine = settings.tp_size, site.machine
+    if ranks == 1:
+        return
+    if not site.on_cpu and machine.gpus and len(machine.gpus) < ranks:
+        raise ConfigurationError(
+            f"engine.tp_size is {ranks}, but the engine sees {len(machine.gpus)} GPUs: it cannot "
+            f"span machines; use tp_size <= {len(machine.gpus)}"
+        )
+    needed = ranks * SHARED_BYTES_PER_RANK
+    if machine.shared_bytes < needed:
+        raise ConfigurationError(
+            f"engine.tp_size {ranks} needs {gb(needed)} of /dev/shm, {gb(machine.shared_bytes)} is "
+            "there: start the container with --shm-size=2g (volumes.shmSize in the chart)"
+        )
+
+
+def _device_tokens(settings: EngineSettings, site: Site) -> int | None:
+    """Return the device tier; None leaves it to SGLang, which measures what is free."""
+    tokens, llm = settings.device_tokens, site.llm
+    if site.on_cpu:
+        if host_room(settings, site, most=True) < 0:
+            raise ConfigurationError(
+                f"{tokens or CPU_TOKENS} device tokens and the weights of {settings.model_path} do "
+                f"not fit: {gb(site.machine.memory.available_bytes)} of memory is free for "
+                f"{site.engines} engines: use fewer engine.device_tokens, or a smaller model"
+            )
+        return tokens or CPU_TOKENS
+    if llm is None or not site.machine.gpus:
+        return tokens
+    there = room(settings, site, llm, MOST_DEVICE_SHARE)
+    if there.device_bytes <= 0:
+        raise ConfigurationError(
+            f"the weights of {settings.model_path} need {gb(there.rank_weight_bytes)} on each of "
+            f"{there.ranks} GPUs, {gb(there.rank_device_bytes)} is there: use engine.tp_size >= "
+            f"{there.fewest_ranks}, a smaller model, or end what else uses the GPU"
+        )
+    if tokens is not None and tokens > there.device_tokens:
+        raise ConfigurationError(
+            f"engine.device_tokens {tokens} needs {gb(tokens * there.token_bytes)} of device "
+            f"memory, {gb(there.device_bytes)} is there beside the weights: use device_tokens <= "
+            f"{there.device_tokens}, or leave it out"
+        )
+    return tokens
+
+
+def _with_models(settings: EngineSettings, site: Site) -> EngineSettings:
+    models = settings.models
+    if models is None:
+        return settings
+    there = host_room(settings, site, most=models.host_bytes is not None)
+    if models.host_bytes is not None and models.host_bytes > there:
+        raise _too_much("models.host_bytes", models.host_bytes, models.host_bytes, there, site)
+    host_bytes = models.host_bytes or max(int(there / 2), 1)
+    return settings.model_copy(
+        update={"models": models.model_copy(update={"host_bytes": host_bytes})}
+    )
+
+
+def _host_bytes(settings: EngineSettings, site: Site) -> int | None:
+    """Return the host tier; None where `host_ratio` says it."""
+    taken = settings.models.host_bytes or 0 if settings.models is not None else 0
+    ratio, llm = settings.host_ratio, site.llm
+    if settings.host_bytes is not None:
+        there = host_room(settings, site, most=True) - taken
+        if settings.host_bytes > there:
+            raise _too_much("host_bytes", settings.host_bytes, settings.host_bytes, there, site)
+        return settings.host_bytes
+    if ratio is not None:
+        if llm is not None and (site.on_cpu or site.machine.gpus):
+            there = host_room(settings, site, most=True) - taken
+            tier = room(settings, site, llm)
+            tokens = settings.device_tokens or tier.device_tokens
+            needed = ratio * tokens * tier.token_bytes
+            if needed > there:
+                raise _too_much("host_ratio", ratio, needed, there, site)
+        return None
+    there = host_room(settings, site) - taken
+    if site.on_cpu:
+        there = min(there, CPU_HOST_TOKENS * llm.kv_bytes_per_token if llm is not None else GIB)
+    if there < 2**20:
+        limit, available = site.machine.memory
+        raise ConfigurationError(
+            f"no memory is left for a host tier: {gb(limit)} for {site.engines} engines, "
+            f"{gb(available)} of it free: give the machine or the container more, use fewer "
+            "replicas, or engine.arm stock, which has none"
+        )
+    return int(there)
+
+
+def _storage_bytes(settings: EngineSettings, site: Site) -> int:
+    stored = settings.storage_bytes
+    if settings.storage_dir is None:
+        return stored or STORED_BYTES
+    try:
+        there = disk_bytes(Path(settings.storage_dir)) / site.engines
+    except OSError:
+        return stored or STORED_BYTES
+    if stored is not None and stored > there:
+        raise _too_much("storage_bytes", stored, stored, there, site, "disk")
+    return stored or max(int(there * DISK_SHARE), 2**20)
+
+
+def _too_much(
+    name: str, value: float, needed: float, there: float, site: Site, what: str = "host memory"
+) -> ConfigurationError:
+    each = f" for each of {site.engines} engines here" if site.engines > 1 else ""
+    fits = max(value * there / needed, 0.0)
+    told, most = str(value), str(int(fits))
+    if isinstance(value, float):
+        told, most = f"{value:g}", f"{int(fits * 10) / 10:g}"
+    return ConfigurationError(
+        f"engine.{name} {told} needs {gb(needed)} of {what}, {gb(max(there, 0))} is there{each}: "
+        f"use {name} <= {most}, or leave it out"
+    )
+
+
+def gb(count: float) -> str:
+    """Return bytes as people read them: 213 GB, 1.9 GB, 340 MB."""
+    if count < 1e9:
+        return f"{count / 1e6:.0f} MB"
+    return f"{count / 1e9:.{int(count < 1e10)}f} GB"

@@ -1,0 +1,166 @@
+"""Sizes of tiers on machines that are made up, and what is refused there."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from deployments.engine import sizing
+from deployments.engine.sizing import CPU_HOST_TOKENS, CPU_TOKENS, GIB, PROCESS_BYTES, Site, fitted
+from deployments.machine import Machine
+from deployments.machine.gpus import Gpu
+from deployments.machine.memory import Memory
+from policies.capacity.hardware import GPUS, LLMS
+from scalesim.errors import ConfigurationError
+from scalesim.settings import EngineSettings
+
+SMALL, LARGE = LLMS["llama-3.1-8b"], LLMS["llama-3.1-70b"]
+CARD = int(GPUS["h100"].memory_bytes)
+
+
+def site(
+    limit: float = 256 * GIB,
+    available: float | None = None,
+    *,
+    cards: int = 1,
+    engines: int = 1,
+    llm: Any = SMALL,
+    free: float = CARD,
+    shared: float = GIB,
+) -> Site:
+    memory = Memory(int(limit), int(limit if available is None else available))
+    gpus = tuple(Gpu("H100", CARD, int(free)) for _ in range(cards))
+    return Site(Machine(memory, gpus, int(shared)), not cards, engines, llm)
+
+
+def settings(**given: Any) -> EngineSettings:
+    return EngineSettings.model_validate({"model_path": "8b", **given})
+
+
+def test_the_host_tier_is_a_share_of_the_machine() -> None:
+    assert fitted(settings(), site()).host_bytes == int(256 * GIB * 0.7)
+    assert fitted(settings(host_share=0.5), site()).host_bytes == 128 * GIB
+    assert fitted(settings(), site()).host_ratio is None
+
+
+def test_engines_of_one_machine_share_it() -> None:
+    each = fitted(settings(), site(2048 * GIB, engines=8)).host_bytes
+    assert each is not None
+    assert 8 * each == pytest.approx(2048 * GIB * 0.7)
+
+
+def test_an_engine_that_comes_back_finds_its_part() -> None:
+    part = fitted(settings(), site(2048 * GIB, engines=8)).host_bytes
+    assert part is not None
+    left = 2048 * GIB - 7 * (part + PROCESS_BYTES)
+    assert fitted(settings(), site(2048 * GIB, left, engines=8)).host_bytes == part
+
+
+def test_what_others_hold_is_not_there() -> None:
+    tier = fitted(settings(), site(256 * GIB, 64 * GIB)).host_bytes
+    assert tier == 64 * GIB - PROCESS_BYTES - sizing.SGLANG_RESERVE_BYTES
+
+
+def test_processes_keep_their_memory_on_a_small_machine() -> None:
+    tier = fitted(settings(host_share=0.95), site(64 * GIB, engines=8)).host_bytes
+    assert tier == (64 * GIB - 8 * PROCESS_BYTES) // 8
+
+
+def test_no_memory_for_a_host_tier_is_a_sentence() -> None:
+    with pytest.raises(ConfigurationError, match=r"no memory .* 26 GB for 8 engines.*engine\.arm"):
+        fitted(settings(), site(24 * GIB, engines=8))
+    assert fitted(settings(arm="stock"), site(24 * GIB, engines=8)).host_bytes is None
+
+
+def test_a_ratio_that_does_not_fit_names_one_that_does() -> None:
+    here = site(128 * GIB, llm=SMALL)
+    with pytest.raises(
+        ConfigurationError, match="host_ratio 4 needs 220 GB of host memory"
+    ) as told:
+        fitted(settings(host_ratio=4.0), here)
+    assert "123 GB is there: use host_ratio <= 2.2, or leave it out" in str(told.value)
+    assert fitted(settings(host_ratio=2.2), here).host_bytes is None
+    with pytest.raises(ConfigurationError, match=r"for each of 8 engines here: use host_ratio"):
+        fitted(settings(host_ratio=4.0), site(1024 * GIB, engines=8))
+    fitted(settings(host_ratio=4.0, device_tokens=100_000), here)
+
+
+def test_bytes_that_do_not_fit_name_some_that_do() -> None:
+    with pytest.raises(ConfigurationError, match="host_bytes 200000000000 needs 200 GB") as told:
+        fitted(settings(host_bytes=200_000_000_000), site(128 * GIB))
+    most = int(str(told.value).partition("<= ")[2].partition(",")[0])
+    assert fitted(settings(host_bytes=most), site(128 * GIB)).host_bytes == most
+
+
+def test_an_unknown_model_leaves_a_ratio_to_the_engine() -> None:
+    assert fitted(settings(host_ratio=400.0), site(llm=None)).host_ratio == 400.0
+    assert fitted(settings(), site(llm=None)).host_bytes == int(256 * GIB * 0.7)
+
+
+def test_weights_that_do_not_fit_name_the_ranks_that_would() -> None:
+    with pytest.raises(ConfigurationError, match=r"need 141 GB on each of 1 GPUs, 81 GB.*>= 2"):
+        fitted(settings(), site(llm=LARGE))
+    fitted(settings(tp_size=4), site(llm=LARGE, cards=4))
+
+
+def test_device_tokens_that_do_not_fit_name_how_many_do() -> None:
+    with pytest.raises(ConfigurationError, match=r"needs 131 GB of device memory, 65 GB") as told:
+        fitted(settings(device_tokens=1_000_000), site())
+    most = int(str(told.value).partition("<= ")[2].partition(",")[0])
+    assert fitted(settings(device_tokens=most), site()).device_tokens == most
+    assert fitted(settings(), site()).device_tokens is None  # SGLang measures
+
+
+def test_a_gpu_that_others_use_is_seen() -> None:
+    with pytest.raises(ConfigurationError, match="end what else uses the GPU"):
+        fitted(settings(), site(free=8e9))
+
+
+def test_ranks_need_their_gpus_and_shared_memory() -> None:
+    with pytest.raises(ConfigurationError, match=r"sees 2 GPUs.*tp_size <= 2"):
+        fitted(settings(tp_size=4), site(cards=2))
+    with pytest.raises(ConfigurationError, match=r"needs 268 MB of /dev/shm, 64 MB .*shm-size"):
+        fitted(settings(tp_size=2), site(cards=2, shared=64e6))
+
+
+def test_a_cpu_has_a_tier_to_try_with() -> None:
+    tier = fitted(settings(), site(64 * GIB, cards=0))
+    assert (tier.device_tokens, tier.host_bytes) == (CPU_TOKENS, CPU_HOST_TOKENS * 131_072)
+    tight = fitted(settings(), site(24 * GIB, cards=0)).host_bytes
+    weights = int(SMALL.weight_bytes) + CPU_TOKENS * 131_072
+    assert tight == 24 * GIB - PROCESS_BYTES - weights
+    with pytest.raises(ConfigurationError, match=r"fewer engine.device_tokens"):
+        fitted(settings(device_tokens=200_000), site(24 * GIB, cards=0))
+
+
+def test_models_take_half_of_the_host_tier() -> None:
+    sized = fitted(settings(models={"roots": ["/tunes"]}), site())
+    assert sized.models is not None
+    assert sized.models.host_bytes == sized.host_bytes == int(256 * GIB * 0.35)
+    told = {"roots": ["/tunes"], "host_bytes": 100 * GIB}
+    assert fitted(settings(models=told), site()).host_bytes == int(256 * GIB * 0.7) - 100 * GIB
+    with pytest.raises(ConfigurationError, match=r"models.host_bytes .* needs 322 GB"):
+        fitted(settings(models=told | {"host_bytes": 300 * GIB}), site())
+
+
+def test_disk_is_shared_and_checked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sizing, "disk_bytes", lambda folder: 1000 * GIB)
+    stored = fitted(settings(storage_dir=str(tmp_path)), site(1024 * GIB, engines=8)).storage_bytes
+    assert stored == 100 * GIB
+    asked = settings(storage_dir=str(tmp_path), storage_bytes=200 * GIB)
+    assert fitted(asked, site()).storage_bytes == 200 * GIB
+    with pytest.raises(ConfigurationError, match="of disk, 134 GB is there for each of 8"):
+        fitted(asked, site(1024 * GIB, engines=8))
+    assert fitted(settings(), site()).storage_bytes == sizing.STORED_BYTES
+
+
+def test_a_disk_that_cannot_be_read_does_not_keep_an_engine_down(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def broken(folder: Path) -> int:
+        raise OSError(5, "input/output error")
+
+    monkeypatch.setattr(sizing, "disk_bytes", broken)
+    assert fitted(settings(storage_dir="/state"), site()).storage_bytes == sizing.STORED_BYTES
