@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
 
@@ -13,9 +14,11 @@ class Check(NamedTuple):
         ok: Whether it is as the stack needs it.
         found: What was found.
         advice: What to do where it is not.
+        figures: What was found in numbers, for programs.
     """
 
     name: str
     ok: bool
     found: str
     advice: str = ""
+    figures: Mapping[str, float] = {}

@@ -17,13 +17,19 @@ app = typer.Typer()
 @app.command()
 def doctor(
     config: Annotated[
-        Path | None, typer.Option(help="The stack's YAML: its Redis and its ports are looked at")
+        Path | None, typer.Option(help="The stack's YAML: its Redis, ports and model are looked at")
     ] = None,
+    model: Annotated[
+        str | None, typer.Option(help="Say what fits: a folder, or a name as `plan` knows it")
+    ] = None,
+    agent_tokens: Annotated[int, typer.Option(min=1, help="Of one agent, to say how many fit")] = (
+        2048
+    ),
     as_json: AsJson = False,
 ) -> None:
     """Check that this machine can run the stack; exit code 1 where it cannot."""
     checks = []
-    for check in look(config):
+    for check in look(config, model, agent_tokens):
         checks.append(check)
         if not as_json:
             _show(check)
@@ -33,23 +39,31 @@ def doctor(
         raise SystemExit(1)
 
 
-def look(config: Path | None) -> Iterator[Check]:
+def look(config: Path | None, model: str | None, agent_tokens: int) -> Iterator[Check]:
     """Yield what is found, the quick looks first.
+
+    Args:
+        config: The stack's settings.
+        model: In place of theirs.
+        agent_tokens: Of the agents whose number is said, where there is a model.
 
     Raises:
         ConfigurationError: The file of settings is not valid.
     """
-    from cli import machine, ports, services
+    from cli import fits, machine, ports, services
     from cli.up import read_config
     from scalesim.settings import StackSettings, load, with_secrets_from_env
 
     values: dict[str, Any] = read_config(config) if config else {}
-    values.setdefault("engine", {}).setdefault("model_path", "random")
+    engine = values["engine"] = {**(values.get("engine") or {})}
+    engine["model_path"] = model or engine.get("model_path", "random")
     settings = with_secrets_from_env(load(StackSettings, values))
     yield from machine.platform_checks()
     yield from machine.package_checks()
     yield from machine.accelerator_checks()
     yield from machine.resource_checks()
+    if engine["model_path"] != "random":
+        yield from fits.fit_checks(settings, agent_tokens)
     yield from machine.clock_checks()
     yield from ports.port_checks(settings.ingress)
     yield from ports.metrics_checks(settings)

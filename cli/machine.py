@@ -59,7 +59,9 @@ def resource_checks() -> Iterator[Check]:
     """Memory, disk and descriptors."""
     import resource
 
-    memory = _available_memory_gib()
+    from deployments.machine.memory import read_memory
+
+    memory = read_memory().available_bytes / 2**30
     disk = shutil.disk_usage(tempfile.gettempdir()).free / 2**30
     shm = shutil.disk_usage(_SHARED_MEMORY).free / 2**30 if os.path.isdir(_SHARED_MEMORY) else 0.0
     files = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
@@ -91,12 +93,6 @@ def clock_checks() -> Iterator[Check]:
     found = now.isoformat(timespec="seconds")
     advice = f"the clock is behind the time of installation, {installed:%Y-%m-%d %H:%M}: set it"
     yield Check("clock", now >= installed, found, advice)
-
-
-def _available_memory_gib() -> float:
-    lines = Path("/proc/meminfo").read_text().splitlines()
-    kib = next(int(line.split()[1]) for line in lines if line.startswith("MemAvailable"))
-    return kib / 2**20
 
 
 def _version(package: str) -> str:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from cli.fits import named_llm
 from cli.output import AsJson, print_json
 from cli.replay import read_trace
 from scalesim.errors import InvalidRequestError
@@ -22,7 +23,7 @@ app = typer.Typer(add_completion=False)
 def plan(
     trace: Annotated[Path, typer.Option(help="JSON lines with `step` and `agent`.")],
     gpu: Annotated[str, typer.Option(help="l4, l40s, a100, h100 or h200.")] = "h100",
-    model: Annotated[str, typer.Option(help="Such as llama-3.1-8b.")] = "llama-3.1-8b",
+    model: Annotated[str, typer.Option(help="Such as llama-3.1-8b, or a folder.")] = "llama-3.1-8b",
     agents: Annotated[int | None, typer.Option(help="As many as traced, unless given.")] = None,
     step_time: Annotated[float | None, typer.Option(help="Wanted seconds a step, p95.")] = None,
     gpus: Annotated[int, typer.Option(help="Fleet to describe without --step-time.")] = 1,
@@ -40,11 +41,11 @@ def plan(
     from policies.capacity.engine import Engine
     from policies.capacity.hardware import GPUS, LLMS
     from policies.capacity.plan import Question, capacity_plan
+    from scalesim.settings import EngineSettings
 
     requests = read_trace(trace)
-    engine = Engine(
-        _choose(GPUS, gpu, "gpu"), _choose(LLMS, model, "model"), _calibration(calibration)
-    )
+    llm = named_llm(EngineSettings(model_path=model)) or _choose(LLMS, model, "model")
+    engine = Engine(_choose(GPUS, gpu, "gpu"), llm, _calibration(calibration))
     many = len(requests.names) if agents is None else agents
     question = Question(many, step_time, gpus, host_gb * 1e9)
     names = [name.strip() for name in policy.split(",") if name.strip()]

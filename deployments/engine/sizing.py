@@ -6,6 +6,7 @@ that start together do not see each other's memory yet, and one that comes back 
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -71,19 +72,22 @@ def fitted(settings: EngineSettings, site: Site) -> EngineSettings:
     )
 
 
-def room(settings: EngineSettings, site: Site, llm: Llm, share: float | None = None) -> Room:
-    """Return what an engine of these settings may use here.
+def room(settings: EngineSettings, site: Site, llm: Llm) -> Room:
+    """Return the tiers of an engine with these settings, estimated where SGLang measures.
 
     Args:
-        settings: Whose tiers are filled in, where they are asked for.
+        settings: As given, or as `fitted` filled them in.
         site: Where it starts.
         llm: Its model.
-        share: Of device memory; None takes what SGLang usually does.
     """
     told = settings.extra_args.get("mem_fraction_static")
-    used = share or told or Calibration().memory_share
-    free = min((gpu.free_bytes for gpu in site.machine.gpus[: settings.tp_size]), default=0)
-    return Room(llm, settings.tp_size, free * used, settings.host_bytes or 0)
+    tier = _device_room(settings, site, llm, told or Calibration().memory_share)
+    if settings.device_tokens is not None:
+        kv_bytes = settings.device_tokens * llm.rank_kv_bytes_per_token(tier.ranks)
+        tier = replace(tier, rank_device_bytes=tier.rank_weight_bytes + kv_bytes)
+    if settings.host_ratio is not None:
+        tier = replace(tier, host_bytes=settings.host_ratio * tier.device_tokens * tier.token_bytes)
+    return tier
 
 
 def host_room(settings: EngineSettings, site: Site, *, most: bool = False) -> float:
@@ -105,6 +109,12 @@ def host_room(settings: EngineSettings, site: Site, *, most: bool = False) -> fl
         part = min(part, (limit / site.engines - device) * settings.host_share)
     reserve = 0 if site.on_cpu else SGLANG_RESERVE_BYTES
     return min(part, available - ranks * PROCESS_BYTES - device - reserve)
+
+
+def _device_room(settings: EngineSettings, site: Site, llm: Llm, share: float) -> Room:
+    """Return what an engine has where it takes a share of what is free on its GPUs."""
+    free = min((gpu.free_bytes for gpu in site.machine.gpus[: settings.tp_size]), default=0)
+    return Room(llm, settings.tp_size, free * share, settings.host_bytes or 0)
 
 
 def _check_ranks(settings: EngineSettings, site: Site) -> None:
@@ -131,13 +141,13 @@ def _device_tokens(settings: EngineSettings, site: Site) -> int | None:
         if host_room(settings, site, most=True) < 0:
             raise ConfigurationError(
                 f"{tokens or CPU_TOKENS} device tokens and the weights of {settings.model_path} do "
-                f"not fit: {gb(site.machine.memory.available_bytes)} of memory is free for "
-                f"{site.engines} engines: use fewer engine.device_tokens, or a smaller model"
+                f"not fit: {gb(site.machine.memory.available_bytes)} of memory is free, for "
+                f"{_count(site.engines)}: use fewer engine.device_tokens, or a smaller model"
             )
         return tokens or CPU_TOKENS
     if llm is None or not site.machine.gpus:
         return tokens
-    there = room(settings, site, llm, MOST_DEVICE_SHARE)
+    there = _device_room(settings, site, llm, MOST_DEVICE_SHARE)
     if there.device_bytes <= 0:
         raise ConfigurationError(
             f"the weights of {settings.model_path} need {gb(there.rank_weight_bytes)} on each of "
@@ -178,9 +188,7 @@ def _host_bytes(settings: EngineSettings, site: Site) -> int | None:
     if ratio is not None:
         if llm is not None and (site.on_cpu or site.machine.gpus):
             there = host_room(settings, site, most=True) - taken
-            tier = room(settings, site, llm)
-            tokens = settings.device_tokens or tier.device_tokens
-            needed = ratio * tokens * tier.token_bytes
+            needed = room(settings, site, llm).host_bytes
             if needed > there:
                 raise _too_much("host_ratio", ratio, needed, there, site)
         return None
@@ -190,7 +198,7 @@ def _host_bytes(settings: EngineSettings, site: Site) -> int | None:
     if there < 2**20:
         limit, available = site.machine.memory
         raise ConfigurationError(
-            f"no memory is left for a host tier: {gb(limit)} for {site.engines} engines, "
+            f"no memory is left for a host tier: {gb(limit)} for {_count(site.engines)}, "
             f"{gb(available)} of it free: give the machine or the container more, use fewer "
             "replicas, or engine.arm stock, which has none"
         )
@@ -222,6 +230,10 @@ def _too_much(
         f"engine.{name} {told} needs {gb(needed)} of {what}, {gb(max(there, 0))} is there{each}: "
         f"use {name} <= {most}, or leave it out"
     )
+
+
+def _count(engines: int) -> str:
+    return f"{engines} engine{'s' * (engines > 1)}"
 
 
 def gb(count: float) -> str:

@@ -7,6 +7,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from cli.plan import app
+from deployments.random_model import build
 from policies.replay.trace import format_trace
 from policies.workloads import generate
 from scalesim.errors import InvalidRequestError
@@ -31,6 +32,12 @@ def test_json_answer(trace: Path) -> None:
     assert list(report["policies"]) == ["lru", "distance"]
     assert report["policies"]["distance"]["gpus"] >= 1
     assert report["calibration"]["prefill_share"] == 0.5
+
+
+def test_a_model_is_a_folder_too(trace: Path, tmp_path: Path) -> None:
+    model = build(tmp_path / "model", size="tiny")
+    report = json.loads(invoke(trace, "--model", model, "--policy", "lru", "--json").output)
+    assert report["state_bytes"] == 20 * 2048 * 512  # agents, tokens, bytes a token in two bytes
 
 
 def test_people_are_told_it_is_a_model(trace: Path) -> None:

@@ -1,0 +1,77 @@
+"""Look of `scalesim doctor` at what fits: an engine's tiers on this machine, and agents in them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from cli.check import Check
+from scalesim.errors import ConfigurationError
+from scalesim.settings import EngineSettings, StackSettings
+
+if TYPE_CHECKING:
+    from policies.capacity.hardware import Llm
+
+
+def fit_checks(settings: StackSettings, tokens: int) -> Iterator[Check]:
+    """What fits on this machine, by the rules that engines are started with.
+
+    Args:
+        settings: Of the stack; its model is a folder, a name in the hub's cache, or one that
+            `scalesim plan` knows.
+        tokens: Of an agent's state.
+    """
+    from deployments.engine.sizing import Site, fitted, gb, room
+    from deployments.machine import look
+    from policies.capacity.hardware import LLMS
+
+    machine, engine = look(), settings.engine
+    on_cpu = engine.device == "cpu" or not machine.gpus
+    dtype = "float32" if on_cpu and engine.dtype == "auto" else engine.dtype
+    engine = engine.model_copy(update={"dtype": dtype})
+    llm = named_llm(engine, dtype)
+    if llm is None:
+        advice = f"give --model a folder with config.json and *.safetensors, or {', '.join(LLMS)}"
+        yield Check("fit", False, f"the dimensions of {engine.model_path} are not known", advice)
+        return
+    places = settings.replicas if on_cpu else len(machine.gpus) // engine.tp_size
+    engines = max(1, min(settings.replicas, places))
+    try:
+        engine = fitted(engine, Site(machine, on_cpu, engines, llm))
+    except ConfigurationError as error:
+        found, _, advice = str(error).rpartition(": ")
+        yield Check("fit", False, found, advice)
+        return
+    tier = room(engine, Site(machine, on_cpu, engines, llm), llm)
+    device, host = tier.agents(tokens, engine.page_size)
+    figures = {
+        "engines": engines,
+        "device_tokens": tier.device_tokens,
+        "host_tokens": tier.host_tokens,
+        "host_bytes": int(tier.host_bytes),
+        "agents_on_device": device,
+        "agents_in_host": host,
+    }
+    found = (
+        f"{_place(engine, engines, on_cpu=on_cpu)}: {tier.device_tokens:,} device tokens "
+        f"({gb(tier.device_bytes)}), {tier.host_tokens:,} in the host tier ({gb(tier.host_bytes)})"
+    )
+    yield Check("fit", True, found, figures=figures)
+    found = f"{device:,} on the device and {host:,} in host memory of each engine"
+    yield Check(f"agents of {tokens:,} tokens", device > 0, found, "use fewer tokens, or more GPUs")
+
+
+def _place(engine: EngineSettings, engines: int, *, on_cpu: bool) -> str:
+    gpus = "the CPU" if on_cpu else f"{engine.tp_size} GPU{'s' * (engine.tp_size > 1)}"
+    return f"{engine.model_path} on {gpus}, {engines} engine{'s' * (engines > 1)} here"
+
+
+def named_llm(engine: EngineSettings, dtype: str = "auto") -> Llm | None:
+    """Return the model of these settings: one of `LLMS`, or as its files describe it, or None."""
+    from deployments.engine.models.dimensions import llm_at
+    from policies.capacity.hardware import LLMS
+
+    if (llm := LLMS.get(engine.model_path)) is None:
+        return llm_at(engine, dtype)
+    return llm if dtype != "float32" else replace(llm, parameter_bytes=4, kv_number_bytes=4)
