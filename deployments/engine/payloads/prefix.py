@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from deployments.engine.payloads.base import Engine, Outcome
@@ -40,7 +41,7 @@ class PrefixPayload:
         self._onward: set[int] = set()
         self._ahead: dict[int, int] = {}
         self._queued_tokens = 0
-        self._loads, self._reads = Meter(), Meter()
+        self._reads = Meter()
         self._computed_s = 0.0
         self._cause = "evicted_by_pressure"
         self._counts = dict.fromkeys(Flow._fields[1:], 0)
@@ -84,10 +85,7 @@ class PrefixPayload:
         """Something of these owners left a tier: what was fetched ahead for them is lost."""
         for key in owners:
             self._changed.add(key)
-            wasted = self._ahead.pop(key, None)
-            if wasted is not None:
-                self._counts["wasted"] += 1
-                self._counts["wasted_bytes"] += wasted
+            self._waste(key)
 
     # ---- what the controller tells ----
 
@@ -113,33 +111,39 @@ class PrefixPayload:
             return self._refuse()
         if tier is Tier.STORAGE and not self._is_stored(key):
             return self._refuse()
-        self._cause = "evicted_by_plan"
-        try:
+        with self._planned():
             for node in reversed(self._nodes(key)):
                 if node.owners != {key}:
-                    break
-                if self._tree.on_device(node) and not self._tree.leave_device(node):
-                    return self._refuse()
-                if tier is Tier.STORAGE and not self._tree.leave_host(node):
-                    return self._refuse()
-        finally:
-            self._cause = "evicted_by_pressure"
+                    continue
+                left = self._leave(node, tier)
+                if left is not Outcome.DONE:
+                    return self._refuse() if left is Outcome.REFUSED else left
         return Outcome.DONE
+
+    def _leave(self, node: Any, tier: Tier) -> Outcome:
+        if self._tree.on_device(node):
+            left = self._tree.leave_device(node)
+            if left is not Outcome.DONE:
+                return left
+        return self._tree.leave_host(node) if tier is Tier.STORAGE else Outcome.DONE
 
     def drop(self, key: int) -> Outcome:
         """Take an agent's own nodes out of every tier and forget its prefixes."""
-        if self.demote(key, Tier.HOST) is Outcome.REFUSED:
-            return Outcome.REFUSED
-        nodes = self._nodes(key)
-        for node in reversed(nodes):
-            if node.owners == {key}:
-                self._tree.leave_host(node)
-            node.owners.discard(key)
+        self._onward.discard(key)
+        if self._busy(key) or key not in self._known:
+            return self._refuse()
+        self._disown(key)
+        with self._planned():
+            for node in reversed(self._nodes(key)):
+                if not node.owners:  # needs no host copy: what is needed still is evicted first
+                    if self._tree.on_device(node):
+                        self._tree.leave_device(node)
+                    self._tree.leave_host(node)
         if self._storage is not None:
             self._storage.drop(key)
         self._known.pop(key, None)
         self._anchors.pop(key, None)
-        self._ahead.pop(key, None)
+        self._waste(key)
         self._changed.add(key)
         return Outcome.DONE
 
@@ -166,7 +170,6 @@ class PrefixPayload:
             if not any(map(self._tree.is_loading, self._loading[key])):
                 del self._loading[key]
                 self._changed.add(key)
-        self._loads.settle(bool(self._loading))
         self._reads.settle(bool(self._staging))
         return bool(self._loading or self._onward or self._staging)
 
@@ -191,9 +194,10 @@ class PrefixPayload:
         """Return the counters."""
         if self._storage is not None:
             self._counts["restarted"] = self._storage.restarted()
+        loaded_bytes, loaded_s = self._tree.loaded()
         return Flow(self.kind, **self._counts)._replace(
-            loaded_bytes=self._loads.carried_bytes,
-            loaded_s=self._loads.busy_s,
+            loaded_bytes=loaded_bytes,
+            loaded_s=loaded_s,
             staged_bytes=self._reads.carried_bytes,
             staged_s=self._reads.busy_s,
             computed_s=self._computed_s,
@@ -250,11 +254,13 @@ class PrefixPayload:
                 self._queued_tokens and self._queued_tokens + tokens > PREFETCH_TOKENS_A_PASS
             ):
                 return Outcome.BUSY
-            if not tree.make_room(tokens, self._order.distance(key)) or not tree.load(missing[-1]):
+            room = tree.make_room(tokens, self._order.distance(key))
+            if room is Outcome.BUSY:
+                return Outcome.BUSY
+            if room is Outcome.REFUSED or not tree.load(missing[-1]):
                 return self._refuse()
             self._queued_tokens += tokens
             self._loading.setdefault(key, []).append(missing[-1])
-            self._loads.begin(tokens * tree.bytes_per_token)
             self._issue(key, tokens * tree.bytes_per_token)
             outcome = Outcome.STARTED
         return outcome
@@ -265,12 +271,30 @@ class PrefixPayload:
         self._counts["issued_bytes"] += size
         self._changed.add(key)
 
+    def _waste(self, key: int) -> None:
+        wasted = self._ahead.pop(key, None)
+        if wasted is not None:
+            self._counts["wasted"] += 1
+            self._counts["wasted_bytes"] += wasted
+
+    @contextmanager
+    def _planned(self) -> Iterator[None]:
+        """Count evictions as ordered by a directive."""
+        self._cause = "evicted_by_plan"
+        try:
+            yield
+        finally:
+            self._cause = "evicted_by_pressure"
+
     # ---- what an agent has ----
+
+    def _disown(self, key: int) -> None:
+        for node in self._nodes(key):
+            node.owners.discard(key)
 
     def _anchor(self, key: int) -> None:
         """Find the nodes of an agent's prefixes as the tree is now, and own them alone."""
-        for node in self._nodes(key):
-            node.owners.discard(key)
+        self._disown(key)
         prefixes = self._known[key]
         self._anchors[key] = [self._tree.locate(p.tokens[: p.length], p.space) for p in prefixes]
         for node in self._nodes(key):

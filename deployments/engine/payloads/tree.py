@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any, Protocol
 
 from deployments.engine.order import DistanceOrder
+from deployments.engine.payloads.base import Outcome
 from deployments.engine.prefixes import Prefix, Space, Tokens
 from scalesim.vocabulary import Budgets
 
@@ -100,11 +101,14 @@ class PrefixTree(Protocol):
     def on_host(self, node: Any) -> bool:
         """Return whether it has a host copy."""
 
-    def make_room(self, tokens: int, farther_than: float) -> bool:
-        """Free device tokens of owners farther than a distance; False where they are too few."""
+    def make_room(self, tokens: int, farther_than: float) -> Outcome:
+        """Free device tokens of owners farther than a distance.
+
+        DONE, BUSY while host copies of what must leave are written, REFUSED where too few can be.
+        """
 
     def can_load(self) -> bool:
-        """Return whether another transfer may start."""
+        """Return whether a transfer may start: at most one is under way, others wait behind it."""
 
     def load(self, node: Any) -> bool:
         """Queue the copy of a node, and of what is missing above it, to the device."""
@@ -115,11 +119,18 @@ class PrefixTree(Protocol):
     def is_loading(self, node: Any) -> bool:
         """Return whether the node's copy has not arrived yet."""
 
-    def leave_device(self, node: Any) -> bool:
-        """Evict a node from the device; False where something needs it there."""
+    def loaded(self) -> tuple[int, float]:
+        """Return the bytes that `load` carried so far and the seconds the link was busy."""
 
-    def leave_host(self, node: Any) -> bool:
-        """Delete a node's host copy; False where something needs it."""
+    def leave_device(self, node: Any) -> Outcome:
+        """Evict a node from the device; an owned one keeps a host copy.
+
+        DONE, BUSY while that copy is written, REFUSED where something needs the node or its copy
+        finds no room.
+        """
+
+    def leave_host(self, node: Any) -> Outcome:
+        """Delete a node's host copy: DONE, or REFUSED where something needs it."""
 
     def keys_in_use(self) -> set[int]:
         """Return the agents of queued and running requests."""

@@ -14,9 +14,11 @@ from sglang.srt.mem_cache.radix_cache import RadixKey
 from sglang.srt.mem_cache.unified_radix_cache import UnifiedRadixCache
 
 from deployments.engine.order import DistanceOrder
+from deployments.engine.payloads.base import Outcome
 from deployments.engine.payloads.tree import Watcher
 from deployments.engine.prefixes import Prefix, Space, Tokens
 from deployments.engine.sglang.backends import is_read_ahead, watched
+from deployments.engine.sglang.loads import NO_EVENT, Loads
 from deployments.engine.sglang.pages import PageStore
 from deployments.engine.sglang.requests import agent_of, requests
 from deployments.engine.sglang.storage import StorageTier
@@ -38,8 +40,9 @@ class DistanceRadixCache(UnifiedRadixCache):  # type: ignore[misc]
 
     def __init__(self, params: Any) -> None:
         params.tree_core_backend = BACKEND
+        self.loads = Loads(self)
+        self._backups: set[int] = set()
         super().__init__(params)
-        self._awaited = False
         self._computed_tokens, self._computed_s, self._computed_until = 0, 0.0, 0.0
         kv = self.token_to_kv_pool_allocator.get_kvcache()
         rows = kv.size + kv.page_size
@@ -67,6 +70,8 @@ class DistanceRadixCache(UnifiedRadixCache):  # type: ignore[misc]
     # ---- what we listen to ----
 
     def reset(self) -> None:
+        # A copy under way would write over what takes its pages next.
+        self.loads.finish_all()
         super().reset()
         if self.watcher is not None:
             self.watcher.forget()
@@ -97,23 +102,53 @@ class DistanceRadixCache(UnifiedRadixCache):  # type: ignore[misc]
             self.watcher.computed(self._computed_tokens, self._computed_s)
             self._computed_tokens, self._computed_s = 0, 0.0
 
-    def inc_lock_ref(self, node_id: int, *args: Any, **kwargs: Any) -> Any:
-        result = super().inc_lock_ref(node_id, *args, **kwargs)
-        if self.ongoing_load_back and not self._awaited:
-            path = self.path(self.tree_core.node_by_id(node_id))
-            self._awaited = any(node.id in self.ongoing_load_back for node in path)
+    def lock(self, node_id: int, *args: Any, **kwargs: Any) -> Any:
+        lock = super().lock(node_id, *args, **kwargs)
+        if self.ongoing_load_back and lock is not None:
+            self.loads.lock(lock, self.tree_core.node_by_id(node_id))
+        return lock
+
+    def unlock(self, lock: Any) -> None:
+        self.loads.unlock(lock)
+        super().unlock(lock)
+
+    def insert(self, params: Any) -> Any:
+        """Give the tree what a request computed; the request is moved to pages it had already.
+
+        A batch that reads them may be running: they must have arrived before the caller does so.
+        """
+        result = super().insert(params)
+        if self.ongoing_load_back:
+            last = self.tree_core.node_by_id(result.last_device_node)
+            self._finish_load(self.tree_core.arrival(last))
         return result
 
-    def ready_to_load_host_cache(self) -> int:
-        """Submit loads; a batch that locked a prefix still on its way waits for it too.
+    def _finish_load(self, number: int) -> None:
+        if number >= self.tree_core.next_transfer:
+            self._submit_loads()
+        self.loads.finish(number)
 
-        One stream carries all loads in order, so waiting for the latest covers earlier ones.
-        """
-        index: int = super().ready_to_load_host_cache()
-        if index < 0 and self._awaited and self.cache_controller is not None:
-            index = self.cache_controller.layer_done_counter.producer_index
-        self._awaited = False
+    def ready_to_load_host_cache(self) -> int:
+        """Submit queued loads; return the slot that the batch just built must wait for."""
+        awaited = self.loads.take_awaited() if self.cache_controller is not None else NO_EVENT
+        index = self._submit_loads()
+        return index if index >= 0 else awaited
+
+    def _submit_loads(self) -> int:
+        if self.cache_controller is None or not self.cache_controller.load_queue:
+            return int(super().ready_to_load_host_cache())
+        self.loads.free_slot()
+        began = time.perf_counter()
+        index = int(super().ready_to_load_host_cache())
+        self.loads.submitted(time.perf_counter() - began)
         return index
+
+    def loading_check(self, finish_count: int | None = None) -> None:
+        controller = self.cache_controller
+        acks = list(controller.ack_load_queue) if controller is not None else []
+        super().loading_check(finish_count)
+        if acks:
+            self.loads.arrived(acks[: len(acks) - len(controller.ack_load_queue)])
 
     def evict_for_alloc(self, params: EvictParams, **kwargs: Any) -> EvictResult:
         """Make room for a request; what copies under way hold is waited for, then evicted too.
@@ -136,6 +171,7 @@ class DistanceRadixCache(UnifiedRadixCache):  # type: ignore[misc]
         controller = self.cache_controller
         if controller is None or self.pp_size > 1:
             return False
+        self.flush_pending_backups()
         loads, writes = len(controller.ack_load_queue), len(controller.ack_write_queue)
         self.loading_check(finish_count=loads)
         self.writing_check(finish_count=writes)
@@ -145,6 +181,7 @@ class DistanceRadixCache(UnifiedRadixCache):  # type: ignore[misc]
         """Called at the start of every pass: copies that arrived, then our share of work."""
         super().check_hicache_events()
         self.every_pass()
+        self.flush_pending_backups()
 
     # ---- PrefixTree ----
 
@@ -176,73 +213,115 @@ class DistanceRadixCache(UnifiedRadixCache):  # type: ignore[misc]
     def on_host(self, node: Any) -> bool:
         return bool(node.backuped)
 
-    def make_room(self, tokens: int, farther_than: float) -> bool:
-        """Free device tokens held by owners farther than a distance; False if they are too few."""
+    def make_room(self, tokens: int, farther_than: float) -> Outcome:
+        """Free device tokens of owners farther than a distance.
+
+        Returns:
+            BUSY while host copies of what must leave are written.
+        """
         pool, leaves = self.token_to_kv_pool_allocator, self.tree_core.evictable_device_leaves
+        if pool.available_size() < tokens:
+            self._backups.intersection_update(self.ongoing_write_through)
+            if self._backups:
+                return Outcome.BUSY
         return self._free_until(
-            pool.available_size, tokens, farther_than, leaves, self.leave_device
+            pool.available_size, tokens, (-farther_than,), leaves, self.leave_device
         )
 
     def make_host_room(self, tokens: int, farther_than: float) -> bool:
-        """Free host tokens likewise, of what is not on the device."""
+        """Free host tokens likewise, of what is not on the device; False if they are too few."""
+        return self._free_host(tokens, (-farther_than,))
+
+    def _free_host(self, tokens: int, before: tuple[float, ...]) -> bool:
         pool, leaves = self.cache_controller.mem_pool_host, self.tree_core.evictable_host_leaves
-        return self._free_until(pool.available_size, tokens, farther_than, leaves, self.leave_host)
+        freed = self._free_until(pool.available_size, tokens, before, leaves, self.leave_host)
+        return freed is Outcome.DONE
 
     def _free_until(
         self,
         available: Callable[[], int],
         tokens: int,
-        farther_than: float,
+        before: tuple[float, ...],
         leaves: set[Any],
-        leave: Callable[[Any], bool],
-    ) -> bool:
+        leave: Callable[[Any], Outcome],
+    ) -> Outcome:
         if available() >= tokens:
-            return True
+            return Outcome.DONE
         priority = self.tree_core.eviction_strategy.get_priority
         heap = [(priority(leaf), leaf.id, leaf) for leaf in leaves]
         heapq.heapify(heap)
-        while heap and available() < tokens:
-            (farthest, _), _, leaf = heapq.heappop(heap)
-            if -farthest <= farther_than:
+        coming = 0
+        while heap and available() + coming < tokens:
+            first, _, leaf = heapq.heappop(heap)
+            if first >= before:
                 break
             parent = leaf.parent
-            leave(leaf)
+            if leave(leaf) is Outcome.BUSY:
+                coming += self.tokens_of(leaf)
             if parent in leaves:
                 heapq.heappush(heap, (priority(parent), parent.id, parent))
-        return available() >= tokens
+        if available() >= tokens:
+            return Outcome.DONE
+        return Outcome.BUSY if coming else Outcome.REFUSED
 
     def can_load(self) -> bool:
-        return self.cache_controller is not None and bool(self.has_free_load_back_slot())
+        return self.loads.can_start()
 
     def load(self, node: Any) -> bool:
         return bool(self.load_back(node.id))
 
     def start_loads(self) -> None:
-        super().ready_to_load_host_cache()
+        if self._submit_loads() >= 0:
+            self.loads.ours()
 
     def is_loading(self, node: Any) -> bool:
         return node.id in self.ongoing_load_back
 
-    def leave_device(self, node: Any) -> bool:
-        """Evict a node, and what nobody owns below it; owned nodes keep a host copy."""
-        for child in list(node.children.values()):
-            if self.on_device(child) and (child.owners or not self.leave_device(child)):
-                return False
-        if not self.tree_core._is_device_leaf(node):
-            return False
-        if node.owners and not node.backuped and not self.backup_node_for_write_back(node.id):
-            return False
-        self._evict_device_leaf(node.id, dict.fromkeys(self.tree_components, 0))
-        return True
+    def loaded(self) -> tuple[int, float]:
+        return self.loads.carried_bytes, self.loads.busy_s
 
-    def leave_host(self, node: Any) -> bool:
-        """Delete a host-only node, and what nobody owns below it."""
+    def leave_device(self, node: Any) -> Outcome:
+        """Evict a node, and what nobody owns below it; owned nodes keep a host copy.
+
+        Returns:
+            BUSY while that copy is written; REFUSED where something needs the node on the device
+            or its copy finds no room.
+        """
         for child in list(node.children.values()):
-            if child.owners or not self.leave_host(child):
-                return False
+            if self.on_device(child) and (
+                child.owners or self.leave_device(child) is not Outcome.DONE
+            ):
+                return Outcome.REFUSED
+        if node.write_through_pending_id is not None:
+            return Outcome.BUSY
+        if not self.tree_core._is_device_leaf(node):
+            return Outcome.REFUSED
+        if node.owners and not node.backuped:
+            return Outcome.BUSY if self._back_up(node) else Outcome.REFUSED
+        self._evict_device_leaf(node.id, dict.fromkeys(self.tree_components, 0))
+        return Outcome.DONE
+
+    def _back_up(self, node: Any) -> bool:
+        """Start writing the host copy of a node and of all above it that have none, or of none.
+
+        A copy below a node without one is lost with that node, while the tree still counts it.
+        """
+        copies = self.tree_core.build_backup_kv_action(node.id)
+        tokens = sum(self.tokens_of(self.tree_core.node_by_id(each)) for each in copies.node_ids)
+        if not self._free_host(tokens, self.tree_core.eviction_strategy.get_priority(node)):
+            return False
+        self._execute_and_commit_kv_backup(copies)
+        self._backups.add(node.id)
+        return bool(node.backuped)
+
+    def leave_host(self, node: Any) -> Outcome:
+        """Delete a host-only node, and what nobody owns below it; REFUSED where it is needed."""
+        for child in list(node.children.values()):
+            if child.owners or self.leave_host(child) is not Outcome.DONE:
+                return Outcome.REFUSED
         core = self.tree_core
         if not core._is_host_leaf(node):
-            return False
+            return Outcome.REFUSED
         device_frees: dict[Any, list[Any]] = {ct: [] for ct in self.tree_components}
         host_frees: dict[Any, list[Any]] = {ct: [] for ct in self.tree_components}
         tracker = dict.fromkeys(self.tree_components, 0)
@@ -250,7 +329,7 @@ class DistanceRadixCache(UnifiedRadixCache):  # type: ignore[misc]
         core._evict_host_leaf(node, tracker, device_frees, host_frees, actions)
         self._free_values(device_frees, host_frees)
         self._apply_cache_actions(actions)
-        return True
+        return Outcome.DONE
 
     def keys_in_use(self) -> set[int]:
         hints = map(agent_of, requests(self.scheduler))

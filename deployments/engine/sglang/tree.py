@@ -26,9 +26,15 @@ class FarthestFirst(EvictionStrategy):  # type: ignore[misc]
 
 
 class DistanceTreeCore(UnifiedTreeCore):  # type: ignore[misc]
-    """SGLang's Python tree core whose nodes know their owners and leave farthest first."""
+    """SGLang's Python tree core whose nodes know their owners and leave farthest first.
+
+    A node's `arrival` is the number of the transfer that brings it to the device; 0 once it is
+    there.
+    """
 
     watcher: Watcher | None = None
+    next_transfer = 1
+    """Number of the transfer that will carry what is queued now."""
 
     def __init__(self, params: Any, components: Any) -> None:
         super().__init__(params, components)
@@ -38,12 +44,40 @@ class DistanceTreeCore(UnifiedTreeCore):  # type: ignore[misc]
     def _new_node(self, priority: int = 0) -> Any:
         node = super()._new_node(priority)
         node.owners = set()
+        node.arrival = 0
         return node
 
     def _split_node(self, key: Any, child: Any, split_len: int) -> Any:
         parent, action = super()._split_node(key, child, split_len)
         parent.owners = set(child.owners)
+        parent.arrival = child.arrival
         return parent, action
+
+    def commit_load_back(
+        self, node_id: int, device_indices: Any, kv_xfer: Any, comp_xfers: Any
+    ) -> Any:
+        actions = super().commit_load_back(node_id, device_indices, kv_xfer, comp_xfers)
+        for loaded in kv_xfer.nodes_to_load or ():
+            self.node_by_id(loaded).arrival = self.next_transfer
+        return actions
+
+    def finish_load_back(self, anchor_node_id: int) -> None:
+        super().finish_load_back(anchor_node_id)
+        # What it brought is locked, so it is still above the anchor, however it was split.
+        node = self.node_by_id(anchor_node_id)
+        arrived = node.arrival
+        while node is not None:
+            if node.arrival <= arrived:
+                node.arrival = 0
+            node = node.parent
+
+    def arrival(self, node: Any) -> int:
+        """Return the latest transfer that brings a node or one above it; 0 if all are there."""
+        latest = 0
+        while node is not None:
+            latest = max(latest, node.arrival)
+            node = node.parent
+        return latest
 
     def _evict_component_and_detach_lru(self, node: Any, comp: Any, *args: Any, **kw: Any) -> Any:
         leaves_device = EvictLayer.DEVICE in kw["target"] and not node.evicted

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from deployments.engine.order import DistanceOrder
+from deployments.engine.payloads.base import Outcome
 from deployments.engine.payloads.tree import Watcher
 from deployments.engine.prefixes import Space, Tokens
 from scalesim.vocabulary import Budgets
@@ -35,6 +36,9 @@ class FakeTree:
         self.locked: set[int] = set()
         self.slots = 3
         self.loads = 0
+        self.carried = (0, 0.0)
+        self.slow_copies = False
+        self.writing: list[Node] = []
 
     def watch(self, watcher: Watcher) -> None:
         self.payload = watcher
@@ -117,13 +121,15 @@ class FakeTree:
     def on_host(self, node: Node) -> bool:
         return node.host
 
-    def make_room(self, tokens: int, farther_than: float) -> bool:
+    def make_room(self, tokens: int, farther_than: float) -> Outcome:
         while self.free_tokens() < tokens:
             leaves = [n for n in self._leaves() if self.order.nearest(n.owners) > farther_than]
             if not leaves:
-                return False
-            self.leave_device(max(leaves, key=lambda n: self.order.nearest(n.owners)))
-        return True
+                return Outcome.REFUSED
+            left = self.leave_device(max(leaves, key=lambda n: self.order.nearest(n.owners)))
+            if left is not Outcome.DONE:
+                return left
+        return Outcome.DONE
 
     def can_load(self) -> bool:
         return self.slots > 0
@@ -148,22 +154,34 @@ class FakeTree:
     def is_loading(self, node: Node) -> bool:
         return node.loading
 
-    def leave_device(self, node: Node) -> bool:
+    def loaded(self) -> tuple[int, float]:
+        return self.carried
+
+    def leave_device(self, node: Node) -> Outcome:
         if not self._is_leaf(node):
-            return False
+            return Outcome.REFUSED
+        if not node.host and self.slow_copies and node.owners:
+            self.writing.append(node)
+            return Outcome.BUSY
         node.device = False
         node.host = True
         self.payload.evicted(node.owners)
-        return True
+        return Outcome.DONE
 
-    def leave_host(self, node: Node) -> bool:
+    def write(self) -> None:
+        """Host copies that were begun are there."""
+        for node in self.writing:
+            node.host = True
+        self.writing.clear()
+
+    def leave_host(self, node: Node) -> Outcome:
         if node.device or node.children:
-            return False
+            return Outcome.REFUSED
         node.host = False
         self.payload.touched(node.owners)
         assert node.parent is not None
         del node.parent.children[node.tokens]
-        return True
+        return Outcome.DONE
 
     def keys_in_use(self) -> set[int]:
         return self.in_use | self.locked

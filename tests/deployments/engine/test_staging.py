@@ -80,7 +80,7 @@ def test_a_read_on_its_way_to_the_device_stops_in_host_memory_once_called_back()
     assert tiers.sizes(0) == (0, SIZE, SIZE, SIZE)
 
 
-def test_reads_and_loads_are_measured() -> None:
+def test_reads_are_measured() -> None:
     tiers = Tiers(1)
     tiers.payload.prefetch(0, Tier.DEVICE)
     tiers.settle()
@@ -88,8 +88,8 @@ def test_reads_and_loads_are_measured() -> None:
     tiers.storage.arrive()
     tiers.settle(), tiers.settle(), tiers.settle()
     flow = tiers.payload.flow()
-    assert (flow.staged_bytes, flow.loaded_bytes) == (SIZE, SIZE)
-    assert min(flow.staged_s, flow.loaded_s) > 0
+    assert flow.staged_bytes == SIZE
+    assert flow.staged_s > 0
 
 
 def test_a_prefetch_to_host_memory_stops_there() -> None:
