@@ -39,6 +39,8 @@ def _show(document: dict[str, Any]) -> None:
 
 
 def _lines(document: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    from rich.markup import escape
+
     agents, catalog = document["agents"], document["catalog"]
     yield "controller", f"{document['incarnation']}, up {document['uptime_s']:,.0f} s"
     yield "agents", str(agents["total"])
@@ -54,10 +56,14 @@ def _lines(document: dict[str, Any]) -> Iterator[tuple[str, str]]:
         times = (f"{seconds * 1e3:.1f} ms {q}" for q, seconds in document[name].items())
         yield label, ", ".join(times)
     behind = f"{catalog['lag_s']:.1f} s behind, {document['unsaved']} rows to write"
-    yield "catalog", f"ok, {behind}" if catalog["ok"] else f"[red]{catalog['error']}[/]; {behind}"
+    fault = escape(catalog["error"])
+    yield "catalog", f"ok, {behind}" if catalog["ok"] else f"[red]{fault}[/]; {behind}"
     own = [replica["metrics"] for replica in document["replicas"].values()]
     if scraped := ", ".join(filter(None, [document["metrics"], *own])):
         yield "metrics", f"{scraped}, and the API's"
+    for name, replica in document["replicas"].items():
+        for fault in filter(None, (flow["fault"] for flow in replica["flows"].values())):
+            yield "storage", f"[red]off at {name}: {escape(fault)}[/]"
     for name, loop in document["loops"].items():
         if loop["crashes"]:
             yield "crashes", f"[red]{loop['crashes']} in {name}: see the controller's log[/]"

@@ -161,6 +161,12 @@ class _Status(Collector):
         yield from (used, holders, room)
         agents = {name: replica["agents"] for name, replica in replicas.items()}
         yield _gauges("replica_agents", "Agents placed on it.", "replica", agents)
+        broken = {
+            name: any(flow["fault"] for flow in replica["flows"].values())
+            for name, replica in replicas.items()
+        }
+        text = "Whether its storage tier failed and is off."
+        yield _gauges("replica_storage_broken", text, "replica", broken)
         silent = {name: replica["silent_s"] for name, replica in replicas.items()}
         yield _gauges("replica_silent_seconds", "Since it polled.", "replica", silent)
 

@@ -145,6 +145,7 @@ class Flow(NamedTuple):
         staged_s: Seconds that link was busy with them, as the scheduler saw it.
         computed_bytes: Computed by requests' prefill.
         computed_s: Seconds the engine was busy with it.
+        fault: What its storage failed with, which is off until it works again; else empty.
     """
 
     kind: str
@@ -166,6 +167,11 @@ class Flow(NamedTuple):
     staged_s: float = 0.0
     computed_bytes: int = 0
     computed_s: float = 0.0
+    fault: str = ""
+
+
+COUNTED = tuple(field for field, empty in Flow._field_defaults.items() if empty != "")
+"""Fields of `Flow` that are numbers."""
 
 
 News = tuple[Residency | Flow, ...]

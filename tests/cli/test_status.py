@@ -55,13 +55,19 @@ def test_people_see_agents_and_memory(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_what_is_wrong_is_said() -> None:
-    catalog = {"ok": False, "error": "the catalog did not answer", "lag_s": 7.0}
+    catalog = {"ok": False, "error": "the catalog did not answer [x]", "lag_s": 7.0}
     loops = {"catalog": {"crashes": 2, "stalled_s": 61.0}}
     shown = invoke(document(catalog=catalog, loops=loops, hits={"stack": 0.9, "lru": 0.1}))
-    assert "the catalog did not answer" in shown
+    assert "the catalog did not answer [x]" in shown
     assert "2 in catalog" in shown
     assert "catalog for 61 s" in shown
     assert "90% stack, 10% lru" in shown
+
+
+def test_a_storage_tier_that_is_off_is_said() -> None:
+    broken = document()
+    broken["replicas"]["r0"]["flows"]["prefix"]["fault"] = "/data/kv: Read-only file system"
+    assert "off at r0: /data/kv: Read-only file system" in invoke(broken)
 
 
 def test_places_to_scrape_are_named() -> None:

@@ -17,7 +17,9 @@ def status(agents: int, **state: Any) -> dict[str, Any]:
     replica.hold(Tier.HOST, *range(agents))
     report(controller, 1, dict.fromkeys(range(agents), 1.0))
     settle(controller, replica)
-    controller.flow("r1", controller.incarnation, Flow("prefix", 3, used=2, wasted_bytes=100))
+    controller.flow(
+        "r1", controller.incarnation, Flow("prefix", 3, used=2, wasted_bytes=100, fault="EIO")
+    )
     catalog = {"ok": True, "error": "", "lag_s": 0.5, "flushes": 1, "rows": 2}
     catalog |= {"failures": 0, "losses": 0}
     loops = {"plan": {"crashes": 3, "stalled_s": 0.1}}
@@ -48,6 +50,7 @@ def test_state_is_shown_in_base_units() -> None:
     assert metrics["scalesim_prefetch_bytes"][wasted] == 100
     assert metrics["scalesim_simulation_epoch"][(("simulation", "town"),)] == 1
     assert metrics["scalesim_simulation_step_seconds"][(("simulation", "town"),)] == 0
+    assert metrics["scalesim_replica_storage_broken"][(("replica", "r1"),)] == 1
     plan = (("loop", "plan"), ("process", "controller"), ("replica", ""))
     assert metrics["scalesim_loop_crashes"][plan] == 3
     assert metrics["scalesim_loop_stalled_seconds"][plan] == 0.1

@@ -12,7 +12,7 @@ from deployments.engine.payloads.meter import Meter
 from deployments.engine.payloads.staging import Staging
 from deployments.engine.payloads.tree import PrefixTree
 from deployments.engine.prefixes import Prefix, learn
-from scalesim.vocabulary import PREFIX, Budgets, Flow, Residency, Tier
+from scalesim.vocabulary import COUNTED, PREFIX, Budgets, Flow, Residency, Tier
 
 PREFETCH_TOKENS_A_PASS = 8192
 """Most tokens submitted at once: a request that must load by itself waits behind at most this
@@ -44,7 +44,7 @@ class PrefixPayload:
         self._reads = Meter()
         self._computed_s = 0.0
         self._cause = "evicted_by_pressure"
-        self._counts = dict.fromkeys(Flow._fields[1:], 0)
+        self._counts: dict[str, Any] = dict.fromkeys(COUNTED, 0)
         tree.watch(self)
 
     def budgets(self) -> Budgets:
@@ -201,6 +201,7 @@ class PrefixPayload:
             staged_bytes=self._reads.carried_bytes,
             staged_s=self._reads.busy_s,
             computed_s=self._computed_s,
+            fault=self._storage.fault() if self._storage is not None else "",
         )
 
     def forget(self) -> None:

@@ -10,13 +10,13 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Iterable
 from math import inf
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from deployments.engine.order import DistanceOrder
 from deployments.engine.payloads.base import Outcome
 from deployments.engine.payloads.holdings import Holding, residency
 from deployments.engine.payloads.meter import Meter
-from scalesim.vocabulary import Flow, Residency, Tier
+from scalesim.vocabulary import COUNTED, Flow, Residency, Tier
 
 _NOTHING = Holding(0, 0, 0, 0)
 
@@ -61,7 +61,7 @@ class SharedPayload(ABC):
         self._host: frozenset[str] = frozenset()
         self._changed: set[int] = set()
         self._loads, self._reads = Meter(), Meter()
-        self._counts = dict.fromkeys(Flow._fields[1:], 0)
+        self._counts: dict[str, Any] = dict.fromkeys(COUNTED, 0)
 
     # ---- what a kind must answer ----
 

@@ -65,6 +65,9 @@ class Storage(Protocol):
     def news(self) -> set[int]:
         """Return the agents some of whose pages came or left since the last call."""
 
+    def fault(self) -> str:
+        """Return what it failed with; it holds nothing then. Empty while it works."""
+
     def restarted(self) -> int:
         """Start threads that died again; return how many did so far."""
 

@@ -107,6 +107,9 @@ class StorageTier:
     def news(self) -> set[int]:
         return self._pages.news()
 
+    def fault(self) -> str:
+        return self._pages.fault
+
     def restarted(self) -> int:
         controller = self._cache.cache_controller
         if controller.storage_stop_event.is_set():

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import struct
 import zlib
+from contextlib import suppress
 from pathlib import Path
 
 _HEADER = struct.Struct("<4sIQ")
@@ -21,7 +22,8 @@ def write(path: Path, name: str, data: memoryview) -> int:
     """Write a page whole or not at all and return the bytes of its file.
 
     Raises:
-        OSError: The disk is full or the folder is gone; no file of that name is left behind.
+        OSError: The disk is full, fails, or the folder is gone; no file of that name is left behind
+            where it can be helped.
     """
     draft = path.with_suffix(f".{os.getpid()}{DRAFT}")
     try:
@@ -30,7 +32,8 @@ def write(path: Path, name: str, data: memoryview) -> int:
             file.write(data)
         draft.replace(path)
     except OSError:
-        draft.unlink(missing_ok=True)
+        with suppress(OSError):
+            draft.unlink()
         raise
     return _HEADER.size + data.nbytes
 
@@ -39,18 +42,22 @@ def read(path: Path, name: str, into: memoryview) -> bool:
     """Fill `into` with a page; False where the file is missing, cut short, longer or damaged.
 
     What `into` holds after False is undefined.
+
+    Raises:
+        OSError: It is there, or may be, but cannot be read.
     """
     try:
-        with path.open("rb", buffering=0) as file:
-            header = file.read(_HEADER.size)
-            if len(header) < _HEADER.size:
-                return False
-            magic, checksum, length = _HEADER.unpack(header)
-            if magic != _MAGIC or length != into.nbytes or file.readinto(into) != length:
-                return False
-            return not file.read(1) and checksum == _checksum(name, into)
-    except OSError:
+        file = path.open("rb", buffering=0)
+    except FileNotFoundError:
         return False
+    with file:
+        header = file.read(_HEADER.size)
+        if len(header) < _HEADER.size:
+            return False
+        magic, checksum, length = _HEADER.unpack(header)
+        if magic != _MAGIC or length != into.nbytes or file.readinto(into) != length:
+            return False
+        return not file.read(1) and checksum == _checksum(name, into)
 
 
 def _checksum(name: str, data: memoryview) -> int:

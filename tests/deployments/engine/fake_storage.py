@@ -69,6 +69,9 @@ class FakeStorage:
         news, self.changed = self.changed, set()
         return news
 
+    def fault(self) -> str:
+        return ""
+
     def restarted(self) -> int:
         return 0
 

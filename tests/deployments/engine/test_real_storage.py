@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -87,3 +88,33 @@ async def test_state_survives_a_restart(engine: RealEngine) -> None:
     await engine.start()
     answer = await engine.ask(5)
     assert (answer.tokens, answer.storage >= FOUND) == (expected, True)
+
+
+async def test_a_folder_that_fails_turns_the_tier_off_and_nothing_else(
+    engine: RealEngine, folder: Path
+) -> None:
+    expected = await engine.store(6)
+    await engine.store(8)
+    pages, aside = next(folder.iterdir()), folder / "aside"
+    pages.rename(aside)
+    pages.symlink_to(pages)  # whatever is done there fails, for root too
+    await engine.move(Verb.DROP, 8)  # deletes files there
+    await engine.until(lambda: bool(engine.flow.fault))
+    await engine.until(lambda: engine.state[6].storage == 0)
+    answer = await engine.ask(6)
+    assert (answer.tokens, answer.storage) == (expected, 0)
+    pages.unlink()
+    aside.rename(pages)
+    await engine.until(lambda: not engine.flow.fault)
+    assert (await engine.ask(6)).tokens == expected
+    await engine.until(lambda: engine.state[6].storage >= FOUND)
+    assert engine.flow.restarted == 0
+
+
+async def test_a_folder_that_was_deleted_is_made_again(engine: RealEngine, folder: Path) -> None:
+    shutil.rmtree(folder)
+    expected = await engine.store(7)
+    assert list(folder.rglob("*.page"))
+    answer = await engine.ask(7)
+    assert (answer.tokens, answer.storage >= FOUND) == (expected, True)
+    assert engine.flow.restarted == 0

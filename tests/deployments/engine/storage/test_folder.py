@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import shutil
 from concurrent.futures import ThreadPoolExecutor
 from math import inf
 from pathlib import Path
@@ -22,6 +23,7 @@ class Shelf(PageFolder):
 
     def __init__(self, folder: Path, pages: int = 1000) -> None:
         super().__init__(folder, pages * FILE)
+        self.folder = folder
         self.order = DistanceOrder()
         self.nearest = self.order.nearest
 
@@ -31,12 +33,19 @@ class Shelf(PageFolder):
         for name in names:
             assert self.put(name, memoryview(name.encode() * (SIZE // len(name))))
 
+    def drop(self, owner: int) -> None:
+        super().drop(owner)
+        self.wait_until_tidy()
+
     def fetch(self, name: str) -> bool:
+        self.wait_until_tidy()
         into = bytearray(SIZE)
         return self.get(name, memoryview(into)) and into == name.encode() * (SIZE // len(name))
 
     def check_integrity(self) -> None:
-        files = {file.stem: file.stat().st_size for file in self._folder.glob("*.page")}
+        self.wait_until_tidy()
+        files = {file.stem: file.stat().st_size for file in self.folder.glob("*.page")}
+        assert not self._doomed
         assert files == self._sizes
         assert sum(files.values()) == self.held_bytes
         named = {name for chains in self._chains.values() for c in chains for name in c}
@@ -60,7 +69,7 @@ def test_pages_survive_a_restart(tmp_path: Path) -> None:
 
 def test_a_chain_is_held_up_to_its_first_gap(shelf: Shelf) -> None:
     shelf.keep(1, chain("a"))
-    (shelf._folder / "a2.page").unlink()
+    (shelf.folder / "a2.page").unlink()
     assert shelf.holds(chain("a")) == 4
     assert not shelf.on_disk("a2")
     assert shelf.holds(chain("a")) == 2
@@ -70,7 +79,7 @@ def test_a_chain_is_held_up_to_its_first_gap(shelf: Shelf) -> None:
 def test_damage_is_a_miss_and_heals(shelf: Shelf) -> None:
     shelf.keep(1, chain("a"))
     shelf.news()
-    (shelf._folder / "a1.page").write_bytes(b"no page")
+    (shelf.folder / "a1.page").write_bytes(b"no page")
     assert not shelf.fetch("a1")
     assert shelf.holds(chain("a")) == 1
     assert shelf.news() == {1}
@@ -121,14 +130,18 @@ def test_a_shared_page_is_as_near_as_its_nearest_owner(shelf: Shelf) -> None:
     shelf.check_integrity()
 
 
-def test_a_folder_that_is_gone_is_a_miss_not_a_fault(shelf: Shelf) -> None:
+def test_a_folder_that_was_deleted_is_made_again(shelf: Shelf) -> None:
     shelf.keep(1, ("a0",))
-    for file in shelf._folder.iterdir():
-        file.unlink()
-    shelf._folder.rmdir()
-    assert not shelf.put("b0", memoryview(b"x" * SIZE))
+    shelf.keep(2, ("b0",))
+    shelf.news()
+    shutil.rmtree(shelf.folder.parent)
     assert not shelf.fetch("a0")
-    assert shelf.held_bytes == 0
+    shelf.keep(3, ("c0",))
+    assert shelf.fetch("c0")
+    assert not shelf.fault
+    assert shelf.held_bytes == FILE
+    assert shelf.news() == {1, 2, 3}
+    shelf.check_integrity()
 
 
 def test_threads_do_not_disturb_each_other(shelf: Shelf) -> None:
