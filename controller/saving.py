@@ -9,7 +9,7 @@ from controller.catalog.rows import ROW, SCHEMA, Batch, Names, Packed, Snapshot
 from controller.keyindex import MISSING, Rows
 from controller.numbering import FREE
 from controller.replicas import Replicas
-from controller.simulations import Simulations
+from controller.simulations import NOBODYS_NAME, Simulations
 
 _COLUMNS = [name for name in ROW.names or () if name not in ("schema", "kind", "key")]
 
@@ -36,8 +36,8 @@ def restore(table: AgentTable, snapshot: Snapshot, now: float) -> None:
         rows = table.add(kind, np.ascontiguousarray(packed["key"]))
         for name in _COLUMNS:
             getattr(table, name)[rows] = packed[name]
-    ended = np.array([name == FREE for name in snapshot.names.simulations], np.bool_)
-    orphans = np.flatnonzero(ended[table.simulation])
+    ownerless = [name in (FREE, NOBODYS_NAME) for name in snapshot.names.simulations]
+    orphans = np.flatnonzero(np.array(ownerless, np.bool_)[table.simulation])
     table.reset(orphans, "simulation", "due", "expires", "pinned")
     table.last_used[:] = np.minimum(table.last_used, now)
     table.regroup()

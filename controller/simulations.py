@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from controller.numbering import Numbering
+from controller.numbering import FREE, Numbering
 from policies.distance.trust import StepClock
 from scalesim.errors import InvalidRequestError, StaleEpochError, UnavailableError
 from scalesim.settings import ControllerSettings
@@ -62,6 +62,7 @@ class Simulations:
         self.epochs: NDArray[np.float64] = np.zeros(MAX_SIMULATIONS)
         """float64, newest epoch by simulation number; written here only."""
         self.epochs[: len(epochs)] = epochs
+        self.epochs[[number for number, name in enumerate(names) if name == FREE]] = 0
         self._seen = np.full(MAX_SIMULATIONS, now)
         self._clocks: dict[int, StepClock] = {}
         self.step_s = np.full(MAX_SIMULATIONS, _ASSUMED_STEP_S)

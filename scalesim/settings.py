@@ -6,6 +6,7 @@ Every default states its unit and its reason. Unknown names and bad values raise
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
@@ -14,6 +15,8 @@ from urllib.parse import quote
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
 
 from scalesim.errors import ConfigurationError
+
+_logger = logging.getLogger(__name__)
 
 Arm = Literal["stock", "hicache", "scalesim"]
 
@@ -273,7 +276,7 @@ def load(model: type[Settings], values: Mapping[str, Any]) -> Any:
 def client_from_env() -> ClientSettings:
     """Return client settings from SCALESIM_BASE_URL and SCALESIM_API_KEY where set."""
     names = {"base_url": "SCALESIM_BASE_URL", "api_key": "SCALESIM_API_KEY"}
-    values = {field: os.environ[name] for field, name in names.items() if name in os.environ}
+    values = {field: _line(name) for field, name in names.items() if name in os.environ}
     settings: ClientSettings = load(ClientSettings, values)
     return settings
 
@@ -286,15 +289,27 @@ def ray_address_from_env() -> str | None:
 def with_secrets_from_env(settings: StackSettings) -> StackSettings:
     """Return stack settings with the secrets that manifests keep out of their arguments.
 
-    SCALESIM_API_KEY is the ingress' key, SCALESIM_CATALOG_PASSWORD goes into the catalog's URL.
+    SCALESIM_API_KEY is the ingress' key, SCALESIM_CATALOG_PASSWORD goes into the catalog's URL. The
+    embedded server, which other users cannot reach, takes none; that is logged.
     """
     ingress, catalog = settings.ingress, settings.catalog
-    if key := os.environ.get("SCALESIM_API_KEY"):
+    if key := _line("SCALESIM_API_KEY"):
         ingress = ingress.model_copy(update={"api_key": SecretStr(key)})
-    if password := os.environ.get("SCALESIM_CATALOG_PASSWORD"):
-        url = _with_password(catalog.url.get_secret_value(), password)
-        catalog = catalog.model_copy(update={"url": SecretStr(url)})
+    if password := _line("SCALESIM_CATALOG_PASSWORD"):
+        if url := catalog.url.get_secret_value().strip():
+            url = _with_password(url, password)
+            catalog = catalog.model_copy(update={"url": SecretStr(url)})
+        else:
+            _logger.warning(
+                "SCALESIM_CATALOG_PASSWORD is not used: catalog.url is empty, and the embedded "
+                "server needs no password. Name the server that the password is for"
+            )
     return settings.model_copy(update={"ingress": ingress, "catalog": catalog})
+
+
+def _line(name: str) -> str:
+    """Return a variable's value without the end of line that files of secrets often have."""
+    return os.environ.get(name, "").rstrip("\r\n")
 
 
 def _with_password(url: str, password: str) -> str:

@@ -36,16 +36,16 @@ _CLASSES = (
     (redis.exceptions.AuthenticationError, "WRONGPASS"),
     (redis.exceptions.AuthenticationWrongNumberOfArgsError, "WRONGPASS"),
     (redis.exceptions.BusyLoadingError, "LOADING"),
+    (redis.exceptions.MasterDownError, "MASTERDOWN"),  # a subclass of the next
     (redis.exceptions.ClusterDownError, "CLUSTERDOWN"),
     (redis.exceptions.MovedError, "MOVED"),
     (redis.exceptions.AskError, "MOVED"),
-    (redis.exceptions.MasterDownError, "MASTERDOWN"),
 )
 """Classes of the client that cut the code out of their message."""
 
 _CODE = re.compile(rf"(?<![A-Za-z])({'|'.join(_SENTENCES)}|WRONGTYPE|CROSSSLOT)(?![A-Za-z])")
 _DETAIL = re.compile(r"'[A-Za-z|]+' command|'[^']{1,40}' key|unknown command \W?[A-Za-z]+\W?")
-_PASSWORDLESS = re.compile("authentication required", re.IGNORECASE)
+_PASSWORDLESS = re.compile("authentication required|already authenticated", re.IGNORECASE)
 
 
 def code_of(error: redis.RedisError) -> str:

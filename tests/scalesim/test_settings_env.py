@@ -2,7 +2,13 @@
 
 import pytest
 
-from scalesim.settings import StackSettings, load, ray_address_from_env, with_secrets_from_env
+from scalesim.settings import (
+    StackSettings,
+    client_from_env,
+    load,
+    ray_address_from_env,
+    with_secrets_from_env,
+)
 
 
 @pytest.mark.parametrize(
@@ -20,6 +26,29 @@ def test_secrets_are_filled_in(url: str, filled: str, monkeypatch: pytest.Monkey
     assert settings.ingress.api_key.get_secret_value() == "k"
     assert settings.catalog.url.get_secret_value() == filled
     assert "p%40" not in repr(settings)
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+def test_the_end_of_line_of_a_secret_is_no_part_of_it(
+    end: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SCALESIM_API_KEY", f"k{end}")
+    monkeypatch.setenv("SCALESIM_CATALOG_PASSWORD", f" p{end}")
+    given = {"engine": {"model_path": "m"}, "catalog": {"url": f"redis://host{end}"}}
+    settings = with_secrets_from_env(load(StackSettings, given))
+    assert settings.ingress.api_key.get_secret_value() == "k"
+    assert settings.catalog.url.get_secret_value() == "redis://:%20p@host"
+    assert client_from_env().api_key.get_secret_value() == "k"
+
+
+def test_a_password_for_no_server_is_said_to_be_unused(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv("SCALESIM_CATALOG_PASSWORD", "hidden")
+    settings = with_secrets_from_env(load(StackSettings, {"engine": {"model_path": "m"}}))
+    assert settings.catalog.url.get_secret_value() == ""
+    assert "SCALESIM_CATALOG_PASSWORD is not used" in caplog.text
+    assert "hidden" not in caplog.text
 
 
 def test_without_secrets_settings_stay(monkeypatch: pytest.MonkeyPatch) -> None:

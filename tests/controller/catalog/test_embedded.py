@@ -3,12 +3,15 @@ import signal
 import stat
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import psutil
 import pytest
 import redis
 from pydantic import SecretStr
+from redis.backoff import ConstantBackoff
+from redis.retry import Retry
 
 from controller.catalog.embedded import EmbeddedServer, serving
 from scalesim.errors import CatalogUnavailableError
@@ -76,11 +79,49 @@ def test_it_ends_with_its_parent_even_when_that_is_killed() -> None:
 
 
 def test_a_server_that_cannot_start_says_why(tmp_path: Path) -> None:
-    (tmp_path / "appendonlydir").write_text("in the way")
-    with pytest.raises(
-        CatalogUnavailableError, match=r"did not start.*append-only.*Set catalog\.url"
+    (tmp_path / "a file").write_text("")
+    with pytest.raises(CatalogUnavailableError, match=r"cannot be made \(Not a directory\)"):
+        EmbeddedServer(str(tmp_path / "a file" / "data")).start()
+    assert not list(Path(tempfile.gettempdir()).glob("scalesim-catalog-*/data"))
+    with pytest.raises(CatalogUnavailableError, match=r"did not start.*Set catalog\.url"):
+        EmbeddedServer("/proc/self").start()
+
+
+@pytest.mark.parametrize("damage", ["in the way", "garbage in the middle"])
+def test_data_that_cannot_be_read_are_put_aside(tmp_path: Path, damage: str) -> None:
+    data = tmp_path / "appendonlydir"
+    if damage == "in the way":
+        data.write_text(damage)
+    else:
+        with EmbeddedServer(str(tmp_path)) as server, redis.Redis.from_url(server.url) as client:
+            client.set("key", "x" * 100)
+        file = next(data.glob("*.incr.aof"))
+        file.write_bytes(b"*3\r\nnonsense\r\n" + file.read_bytes())
+    with EmbeddedServer(str(tmp_path)) as server, redis.Redis.from_url(server.url) as client:
+        assert client.get("key") is None
+        client.set("key", "new")
+    assert (tmp_path / "appendonlydir.damaged").exists()
+    with EmbeddedServer(str(tmp_path)) as server, redis.Redis.from_url(server.url) as client:
+        assert client.get("key") == b"new"
+
+
+@pytest.mark.parametrize("kept", [True, False])
+def test_a_server_that_dies_is_started_again_with_its_data(tmp_path: Path, kept: bool) -> None:
+    with (
+        EmbeddedServer(str(tmp_path) if kept else None) as server,
+        redis.Redis.from_url(
+            server.url, retry=Retry(ConstantBackoff(0.05), 200), retry_on_error=[redis.RedisError]
+        ) as client,
     ):
-        EmbeddedServer(str(tmp_path)).start()
+        for turn in range(2):
+            client.set(f"key-{turn}", turn)
+            pid = server.pid
+            os.kill(pid, signal.SIGKILL)
+            wait_for_end(pid)
+            assert client.get(f"key-{turn}") == str(turn).encode()
+            assert server.pid not in (0, pid)
+        pid = server.pid
+    wait_for_end(pid)
 
 
 def test_a_named_server_is_used_as_it_is() -> None:
