@@ -31,7 +31,7 @@ VERBS = {
     "doctor": "Check that this machine can run the stack.",
     "replay": "Replay an activation trace against eviction orders.",
     "plan": "Size a deployment from a trace.",
-    "trace": "Generate or record activation traces.",
+    "trace": "Generate, convert or record activation traces.",
     "bench": "Measure the control plane on this machine.",
 }
 

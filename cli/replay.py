@@ -61,16 +61,9 @@ def read_trace(path: Path) -> Trace:
         InvalidRequestError: The file cannot be read, or is not a trace.
     """
     from policies.replay.trace import parse_trace
+    from simulations.trace.files import read_lines
 
-    try:
-        with path.open(encoding="utf-8") as lines:
-            return parse_trace(lines)
-    except (OSError, UnicodeDecodeError) as error:
-        raise InvalidRequestError(
-            f"the trace {str(path)!r} cannot be read ({error}): give a file of JSON lines, as "
-            "`scalesim trace generate` writes them",
-            "trace",
-        ) from None
+    return parse_trace(read_lines(path))
 
 
 def parse_capacity(text: str) -> float | int:

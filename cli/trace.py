@@ -1,7 +1,8 @@
-"""`scalesim trace`: make activation traces, or record them from a running stack."""
+"""`scalesim trace`: make activation traces, convert others', or record a running stack's."""
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import nullcontext
@@ -21,7 +22,7 @@ Out = Annotated[Path | None, typer.Option(help="File to write; standard output w
 
 @app.callback()
 def _group() -> None:
-    """Make or record activation traces."""
+    """Make, convert or record activation traces."""
 
 
 @app.command()
@@ -38,6 +39,35 @@ def generate(
     from policies.workloads import generate as make
 
     _write(format_trace(make(workload, agents, steps, seed).trace), out, as_json=as_json)
+
+
+@app.command()
+def convert(
+    trace: Annotated[Path, typer.Argument(help="Mooncake, BurstGPT or Azure; may be in gzip.")],
+    step_time: Annotated[float, typer.Option(help="Seconds that make a step.")] = 1.0,
+    agents: Annotated[
+        int | None,
+        typer.Option(min=1, help="Deal requests that do not say who asked to so many."),
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Of that dealing.")] = 0,
+    out: Out = None,
+    as_json: AsJson = False,
+) -> None:
+    """Turn a published trace of requests into one of ours.
+
+    Who asked is the session where the trace has one, else the conversation that a request's blocks
+    continue (Mooncake), else an agent by chance (--agents). Reads the file twice, line by line.
+    """
+    from policies.replay.convert import events
+    from policies.replay.formats import requests
+    from simulations.trace.files import read_lines
+
+    if trace.exists() and not trace.is_file():
+        raise InvalidRequestError(f"{str(trace)!r} is read twice: give a file, no pipe", "trace")
+    origin_s = min(request.time_s for request in requests(read_lines(trace)))
+    asked = requests(read_lines(trace))
+    found = events(asked, origin_s=origin_s, step_s=step_time, agents=agents, seed=seed)
+    _write(map(json.dumps, found), out, as_json=as_json)
 
 
 @app.command()
@@ -70,7 +100,7 @@ def record(
                     "SCALESIM_API_KEY"
                 )
             lines = (line for line in feed.iter_lines() if line)
-            _write(_until_it_ends(islice(lines, requests)), out, as_json=as_json)
+            _write(_until_it_ends(islice(lines, requests)), out, as_json=as_json, live=True)
     except httpx.HTTPError as error:
         raise UnavailableError(
             f"the trace of {settings.base_url} cannot be had ({error}): is the stack up? Start it "
@@ -90,7 +120,7 @@ def _until_it_ends(lines: Iterable[str]) -> Iterator[str]:
         return
 
 
-def _write(lines: Iterable[str], out: Path | None, *, as_json: bool) -> None:
+def _write(lines: Iterable[str], out: Path | None, *, as_json: bool, live: bool = False) -> None:
     if as_json and out is None:
         raise InvalidRequestError(
             "--json tells what was written, and standard output is for that: give --out", "out"
@@ -100,7 +130,8 @@ def _write(lines: Iterable[str], out: Path | None, *, as_json: bool) -> None:
         with nullcontext(sys.stdout) if out is None else out.open("w", encoding="utf-8") as sink:
             for line in lines:
                 sink.write(line + "\n")
-                sink.flush()
+                if live:
+                    sink.flush()
                 written += 1
     except OSError as error:
         raise InvalidRequestError(

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from array import array
 from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from policies.replay.formats import format_of_line
 from scalesim.errors import InvalidRequestError
 
 LARGEST = 2**44
@@ -51,41 +53,41 @@ def make_trace(
 
 
 def parse_trace(lines: Iterable[str]) -> Trace:
-    """Read JSON lines `{"step": int, "agent": str, ...}`; other fields than ours are ignored.
+    """Read JSON lines `{"step": number, "agent": text or whole number, ...}`, one at a time.
+
+    Lines may be in any order; those of one step stay in theirs. Of a step only the whole part
+    counts. Other fields than ours are ignored.
 
     Raises:
-        InvalidRequestError: A line is not such an object, steps go back, or there is no line.
+        InvalidRequestError: A line is not such an object, or there is no line.
     """
     numbers: dict[str, int] = {}
-    rows: list[tuple[int, int, int, int]] = []
-    size_bytes: dict[int, int] = {}
-    last_step = 0
+    time, who, prompt, output = array("d"), array("i"), array("q"), array("q")
+    sizes = array("q")
     for place, line in enumerate(lines, 1):
         if not line.strip():
             continue
         event = _event(line, place)
-        if event["step"] < last_step:
-            raise InvalidRequestError(
-                f"line {place} of the trace is of step {event['step']}, after one of step "
-                f"{last_step}: sort the trace by step",
-                "step",
-            )
-        last_step = event["step"]
-        agent = numbers.setdefault(event["agent"], len(numbers))
-        rows.append((last_step, agent, event["prompt_tokens"], event["output_tokens"]))
-        size_bytes[agent] = max(size_bytes.get(agent, 0), event["bytes"])
-    if not rows:
+        agent = numbers.setdefault(event.agent, len(numbers))
+        if agent == len(sizes):
+            sizes.append(0)
+        sizes[agent] = max(sizes[agent], event.bytes)
+        time.append(event.step)
+        who.append(agent)
+        prompt.append(event.prompt_tokens)
+        output.append(event.output_tokens)
+    if not time:
         raise InvalidRequestError(
             'the trace is empty: give at least one line {"step": 0, "agent": "a"}', "trace"
         )
-    step, who, prompt, output = np.array(rows, dtype=np.int64).T.copy()
+    order = np.argsort(np.frombuffer(time), kind="stable")
     return Trace(
         tuple(numbers),
-        step,
-        who.astype(np.int32),
-        prompt,
-        output,
-        np.array([size_bytes[i] for i in range(len(numbers))], dtype=np.int64),
+        np.frombuffer(time)[order].astype(np.int64),
+        np.frombuffer(who, np.int32)[order],
+        np.frombuffer(prompt, np.int64)[order],
+        np.frombuffer(output, np.int64)[order],
+        np.frombuffer(sizes, np.int64),
     )
 
 
@@ -105,23 +107,52 @@ def format_trace(trace: Trace) -> Iterator[str]:
         yield json.dumps(event | {name: value for name, value in optional.items() if value})
 
 
-def _event(line: str, place: int) -> dict[str, Any]:
+class _Event(NamedTuple):
+    step: float
+    agent: str
+    prompt_tokens: int
+    output_tokens: int
+    bytes: int
+
+
+def _event(line: str, place: int) -> _Event:
     try:
         event = json.loads(line)
     except (ValueError, RecursionError):
         event = None
-    if not isinstance(event, dict) or not isinstance(event.get("agent"), str):
+    agent = event.get("agent") if isinstance(event, dict) else None
+    if not isinstance(event, dict) or type(agent) not in (str, int):
         raise InvalidRequestError(
-            f"line {place} of the trace is not an object with a string `agent`: expected "
-            '{"step": 0, "agent": "a"}',
+            f"line {place} of the trace is not an object with an `agent`, text or whole number: "
+            f'expected {{"step": 0, "agent": "a"}}{_foreign(line)}',
             "agent",
         )
-    numbers = {name: event.get(name, 0) for name in ("prompt_tokens", "output_tokens", "bytes")}
-    for name, value in {"step": event.get("step"), **numbers}.items():
-        if type(value) is not int or not 0 <= value < LARGEST:
-            raise InvalidRequestError(
-                f"line {place} of the trace has {name} {value!r}: expected a whole number from 0 "
-                f"and below {LARGEST}",
-                name,
-            )
-    return {"step": event["step"], "agent": event["agent"], **numbers}
+    step = event.get("step")
+    if type(step) not in (int, float) or not 0 <= step < LARGEST:
+        raise _wrong(place, "step", step, "a number")
+    counts = (_whole(event, name, place) for name in ("prompt_tokens", "output_tokens", "bytes"))
+    return _Event(step, str(agent), *counts)
+
+
+def _whole(event: dict[str, Any], name: str, place: int) -> int:
+    """Return a count; programs that know floats only write 12.0, and null for what is not known."""
+    value = event.get(name)
+    if value is None:
+        return 0
+    if type(value) not in (int, float) or not 0 <= value < LARGEST or value != int(value):
+        raise _wrong(place, name, value, "a whole number")
+    return int(value)
+
+
+def _wrong(place: int, name: str, value: Any, expected: str) -> InvalidRequestError:
+    return InvalidRequestError(
+        f"line {place} of the trace has {name} {value!r}: expected {expected} from 0 and below "
+        f"{LARGEST}",
+        name,
+    )
+
+
+def _foreign(line: str) -> str:
+    """Return what to do with a line of a format that can be converted, or nothing."""
+    known = format_of_line(line)
+    return f"; this is a {known.name} trace: use `scalesim trace convert` first" if known else ""

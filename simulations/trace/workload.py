@@ -14,7 +14,8 @@ def recorded(path: Path, *, steps: int | None = None, size: PromptSize, seed: in
     """Return the recorded run as a workload, whole or its first `steps` steps.
 
     Raises:
-        ConfigurationError: The file is not a recording, or `steps` is out of range.
+        InvalidRequestError: The file is not a recording.
+        ConfigurationError: `steps` is out of range.
     """
     agents, calls = read_recording(path)
     steps = len(calls) if steps is None else steps

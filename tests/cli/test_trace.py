@@ -1,5 +1,6 @@
 """`scalesim trace`: generating, and recording from a stack's feed."""
 
+import gzip
 import json
 import threading
 from collections.abc import Iterator
@@ -9,6 +10,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner, Result
 
+from cli.replay import app as replay
 from cli.trace import app
 from scalesim.errors import InvalidRequestError, UnavailableError
 
@@ -102,3 +104,19 @@ def test_without_a_stack_it_says_how_to_start_one(monkeypatch: pytest.MonkeyPatc
 def test_a_file_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     done = invoke("generate", "zipf", "--out", tmp_path / "no" / "such" / "folder")
     assert isinstance(done.exception, InvalidRequestError)
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_a_trace_of_others_is_converted_and_replayed(tmp_path: Path, packed: bool) -> None:
+    lines = ["TIMESTAMP,ContextTokens,GeneratedTokens"]
+    lines += [f"2023-11-16 18:15:{59 - n}.0000000,{100 + n},7" for n in range(40)]  # latest first
+    data = b"\xef\xbb\xbf" + "\r\n".join(lines).encode()
+    source, out = tmp_path / "azure.csv", tmp_path / "trace.jsonl"
+    source.write_bytes(gzip.compress(data) if packed else data)
+    done = invoke("convert", source, "--agents", 5, "--out", out, "--json")
+    assert json.loads(done.output)["requests"] == 40
+    report = CliRunner().invoke(replay, [str(out), "--policy", "lru", "--json"])
+    assert json.loads(report.output)["requests"] == 40
+    refused = CliRunner().invoke(replay, [str(source)])
+    assert "scalesim trace convert" in str(refused.exception)
+    assert isinstance(invoke("convert", tmp_path).exception, InvalidRequestError)
