@@ -69,10 +69,10 @@ def events(
             raise InvalidRequestError(f"request {number} is before the trace begins", "origin_s")
         if request.agent:
             agent = request.agent
-        elif agents is not None:
-            agent = f"agent-{rng.integers(agents)}"
         elif request.blocks:
             agent = f"conversation-{conversations.of(request.blocks)}"
+        elif agents is not None:
+            agent = f"agent-{rng.integers(agents)}"
         else:
             raise InvalidRequestError(
                 f"request {number} of the trace does not say who asked: give --agents N to deal "

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from array import array
 from collections.abc import Iterable, Iterator
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeGuard
 
 import numpy as np
 from numpy.typing import NDArray
@@ -128,10 +128,14 @@ def _event(line: str, place: int) -> _Event:
             "agent",
         )
     step = event.get("step")
-    if type(step) not in (int, float) or not 0 <= step < LARGEST:
+    if not _is_number(step) or not 0 <= step < LARGEST:
         raise _wrong(place, "step", step, "a number")
     counts = (_whole(event, name, place) for name in ("prompt_tokens", "output_tokens", "bytes"))
     return _Event(step, str(agent), *counts)
+
+
+def _is_number(value: Any) -> TypeGuard[float]:
+    return type(value) in (int, float)  # True is no number here
 
 
 def _whole(event: dict[str, Any], name: str, place: int) -> int:
@@ -139,7 +143,7 @@ def _whole(event: dict[str, Any], name: str, place: int) -> int:
     value = event.get(name)
     if value is None:
         return 0
-    if type(value) not in (int, float) or not 0 <= value < LARGEST or value != int(value):
+    if not _is_number(value) or not 0 <= value < LARGEST or value != int(value):
         raise _wrong(place, name, value, "a whole number")
     return int(value)
 

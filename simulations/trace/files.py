@@ -31,7 +31,7 @@ def read_lines(path: Path) -> Iterator[str]:
     place = 0
     try:
         with path.open("rb") as file:
-            packed = cast(io.BufferedReader, file).peek(2)[:2] == _GZIP
+            packed = file.peek(2)[:2] == _GZIP
             data = cast(IO[bytes], gzip.GzipFile(fileobj=file)) if packed else file
             with io.TextIOWrapper(data, _encoding(data)) as lines:
                 for place, line in enumerate(lines, 1):  # noqa: B007 - told in the error
