@@ -18,6 +18,7 @@ class Call(NamedTuple):
         body: The JSON body, not yet validated by the engine's own models.
         salt: Tenant salt of its KV.
         next_use: Steps from its end to the agent's next request, if told.
+        number: Of this try, in the process that makes it; 0 before.
     """
 
     key: int
@@ -25,6 +26,7 @@ class Call(NamedTuple):
     body: dict[str, Any]
     salt: str
     next_use: float | None = None
+    number: int = 0
 
 
 class Head(NamedTuple):

@@ -5,26 +5,36 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable
+from contextlib import nullcontext
 from typing import Any, NamedTuple
 
 from grpc.aio import AioRpcError
 from ray.exceptions import RayActorError
-from ray.serve.exceptions import BackPressureError, DeploymentUnavailableError
+from ray.serve.exceptions import (
+    BackPressureError,
+    DeploymentUnavailableError,
+    RequestCancelledError,
+)
 
 from deployments.calls import Call, Head
 from deployments.errors import body_of
 from deployments.metrics import IngressMetrics
+from deployments.rotation import ROTATION, Attempt, Rotation
+from deployments.suspects import EngineLostError, Next, Suspects, Verdict
 from scalesim.errors import ReplicaUnavailableError, ScaleSimError
 
 _logger = logging.getLogger(__name__)
 
 _ATTEMPTS = 3
-"""Replicas a request is tried on when one dies before its first byte."""
+"""Replicas a request is tried on when they are lost from outside before its first byte."""
 
-_LOST = (RayActorError, AioRpcError, RuntimeError)
+_GONE = (RayActorError, AioRpcError)
 """What a call over gRPC ends with when its replica does: Serve makes a closed connection an
-`ActorUnavailableError`, leaves other ends of a call as they are, and raises RuntimeError for a
-stream that ended before the replica said that it takes it."""
+`ActorUnavailableError` and leaves other ends of a call as they are."""
+
+_NEVER_TAKEN = "Unexpected error (StatusCode."
+"""How the RuntimeError begins that Serve raises for a stream which ended before the replica said
+that it takes it. Replicas raise none: what fails in them comes as an error of ours."""
 
 
 class Answer(NamedTuple):
@@ -33,12 +43,20 @@ class Answer(NamedTuple):
     Attributes:
         head: Status, headers, where the prompt was found.
         first: First bytes of the body; all of it where it is no stream.
-        pieces: The rest of a stream.
+        attempt: What the rest of a stream comes by.
     """
 
     head: Head
     first: bytes
-    pieces: Any
+    attempt: Attempt
+
+
+class _Lost(NamedTuple):
+    """A try that was lost with its replica before anything of the answer was sent."""
+
+    verdict: Verdict
+    replica: str
+    fault: Exception
 
 
 class Delivery:
@@ -48,79 +66,146 @@ class Delivery:
         replicas: Handle of the `Replica` deployment.
         timeout_s: Longest a request waits for its first piece.
         metrics: Counts what was lost.
+        rotation: Which replicas there are; the router's.
     """
 
-    def __init__(self, replicas: Any, timeout_s: float, metrics: IngressMetrics) -> None:
+    def __init__(
+        self,
+        replicas: Any,
+        timeout_s: float,
+        metrics: IngressMetrics,
+        rotation: Rotation = ROTATION,
+    ) -> None:
         # A handle for each method: making one takes longer than a call through it.
         self._whole = replicas.answer
         self._pieces = replicas.options(stream=True).stream
         self._timeout_s = timeout_s
         self._metrics = metrics
+        self._rotation = rotation
+        self._suspects = Suspects()
+        self._one_at_a_time = asyncio.Lock()
+
+    async def ask(self) -> None:
+        """Ask every replica whether it is there: a turn of a loop."""
+        await self._rotation.ask()
 
     async def begin(self, call: Call) -> Answer:
         """Return the answer to a call once it has begun; cancelling this cancels the request.
 
-        Until the first bytes are here nothing was sent to the client, so a replica that dies
-        loses no request: another one gets it.
+        Until the first bytes are here nothing was sent to the client, so a replica that is lost
+        loses no request: another one gets it, unless the request may be why (see `suspects`).
 
         Raises:
+            SuspectRequestError: An engine was lost because of it, now or before.
             ReplicaUnavailableError: All are busy or away, or it took too long.
             ScaleSimError: The replica's own.
         """
-        fault: Exception | None = None
-        streams = call.body.get("stream") not in (None, False)
+        self._suspects.check(call)
+        step, fault = Next.RETRY, ""
         for attempt in range(_ATTEMPTS):
             if attempt:
                 self._metrics.retried()
-            answer = (self._pieces if streams else self._whole).remote(call)
-            try:
-                async with asyncio.timeout(self._timeout_s):
-                    head, first = await anext(answer) if streams else await answer
-                    return Answer(head, first, answer)
-            except _LOST as error:
-                fault = error
-            except (BackPressureError, DeploymentUnavailableError, TimeoutError) as error:
-                fault = error
-                answer.cancel()
-                break
-            except asyncio.CancelledError:
-                answer.cancel()
-                raise
+            async with self._one_at_a_time if step is Next.RETRY_ALONE else nullcontext():
+                if attempt:
+                    self._suspects.check(call)  # an equal one may have been found out meanwhile
+                found = await self._try(call)
+            if isinstance(found, Answer):
+                if step is Next.RETRY_ALONE:
+                    self._suspects.cleared(call)
+                return found
+            step = self._suspects.lost(call, found.verdict, found.replica)
+            fault = type(found.fault).__name__
+            if step is Next.REFUSE:
+                raise self._suspects.error(call) from found.fault
         raise ReplicaUnavailableError(
-            f"no replica answered ({type(fault).__name__}): try again, or add replicas"
+            f"{_ATTEMPTS} replicas were lost one after the other ({fault}): try again"
         )
 
+    async def _try(self, call: Call) -> Answer | _Lost:
+        """Return how a call begins to be answered, or that it was lost.
+
+        Raises:
+            ReplicaUnavailableError: No replica takes it, or it took too long.
+            ScaleSimError: The replica's own.
+        """
+        streams = call.body.get("stream") not in (None, False)
+        attempt = self._rotation.begin(call)
+        begun = False
+        try:
+            async with asyncio.timeout(self._timeout_s) as attempt.deadline:
+                response = (self._pieces if streams else self._whole).remote(attempt.call)
+                attempt.response = response
+                head, first = await anext(response) if streams else await response
+            attempt.deadline = None
+            begun = streams
+            return Answer(head, first, attempt)
+        except EngineLostError as error:
+            self._rotation.lose(attempt.replica)
+            return _Lost(error.verdict, attempt.replica, error)
+        except (RayActorError, AioRpcError, RuntimeError) as error:
+            if not _is_gone(error):
+                raise
+            return _Lost(Verdict.UNKNOWN, attempt.replica, error)
+        except (BackPressureError, DeploymentUnavailableError, TimeoutError) as error:
+            attempt.cancel()
+            if attempt.moved:
+                return _Lost(Verdict.UNKNOWN, attempt.replica, error)
+            raise ReplicaUnavailableError(
+                f"no replica answered ({type(error).__name__}): try again, or add replicas"
+            ) from error
+        except BaseException:
+            attempt.cancel()
+            raise
+        finally:
+            if not begun:
+                self._rotation.end(attempt)
+
     async def relay(self, answer: Answer, ended: Callable[[int], None]) -> AsyncIterator[bytes]:
-        """Yield a stream to its end; a client that goes away cancels the request in the engine.
+        """Yield a stream to its end; `close` the answer afterwards.
 
         Args:
             answer: A stream that has begun.
             ended: Called with the number of tokens it took, if it came to its end.
         """
-        pieces = answer.pieces
-        finished = False
         try:
             yield answer.first
-            async for piece in pieces:
+            async for piece in answer.attempt.response:
                 if isinstance(piece, int):
                     ended(piece)
                 else:
                     yield piece
-            finished = True
+            self._rotation.end(answer.attempt)
         except Exception as error:
             # Tokens already sent cannot be taken back: say that the rest is missing.
-            finished = True
             self._metrics.broken()
+            self._lost_half_way(answer, error)
             yield b"data: " + body_of(_broken(error)) + b"\n\n"
-        finally:
-            if not finished:
-                pieces.cancel()
+
+    def close(self, answer: Answer) -> None:
+        """Cancel a stream in the engine unless it came to its end; safe to call twice."""
+        if self._rotation.is_open(answer.attempt):
+            answer.attempt.cancel()
+            self._rotation.end(answer.attempt)
+
+    def _lost_half_way(self, answer: Answer, error: Exception) -> None:
+        attempt = answer.attempt
+        if isinstance(error, EngineLostError):
+            self._rotation.lose(attempt.replica)
+            self._suspects.lost(attempt.call, error.verdict, attempt.replica)
+        elif _is_gone(error):
+            self._suspects.lost(attempt.call, Verdict.UNKNOWN, attempt.replica)
+
+
+def _is_gone(error: Exception) -> bool:
+    return isinstance(error, _GONE) or (
+        type(error) is RuntimeError and str(error).startswith(_NEVER_TAKEN)
+    )
 
 
 def _broken(error: Exception) -> ScaleSimError:
     if isinstance(error, ScaleSimError):
         return error
-    if not isinstance(error, _LOST):
+    if not _is_gone(error) and not isinstance(error, RequestCancelledError):
         _logger.error("A stream broke off", exc_info=error)
     return ReplicaUnavailableError(
         f"the answer broke off with its replica ({type(error).__name__}): send the request again"

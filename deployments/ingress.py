@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
@@ -12,9 +13,10 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
+from starlette.types import Receive, Scope, Send
 
 from controller.loops import Loop
-from deployments import hints
+from deployments import hints, placement_view
 from deployments.calls import Call, Endpoint
 from deployments.delivery import Delivery
 from deployments.edge import check_binding, guarded, read_body, while_connected
@@ -22,7 +24,6 @@ from deployments.engine.models.files import ModelShelf
 from deployments.identity import decoded, resolve
 from deployments.listener import Listener
 from deployments.metrics import IngressMetrics
-from deployments.placement_view import VIEW
 from deployments.remote import RemoteController
 from deployments.tap import Tap
 from scalesim import headers
@@ -69,11 +70,11 @@ class Ingress:
     Args:
         settings: The whole stack's settings.
         replicas: Handle of the `Replica` deployment.
-        port: Where it listens by itself; None where Serve's proxies do that.
+        address: Name of the `Address` it serves by itself; None where Serve's proxies listen.
     """
 
     async def __init__(  # type: ignore[misc]
-        self, settings: StackSettings, replicas: Any, port: int | None = None
+        self, settings: StackSettings, replicas: Any, address: str | None = None
     ) -> None:
         check_binding(settings)
         self._settings = settings.ingress
@@ -83,6 +84,7 @@ class Ingress:
         self._loops: list[Loop] = []
         self._metrics = IngressMetrics(self._loops)
         self._delivery = Delivery(replicas, self._settings.request_timeout_s, self._metrics)
+        self._loops.append(Loop("rotation", self._delivery.ask))
         self._created = int(time.time())
         self._controller: RemoteController | None = None
         self._epochs: dict[str, int] = {}
@@ -97,8 +99,8 @@ class Ingress:
             self._loops.append(Loop("epochs", self._follow_epochs))
         self._reader = hints.Reader()
         self._listener: Listener | None = None
-        if port is not None:
-            self._listener = Listener(self.__serve_build_asgi_app__(), settings.ingress.host, port)
+        if address is not None:
+            self._listener = Listener(self.__serve_build_asgi_app__(), address)
 
     def check_health(self) -> None:
         """Raise where it stopped listening; called by Serve, which then starts another."""
@@ -166,7 +168,9 @@ class Ingress:
             ended(head.output_tokens)
             return Response(answer.first, head.status, told, head.media_type)
         pieces = self._delivery.relay(answer, ended)
-        return StreamingResponse(pieces, head.status, told, head.media_type)
+        return _Stream(
+            pieces, head.status, told, head.media_type, close=lambda: self._delivery.close(answer)
+        )
 
     def _check_model(self, body: dict[str, Any]) -> None:
         if self._shelf is not None:
@@ -246,7 +250,23 @@ class Ingress:
 
     async def _follow_placements(self) -> None:
         assert self._controller is not None
-        VIEW.apply(await self._controller.placements(VIEW.version))
+        # Through the module: Serve copies this class into the process with all that it names.
+        view = placement_view.VIEW
+        view.apply(await self._controller.placements(view.version))
+
+
+class _Stream(StreamingResponse):
+    """A stream whose source is closed however its sending ends, begun or not."""
+
+    def __init__(self, *args: Any, close: Callable[[], None]) -> None:
+        super().__init__(*args)
+        self._close = close
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            self._close()
 
 
 def _simulation(request: Request) -> str:

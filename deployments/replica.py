@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
-import time
-from collections.abc import AsyncIterator
-from contextlib import aclosing
+import os
+from collections.abc import AsyncIterator, Iterator
+from contextlib import aclosing, contextmanager
+from functools import partial
 from typing import TYPE_CHECKING
 
 import ray
@@ -13,20 +15,24 @@ from ray import serve
 
 from controller.actor import connect
 from controller.endpoint import Endpoint
+from controller.loops import Loop
 from deployments.calls import Call, Piece
+from deployments.engine.watch import EngineWatch, Fault
 from deployments.link import Link
 from deployments.nodes import engines_at, nodes
 from deployments.remote import RemoteController
 from deployments.replica_metrics import ReplicaMetrics
-from scalesim.errors import ReplicaUnavailableError
+from scalesim.errors import ReplicaUnavailableError, ScaleSimError
 from scalesim.settings import StackSettings
 
 if TYPE_CHECKING:
     from deployments.engine.host import EngineHost
 
-PROBE_S = 20.0
-"""Longest the engine may stay silent while asked: longer than any single forward pass."""
+_LEAVE_S = 2.0
+"""Longest a replica without an engine goes on telling its callers so."""
 
+_FLUSH_S = 0.1
+"""What was answered is on its way to its callers after this."""
 
 _TOLD = 500
 """Characters of an engine's own error that are passed on."""
@@ -45,6 +51,7 @@ class Replica:
     _host: EngineHost | None = None
     _link: Link | None = None
     _endpoint: Endpoint | None = None
+    _watching: Loop | None = None
 
     async def __init__(self, settings: StackSettings) -> None:  # type: ignore[misc]
         # The engine is imported only where it runs: the ingress needs none of it.
@@ -52,18 +59,28 @@ class Replica:
         from deployments.engine.host import EngineHost
         from deployments.engine.models.choice import ModelChoice
         from deployments.engine.openai import OpenAIEndpoints
+        from deployments.engine.probe import probe
+        from deployments.engine.sglang.processes import take_over
 
         self._name: str = serve.get_replica_context().replica_id.unique_id
         address = ray.util.get_node_ip_address()
         engines = engines_at(settings, nodes(), address)
         host = self._host = EngineHost(settings.engine, engines)
         await _start(host)
-        self._engine = host.engine
         adapters = settings.engine.adapters
         shelf = AdapterShelf(adapters) if adapters is not None else None
         models = ModelChoice(settings.engine)
         self._endpoints = OpenAIEndpoints(host.engine, self._name, models, shelf)
         self._metrics = ReplicaMetrics(self._name)
+        self._watch = EngineWatch(
+            take_over(host.engine),
+            partial(probe, host.engine),
+            host.last_words,
+            self._metrics.probed,
+        )
+        self._fault: Fault | None = None
+        self._metrics.in_engine = lambda: len(host.engine.tokenizer_manager.rid_to_state)
+        self._watching = self._metrics.watching = Loop("engine", self._look_after)
         self._endpoint = Endpoint(
             self._metrics,
             settings.metrics,
@@ -79,41 +96,78 @@ class Replica:
 
     async def answer(self, call: Call) -> Piece:
         """Return the whole answer: half the messages of a stream of one piece."""
-        with self._metrics:
+        with self._metrics, _errors_of_ours():
             async with aclosing(self._endpoints.answer(call)) as pieces:
                 return await anext(pieces)
 
     async def stream(self, call: Call) -> AsyncIterator[Piece]:
         """Yield the answer in pieces; see `OpenAIEndpoints.answer`."""
-        with self._metrics:
-            async for piece in self._endpoints.answer(call):
-                yield piece
+        with self._metrics, _errors_of_ours():
+            async with aclosing(self._endpoints.answer(call)) as pieces:
+                async for piece in pieces:
+                    yield piece
 
-    async def check_health(self) -> None:
-        """Ask the engine for a token; called by Serve.
+    def check_health(self) -> None:
+        """Answer at once, so that Serve notices a process that hangs; called by Serve.
 
         Raises:
-            ReplicaUnavailableError: The engine did not answer in time; Serve replaces the replica.
+            ReplicaUnavailableError: The engine is lost.
         """
-        from deployments.engine.probe import probe
+        if self._fault is not None:
+            raise ReplicaUnavailableError(f"{self._name} lost its engine: {self._fault.told}")
 
-        started = time.monotonic()
-        well = await probe(self._engine, PROBE_S)
-        took_s = time.monotonic() - started
-        self._metrics.probed(took_s)
-        if not well:
-            raise ReplicaUnavailableError(
-                f"engine of {self._name} was silent for {took_s:.0f} s: the replica is replaced"
-            )
+    async def _look_after(self) -> None:
+        """End this process once its engine is lost: Serve then starts another one at once.
+
+        Serve itself would ask three times before it believes that a replica is not well.
+        """
+        assert self._watching is not None
+        fault = self._fault = await self._watching.until(self._watch.fault())
+        _logger.error("The engine of %s is lost: %s", self._name, fault.told)
+        try:
+            self._endpoints.lose(fault)
+            async with asyncio.timeout(_LEAVE_S):
+                while self._endpoints.inside:
+                    await asyncio.sleep(_FLUSH_S)
+                await asyncio.sleep(_FLUSH_S)
+                if self._link is not None:
+                    await self._link.stop()
+        except Exception:
+            _logger.warning("Not all was told before %s ended", self._name, exc_info=True)
+        try:
+            if self._host is not None:
+                self._host.stop()
+        finally:
+            os._exit(1)
 
     async def __del__(self) -> None:
         """Called by Serve once requests in flight have drained."""
+        if self._watching is not None:
+            await self._watching.stop()
         if self._link is not None:
             await self._link.stop()
         if self._endpoint is not None:
             self._endpoint.close()
         if self._host is not None:
             self._host.stop()
+
+
+@contextmanager
+def _errors_of_ours() -> Iterator[None]:
+    """Make every error one of ours: others cross processes as what Serve itself raises.
+
+    Raises:
+        ScaleSimError: Whatever failed.
+    """
+    try:
+        yield
+    except (ScaleSimError, StopAsyncIteration):
+        raise
+    except Exception as error:
+        _logger.exception("A request failed in the replica")
+        raise ScaleSimError(
+            f"the replica failed at this request ({type(error).__name__}): its log tells why"
+        ) from None
 
 
 async def _start(host: EngineHost) -> None:

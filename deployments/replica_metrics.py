@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 from prometheus_client.core import (
@@ -16,6 +16,7 @@ from prometheus_client.registry import Collector
 from controller.metrics import of_loops
 
 if TYPE_CHECKING:
+    from controller.loops import Loop
     from deployments.link import Link
 
 
@@ -29,10 +30,14 @@ class ReplicaMetrics(Collector):
 
     Attributes:
         link: Its link to the controller, once there is one.
+        watching: What looks after its engine, once there is one.
+        in_engine: Returns how many requests its engine has not ended, aborted ones included.
     """
 
     def __init__(self, name: str) -> None:
         self.link: Link | None = None
+        self.watching: Loop | None = None
+        self.in_engine: Callable[[], int] = lambda: 0
         self._name = name
         self._begun = self._ended = 0
         self._probes, self._probed_s = 0, 0.0
@@ -54,16 +59,21 @@ class ReplicaMetrics(Collector):
         text = "Requests in it now."
         running = GaugeMetricFamily("scalesim_replica_requests_running", text, labels=["replica"])
         running.add_metric([self._name], self._begun - self._ended)
+        text = "Requests its engine has not ended: aborted ones are until it says so."
+        inside = GaugeMetricFamily("scalesim_replica_engine_requests", text, labels=["replica"])
+        inside.add_metric([self._name], self.in_engine())
         text = "Time its engine takes to answer a health check."
         probes = SummaryMetricFamily("scalesim_replica_probe_seconds", text, labels=["replica"])
         probes.add_metric([self._name], self._probes, self._probed_s)
-        yield from (running, probes)
+        yield from (running, inside, probes)
+        loops = [] if self.watching is None else [self.watching]
         if self.link is not None:
             yield self._counter("engine_messages", "Sent by its engine.", self.link.heard)
             text = "Times its engine was made to report everything."
             yield self._counter("resyncs", text, self.link.resyncs)
-            loops = {loop.name: loop.status() for loop in self.link.loops}
-            yield from of_loops("replica", loops, self._name)
+            loops += self.link.loops
+        told = {loop.name: loop.status() for loop in loops}
+        yield from of_loops("replica", told, self._name)
 
     def _counter(self, name: str, text: str, total: int) -> Metric:
         family = CounterMetricFamily(f"scalesim_replica_{name}", text, labels=["replica"])

@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any
 
-from ray.serve._private.common import ReplicaID
+from ray.serve._private.common import ReplicaID, RunningReplicaInfo
+from ray.serve._private.replica_result import ReplicaResult
 from ray.serve._private.request_router.common import PendingRequest
 from ray.serve._private.request_router.replica_wrapper import RunningReplica
 from ray.serve.experimental.consistent_hash_router import ConsistentHashRouter
 
+# Of what this process shares, modules only: Serve copies this one into it with all that it names.
+from deployments import placement_view, rotation
 from deployments.calls import Call
-from deployments.placement_view import VIEW
 
 SPILL_REQUESTS = 64
 """How many more requests the home replica may hold than the idlest before state is given up:
@@ -40,9 +42,14 @@ class ResidencyRouter(ConsistentHashRouter):  # type: ignore[misc]
         super().on_request_completed(replica_id, internal_request_id)
         self._in_flight[replica_id] -= 1
 
+    def create_replica_wrapper(self, replica_info: RunningReplicaInfo) -> RunningReplica:
+        """Return a replica that notes what is sent to it; called by Serve."""
+        return _NotedReplica(replica_info)
+
     def update_replicas(self, replicas: list[RunningReplica]) -> None:
         """Take over which replicas run; called by Serve."""
         super().update_replicas(replicas)
+        rotation.ROTATION.running({key.unique_id: each for key, each in self.curr_replicas.items()})
         gone = self._in_flight.keys() - self.curr_replicas.keys()
         for replica_id in gone:
             del self._in_flight[replica_id]
@@ -56,12 +63,16 @@ class ResidencyRouter(ConsistentHashRouter):  # type: ignore[misc]
         if not candidate_replicas or pending_request is None:
             return [candidate_replicas] if candidate_replicas else []
         pending_request.routing_context.should_backoff = True
-        by_load = sorted(candidate_replicas, key=self._load)
-        key = _key(pending_request)
-        if key is None:
+        running = {each.replica_id.unique_id: each for each in candidate_replicas}
+        usable = [running[name] for name in rotation.ROTATION.usable(running)]
+        by_load = sorted(usable, key=self._load)
+        if not by_load:
+            return []  # all are out: backs off until one is back or replaced
+        call = _call(pending_request)
+        if call is None:
             return [[replica] for replica in by_load]
         names = {replica.replica_id.unique_id: replica for replica in by_load}
-        home = names[VIEW.home(key, tuple(names))]
+        home = names[placement_view.VIEW.home(call.key, tuple(names))]
         if self._load(home) > self._load(by_load[0]) + SPILL_REQUESTS:
             home = by_load[0]
         return [[home], *([replica] for replica in by_load if replica is not home)]
@@ -70,6 +81,14 @@ class ResidencyRouter(ConsistentHashRouter):  # type: ignore[misc]
         return self._in_flight[replica.replica_id]
 
 
-def _key(request: PendingRequest) -> int | None:
+class _NotedReplica(RunningReplica):  # type: ignore[misc]
+    def try_send_request(self, pr: PendingRequest, with_rejection: bool) -> ReplicaResult:
+        result = super().try_send_request(pr, with_rejection)
+        if (call := _call(pr)) is not None:
+            rotation.ROTATION.sent(call, self.replica_id.unique_id, result)
+        return result
+
+
+def _call(request: PendingRequest) -> Call | None:
     call: Any = request.args[0] if request.args else None
-    return call.key if isinstance(call, Call) else None
+    return call if isinstance(call, Call) else None

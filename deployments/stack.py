@@ -16,9 +16,8 @@ from scalesim.errors import ConfigurationError
 from scalesim.settings import StackSettings
 
 if TYPE_CHECKING:
-    import socket
-
     from controller.catalog.embedded import EmbeddedServer
+    from deployments.address import Address
 
 APP = "scalesim"
 
@@ -42,8 +41,11 @@ SERVING = {
 _LOGGING = {"enable_access_log": False}
 """A line a request in two processes costs as much as a call between them; metrics count them."""
 
-HEALTH_PERIOD_S = 5.0
-HEALTH_TIMEOUT_S = 30.0
+HEALTH_PERIOD_S = 2.0
+"""A process that ended is replaced after at most this."""
+
+HEALTH_TIMEOUT_S = 6.0
+"""Serve replaces a process that hangs after three silent questions: 20 s with the period."""
 
 
 class Stack:
@@ -62,7 +64,7 @@ class Stack:
         self.settings = settings
         self.base_url = ""
         self.controller: Any = None
-        self._address: socket.socket | None = None
+        self._address: Address | None = None
         self._owns_ray = False
         self._owns_serve = False
         self._has_app = False
@@ -90,12 +92,12 @@ class Stack:
         import ray
         from ray import serve
 
-        from deployments.listener import hold
+        from deployments.address import Address
         from deployments.nodes import check_gpus, nodes
 
         edge = self.settings.ingress
-        self._address = hold(edge.host, edge.port)
-        port = self._address.getsockname()[1]
+        self._address = Address(edge.host, edge.port)
+        port = self._address.port
         for name, level in _QUIET.items():
             logging.getLogger(name).setLevel(level)
         if not ray.is_initialized():
@@ -119,7 +121,7 @@ class Stack:
             self.controller = actor.start(self.settings)
         self._has_app = True
         try:
-            serve.run(build_app(self.settings, port), name=APP, route_prefix="/")
+            serve.run(build_app(self.settings, self._address.name), name=APP, route_prefix="/")
         except RuntimeError as error:
             app = serve.status().applications.get(APP)
             told = reason(each.message for each in app.deployments.values()) if app else ""
@@ -187,12 +189,13 @@ class Stack:
         self.stop()
 
 
-def build_app(settings: StackSettings, port: int | None = None) -> Any:
+def build_app(settings: StackSettings, address: str | None = None) -> Any:
     """Return the Serve application of a stack whose controller runs; see `deployments.app`.
 
     Args:
         settings: The whole stack's settings.
-        port: Where the ingress listens on this machine; None where Serve's proxies do it.
+        address: Name of the `Address` on this machine that the ingress serves; None where Serve's
+            proxies listen.
     """
     import ray
     from ray.serve.config import RequestRouterConfig
@@ -220,14 +223,16 @@ def build_app(settings: StackSettings, port: int | None = None) -> Any:
             request_router_class="deployments.router.ResidencyRouter"
         ),
     ).bind(settings)
-    here = {} if port is None else {f"node:{ray.util.get_node_ip_address()}": 0.001}
+    here = {} if address is None else {f"node:{ray.util.get_node_ip_address()}": 0.001}
     edge = Ingress.options(  # type: ignore[attr-defined]
         max_ongoing_requests=max(100, 2 * settings.replicas * settings.max_ongoing_requests),
         ray_actor_options={"num_cpus": 0, "resources": here},
         graceful_shutdown_timeout_s=DRAIN_S,
         logging_config=_LOGGING,
+        health_check_period_s=HEALTH_PERIOD_S,
+        health_check_timeout_s=HEALTH_TIMEOUT_S,
     )
-    return edge.bind(settings, replicas, port)
+    return edge.bind(settings, replicas, address)
 
 
 def reason(messages: Iterable[str]) -> str:

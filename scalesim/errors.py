@@ -5,7 +5,8 @@
     ScaleSimError                 retryable
     ├── InvalidRequestError       no   a value the caller sent is wrong; `field` names it
     │   ├── StaleEpochError       no   a report older than the simulation's epoch
-    │   └── UnknownModelError     no   the model asked for is not served
+    │   ├── UnknownModelError     no   the model asked for is not served
+    │   └── SuspectRequestError   no   an engine was lost because of this request
     ├── AuthenticationError       no   no key or a wrong key
     ├── ConfigurationError        no   settings that cannot work; found at start-up
     ├── EngineMismatchError       no   the engine is not the one our hooks were written for
@@ -14,6 +15,8 @@
         ├── CatalogUnavailableError
         ├── ControllerUnavailableError
         └── ReplicaUnavailableError
+            ├── AnswerAbortedError  the engine gave up half way
+            └── EngineLostError     (`deployments.suspects`)
 
 Every message says what happened, what was expected and what to do.
 """
@@ -63,6 +66,13 @@ class UnknownModelError(InvalidRequestError):
 
     status = 404
     code = "model_not_found"
+
+
+class SuspectRequestError(InvalidRequestError):
+    """An engine was lost because of this request; it is not tried on another one."""
+
+    status = 422
+    code = "request_suspected"
 
 
 class AuthenticationError(ScaleSimError):
@@ -115,3 +125,9 @@ class ReplicaUnavailableError(UnavailableError):
     """No replica could take the request."""
 
     code = "replica_unavailable"
+
+
+class AnswerAbortedError(ReplicaUnavailableError):
+    """The engine gave a request up half way; what it had of the answer is no answer."""
+
+    code = "answer_aborted"

@@ -332,6 +332,15 @@ def engine_channel_from_env() -> str | None:
     return os.environ.get(ENGINE_CHANNEL) or None
 
 
+ENGINE_LAST_WORDS = "SCALESIM_ENGINE_LAST_WORDS"
+"""Set by a replica for its own engine processes: file that a crashing scheduler writes to."""
+
+
+def engine_last_words_from_env() -> str | None:
+    """Return where a crashing scheduler tells what it worked on, or None outside a replica."""
+    return os.environ.get(ENGINE_LAST_WORDS) or None
+
+
 ENGINE_MODELS = "SCALESIM_ENGINE_MODELS"
 """Set by a replica for its own engine processes: `ModelSettings` as JSON."""
 

@@ -6,9 +6,14 @@ this module before any of SGLang, which is the moment the CPU shims need.
 
 from __future__ import annotations
 
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import torch
+
+from deployments.engine.last_words import told_to
+from scalesim.settings import engine_last_words_from_env
 
 HAS_GPU = torch.cuda.is_available()
 
@@ -19,11 +24,18 @@ if not HAS_GPU:
 
 
 def run_scheduler(*args: Any, **kwargs: Any) -> None:
-    """Scheduler process: SGLang's own, on a CPU with its host tier patched."""
-    from sglang.srt.managers.scheduler import run_scheduler_process
+    """Scheduler process: SGLang's own, on a CPU with its host tier patched.
+
+    It tells what it worked on where it crashes.
+    """
+    from sglang.srt.managers.scheduler import Scheduler, run_scheduler_process
 
     if not HAS_GPU:
         cpu.patch_host_tier()
+    path = engine_last_words_from_env()
+    if path is not None:
+        run = Scheduler.run_event_loop
+        Scheduler.run_event_loop = lambda self: told_to(Path(path), partial(run, self))
     run_scheduler_process(*args, **kwargs)
 
 

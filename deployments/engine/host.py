@@ -7,6 +7,7 @@ import os
 import shutil
 import tempfile
 from contextlib import suppress
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import psutil
@@ -17,6 +18,7 @@ from deployments.engine.messages import Hello
 from scalesim.errors import EngineMismatchError
 from scalesim.settings import (
     ENGINE_CHANNEL,
+    ENGINE_LAST_WORDS,
     ENGINE_MODELS,
     ENGINE_STORAGE_BYTES,
     EngineSettings,
@@ -51,6 +53,7 @@ class EngineHost:
     Attributes:
         engine: SGLang's engine, once started.
         steered: How to steer it; None in the stock and hicache arms.
+        last_words: File that its scheduler writes to when it crashes.
     """
 
     def __init__(self, settings: EngineSettings, engines: int = 1) -> None:
@@ -60,6 +63,7 @@ class EngineHost:
         self._settings = settings
         self._engines = engines
         self._folder = tempfile.mkdtemp(prefix="scalesim-engine-")
+        self.last_words = Path(self._folder) / "last-words"
 
     async def start(self) -> None:
         """Start the engine; blocks the loop while it loads, as nothing can be served before.
@@ -69,23 +73,19 @@ class EngineHost:
             EngineMismatchError: Our plugin is not in its scheduler.
         """
         self._settings = prepared(self._settings, self._engines)
+        told = {ENGINE_LAST_WORDS: str(self.last_words)}
         if self._settings.arm != "scalesim":
-            self.engine = launch(self._settings)
+            self._launch(told)
             return
         address = f"ipc://{self._folder}/channel"
         self._channel = ReplicaEnd(address)
-        told = {
+        told |= {
             ENGINE_CHANNEL: address,
             ENGINE_STORAGE_BYTES: str(self._settings.storage_bytes),
         }
         if self._settings.models is not None:
             told[ENGINE_MODELS] = self._settings.models.model_dump_json()
-        os.environ.update(told)
-        try:
-            self.engine = launch(self._settings)
-        finally:
-            for name in told:
-                del os.environ[name]
+        self._launch(told)
         try:
             hello = await asyncio.wait_for(self._channel.receive(), HELLO_S)
         except TimeoutError:
@@ -96,6 +96,15 @@ class EngineHost:
                 "install scalesim-serve in the engine's environment"
             )
         self.steered = Steered(self._channel, hello)
+
+    def _launch(self, told: dict[str, str]) -> None:
+        """Start the engine with `told` in the environment of its processes."""
+        os.environ.update(told)
+        try:
+            self.engine = launch(self._settings)
+        finally:
+            for name in told:
+                del os.environ[name]
 
     def stop(self) -> None:
         """End the engine's processes; safe to call twice and after a failed start."""

@@ -5,7 +5,9 @@ Templates, tools, streaming and usage are SGLang's code; only its tokenizer mana
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Any
@@ -22,14 +24,18 @@ from deployments.engine.adapters import AdapterShelf
 from deployments.engine.identity import hints, salted
 from deployments.engine.loading import AdapterLoader
 from deployments.engine.models.choice import ModelChoice
+from deployments.engine.watch import Fault
 from deployments.errors import body_of, error_body
-from scalesim.errors import InvalidRequestError
+from deployments.suspects import EngineLostError, Verdict, judge
+from scalesim.errors import AnswerAbortedError, InvalidRequestError, ScaleSimError
 from scalesim.headers import CachedTokens
 
 JSON = "application/json"
 
+_ABORTED = "the engine gave up this request half way: what it had is no answer, send it again"
 
-@dataclass(slots=True)
+
+@dataclass(slots=True, eq=False)
 class _Trip:
     """What one request carries in and brings back."""
 
@@ -39,6 +45,18 @@ class _Trip:
     found: CachedTokens = field(default_factory=CachedTokens)
     generated: dict[str, int] = field(default_factory=dict)
     """Tokens so far, by the engine's request: one for each of `n` choices."""
+    requests: list[Any] = field(default_factory=list)
+    """What was handed to the engine."""
+    answers: list[AsyncGenerator[Any, None]] = field(default_factory=list)
+    """What the engine answers to each."""
+    fault: ScaleSimError | None = None
+    """Why it cannot be answered, although the engine did."""
+
+    @property
+    def rids(self) -> list[str]:
+        """Ids of its requests in the engine."""
+        ids = [request.rid for request in self.requests]
+        return [rid for each in ids for rid in ([each] if isinstance(each, str) else each or ())]
 
 
 _TRIP: ContextVar[_Trip] = ContextVar("scalesim_trip")
@@ -62,6 +80,9 @@ class OpenAIEndpoints:
         self._loader = AdapterLoader(engine.tokenizer_manager, adapters)
         template = engine.template_manager
         self._name = name
+        self._inside: dict[_Trip, asyncio.Task[Any] | None] = {}
+        self._lost: dict[_Trip, Verdict] = {}
+        self._fault: Fault | None = None
         self._endpoints = {
             "chat": (ChatCompletionRequest, OpenAIServingChat(manager, template)),
             "completions": (CompletionRequest, OpenAIServingCompletion(manager, template)),
@@ -71,9 +92,60 @@ class OpenAIEndpoints:
         """Yield the head with the body's first bytes, then the rest of a stream as it comes.
 
         Closing the iterator early aborts the request in the engine.
+
+        Raises:
+            EngineLostError: `lose` was called.
+            AnswerAbortedError: The engine gave it up half way.
         """
+        if self._fault is not None:
+            raise self._error(Verdict.INNOCENT)
         trip = _Trip(call)
         _TRIP.set(trip)
+        self._inside[trip] = asyncio.current_task()
+        try:
+            async with aclosing(self._answer(trip)) as pieces:
+                async for piece in pieces:
+                    self._inside[trip] = None  # `lose` must not end what sends the piece
+                    yield piece
+                    self._inside[trip] = asyncio.current_task()
+                    if trip in self._lost:
+                        raise self._error(self._lost[trip])
+        except asyncio.CancelledError:
+            if trip not in self._lost:
+                raise
+            if (task := asyncio.current_task()) is not None:
+                task.uncancel()
+            raise self._error(self._lost[trip]) from None
+        finally:
+            self._lost.pop(trip, None)
+            self._inside.pop(trip)
+            for answers in trip.answers:
+                await answers.aclose()
+
+    @property
+    def inside(self) -> int:
+        """Number of calls that are being answered."""
+        return len(self._inside)
+
+    def lose(self, fault: Fault) -> None:
+        """End every call with `EngineLostError`, and all that still come."""
+        self._fault = fault
+        entered = [trip for trip in self._inside if trip.requests]
+        told = [(trip.call, trip.rids) for trip in entered]
+        found = zip(entered, judge(fault.by_request, fault.named, told), strict=True)
+        self._lost = dict.fromkeys(self._inside, Verdict.INNOCENT) | dict(found)
+        for task in self._inside.values():
+            if task is not None:
+                task.cancel()
+
+    def _error(self, verdict: Verdict) -> EngineLostError:
+        assert self._fault is not None
+        return EngineLostError(
+            f"{self._name} lost its engine: {self._fault.told}; it is replaced, try again", verdict
+        )
+
+    async def _answer(self, trip: _Trip) -> AsyncGenerator[Piece, None]:
+        call = trip.call
         model, serving = self._endpoints[call.endpoint]
         try:
             request = model(**call.body)
@@ -86,12 +158,17 @@ class OpenAIEndpoints:
             yield Head(error.status, JSON, trip.found, self._name), body_of(error)
             return
         response = await serving.handle_request(request, None)
+        if trip.fault is not None:
+            raise trip.fault
         if isinstance(response, StreamingResponse):
-            chunks = aiter(response.body_iterator)
-            first = await anext(chunks)
-            yield Head(200, "text/event-stream", trip.found, self._name), _bytes(first)
-            async for chunk in chunks:
-                yield _bytes(chunk)
+            body: Any = response.body_iterator
+            async with aclosing(body) as chunks:
+                first = await anext(chunks)
+                yield Head(200, "text/event-stream", trip.found, self._name), _bytes(first)
+                async for chunk in chunks:
+                    yield _bytes(chunk)
+            if trip.fault is not None:
+                raise trip.fault
             yield sum(trip.generated.values())
             return
         status, body = _plain(response)
@@ -110,30 +187,37 @@ class _IdentifiedManager:
 
     async def generate_request(self, request: Any, raw: Any = None) -> AsyncIterator[Any]:
         trip = _TRIP.get()
+        # SGLang then makes its own, which nobody can guess and none of which begins another: it
+        # ends every request whose id begins with the one it is told to end.
+        request.rid = None
         request.kv_hints = hints(trip.call.key, trip.call.next_use, trip.model)
         request.lora_path = trip.adapter
         request.cache_salt = salted(trip.call.salt, trip.model)
         answers = self._manager.generate_request(request, raw)
-        finished = False
-        try:
+        trip.requests.append(request)
+        trip.answers.append(answers)
+        # Closing it aborts what it started, and nothing else.
+        async with aclosing(answers):
             async for answer in answers:
                 parts = [part["meta_info"] for part in _listed(answer)]
+                if any(_is_aborted(meta) for meta in parts):
+                    trip.fault = AnswerAbortedError(_ABORTED)
+                    raise trip.fault
                 trip.found = _found(parts[0])
                 trip.generated |= {meta["id"]: meta.get("completion_tokens", 0) for meta in parts}
-                finished = parts[0].get("finish_reason") is not None
                 yield answer
-        finally:
-            if not finished:
-                self._abort(request)
-
-    def _abort(self, request: Any) -> None:
-        rids = [request.rid] if isinstance(request.rid, str) else request.rid or []
-        for rid in rids:
-            self._manager.abort_request(rid)
 
 
 def _listed(answer: Any) -> list[Any]:
     return answer if isinstance(answer, list) else [answer]
+
+
+def _is_aborted(meta: dict[str, Any]) -> bool:
+    """Return whether SGLang gave a request up; where it has a status, it makes an error of that."""
+    reason = meta.get("finish_reason")
+    if not isinstance(reason, dict):
+        return False
+    return reason.get("type") == "abort" and not reason.get("status_code")
 
 
 def _found(meta: dict[str, Any]) -> CachedTokens:

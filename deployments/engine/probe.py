@@ -25,11 +25,11 @@ async def probe(engine: Any, timeout_s: float) -> bool:
         sampling_params={"max_new_tokens": 1, "temperature": 0.0},
         log_metrics=False,
     )
-    asked = time.time()
+    asked, heard = time.monotonic(), manager.last_receive_tstamp
     answer = asyncio.ensure_future(anext(manager.generate_request(request, None)))
     try:
-        while time.time() - asked < timeout_s:
-            if answer.done() or manager.last_receive_tstamp > asked:
+        while time.monotonic() - asked < timeout_s:
+            if answer.done() or manager.last_receive_tstamp != heard:
                 return not answer.done() or answer.exception() is None
             await asyncio.sleep(_POLL_S)
         return False

@@ -17,7 +17,9 @@ from ray.serve.exceptions import BackPressureError, DeploymentUnavailableError
 from deployments.calls import Call, Head
 from deployments.delivery import Delivery
 from deployments.metrics import IngressMetrics
-from scalesim.errors import InvalidRequestError, ReplicaUnavailableError
+from deployments.rotation import Rotation
+from deployments.suspects import EngineLostError, Verdict
+from scalesim.errors import InvalidRequestError, ReplicaUnavailableError, SuspectRequestError
 from scalesim.headers import CachedTokens
 
 HEAD = Head(200, "text/event-stream", CachedTokens(), "r0")
@@ -38,6 +40,7 @@ class FakeAnswer:
         self._events = iter(events)
 
     async def __anext__(self) -> Any:
+        await asyncio.sleep(0)
         event = next(self._events, None)
         if event is None:
             raise StopAsyncIteration
@@ -61,6 +64,8 @@ class FakeReplicas:
     """A deployment's handle, with one answer for each call."""
 
     def __init__(self, *answers: FakeAnswer) -> None:
+        self.rotation = Rotation()
+        self.results: list[FakeAnswer] = []
         self.left = list(answers)
         self.answer = self.stream = self
 
@@ -68,11 +73,15 @@ class FakeReplicas:
         return self
 
     def remote(self, call: Call) -> FakeAnswer:
-        return self.left.pop(0)
+        answer = self.left.pop(0)
+        self.results.append(FakeAnswer())
+        self.rotation.sent(call, f"r{len(self.left)}", self.results[-1])
+        return answer
 
 
 def delivery(*answers: FakeAnswer, timeout_s: float = 60.0) -> Delivery:
-    return Delivery(FakeReplicas(*answers), timeout_s, IngressMetrics())
+    replicas = FakeReplicas(*answers)
+    return Delivery(replicas, timeout_s, IngressMetrics(), replicas.rotation)
 
 
 def call(stream: bool) -> Call:
@@ -95,11 +104,86 @@ async def test_a_replica_that_dies_before_the_first_byte_loses_nothing(
     assert count(sent, "scalesim_retried") == 1
 
 
-async def test_a_call_that_every_replica_dies_of_ends() -> None:
-    sent = delivery(*(FakeAnswer(GONE) for _ in range(3)))
-    with pytest.raises(ReplicaUnavailableError, match="ActorUnavailableError"):
+async def test_a_call_that_two_replicas_vanish_with_is_refused_from_then_on() -> None:
+    sent = delivery(*(FakeAnswer(GONE) for _ in range(2)))
+    for _ in range(2):
+        with pytest.raises(SuspectRequestError, match="not tried on another"):
+            await sent.begin(call(stream=False))
+    assert count(sent, "scalesim_retried") == 1
+
+
+def lost(verdict: Verdict) -> FakeAnswer:
+    return FakeAnswer(EngineLostError("its scheduler crashed", verdict))
+
+
+async def test_the_cause_of_a_loss_costs_one_engine() -> None:
+    sent = delivery(lost(Verdict.CAUSE))
+    for stream in (False, True):
+        with pytest.raises(SuspectRequestError) as caught:
+            await sent.begin(call(stream))
+        assert (caught.value.status, caught.value.retryable) == (422, False)
+
+
+async def test_the_innocent_are_tried_on_three_engines_and_then_told_to_come_again() -> None:
+    sent = delivery(*(lost(Verdict.INNOCENT) for _ in range(5)), FakeAnswer((HEAD, b"first")))
+    with pytest.raises(ReplicaUnavailableError, match="EngineLostError"):
         await sent.begin(call(stream=False))
-    assert count(sent, "scalesim_retried") == 2
+    assert (await sent.begin(call(stream=False))).first == b"first"
+
+
+async def test_those_under_suspicion_are_tried_one_at_a_time() -> None:
+    gate = asyncio.Event()
+
+    class Gated(FakeAnswer):
+        async def __anext__(self) -> Any:
+            await gate.wait()
+            return await super().__anext__()
+
+    replicas = FakeReplicas(*(lost(Verdict.POSSIBLE) for _ in range(2)))
+    replicas.left += [Gated((HEAD, b"1")), FakeAnswer((HEAD, b"2"))]
+    sent = Delivery(replicas, 60.0, IngressMetrics(), Rotation())
+    calls = [Call(1, "chat", {"seed": seed}, "salt") for seed in range(2)]
+    both = [asyncio.create_task(sent.begin(each)) for each in calls]
+    await asyncio.wait(both, timeout=0.01)
+    assert len(replicas.left) == 1
+    gate.set()
+    assert [answer.first for answer in await asyncio.gather(*both)] == [b"1", b"2"]
+
+
+async def test_an_own_runtime_error_of_a_replica_is_no_loss() -> None:
+    sent = delivery(FakeAnswer(RuntimeError("boom")), FakeAnswer((HEAD, b"never")))
+    with pytest.raises(RuntimeError, match="boom"):
+        await sent.begin(call(stream=False))
+    assert count(sent, "scalesim_retried") == 0
+
+
+async def test_what_waits_for_a_silent_replica_moves_on() -> None:
+    silent = FakeAnswer(SILENCE)
+    sent = delivery(silent, FakeAnswer((HEAD, b"first")))
+    waiting = asyncio.create_task(sent.begin(call(stream=True)))
+    await asyncio.sleep(0)
+    sent._rotation.silent("r1")
+    answer = await waiting
+    assert (answer.first, silent.cancelled) == (b"first", True)
+
+
+async def test_what_has_begun_on_a_silent_replica_breaks_off() -> None:
+    pieces = FakeAnswer((HEAD, b"a"), SILENCE)
+    sent = delivery(pieces)
+    await sent.begin(call(stream=True))
+    sent._rotation.silent("r0")
+    assert pieces.cancelled
+
+
+async def test_an_answer_that_was_assigned_but_not_awaited_is_cancelled_too() -> None:
+    replicas = FakeReplicas(FakeAnswer(SILENCE))
+    sent = Delivery(replicas, 60.0, IngressMetrics(), replicas.rotation)
+    waiting = asyncio.create_task(sent.begin(call(stream=False)))
+    await asyncio.sleep(0)
+    waiting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
+    assert [result.cancelled for result in replicas.results] == [True]
 
 
 @pytest.mark.parametrize(
@@ -168,7 +252,26 @@ async def test_a_stream_that_breaks_off_says_so(fault: Exception) -> None:
 async def test_a_client_that_leaves_a_stream_cancels_it() -> None:
     pieces = FakeAnswer((HEAD, b"a"), SILENCE)
     sent = delivery(pieces)
-    relayed = sent.relay(await sent.begin(call(stream=True)), lambda _: None)
+    answer = await sent.begin(call(stream=True))
+    relayed = sent.relay(answer, lambda _: None)
     assert await anext(relayed) == b"a"
-    await relayed.aclose()  # type: ignore[attr-defined]
+    sent.close(answer)
     assert pieces.cancelled
+
+
+async def test_a_client_that_leaves_before_the_first_piece_is_passed_on_cancels() -> None:
+    pieces = FakeAnswer((HEAD, b"a"), SILENCE)
+    sent = delivery(pieces)
+    answer = await sent.begin(call(stream=True))
+    sent.relay(answer, lambda _: None)  # never begun
+    sent.close(answer)
+    assert pieces.cancelled
+
+
+async def test_a_stream_that_came_to_its_end_is_not_cancelled() -> None:
+    pieces = FakeAnswer((HEAD, b"a"), 7)
+    sent = delivery(pieces)
+    answer = await sent.begin(call(stream=True))
+    assert [piece async for piece in sent.relay(answer, lambda _: None)] == [b"a"]
+    sent.close(answer)
+    assert not pieces.cancelled

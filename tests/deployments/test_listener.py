@@ -1,7 +1,6 @@
 """The address of a stack is its own, and what came by it is answered."""
 
 import asyncio
-import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -12,8 +11,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from deployments.address import Address, taken
 from deployments.edge import ClientGoneError, while_connected
-from deployments.listener import Listener, hold
+from deployments.listener import Listener
 from scalesim.errors import ConfigurationError
 
 HERE = "127.0.0.1"
@@ -47,10 +47,9 @@ class Slow:
 
 @asynccontextmanager
 async def served(slow: Slow, **more: int) -> AsyncIterator[tuple[Listener, str]]:
-    with hold(HERE, 0) as address:
-        port = address.getsockname()[1]
-        listener = Listener(slow.app, HERE, port, **more)
-        yield listener, f"http://{HERE}:{port}"
+    with Address(HERE, 0) as address:
+        listener = Listener(slow.app, address.name, **more)
+        yield listener, f"http://{HERE}:{address.port}"
         await listener.close()
 
 
@@ -73,8 +72,6 @@ async def test_closing_waits_for_requests_in_flight(client: httpx.AsyncClient) -
         assert (await asked).text == "done"
         await closing
         assert not listener.is_up
-        with pytest.raises(httpx.ConnectError):
-            await client.get(url)
 
 
 async def test_a_request_that_outlasts_the_draining_is_cancelled(client: httpx.AsyncClient) -> None:
@@ -100,23 +97,49 @@ async def test_a_client_that_goes_away_cancels_its_request(client: httpx.AsyncCl
     assert slow.cancelled
 
 
-def test_a_held_port_is_no_other_users() -> None:
-    with (
-        hold(HERE, 0) as address,
-        socket.socket() as other,
-        pytest.raises(OSError, match="in use"),
-    ):
-        other.bind(address.getsockname())
+async def test_what_connects_while_nobody_listens_is_answered_by_the_next(
+    client: httpx.AsyncClient,
+) -> None:
+    slow = Slow()
+    slow.answer.set()
+    with Address(HERE, 0) as address:
+        url = f"http://{HERE}:{address.port}"
+        early = asyncio.create_task(client.get(url))
+        first = Listener(slow.app, address.name)
+        assert (await early).text == "done"
+        await first.close()
+        between = asyncio.create_task(client.get(url))
+        await asyncio.sleep(0)
+        second = Listener(slow.app, address.name)
+        assert (await between).text == "done"
+        await second.close()
+
+
+async def test_two_listeners_share_one_address(client: httpx.AsyncClient) -> None:
+    slow = Slow()
+    slow.answer.set()
+    with Address(HERE, 0) as address:
+        both = [Listener(slow.app, address.name) for _ in range(2)]
+        await both[0].close()
+        assert (await client.get(f"http://{HERE}:{address.port}")).text == "done"
+        await both[1].close()
 
 
 def test_a_port_that_was_held_can_be_had_again() -> None:
-    with hold(HERE, 0) as address:
-        port = address.getsockname()[1]
-    with hold(HERE, port) as same:
-        assert same.getsockname()[1] == port
+    with Address(HERE, 0) as address:
+        port = address.port
+    with Address(HERE, port) as same:
+        assert same.port == port
 
 
-async def test_a_port_that_is_served_is_refused() -> None:
-    async with served(Slow()) as (_, url):
-        with pytest.raises(ConfigurationError, match="stop what has it"):
-            hold(HERE, int(url.rpartition(":")[2]))
+def test_a_port_that_is_held_is_refused() -> None:
+    with Address(HERE, 0) as address, pytest.raises(ConfigurationError, match="stop what has it"):
+        Address(HERE, address.port)
+
+
+def test_an_address_that_is_closed_is_handed_to_nobody() -> None:
+    with Address(HERE, 0) as address:
+        taken(address.name).close()
+    address.close()
+    with pytest.raises(ConnectionRefusedError):
+        taken(address.name)

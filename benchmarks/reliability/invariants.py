@@ -1,0 +1,92 @@
+"""What must be as before once a stack has healed."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections import Counter
+from collections.abc import Iterable
+from contextlib import suppress
+from pathlib import Path
+from typing import NamedTuple
+
+import httpx
+import psutil
+
+from benchmarks.reliability import parts
+from benchmarks.reliability.load import End, Tally
+from deployments.stack import Stack
+
+MEMORY_SHARE = 1.3
+"""Of the memory before: processes that were started anew differ by some of it."""
+
+
+class Snapshot(NamedTuple):
+    """A stack and what it has on this machine.
+
+    Attributes:
+        processes: How many of each part.
+        files: Entries of the temporary folder and of shared memory.
+        ports: Sockets that its processes listen on.
+        memory_bytes: Of all its processes.
+    """
+
+    processes: Counter[str]
+    files: frozenset[str]
+    ports: int
+    memory_bytes: int
+
+
+def snapshot(stack: Stack) -> Snapshot:
+    """Return how a stack is now."""
+    below = psutil.Process().children(recursive=True)
+    ports, memory = 0, 0
+    for process in below:
+        with suppress(psutil.Error):
+            memory += process.memory_info().rss
+            listening = process.net_connections(kind="tcp")
+            ports += sum(each.status == psutil.CONN_LISTEN for each in listening)
+    return Snapshot(
+        Counter({part: len(parts.of(stack, part)) for part in parts.PARTS}),
+        frozenset(_entries()),
+        ports,
+        memory,
+    )
+
+
+def changed(before: Snapshot, after: Snapshot) -> list[str]:
+    """Return what is not as before; processes that came and went took their files with them."""
+    found = []
+    if after.processes != before.processes:
+        found.append(f"processes {dict(before.processes)} became {dict(after.processes)}")
+    if len(after.files) > len(before.files):
+        found.append(f"files left: {sorted(after.files - before.files)}")
+    if after.ports > before.ports:
+        found.append(f"{before.ports} listening sockets became {after.ports}")
+    if after.memory_bytes > MEMORY_SHARE * before.memory_bytes:
+        found.append(f"{before.memory_bytes} bytes of memory became {after.memory_bytes}")
+    return found
+
+
+def lost(tally: Tally, may_lose: Iterable[End]) -> list[str]:
+    """Return what was lost that must not be."""
+    allowed = {End.ANSWERED, *may_lose}
+    found = [f"{count} {end.value}" for end, count in tally.ends.items() if end not in allowed]
+    return [*found, *(f"told: {told}" for told in tally.told)] if found else []
+
+
+async def in_engines(http: httpx.AsyncClient) -> int:
+    """Return how many requests the engines have not ended, as the replicas tell."""
+    status = (await http.get("/v1/status")).json()
+    total = 0.0
+    for replica in status["replicas"].values():
+        text = (await http.get(f"http://{replica['metrics']}/metrics")).text
+        name = "scalesim_replica_engine_requests{"
+        total += sum(float(line.split()[-1]) for line in text.splitlines() if line.startswith(name))
+    return int(total)
+
+
+def _entries() -> Iterable[str]:
+    for folder in (Path(tempfile.gettempdir()), Path("/dev/shm")):  # noqa: S108 - only looked at
+        if folder.is_dir():
+            yield from (f"{folder}/{name}" for name in os.listdir(folder))

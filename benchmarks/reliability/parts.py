@@ -1,0 +1,53 @@
+"""The processes of a stack that this process started."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+
+import psutil
+
+from deployments.stack import Stack
+
+_TITLES = {
+    "ingress": "ray::ServeReplica:scalesim:Ingress",
+    "replica": "ray::ServeReplica:scalesim:Replica",
+    "scheduler": "sglang::scheduler",
+    "detokenizer": "sglang::detokenizer",
+    "controller": "ray::ControllerActor",
+}
+
+PARTS = (*_TITLES, "catalog")
+
+
+def of(stack: Stack, part: str) -> list[psutil.Process]:
+    """Return the processes of one of `PARTS`, stopped ones included."""
+    if part == "catalog":
+        return [psutil.Process(stack.catalog.pid)] if stack.catalog is not None else []
+    below = psutil.Process().children(recursive=True)
+    return [process for process in below if _title(process).startswith(_TITLES[part])]
+
+
+def send(process: psutil.Process, number: signal.Signals) -> None:
+    """Send a signal to a process that may be gone already."""
+    with suppress(psutil.NoSuchProcess):
+        process.send_signal(number)
+
+
+@contextmanager
+def stopped(processes: Sequence[psutil.Process]) -> Iterator[None]:
+    """Stop processes in the block; those that are still there go on after it."""
+    for process in processes:
+        process.suspend()
+    try:
+        yield
+    finally:
+        for process in processes:
+            send(process, signal.SIGCONT)
+
+
+def _title(process: psutil.Process) -> str:
+    with suppress(psutil.Error):
+        return (process.cmdline() or [""])[0]
+    return ""

@@ -1,0 +1,126 @@
+"""Faults in a stack under load, one after the other: what each lost, and when it healed."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections import Counter
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+
+import httpx
+
+from benchmarks.reliability import parts
+from benchmarks.reliability.faults import Fault
+from benchmarks.reliability.invariants import Snapshot, changed, in_engines, lost, snapshot
+from benchmarks.reliability.load import End, Load
+from deployments.stack import Stack
+
+BACK_S = 300.0
+"""Longest that a part may take to be there again: an engine's start on a busy machine."""
+
+ENDED_S = 1.0
+"""After the last request nothing runs in any engine once this has passed."""
+
+_LOOK_S = 0.05
+
+
+@dataclass
+class Outcome:
+    """What one fault did.
+
+    Attributes:
+        fault: Its name.
+        served_s: Seconds until every agent was answered again.
+        back_s: Seconds until every part was there again.
+        ends: Requests meanwhile, by how they ended.
+        broken: What did not hold.
+    """
+
+    fault: str
+    served_s: float
+    back_s: float
+    ends: Counter[End] = field(default_factory=Counter)
+    broken: list[str] = field(default_factory=list)
+
+
+class Trial:
+    """A stack under faults.
+
+    Args:
+        stack: Running, nobody else asks it.
+        key: Its API key.
+        seed: Of what is hit.
+    """
+
+    def __init__(self, stack: Stack, key: str, seed: int = 0) -> None:
+        self._stack = stack
+        self._rng = random.Random(seed)
+        self._load = Load(stack.base_url, key)
+        headers = {"Authorization": f"Bearer {key}"}
+        self._http = httpx.AsyncClient(base_url=stack.base_url, headers=headers, timeout=30.0)
+        self._before: Snapshot | None = None
+
+    async def prepare(self) -> None:
+        """Learn what is right while nothing disturbs it."""
+        await self._until(self._is_whole, BACK_S)
+        await self._load.undisturbed()
+        self._before = await asyncio.to_thread(snapshot, self._stack)
+
+    async def inject(self, fault: Fault) -> Outcome:
+        """Do one thing to the stack under load, and return what came of it."""
+        assert self._before is not None
+        async with self._load.running() as tally:
+            await self._until(self._holds(lambda: tally.all_served_since(0.0)), BACK_S)
+            began = time.monotonic()
+            await fault.inject(self._stack, self._rng)
+            await self._until(self._holds(lambda: tally.all_served_since(began)), BACK_S)
+            served_s = time.monotonic() - began
+            await self._until(self._is_whole, BACK_S)
+            back_s = time.monotonic() - began
+        broken = lost(tally, fault.may_lose)
+        if not await self._until(self._is_idle, ENDED_S):
+            broken.append(f"{await in_engines(self._http)} requests run on in the engines")
+        broken += changed(self._before, await asyncio.to_thread(snapshot, self._stack))
+        return Outcome(fault.name, served_s, back_s, tally.ends, broken)
+
+    async def close(self) -> None:
+        """Close its connections."""
+        await self._load.close()
+        await self._http.aclose()
+
+    async def _is_whole(self) -> bool:
+        """Return whether every part runs and the controller knows of it."""
+        found = {part: len(await asyncio.to_thread(parts.of, self._stack, part)) for part in _WHOLE}
+        wanted = self._stack.settings.replicas
+        if found != {part: wanted if _WHOLE[part] else 1 for part in _WHOLE}:
+            return False
+        try:
+            status = (await self._http.get("/v1/status")).json()
+        except (httpx.TransportError, ValueError):
+            return False
+        attached = sum(one["attached"] for one in status.get("replicas", {}).values())
+        return bool(attached == wanted)
+
+    async def _is_idle(self) -> bool:
+        return await in_engines(self._http) == 0
+
+    def _holds(self, condition: Callable[[], bool]) -> Callable[[], Awaitable[bool]]:
+        async def holds() -> bool:
+            return condition()
+
+        return holds
+
+    async def _until(self, holds: Callable[[], Awaitable[bool]], within_s: float) -> bool:
+        """Return whether it holds within that time."""
+        deadline = time.monotonic() + within_s
+        while not await holds():
+            if time.monotonic() > deadline:
+                return False
+            await asyncio.sleep(_LOOK_S)
+        return True
+
+
+_WHOLE = {"ingress": False, "replica": True, "scheduler": True, "controller": False}
+"""Parts that are replaced, with whether there is one a replica."""

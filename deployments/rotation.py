@@ -1,0 +1,146 @@
+"""Which replicas requests go to, and which requests are in them, as one process knows it.
+
+The router beside the ingress notes what it sends; the ingress takes out replicas that lost their
+engine or fell silent, and moves what waits for those.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Iterable, Mapping
+from itertools import count
+from typing import Any
+
+from deployments.calls import Call
+
+SILENT_S = 15.0
+"""A replica whose process does not answer for this long is out: several times what a busy machine
+was seen to keep one from answering."""
+
+ASK_PERIOD_S = 2.0
+"""Between two questions to a replica: a silent one is out after this and `SILENT_S`, 17 s."""
+
+_logger = logging.getLogger(__name__)
+
+
+class Attempt:
+    """One try of a call: at one replica, or on its way to one.
+
+    Attributes:
+        call: The call, numbered.
+        response: What Serve's handle returned.
+        replica: Where it went last; empty before.
+        deadline: When to stop waiting for its begin; None once it has begun.
+        moved: Whether its replica fell silent and it was ended for that.
+    """
+
+    def __init__(self, call: Call) -> None:
+        self.call = call
+        self.response: Any = None
+        self.replica = ""
+        self.deadline: asyncio.Timeout | None = None
+        self.moved = False
+        self._sent: list[Any] = []
+
+    def sent(self, replica: str, result: Any) -> None:
+        """Note where it goes, and what its answer comes by."""
+        self.replica = replica
+        self._sent.append(result)
+
+    def cancel(self) -> None:
+        """End it wherever it went.
+
+        Serve's own handle does not, between the moment a replica is chosen and the moment the
+        answer is waited for.
+        """
+        if self.response is not None:
+            self.response.cancel()
+        for result in self._sent:
+            result.cancel()
+
+    def move(self) -> None:
+        """Stop waiting for it; what has begun is ended, as it cannot go on elsewhere."""
+        self.moved = True
+        if self.deadline is not None:
+            self.deadline.reschedule(asyncio.get_running_loop().time())
+        else:
+            self.cancel()
+
+
+class Rotation:
+    """Replicas by name, and the tries that are in them."""
+
+    def __init__(self) -> None:
+        self._numbers = count(1)
+        self._attempts: dict[int, Attempt] = {}
+        self._replicas: dict[str, Any] = {}
+        self._lost: set[str] = set()
+        self._silent: set[str] = set()
+        self._questions: dict[str, asyncio.Task[None]] = {}
+
+    def begin(self, call: Call) -> Attempt:
+        """Return a new try of a call, to be ended with `end`."""
+        number = next(self._numbers)
+        attempt = self._attempts[number] = Attempt(call._replace(number=number))
+        return attempt
+
+    def end(self, attempt: Attempt) -> None:
+        """Forget a try; safe to call twice."""
+        self._attempts.pop(attempt.call.number, None)
+
+    def is_open(self, attempt: Attempt) -> bool:
+        """Return whether a try has not been ended."""
+        return attempt.call.number in self._attempts
+
+    def sent(self, call: Call, replica: str, result: Any) -> None:
+        """Note that a try goes to a replica; called by the router."""
+        attempt = self._attempts.get(call.number)
+        if attempt is not None:
+            attempt.sent(replica, result)
+
+    def running(self, replicas: Mapping[str, Any]) -> None:
+        """Take over which replicas there are; called by the router."""
+        self._replicas = dict(replicas)
+        self._lost &= self._replicas.keys()
+        self._silent &= self._replicas.keys()
+
+    def usable(self, names: Iterable[str]) -> list[str]:
+        """Return those that are in rotation."""
+        return [name for name in names if name not in self._lost and name not in self._silent]
+
+    def lose(self, replica: str) -> None:
+        """Take out a replica that is known to be lost; Serve starts another under another name."""
+        if replica in self._replicas:
+            self._lost.add(replica)
+
+    def silent(self, replica: str) -> None:
+        """Take out a replica until it answers again, and move what is in it."""
+        if replica not in self._silent:
+            _logger.warning("%s does not answer: out of rotation", replica)
+            self._silent.add(replica)
+        for attempt in list(self._attempts.values()):
+            if attempt.replica == replica and not attempt.moved:
+                attempt.move()
+
+    async def ask(self) -> None:
+        """Ask the process of every replica whether it is there: a turn of a loop."""
+        for name in self._questions.keys() - self._replicas.keys():
+            self._questions.pop(name).cancel()
+        for name, replica in self._replicas.items():
+            if name not in self._questions or self._questions[name].done():
+                self._questions[name] = asyncio.create_task(self._ask(name, replica))
+        await asyncio.sleep(ASK_PERIOD_S)
+
+    async def _ask(self, name: str, replica: Any) -> None:
+        try:
+            async with asyncio.timeout(SILENT_S):
+                await replica.get_queue_len(deadline_s=SILENT_S)
+        except Exception:
+            self.silent(name)
+        else:
+            self._silent.discard(name)
+
+
+ROTATION = Rotation()
+"""This process's own: the router notes in it what the ingress asks for."""

@@ -1,0 +1,200 @@
+"""Which requests may be what engines die of, and whether a lost one is tried again.
+
+An engine that crashes or hangs by itself may do it because of a request. Such a request costs one
+engine where it is known, and is refused from then on; where it was one of several that may have
+been the cause, each is tried once more, one at a time, so that the second loss tells which it is.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass, field
+from enum import Enum
+from hashlib import blake2b
+
+import msgspec
+
+from deployments.calls import Call
+from scalesim.errors import ReplicaUnavailableError, SuspectRequestError
+
+KEEP_S = 1800.0
+"""How long a suspect is remembered: whoever sends it may be told within a working session."""
+
+MOST = 4096
+"""Requests remembered by one ingress, under 1 MB; the longest ago is forgotten first."""
+
+_IRRELEVANT = ("stream", "stream_options", "user")
+"""Fields that change nothing of what an engine computes."""
+
+
+class Verdict(Enum):
+    """What is known of a request that was lost with its engine or replica."""
+
+    INNOCENT = "innocent"
+    """The engine was ended from outside, or another request is the cause."""
+    POSSIBLE = "possible"
+    """It is one of several that may be the cause."""
+    CAUSE = "cause"
+    """No other request can be the cause."""
+    UNKNOWN = "unknown"
+    """The whole replica went without a word: from outside, as far as one can tell."""
+
+
+class Next(Enum):
+    """What becomes of a lost request."""
+
+    RETRY = "retry"
+    RETRY_ALONE = "retry alone"
+    """Only while no other request under suspicion is tried."""
+    REFUSE = "refuse"
+
+
+class EngineLostError(ReplicaUnavailableError):
+    """A replica lost its engine with this call in it, or before it got there.
+
+    Args:
+        message: What happened.
+        verdict: What is known of this call.
+    """
+
+    code = "engine_lost"
+
+    def __init__(self, message: str, verdict: Verdict) -> None:
+        super().__init__(message)
+        self.verdict = verdict
+
+    def __reduce__(self) -> tuple[type, tuple[str, Verdict]]:
+        """Keep the verdict when Ray carries the error between processes."""
+        return type(self), (str(self), self.verdict)
+
+
+@dataclass(slots=True)
+class _Record:
+    seen: float
+    possible: set[str] = field(default_factory=set)
+    unknown: set[str] = field(default_factory=set)
+    refused: bool = False
+
+
+class Suspects:
+    """What one ingress remembers of requests that were lost, by their digest.
+
+    Args:
+        keep_s: Seconds after which a request is forgotten.
+        most: Requests remembered.
+        clock: Returns monotonic seconds.
+    """
+
+    def __init__(
+        self,
+        keep_s: float = KEEP_S,
+        most: int = MOST,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._keep_s = keep_s
+        self._most = most
+        self._clock = clock
+        self._records: OrderedDict[bytes, _Record] = OrderedDict()
+
+    def __len__(self) -> int:
+        """Return how many requests are remembered."""
+        return len(self._records)
+
+    def check(self, call: Call) -> None:
+        """Let a call pass unless it is a suspect; costs nothing while none is remembered.
+
+        Raises:
+            SuspectRequestError: An engine died of it.
+        """
+        self._forget()
+        if self._records:
+            record = self._records.get(digest(call))
+            if record is not None and record.refused:
+                raise self._error(record)
+
+    def lost(self, call: Call, verdict: Verdict, replica: str) -> Next:
+        """Take over that a call was lost with a replica; return what becomes of it."""
+        if verdict is Verdict.INNOCENT:
+            return Next.RETRY
+        record = self._record(digest(call))
+        if verdict is Verdict.CAUSE:
+            record.refused = True
+        else:
+            losses = record.possible if verdict is Verdict.POSSIBLE else record.unknown
+            losses.add(replica)
+            record.refused |= len(losses) > 1
+        if record.refused:
+            return Next.REFUSE
+        return Next.RETRY_ALONE if verdict is Verdict.POSSIBLE else Next.RETRY
+
+    def cleared(self, call: Call) -> None:
+        """Forget a call that was tried again and answered."""
+        self._records.pop(digest(call), None)
+
+    def error(self, call: Call) -> SuspectRequestError:
+        """Return what the sender of a refused call is told."""
+        return self._error(self._record(digest(call)))
+
+    def _record(self, key: bytes) -> _Record:
+        now = self._clock()
+        record = self._records.pop(key, None) or _Record(now)
+        record.seen = now
+        self._records[key] = record
+        if len(self._records) > self._most:
+            self._records.popitem(last=False)
+        return record
+
+    def _forget(self) -> None:
+        """Drop what is too old; the oldest come first."""
+        oldest = self._clock() - self._keep_s
+        while self._records and next(iter(self._records.values())).seen < oldest:
+            self._records.popitem(last=False)
+
+    def _error(self, record: _Record) -> SuspectRequestError:
+        left_s = max(0.0, record.seen + self._keep_s - self._clock())
+        return SuspectRequestError(
+            "an engine was lost while it worked on this request, and no other request explains it: "
+            "it is not tried on another engine; change the request, or send it again in "
+            f"{left_s / 60:.0f} minutes"
+        )
+
+
+def judge(
+    by_request: bool, named: Collection[str], inside: Sequence[tuple[Call, Collection[str]]]
+) -> list[Verdict]:
+    """Return what is known of each call that was lost with an engine.
+
+    Args:
+        by_request: Whether a request may be the cause.
+        named: Ids of the engine's requests one of which is the cause; empty where not known.
+        inside: The calls in the engine, and the ids it knew each by; an id of none of them belongs
+            to a call of several choices, whose ids are the engine's own.
+    """
+    if not by_request:
+        return [Verdict.INNOCENT] * len(inside)
+    known = {rid for _, rids in inside for rid in rids}
+    strange = any(rid not in known for rid in named)
+    may = [
+        any(rid in named for rid in rids) or (strange and _has_choices(call))
+        for call, rids in inside
+    ]
+    digests = [digest(call) for call, _ in inside]
+    blamed = {one for one, candidate in zip(digests, may, strict=True) if candidate} or {*digests}
+    verdict = Verdict.CAUSE if len(blamed) == 1 else Verdict.POSSIBLE
+    return [verdict if one in blamed else Verdict.INNOCENT for one in digests]
+
+
+def _has_choices(call: Call) -> bool:
+    return call.body.get("n") not in (None, 1)
+
+
+def digest(call: Call) -> bytes:
+    """Return what identifies a request to an engine: equal for equal work, whoever asks."""
+    body = {name: value for name, value in call.body.items() if name not in _IRRELEVANT}
+    try:
+        told = msgspec.json.encode((call.endpoint, body), order="sorted")
+    except (TypeError, ValueError, OverflowError, RecursionError):
+        told = repr((call.endpoint, body)).encode()
+    return blake2b(told, digest_size=16).digest()

@@ -1,0 +1,27 @@
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+
+from benchmarks.reliability.__main__ import KEY, stack_settings
+from benchmarks.reliability.run import Trial
+from deployments.random_model import build
+from deployments.stack import Stack
+
+
+@pytest.fixture(scope="module")
+def stack(ray_local: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """Two engines of a tiny model; nobody else asks them."""
+    folder: Path = tmp_path_factory.mktemp("models")
+    with Stack(stack_settings(str(build(folder / "tiny", size="tiny")))) as running:
+        yield running
+
+
+@pytest_asyncio.fixture(loop_scope="module", scope="module")
+async def trial(stack: Stack) -> AsyncIterator[Trial]:
+    """The stack under faults, once it was asked undisturbed."""
+    trial = Trial(stack, KEY)
+    await trial.prepare()
+    yield trial
+    await trial.close()

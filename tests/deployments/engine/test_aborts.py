@@ -1,0 +1,172 @@
+"""What a request starts in the engine is its own, and ends with it."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+import warnings
+from collections.abc import AsyncIterator
+from http import HTTPStatus
+from typing import Any
+
+import pytest
+
+from deployments.calls import Call
+from deployments.engine import boot
+from deployments.engine.watch import Fault
+from deployments.suspects import EngineLostError, Verdict
+from scalesim.errors import AnswerAbortedError
+
+
+@pytest.fixture(scope="module")
+def engine() -> Any:
+    """Our module, imported as in a replica: SGLang's own imports warn of what is theirs."""
+    assert boot  # prepares a machine without a GPU for them
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return importlib.import_module("deployments.engine.openai")
+
+
+class FakeManager:
+    """SGLang's tokenizer manager: gives what it is told, notes what it was asked and what ended."""
+
+    def __init__(self, *reasons: Any) -> None:
+        self.rids: list[Any] = []
+        self.open = 0
+        self._reasons = reasons
+
+    async def generate_request(self, request: Any, raw: Any) -> AsyncIterator[Any]:
+        request.normalize_batch_and_arguments()
+        self.rids.append(request.rid)
+        self.open += 1
+        try:
+            for reason in self._reasons:
+                yield {"meta_info": {"id": "x", "prompt_tokens": 1, "finish_reason": reason}}
+        finally:
+            self.open -= 1
+
+
+def trip(engine: Any) -> Any:
+    found = engine._Trip(Call(1, "completions", {}, "salt"))
+    engine._TRIP.set(found)
+    return found
+
+
+def request(text: Any = "w1", **more: Any) -> Any:
+    from sglang.srt.managers.io_struct import GenerateReqInput
+
+    return GenerateReqInput(text=text, sampling_params={}, **more)
+
+
+async def test_no_callers_id_reaches_the_engine_and_none_begins_another(engine: Any) -> None:
+    manager = FakeManager(None)
+    inside = trip(engine)
+    batch = request(["w1"] * 12, rid="agent-1")
+    for asked in (request(rid="agent-1"), request(rid="agent-10"), batch):
+        async for _ in engine._IdentifiedManager(manager).generate_request(asked):
+            pass
+    rids = inside.rids
+    assert len(rids) == len(set(rids)) == 14
+    assert not any(one.startswith("agent") for one in rids)
+    assert not any(a != b and a.startswith(b) for a in rids for b in rids)
+
+
+async def test_leaving_an_answer_ends_it_in_the_engine(engine: Any) -> None:
+    manager = FakeManager(None, None, None)
+    trip(engine)
+    answers = engine._IdentifiedManager(manager).generate_request(request())
+    await anext(answers)
+    assert manager.open == 1
+    await answers.aclose()  # type: ignore[attr-defined]
+    assert manager.open == 0
+
+
+async def test_an_aborted_answer_is_an_error_for_whoever_waits_for_it(engine: Any) -> None:
+    manager = FakeManager(None, {"type": "abort", "message": "Aborted"})
+    inside = trip(engine)
+    answers = engine._IdentifiedManager(manager).generate_request(request())
+    await anext(answers)
+    with pytest.raises(AnswerAbortedError, match="no answer"):
+        await anext(answers)
+    assert isinstance(inside.fault, AnswerAbortedError)
+    assert manager.open == 0
+
+
+async def test_what_the_engine_gives_a_status_stays_its_own_error(engine: Any) -> None:
+    reason = {"type": "abort", "message": "too long", "status_code": HTTPStatus.BAD_REQUEST}
+    inside = trip(engine)
+    async for _ in engine._IdentifiedManager(FakeManager(reason)).generate_request(request()):
+        pass
+    assert inside.fault is None
+
+
+# ---- the engine is lost ----
+
+
+class Asked:
+    """A request as SGLang's manager has it."""
+
+    def __init__(self, rid: str) -> None:
+        self.rid = rid
+
+
+def endpoints(engine: Any, entered: bool = True) -> Any:
+    """Endpoints whose engine never answers, or gives a first piece and nothing more."""
+
+    class Silent(engine.OpenAIEndpoints):  # type: ignore[misc]
+        def __init__(self) -> None:
+            self._name = "r1"
+            self._inside, self._lost, self._fault = {}, {}, None
+
+        async def _answer(self, trip: Any) -> AsyncIterator[Any]:
+            if entered:
+                trip.requests.append(Asked(trip.call.body["rid"]))
+            if trip.call.body.get("begins"):
+                yield b"first"
+            await asyncio.Event().wait()
+
+    return Silent()
+
+
+def call(rid: str, **more: Any) -> Call:
+    return Call(1, "chat", {"rid": rid, **more}, "salt")
+
+
+async def end_of(answers: Any) -> Verdict:
+    with pytest.raises(EngineLostError, match="r1 lost its engine: it crashed") as caught:
+        await anext(answers)
+    task = asyncio.current_task()
+    assert task is not None
+    assert not task.cancelling()
+    return caught.value.verdict
+
+
+async def test_every_call_learns_what_is_known_of_it(engine: Any) -> None:
+    silent = endpoints(engine)
+    begun = silent.answer(call("c", begins=True))
+    assert await anext(begun) == b"first"
+    waiting = [asyncio.create_task(end_of(silent.answer(call(rid)))) for rid in "ab"]
+    await asyncio.sleep(0)
+    silent.lose(Fault("it crashed", True, frozenset({"a", "c"})))
+    ends = await asyncio.gather(*waiting)
+    assert [*ends, await end_of(begun)] == [Verdict.POSSIBLE, Verdict.INNOCENT, Verdict.POSSIBLE]
+    assert await end_of(silent.answer(call("late"))) == Verdict.INNOCENT
+    assert silent.inside == 0
+
+
+async def test_what_had_not_reached_the_engine_is_no_cause(engine: Any) -> None:
+    silent = endpoints(engine, entered=False)
+    waiting = asyncio.create_task(end_of(silent.answer(call("a"))))
+    await asyncio.sleep(0)
+    silent.lose(Fault("it crashed", True))
+    assert await waiting == Verdict.INNOCENT
+
+
+async def test_who_goes_away_is_cancelled_and_no_more(engine: Any) -> None:
+    silent = endpoints(engine)
+    waiting = asyncio.create_task(end_of(silent.answer(call("a"))))
+    await asyncio.sleep(0)
+    waiting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
+    assert silent.inside == 0

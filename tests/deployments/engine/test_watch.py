@@ -1,0 +1,152 @@
+"""How the loss of an engine is noticed, and what is told of it."""
+
+from __future__ import annotations
+
+import asyncio
+import multiprocessing
+import os
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from deployments.engine import watch
+from deployments.engine.last_words import told_to, worked_on
+from deployments.engine.watch import EngineWatch, Fault, by_request
+
+SPAWN = multiprocessing.get_context("spawn")
+DEADLINE_S = 60.0
+
+
+@pytest.fixture
+def process() -> Iterator[Any]:
+    process = SPAWN.Process(target=time.sleep, args=(DEADLINE_S,), daemon=True)
+    process.start()
+    yield process
+    process.kill()
+    process.join()
+    process.close()
+
+
+async def well(timeout_s: float) -> bool:
+    await asyncio.sleep(0.01)
+    return True
+
+
+async def silent(timeout_s: float) -> bool:
+    return False
+
+
+async def fault_of(*args: Any) -> Fault:
+    return await asyncio.wait_for(EngineWatch(*args).fault(), DEADLINE_S)
+
+
+@pytest.mark.parametrize(
+    ("number", "from_outside"),
+    [(signal.SIGKILL, True), (signal.SIGTERM, True), (signal.SIGSEGV, False)],
+)
+async def test_a_process_that_ends_is_a_fault(
+    process: Any, tmp_path: Path, number: signal.Signals, from_outside: bool
+) -> None:
+    noticing = asyncio.create_task(fault_of({"scheduler": process}, well, tmp_path / "none"))
+    await asyncio.sleep(0)
+    os.kill(process.pid, number)
+    fault = await noticing
+    assert (fault.by_request, fault.named) == (not from_outside, frozenset())
+    assert fault.told == f"its scheduler ended ({number.name})"
+
+
+def test_an_exit_nobody_asked_for_is_its_own() -> None:
+    assert by_request(0)
+    assert by_request(1)
+    assert not by_request(-signal.SIGHUP)
+
+
+async def test_one_silent_probe_is_a_fault_of_its_own(process: Any, tmp_path: Path) -> None:
+    fault = await fault_of({"scheduler": process}, silent, tmp_path / "none")
+    assert (fault.by_request, "silent for 20 s (by itself)" in fault.told) == (True, True)
+
+
+async def test_silence_of_a_stopped_process_is_from_outside(process: Any, tmp_path: Path) -> None:
+    os.kill(process.pid, signal.SIGSTOP)
+
+    async def silent_once_stopped(timeout_s: float) -> bool:
+        while not watch._stopped(process):
+            await asyncio.sleep(0)
+        return False
+
+    fault = await fault_of({"scheduler": process}, silent_once_stopped, tmp_path / "none")
+    assert (fault.by_request, "scheduler stopped" in fault.told) == (False, True)
+
+
+async def test_what_a_crashing_scheduler_told_is_read(process: Any, tmp_path: Path) -> None:
+    told = tmp_path / "last-words"
+    told.write_bytes(msgspec.json.encode(["r1"]))
+    fault = await fault_of({"scheduler": process}, well, told)
+    assert fault == Fault("its scheduler crashed", True, frozenset({"r1"}))
+
+
+async def test_probes_are_timed(process: Any, tmp_path: Path) -> None:
+    took: list[float] = []
+    await fault_of({"scheduler": process}, silent, tmp_path / "none", took.append)
+    assert len(took) == 1
+
+
+# ---- last words ----
+
+
+class Request:
+    def __init__(self, rid: str) -> None:
+        self.rid = rid
+
+    def fail(self) -> None:
+        raise ZeroDivisionError
+
+
+class Batch:
+    def __init__(self, *rids: str) -> None:
+        self.reqs = [Request(rid) for rid in rids]
+
+
+def forward(batch: Batch) -> None:
+    logits = [1]
+    logits[len(batch.reqs)]
+
+
+def step(batch: Batch, one_only: bool) -> None:
+    for request in batch.reqs:
+        if one_only:
+            request.fail()
+    forward(batch)
+
+
+def caught(work: Any, *args: Any) -> list[str]:
+    with pytest.raises((ZeroDivisionError, IndexError)) as error:
+        work(*args)
+    return worked_on(error.value.__traceback__)
+
+
+def test_the_request_that_failed_is_told_where_one_did() -> None:
+    assert caught(step, Batch("b", "a"), True) == ["b"]
+
+
+def test_the_batch_is_told_where_it_failed_as_one() -> None:
+    assert caught(step, Batch("b", "a"), False) == ["a", "b"]
+
+
+def test_nothing_is_told_where_nothing_was_worked_on() -> None:
+    assert caught(lambda: 1 / 0) == []
+
+
+def test_last_words_are_written_whole_and_the_error_goes_on(tmp_path: Path) -> None:
+    path = tmp_path / "last-words"
+    told_to(path, lambda: None)
+    assert not path.exists()
+    with pytest.raises(ZeroDivisionError):
+        told_to(path, lambda: step(Batch("a"), True))
+    assert msgspec.json.decode(path.read_bytes()) == ["a"]
+    assert [file.name for file in tmp_path.iterdir()] == ["last-words"]

@@ -1,0 +1,120 @@
+"""Delivery through the real Serve: what is cancelled ends, what is lost or silent is left."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any
+
+import psutil
+import pytest
+import pytest_asyncio
+from ray import serve
+from ray.serve.config import RequestRouterConfig
+
+from deployments.rotation import ASK_PERIOD_S, SILENT_S
+from deployments.stack import HEALTH_PERIOD_S, HEALTH_TIMEOUT_S
+from scalesim.errors import SuspectRequestError
+from tests.deployments.no_engine import DEADLINE_S, Caller, NoEngine
+
+pytestmark = [pytest.mark.ray, pytest.mark.asyncio(loop_scope="module")]
+
+APP = "no-engine"
+ENDED_WITHIN_S = 1.0
+"""Once nobody waits for a request any more."""
+
+
+@pytest_asyncio.fixture(loop_scope="module", scope="module")
+async def started(ray_local: None) -> AsyncIterator[Any]:
+    serve.start(proxy_location="Disabled")
+    replicas = NoEngine.options(  # type: ignore[attr-defined]
+        num_replicas=2,
+        ray_actor_options={"num_cpus": 0},
+        max_ongoing_requests=256,
+        health_check_period_s=HEALTH_PERIOD_S,
+        health_check_timeout_s=HEALTH_TIMEOUT_S,
+        graceful_shutdown_timeout_s=1,
+        request_router_config=RequestRouterConfig(
+            request_router_class="deployments.router.ResidencyRouter"
+        ),
+    ).bind()
+    caller = Caller.options(ray_actor_options={"num_cpus": 0}).bind(replicas)  # type: ignore[attr-defined]
+    yield await asyncio.to_thread(serve.run, caller, name=APP, route_prefix=None)
+    await asyncio.to_thread(serve.delete, APP)
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def caller(started: Any) -> Any:
+    """The caller, once both replicas answer it."""
+    await until(lambda: answers(started, 2))
+    return started
+
+
+async def until(holds: Callable[[], Awaitable[bool]], within_s: float = DEADLINE_S) -> None:
+    async with asyncio.timeout(within_s):
+        while not await holds():
+            await asyncio.sleep(0.05)
+
+
+async def answers(caller: Any, replicas: int) -> bool:
+    return len(await caller.everyone.remote()) == replicas
+
+
+async def processes(caller: Any) -> dict[str, psutil.Process]:
+    told = await caller.everyone.remote()
+    return {name: psutil.Process(pid) for name, (pid, _) in told.items()}
+
+
+async def test_whatever_is_left_at_whatever_moment_ends(caller: Any) -> None:
+    for _ in range(5):
+        await caller.storm.remote(100)
+
+        async def idle() -> bool:
+            told = await caller.everyone.remote()
+            # Others of the same question may be counted with one.
+            return all(running < 32 for _, running in told.values())
+
+        await until(idle, ENDED_WITHIN_S)
+
+
+async def test_a_replica_that_lost_its_engine_is_left_at_once(caller: Any) -> None:
+    home, _ = await caller.ask.remote(key=1)
+    other, _ = await caller.ask.remote(key=1, do="lose", where=home, verdict="INNOCENT")
+    assert other != home
+    assert set(await caller.everyone.remote()) == {other}
+    await until(lambda: answers(caller, 2))
+
+
+async def test_the_cause_of_a_loss_is_refused(caller: Any) -> None:
+    home, _ = await caller.ask.remote(key=1)
+    for _ in range(2):
+        with pytest.raises(SuspectRequestError, match="not tried on another engine"):
+            await caller.ask.remote(key=1, do="lose", where=home, verdict="CAUSE")
+    await until(lambda: answers(caller, 2))
+
+
+async def test_a_replica_that_is_killed_is_left_and_replaced(caller: Any) -> None:
+    found = await processes(caller)
+    (name, process), *_ = found.items()
+    waiting = [asyncio.ensure_future(caller.ask.remote(key=key, do="nap")) for key in range(16)]
+    await asyncio.sleep(0.5)
+    process.kill()
+    answered = {name for name, _ in await asyncio.gather(*waiting)}
+    assert name not in answered
+    await until(lambda: answers(caller, 2))
+
+
+async def test_a_replica_that_is_stopped_is_out_and_what_waits_for_it_moves(caller: Any) -> None:
+    found = await processes(caller)
+    (name, process), *_ = found.items()
+    process.suspend()
+    try:
+        started = time.monotonic()
+        asked = [caller.ask.remote(key=key) for key in range(16)]
+        answered = {name for name, _ in await asyncio.gather(*asked)}
+        assert name not in answered
+        assert time.monotonic() - started < SILENT_S + ASK_PERIOD_S + 8.0
+    finally:
+        process.resume()
+    await until(lambda: answers(caller, 2))

@@ -1,0 +1,147 @@
+"""Which replicas are asked, and what becomes of what is in those that fall silent."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from deployments import rotation as module
+from deployments import stack
+from deployments.calls import Call
+from deployments.engine import watch
+from deployments.rotation import Rotation
+
+NAMES = ("a", "b")
+
+
+class FakeReplica:
+    """A replica's process, that answers, hangs or is gone."""
+
+    def __init__(self) -> None:
+        self.fault: Exception | None = None
+        self.answers = asyncio.Event()
+        self.answers.set()
+        self.asked = 0
+
+    async def get_queue_len(self, *, deadline_s: float) -> int:
+        self.asked += 1
+        await self.answers.wait()
+        if self.fault is not None:
+            raise self.fault
+        return 0
+
+
+class Result:
+    def __init__(self) -> None:
+        self.cancelled = 0
+
+    def cancel(self) -> None:
+        self.cancelled += 1
+
+
+@pytest.fixture
+async def replicas(monkeypatch: pytest.MonkeyPatch) -> dict[str, FakeReplica]:
+    monkeypatch.setattr(module, "ASK_PERIOD_S", 0.01)
+    monkeypatch.setattr(module, "SILENT_S", 0.05)
+    return {name: FakeReplica() for name in NAMES}
+
+
+@pytest.fixture
+def rotation(replicas: dict[str, FakeReplica]) -> Rotation:
+    rotation = Rotation()
+    rotation.running(replicas)
+    return rotation
+
+
+def call() -> Call:
+    return Call(1, "chat", {}, "salt")
+
+
+async def until(rotation: Rotation, names: list[str]) -> None:
+    async with asyncio.timeout(10):
+        while rotation.usable(NAMES) != names:
+            await rotation.ask()
+
+
+async def test_a_silent_replica_is_out_until_it_answers(
+    rotation: Rotation, replicas: dict[str, FakeReplica]
+) -> None:
+    replicas["a"].answers.clear()
+    await until(rotation, ["b"])
+    replicas["a"].answers.set()
+    await until(rotation, ["a", "b"])
+
+
+async def test_one_that_cannot_be_reached_is_out_at_once(
+    rotation: Rotation, replicas: dict[str, FakeReplica]
+) -> None:
+    replicas["b"].fault = ConnectionError()
+    await until(rotation, ["a"])
+
+
+async def test_a_replica_is_asked_one_question_at_a_time(
+    rotation: Rotation, replicas: dict[str, FakeReplica], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "SILENT_S", 60.0)
+    replicas["a"].answers.clear()
+    for _ in range(5):
+        await rotation.ask()
+    assert (replicas["a"].asked, replicas["b"].asked) == (1, 5)
+    replicas["a"].answers.set()
+
+
+async def test_a_lost_replica_never_comes_back(rotation: Rotation) -> None:
+    rotation.lose("a")
+    for _ in range(3):
+        await rotation.ask()
+    assert rotation.usable(NAMES) == ["b"]
+    rotation.running({"b": FakeReplica(), "c": FakeReplica()})
+    rotation.running({"a": FakeReplica()})
+    assert rotation.usable(["a"]) == ["a"]  # of that name, another
+
+
+def test_what_is_not_known_cannot_be_lost(rotation: Rotation) -> None:
+    rotation.lose("")
+    assert rotation.usable(NAMES) == list(NAMES)
+
+
+async def test_only_what_waits_for_the_silent_one_moves(rotation: Rotation) -> None:
+    waits, stays, begun, ended = (rotation.begin(call()) for _ in range(4))
+    results: dict[Any, Result] = {}
+    for attempt, name in ((waits, "a"), (stays, "b"), (begun, "a"), (ended, "a")):
+        results[attempt] = Result()
+        rotation.sent(attempt.call, name, results[attempt])
+    rotation.end(ended)
+
+    async def wait() -> None:
+        async with asyncio.timeout(60) as waits.deadline:
+            rotation.silent("a")
+            await asyncio.Event().wait()
+
+    with pytest.raises(TimeoutError):
+        await wait()
+    moved = {attempt for attempt in (waits, stays, begun, ended) if attempt.moved}
+    assert moved == {waits, begun}
+    assert [results[each].cancelled for each in (waits, stays, begun, ended)] == [0, 0, 1, 0]
+
+
+async def test_a_try_is_cancelled_everywhere_it_was_sent(rotation: Rotation) -> None:
+    attempt = rotation.begin(call())
+    attempt.response = Result()
+    results = [Result(), Result()]
+    for name, result in zip(NAMES, results, strict=True):
+        rotation.sent(attempt.call, name, result)
+    attempt.cancel()
+    assert [each.cancelled for each in (attempt.response, *results)] == [1, 1, 1]
+    assert attempt.replica == "b"
+    rotation.end(attempt)
+    rotation.end(attempt)
+    assert not rotation.is_open(attempt)
+
+
+def test_what_hangs_is_out_within_25_seconds() -> None:
+    assert watch.PROBE_PERIOD_S + watch.PROBE_S + watch.LOOK_S < 25
+    assert module.ASK_PERIOD_S + module.SILENT_S < 25
+    assert stack.HEALTH_PERIOD_S * 1.1 + 3 * stack.HEALTH_TIMEOUT_S < 25
