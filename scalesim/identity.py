@@ -81,6 +81,8 @@ def agent_text(agent: AgentId, field: str = "agent") -> str:
     Raises:
         InvalidRequestError: Not text, an integer or a UUID; or its text is not valid.
     """
+    if isinstance(agent, str):
+        return check_agent(agent, field)
     if isinstance(agent, int) and agent.bit_length() > _MAX_ID_BITS:
         raise InvalidRequestError(
             f"{field} is {_shown(agent)}: use at most {MAX_ID_BYTES} digits",

@@ -138,7 +138,7 @@ class CatalogSettings(Settings):
     url: SecretStr = SecretStr("")
     """`redis://`, `rediss://` or `unix://`; may carry an ACL user and password."""
     data_dir: str | None = None
-    """Folder of the embedded server's data; None keeps it in memory for the life of the stack."""
+    """Folder of the embedded server's data; None keeps it for the life of the stack only."""
     timeout_s: float = Field(0.25, gt=0)
     """Per command: the controller must never wait on Redis longer than a plan takes."""
     retries: int = Field(2, ge=0)

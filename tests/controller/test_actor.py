@@ -1,6 +1,8 @@
 """The real thing: Ray, Valkey and a controller that is killed."""
 
 import asyncio
+import os
+import signal
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -8,10 +10,12 @@ import httpx
 import numpy as np
 import pytest
 import ray
+import redis
 from ray.actor import ActorHandle
 
 from controller import actor
 from controller.catalog.embedded import EmbeddedServer
+from controller.catalog.store import Catalog
 from scalesim.errors import (
     ConfigurationError,
     ControllerUnavailableError,
@@ -109,6 +113,42 @@ def test_errors_keep_their_type_and_field(controller: ActorHandle) -> None:
         ray.get(controller.news.remote("r", 1, ()))
     ray.get(controller.end.remote("town"))
     ray.get(controller.report.remote("town", 0, keys(A), steps(1)))
+
+
+@pytest.mark.parametrize("damage", ["{scalesim}:head", "{scalesim}:names", "{scalesim}:agents"])
+def test_a_killed_controller_comes_back_whatever_the_catalog_holds(
+    controller: ActorHandle, settings: StackSettings, damage: str
+) -> None:
+    ray.get(controller.report.remote("town", 5, keys(A, B), steps(3, 1)))
+    wait_until(controller, lambda status: status["catalog"]["rows"] >= 2)
+    before = ray.get(controller.status.remote())["incarnation"]
+    with redis.Redis.from_url(settings.catalog.url.get_secret_value()) as client:
+        # The controller writes meanwhile; whatever it finds at its start, it starts.
+        ray.kill(controller, no_restart=False)
+        client.delete(damage)
+        client.rpush(damage, "nonsense")
+    wait_until(controller, lambda status: status["incarnation"] > before)
+    ray.get(controller.report.remote("town", 6, keys(A), steps(3)), timeout=30)
+    wait_until(
+        controller, lambda status: status["catalog"]["ok"] and status["catalog"]["flushes"] > 0
+    )
+
+
+def test_a_catalog_that_is_killed_heals(
+    controller: ActorHandle, server: EmbeddedServer, settings: StackSettings
+) -> None:
+    ray.get(controller.report.remote("town", 5, keys(A), steps(3)))
+    wait_until(controller, lambda status: status["catalog"]["rows"] >= 1)
+    os.kill(server.pid, signal.SIGKILL)
+    ray.get(controller.report.remote("town", 6, keys(A, B), steps(3, 1)))
+    wait_until(
+        controller, lambda status: status["catalog"]["ok"] and status["catalog"]["rows"] >= 3
+    )
+    store = Catalog(settings.catalog)
+    snapshot, _ = store.load()
+    store.close()
+    assert snapshot is not None
+    assert set(snapshot.rows["key"].tolist()) == {A, B}
 
 
 def test_a_killed_controller_comes_back_with_what_it_knew(controller: ActorHandle) -> None:

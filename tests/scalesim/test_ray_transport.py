@@ -65,8 +65,9 @@ def test_inside_the_cluster_arrays_go_to_the_actor(controller: Any) -> None:
     assert ack == (6, 2, 0)
     transport.lifecycle("town", ["a"], [], ["b"])
     a, b = (agent_key("town", agent) for agent in "ab")
+    transport.end("town")
     told = ray.get(controller.status.remote())["told"]
-    assert told == [("town", [a, b], [0.5, np.inf]), ("town", [a], [], [b])]
+    assert told == [("town", [a, b], [0.5, np.inf]), ("town", [a], [], [b]), ("town",)]
 
 
 def test_errors_of_the_controller_are_ours_and_readable(controller: Any) -> None:
