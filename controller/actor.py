@@ -92,7 +92,7 @@ def start(settings: StackSettings) -> ActorHandle:
     scraped and where no engine runs, or beside a catalog that only this machine reaches.
 
     Raises:
-        ConfigurationError: The settings name no catalog.
+        ConfigurationError: The settings name no catalog, or none by an address of one.
     """
     url = settings.catalog.url.get_secret_value()
     if not url:
@@ -100,6 +100,7 @@ def start(settings: StackSettings) -> ActorHandle:
             "catalog.url is empty: start a server with controller.catalog.embedded.serving and "
             "pass its settings"
         )
+    Catalog(settings.catalog).close()  # its faults are for whoever starts the stack to read
     placement: dict[str, Any] = {"resources": {_HEAD: 0.001}}
     if url.startswith("unix://"):  # the socket can only be opened on this machine
         node = ray.get_runtime_context().get_node_id()

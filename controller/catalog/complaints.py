@@ -76,7 +76,8 @@ def unavailable(error: redis.RedisError, namespace: str) -> CatalogUnavailableEr
             f"the catalog's server refused a command: {said}. See its log; the controller goes on "
             "without it"
         )
+    said = str(error).rstrip(".") or type(error).__name__
     return CatalogUnavailableError(
-        f"the catalog did not answer: {error or type(error).__name__}. Check that the server of "
+        f"the catalog did not answer: {said}. Check that the server of "
         "catalog.url runs; the controller goes on without it"
     )

@@ -6,6 +6,7 @@ import socket
 from pathlib import Path
 
 import pytest
+import redis
 from typer.testing import CliRunner
 
 from cli import doctor, machine, ports, services
@@ -118,6 +119,15 @@ def test_a_redis_that_is_gone_fails_with_the_way_out(url: str) -> None:
     (check,) = services.redis_checks(settings)
     assert not check.ok
     assert "catalog.url" in check.advice
+
+
+def test_a_redis_that_only_answers_is_not_ok() -> None:
+    with EmbeddedServer() as server, redis.Redis.from_url(server.url) as client:
+        client.replicaof("127.0.0.1", 1)
+        settings = CatalogSettings.model_validate({"url": server.url})
+        (check,) = services.redis_checks(settings)
+    assert not check.ok
+    assert "read-only replica" in check.found
 
 
 def test_a_clock_from_before_the_installation_fails(

@@ -236,6 +236,13 @@ def test_a_controller_needs_a_catalog(settings: StackSettings) -> None:
         actor.start(nameless)
 
 
+def test_an_address_that_is_none_is_told_to_who_starts_it(settings: StackSettings) -> None:
+    odd = load(type(settings.catalog), {"url": "redis://:hid#den@host"})
+    with pytest.raises(ConfigurationError, match="%23") as told:
+        actor.start(settings.model_copy(update={"catalog": odd}))
+    assert "hid" not in str(told.value)
+
+
 def test_calls_do_not_need_ray(server: EmbeddedServer, settings: StackSettings) -> None:
     """The actor is a plain class: all of it runs in any event loop."""
 

@@ -125,6 +125,7 @@ async def test_it_starts_and_writes_anew(
     damage(client)
     store = Catalog(catalog)
     controller = remembering(ControllerSettings(), catalog, store)
+    assert "cannot be used" not in caplog.text  # found before it did harm
     check_integrity(controller)
     FakeReplica(controller, "r1").hold(Tier.DEVICE, 1)
     report(controller, 6, {1: 0.0})
@@ -176,6 +177,21 @@ async def test_damage_under_a_running_controller_heals(catalog: CatalogSettings,
     assert snapshot is not None
     assert set(snapshot.rows["key"].tolist()) == {*range(5), 9}
     await writer.close()
+
+
+def test_what_nobody_foresaw_is_set_aside_too(
+    catalog: CatalogSettings, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def broken(*_: object) -> None:
+        raise IndexError("4096 is out of bounds")
+
+    monkeypatch.setattr("controller.core.restore", broken)
+    store = Catalog(catalog)
+    controller = remembering(ControllerSettings(), catalog, store)
+    assert controller.status()["agents"]["total"] == 0
+    assert "cannot be used" in caplog.text
+    assert store.load() == (None, 0)
+    store.close()
 
 
 def test_some_bad_rows_do_not_cost_the_others(catalog: CatalogSettings) -> None:
