@@ -53,8 +53,8 @@ class ModelSettings(Settings):
     roots: tuple[str, ...] = Field(min_length=1)
     """Folders whose subfolders are models; nothing outside of them is ever loaded."""
     host_bytes: int | None = Field(None, ge=1)
-    """Weights in host memory; None: half of what the engine's host tier would have. One model more
-    is on the device."""
+    """Weights in host memory, of each rank; None: half of what the engine's host tier would have,
+    divided by its ranks. One model more is on the device."""
     max_bytes: int = Field(64 * 2**30, ge=1)
     """Larger ones are refused."""
     turn_requests: int = Field(64, ge=1)

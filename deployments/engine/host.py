@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import psutil
 
 from deployments.engine.channel import ReplicaEnd
-from deployments.engine.launch import launch, prepared
+from deployments.engine.launch import check_tokens, launch, prepared
 from deployments.engine.messages import Hello
 from scalesim.errors import EngineMismatchError
 from scalesim.settings import (
@@ -69,7 +69,8 @@ class EngineHost:
         """Start the engine; blocks the loop while it loads, as nothing can be served before.
 
         Raises:
-            ConfigurationError: The settings cannot work on this machine; nothing was started.
+            ConfigurationError: The settings cannot work on this machine; nothing was started, or
+                the device has less room than they ask for.
             EngineMismatchError: Our plugin is not in its scheduler.
         """
         self._settings = prepared(self._settings, self._engines)
@@ -105,6 +106,7 @@ class EngineHost:
         finally:
             for name in told:
                 del os.environ[name]
+        check_tokens(self.engine, self._settings)
 
     def stop(self) -> None:
         """End the engine's processes; safe to call twice and after a failed start."""

@@ -57,6 +57,21 @@ def prepared(settings: EngineSettings, engines: int = 1) -> EngineSettings:
     return settings
 
 
+def check_tokens(engine: Any, settings: EngineSettings) -> None:
+    """Check that a started engine has the device tier it was asked for: SGLang cuts it in silence.
+
+    Raises:
+        ConfigurationError: It has less; says how much.
+    """
+    asked = settings.device_tokens or 0
+    there = engine._scheduler_init_result.scheduler_infos[0]["max_total_num_tokens"]
+    if there < asked // settings.page_size * settings.page_size:
+        raise ConfigurationError(
+            f"engine.device_tokens {asked} do not fit: SGLang found room for {there}; use "
+            f"device_tokens <= {there}, or leave it out"
+        )
+
+
 def _on_cpu(settings: EngineSettings) -> bool:
     return settings.device == "cpu" or not boot.HAS_GPU
 

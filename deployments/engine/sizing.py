@@ -168,17 +168,24 @@ def _with_models(settings: EngineSettings, site: Site) -> EngineSettings:
     if models is None:
         return settings
     there = host_room(settings, site, most=models.host_bytes is not None)
-    if models.host_bytes is not None and models.host_bytes > there:
-        raise _too_much("models.host_bytes", models.host_bytes, models.host_bytes, there, site)
-    host_bytes = models.host_bytes or max(int(there / 2), 1)
+    needed = _models_bytes(settings)
+    if models.host_bytes is not None and needed > there:
+        raise _too_much("models.host_bytes", models.host_bytes, needed, there, site)
+    host_bytes = models.host_bytes or max(int(there / 2 / settings.tp_size), 1)
     return settings.model_copy(
         update={"models": models.model_copy(update={"host_bytes": host_bytes})}
     )
 
 
+def _models_bytes(settings: EngineSettings) -> int:
+    """Return host memory for models: every rank keeps whole weights."""
+    models = settings.models
+    return 0 if models is None else (models.host_bytes or 0) * settings.tp_size
+
+
 def _host_bytes(settings: EngineSettings, site: Site) -> int | None:
     """Return the host tier; None where `host_ratio` says it."""
-    taken = settings.models.host_bytes or 0 if settings.models is not None else 0
+    taken = _models_bytes(settings)
     ratio, llm = settings.host_ratio, site.llm
     if settings.host_bytes is not None:
         there = host_room(settings, site, most=True) - taken

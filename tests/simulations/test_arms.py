@@ -29,6 +29,7 @@ def test_arms_differ_in_nothing_but_the_arm() -> None:
     assert stock.engine.model_copy(update={"arm": "scalesim"}) == ours.engine
     assert stock.engine.device_tokens == 288  # whole pages of half of 8 * 148 over two replicas
     assert stock.engine.host_ratio == 3.0
+    assert stock.engine.dtype == "auto"  # decided where the engine runs
 
 
 def test_each_arm_has_its_own_storage() -> None:

@@ -1,12 +1,20 @@
 from __future__ import annotations
 
 import json
+from contextlib import nullcontext
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from deployments.engine.launch import check_models, check_storage, prepared, server_args
+from deployments.engine.launch import (
+    check_models,
+    check_storage,
+    check_tokens,
+    prepared,
+    server_args,
+)
 from scalesim.errors import ConfigurationError
 from scalesim.settings import AdapterSettings, Arm, EngineSettings, ModelSettings
 from tests.deployments.engine.models.model_files import write_model
@@ -86,6 +94,17 @@ def test_more_than_the_machine_has_is_refused_before_anything_starts(tiny_model:
         ConfigurationError, match=r"engine\.host_ratio 1e\+06 needs .* use host_ratio"
     ):
         prepared(settings)
+
+
+@pytest.mark.parametrize(
+    ("asked", "fits"), [(None, True), (1000, True), (1007, True), (1024, False)]
+)
+def test_a_device_tier_is_never_cut_in_silence(asked: int | None, fits: bool) -> None:
+    found = SimpleNamespace(scheduler_infos=[{"max_total_num_tokens": 992}])
+    engine = SimpleNamespace(_scheduler_init_result=found)
+    settings = EngineSettings(model_path="m", device_tokens=asked)
+    with nullcontext() if fits else pytest.raises(ConfigurationError, match="tokens <= 992"):
+        check_tokens(engine, settings)
 
 
 def test_other_weights_are_another_model(tmp_path: Path) -> None:

@@ -145,6 +145,13 @@ def test_models_take_half_of_the_host_tier() -> None:
         fitted(settings(models=told | {"host_bytes": 300 * GIB}), site())
 
 
+def test_every_rank_keeps_whole_models() -> None:
+    sized = fitted(settings(tp_size=2, models={"roots": ["/tunes"]}), site(cards=2))
+    assert sized.models is not None
+    assert sized.models.host_bytes == int(256 * GIB * 0.35 / 2)
+    assert sized.host_bytes == pytest.approx(256 * GIB * 0.35)
+
+
 def test_disk_is_shared_and_checked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sizing, "disk_bytes", lambda folder: 1000 * GIB)
     stored = fitted(settings(storage_dir=str(tmp_path)), site(1024 * GIB, engines=8)).storage_bytes

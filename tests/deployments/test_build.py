@@ -1,0 +1,35 @@
+"""What the application asks Ray for: decided by the cluster, not by the process that builds it."""
+
+from typing import Any
+
+import pytest
+
+from deployments import nodes
+from deployments.nodes import Node
+from deployments.stack import build_app
+from scalesim.settings import StackSettings
+
+
+def built(cluster: list[Node], patch: pytest.MonkeyPatch, **engine: Any) -> tuple[Any, Any]:
+    """Return the options of the replicas' actors and the settings they are given."""
+    patch.setattr(nodes, "nodes", lambda: cluster)
+    settings = StackSettings.model_validate({"engine": {"model_path": "m", **engine}})
+    edge = build_app(settings)._bound_deployment
+    replicas = edge.init_args[1]._bound_deployment
+    return replicas.ray_actor_options, replicas.init_args[0].engine
+
+
+def test_a_driver_without_gpus_builds_engines_with_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    cluster = [Node("head", 0, 8), Node("worker", 8, 64)]
+    options, engine = built(cluster, monkeypatch)
+    assert (options["num_gpus"], engine.device) == (1, "cuda")
+    assert engine.dtype == "auto"  # decided where the engine runs
+    options, _ = built(cluster, monkeypatch, tp_size=4)
+    assert options["num_gpus"] == 4
+    options, engine = built(cluster, monkeypatch, device="cpu")
+    assert (options.get("num_gpus"), engine.device) == (None, "cpu")
+
+
+def test_a_cluster_without_gpus_runs_on_the_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    options, engine = built([Node("head", 0, 8)], monkeypatch)
+    assert (options.get("num_gpus"), engine.device) == (None, "cpu")
