@@ -22,31 +22,27 @@ def fit_checks(settings: StackSettings, tokens: int) -> Iterator[Check]:
             `scalesim plan` knows.
         tokens: Of an agent's state.
     """
-    from deployments.engine.sizing import Site, fitted, gb, room
-    from deployments.machine import look
+    from deployments.engine.sizing import dtype_of, fitted, gb, room
+    from deployments.preflight import site_here
     from policies.capacity.hardware import LLMS
 
-    machine, engine = look(), settings.engine
-    on_cpu = engine.device == "cpu" or not machine.gpus
-    dtype = "float32" if on_cpu and engine.dtype == "auto" else engine.dtype
-    engine = engine.model_copy(update={"dtype": dtype})
-    llm = named_llm(engine, dtype)
+    engine, site = settings.engine, site_here(settings)
+    llm = named_llm(engine, dtype_of(engine, on_cpu=site.on_cpu))
+    site = site._replace(llm=llm)
     if llm is None:
         advice = f"give --model a folder with config.json and *.safetensors, or {', '.join(LLMS)}"
         yield Check("fit", False, f"the dimensions of {engine.model_path} are not known", advice)
         return
-    places = settings.replicas if on_cpu else len(machine.gpus) // engine.tp_size
-    engines = max(1, min(settings.replicas, places))
     try:
-        engine = fitted(engine, Site(machine, on_cpu, engines, llm))
+        engine = fitted(engine, site)
     except ConfigurationError as error:
         found, _, advice = str(error).rpartition(": ")
         yield Check("fit", False, found, advice)
         return
-    tier = room(engine, Site(machine, on_cpu, engines, llm), llm)
+    tier = room(engine, site, llm)
     device, host = tier.agents(tokens, engine.page_size)
     figures = {
-        "engines": engines,
+        "engines": site.engines,
         "device_tokens": tier.device_tokens,
         "host_tokens": tier.host_tokens,
         "host_bytes": int(tier.host_bytes),
@@ -54,7 +50,7 @@ def fit_checks(settings: StackSettings, tokens: int) -> Iterator[Check]:
         "agents_in_host": host,
     }
     found = (
-        f"{_place(engine, engines, on_cpu=on_cpu)}: {tier.device_tokens:,} device tokens "
+        f"{_place(engine, site.engines, on_cpu=site.on_cpu)}: {tier.device_tokens:,} device tokens "
         f"({gb(tier.device_bytes)}), {tier.host_tokens:,} in the host tier ({gb(tier.host_bytes)})"
     )
     yield Check("fit", True, found, figures=figures)

@@ -94,6 +94,7 @@ class Stack:
 
         from deployments.address import Address
         from deployments.nodes import check_gpus, nodes
+        from deployments.preflight import check_here
 
         edge = self.settings.ingress
         self._address = Address(edge.host, edge.port)
@@ -101,6 +102,7 @@ class Stack:
         for name, level in _QUIET.items():
             logging.getLogger(name).setLevel(level)
         if not ray.is_initialized():
+            check_here(self.settings)
             ray.init(
                 address="local",
                 include_dashboard=False,

@@ -47,8 +47,9 @@ def prepared(settings: EngineSettings, engines: int = 1) -> EngineSettings:
             "engine.device is 'cuda' but no GPU is visible: use 'cpu' or 'auto', or check the "
             "driver and CUDA_VISIBLE_DEVICES"
         )
-    dtype = _dtype(settings)
-    site = sizing.Site(machine.look(), _on_cpu(settings), engines, llm_at(settings, dtype))
+    on_cpu = _on_cpu(settings)
+    dtype = sizing.dtype_of(settings, on_cpu=on_cpu)
+    site = sizing.Site(machine.look(), on_cpu, engines, llm_at(settings, dtype))
     settings = sizing.fitted(settings.model_copy(update={"dtype": dtype}), site)
     if settings.models is not None:
         check_models(settings, settings.models)
@@ -74,14 +75,6 @@ def check_tokens(engine: Any, settings: EngineSettings) -> None:
 
 def _on_cpu(settings: EngineSettings) -> bool:
     return settings.device == "cpu" or not boot.HAS_GPU
-
-
-def _dtype(settings: EngineSettings) -> str:
-    """Return what the engine computes in.
-
-    On a CPU half precision is slower, and greedy tokens depend on how calls were batched.
-    """
-    return "float32" if settings.dtype == "auto" and _on_cpu(settings) else settings.dtype
 
 
 def check_models(settings: EngineSettings, models: ModelSettings) -> None:

@@ -53,6 +53,14 @@ class Site(NamedTuple):
     llm: Llm | None = None
 
 
+def dtype_of(settings: EngineSettings, *, on_cpu: bool) -> str:
+    """Return what an engine computes in.
+
+    On a CPU half precision is slower, and greedy tokens depend on how calls were batched.
+    """
+    return "float32" if on_cpu and settings.dtype == "auto" else settings.dtype
+
+
 def fitted(settings: EngineSettings, site: Site) -> EngineSettings:
     """Return the settings with every size that was left open filled in for this place.
 
