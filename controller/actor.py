@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import time
 from typing import Any
 
 import ray
@@ -37,6 +38,10 @@ from scalesim.settings import (
 _logger = logging.getLogger(__name__)
 
 _STOP_S = 5.0
+_LOAD_S = 2.0
+"""How long a controller waits for a catalog that does not answer: one that was killed with it, or
+restarts, is back by then with what it held. Without it pins are lost."""
+
 _HEAD = "node:__internal_head__"  # what Ray gives the head, and nobody else, one of
 _MAX_CALLS = 10_000  # long polls are held open; each is a call
 
@@ -161,7 +166,7 @@ def remembering(
 
     snapshot, saved = None, 0
     try:
-        snapshot, saved = store.load()
+        snapshot, saved = _loaded(store)
         return make(snapshot, saved)
     except CatalogUnavailableError as error:
         _logger.warning("Starting with nothing known: %s", error)
@@ -170,3 +175,14 @@ def remembering(
         with contextlib.suppress(CatalogUnavailableError):
             store.set_aside(f"{type(error).__name__}: {error}")
     return make(None, saved)
+
+
+def _loaded(store: Catalog) -> tuple[Snapshot | None, int]:
+    deadline = time.monotonic() + _LOAD_S
+    while True:
+        try:
+            return store.load()
+        except CatalogUnavailableError:
+            if time.monotonic() >= deadline:
+                raise
+            time.sleep(_LOAD_S / 20)

