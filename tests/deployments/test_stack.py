@@ -388,15 +388,21 @@ def pids_of(deployment: str) -> list[int]:
 async def test_losing_the_catalog_loses_no_request(client: StackClient) -> None:
     catalog = client.stack.catalog
     assert catalog is not None
-    os.kill(catalog.pid, signal.SIGKILL)
+    pid = catalog.pid
+    os.kill(pid, signal.SIGSTOP)
     assert (await client.ask(9)).status_code == 200
     assert (await client.tell(11, {9: 1.0})).status_code == 200
 
     async def noticed() -> bool:
         return (await client.status())["catalog"]["ok"] is False
 
+    async def healed() -> bool:
+        return (await client.status())["catalog"]["ok"] and catalog.pid not in (0, pid)
+
     await client.until(noticed)
+    os.kill(pid, signal.SIGKILL)
     assert (await client.ask(9)).status_code == 200
+    await client.until(healed)
 
 
 @pytest.mark.skipif(HAS_GPU, reason="there is one")
