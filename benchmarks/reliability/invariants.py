@@ -7,7 +7,6 @@ import tempfile
 from collections import Counter
 from collections.abc import Iterable
 from contextlib import suppress
-from pathlib import Path
 from typing import NamedTuple
 
 import httpx
@@ -26,7 +25,7 @@ class Snapshot(NamedTuple):
 
     Attributes:
         processes: How many of each part.
-        files: Entries of the temporary folder and of shared memory.
+        files: What its processes have open in the temporary folder and in shared memory.
         ports: Sockets that its processes listen on.
         memory_bytes: Of all its processes.
     """
@@ -40,15 +39,16 @@ class Snapshot(NamedTuple):
 def snapshot(stack: Stack) -> Snapshot:
     """Return how a stack is now."""
     below = psutil.Process().children(recursive=True)
-    ports, memory = 0, 0
+    ports, memory, files = 0, 0, set[str]()
     for process in below:
         with suppress(psutil.Error):
             memory += process.memory_info().rss
             listening = process.net_connections(kind="tcp")
             ports += sum(each.status == psutil.CONN_LISTEN for each in listening)
+            files |= set(_held(process))
     return Snapshot(
         Counter({part: len(parts.of(stack, part)) for part in parts.PARTS}),
-        frozenset(_entries()),
+        frozenset(files),
         ports,
         memory,
     )
@@ -59,8 +59,8 @@ def changed(before: Snapshot, after: Snapshot) -> list[str]:
     found = []
     if after.processes != before.processes:
         found.append(f"processes {dict(before.processes)} became {dict(after.processes)}")
-    if len(after.files) > len(before.files):
-        found.append(f"files left: {sorted(after.files - before.files)}")
+    if left := [file for file in before.files - after.files if os.path.exists(file)]:
+        found.append(f"files left: {sorted(left)}")
     if after.ports > before.ports:
         found.append(f"{before.ports} listening sockets became {after.ports}")
     if after.memory_bytes > MEMORY_SHARE * before.memory_bytes:
@@ -86,7 +86,10 @@ async def in_engines(http: httpx.AsyncClient) -> int:
     return int(total)
 
 
-def _entries() -> Iterable[str]:
-    for folder in (Path(tempfile.gettempdir()), Path("/dev/shm")):  # noqa: S108 - only looked at
-        if folder.is_dir():
-            yield from (f"{folder}/{name}" for name in os.listdir(folder))
+def _held(process: psutil.Process) -> Iterable[str]:
+    """Yield files and sockets of a process in the folders that must be left as they were."""
+    folders = (f"{tempfile.gettempdir()}/", "/dev/shm/")  # noqa: S108 - only looked at
+    held = [file.path for file in process.open_files()]
+    held += [str(each.laddr) for each in process.net_connections(kind="unix")]
+    held += [each.path for each in process.memory_maps()]
+    return (path for path in held if path.startswith(folders))

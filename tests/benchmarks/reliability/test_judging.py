@@ -1,0 +1,44 @@
+"""How a trial judges what a fault did."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+
+from benchmarks.reliability.faults import FAULTS, named
+from benchmarks.reliability.invariants import Snapshot, changed, lost
+from benchmarks.reliability.load import AGENTS, End, Tally
+
+BEFORE = Snapshot(Counter(replica=2), frozenset(), 9, 1000)
+
+
+def test_agents_are_served_once_all_of_them_are() -> None:
+    tally = Tally()
+    for agent in range(AGENTS):
+        assert not tally.all_served_since(5.0)
+        tally.add(agent, 6.0, End.ANSWERED)
+    assert tally.all_served_since(5.0)
+    assert not tally.all_served_since(6.0)
+
+
+def test_only_what_a_fault_may_lose_is_forgiven() -> None:
+    tally = Tally()
+    tally.add(0, 1.0, End.ANSWERED)
+    tally.add(1, 1.0, End.BROKEN, "it broke off")
+    assert lost(tally, {End.BROKEN}) == []
+    tally.add(2, 1.0, End.WRONG)
+    assert lost(tally, {End.BROKEN}) == [f"1 {End.WRONG.value}", "told: it broke off"]
+
+
+def test_a_stack_is_as_before_or_it_is_told_how_not(tmp_path: Path) -> None:
+    file = tmp_path / "left"
+    before = BEFORE._replace(files=frozenset({str(file)}))
+    assert changed(before, BEFORE) == []
+    file.touch()
+    after = Snapshot(Counter(replica=1), frozenset(), 10, 2000)
+    told = " ".join(changed(before, after))
+    assert all(word in told for word in ("processes", str(file), "sockets", "memory"))
+
+
+def test_every_fault_has_a_name_of_its_own() -> None:
+    assert [named(fault.name) for fault in FAULTS] == list(FAULTS)
