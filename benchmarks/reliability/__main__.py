@@ -1,6 +1,6 @@
 """Every fault in turn, over and over, in a stack of two engines under load.
 
-Run: python -m benchmarks.reliability [MINUTES]
+Run: python -m benchmarks.reliability [MINUTES] ["NAME OF A FAULT" ...]
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import sys
 import tempfile
 import time
 from collections import defaultdict
+from collections.abc import Sequence
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -17,7 +18,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.reliability.faults import FAULTS, Fault
+from benchmarks.reliability.faults import FAULTS, Fault, named
 from benchmarks.reliability.load import End
 from benchmarks.reliability.run import Outcome, Trial
 from benchmarks.results import write
@@ -48,14 +49,14 @@ def stack_settings(model: str) -> StackSettings:
     )
 
 
-async def measure(stack: Stack, minutes: float) -> list[Outcome]:
-    """Return what every fault did, for so long."""
+async def measure(stack: Stack, minutes: float, faults: Sequence[Fault]) -> list[Outcome]:
+    """Return what each of some faults did, for so long."""
     trial, outcomes = Trial(stack, KEY), []
     await trial.prepare()
     deadline = time.monotonic() + 60 * minutes
     try:
         while time.monotonic() < deadline:
-            for fault in FAULTS:
+            for fault in faults:
                 outcomes.append(await trial.inject(fault))
                 print(outcomes[-1], flush=True)
                 if time.monotonic() > deadline:
@@ -86,10 +87,11 @@ def figures(fault: Fault, outcomes: list[Outcome]) -> dict[str, Any]:
 def main() -> None:
     """Print one table and write the figures."""
     minutes = float(sys.argv[1]) if len(sys.argv) > 1 else MINUTES
+    faults = [named(name) for name in sys.argv[2:]] or FAULTS
     with tempfile.TemporaryDirectory() as folder:
         model = str(build(Path(folder) / "tiny", size="tiny"))
         with Stack(stack_settings(model)) as stack:
-            outcomes = asyncio.run(measure(stack, minutes))
+            outcomes = asyncio.run(measure(stack, minutes, faults))
     by_fault = defaultdict(list)
     for outcome in outcomes:
         by_fault[outcome.fault].append(outcome)
