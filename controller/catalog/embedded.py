@@ -27,7 +27,7 @@ _DATA, _ASIDE = "appendonlydir", ".damaged"
 _GUARD = """
 exec 3<&0
 (read -r _ <&3; kill $$) &
-trap 'ended=1; kill $server 2>&- && kill -CONT $server 2>&-' TERM
+trap 'ended=1; kill $server && kill -CONT $server' TERM
 told=
 while [ -z "$ended" ]; do
   "$@" 3<&- & server=$!
@@ -104,6 +104,7 @@ class EmbeddedServer:
             ["/bin/sh", "-c", _GUARD, "sh", *self._command(socket, data)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,  # the shell's words on what it ends; the server has a log
             env={"SCALESIM_TEMPORARY": str(self._folder), "PATH": "/usr/bin:/bin"},
             start_new_session=True,
         )

@@ -2,7 +2,9 @@ import msgspec
 import pytest
 
 from deployments.identity import resolve
+from scalesim import headers
 from scalesim.errors import InvalidRequestError
+from tests.scalesim.test_identity import NAMES
 
 HELLO = {
     "messages": [{"role": "system", "content": "You are Bob"}, {"role": "user", "content": "hi"}]
@@ -12,6 +14,11 @@ HELLO = {
 def test_headers_come_first() -> None:
     given = {"X-Agent-Id": "J%C3%BCrgen", "X-Simulation-Id": "town", "X-Agent-Next-Use": "2.5"}
     assert resolve(given, {"user": "other"}) == ("town", "Jürgen", 2.5)
+
+
+@pytest.mark.parametrize("agent", NAMES.values(), ids=NAMES)
+def test_names_arrive_as_they_are_spelled(agent: str) -> None:
+    assert resolve(headers.identity("town", agent), {}).agent == agent
 
 
 @pytest.mark.parametrize("field", ["session_id", "prompt_cache_key", "user"])
