@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -41,5 +43,9 @@ def disk_bytes(folder: Path) -> int:
     there = folder
     while not there.exists() and there != there.parent:
         there = there.parent
-    held = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
+    held = 0
+    for place, _, names in os.walk(folder):
+        for name in names:
+            with suppress(FileNotFoundError):  # whoever shares the folder may have deleted it
+                held += os.stat(os.path.join(place, name)).st_size
     return shutil.disk_usage(there).free + held

@@ -94,5 +94,6 @@ def test_a_folder_holds_what_it_holds_and_what_is_free(tmp_path: Path) -> None:
     absent = disk_bytes(tmp_path / "not" / "made")
     (tmp_path / "not").mkdir()
     (tmp_path / "not" / "page").write_bytes(bytes(2**24))
+    (tmp_path / "not" / "left").symlink_to(tmp_path / "nowhere")  # as one just deleted
     assert disk_bytes(tmp_path / "not") == pytest.approx(absent, abs=2**30)
     assert disk_bytes(tmp_path / "not") > 2**24
