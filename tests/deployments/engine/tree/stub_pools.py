@@ -283,8 +283,12 @@ class Engine:
                 stream.run_one()
         self.cache.check_hicache_events()
 
-    def check(self) -> None:
-        """Every node holds its tokens in each tier it has arrived in; no row is lost."""
+    def check(self, busy: int = 0) -> None:
+        """Every node holds its tokens in each tier it has arrived in; no row is lost.
+
+        Args:
+            busy: Device rows of batches that are not in the tree yet.
+        """
         cache = self.cache
         held = {"device": 0, "host": 0}
         pending = {node for each in cache.ongoing_write_through.values() for node in each[2]}
@@ -300,7 +304,7 @@ class Engine:
                 held["host"] += len(data.host_value)
                 if node.id not in pending:
                     assert self.host.rows[data.host_value.numpy()].tolist() == tokens
-        assert held["device"] + self.device.available_size() == self.device.size
+        assert held["device"] + busy + self.device.available_size() == self.device.size
         assert held["host"] + self.host.available_size() == self.host.size
         cache.sanity_check()
 

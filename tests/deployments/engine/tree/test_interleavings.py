@@ -1,0 +1,112 @@
+"""Requests, directives and pressure while copies are under way, in any order."""
+
+from __future__ import annotations
+
+import numpy as np
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+
+from deployments.engine.payloads.prefix import PrefixPayload
+from deployments.engine.prefixes import Prefix
+from scalesim.vocabulary import Tier
+from tests.deployments.engine.tree.stub_pools import PAGE, Batch, Engine
+
+SPACE = (None, None)
+AGENTS = 6
+KEYS = st.integers(0, AGENTS - 1)
+
+
+def prompt(key: int, turn: int = 0) -> list[int]:
+    """Even agents share a head, pairs of them more of it; a turn goes on from the last."""
+    head = [*range(100, 116)] if key % 2 == 0 else []
+    pair = [*range(200 + key // 4 * 50, 208 + key // 4 * 50)]
+    return [*head, *pair, *range(1000 * (key + 1), 1000 * (key + 1) + 8 + turn * PAGE)]
+
+
+class Interleavings(RuleBasedStateMachine):
+    """Two pools that hold about half of everything; `check` reads every row there is."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.engine = Engine(device_tokens=112, host_tokens=96)
+        self.payload = PrefixPayload(self.engine.cache)
+        self.running: list[tuple[int, Batch]] = []
+
+    @precondition(lambda self: len(self.running) < 2)
+    @rule(key=KEYS, turn=st.integers(0, 3))
+    def start(self, key: int, turn: int) -> None:
+        batch = self.engine.begin(prompt(key, turn))
+        if batch is not None:
+            self.payload.used(key, 0)
+            self.running.append((key, batch))
+
+    @precondition(lambda self: self.running)
+    @rule()
+    def finish(self) -> None:
+        key, batch = self.running.pop(0)
+        self.engine.finish(batch)
+        tokens = np.array(batch.tokens, np.int64)
+        self.payload.learn(key, Prefix(tokens, len(tokens), SPACE, len(tokens)), None)
+
+    @precondition(lambda self: self.running)
+    @rule()
+    def abort(self) -> None:
+        _, batch = self.running.pop()
+        self.engine.run(batch)
+        self.engine.device.free(batch.own)
+        self.engine.cache.unlock(batch.lock)
+
+    @rule(key=KEYS, tier=st.sampled_from((Tier.DEVICE, Tier.HOST)))
+    def prefetch(self, key: int, tier: Tier) -> None:
+        self.payload.prefetch(key, tier)
+        self.payload.settle()
+
+    @rule(key=KEYS)
+    def demote(self, key: int) -> None:
+        self.payload.demote(key, Tier.HOST)
+        self.engine.cache.flush_pending_backups()
+
+    @rule(key=KEYS)
+    def drop(self, key: int) -> None:
+        self.payload.drop(key)
+
+    @rule(key=KEYS, distance=st.sampled_from((0.0, 1.0, 2.0, 9.0, float("inf"))))
+    def push(self, key: int, distance: float) -> None:
+        self.payload.push((key,), (distance,))
+
+    @rule(loads=st.booleans())
+    def a_copy_ends(self, loads: bool) -> None:
+        controller = self.engine.controller
+        (controller.loads if loads else controller.writes).run_one()
+
+    @rule()
+    def a_pass(self) -> None:
+        self.engine.cache.check_hicache_events()
+        self.payload.settle()
+
+    @precondition(lambda self: not self.running)
+    @rule()
+    def flush(self) -> None:
+        self.engine.cache.reset()
+        self.engine.device.clear()
+
+    @invariant()
+    def every_row_is_right(self) -> None:
+        self.engine.check(busy=sum(len(batch.own) for _, batch in self.running))
+
+    def teardown(self) -> None:
+        while self.running:
+            self.finish()
+        self.engine.arrive()
+        self.payload.settle()
+        self.engine.check()
+        cache = self.engine.cache
+        assert not cache.ongoing_load_back
+        assert not cache.ongoing_write_through
+        assert cache.protected_size() == 0
+        assert not any(node.arrival for node in cache.tree_core._node_arena.values())
+
+
+TestInterleavings = Interleavings.TestCase
+TestInterleavings.settings = settings(max_examples=120, stateful_step_count=60, deadline=None)
