@@ -20,13 +20,16 @@ class DistanceOrder:
         self._distances: dict[int, float] = {}
         self._pinned: set[int] = set()
 
-    def push(self, keys: Iterable[int], distances: Iterable[float]) -> None:
-        """Take over distances; an infinite one forgets its key."""
-        for key, distance in zip(keys, distances, strict=True):
-            if distance == inf:
-                self._distances.pop(key, None)
-            else:
-                self._distances[key] = distance
+    def push(self, keys: Iterable[int], distances: Iterable[float]) -> list[int]:
+        """Take over distances, an infinite one forgets its key; return those that are farther."""
+        known = self._distances
+        told = list(zip(keys, distances, strict=True))
+        farther = [key for key, distance in told if distance > known.get(key, inf)]
+        known.update(told)
+        for key in farther:
+            if known[key] == inf:
+                del known[key]
+        return farther
 
     def pin(self, key: int) -> None:
         """Make `key` the last to be evicted."""
@@ -42,7 +45,12 @@ class DistanceOrder:
 
     def nearest(self, owners: Collection[int]) -> float:
         """Return the distance of the nearest owner; inf for nobody's state."""
-        return min(map(self.distance, owners), default=inf)
+        if not owners:
+            return inf
+        if len(owners) == 1:
+            (key,) = owners
+            return self.distance(key)
+        return min(map(self.distance, owners))
 
     def clear(self) -> None:
         """Forget everything."""

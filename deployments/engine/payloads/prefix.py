@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from itertools import islice
 from typing import Any
 
 from deployments.engine.payloads.base import Engine, Outcome
@@ -17,6 +18,9 @@ from scalesim.vocabulary import COUNTED, PREFIX, Budgets, Flow, Residency, Tier
 PREFETCH_TOKENS_A_PASS = 8192
 """Most tokens submitted at once: a request that must load by itself waits behind at most this
 many on the same stream (21 ms at 2.6 us a token, an H100's PCIe with Llama-3.1-8B)."""
+
+REORDERED_A_PASS = 128
+"""Agents whose nodes are put in a new place in the tree's order at once: half a millisecond."""
 
 
 def build(engine: Engine) -> PrefixPayload:
@@ -39,6 +43,7 @@ class PrefixPayload:
         self._storage = tree.storage
         self._staging = Staging(tree.storage)
         self._onward: set[int] = set()
+        self._farther: dict[int, None] = {}
         self._ahead: dict[int, int] = {}
         self._queued_tokens = 0
         self._reads = Meter()
@@ -60,7 +65,7 @@ class PrefixPayload:
         if self._storage is not None:
             self._storage.own(key, self._known[key])
         if next_use is not None:
-            self._order.push((key,), (next_use,))
+            self.push((key,), (next_use,))
 
     def used(self, key: int, host_tokens: int) -> None:
         """A request of agent `key` was admitted; `host_tokens` it had to load by itself."""
@@ -90,8 +95,9 @@ class PrefixPayload:
     # ---- what the controller tells ----
 
     def push(self, keys: Iterable[int], distances: Iterable[float]) -> None:
-        """Take over distances."""
-        self._order.push(keys, distances)
+        """Take over distances; where many are farther, the tree's order follows in some passes."""
+        self._farther.update(dict.fromkeys(self._order.push(keys, distances)))
+        self._reorder()
 
     def prefetch(self, key: int, tier: Tier) -> Outcome:
         """Read from storage what host memory lacks, then queue for the device what that lacks."""
@@ -132,9 +138,10 @@ class PrefixPayload:
         self._onward.discard(key)
         if self._busy(key) or key not in self._known:
             return self._refuse()
-        self._disown(key)
+        nodes = self._nodes(key)
+        self._disown(key, nodes)
         with self._planned():
-            for node in reversed(self._nodes(key)):
+            for node in reversed(nodes):
                 if not node.owners:  # needs no host copy: what is needed still is evicted first
                     if self._tree.on_device(node):
                         self._tree.leave_device(node)
@@ -154,9 +161,12 @@ class PrefixPayload:
     def unpin(self, key: int) -> None:
         """Undo `pin`."""
         self._order.unpin(key)
+        self._farther[key] = None
+        self._reorder()
 
     def settle(self) -> bool:
         """Submit queued loads as one transfer and complete those that arrived."""
+        self._reorder()
         for key in self._staging.arrived():
             if key in self._known:
                 self._anchor(key)
@@ -289,16 +299,26 @@ class PrefixPayload:
 
     # ---- what an agent has ----
 
-    def _disown(self, key: int) -> None:
-        for node in self._nodes(key):
+    def _reorder(self) -> None:
+        """Tell the tree whose nodes leave earlier than they did, a share of them."""
+        for key in list(islice(self._farther, REORDERED_A_PASS)):
+            del self._farther[key]
+            for node in self._nodes(key):
+                self._tree.farther(node)
+
+    def _disown(self, key: int, nodes: Iterable[Any]) -> None:
+        for node in nodes:
             node.owners.discard(key)
+            self._tree.farther(node)
 
     def _anchor(self, key: int) -> None:
         """Find the nodes of an agent's prefixes as the tree is now, and own them alone."""
-        self._disown(key)
+        before = self._nodes(key)
         prefixes = self._known[key]
         self._anchors[key] = [self._tree.locate(p.tokens[: p.length], p.space) for p in prefixes]
-        for node in self._nodes(key):
+        nodes = dict.fromkeys(self._nodes(key))
+        self._disown(key, (node for node in before if node not in nodes))
+        for node in nodes:
             node.owners.add(key)
         self._changed.add(key)
 

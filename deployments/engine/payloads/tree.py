@@ -95,6 +95,9 @@ class PrefixTree(Protocol):
     def path(self, node: Any) -> Sequence[Any]:
         """Return the nodes from the root to `node` that are still in the tree."""
 
+    def farther(self, node: Any) -> None:
+        """Note that a node may leave earlier than it did: owners went, or are farther now."""
+
     def tokens_of(self, node: Any) -> int:
         """Return how many tokens a node holds."""
 

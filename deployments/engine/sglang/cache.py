@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import heapq
 import time
 from array import array
 from collections.abc import Callable, Sequence
@@ -13,6 +12,7 @@ from sglang.srt.mem_cache.base_prefix_cache import EvictParams, EvictResult, Mat
 from sglang.srt.mem_cache.radix_cache import RadixKey
 from sglang.srt.mem_cache.unified_radix_cache import UnifiedRadixCache
 
+from deployments.engine.leaves import Leaves
 from deployments.engine.order import DistanceOrder
 from deployments.engine.payloads.base import Outcome
 from deployments.engine.payloads.tree import Watcher
@@ -22,7 +22,7 @@ from deployments.engine.sglang.loads import NO_EVENT, Loads
 from deployments.engine.sglang.pages import PageStore
 from deployments.engine.sglang.requests import agent_of, requests
 from deployments.engine.sglang.storage import StorageTier
-from deployments.engine.sglang.tree import BACKEND, FULL
+from deployments.engine.sglang.tree import BACKEND, FULL, OrderedFull
 from scalesim.settings import engine_storage_bytes_from_env
 from scalesim.vocabulary import Budgets
 
@@ -40,6 +40,7 @@ class DistanceRadixCache(UnifiedRadixCache):  # type: ignore[misc]
 
     def __init__(self, params: Any) -> None:
         params.tree_core_backend = BACKEND
+        params.component_registry_override = {FULL: OrderedFull}
         self.loads = Loads(self)
         self._backups: set[int] = set()
         super().__init__(params)
@@ -204,6 +205,9 @@ class DistanceRadixCache(UnifiedRadixCache):  # type: ignore[misc]
             node = node.parent
         return nodes[::-1]
 
+    def farther(self, node: Any) -> None:
+        self.tree_core.farther(node)
+
     def tokens_of(self, node: Any) -> int:
         return len(node.key)
 
@@ -242,24 +246,18 @@ class DistanceRadixCache(UnifiedRadixCache):  # type: ignore[misc]
         available: Callable[[], int],
         tokens: int,
         before: tuple[float, ...],
-        leaves: set[Any],
+        leaves: Leaves,
         leave: Callable[[Any], Outcome],
     ) -> Outcome:
-        if available() >= tokens:
-            return Outcome.DONE
         priority = self.tree_core.eviction_strategy.get_priority
-        heap = [(priority(leaf), leaf.id, leaf) for leaf in leaves]
-        heapq.heapify(heap)
         coming = 0
-        while heap and available() + coming < tokens:
-            first, _, leaf = heapq.heappop(heap)
-            if first >= before:
-                break
-            parent = leaf.parent
-            if leave(leaf) is Outcome.BUSY:
-                coming += self.tokens_of(leaf)
-            if parent in leaves:
-                heapq.heappush(heap, (priority(parent), parent.id, parent))
+        with leaves.in_order() as in_order:
+            while available() + coming < tokens:
+                leaf = next(in_order, None)
+                if leaf is None or priority(leaf) >= before:
+                    break
+                if leave(leaf) is Outcome.BUSY:
+                    coming += self.tokens_of(leaf)
         if available() >= tokens:
             return Outcome.DONE
         return Outcome.BUSY if coming else Outcome.REFUSED

@@ -6,8 +6,10 @@ from typing import Any
 
 from sglang.srt.mem_cache.evict_policy import EvictionStrategy
 from sglang.srt.mem_cache.unified_cache.component_type import ComponentType
+from sglang.srt.mem_cache.unified_cache.components.full import FullComponent
 from sglang.srt.mem_cache.unified_cache.unified_tree_core import EvictLayer, UnifiedTreeCore
 
+from deployments.engine.leaves import Leaves
 from deployments.engine.order import DistanceOrder
 from deployments.engine.payloads.tree import Watcher
 
@@ -25,6 +27,31 @@ class FarthestFirst(EvictionStrategy):  # type: ignore[misc]
         return -self._nearest(node.owners), node.last_access_time
 
 
+class OrderedFull(FullComponent):  # type: ignore[misc]
+    """SGLang's attention cache of a tree, evicted in the order that its leaves are kept in."""
+
+    def _evict_device_start(self, request_cnt: int) -> None:
+        self._walk = self.tree_core.evictable_device_leaves.in_order()
+        self._leaves = self._walk.__enter__()
+        self._missing_from = request_cnt
+
+    def _evict_device_next_node(self, tracker: Any, *frees: Any, **actions: Any) -> int | None:
+        if tracker[FULL] >= self._missing_from or (leaf := next(self._leaves, None)) is None:
+            return None
+        number: int = leaf.id
+        return number
+
+    def _evict_device_end(self) -> None:
+        self._walk.__exit__(None, None, None)
+
+    def drive_host_eviction(
+        self, num_tokens: int, tracker: Any, *frees: Any, cache_actions: Any
+    ) -> None:
+        with self.tree_core.evictable_host_leaves.in_order() as leaves:
+            while tracker[FULL] < num_tokens and (leaf := next(leaves, None)) is not None:
+                self.tree_core._evict_host_leaf(leaf, tracker, *frees, cache_actions=cache_actions)
+
+
 class DistanceTreeCore(UnifiedTreeCore):  # type: ignore[misc]
     """SGLang's Python tree core whose nodes know their owners and leave farthest first.
 
@@ -37,9 +64,20 @@ class DistanceTreeCore(UnifiedTreeCore):  # type: ignore[misc]
     """Number of the transfer that will carry what is queued now."""
 
     def __init__(self, params: Any, components: Any) -> None:
-        super().__init__(params, components)
         self.order = DistanceOrder()
+        self._priority = FarthestFirst(self.order).get_priority
+        super().__init__(params, components)
         self.eviction_strategy = FarthestFirst(self.order)
+
+    def reset(self) -> None:
+        super().reset()
+        self.evictable_device_leaves = Leaves(self._priority)
+        self.evictable_host_leaves = Leaves(self._priority)
+
+    def farther(self, node: Any) -> None:
+        """Note that a node leaves earlier than it did: owners went, or went farther away."""
+        self.evictable_device_leaves.farther(node)
+        self.evictable_host_leaves.farther(node)
 
     def _new_node(self, priority: int = 0) -> Any:
         node = super()._new_node(priority)

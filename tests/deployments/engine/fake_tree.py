@@ -112,6 +112,9 @@ class FakeTree:
             node = node.parent
         return found[::-1]
 
+    def farther(self, node: Node) -> None:
+        pass
+
     def tokens_of(self, node: Node) -> int:
         return self.page_size
 

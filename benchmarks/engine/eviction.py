@@ -1,0 +1,87 @@
+"""Milliseconds of an eviction over 1,000 to 100,000 leaves, an insertion and a match.
+
+Ours keeps one order; SGLang's two cores, in the same run, use their own LRU.
+
+    python -m benchmarks.engine.eviction [LEAVES,...]
+"""
+
+from __future__ import annotations
+
+import gc
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import numpy as np
+
+from benchmarks.engine.pools import BACKEND, PAGE, cache, insert, match
+from benchmarks.results import FOLDER, write
+from deployments.engine.payloads.prefix import PrefixPayload
+from deployments.engine.prefixes import Prefix
+
+CORES = ("rust", "python", BACKEND)
+LENGTH = 2 * PAGE
+EVICTIONS = 40
+
+
+def timed(calls: list[Callable[[], object]]) -> float:
+    """Return the median milliseconds of calls."""
+    took = []
+    for call in calls:
+        began = time.perf_counter()
+        call()
+        took.append(time.perf_counter() - began)
+    return median(took) * 1e3
+
+
+def measure(core: str, leaves: int) -> dict[str, float]:
+    """Return milliseconds by what was done."""
+    from sglang.srt.mem_cache.base_prefix_cache import EvictParams
+
+    subject = cache(core, leaves * LENGTH + (1 << 20))
+    rows = np.random.default_rng(leaves).integers(3, 1 << 30, (leaves, LENGTH))
+    payload = PrefixPayload(subject) if core == BACKEND else None
+    for key, row in enumerate(rows):
+        insert(subject, row.tolist())
+        if payload is not None:
+            payload.learn(key, Prefix(row, LENGTH, (None, None), LENGTH), None)
+    if payload is not None:
+        payload.push(range(leaves), [float(key % 97) for key in range(leaves)])
+        while payload._farther:
+            payload.settle()
+    gc.collect()
+    gc.freeze()
+    more = np.random.default_rng(1).integers(3, 1 << 30, (500, 256)).tolist()
+    figures = {
+        "evict one": timed([lambda: _evict(subject, EvictParams(LENGTH))] * EVICTIONS),
+        "evict sixteen": timed([lambda: _evict(subject, EvictParams(16 * LENGTH))] * 10),
+        "insert": timed([lambda t=t: insert(subject, t) for t in more]),
+        "match": timed([lambda t=t: match(subject, t) for t in more]),
+    }
+    gc.unfreeze()
+    return figures
+
+
+def _evict(subject: Any, params: Any) -> None:
+    assert subject.evict(params).num_tokens_evicted == params.num_tokens
+
+
+def main() -> None:
+    sizes = [int(n) for n in sys.argv[1].split(",")] if sys.argv[1:] else [1000, 10_000, 100_000]
+    figures: dict[str, dict[str, dict[str, float]]] = {}
+    print(f"{'leaves':>8} {'':>14}", *(f"{core:>10}" for core in CORES), "  ours/rust ours/python")
+    for leaves in sizes:
+        found = {core: measure(core, leaves) for core in CORES}
+        figures[str(leaves)] = found
+        for what, ours in found[BACKEND].items():
+            cells = " ".join(f"{found[core][what]:10.3f}" for core in CORES)
+            ratios = [ours / found[core][what] for core in ("rust", "python")]
+            print(f"{leaves:8} {what:>14} {cells} {ratios[0]:10.2f} {ratios[1]:11.2f}", flush=True)
+    print(write("eviction", figures, Path(FOLDER) / "engine", unit="ms, median"))
+
+
+if __name__ == "__main__":
+    main()
