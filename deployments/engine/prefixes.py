@@ -6,12 +6,13 @@ later one extends the earlier (a chat). An agent with several purposes has sever
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
 
-Tokens = NDArray[np.int64]
+Tokens = NDArray[np.int64] | NDArray[np.int32]
 Space = tuple[str | None, str | None]
 """Name space of a cache key: (extra key such as the adapter's, tenant salt)."""
 
@@ -22,21 +23,31 @@ _SAME_PURPOSE = 0.5
 """Share of a known prefix a prompt must repeat to be of the same purpose."""
 
 
+_NO_TOKENS = np.empty(0, np.int32)
+_NO_PAGES = np.empty(0, np.uint64)
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Prefix:
     """One learned prefix.
 
     Attributes:
-        tokens: Last full sequence seen, prompt and answer.
-        prompt_length: How many of `tokens` were the prompt.
+        tokens: Last full sequence seen, prompt and answer; empty once only `pages` are kept.
+        prompt_length: How many tokens were the prompt.
         space: Name space of its cache key.
-        length: How many of `tokens` are expected again, a multiple of the page size.
+        length: How many tokens are expected again, a multiple of the page size.
+        pages: A number for each whole page of the sequence, that tells it from others.
     """
 
     tokens: Tokens
     prompt_length: int
     space: Space
     length: int
+    pages: NDArray[np.uint64] = field(default_factory=lambda: _NO_PAGES)
+
+    def kept(self, *, tokens: bool) -> Prefix:
+        """Return what is kept of it: token ids, as small as they can be, or its pages alone."""
+        return replace(self, tokens=self.tokens.astype(np.int32) if tokens else _NO_TOKENS)
 
 
 def learn(known: list[Prefix], latest: Prefix, page: int) -> list[Prefix]:
@@ -47,18 +58,37 @@ def learn(known: list[Prefix], latest: Prefix, page: int) -> list[Prefix]:
         latest: Sequence of the finished request; its `length` is taken for a first guess.
         page: Tokens a page.
     """
+    latest = replace(latest, pages=pages(latest.tokens, page))
     for prefix in known:
-        shared = common_length(prefix.tokens, latest.tokens)
+        shared = page * common_length(prefix.pages, latest.pages)
         if prefix.space != latest.space or shared < max(page, _SAME_PURPOSE * prefix.length):
             continue
         # A chat repeats the whole earlier prompt and its answer: all of it will come again.
         if shared < prefix.prompt_length // page * page:
-            latest = replace(latest, length=shared // page * page)
+            latest = replace(latest, length=shared)
         return [latest, *(other for other in known if other is not prefix)]
     return [latest, *known[: MAX_PREFIXES - 1]]
 
 
-def common_length(a: Tokens, b: Tokens) -> int:
+def pages(tokens: Tokens, page: int) -> NDArray[np.uint64]:
+    """Return a number for each whole page of a sequence.
+
+    Two pages that differ have the same one in 2^64 by chance. Nothing worse than a wrong guess of
+    what comes again would follow.
+    """
+    whole = tokens[: len(tokens) // page * page].reshape(-1, page)
+    told: NDArray[np.uint64] = (whole.astype(np.uint64) * _factors(page)).sum(axis=1)
+    return told
+
+
+@cache
+def _factors(page: int) -> NDArray[np.uint64]:
+    return np.random.default_rng(page).integers(0, 1 << 63, page, np.uint64) * np.uint64(2) + (
+        np.uint64(1)
+    )
+
+
+def common_length(a: NDArray[np.generic], b: NDArray[np.generic]) -> int:
     """Return how many leading elements two sequences share."""
     n = min(len(a), len(b))
     differs = a[:n] != b[:n]

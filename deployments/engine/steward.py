@@ -8,14 +8,23 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from itertools import islice
+from typing import NamedTuple
 
 from deployments.engine.messages import Hello, Message, decode
 from deployments.engine.payloads.base import Outcome, Payload
 from scalesim.errors import InvalidRequestError
 from scalesim.vocabulary import Directives, Flow, Moves, Tier, Verb
 
-MOVES_A_PASS = 64
-"""Moves tried between two forward passes: about 10 ms of tree work at the most."""
+LEAVES_A_PASS, LIFTS_A_PASS = 12, 8
+"""Moves to colder and hotter tiers tried between two forward passes, of each kind: about a
+millisecond of tree work."""
+
+
+class Move(NamedTuple):
+    """What is to be done with an agent's payload."""
+
+    verb: Verb
+    tier: Tier
 
 
 class Steward:
@@ -32,7 +41,8 @@ class Steward:
         self._payloads = payloads
         self._send = send
         self._incarnation = 0
-        self._pending: dict[tuple[str, int], tuple[Verb, Tier]] = {}
+        self._leaves: dict[str, dict[int, Move]] = {kind: {} for kind in payloads}
+        self._lifts: dict[str, dict[int, Move]] = {kind: {} for kind in payloads}
         self._unsent: list[Message] = []
         self._told: dict[str, Flow] = {}
 
@@ -53,15 +63,23 @@ class Steward:
 
     def work(self) -> bool:
         """Try pending moves, publish what changed; return whether another pass is wanted soon."""
-        if self._pending:
+        if self._pending():
             self._settle()  # what is in use now, not what was a pass ago
-        for where in list(islice(self._pending, MOVES_A_PASS)):
-            if self._try(where) is not Outcome.BUSY:
-                del self._pending[where]
+        for kind, payload in self._payloads.items():
+            # Room first, which what is lifted needs; a copy that is still written is seen later.
+            for key in list(islice(self._leaves[kind], LEAVES_A_PASS)):
+                move = self._leaves[kind].pop(key)
+                if _try(payload, key, move) is Outcome.BUSY:
+                    self._leaves[kind][key] = move
+            for key in list(islice(self._lifts[kind], LIFTS_A_PASS)):
+                if _try(payload, key, self._lifts[kind][key]) is not Outcome.BUSY:
+                    del self._lifts[kind][key]
         in_flight = self._settle()
-        if self._send is not None:
-            self._publish(self._send)
-        return bool(self._pending) or in_flight
+        told = self._send is not None and self._publish(self._send)
+        return self._pending() or in_flight or told
+
+    def _pending(self) -> bool:
+        return any((*self._leaves.values(), *self._lifts.values()))
 
     def _settle(self) -> bool:
         return any([payload.settle() for payload in self._payloads.values()])
@@ -69,7 +87,8 @@ class Steward:
     def _take(self, directives: Directives) -> None:
         self._incarnation = directives.incarnation
         if directives.resync:
-            self._pending.clear()
+            for moves_of_kind in (*self._leaves.values(), *self._lifts.values()):
+                moves_of_kind.clear()
             for payload in self._payloads.values():
                 payload.touch_all()
         for near in directives.nearness:
@@ -90,27 +109,31 @@ class Steward:
                 payload.unpin(key)
             else:
                 # A newer move replaces an older one of the same payload, and goes last.
-                self._pending.pop((moves.kind, key), None)
-                self._pending[moves.kind, key] = Verb(verb), Tier(tier)
+                self._leaves[moves.kind].pop(key, None)
+                self._lifts[moves.kind].pop(key, None)
+                queue = self._lifts if verb == Verb.PREFETCH else self._leaves
+                queue[moves.kind][key] = Move(Verb(verb), Tier(tier))
 
-    def _try(self, where: tuple[str, int]) -> Outcome:
-        kind, key = where
-        verb, tier = self._pending[where]
-        payload = self._payloads[kind]
-        if verb is Verb.PREFETCH:
-            return payload.prefetch(key, tier)
-        if verb is Verb.DEMOTE:
-            return payload.demote(key, tier)
-        return payload.drop(key)
-
-    def _publish(self, send: Callable[[Message], bool]) -> None:
+    def _publish(self, send: Callable[[Message], bool]) -> bool:
+        """Return whether rows were told: there may be more."""
+        told = False
         if not self._unsent:
             for kind, payload in self._payloads.items():
                 rows, flow = payload.changed(), payload.flow()
                 if rows is not None:
+                    told = True
                     self._unsent.append(rows)
                 if flow != self._told.get(kind):
                     self._unsent.append(flow)
                     self._told[kind] = flow
         while self._unsent and send(self._unsent[0]):
             del self._unsent[0]
+        return told
+
+
+def _try(payload: Payload, key: int, move: Move) -> Outcome:
+    if move.verb is Verb.PREFETCH:
+        return payload.prefetch(key, move.tier)
+    if move.verb is Verb.DEMOTE:
+        return payload.demote(key, move.tier)
+    return payload.drop(key)

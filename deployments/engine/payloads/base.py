@@ -69,7 +69,7 @@ class Payload(Protocol):
         ...
 
     def changed(self) -> Residency | None:
-        """Return rows of payloads whose residency changed since the last call, or None."""
+        """Return rows of payloads whose residency changed, or None; a share of them, not many."""
         ...
 
     def touch_all(self) -> None:

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 from deployments.engine.order import DistanceOrder
 from deployments.engine.payloads.base import Outcome
-from deployments.engine.payloads.holdings import Holding, residency
+from deployments.engine.payloads.holdings import Holding, residency, take_rows
 from deployments.engine.payloads.meter import Meter
 from scalesim.vocabulary import COUNTED, Flow, Residency, Tier
 
@@ -126,10 +126,10 @@ class SharedPayload(ABC):
         return False
 
     def changed(self) -> Residency | None:
-        """Return rows of agents whose item changed."""
+        """Return rows of agents whose item changed, a share of them."""
         if not self._changed:
             return None
-        keys, self._changed = sorted(self._changed), set()
+        keys = take_rows(self._changed)
         held = [self._holding(self._item.get(key)) for key in keys]
         return residency(self.kind, keys, held, [key in self._users for key in keys])
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any, Protocol
 
 from deployments.engine.order import DistanceOrder
@@ -138,5 +138,5 @@ class PrefixTree(Protocol):
     def leave_host(self, node: Any) -> Outcome:
         """Delete a node's host copy: DONE, or REFUSED where something needs it."""
 
-    def keys_in_use(self) -> set[int]:
-        """Return the agents of queued and running requests."""
+    def keys_in_use(self) -> Collection[int]:
+        """Return the agents of queued and running requests, as of this pass."""

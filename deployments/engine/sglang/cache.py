@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from array import array
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 import numpy as np
@@ -20,7 +20,7 @@ from deployments.engine.prefixes import Prefix, Space, Tokens
 from deployments.engine.sglang.backends import is_read_ahead, watched
 from deployments.engine.sglang.loads import NO_EVENT, Loads
 from deployments.engine.sglang.pages import PageStore
-from deployments.engine.sglang.requests import agent_of, requests
+from deployments.engine.sglang.requests import AgentsInUse, agent_of, requests
 from deployments.engine.sglang.storage import StorageTier
 from deployments.engine.sglang.tree import BACKEND, FULL, OrderedFull
 from scalesim.settings import engine_storage_bytes_from_env
@@ -43,6 +43,8 @@ class DistanceRadixCache(UnifiedRadixCache):  # type: ignore[misc]
         params.component_registry_override = {FULL: OrderedFull}
         self.loads = Loads(self)
         self._backups: set[int] = set()
+        self._in_use = AgentsInUse()
+        self._looked_at: Any = None
         super().__init__(params)
         self._computed_tokens, self._computed_s, self._computed_until = 0, 0.0, 0.0
         kv = self.token_to_kv_pool_allocator.get_kvcache()
@@ -181,6 +183,7 @@ class DistanceRadixCache(UnifiedRadixCache):  # type: ignore[misc]
     def check_hicache_events(self) -> None:
         """Called at the start of every pass: copies that arrived, then our share of work."""
         super().check_hicache_events()
+        self._looked_at = None  # requests came and went since the last pass
         self.every_pass()
         self.flush_pending_backups()
 
@@ -194,7 +197,8 @@ class DistanceRadixCache(UnifiedRadixCache):  # type: ignore[misc]
 
     def locate(self, tokens: Tokens, space: Space) -> Any:
         extra_key, salt = space
-        key = RadixKey(array("q", tokens.tobytes()), extra_key, cache_salt=salt)
+        ids = array("q", tokens.astype(np.int64).tobytes())
+        key = RadixKey(ids, extra_key, cache_salt=salt)
         return self.tree_core.node_by_id(self._match_tree(MatchPrefixParams(key)).best_match_node)
 
     def path(self, node: Any) -> Sequence[Any]:
@@ -329,6 +333,8 @@ class DistanceRadixCache(UnifiedRadixCache):  # type: ignore[misc]
         self._apply_cache_actions(actions)
         return Outcome.DONE
 
-    def keys_in_use(self) -> set[int]:
-        hints = map(agent_of, requests(self.scheduler))
-        return {hint.key for hint in hints if hint is not None}
+    def keys_in_use(self) -> Collection[int]:
+        if self._looked_at is not self.scheduler:
+            self._in_use.look(requests(self.scheduler))
+            self._looked_at = self.scheduler
+        return self._in_use.keys

@@ -65,3 +65,29 @@ def agent_of(req: Any) -> Agent | None:
                 told = float(next_use) if isinstance(next_use, int | float) else None
                 return Agent(key, told, model if isinstance(model, str) else "")
     return None
+
+
+class AgentsInUse:
+    """Keys of the agents that have requests, kept up by those that came and went."""
+
+    def __init__(self) -> None:
+        self.keys: dict[int, int] = {}
+        self._seen: dict[int, Any] = {}
+
+    def look(self, found: list[Any]) -> None:
+        """Take over the requests there are now; costs the more, the more came and went."""
+        now = dict(zip(map(id, found), found, strict=True))
+        for request in now.keys() - self._seen.keys():
+            self._count(now[request], 1)
+        for request in self._seen.keys() - now.keys():
+            self._count(self._seen[request], -1)
+        self._seen = now  # and nobody else gets their ids while they are here
+
+    def _count(self, request: Any, change: int) -> None:
+        agent = agent_of(request)
+        if agent is not None:
+            requests = self.keys.get(agent.key, 0) + change
+            if requests:
+                self.keys[agent.key] = requests
+            else:
+                del self.keys[agent.key]

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from itertools import count
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from sglang.srt.mem_cache.base_prefix_cache import CacheRequestHandle
 from sglang.srt.mem_cache.radix_cache import RadixKey
 from sglang.srt.mem_cache.utils import get_storage_hash_str
@@ -75,7 +76,7 @@ class StorageTier:
 
     def fetch(self, prefix: Prefix, distance: float) -> StorageRead | None:
         cache, (extra_key, salt) = self._cache, prefix.space
-        tokens = prefix.tokens[: prefix.length]
+        tokens = prefix.tokens[: prefix.length].astype(np.int64)
         node = cache.locate(tokens, prefix.space)
         path = cache.path(node)
         if path and not cache.on_host(node):
@@ -129,6 +130,6 @@ class StorageTier:
 
     def _chain(self, prefix: Prefix) -> Chain:
         extra_key, salt = prefix.space
-        tokens = array("q", prefix.tokens[: prefix.length].tobytes())
+        tokens = array("q", prefix.tokens[: prefix.length].astype(np.int64).tobytes())
         key = RadixKey(tokens, extra_key, cache_salt=salt)
         return tuple(get_storage_hash_str(key, page_size=self._cache.page_size))

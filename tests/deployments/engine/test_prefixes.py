@@ -2,7 +2,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from deployments.engine.prefixes import MAX_PREFIXES, Prefix, common_length, learn
+from deployments.engine.prefixes import MAX_PREFIXES, Prefix, common_length, learn, pages
 
 PAGE = 4
 SPACE = (None, "salt")
@@ -61,3 +61,21 @@ def test_common_length_is_what_a_loop_finds(a: list[int], b: list[int]) -> None:
             break
         expected += 1
     assert common_length(np.array(a, np.int64), np.array(b, np.int64)) == expected
+
+
+def test_pages_tell_sequences_apart() -> None:
+    tokens = np.random.default_rng(1).integers(0, 128_000, 64)
+    told = pages(tokens, PAGE)
+    assert len(told) == len(set(told.tolist())) == 16
+    assert pages(tokens[:62].astype(np.int32), PAGE).tolist() == told[:15].tolist()
+    swapped = tokens.copy()
+    swapped[[0, 1]] = swapped[[1, 0]]
+    assert pages(swapped, PAGE)[0] != told[0]
+
+
+def test_little_is_kept_of_a_long_sequence() -> None:
+    tokens = np.arange(8192)
+    (known,) = learn([], Prefix(tokens, 8192, SPACE, 8192), 16)
+    assert known.kept(tokens=True).tokens.tolist() == tokens.tolist()
+    small = known.kept(tokens=False)
+    assert small.tokens.nbytes + small.pages.nbytes == 4096

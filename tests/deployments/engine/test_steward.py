@@ -2,7 +2,7 @@ import numpy as np
 
 from deployments.engine.messages import Flow, Hello, Message, encode
 from deployments.engine.payloads.base import Outcome
-from deployments.engine.steward import MOVES_A_PASS, Steward
+from deployments.engine.steward import LEAVES_A_PASS, Steward
 from scalesim.vocabulary import Budgets, Directives, Moves, Nearness, Residency, Tier, Verb
 from tests.deployments.engine.fake_payload import FakePayload
 
@@ -30,7 +30,7 @@ def told(*moves: tuple[Verb, int, Tier], incarnation: int = 1, kind: str = "fake
     return encode(Directives(incarnation, 1, moves=(batch,)))
 
 
-def test_every_verb_reaches_its_payload_in_order() -> None:
+def test_every_verb_reaches_its_payload() -> None:
     subject, payload, _ = steward()
     subject.accept(
         [
@@ -48,9 +48,9 @@ def test_every_verb_reaches_its_payload_in_order() -> None:
         ("pin", 4),
         ("unpin", 5),
         ("demote", 1, Tier.HOST),
-        ("prefetch", 2, Tier.DEVICE),
         ("drop", 3),
-    ]
+        ("prefetch", 2, Tier.DEVICE),
+    ], "what makes room goes first"
 
 
 def test_a_pin_does_not_replace_the_prefetch_it_comes_with() -> None:
@@ -108,9 +108,9 @@ def test_broken_frames_and_unknown_kinds_are_ignored() -> None:
 
 def test_work_of_one_pass_is_bounded() -> None:
     subject, payload, _ = steward()
-    subject.accept([told(*((Verb.DEMOTE, key, Tier.HOST) for key in range(MOVES_A_PASS + 1)))])
+    subject.accept([told(*((Verb.DEMOTE, key, Tier.HOST) for key in range(LEAVES_A_PASS + 1)))])
     assert subject.work() is True
-    assert len(payload.calls) == MOVES_A_PASS
+    assert len(payload.calls) == LEAVES_A_PASS
     assert subject.work() is False
 
 
@@ -119,6 +119,7 @@ def test_a_resync_drops_pending_moves_and_reports_everything() -> None:
     payload.outcome = Outcome.BUSY
     subject.accept([told((Verb.PREFETCH, 2, Tier.DEVICE))])
     subject.accept([encode(Directives(2, 0, resync=True))])
+    assert subject.work() is True, "there may be more to tell"
     assert subject.work() is False
     assert payload.calls == [("touch_all",)]
     assert [type(message) for message in wire.sent] == [Residency, Flow]

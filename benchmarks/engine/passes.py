@@ -1,0 +1,161 @@
+"""Milliseconds that all our work takes in one pass of the scheduler: 10,000 agents, 1,000 requests.
+
+Three requests come, three finish and teach an agent's prefix in every pass; every 50 passes the
+controller tells the distances of all agents and orders 200 moves; once it asks for everything.
+
+    python -m benchmarks.engine.passes [PASSES]
+"""
+
+from __future__ import annotations
+
+import gc
+import sys
+import time
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+
+from benchmarks.engine.pools import BACKEND, PAGE, cache, insert
+from benchmarks.results import FOLDER, write
+from deployments.engine.identity import HINT_TYPE
+from deployments.engine.messages import encode
+from deployments.engine.payloads.prefix import PrefixPayload
+from deployments.engine.prefixes import Prefix
+from deployments.engine.steward import Steward
+from scalesim.vocabulary import PREFIX, Directives, Moves, Nearness, Tier, Verb
+
+AGENTS, REQUESTS, FINISHED, EVERY, MOVED = 10_000, 1000, 3, 50, 200
+HEAD, LENGTH = 256, 16 * PAGE
+RESIDENT = AGENTS // 4
+
+
+class Scheduler(SimpleNamespace):
+    """Requests of agents in turn; half wait, half run."""
+
+    def __init__(self) -> None:
+        super().__init__(last_batch=None, chunked_req=None, waiting_queue=[])
+        self.running_batch = SimpleNamespace(reqs=[])
+        self.next = 0
+        for _ in range(REQUESTS):
+            self.come()
+
+    def come(self) -> None:
+        """A request of the next agent arrives; the first that waits runs."""
+        payload = {"key": self.next % AGENTS, "next_use": None, "model": ""}
+        action = SimpleNamespace(action_type=HINT_TYPE, payload=payload)
+        hints = SimpleNamespace(actions=[action])
+        request = SimpleNamespace(kv_hints=hints, finished=lambda: False, key=self.next % AGENTS)
+        self.waiting_queue.append(request)
+        self.next += 1
+        if len(self.waiting_queue) > REQUESTS // 2:
+            self.running_batch.reqs.append(self.waiting_queue.pop(0))
+
+    def finish(self) -> int:
+        """The oldest running request is done; return whose it is."""
+        key: int = self.running_batch.reqs.pop(0).key
+        return key
+
+
+def prompts() -> Any:
+    """Return int64[AGENTS, HEAD + LENGTH]; all share the head."""
+    rng = np.random.default_rng(0)
+    own = rng.integers(3, 1 << 30, (AGENTS, LENGTH))
+    return np.hstack([np.tile(rng.integers(3, 1 << 30, HEAD), (AGENTS, 1)), own])
+
+
+def directives(sequence: int) -> bytes:
+    """Return a plan of the controller: everybody's distance, some moves each way.
+
+    Agents act in turn; those that acted since the last plan are the farthest now.
+    """
+    keys = np.arange(AGENTS)
+    distances = ((keys - sequence * FINISHED) % AGENTS).astype(np.float32)
+    order = np.argsort(distances)
+    chosen = np.concatenate([order[-MOVED // 2 :], order[: MOVED // 2]])
+    verbs = np.repeat(np.array([Verb.DEMOTE, Verb.PREFETCH], np.uint8), MOVED // 2)
+    tiers = np.repeat(np.array([Tier.HOST, Tier.DEVICE], np.uint8), MOVED // 2)
+    return encode(
+        Directives(
+            1,
+            sequence,
+            nearness=(Nearness(PREFIX, keys, distances),),
+            moves=(Moves(PREFIX, verbs, chosen, tiers),),
+        )
+    )
+
+
+def run(passes: int) -> dict[str, list[float]]:
+    """Return milliseconds of each pass, by part."""
+    rows = prompts()
+    subject = cache(BACKEND, RESIDENT * LENGTH + HEAD)
+    payload, sent = PrefixPayload(subject), 0
+    for key, row in enumerate(rows):
+        if subject.token_to_kv_pool_allocator.available_size() < LENGTH + HEAD:
+            _room(subject, LENGTH + HEAD)
+        insert(subject, row.tolist())
+        payload.learn(key, Prefix(row, len(row), (None, None), len(row)), None)
+    subject.scheduler = scheduler = Scheduler()
+
+    def send(message: Any) -> bool:
+        nonlocal sent
+        sent += len(encode(message))
+        return True
+
+    steward = Steward({PREFIX: payload}, send)
+    took: dict[str, list[float]] = {"learn": [], "accept": [], "work": [], "all": []}
+    gc.collect()
+    gc.freeze()
+    for number in range(passes):
+        for _ in range(FINISHED):
+            scheduler.come()
+        frames = [directives(number)] if number % EVERY == EVERY - 1 else []
+        if number == passes // 2:
+            frames.append(encode(Directives(1, number, resync=True)))
+        done = [(key, rows[key]) for key in (scheduler.finish() for _ in range(FINISHED))]
+        subject.check_hicache_events()
+        _acknowledge(subject)
+        times = [time.perf_counter()]
+        for key, row in done:
+            payload.used(key, 0)
+            payload.learn(key, Prefix(row, len(row), (None, None), len(row)), None)
+        times.append(time.perf_counter())
+        steward.accept(frames)
+        times.append(time.perf_counter())
+        steward.work()
+        times.append(time.perf_counter())
+        for part, seconds in zip(took, np.diff(times), strict=False):
+            took[part].append(float(seconds) * 1e3)
+        took["all"].append((times[-1] - times[0]) * 1e3)
+    gc.unfreeze()
+    return took
+
+
+def _room(subject: Any, tokens: int) -> None:
+    from sglang.srt.mem_cache.base_prefix_cache import EvictParams
+
+    subject.evict_for_alloc(EvictParams(tokens))
+
+
+def _acknowledge(subject: Any) -> None:
+    controller = subject.cache_controller
+    subject.loading_check(finish_count=len(controller.ack_load_queue))
+    subject.writing_check(finish_count=len(controller.ack_write_queue))
+
+
+def main() -> None:
+    """Print a table and write it as JSON."""
+    passes = int(sys.argv[1]) if sys.argv[1:] else 2000
+    took = run(passes)
+    figures = {}
+    print(f"{'ms a pass':>10} {'median':>8} {'99%':>8} {'worst':>8}")
+    for part, each in took.items():
+        median, most, worst = np.percentile(each, (50, 99, 100)).tolist()
+        figures[part] = {"median": median, "99%": most, "worst": worst}
+        print(f"{part:>10} {median:8.3f} {most:8.3f} {worst:8.3f}")
+    print(write("passes", figures, Path(FOLDER) / "engine", unit="ms", passes=passes))
+
+
+if __name__ == "__main__":
+    main()
