@@ -72,6 +72,26 @@ _SETTINGS_OF_ARGUMENTS = {
 """SGLang's arguments that are checked against the machine, and from which others follow."""
 
 
+class EmulationSettings(Settings):
+    """Times of a device that is emulated on a CPU; what is computed stays right.
+
+    Copies and forward passes are under way for so long; who reads what has not arrived reads
+    something else, and who writes what is still read ends the engine.
+    """
+
+    to_device_bytes_per_s: float = Field(25e9, gt=0)
+    """Host memory to device: half of what PCIe 5 carries."""
+    to_host_bytes_per_s: float = Field(25e9, gt=0)
+    storage_bytes_per_s: float = Field(5e9, gt=0)
+    """An NVMe disk."""
+    transfer_s: float = Field(20e-6, ge=0)
+    """To start any copy; each layer of a load is one."""
+    pass_s: float = Field(0.01, ge=0)
+    """A forward pass without prompt tokens."""
+    prefill_token_s: float = Field(3e-5, ge=0)
+    """For each prompt token in it."""
+
+
 class EngineSettings(Settings):
     """One SGLang engine."""
 
@@ -120,6 +140,8 @@ class EngineSettings(Settings):
     """Share of device and host tier the planner leaves to running requests' new tokens."""
     log_level: str = "error"
     """Of the engine's own log."""
+    emulation: EmulationSettings | None = None
+    """Emulates a device that takes time, on a CPU, for tests; None: everything is done at once."""
     extra_args: dict[str, Any] = Field(default_factory=dict)
     """Passed to SGLang's `ServerArgs` last, for everything not named here."""
 
@@ -349,6 +371,16 @@ def engine_models_from_env() -> ModelSettings | None:
     """Return which models a replica's engine may load, or None for its own only."""
     told = os.environ.get(ENGINE_MODELS)
     return ModelSettings.model_validate_json(told) if told else None
+
+
+ENGINE_EMULATION = "SCALESIM_ENGINE_EMULATION"
+"""Set by a replica for its own engine processes: `EmulationSettings` as JSON."""
+
+
+def engine_emulation_from_env() -> EmulationSettings | None:
+    """Return which device a replica's engine emulates, or None for its own."""
+    told = os.environ.get(ENGINE_EMULATION)
+    return EmulationSettings.model_validate_json(told) if told else None
 
 
 ENGINE_STORAGE_BYTES = "SCALESIM_ENGINE_STORAGE_BYTES"

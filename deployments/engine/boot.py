@@ -13,7 +13,11 @@ from typing import Any
 import torch
 
 from deployments.engine.last_words import told_to
-from scalesim.settings import engine_last_words_from_env
+from scalesim.settings import (
+    EmulationSettings,
+    engine_emulation_from_env,
+    engine_last_words_from_env,
+)
 
 HAS_GPU = torch.cuda.is_available()
 
@@ -30,13 +34,28 @@ def run_scheduler(*args: Any, **kwargs: Any) -> None:
     """
     from sglang.srt.managers.scheduler import Scheduler, run_scheduler_process
 
-    if not HAS_GPU:
-        cpu.patch_host_tier()
+    prepare(engine_emulation_from_env())
     path = engine_last_words_from_env()
     if path is not None:
         run = Scheduler.run_event_loop
         Scheduler.run_event_loop = lambda self: told_to(Path(path), partial(run, self))
     run_scheduler_process(*args, **kwargs)
+
+
+def prepare(emulation: EmulationSettings | None) -> None:
+    """Patch SGLang in a scheduler process as far as this machine, or the emulated one, asks for it.
+
+    Raises:
+        ConfigurationError: A device is to be emulated beside a real one.
+    """
+    if emulation is not None:
+        from deployments.engine.emulation.clock import RealClock
+        from deployments.engine.emulation.install import install
+        from deployments.engine.emulation.times import SetTimes
+
+        install(SetTimes(emulation), RealClock())
+    elif not HAS_GPU:
+        cpu.patch_host_tier()
 
 
 def run_detokenizer(*args: Any, **kwargs: Any) -> None:

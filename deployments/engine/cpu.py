@@ -10,11 +10,13 @@ from __future__ import annotations
 import functools
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec
 from types import ModuleType
 from typing import Any
+
+from deployments.engine.sglang import rows
 
 
 def install() -> None:
@@ -26,29 +28,22 @@ def install() -> None:
     sys.meta_path.insert(0, _Finder())
 
 
-def patch_host_tier() -> None:
-    """Give HiCache and LoRA their host copies without CUDA. Call in the scheduler process."""
+def patch_host_tier(copy: Callable[[rows.RowCopies], None] = rows.copy_now) -> None:
+    """Give HiCache and LoRA their host copies without CUDA. Call in the scheduler process.
+
+    Args:
+        copy: Makes the copies of HiCache.
+    """
     import torch
     from sglang.srt.mem_cache.pool_host import base, common, mha
 
     common._cuda_host_register = lambda buffer, granularity=None: None
-    mha.transfer_kv_direct = _copy_layers
+    rows.patch(mha.MHATokenToKVPoolHost, copy)
     # 10 GiB otherwise; what stays free was decided before the start.
     base.HICACHE_HOST_MEMORY_RESERVE_BYTES = 0
     for name in ("tensor", "empty", "zeros", "ones", "full"):
         setattr(torch, name, _without_pinning(getattr(torch, name)))
     torch.Tensor.pin_memory = lambda self, *a, **k: self
-
-
-def _copy_layers(
-    src_layers: Sequence[Any],
-    dst_layers: Sequence[Any],
-    src_indices: Any,
-    dst_indices: Any,
-    page_size: int,
-) -> None:
-    for source, target in zip(src_layers, dst_layers, strict=True):
-        target[dst_indices] = source[src_indices]
 
 
 def _without_pinning(function: Callable[..., Any]) -> Callable[..., Any]:

@@ -18,6 +18,7 @@ from deployments.engine.messages import Hello
 from scalesim.errors import EngineMismatchError
 from scalesim.settings import (
     ENGINE_CHANNEL,
+    ENGINE_EMULATION,
     ENGINE_LAST_WORDS,
     ENGINE_MODELS,
     ENGINE_STORAGE_BYTES,
@@ -75,6 +76,8 @@ class EngineHost:
         """
         self._settings = prepared(self._settings, self._engines)
         told = {ENGINE_LAST_WORDS: str(self.last_words)}
+        if self._settings.emulation is not None:
+            told[ENGINE_EMULATION] = self._settings.emulation.model_dump_json()
         if self._settings.arm != "scalesim":
             self._launch(told)
             return

@@ -47,6 +47,11 @@ def prepared(settings: EngineSettings, engines: int = 1) -> EngineSettings:
             "engine.device is 'cuda' but no GPU is visible: use 'cpu' or 'auto', or check the "
             "driver and CUDA_VISIBLE_DEVICES"
         )
+    if settings.emulation is not None and boot.HAS_GPU:
+        raise ConfigurationError(
+            "engine.emulation is set beside a real GPU: leave it out, or hide the GPU "
+            "(CUDA_VISIBLE_DEVICES=)"
+        )
     on_cpu = _on_cpu(settings)
     dtype = sizing.dtype_of(settings, on_cpu=on_cpu)
     site = sizing.Site(machine.look(), on_cpu, engines, llm_at(settings, dtype))

@@ -1,0 +1,52 @@
+"""Adapters on their way into slots."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+
+from deployments.engine.emulation.copies import Copy, Whole
+from deployments.engine.emulation.device import Access, Device, Work
+from deployments.engine.emulation.places import slot
+from deployments.engine.emulation.streams import current_stream
+from deployments.engine.emulation.times import Link
+
+
+def watch_adapters(device: Device) -> None:
+    """Let adapters take time to a slot."""
+    from sglang.srt.lora import mem_pool
+
+    pool = mem_pool.LoRAMemoryPool
+    load, clear = pool.load_lora_weight_to_buffer, pool._clear_buffer_slot_for_base
+    copy_weight = mem_pool.copy_weight_into_buffer
+    written: list[torch.Tensor] = []
+
+    def copy_noted(view: torch.Tensor, weight: torch.Tensor) -> None:
+        copy_weight(view, weight)
+        written.append(view)
+
+    def load_late(self: Any, uid: Any, number: int, *args: Any, **kwargs: Any) -> None:
+        written.clear()
+        load(self, uid, number, *args, **kwargs)
+        copies = [Copy(f"adapter {uid}", Whole(view)) for view in written]
+
+        def arrive() -> None:
+            for copy in copies:
+                copy.arrive()
+
+        size = sum(copy.size for copy in copies)
+        _put(device, f"the load of adapter {uid}", number, size, arrive)
+
+    def clear_noted(self: Any, number: int) -> None:
+        clear(self, number)
+        _put(device, "the clearing of a slot", number, 0, None)
+
+    mem_pool.copy_weight_into_buffer = copy_noted
+    pool.load_lora_weight_to_buffer = load_late
+    pool._clear_buffer_slot_for_base = clear_noted
+
+
+def _put(device: Device, name: str, number: int, size: int, arrive: Any) -> None:
+    seconds = device.times.transfer_s(Link.TO_DEVICE, size) if size else 0.0
+    device.put(current_stream(), Work(name, (), [Access(slot(number))], arrive), seconds)

@@ -1,0 +1,329 @@
+"""A real scheduler in this process, driven pass by pass over a device on a virtual clock.
+
+Everything happens in one thread and at times that are told, so a run is the same every time. One
+a process: SGLang keeps much of its state in modules.
+"""
+
+from __future__ import annotations
+
+import itertools
+from array import array
+from collections import defaultdict
+from collections.abc import Generator, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import zmq
+
+from deployments.engine import boot  # noqa: F401 - before SGLang
+from deployments.engine.emulation.clock import VirtualClock
+from deployments.engine.emulation.install import install
+from deployments.engine.emulation.times import Times
+from deployments.engine.identity import hints
+from deployments.engine.launch import prepared, server_args
+from deployments.engine.messages import Message, encode
+from deployments.engine.payloads import registry
+from deployments.engine.plugin import Command
+from deployments.engine.steward import Steward
+from scalesim.errors import EngineMismatchError
+from scalesim.settings import EngineSettings
+from scalesim.vocabulary import Directives, Flow, Moves, Nearness, Residency, Tier, Verb
+
+Script = Generator[None, None, None]
+"""Runs between passes; yields once for each."""
+
+
+@dataclass(slots=True)
+class Asked:
+    """A request.
+
+    Attributes:
+        rid: Its id.
+        key: Agent.
+        done: Whether it was answered.
+        tokens: The answer; what there was of it where it was aborted.
+        meta: `output_token_logprobs` and `finish_reason` as SGLang's replies have them, and where
+            the prompt was found.
+    """
+
+    rid: str
+    key: int | None
+    done: bool = False
+    tokens: list[int] | None = None
+    meta: dict[str, Any] | None = None
+
+
+class _Silence:
+    """A socket on which nothing comes."""
+
+    def recv(self, *args: Any, **kwargs: Any) -> Any:
+        """Say so."""
+        raise zmq.Again
+
+    recv_pyobj = recv
+
+
+class InlineEngine:
+    """One scheduler with our plugin.
+
+    Args:
+        settings: The engine's, of arm `scalesim`; its `emulation` is not read.
+        times: Of the device.
+        clock: Of the device; it moves with every pass.
+        pass_s: What the processor itself takes for one.
+
+    Attributes:
+        scheduler: SGLang's.
+        holds: Residency as it was told last, by kind and agent: a row of `Residency`.
+        flows: Counters as they were told last, by kind.
+        passes: How many there were.
+    """
+
+    def __init__(
+        self, settings: EngineSettings, times: Times, clock: VirtualClock, pass_s: float = 1e-3
+    ) -> None:
+        self._clock = clock
+        self._pass_s = pass_s
+        self._incoming: list[Any] = []
+        self._asked: dict[str, Asked] = {}
+        self._answers: list[Any] = []
+        self._rids = itertools.count()
+        self._sequence = 0
+        self._script: Script | None = None
+        self._steward: Steward | None = None
+        self.passes = 0
+        self.holds: defaultdict[str, dict[int, tuple[int, ...]]] = defaultdict(dict)
+        self.flows: dict[str, Flow] = {}
+        self._settings = settings
+        self.scheduler = self._make(settings, times)
+
+    def _make(self, settings: EngineSettings, times: Times) -> Any:
+        install(times, self._clock)
+        from sglang.srt.managers.scheduler import Scheduler
+        from sglang.srt.plugins import load_plugins
+        from sglang.srt.plugins.hook_registry import HookRegistry
+        from sglang.srt.runtime_context import SpawnRanks, publish
+        from sglang.srt.server_args import PortArgs, ServerArgs
+
+        from deployments.engine.sglang import hooks
+
+        load_plugins()
+        hooks.register(self)
+        HookRegistry.apply_hooks()
+        told = server_args(prepared(settings))
+        args = ServerArgs(**{**told, "sleep_on_idle": False, "skip_tokenizer_init": True})
+        args.resolve_once()
+        args.check_server_args()
+        ports = PortArgs.init_new(args)
+        publish(args, role="scheduler", ranks=SpawnRanks(world_rank=0, dp_rank=None, gpu_id=0))
+        scheduler = Scheduler(args, ports)
+        scheduler.get_init_info()
+        for sender in (
+            scheduler.ipc_channels.send_to_tokenizer,
+            scheduler.ipc_channels.send_to_detokenizer,
+        ):
+            sender.send_output = self._answered
+        for name in ("recv_from_tokenizer", "recv_from_rpc"):
+            object.__setattr__(scheduler.request_receiver, name, _Silence())
+        return scheduler
+
+    # ---- `sglang.hooks.Plugin` ----
+
+    def open(self, scheduler: Any) -> None:
+        """Take the steward's messages ourselves: there is no replica."""
+        from deployments.engine.sglang.engine import SchedulerEngine
+
+        engine = SchedulerEngine(scheduler, self._settings.models)
+        self._steward = Steward(registry.build(engine), self._told)
+
+    def receive(self) -> list[Any]:
+        """Let the script go on, and hand over what it sent."""
+        self.passes += 1
+        self._clock.advance(self._pass_s)
+        try:
+            next(self._script or iter(()))
+        except StopIteration:
+            self.scheduler.gracefully_exit = True
+        incoming, self._incoming = self._incoming, []
+        return incoming
+
+    def accept(self, received: list[Any]) -> list[Any]:
+        """Hand commands to the steward, return the engine's own requests."""
+        assert self._steward is not None
+        self._steward.accept(item.frame for item in received if isinstance(item, Command))
+        return [item for item in received if not isinstance(item, Command)]
+
+    def work(self) -> None:
+        """Carry out a bounded share of directives."""
+        if self._steward is not None:
+            self._steward.work()
+
+    # ---- scripts ----
+
+    def run(self, script: Script) -> None:
+        """Make passes until a script ends; it should leave nothing running.
+
+        Raises:
+            RaceError: The device found one.
+            Exception: Whatever ends the scheduler.
+        """
+        self._script = script
+        self.scheduler.gracefully_exit = False
+        self.scheduler.run_event_loop()
+
+    def ask(self, ids: list[int], output_tokens: int, key: int | None = None, **more: Any) -> Asked:
+        """Send a greedy request; see `Asked`.
+
+        Args:
+            ids: Of the prompt.
+            output_tokens: To generate, past the end token.
+            key: The agent.
+            more: Other fields of `TokenizedGenerateReqInput`.
+        """
+        from sglang.srt.managers.io_struct import TokenizedGenerateReqInput
+        from sglang.srt.managers.kv_hints import decode_kv_hints_envelope
+        from sglang.srt.sampling.sampling_params import SamplingParams
+
+        model = more.pop("model", "")
+        asked = Asked(f"r{next(self._rids)}", key)
+        sampling = SamplingParams(
+            max_new_tokens=output_tokens,
+            temperature=0.0,
+            ignore_eos=True,
+            skip_special_tokens=False,
+        )
+        sampling.normalize(None)
+        told = {
+            "input_text": None,
+            "input_embeds": None,
+            "mm_inputs": None,
+            "token_type_ids": None,
+            "return_logprob": True,
+            "logprob_start_len": -1,
+            "top_logprobs_num": 2,
+            "token_ids_logprob": None,
+            "stream": False,
+            "kv_hints": None if key is None else decode_kv_hints_envelope(hints(key, model=model)),
+        }
+        self._incoming.append(
+            TokenizedGenerateReqInput(
+                rid=asked.rid,
+                input_ids=array("q", ids),
+                sampling_params=sampling,
+                **{**told, **more},
+            )
+        )
+        self._asked[asked.rid] = asked
+        return asked
+
+    def abort(self, asked: Asked) -> None:
+        """Take a request back."""
+        from sglang.srt.managers.io_struct import AbortReq
+
+        self._incoming.append(AbortReq(rid=asked.rid))
+
+    def request(self, message: Any) -> None:
+        """Send one of SGLang's control messages."""
+        self._incoming.append(message)
+
+    def push(self, distances: Mapping[int, float], kind: str) -> None:
+        """Send distances."""
+        keys, values = np.array(list(distances), np.int64), np.array(list(distances.values()))
+        self._send(nearness=(Nearness(kind, keys, values.astype(np.float32)),))
+
+    def move(self, verb: Verb, keys: Iterable[int], tier: Tier, kind: str) -> None:
+        """Send one verb for some agents, in their order."""
+        agents = np.array(list(keys), np.int64)
+        verbs, tiers = (np.full(agents.size, value, np.uint8) for value in (verb, tier))
+        self._send(moves=(Moves(kind, verbs, agents, tiers),))
+
+    def answers(self, kind: type) -> Script:
+        """Wait for SGLang's answer of a type; drops others that came before it."""
+        while not any(isinstance(answer, kind) for answer in self._answers):
+            yield
+        self._answers.clear()
+
+    def load_adapters(self, root: Path, count: int) -> Script:
+        """Load the first adapters below a folder; their ids are the names of their folders."""
+        from sglang.srt.managers.io_struct import LoadLoRAAdapterReqInput, LoRAUpdateOutput
+
+        for path in sorted(root.iterdir())[:count]:
+            self.request(
+                LoadLoRAAdapterReqInput(lora_name=path.name, lora_path=str(path), lora_id=path.name)
+            )
+            yield from self.answers(LoRAUpdateOutput)
+
+    def flush(self) -> Script:
+        """Empty the cache, once nothing runs.
+
+        Raises:
+            EngineMismatchError: It cannot be emptied.
+        """
+        from sglang.srt.managers.io_struct import FlushCacheReqInput, FlushCacheReqOutput
+
+        for _ in range(1000):
+            self.request(FlushCacheReqInput())
+            while not any(isinstance(answer, FlushCacheReqOutput) for answer in self._answers):
+                yield
+            done = any(getattr(answer, "success", False) for answer in self._answers)
+            self._answers.clear()
+            if done:
+                return
+        raise EngineMismatchError("the engine is never idle: something of it does not end")
+
+    # ---- what comes back ----
+
+    def _send(self, **more: Any) -> None:
+        self._sequence += 1
+        directives = Directives(1, self._sequence, **more)
+        self._incoming.append(Command(encode(directives)))
+
+    def _told(self, message: Message) -> bool:
+        if isinstance(message, Residency):
+            for key, *row in zip(*(column.tolist() for column in message[1:]), strict=True):
+                self.holds[message.kind][key] = tuple(row)
+        elif isinstance(message, Flow):
+            self.flows[message.kind] = message
+        return True
+
+    def _answered(self, output: Any, received: Any = None) -> None:
+        from sglang.srt.managers.io_struct import AbortReq, BatchTokenIDOutput
+
+        if isinstance(output, AbortReq):
+            asked = self._asked.pop(output.rid, None)
+            if asked is not None:
+                asked.done, asked.tokens, asked.meta = (
+                    True,
+                    [],
+                    {"finish_reason": {"type": "abort"}},
+                )
+        elif isinstance(output, BatchTokenIDOutput):
+            for place, rid in enumerate(output.rids or ()):
+                self._take(output, place, rid)
+        else:
+            self._answers.append(output)
+
+    def _take(self, output: Any, place: int, rid: str) -> None:
+        reason = output.finished_reasons[place]
+        if reason is None or rid not in self._asked:
+            return
+        asked = self._asked.pop(rid)
+        tokens = list(output.output_ids[place])
+        top = [output.output_top_logprobs_val, output.output_top_logprobs_idx]
+        values = output.output_token_logprobs_val
+        asked.tokens = tokens
+        asked.meta = {
+            "finish_reason": reason,
+            "cached_tokens_details": output.cached_tokens_details[place],
+            "prompt_tokens": output.prompt_tokens[place],
+            "output_token_logprobs": [(value,) for value in values[place]] if values else [],
+            "output_top_logprobs": [
+                list(zip(*pair, strict=True))
+                for pair in zip(*(column[place] for column in top), strict=True)
+            ]
+            if top[0]
+            else [],
+        }
+        asked.done = True

@@ -1,0 +1,60 @@
+"""Puts the device under SGLang in a scheduler process, once, before its scheduler is made."""
+
+from __future__ import annotations
+
+import os
+
+import torch
+
+from deployments.engine import cpu
+from deployments.engine.emulation import streams
+from deployments.engine.emulation.adapters import watch_adapters
+from deployments.engine.emulation.clock import Clock
+from deployments.engine.emulation.copies import Copy
+from deployments.engine.emulation.device import Access, Device, Work
+from deployments.engine.emulation.passes import watch_passes
+from deployments.engine.emulation.places import DEVICE_KV, HOST_KV, pages
+from deployments.engine.emulation.storage import watch_storage
+from deployments.engine.emulation.times import Link, Times
+from deployments.engine.emulation.weights import watch_weights
+from deployments.engine.sglang.rows import RowCopies
+from scalesim.errors import ConfigurationError
+
+
+def install(times: Times, clock: Clock) -> None:
+    """Patch SGLang for a CPU; let streams, events and copies be those of a device.
+
+    Raises:
+        ConfigurationError: There is a real one.
+    """
+    if torch.cuda.is_available():
+        raise ConfigurationError(
+            "a device cannot be emulated beside a real one: leave engine.emulation out, or hide "
+            "the GPU (CUDA_VISIBLE_DEVICES=)"
+        )
+    os.environ["SGLANG_ENABLE_WAR_BARRIER"] = "1"  # as it is on CUDA
+    device = streams.OnDevice.device = Device(times, clock)
+    for name, face in streams.FACE.items():
+        setattr(torch.cpu, name, face)
+    watch_passes(device)
+    watch_adapters(device)
+    watch_weights(device)
+    watch_storage(device)
+    cpu.patch_host_tier(lambda copies: _copy_rows(device, copies))
+
+
+def _copy_rows(device: Device, copies: RowCopies) -> None:
+    """Start copies of KV rows on the current stream."""
+    name = "a load" if copies.to_device else "a backup"
+    started = [Copy(name, target, source) for source, target in copies.pairs]
+    link = Link.TO_DEVICE if copies.to_device else Link.TO_HOST
+    here = Access(DEVICE_KV, pages(copies.device_rows, copies.page_size))
+    there = Access(HOST_KV, pages(copies.host_rows, copies.page_size))
+    source, target = (there, here) if copies.to_device else (here, there)
+    seconds = device.times.transfer_s(link, sum(copy.size for copy in started))
+
+    def arrive() -> None:
+        for copy in started:
+            copy.arrive()
+
+    device.put(streams.current_stream(), Work(name, [source], [target], arrive), seconds)

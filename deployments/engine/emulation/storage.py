@@ -1,0 +1,45 @@
+"""Pages between host memory and storage, on HiCache's own threads."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+
+from deployments.engine.emulation.copies import poison, same
+from deployments.engine.emulation.device import Device
+from deployments.engine.emulation.times import Link
+
+
+def watch_storage(device: Device) -> None:
+    """Let storage take time: pages read hold poison until then, pages written must be kept."""
+    from sglang.srt.managers.cache_controller import HiCacheController
+
+    get, put = HiCacheController._generic_page_get, HiCacheController._generic_page_set
+
+    def get_late(
+        self: Any, operation: Any, hashes: list[str], rows: torch.Tensor, extra: Any = None
+    ) -> int:
+        pool, begun = self.storage_host_pool, device.clock.now()
+        empty = poison(pool.get_dummy_flat_data_page())
+        for row in rows[:: self.page_size].tolist():
+            pool.set_from_flat_data_page(row, empty)
+        size = len(hashes) * empty.nbytes
+        device.clock.wait_until(begun + device.times.transfer_s(Link.STORAGE, size))
+        return int(get(self, operation, hashes, rows, extra))
+
+    def put_late(self: Any, hashes: list[str], rows: torch.Tensor, extra: Any = None) -> bool:
+        begun, before = device.clock.now(), _read(self, rows)
+        seconds = device.times.transfer_s(Link.STORAGE, before.nbytes)
+        device.clock.wait_until(begun + seconds)
+        if not same(_read(self, rows), before):
+            device.fail("pages were written anew while storage read them: free them afterwards")
+        return bool(put(self, hashes, rows, extra))
+
+    HiCacheController._generic_page_get = get_late
+    HiCacheController._generic_page_set = put_late
+
+
+def _read(controller: Any, rows: torch.Tensor) -> torch.Tensor:
+    pool = controller.storage_host_pool
+    return torch.cat([pool.get_data_page(row) for row in rows[:: controller.page_size].tolist()])

@@ -1,0 +1,42 @@
+"""A device is never emulated beside a real one."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from deployments.engine import boot
+from deployments.engine.emulation.clock import VirtualClock
+from deployments.engine.emulation.install import install
+from deployments.engine.emulation.times import SetTimes
+from deployments.engine.launch import prepared
+from scalesim.errors import ConfigurationError
+from scalesim.settings import (
+    ENGINE_EMULATION,
+    EmulationSettings,
+    EngineSettings,
+    engine_emulation_from_env,
+)
+
+
+def test_settings_are_refused_beside_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(boot, "HAS_GPU", True)
+    settings = EngineSettings(model_path="m", emulation=EmulationSettings())
+    with pytest.raises(ConfigurationError, match="beside a real GPU"):
+        prepared(settings)
+
+
+def test_an_engine_process_refuses_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    stream = torch.cpu.Stream
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    with pytest.raises(ConfigurationError, match="beside a real one"):
+        install(SetTimes(EmulationSettings()), VirtualClock())
+    assert torch.cpu.Stream is stream
+
+
+def test_it_is_off_unless_it_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert EngineSettings(model_path="m").emulation is None
+    assert engine_emulation_from_env() is None
+    told = EmulationSettings(pass_s=0.5)
+    monkeypatch.setenv(ENGINE_EMULATION, told.model_dump_json())
+    assert engine_emulation_from_env() == told
