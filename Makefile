@@ -1,7 +1,8 @@
 # make demo   install, build a small model, run three arms side by side, write a report to out/demo
 # make test   install, run every test
 # make check  ruff and mypy
-# make generated  write anew what is derived: the chart's schema, README and goldens, the dashboards
+# make generated  write anew what is derived: the chart's schema, README and goldens, dashboards,
+#             the fields of requests
 # make clean  remove what these made
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
@@ -57,6 +58,7 @@ generated: $(READY)
 	@$(BIN)/python helm/generate.py
 	@$(BIN)/python -m tests.helm.test_goldens
 	@$(BIN)/python -m dashboards.generate
+	@$(BIN)/python -m deployments.requests.reference
 
 clean:
 	rm -rf $(VENV) out .mypy_cache .ruff_cache .pytest_cache

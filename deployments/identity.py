@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from contextlib import suppress
 from hashlib import blake2b
 from typing import Any, NamedTuple
 from urllib.parse import unquote_to_bytes
@@ -37,7 +38,7 @@ def resolve(given: Mapping[str, str], body: Mapping[str, Any]) -> Identity:
         body: Decoded JSON body.
 
     Raises:
-        InvalidRequestError: A header or field names nobody valid; `field` says which.
+        InvalidRequestError: A header names nobody valid; `field` says which.
     """
     simulation = given.get(headers.SIMULATION)
     if simulation is not None:
@@ -50,8 +51,9 @@ def _agent(given: Mapping[str, str], body: Mapping[str, Any]) -> str:
     if named is not None:
         return check_agent(decoded(named, headers.AGENT), headers.AGENT)
     for field in _BODY_FIELDS:
-        if body.get(field) is not None:
-            return check_agent(body[field], field)
+        # Written for others than us: what names nobody here is not the caller's fault.
+        with suppress(InvalidRequestError):
+            return check_agent(body.get(field, ""), field)
     opening = body.get("messages") or body.get("prompt") or ""
     if isinstance(opening, list):
         opening = opening[:_OPENING]

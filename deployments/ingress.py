@@ -18,6 +18,7 @@ from starlette.types import Receive, Scope, Send
 from controller.loops import Loop
 from deployments import hints, placement_view
 from deployments.calls import Call, Endpoint
+from deployments.context import ContextLength
 from deployments.delivery import Delivery
 from deployments.edge import check_binding, guarded, read_body, while_connected
 from deployments.engine.models.files import ModelShelf
@@ -25,6 +26,7 @@ from deployments.identity import decoded, resolve
 from deployments.listener import Listener
 from deployments.metrics import IngressMetrics
 from deployments.remote import RemoteController
+from deployments.requests import accepted
 from deployments.tap import Tap
 from scalesim import headers
 from scalesim.errors import ReplicaUnavailableError, ScaleSimError, UnknownModelError
@@ -85,6 +87,7 @@ class Ingress:
         self._metrics = IngressMetrics(self._loops)
         self._delivery = Delivery(replicas, self._settings.request_timeout_s, self._metrics)
         self._loops.append(Loop("rotation", self._delivery.ask))
+        self._context = ContextLength(replicas)
         self._created = int(time.time())
         self._controller: RemoteController | None = None
         self._epochs: dict[str, int] = {}
@@ -136,25 +139,27 @@ class Ingress:
         return await self._infer(request, "completions")
 
     async def models(self, request: Request) -> Response:
-        """OpenAI model list."""
+        """OpenAI model list; `context_length` is null until an engine was asked."""
         names = [self._model]
         if self._shelf is not None:
             names += [model.name for model in await asyncio.to_thread(self._shelf.all)]
-        more = {"object": "model", "created": self._created, "owned_by": "scalesim"}
+        more: dict[str, Any] = {"object": "model", "created": self._created, "owned_by": "scalesim"}
+        more |= {"context_length": await self._context.known()}
         return JSONResponse({"object": "list", "data": [{"id": name, **more} for name in names]})
 
     async def _infer(self, request: Request, endpoint: Endpoint) -> Response:
         started = time.perf_counter()
-        body = await read_body(request, self._settings.max_body_bytes)
+        told = await read_body(request, self._settings.max_body_bytes)
+        body = accepted(endpoint, told)
         self._check_model(body)
-        who = resolve(request.headers, body)
+        who = resolve(request.headers, told)
         key = agent_key(who.simulation, who.agent)
         call = Call(key, endpoint, body, cache_salt(who.simulation), who.next_use)
         with self._metrics.waiting.track_inprogress():
             answer = await while_connected(request, self._delivery.begin(call))
         head, name = answer.head, who.simulation
         self._metrics.answered(name, head.found, head.status, time.perf_counter() - started)
-        told = {
+        more = {
             headers.RESIDENCY: head.found.residency,
             headers.REPLICA: head.replica,
             headers.CACHED_TOKENS: str(head.found),
@@ -166,10 +171,10 @@ class Ingress:
 
         if head.media_type != "text/event-stream":
             ended(head.output_tokens)
-            return Response(answer.first, head.status, told, head.media_type)
+            return Response(answer.first, head.status, more, head.media_type)
         pieces = self._delivery.relay(answer, ended)
         return _Stream(
-            pieces, head.status, told, head.media_type, close=lambda: self._delivery.close(answer)
+            pieces, head.status, more, head.media_type, close=lambda: self._delivery.close(answer)
         )
 
     def _check_model(self, body: dict[str, Any]) -> None:

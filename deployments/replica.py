@@ -107,6 +107,10 @@ class Replica:
                 async for piece in pieces:
                     yield piece
 
+    async def context_length(self) -> int:
+        """Return how many tokens a prompt with its answer may have."""
+        return self._endpoints.limits.context_length
+
     def check_health(self) -> None:
         """Answer at once, so that Serve notices a process that hangs; called by Serve.
 

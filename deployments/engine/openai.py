@@ -6,6 +6,7 @@ Templates, tools, streaming and usage are SGLang's code; only its tokenizer mana
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
 from contextvars import ContextVar
@@ -19,15 +20,22 @@ from sglang.srt.entrypoints.openai.serving_chat import OpenAIServingChat
 from sglang.srt.entrypoints.openai.serving_completions import OpenAIServingCompletion
 from starlette.responses import Response, StreamingResponse
 
-from deployments.calls import Call, Head, Piece
+from deployments.calls import Call, Endpoint, Head, Piece
 from deployments.engine.adapters import AdapterShelf
+from deployments.engine.admission import Limits, admit, check_asked
 from deployments.engine.identity import hints, salted
 from deployments.engine.loading import AdapterLoader
 from deployments.engine.models.choice import ModelChoice
+from deployments.engine.sglang.limits import limits_of, tokenized
 from deployments.engine.watch import Fault
 from deployments.errors import body_of, error_body
 from deployments.suspects import EngineLostError, Verdict, judge
-from scalesim.errors import AnswerAbortedError, InvalidRequestError, ScaleSimError
+from scalesim.errors import (
+    AnswerAbortedError,
+    InvalidRequestError,
+    ReplicaUnavailableError,
+    ScaleSimError,
+)
 from scalesim.headers import CachedTokens
 
 JSON = "application/json"
@@ -50,7 +58,7 @@ class _Trip:
     answers: list[AsyncGenerator[Any, None]] = field(default_factory=list)
     """What the engine answers to each."""
     fault: ScaleSimError | None = None
-    """Why it cannot be answered, although the engine did."""
+    """Why it cannot be answered: refused on its way in or by the engine, or given up half way."""
 
     @property
     def rids(self) -> list[str]:
@@ -65,6 +73,9 @@ _TRIP: ContextVar[_Trip] = ContextVar("scalesim_trip")
 class OpenAIEndpoints:
     """Chat and text completions of one engine.
 
+    Attributes:
+        limits: What the engine can take.
+
     Args:
         engine: SGLang's engine.
         name: Of the replica.
@@ -75,7 +86,8 @@ class OpenAIEndpoints:
     def __init__(
         self, engine: Any, name: str, models: ModelChoice, adapters: AdapterShelf | None = None
     ) -> None:
-        manager = _IdentifiedManager(engine.tokenizer_manager)
+        self.limits = limits_of(engine)
+        manager = _IdentifiedManager(engine.tokenizer_manager, self.limits)
         self._models = models
         self._loader = AdapterLoader(engine.tokenizer_manager, adapters)
         template = engine.template_manager
@@ -83,9 +95,9 @@ class OpenAIEndpoints:
         self._inside: dict[_Trip, asyncio.Task[Any] | None] = {}
         self._lost: dict[_Trip, Verdict] = {}
         self._fault: Fault | None = None
-        self._endpoints = {
-            "chat": (ChatCompletionRequest, OpenAIServingChat(manager, template)),
-            "completions": (CompletionRequest, OpenAIServingCompletion(manager, template)),
+        self._endpoints: dict[Endpoint, tuple[Any, Any]] = {
+            "chat": (ChatCompletionRequest, _Chat(manager, template)),
+            "completions": (CompletionRequest, _Completions(manager, template)),
         }
 
     async def answer(self, call: Call) -> AsyncGenerator[Piece, None]:
@@ -148,6 +160,7 @@ class OpenAIEndpoints:
         call = trip.call
         model, serving = self._endpoints[call.endpoint]
         try:
+            check_asked(call.body, self.limits)
             request = model(**call.body)
             trip.model = await self._models.of(call)
             trip.adapter = await self._loader.load(call)
@@ -158,6 +171,9 @@ class OpenAIEndpoints:
             yield Head(error.status, JSON, trip.found, self._name), body_of(error)
             return
         response = await serving.handle_request(request, None)
+        if isinstance(trip.fault, InvalidRequestError):
+            yield Head(trip.fault.status, JSON, trip.found, self._name), body_of(trip.fault)
+            return
         if trip.fault is not None:
             raise trip.fault
         if isinstance(response, StreamingResponse):
@@ -176,17 +192,47 @@ class OpenAIEndpoints:
         yield Head(status, JSON, trip.found, self._name, tokens), body
 
 
-class _IdentifiedManager:
-    """SGLang's tokenizer manager; requests leave it with identity, answers pass through noted."""
+class _Rendering:
+    """Mixed into SGLang's endpoints: what a body cannot be made a prompt of is the body's fault."""
 
-    def __init__(self, manager: Any) -> None:
+    def _convert_to_internal_request(self, *args: Any) -> Any:
+        try:
+            return super()._convert_to_internal_request(*args)  # type: ignore[misc]
+        except Exception as error:
+            raise ValueError(
+                f"the model's chat template cannot take this request ({error}): change it"
+            ) from error
+
+
+class _Chat(_Rendering, OpenAIServingChat):  # type: ignore[misc]
+    pass
+
+
+class _Completions(_Rendering, OpenAIServingCompletion):  # type: ignore[misc]
+    pass
+
+
+class _IdentifiedManager:
+    """SGLang's tokenizer manager; requests leave it with identity, answers pass through noted.
+
+    Every request passes here with its prompts tokenized, before any part of it is in the engine.
+    """
+
+    def __init__(self, manager: Any, limits: Limits) -> None:
         self._manager = manager
+        self._limits = limits
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._manager, name)
 
     async def generate_request(self, request: Any, raw: Any = None) -> AsyncIterator[Any]:
         trip = _TRIP.get()
+        prompts = await tokenized(self._manager, request)
+        try:
+            admit(prompts, request.sampling_params, self._limits)
+        except InvalidRequestError as error:
+            trip.fault = error
+            raise ValueError(str(error)) from error  # what SGLang's endpoints take as refused
         # SGLang then makes its own, which nobody can guess and none of which begins another: it
         # ends every request whose id begins with the one it is told to end.
         request.rid = None
@@ -198,8 +244,13 @@ class _IdentifiedManager:
         trip.answers.append(answers)
         # Closing it aborts what it started, and nothing else.
         async with aclosing(answers):
+            begun = False
             async for answer in answers:
                 parts = [part["meta_info"] for part in _listed(answer)]
+                if not begun and (fault := _refusal(parts)) is not None:
+                    trip.fault = fault
+                    raise ValueError(str(fault))
+                begun = True
                 if any(_is_aborted(meta) for meta in parts):
                     trip.fault = AnswerAbortedError(_ABORTED)
                     raise trip.fault
@@ -218,6 +269,26 @@ def _is_aborted(meta: dict[str, Any]) -> bool:
     if not isinstance(reason, dict):
         return False
     return reason.get("type") == "abort" and not reason.get("status_code")
+
+
+def _refusal(parts: list[dict[str, Any]]) -> ScaleSimError | None:
+    """Return why an engine refused a request before its first token; a stream tells it as text."""
+    for meta in parts:
+        reason = meta.get("finish_reason")
+        if isinstance(reason, dict) and reason.get("type") == "abort" and reason.get("status_code"):
+            fault = InvalidRequestError if reason["status_code"] < 500 else ReplicaUnavailableError
+            return fault(_in_our_names(str(reason.get("message"))))
+    return None
+
+
+_TOLD = 500
+_FLAG = re.compile(r"--([a-z][a-z0-9-]+)")
+
+
+def _in_our_names(told: str) -> str:
+    """Return the beginning of a message of SGLang's, its flags as people set them here."""
+    named = _FLAG.sub(lambda flag: f"engine.extra_args.{flag[1].replace('-', '_')}", told)
+    return named if len(named) <= _TOLD else f"{named[:_TOLD]}..."
 
 
 def _found(meta: dict[str, Any]) -> CachedTokens:
@@ -242,8 +313,9 @@ def _plain(response: Any) -> tuple[int, bytes]:
             return response.status_code, body
         told = orjson.loads(body)
         told = told.get("error", told)
+        message = _in_our_names(str(told.get("message")))
         return response.status_code, error_body(
-            str(told.get("message")), str(told.get("type")), told.get("param"), told.get("code")
+            message, str(told.get("type")), told.get("param"), told.get("code")
         )
     assert isinstance(response, BaseModel)
     return 200, orjson.dumps(response.model_dump())

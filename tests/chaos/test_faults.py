@@ -59,7 +59,9 @@ async def test_after_a_storm_of_aborts_the_engines_run_nothing(http: httpx.Async
     rng = random.Random(0)
 
     async def leave(word: int) -> None:
-        call = http.stream("POST", "/v1/chat/completions", json=body(word, LONG, stream=word % 2))
+        call = http.stream(
+            "POST", "/v1/chat/completions", json=body(word, LONG, stream=word % 2 == 1)
+        )
         try:
             async with asyncio.timeout(rng.random()), call as answer:
                 async for _ in answer.aiter_bytes():

@@ -83,6 +83,7 @@ async def test_text_completions_models_and_metrics_answer(client: StackClient) -
     assert answer.json()["choices"][0]["text"]
     models = (await client.http.get("/v1/models")).json()
     assert [model["id"] for model in models["data"]] == ["scalesim", "tune"]
+    assert {model["context_length"] for model in models["data"]} == {1018}
     metrics = (await client.http.get("/metrics")).text
     assert 'scalesim_requests_total{residency="device"' in metrics
 
@@ -139,9 +140,19 @@ async def test_tools_and_later_parameters_are_taken(client: StackClient) -> None
         ({"model": "gpt-7"}, {}, 404, "model"),
         ({"max_tokens": "many"}, {}, 400, "max_tokens"),
         ({"messages": "hello"}, {}, 400, "messages"),
-        ({"temperature": -1}, {}, 400, None),
-        ({"max_tokens": 100_000}, {}, 400, None),
-        ({"messages": [{"role": "user", "content": words(1, 2000)}]}, {}, 400, None),
+        ({"temperature": -1}, {}, 400, "temperature"),
+        ({"max_tokens": 100_000}, {}, 400, "max_tokens"),
+        ({"max_tokens": 1000, "stream": True}, {}, 400, "max_tokens"),
+        ({"messages": [{"role": "user", "content": words(1, 2000)}]}, {}, 400, "prompt"),
+        ({"messages": [{"role": "user", "content": 5}]}, {}, 400, "messages.0.content"),
+        ({"stop_regex": "(\\w+\\s?)+#"}, {}, 400, "stop_regex"),
+        ({"rid": "0"}, {}, 400, "rid"),
+        ({"logprobs": True, "top_logprobs": 100_000}, {}, 400, "top_logprobs"),
+        ({"chat_template_kwargs": {"tokenize": False}}, {}, 400, "chat_template_kwargs"),
+        (
+            {"stream": True, "response_format": {"type": "json_object"}},
+            *({}, 400, "response_format"),
+        ),
         ({}, {"X-Agent-Id": "x" * 300}, 400, "X-Agent-Id"),
         ({}, {"X-Agent-Id": "%00"}, 400, "X-Agent-Id"),
         ({}, {"X-Simulation-Id": "a b"}, 400, "X-Simulation-Id"),
@@ -159,13 +170,32 @@ async def test_bad_requests_name_what_is_wrong(
     assert param is None or str(error["param"]).startswith(param)
 
 
+@pytest.mark.parametrize("prompt", [" ", ["", "w1"], [5, 151_645], [[5], [151_645]]])
+async def test_prompts_that_end_engines_reach_none(client: StackClient, prompt: object) -> None:
+    others = asyncio.gather(*(client.ask(agent) for agent in range(120, 124)))
+    answer = await client.http.post("/v1/completions", json={"prompt": prompt, "max_tokens": 2})
+    assert (answer.status_code, answer.json()["error"]["param"]) == (400, "prompt")
+    assert {other.status_code for other in await others} == {200}
+
+
+async def test_null_is_absent_and_a_user_may_be_anybody(client: StackClient) -> None:
+    nulls = ("frequency_penalty", "n", "stream", "logprobs", "parallel_tool_calls", "temperature")
+    asked = [
+        client.ask(125, stop="", user=user, **dict.fromkeys(nulls))
+        for user in ("", "x" * 300, "a\nb", "👩\u200d🚀", None)
+    ]
+    answers = await asyncio.gather(*asked)
+    assert {answer.status_code for answer in answers} == {200}
+    assert {answer.json()["usage"]["completion_tokens"] for answer in answers} == {4}
+
+
 async def test_ten_megabytes_are_refused(client: StackClient) -> None:
     answer = await client.http.post("/v1/chat/completions", content=b"x" * 10_000_000)
     assert (answer.status_code, answer.json()["error"]["param"]) == (413, "body")
 
 
 async def test_what_is_just_below_the_bound_reaches_an_engine(client: StackClient) -> None:
-    answer = await client.ask(105, metadata={"note": "x" * 7_000_000})
+    answer = await client.ask(105, messages=[{"role": "user", "content": "x" * 7_000_000}])
     assert answer.status_code == 200
 
 

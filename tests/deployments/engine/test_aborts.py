@@ -13,9 +13,12 @@ import pytest
 
 from deployments.calls import Call
 from deployments.engine import boot
+from deployments.engine.admission import Limits
 from deployments.engine.watch import Fault
 from deployments.suspects import EngineLostError, Verdict
-from scalesim.errors import AnswerAbortedError
+from scalesim.errors import AnswerAbortedError, InvalidRequestError
+
+LIMITS = Limits(vocabulary=1000, context_length=100, grammar=False)
 
 
 @pytest.fixture(scope="module")
@@ -34,6 +37,9 @@ class FakeManager:
         self.rids: list[Any] = []
         self.open = 0
         self._reasons = reasons
+
+    async def _tokenize_texts(self, texts: list[str]) -> tuple[list[list[int]], None]:
+        return [[1] for _ in texts], None
 
     async def generate_request(self, request: Any, raw: Any) -> AsyncIterator[Any]:
         request.normalize_batch_and_arguments()
@@ -63,7 +69,7 @@ async def test_no_callers_id_reaches_the_engine_and_none_begins_another(engine: 
     inside = trip(engine)
     batch = request(["w1"] * 12, rid="agent-1")
     for asked in (request(rid="agent-1"), request(rid="agent-10"), batch):
-        async for _ in engine._IdentifiedManager(manager).generate_request(asked):
+        async for _ in engine._IdentifiedManager(manager, LIMITS).generate_request(asked):
             pass
     rids = inside.rids
     assert len(rids) == len(set(rids)) == 14
@@ -74,7 +80,7 @@ async def test_no_callers_id_reaches_the_engine_and_none_begins_another(engine: 
 async def test_leaving_an_answer_ends_it_in_the_engine(engine: Any) -> None:
     manager = FakeManager(None, None, None)
     trip(engine)
-    answers = engine._IdentifiedManager(manager).generate_request(request())
+    answers = engine._IdentifiedManager(manager, LIMITS).generate_request(request())
     await anext(answers)
     assert manager.open == 1
     await answers.aclose()  # type: ignore[attr-defined]
@@ -84,7 +90,7 @@ async def test_leaving_an_answer_ends_it_in_the_engine(engine: Any) -> None:
 async def test_an_aborted_answer_is_an_error_for_whoever_waits_for_it(engine: Any) -> None:
     manager = FakeManager(None, {"type": "abort", "message": "Aborted"})
     inside = trip(engine)
-    answers = engine._IdentifiedManager(manager).generate_request(request())
+    answers = engine._IdentifiedManager(manager, LIMITS).generate_request(request())
     await anext(answers)
     with pytest.raises(AnswerAbortedError, match="no answer"):
         await anext(answers)
@@ -92,12 +98,16 @@ async def test_an_aborted_answer_is_an_error_for_whoever_waits_for_it(engine: An
     assert manager.open == 0
 
 
-async def test_what_the_engine_gives_a_status_stays_its_own_error(engine: Any) -> None:
+async def test_what_the_engine_refuses_before_its_first_token_is_the_callers_fault(
+    engine: Any,
+) -> None:
     reason = {"type": "abort", "message": "too long", "status_code": HTTPStatus.BAD_REQUEST}
     inside = trip(engine)
-    async for _ in engine._IdentifiedManager(FakeManager(reason)).generate_request(request()):
-        pass
-    assert inside.fault is None
+    manager = FakeManager(reason)
+    with pytest.raises(ValueError, match="too long"):
+        await anext(engine._IdentifiedManager(manager, LIMITS).generate_request(request()))
+    assert isinstance(inside.fault, InvalidRequestError)
+    assert manager.open == 0
 
 
 # ---- the engine is lost ----

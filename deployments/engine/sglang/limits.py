@@ -1,0 +1,37 @@
+"""What a started engine says it can take, and the tokens of its texts."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from deployments.engine.admission import Limits
+
+
+def limits_of(engine: Any) -> Limits:
+    """Return the limits of SGLang's `engine`."""
+    manager = engine.tokenizer_manager
+    info = engine._scheduler_init_result.scheduler_infos[0]
+    args = manager.server_args
+    return Limits.of(
+        context=manager.context_len,
+        pool=info["max_total_num_tokens"],
+        page=args.page_size,
+        vocabulary=manager.model_config.vocab_size,
+        grammar=args.grammar_backend not in (None, "none"),
+    )
+
+
+async def tokenized(manager: Any, request: Any) -> list[list[int]]:
+    """Return the token ids of each prompt of a request, which carries them from here on.
+
+    Args:
+        manager: SGLang's tokenizer manager.
+        request: Its `GenerateReqInput`, as the OpenAI endpoints make it.
+    """
+    if request.input_ids is None:
+        texts = [request.text] if isinstance(request.text, str) else request.text
+        ids, _ = await manager._tokenize_texts(texts)
+        request.input_ids = ids[0] if isinstance(request.text, str) else ids
+        request.text = None
+    told = request.input_ids
+    return [told] if not told or isinstance(told[0], int) else told

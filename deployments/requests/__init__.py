@@ -1,0 +1,36 @@
+"""What may be asked: every field of both endpoints with its bounds, checked before any engine.
+
+A field that is not listed is refused by name. What depends on the model (its vocabulary, how much
+fits) is checked by the replica once the prompt is tokenized: `deployments.engine.admission`.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import ValidationError
+
+from deployments.calls import Endpoint
+from deployments.requests.base import RequestModel
+from deployments.requests.chat import ChatRequest
+from deployments.requests.completions import CompletionsRequest
+from deployments.requests.refusal import refusal
+
+REQUESTS: dict[Endpoint, type[RequestModel]] = {
+    "chat": ChatRequest,
+    "completions": CompletionsRequest,
+}
+"""By endpoint."""
+
+
+def accepted(endpoint: Endpoint, body: dict[str, Any]) -> dict[str, Any]:
+    """Return the part of a body that an engine is given; null is as absent.
+
+    Raises:
+        InvalidRequestError: A field is not listed or out of its bounds; names it.
+    """
+    try:
+        request = REQUESTS[endpoint].model_validate(body)
+    except ValidationError as error:
+        raise refusal(error) from None
+    return request.model_dump(by_alias=True, exclude_unset=True)

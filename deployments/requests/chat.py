@@ -1,0 +1,102 @@
+"""Fields of `/v1/chat/completions`."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, Field, model_validator
+from pydantic_core import PydanticCustomError
+
+from deployments.requests.base import Label, SharedFields
+from deployments.requests.formats import ResponseFormat
+from deployments.requests.messages import JsonObject, Message, Tool, ToolChoice
+from deployments.requests.values import plain_json, together
+
+RESERVED = frozenset(
+    {
+        "add_generation_prompt",
+        "chat_template",
+        "continue_final_message",
+        "conversation",
+        "documents",
+        "max_length",
+        "messages",
+        "padding",
+        "processor_kwargs",
+        "return_assistant_tokens_mask",
+        "return_dict",
+        "return_tensors",
+        "self",
+        "tokenize",
+        "tokenizer_kwargs",
+        "tools",
+        "truncation",
+    }
+)
+"""Arguments of a tokenizer's `apply_chat_template`, which are not the template's own."""
+
+
+def _template_arguments(told: dict[str, Any]) -> dict[str, Any]:
+    for name in told:
+        if name in RESERVED:
+            raise PydanticCustomError("reserved", f"{name[:60]!r} is the server's: leave it out")
+        if not name.isidentifier() or len(name) > 64:
+            raise PydanticCustomError("name", f"{name[:60]!r} cannot name a template's variable")
+    return told
+
+
+class ChatRequest(SharedFields):
+    """What a chat may ask."""
+
+    messages: list[Message] = Field(min_length=1, max_length=4096)
+    """Turns so far: role and text."""
+    max_completion_tokens: int = Field(16, ge=1, le=2**31 - 1)
+    """As `max_tokens`, and believed before it. Without both an answer may fill the context."""
+    logprobs: bool = False
+    """Tell the log probability of each token."""
+    top_logprobs: int = Field(0, ge=0, le=20)
+    """Likeliest tokens told at each place; needs `logprobs`."""
+    response_format: ResponseFormat = Field(default_factory=lambda: ResponseFormat(type="text"))
+    """`text`, `json_object` or `json_schema`; needs a grammar backend."""
+    tools: list[Tool] = Field(default_factory=list, max_length=128)
+    """Functions that may be called."""
+    tool_choice: ToolChoice = "auto"
+    """`none`, `auto`, `required` or one function; the last two need a grammar backend."""
+    parallel_tool_calls: bool = True
+    """Several calls in one answer."""
+    reasoning_effort: Literal["none", "minimal", "low", "medium", "high", "xhigh"] = "medium"
+    """For models that reason."""
+
+    chat_template_kwargs: Annotated[JsonObject, AfterValidator(_template_arguments)] = Field(
+        default_factory=dict
+    )
+    """Variables of the model's chat template, such as `enable_thinking` (SGLang and vLLM)."""
+    continue_final_message: bool = False
+    """Go on with the last message, an assistant's (SGLang and vLLM)."""
+    separate_reasoning: bool = True
+    """Tell reasoning apart from the answer (SGLang)."""
+    stream_reasoning: bool = True
+    """Stream the reasoning too (SGLang)."""
+
+    store: bool = Field(False, exclude=True)
+    """Taken and not used."""
+    metadata: JsonObject = Field(default_factory=dict, exclude=True)
+    """Taken and not used."""
+    service_tier: Label = Field("auto", exclude=True)
+    """Taken and not used."""
+    safety_identifier: Label = Field("", exclude=True)
+    """Taken and not used."""
+    prompt_cache_retention: Label = Field("", exclude=True)
+    """Taken and not used."""
+    prediction: Annotated[Any, AfterValidator(plain_json)] = Field(None, exclude=True)
+    """Taken and not used."""
+    modalities: list[Literal["text"]] = Field([], max_length=1, exclude=True)
+    """Only text."""
+    verbosity: Literal["medium"] = Field("medium", exclude=True)
+    """Only the default."""
+
+    @model_validator(mode="after")
+    def _logprobs(self) -> ChatRequest:
+        if self.top_logprobs and not self.logprobs:
+            raise together("top_logprobs", "needs logprobs to be true")
+        return self

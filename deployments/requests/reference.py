@@ -1,0 +1,77 @@
+"""Writes `docs/requests.md`: `python -m deployments.requests.reference`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from deployments.engine import grammar
+from deployments.requests import REQUESTS
+from deployments.requests.refusal import REFUSED
+
+PAGE = Path(__file__).parents[2] / "docs" / "requests.md"
+
+_BOUNDS = {
+    "minimum": "at least {}",
+    "exclusiveMinimum": "over {}",
+    "maximum": "at most {}",
+    "minLength": "at least {} characters",
+    "maxLength": "at most {} characters",
+    "minItems": "at least {}",
+    "maxItems": "at most {}",
+    "maxProperties": "at most {} entries",
+}
+_HEAD = """# What a request may ask
+
+Written by `python -m deployments.requests.reference`. Fields that are not listed are refused by
+name with status 400, as are values out of bounds; `null` is as if the field were absent. What
+depends on the model (its vocabulary, `context_length` of `/v1/models`) is checked once the prompt
+is tokenized, before an engine has it: a prompt with its answer is served whole, or refused with
+what fits.
+"""
+_SCHEMAS = f"""
+## Schemas of answers
+An engine follows a schema token by token for all its requests, so one that could be slow to follow
+is refused: over {grammar.MOST_BYTES // 1024} KiB of JSON, over {grammar.MOST_BRANCHES} branches of
+`anyOf`, `oneOf` or `allOf`, over {grammar.MOST_NAMES} properties or values of one `enum`, lengths
+and counts that add up to more than {grammar.MOST_REPEATS}, `pattern`, `patternProperties`,
+`propertyNames`, and formats other than dates, times, `email`, `hostname`, `ipv4`, `ipv6` and
+`uuid`. `min_tokens` does not go with a schema. On a CPU there is no grammar backend unless
+`engine.extra_args.grammar_backend` names one.
+"""
+
+
+def page() -> str:
+    """Return the page."""
+    parts = [_HEAD]
+    for endpoint, model in REQUESTS.items():
+        path = {"chat": "/v1/chat/completions", "completions": "/v1/completions"}[endpoint]
+        schema = model.model_json_schema()
+        parts.append(f"\n## `{path}`\n| field | values | meaning |\n|---|---|---|\n")
+        for name, told in schema["properties"].items():
+            meaning = told.get("description", "")
+            parts.append(f"| `{name}` | {_values(told, schema)} | {meaning} |\n")
+    parts.append(_SCHEMAS)
+    parts.append("\n## Refused, and why\n| field | |\n|---|---|\n")
+    parts += [f"| `{name}` | {why} |\n" for name, why in sorted(REFUSED.items())]
+    return "".join(parts)
+
+
+def _values(told: dict[str, Any], schema: dict[str, Any]) -> str:
+    if "$ref" in told:
+        told = {**schema["$defs"][told["$ref"].rpartition("/")[2]], **told}
+    kinds = [_kind(one) for one in told.get("anyOf", [told])]
+    bounds = [text.format(told[name]) for name, text in _BOUNDS.items() if name in told]
+    return ", ".join([" or ".join(dict.fromkeys(kinds)), *bounds])
+
+
+def _kind(told: dict[str, Any]) -> str:
+    if "enum" in told or "const" in told:
+        return ", ".join(f"`{value}`" for value in told.get("enum", [told.get("const")]))
+    if told.get("type") == "array":
+        return f"list of {_kind(told['items'])}"
+    return str(told.get("type", "object"))
+
+
+if __name__ == "__main__":
+    PAGE.write_text(page())

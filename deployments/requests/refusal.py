@@ -1,0 +1,62 @@
+"""Says which field is wrong, and why fields that people know from elsewhere are not taken."""
+
+from __future__ import annotations
+
+from pydantic import ValidationError
+from pydantic_core import ErrorDetails
+
+from scalesim.errors import InvalidRequestError
+
+_SHOWN = 60
+_OURS = "is the server's own: leave it out"
+_INSIDE = "would reach inside the engine: leave it out"
+_GRAMMAR = "can hold an engine for minutes: use response_format with a JSON schema"
+
+REFUSED = {
+    "audio": "is not served: only text is",
+    "cache_salt": _OURS,
+    "custom_logit_processor": _INSIDE,
+    "custom_params": _INSIDE,
+    "data_parallel_rank": _OURS,
+    "ebnf": _GRAMMAR,
+    "extra_key": _OURS,
+    "function_call": "is not served: use tool_choice",
+    "functions": "is not served: use tools",
+    "input_embeds": _INSIDE,
+    "input_ids": "is not served: send token ids as the prompt of /v1/completions",
+    "json_schema": "is not served: use response_format",
+    "kv_hints": _OURS,
+    "lora_path": "names files: use `model:adapter` as the model",
+    "priority": _OURS,
+    "regex": _GRAMMAR,
+    "rid": _OURS,
+    "routed_dp_rank": _OURS,
+    "session_params": _INSIDE,
+    "stop_regex": "can hold an engine for minutes: use stop",
+    "structural_tag": _GRAMMAR,
+    "web_search_options": "is not served: no search is",
+}
+"""Known fields that are never taken, and what to do instead."""
+
+
+def refusal(error: ValidationError) -> InvalidRequestError:
+    """Return what to answer: the deepest fault, its field as the caller wrote it."""
+    faults = error.errors(include_url=False, include_input=False)
+    fault = max(faults, key=lambda one: len(one["loc"]))
+    where = ".".join(_path(fault))
+    told = fault["msg"]
+    if fault["type"] == "extra_forbidden":
+        told = REFUSED.get(where, "is not a field here: docs/requests.md lists those that are")
+    elif fault["type"] == "together":
+        name = fault["ctx"]["field"]
+        where = f"{where}.{name}" if where else name
+    return InvalidRequestError(f"{where or 'body'}: {told}", where or "body")
+
+
+def _path(fault: ErrorDetails) -> list[str]:
+    """Return where it is, without the names that pydantic gives to branches of a union."""
+    parts = [str(part) for part in fault["loc"]]
+    return [part[:_SHOWN] for part in parts if "[" not in part and part not in _BRANCHES]
+
+
+_BRANCHES = {"str", "NamedTool", "literal"}

@@ -1,0 +1,59 @@
+"""Values that are free in form, bounded: JSON of any shape, token ids, one or many."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from pydantic import Field
+from pydantic_core import PydanticCustomError
+
+MOST_DEPTH = 32
+MOST_VALUES = 20_000
+_LARGEST = 2**63
+
+TokenId = Annotated[int, Field(ge=0, le=2**31 - 1)]
+"""Whether it is of the vocabulary is known where the model is."""
+
+
+def listed(told: Any) -> Any:
+    """Return a string as a list of it, anything else unchanged."""
+    return [told] if isinstance(told, str) else told
+
+
+def together(field: str, told: str) -> PydanticCustomError:
+    """Return what to raise where fields do not go together: `field` is the one to change."""
+    return PydanticCustomError("together", "{told}", {"field": field, "told": told})
+
+
+def plain_json(told: Any) -> Any:
+    """Return `told` if it is JSON of bounded depth and size.
+
+    Raises:
+        PydanticCustomError: It is deeper than `MOST_DEPTH`, has more than `MOST_VALUES` values, or
+            one that JSON does not know (integers beyond 64 bits, NaN, bytes).
+    """
+    level, values = [told], 0
+    for _ in range(MOST_DEPTH):
+        values += len(level)
+        if values > MOST_VALUES:
+            raise PydanticCustomError("size", f"has more than {MOST_VALUES} values")
+        level = [below for value in level for below in _below(value)]
+        if not level:
+            return told
+    raise PydanticCustomError("depth", f"is nested deeper than {MOST_DEPTH} levels")
+
+
+def _below(value: Any) -> Any:
+    if isinstance(value, dict):
+        if not all(isinstance(name, str) for name in value):
+            raise PydanticCustomError("json", "has names that are not strings")
+        return value.values()
+    if isinstance(value, list):
+        return value
+    if isinstance(value, float) and not abs(value) < float("inf"):
+        raise PydanticCustomError("json", "has a number that is not finite")
+    if isinstance(value, int) and not -_LARGEST <= value < _LARGEST:
+        raise PydanticCustomError("json", "has an integer of more than 64 bits")
+    if value is not None and not isinstance(value, str | int | float):
+        raise PydanticCustomError("json", f"has a {type(value).__name__}, which JSON does not know")
+    return ()
