@@ -8,6 +8,7 @@ import os
 import stat
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 from deployments.engine.storage import frame
@@ -60,7 +61,8 @@ class Disk:
             with os.scandir(self.folder) as entries:
                 for entry in entries:
                     if entry.name.endswith(SUFFIX):
-                        found.append((entry.stat(), entry.name.removesuffix(SUFFIX)))
+                        with suppress(FileNotFoundError):  # another replica deleted it
+                            found.append((entry.stat(), entry.name.removesuffix(SUFFIX)))
         except OSError as error:
             self._fail(error)
             return {}
@@ -75,7 +77,8 @@ class Disk:
             with os.scandir(self.folder) as entries:
                 drafts = [entry.path for entry in entries if entry.name.endswith(frame.DRAFT)]
             for draft in drafts:
-                os.unlink(draft)
+                with suppress(FileNotFoundError):
+                    os.unlink(draft)
         except OSError as error:
             if error.errno not in _ABSENT:
                 self._fail(error)

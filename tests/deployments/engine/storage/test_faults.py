@@ -254,6 +254,14 @@ def test_a_full_disk_takes_no_more_and_is_no_fault(tmp_path: Path, faults: Fault
     assert not folder.fault
 
 
+def test_what_another_replica_deletes_meanwhile_is_no_fault(tmp_path: Path) -> None:
+    (tmp_path / "left.page").symlink_to(tmp_path / "nowhere")  # listed, and gone when looked at
+    folder = PageFolder(tmp_path, 10**6)
+    assert not folder.fault
+    assert folder.put("a", memoryview(page("a")))
+    assert folder.held_bytes == SIZE + 16
+
+
 def test_an_engine_starts_without_its_folder(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"")
     now = 0.0
