@@ -71,10 +71,13 @@ async def test_after_a_storm_of_aborts_the_engines_run_nothing(http: httpx.Async
             pass
 
     await asyncio.gather(*(leave(word) for word in range(200)))
+    # Answered once all that came before, beginnings and ends, has been worked off: on a busy
+    # machine that takes its time.
+    after = await asyncio.gather(*(ask(http, word, 1) for word in range(16)))
+    assert {answer.status_code for answer in after} == {200}
     ended = time.monotonic()
     while await in_engines(http):
         assert time.monotonic() - ended < ENDED_S
-    assert (await ask(http, 1)).status_code == 200
 
 
 @pytest.mark.timeout(900)
