@@ -84,6 +84,7 @@ def record(
     import httpx
 
     from scalesim.identity import check_simulation
+    from scalesim.proxies import may_be_proxied
     from scalesim.settings import client_from_env
 
     settings = client_from_env()
@@ -93,7 +94,10 @@ def record(
     query = {"simulation": check_simulation(simulation)}
     timeout = httpx.Timeout(settings.timeout_s, read=None)
     try:
-        with httpx.stream("GET", url, params=query, headers=headers, timeout=timeout) as feed:
+        with (
+            httpx.Client(timeout=timeout, trust_env=may_be_proxied(url)) as client,
+            client.stream("GET", url, params=query, headers=headers) as feed,
+        ):
             if feed.status_code != 200:
                 raise InvalidRequestError(
                     f"{url} answered {feed.status_code}: check SCALESIM_BASE_URL and "

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import signal
-import tempfile
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+import time
+from contextlib import suppress
 from pathlib import Path
-from typing import Annotated, Any
+from types import FrameType
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
@@ -16,9 +16,15 @@ from rich.console import Console
 from cli.output import AsJson, print_json
 from scalesim.errors import ConfigurationError
 
+if TYPE_CHECKING:
+    from deployments.rundir import RunFolder
+
 app = typer.Typer()
 
 Option = typer.Option
+
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+_ONE_EVENT_S = 1.0
 
 
 @app.command()
@@ -39,6 +45,7 @@ def up(
     as_json: AsJson = False,
 ) -> None:
     """Start the stack in the foreground; Ctrl-C drains and stops it. Flags go before the file."""
+    from deployments.rundir import RAY_FITS, RunFolder
     from deployments.stack import Stack
     from scalesim.settings import StackSettings, load, with_secrets_from_env
 
@@ -54,11 +61,13 @@ def up(
     _override(values, "ingress", {"host": host, "port": port})
     if replicas is not None:
         values["replicas"] = replicas
-    with _model(values["engine"]):
+    with _Signals() as signals, RunFolder(RAY_FITS) as folder, folder.as_own_tmpdir():
+        _build_model(values["engine"], folder)
         settings = with_secrets_from_env(load(StackSettings, values))
         console = Console(stderr=True)
         console.print("starting the stack; the engine takes 10 s to a few minutes ...")
-        with Stack(settings) as stack, _sigterm_as_ctrl_c():
+        with Stack(settings, folder) as stack:
+            signals.take()  # back from Ray
             if as_json:
                 print_json({"base_url": stack.base_url})
             else:
@@ -77,8 +86,8 @@ def read_config(path: Path) -> dict[str, Any]:
     import yaml
 
     try:
-        values = yaml.safe_load(path.read_text())
-    except (OSError, yaml.YAMLError) as error:
+        values = yaml.safe_load(path.read_text("utf-8"))
+    except (OSError, ValueError, yaml.YAMLError) as error:
         raise ConfigurationError(
             f"--config {path} cannot be read ({error}): give a YAML file with the names of "
             "StackSettings in scalesim/settings.py"
@@ -93,25 +102,43 @@ def _override(values: dict[str, Any], section: str, flags: dict[str, Any]) -> No
     values[section] = {**(values.get(section) or {}), **given}
 
 
-@contextmanager
-def _model(engine: dict[str, Any]) -> Iterator[None]:
+def _build_model(engine: dict[str, Any], folder: RunFolder) -> None:
     """Put a random model in the place of the name `random` for as long as the stack runs."""
     if "model_path" not in engine:
         raise ConfigurationError("there is no model: give --model PATH, or --model random to try")
-    if engine["model_path"] != "random":
-        yield
-        return
-    from deployments.random_model import build
+    if engine["model_path"] == "random":
+        from deployments.random_model import build
 
-    with tempfile.TemporaryDirectory(prefix="scalesim-model-") as folder:
-        engine["model_path"] = str(build(folder))
-        yield
+        engine["model_path"] = str(build(folder.path / "model"))
 
 
-@contextmanager
-def _sigterm_as_ctrl_c() -> Iterator[None]:
-    former = signal.signal(signal.SIGTERM, signal.default_int_handler)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, former)
+class _Signals:
+    """SIGTERM and SIGHUP end the stack as Ctrl-C does, from its start on.
+
+    One that is sent to the process and to its group, as `timeout` does, comes twice and counts
+    once. What a parent had ignored, as `nohup` does, stays ignored.
+    """
+
+    def __init__(self) -> None:
+        self._former = {number: signal.getsignal(number) for number in _SIGNALS}
+        self._last_s = -_ONE_EVENT_S
+
+    def take(self) -> None:
+        """Take the signals."""
+        for number, former in self._former.items():
+            if former is not signal.SIG_IGN:
+                signal.signal(number, self._handle)
+
+    def _handle(self, number: int, frame: FrameType | None) -> None:
+        now_s = time.monotonic()
+        if now_s - self._last_s > _ONE_EVENT_S:
+            self._last_s = now_s
+            raise KeyboardInterrupt
+
+    def __enter__(self) -> _Signals:
+        self.take()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for number, former in self._former.items():
+            signal.signal(number, former)

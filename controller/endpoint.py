@@ -1,26 +1,42 @@
-"""A process's own `/metrics`: a small server in threads beside the event loop.
+"""A process's own `/metrics`: a small server with an event loop of its own, in a thread.
 
-It answers while the loop is busy or stuck, which is when its figures are wanted.
+It answers while the process's event loop is busy or stuck, which is when its figures are wanted.
 """
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import socket
 import threading
-from http import HTTPStatus
-from http.server import ThreadingHTTPServer
 
-from prometheus_client import MetricsHandler
+import uvicorn
+from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector, CollectorRegistry
+from starlette.middleware.gzip import GZipMiddleware
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
+from starlette.types import Receive, Scope, Send
 
+from controller.bounded import Limits, bounded
 from scalesim.headers import bears
 from scalesim.settings import ANY_ADDRESS, MetricsSettings
 
 _logger = logging.getLogger(__name__)
 
-_CLIENT_S = 10.0  # longest a client may take to ask: a thread waits for it
-_END_POLL_S = 0.1
+_LIMITS = Limits(
+    header_bytes=16 * 2**10,
+    body_bytes=0,
+    header_s=10.0,
+    body_s=10.0,
+    connections=64,
+    connections_per_address=16,
+)
+"""A scrape is one short request, and few ask for one."""
+
+_KEEP_ALIVE_S = 90
+_END_S = 1
+"""A scrape under way gets this long when the endpoint is closed."""
 
 
 class Endpoint:
@@ -29,7 +45,7 @@ class Endpoint:
     Where none is, it says so in the log: a process serves without being watched.
 
     Args:
-        figures: What is told; collected in a thread for each scrape.
+        figures: What is told; collected in a thread, one scrape at a time.
         settings: Where to listen.
         ports: Those of the settings for this process; empty is off.
         key: Asked for as a bearer token; empty asks for none.
@@ -42,56 +58,73 @@ class Endpoint:
     def __init__(
         self, figures: Collector, settings: MetricsSettings, ports: range, key: str, here: str
     ) -> None:
-        registry = CollectorRegistry()
-        registry.register(figures)
-        handler = type("Handler", (_Handler,), {"registry": registry, "key": key})
         self.address = ""
-        self._server = _listening(settings.host, ports, handler)
-        if self._server is not None:
-            host = here if settings.host in ANY_ADDRESS else settings.host
-            port = self._server.server_address[1]
-            self.address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-            threading.Thread(
-                target=self._server.serve_forever, args=(_END_POLL_S,), name="metrics", daemon=True
-            ).start()
+        self._socket = _listening(settings.host, ports)
+        if self._socket is None:
+            return
+        host = here if settings.host in ANY_ADDRESS else settings.host
+        port = self._socket.getsockname()[1]
+        self.address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+        config = uvicorn.Config(
+            GZipMiddleware(_Scrapes(figures, key)),
+            http=bounded(_LIMITS),
+            ws="none",
+            lifespan="off",
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            timeout_keep_alive=_KEEP_ALIVE_S,
+            timeout_graceful_shutdown=_END_S,
+        )
+        self._server = uvicorn.Server(config)
+        serving = self._server.serve([self._socket])
+        self._thread = threading.Thread(
+            target=asyncio.run, args=(serving,), name="metrics", daemon=True
+        )
+        self._thread.start()
 
     def close(self) -> None:
         """Give the port back; safe to call twice."""
-        if self._server is not None:
-            self._server.shutdown()
-            self._server.server_close()
-            self._server = None
+        if self._socket is not None:
+            self._server.should_exit = True
+            self._thread.join()
+            self._socket.close()
+            self._socket = None
 
 
-class _Handler(MetricsHandler):
-    """Prometheus' own handler behind a key."""
+class _Scrapes:
+    """What is answered: collecting may wait for another event loop, so it is done in a thread."""
 
-    key: str
-    timeout = _CLIENT_S
+    def __init__(self, figures: Collector, key: str) -> None:
+        self._key = key
+        self._registry = CollectorRegistry()
+        self._registry.register(figures)
+        self._turn = asyncio.Lock()
 
-    def do_GET(self) -> None:
-        if self.key and not bears(self.headers.get("Authorization", ""), self.key):
-            self.send_error(HTTPStatus.UNAUTHORIZED, "the API key is missing or wrong")
-            return
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        request = Request(scope)
+        if self._key and not bears(request.headers.get("authorization", ""), self._key):
+            answer: Response = PlainTextResponse("the API key is missing or wrong\n", 401)
+        else:
+            answer = await self._scrape(request)
+        await answer(scope, receive, send)
+
+    async def _scrape(self, request: Request) -> Response:
+        encode, media_type = choose_encoder(request.headers.get("accept", ""))
         try:
-            super().do_GET()
+            async with self._turn:
+                text = await asyncio.to_thread(encode, self._registry)
         except TimeoutError:
-            self.send_error(HTTPStatus.SERVICE_UNAVAILABLE, "the event loop does not answer")
+            return PlainTextResponse("the event loop does not answer\n", 503)
+        return Response(text, headers={"Content-Type": media_type})
 
 
-class _Server(ThreadingHTTPServer):
-    allow_reuse_port = False  # Python 3.12 shares a port between two servers, silently
-
-    def __init__(self, host: str, port: int, handler: type[_Handler]) -> None:
-        self.address_family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        super().__init__((host, port), handler)
-
-
-def _listening(host: str, ports: range, handler: type[_Handler]) -> _Server | None:
+def _listening(host: str, ports: range) -> socket.socket | None:
     fault: OSError | None = None
     for port in ports:
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
         try:
-            return _Server(host, port, handler)
+            return socket.create_server((host, port), family=family)
         except OSError as error:
             fault = error
     if fault is not None:

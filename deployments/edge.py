@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, TypeVar
 
 import msgspec
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
 from deployments.errors import body_of
@@ -79,17 +79,21 @@ async def read_body(request: Request, limit_bytes: int) -> dict[str, Any]:
     Raises:
         BodyTooLargeError: Over `limit_bytes`; no more than that is read.
         InvalidRequestError: Not an object of the declared type.
+        ClientGoneError: The rest of it will not come.
     """
     chunks, size = [], 0
-    async for chunk in request.stream():
-        size += len(chunk)
-        if size > limit_bytes:
-            raise BodyTooLargeError(
-                f"the body is over {limit_bytes} bytes: send less at a time, or raise "
-                "ingress.max_body_bytes",
-                "body",
-            )
-        chunks.append(chunk)
+    try:
+        async for chunk in request.stream():
+            size += len(chunk)
+            if size > limit_bytes:
+                raise BodyTooLargeError(
+                    f"the body is over {limit_bytes} bytes: send less at a time, or raise "
+                    "ingress.max_body_bytes",
+                    "body",
+                )
+            chunks.append(chunk)
+    except ClientDisconnect:
+        raise ClientGoneError("the client closed the connection within its body") from None
     packed = request.headers.get("content-type", "").startswith("application/msgpack")
     decode = msgspec.msgpack.decode if packed else msgspec.json.decode
     try:

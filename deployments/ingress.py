@@ -18,6 +18,7 @@ from starlette.types import Receive, Scope, Send
 from controller.loops import Loop
 from deployments import hints, placement_view
 from deployments.calls import Call, Endpoint
+from deployments.cluster import keep_serve_on_loopback
 from deployments.context import ContextLength
 from deployments.delivery import Delivery
 from deployments.edge import check_binding, guarded, read_body, while_connected
@@ -79,6 +80,7 @@ class Ingress:
         self, settings: StackSettings, replicas: Any, address: str | None = None
     ) -> None:
         check_binding(settings)
+        keep_serve_on_loopback()
         self._settings = settings.ingress
         self._model = settings.engine.served_model_name
         models = settings.engine.models
@@ -103,7 +105,8 @@ class Ingress:
         self._reader = hints.Reader()
         self._listener: Listener | None = None
         if address is not None:
-            self._listener = Listener(self.__serve_build_asgi_app__(), address)
+            app = self.__serve_build_asgi_app__()
+            self._listener = Listener(app, address, settings.ingress)
 
     def check_health(self) -> None:
         """Raise where it stopped listening; called by Serve, which then starts another."""

@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 import asyncio
+import resource
 
 import uvicorn
 from starlette.types import ASGIApp
 
+from controller.bounded import Limits, bounded
 from deployments.address import taken
+from scalesim.settings import IngressSettings
 
 DRAIN_S = 30
 """Requests in flight get this long when replicas and ingress are asked to stop."""
 
 _KEEP_ALIVE_S = 90
 """An idle connection is closed after this long, as by Serve's proxies."""
+
+_OTHER_FILES = 1024
+"""Of all files that the process may open, not for clients: Ray's, the calls to replicas, those of
+connections that are refused."""
 
 
 class Listener:
@@ -22,12 +29,17 @@ class Listener:
     Args:
         app: What answers.
         address: Name of the `Address`; where another listener has it too, both get connections.
+        settings: What clients may take.
         drain_s: Seconds that requests in flight get once it is closed.
     """
 
-    def __init__(self, app: ASGIApp, address: str, drain_s: int = DRAIN_S) -> None:
+    def __init__(
+        self, app: ASGIApp, address: str, settings: IngressSettings, drain_s: int = DRAIN_S
+    ) -> None:
         config = uvicorn.Config(
             app,
+            http=bounded(_limits(settings)),
+            ws="none",
             lifespan="off",
             log_config=None,
             access_log=False,
@@ -49,3 +61,15 @@ class Listener:
         self._server.should_exit = True
         await self._serving
         self._socket.close()
+
+
+def _limits(settings: IngressSettings) -> Limits:
+    files = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    return Limits(
+        header_bytes=settings.max_header_bytes,
+        body_bytes=settings.max_body_bytes,
+        header_s=settings.header_timeout_s,
+        body_s=settings.body_timeout_s,
+        connections=min(settings.max_connections, max(files // 2, files - _OTHER_FILES)),
+        connections_per_address=settings.max_connections_per_address,
+    )

@@ -17,6 +17,7 @@ from controller.actor import connect
 from controller.endpoint import Endpoint
 from controller.loops import Loop
 from deployments.calls import Call, Piece
+from deployments.cluster import keep_serve_on_loopback
 from deployments.engine.watch import EngineWatch, Fault
 from deployments.link import Link
 from deployments.nodes import engines_at, nodes
@@ -62,6 +63,7 @@ class Replica:
         from deployments.engine.probe import probe
         from deployments.engine.sglang.processes import take_over
 
+        keep_serve_on_loopback()
         self._name: str = serve.get_replica_context().replica_id.unique_id
         address = ray.util.get_node_ip_address()
         engines = engines_at(settings, nodes(), address)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import threading
 from collections.abc import Iterable
 from contextlib import redirect_stdout, suppress
 from io import StringIO
@@ -18,6 +19,7 @@ from scalesim.settings import StackSettings
 if TYPE_CHECKING:
     from controller.catalog.embedded import EmbeddedServer
     from deployments.address import Address
+    from deployments.rundir import RunFolder
 
 APP = "scalesim"
 
@@ -35,11 +37,16 @@ SERVING = {
     "RAY_SERVE_USE_GRPC_BY_DEFAULT": "1",
     # By default it takes 4 MB and loses what is larger. The ingress bounds bodies by itself.
     "RAY_SERVE_REPLICA_GRPC_MAX_MESSAGE_LENGTH": "-1",
+    # Those calls would take the proxy that is set for the world outside.
+    "grpc_proxy": "",
 }
 """Environment of every process of a stack's cluster, before it starts."""
 
 _LOGGING = {"enable_access_log": False}
 """A line a request in two processes costs as much as a call between them; metrics count them."""
+
+_LOOK_S = 0.2
+_SHUTDOWN_S = 10.0
 
 HEALTH_PERIOD_S = 2.0
 """A process that ended is replaced after at most this."""
@@ -53,6 +60,7 @@ class Stack:
 
     Args:
         settings: What to run.
+        folder: Where it keeps what is to go with it; its own, where None.
 
     Attributes:
         base_url: Where it listens, once started.
@@ -60,8 +68,9 @@ class Stack:
         catalog: The embedded catalog server, where this stack started one.
     """
 
-    def __init__(self, settings: StackSettings) -> None:
+    def __init__(self, settings: StackSettings, folder: RunFolder | None = None) -> None:
         self.settings = settings
+        self._folder = folder
         self.base_url = ""
         self.controller: Any = None
         self._address: Address | None = None
@@ -92,9 +101,15 @@ class Stack:
         import ray
         from ray import serve
 
+        from deployments import cluster
         from deployments.address import Address
         from deployments.nodes import check_gpus, nodes
         from deployments.preflight import check_here
+        from deployments.rundir import RAY_FITS, RunFolder
+
+        if self._folder is None:
+            self._folder = RunFolder(RAY_FITS)
+        self._folder.guard()
 
         edge = self.settings.ingress
         self._address = Address(edge.host, edge.port)
@@ -103,13 +118,7 @@ class Stack:
             logging.getLogger(name).setLevel(level)
         if not ray.is_initialized():
             check_here(self.settings)
-            ray.init(
-                address="local",
-                include_dashboard=False,
-                log_to_driver=False,
-                logging_level=logging.ERROR,
-                configure_logging=False,
-            )
+            cluster.start(self._folder)
             self._owns_ray = True
         check_gpus(self.settings, nodes(), grows=not self._owns_ray)
         here = serve.status()
@@ -119,7 +128,7 @@ class Stack:
         if self.settings.engine.arm == "scalesim":
             from controller import actor
 
-            self._ensure_catalog()
+            self._ensure_catalog(self._folder)
             self.controller = actor.start(self.settings)
         self._has_app = True
         try:
@@ -131,19 +140,23 @@ class Stack:
         host = f"[{edge.host}]" if ":" in edge.host else edge.host
         self.base_url = f"http://{host}:{port}"
 
-    def _ensure_catalog(self) -> None:
+    def _ensure_catalog(self, folder: RunFolder) -> None:
         """Start a private server where the settings name none."""
         if self.settings.catalog.url.get_secret_value():
             return
         from controller.catalog.embedded import EmbeddedServer
 
-        self.catalog = EmbeddedServer(self.settings.catalog.data_dir)
+        self.catalog = EmbeddedServer(self.settings.catalog.data_dir, folder.path)
         self.catalog.start()
         catalog = self.settings.catalog.model_copy(update={"url": SecretStr(self.catalog.url)})
         self.settings = self.settings.model_copy(update={"catalog": catalog})
 
     def stop(self) -> None:
-        """Drain and stop everything this stack started; safe to call twice."""
+        """Drain and stop everything this stack started; safe to call twice.
+
+        A Ctrl-C ends the draining. So does the end of Ray's own processes, as where a signal was
+        sent to all at once: nothing is left to wait for.
+        """
         import ray
 
         if ray.is_initialized():
@@ -156,8 +169,27 @@ class Stack:
         if self._address is not None:
             self._address.close()
             self._address = None
+        if self._folder is not None:
+            self._folder.remove()
+            self._folder = None
 
     def _stop_ray(self) -> None:
+        import ray
+
+        from deployments import cluster
+
+        draining = threading.Thread(target=self._drain, name="draining", daemon=True)
+        draining.start()
+        with suppress(KeyboardInterrupt, SystemExit):
+            while draining.is_alive() and not (self._owns_ray and cluster.is_broken()):
+                draining.join(_LOOK_S)
+        if self._owns_ray:
+            shutdown = threading.Thread(target=ray.shutdown, name="shutdown", daemon=True)
+            shutdown.start()
+            shutdown.join(_SHUTDOWN_S)  # it waits long for parts that have gone
+            self._owns_ray = False
+
+    def _drain(self) -> None:
         import ray
         from ray import serve
         from ray.serve.exceptions import RayServeException
@@ -175,9 +207,6 @@ class Stack:
 
             actor.stop(self.settings.controller)
             self.controller = None
-        if self._owns_ray:
-            ray.shutdown()
-            self._owns_ray = False
 
     def __enter__(self) -> Stack:
         return self.start()

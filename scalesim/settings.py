@@ -212,6 +212,17 @@ class IngressSettings(Settings):
     """Required unless `host` is loopback."""
     max_body_bytes: int = Field(8 * 2**20, ge=1024)
     """Larger bodies are refused with 413: 8 MiB is about two million tokens of text."""
+    max_header_bytes: int = Field(64 * 2**10, ge=1024)
+    """Of a request's line and headers together; more is refused with 431."""
+    header_timeout_s: float = Field(20.0, gt=0)
+    """Longest a client may take from connecting to its last header; then it is told 408."""
+    body_timeout_s: float = Field(60.0, gt=0)
+    """Longest a client may take to send a body, and to read on in an answer."""
+    max_connections: int = Field(16_384, ge=1)
+    """At a time, or as many files as the process may open; further ones are answered 503."""
+    max_connections_per_address: int = Field(8_192, ge=1)
+    """Of one client address; above the agents of the largest simulation that runs on one machine.
+    Raise it where all clients come through one proxy."""
     request_timeout_s: float = Field(600.0, gt=0)
     """Longest a request waits for its first piece."""
     max_queued_requests: int = Field(10_000, ge=-1)

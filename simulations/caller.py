@@ -9,6 +9,7 @@ import httpx
 import msgspec
 
 from scalesim.headers import CACHED_TOKENS, REPLICA, CachedTokens
+from scalesim.proxies import may_be_proxied
 
 _PATH = "/v1/chat/completions"
 _TIMEOUT_S = 600.0  # between two bytes: a call may wait long for its turn, but not for ever
@@ -60,7 +61,12 @@ class Caller:
 
     def __init__(self, base_url: str, output_tokens: int) -> None:
         limits = httpx.Limits(max_connections=None, max_keepalive_connections=None)
-        self._client = httpx.AsyncClient(base_url=base_url, timeout=_TIMEOUT_S, limits=limits)
+        self._client = httpx.AsyncClient(
+            base_url=base_url,
+            timeout=_TIMEOUT_S,
+            limits=limits,
+            trust_env=may_be_proxied(base_url),
+        )
         self._fixed = {
             "max_tokens": output_tokens,
             "temperature": 0,

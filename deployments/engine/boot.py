@@ -6,14 +6,35 @@ this module before any of SGLang, which is the moment the CPU shims need.
 
 from __future__ import annotations
 
+import ctypes
+import multiprocessing
+import os
+import signal
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-import torch
 
-from deployments.engine.last_words import told_to
-from scalesim.settings import (
+def _end_with_parent() -> None:
+    """Have the kernel end this engine process with its replica, from now on.
+
+    SGLang asks for the same once it is imported: a replica that ends before leaves orphans.
+    """
+    parent = multiprocessing.parent_process()
+    if parent is None:  # this is the replica
+        return
+    pr_set_pdeathsig = 1
+    ctypes.CDLL(None).prctl(pr_set_pdeathsig, signal.SIGKILL)
+    if os.getppid() != parent.pid:
+        os._exit(1)
+
+
+_end_with_parent()
+
+import torch  # noqa: E402
+
+from deployments.engine.last_words import told_to  # noqa: E402
+from scalesim.settings import (  # noqa: E402
     EmulationSettings,
     engine_emulation_from_env,
     engine_last_words_from_env,
@@ -34,6 +55,9 @@ def run_scheduler(*args: Any, **kwargs: Any) -> None:
     """
     from sglang.srt.managers.scheduler import Scheduler, run_scheduler_process
 
+    from deployments.engine.sglang.local import keep_in_tmpdir
+
+    keep_in_tmpdir()
     prepare(engine_emulation_from_env())
     path = engine_last_words_from_env()
     if path is not None:

@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-import shutil
-import tempfile
 from contextlib import suppress
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import psutil
@@ -15,6 +12,8 @@ import psutil
 from deployments.engine.channel import ReplicaEnd
 from deployments.engine.launch import check_tokens, launch, prepared
 from deployments.engine.messages import Hello
+from deployments.engine.sglang.local import environment
+from deployments.rundir import RunFolder
 from scalesim.errors import EngineMismatchError
 from scalesim.settings import (
     ENGINE_CHANNEL,
@@ -63,8 +62,8 @@ class EngineHost:
         self._channel: ReplicaEnd | None = None
         self._settings = settings
         self._engines = engines
-        self._folder = tempfile.mkdtemp(prefix="scalesim-engine-")
-        self.last_words = Path(self._folder) / "last-words"
+        self._folder = RunFolder()
+        self.last_words = self._folder.path / "last-words"
 
     async def start(self) -> None:
         """Start the engine; blocks the loop while it loads, as nothing can be served before.
@@ -81,7 +80,7 @@ class EngineHost:
         if self._settings.arm != "scalesim":
             self._launch(told)
             return
-        address = f"ipc://{self._folder}/channel"
+        address = f"ipc://{self._folder.path}/channel"
         self._channel = ReplicaEnd(address)
         told |= {
             ENGINE_CHANNEL: address,
@@ -103,9 +102,11 @@ class EngineHost:
 
     def _launch(self, told: dict[str, str]) -> None:
         """Start the engine with `told` in the environment of its processes."""
+        told = told | environment(self._folder.path, self._settings.extra_args)
         os.environ.update(told)
         try:
-            self.engine = launch(self._settings)
+            with self._folder.as_own_tmpdir():
+                self.engine = launch(self._settings)
         finally:
             for name in told:
                 del os.environ[name]
@@ -118,7 +119,7 @@ class EngineHost:
         if self.engine is not None:
             _end(self.engine)
             self.engine = None
-        shutil.rmtree(self._folder, ignore_errors=True)
+        self._folder.remove()
 
 
 def _end(engine: Any) -> None:

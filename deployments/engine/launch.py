@@ -25,6 +25,10 @@ def launch(settings: EngineSettings) -> Any:
     _quiet()
     from sglang.srt.entrypoints.engine import Engine
 
+    from deployments.engine.sglang.local import keep_in_tmpdir
+
+    keep_in_tmpdir()
+
     class _Engine(Engine):  # type: ignore[misc]
         run_scheduler_process_func = staticmethod(boot.run_scheduler)
         run_detokenizer_process_func = staticmethod(boot.run_detokenizer)

@@ -16,6 +16,7 @@ from scalesim.errors import (
     ScaleSimError,
     StaleEpochError,
 )
+from scalesim.proxies import may_be_proxied
 from scalesim.settings import ClientSettings
 from scalesim.transports.base import Report
 from scalesim.vocabulary import ReportAck
@@ -32,6 +33,7 @@ class HttpTransport:
             base_url=settings.base_url,
             timeout=settings.timeout_s,
             headers={"Authorization": f"Bearer {key}"} if key else None,
+            trust_env=may_be_proxied(settings.base_url),
         )
 
     def report(self, simulation: str, report: Report) -> ReportAck:

@@ -9,6 +9,7 @@ import pytest
 from typer.testing import CliRunner
 
 from cli import up
+from deployments.rundir import RunFolder
 from scalesim.errors import ConfigurationError
 from scalesim.settings import StackSettings
 
@@ -19,7 +20,8 @@ class FakeStack:
     started: list[StackSettings]
     base_url = "http://127.0.0.1:1"
 
-    def __init__(self, settings: StackSettings) -> None:
+    def __init__(self, settings: StackSettings, folder: RunFolder) -> None:
+        assert folder.path.is_dir()
         self.started.append(settings)
 
     def __enter__(self) -> "FakeStack":
@@ -29,11 +31,13 @@ class FakeStack:
         pass
 
 
-class Terminated:
-    """An event that SIGTERM ends the wait for."""
+class Signalled:
+    """An event that a signal ends the wait for."""
+
+    number = signal.SIGTERM
 
     def wait(self) -> None:
-        os.kill(os.getpid(), signal.SIGTERM)
+        os.kill(os.getpid(), self.number)
         signal.pause()
 
 
@@ -41,7 +45,7 @@ class Terminated:
 def started(monkeypatch: pytest.MonkeyPatch) -> list[StackSettings]:
     FakeStack.started = []
     monkeypatch.setattr("deployments.stack.Stack", FakeStack)
-    monkeypatch.setattr(up.threading, "Event", Terminated)
+    monkeypatch.setattr(up.threading, "Event", Signalled)
     return FakeStack.started
 
 
@@ -69,6 +73,50 @@ def test_the_key_comes_from_the_environment(
     assert result.exit_code == 0
     assert "ready at http://127.0.0.1:1" in result.output
     assert started[0].ingress.api_key.get_secret_value() == "secret"
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_every_signal_that_ends_it_drains_it(
+    started: list[StackSettings], monkeypatch: pytest.MonkeyPatch, number: signal.Signals
+) -> None:
+    drained = []
+
+    def drain(stack: FakeStack, kind: object, *exc: object) -> None:
+        os.kill(os.getpid(), number)  # once more for the process, after its group
+        drained.append(kind)
+
+    monkeypatch.setattr(Signalled, "number", number)
+    monkeypatch.setattr(FakeStack, "__exit__", drain)
+    before = signal.getsignal(number)
+    assert invoke("--model", "/m").exit_code == 0
+    assert drained == [None]
+    assert signal.getsignal(number) is before
+
+
+def test_a_signal_during_the_start_ends_it(
+    started: list[StackSettings], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def start(stack: FakeStack) -> FakeStack:
+        os.kill(os.getpid(), signal.SIGHUP)
+        return stack
+
+    monkeypatch.setattr(FakeStack, "__enter__", start)
+    assert invoke("--model", "/m").exit_code == 130
+
+
+def test_what_a_parent_had_ignored_stays_ignored(
+    started: list[StackSettings], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def start(stack: FakeStack) -> FakeStack:
+        os.kill(os.getpid(), signal.SIGHUP)
+        return stack
+
+    monkeypatch.setattr(FakeStack, "__enter__", start)
+    former = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        assert invoke("--model", "/m").exit_code == 0
+    finally:
+        signal.signal(signal.SIGHUP, former)
 
 
 def test_a_second_signal_ends_the_draining(

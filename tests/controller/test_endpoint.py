@@ -2,6 +2,7 @@
 
 import logging
 import socket
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -116,3 +117,24 @@ def test_ports_are_what_the_settings_say() -> None:
     for taken in (8082, 8097):
         with pytest.raises(ConfigurationError, match="controller_port"):
             load(MetricsSettings, {"controller_port": taken, "replica_port": 8082})
+
+
+def test_idle_connections_take_no_threads_and_leave_room() -> None:
+    with endpoint(one()) as at:
+        assert get(at).status_code == 200
+        before = threading.active_count()
+        host, port = at.address.split(":")
+        idle = [socket.create_connection((host, int(port))) for _ in range(200)]
+        refused = get(at)
+        assert (refused.status_code, "too many" in refused.text) == (503, True)
+        assert threading.active_count() <= before
+        for client in idle:
+            client.close()
+        answers = (get(at) for _ in range(1000))
+        assert any(answer.status_code == 200 for answer in answers)
+
+
+def test_headers_are_bounded() -> None:
+    with endpoint(one()) as at:
+        answer = httpx.get(f"http://{at.address}/metrics", headers={"X": "a" * 20_000}, timeout=30)
+    assert answer.status_code == 431

@@ -15,6 +15,7 @@ from deployments.address import Address, taken
 from deployments.edge import ClientGoneError, while_connected
 from deployments.listener import Listener
 from scalesim.errors import ConfigurationError
+from scalesim.settings import IngressSettings
 
 HERE = "127.0.0.1"
 
@@ -48,7 +49,7 @@ class Slow:
 @asynccontextmanager
 async def served(slow: Slow, **more: int) -> AsyncIterator[tuple[Listener, str]]:
     with Address(HERE, 0) as address:
-        listener = Listener(slow.app, address.name, **more)
+        listener = Listener(slow.app, address.name, IngressSettings(), **more)
         yield listener, f"http://{HERE}:{address.port}"
         await listener.close()
 
@@ -105,12 +106,12 @@ async def test_what_connects_while_nobody_listens_is_answered_by_the_next(
     with Address(HERE, 0) as address:
         url = f"http://{HERE}:{address.port}"
         early = asyncio.create_task(client.get(url))
-        first = Listener(slow.app, address.name)
+        first = Listener(slow.app, address.name, IngressSettings())
         assert (await early).text == "done"
         await first.close()
         between = asyncio.create_task(client.get(url))
         await asyncio.sleep(0)
-        second = Listener(slow.app, address.name)
+        second = Listener(slow.app, address.name, IngressSettings())
         assert (await between).text == "done"
         await second.close()
 
@@ -119,7 +120,7 @@ async def test_two_listeners_share_one_address(client: httpx.AsyncClient) -> Non
     slow = Slow()
     slow.answer.set()
     with Address(HERE, 0) as address:
-        both = [Listener(slow.app, address.name) for _ in range(2)]
+        both = [Listener(slow.app, address.name, IngressSettings()) for _ in range(2)]
         await both[0].close()
         assert (await client.get(f"http://{HERE}:{address.port}")).text == "done"
         await both[1].close()

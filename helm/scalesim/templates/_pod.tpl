@@ -87,6 +87,7 @@ spec:
 - {name: RAY_SERVE_RUN_USER_CODE_IN_SEPARATE_THREAD, value: "0"}
 - {name: RAY_SERVE_RUN_ROUTER_IN_SEPARATE_LOOP, value: "0"}
 - {name: RAY_SERVE_USE_GRPC_BY_DEFAULT, value: "1"}
+- {name: grpc_proxy, value: ""}
 - {name: RAY_SERVE_REPLICA_GRPC_MAX_MESSAGE_LENGTH, value: "-1"}
 {{- if .Values.serve.haproxy }}
 - {name: RAY_SERVE_ENABLE_HA_PROXY, value: "1"}

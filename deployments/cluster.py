@@ -1,0 +1,114 @@
+"""The Ray cluster of a stack's own: in its folder, on this machine's loopback alone."""
+
+from __future__ import annotations
+
+import logging
+import os
+import resource
+from typing import TYPE_CHECKING
+
+from scalesim.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from deployments.rundir import RunFolder
+
+OBJECT_STORE_BYTES = 512 * 2**20
+"""What a stack sends is smaller than what Ray would put there; its own choice is 30% of memory."""
+
+MIN_OPEN_FILES = 1024
+"""What an idle stack's largest process has open, several times; every connection is one more."""
+
+_ENVIRONMENT = {
+    # Calls inside would take the proxy that is set for the world outside.
+    "grpc_proxy": "",
+    # Engines read files of models and templates that are in UTF-8 whatever this shell speaks.
+    "PYTHONUTF8": "1",
+}
+
+_LIMITS = {
+    resource.RLIMIT_NOFILE: ("open files", "-n", MIN_OPEN_FILES),
+    resource.RLIMIT_NPROC: ("processes and threads", "-u", 2048),
+    resource.RLIMIT_AS: ("virtual memory", "-v", 64 * 2**30),
+}
+
+
+def start(folder: RunFolder) -> None:
+    """Start Ray; its processes end with this one.
+
+    Args:
+        folder: Where they keep what they need; has a guard.
+
+    Raises:
+        ConfigurationError: It did not start, or this process may not do what it takes.
+    """
+    raise_limits()
+    import ray
+    from ray._private import ray_constants
+
+    # What Ray has for other systems: a cluster of one machine, that listens on loopback only.
+    os.environ.update(_ENVIRONMENT)
+    several, ray_constants.ENABLE_RAY_CLUSTER = ray_constants.ENABLE_RAY_CLUSTER, False
+    try:
+        with folder.as_tmpdir(), folder.beside():
+            ray.init(
+                address="local",
+                include_dashboard=False,
+                log_to_driver=False,
+                logging_level=logging.ERROR,
+                configure_logging=False,
+                object_store_memory=OBJECT_STORE_BYTES,
+                _temp_dir=str(folder.path / "ray"),
+            )
+    except (OSError, RuntimeError, ValueError) as error:
+        told = " ".join(str(error).split())
+        raise ConfigurationError(f"Ray did not start: {told or type(error).__name__}") from error
+    finally:
+        ray_constants.ENABLE_RAY_CLUSTER = several
+
+
+def is_broken() -> bool:
+    """Return whether a process of this cluster is gone that the others cannot do without."""
+    from ray._private import ray_constants, worker
+
+    needed = {ray_constants.PROCESS_TYPE_RAYLET, ray_constants.PROCESS_TYPE_GCS_SERVER}
+    node = worker._global_node
+    return node is not None and any(kind in needed for kind, _ in node.dead_processes())
+
+
+def keep_serve_on_loopback() -> None:
+    """Have this process's Serve replica listen where its node does, if that is loopback.
+
+    Its port for other deployments' calls takes what Python unpickles. Serve opens it on all
+    addresses once the deployment is constructed.
+    """
+    import ray
+    from ray._common.network_utils import build_address, is_localhost
+    from ray.serve._private import replica
+
+    here = ray.util.get_node_ip_address()
+    if is_localhost(here) and replica.add_port_to_grpc_server.__module__ != __name__:
+        everywhere = replica.add_port_to_grpc_server
+
+        def only_here(server: object, address: str) -> int:
+            port = address.rpartition(":")[2]
+            bound: int = everywhere(server, build_address(here, port))
+            return bound
+
+        replica.add_port_to_grpc_server = only_here
+
+
+def raise_limits() -> None:
+    """Take as much as this process may have of what the system limits.
+
+    Raises:
+        ConfigurationError: That is too little.
+    """
+    for limit, (what, flag, least) in _LIMITS.items():
+        soft, hard = resource.getrlimit(limit)
+        if soft != hard and limit != resource.RLIMIT_AS:
+            resource.setrlimit(limit, (hard, hard))
+        if hard not in (resource.RLIM_INFINITY,) and hard < least:
+            raise ConfigurationError(
+                f"this process may have {hard} {what}, a stack needs {least}: raise it with "
+                f"`ulimit {flag}`, or ask who administers this machine"
+            )

@@ -1,0 +1,65 @@
+"""Rules of a stack's own Ray cluster that need no cluster."""
+
+import resource
+from collections.abc import Callable
+
+import pytest
+import ray
+from ray.serve._private import replica
+
+from deployments import cluster
+from scalesim.errors import ConfigurationError
+
+Limits = dict[int, tuple[int, int]]
+
+
+@pytest.fixture
+def limits(monkeypatch: pytest.MonkeyPatch) -> Limits:
+    """Limits of a process, soft and hard; none at first."""
+    none = resource.RLIM_INFINITY
+    held = {limit: (none, none) for limit in cluster._LIMITS}
+    monkeypatch.setattr(resource, "getrlimit", held.__getitem__)
+    monkeypatch.setattr(resource, "setrlimit", held.__setitem__)
+    return held
+
+
+def test_soft_limits_are_raised(limits: Limits) -> None:
+    limits[resource.RLIMIT_NOFILE] = (256, 4096)
+    cluster.raise_limits()
+    assert limits[resource.RLIMIT_NOFILE] == (4096, 4096)
+
+
+@pytest.mark.parametrize(
+    ("limit", "named"),
+    [
+        (resource.RLIMIT_NOFILE, "ulimit -n"),
+        (resource.RLIMIT_NPROC, "ulimit -u"),
+        (resource.RLIMIT_AS, "ulimit -v"),
+    ],
+)
+def test_hard_limits_that_are_too_low_are_said(limits: Limits, limit: int, named: str) -> None:
+    limits[limit] = (256, 256)
+    with pytest.raises(ConfigurationError, match=named):
+        cluster.raise_limits()
+
+
+@pytest.fixture
+def bound(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], str]:
+    """What Serve's port is bound to on a node of this address."""
+    taken: list[str] = []
+
+    def on(node: str) -> str:
+        monkeypatch.setattr(replica, "add_port_to_grpc_server", lambda _, at: taken.append(at))
+        monkeypatch.setattr(ray.util, "get_node_ip_address", lambda: node)
+        for _ in range(2):  # once is enough
+            cluster.keep_serve_on_loopback()
+        replica.add_port_to_grpc_server(None, "[::]:0")
+        return taken[-1]
+
+    return on
+
+
+def test_serve_listens_where_its_node_does(bound: Callable[[str], str]) -> None:
+    assert bound("127.0.0.1") == "127.0.0.1:0"
+    assert bound("::1") == "[::1]:0"
+    assert bound("10.0.0.7") == "[::]:0"
