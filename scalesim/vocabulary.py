@@ -140,11 +140,11 @@ class Flow(NamedTuple):
         late_bytes: Bytes of `late`.
         restarted: Threads of its tiers found dead and started again; 0 in a healthy engine.
         loaded_bytes: Copied from host memory to the device ahead of requests.
-        loaded_s: Seconds that link was busy with them, as the scheduler saw it.
+        loaded_s: Seconds that link was busy with them, by the device's clock where it has one.
         staged_bytes: Read from storage to host memory ahead of requests.
         staged_s: Seconds that link was busy with them, as the scheduler saw it.
-        computed_bytes: Computed by requests' prefill.
-        computed_s: Seconds the engine was busy with it.
+        computed_bytes: Computed by requests' prefill, in passes that did nothing else.
+        computed_s: Seconds these took, by the device's clock where it has one.
         fault: What its storage failed with, which is off until it works again; else empty.
     """
 

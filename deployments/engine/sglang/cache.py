@@ -20,14 +20,12 @@ from deployments.engine.prefixes import Prefix, Space, Tokens
 from deployments.engine.sglang.backends import is_read_ahead, watched
 from deployments.engine.sglang.loads import NO_EVENT, Loads
 from deployments.engine.sglang.pages import PageStore
+from deployments.engine.sglang.prefill import PrefillClock
 from deployments.engine.sglang.requests import AgentsInUse, agent_of, requests
 from deployments.engine.sglang.storage import StorageTier
 from deployments.engine.sglang.tree import BACKEND, FULL, OrderedFull
 from scalesim.settings import engine_storage_bytes_from_env
 from scalesim.vocabulary import Budgets
-
-TOLD_COMPUTED_S = 0.2
-"""Seconds of prefill that are told together: its speed is no news at every request."""
 
 
 class DistanceRadixCache(UnifiedRadixCache):  # type: ignore[misc]
@@ -44,9 +42,9 @@ class DistanceRadixCache(UnifiedRadixCache):  # type: ignore[misc]
         self.loads = Loads(self)
         self._backups: set[int] = set()
         self._in_use = AgentsInUse()
+        self._prefill: PrefillClock | None = None
         self._looked_at: Any = None
         super().__init__(params)
-        self._computed_tokens, self._computed_s, self._computed_until = 0, 0.0, 0.0
         kv = self.token_to_kv_pool_allocator.get_kvcache()
         rows = kv.size + kv.page_size
         self.bytes_per_token = int(np.sum(kv.get_kv_size_bytes())) // rows
@@ -69,6 +67,8 @@ class DistanceRadixCache(UnifiedRadixCache):  # type: ignore[misc]
 
     def watch(self, watcher: Watcher) -> None:
         self.watcher = self.tree_core.watcher = watcher
+        if self.scheduler is not None:
+            self._prefill = PrefillClock(self.scheduler, watcher)
 
     # ---- what we listen to ----
 
@@ -80,13 +80,11 @@ class DistanceRadixCache(UnifiedRadixCache):  # type: ignore[misc]
             self.watcher.forget()
 
     def checkpoint_into_tree(self, req: Any, *, up_to: int, **kwargs: Any) -> None:
-        computed_tokens = up_to - req.kv.cache_protected_len
         super().checkpoint_into_tree(req, up_to=up_to, **kwargs)
         hint = agent_of(req)
         if hint is None or self.watcher is None:
             return
         if not req.finished():
-            self._time(computed_tokens, req.time_stats.last_forward_entry_time)
             self.watcher.used(hint.key, req.host_hit_length)
             return
         tokens = np.array(req.full_untruncated_fill_ids[:up_to], dtype=np.int64)
@@ -94,16 +92,6 @@ class DistanceRadixCache(UnifiedRadixCache):  # type: ignore[misc]
         space = (req.extra_key, req.cache_salt)
         latest = Prefix(tokens, len(req.origin_input_ids), space, whole)
         self.watcher.learn(hint.key, latest, hint.next_use)
-
-    def _time(self, tokens: int, began: float) -> None:
-        """Note how long prefill took, requests of one batch share its time; tell it in portions."""
-        now = time.perf_counter()
-        self._computed_tokens += tokens
-        self._computed_s += now - max(began, self._computed_until)
-        self._computed_until = now
-        if self._computed_s >= TOLD_COMPUTED_S and self.watcher is not None:
-            self.watcher.computed(self._computed_tokens, self._computed_s)
-            self._computed_tokens, self._computed_s = 0, 0.0
 
     def lock(self, node_id: int, *args: Any, **kwargs: Any) -> Any:
         lock = super().lock(node_id, *args, **kwargs)
@@ -183,6 +171,8 @@ class DistanceRadixCache(UnifiedRadixCache):  # type: ignore[misc]
     def check_hicache_events(self) -> None:
         """Called at the start of every pass: copies that arrived, then our share of work."""
         super().check_hicache_events()
+        if self._prefill is not None:
+            self._prefill.collect()
         self._looked_at = None  # requests came and went since the last pass
         self.every_pass()
         self.flush_pending_backups()

@@ -1,0 +1,79 @@
+from __future__ import annotations
+
+import warnings
+from types import SimpleNamespace
+from typing import Any
+
+from deployments.engine import boot
+
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore")
+    from sglang.srt.model_executor.forward_batch_info import ForwardMode
+
+    from deployments.engine.sglang.prefill import PrefillClock
+
+assert boot
+
+
+class Event:
+    """Recorded at a time of its stream's; done once the device is there."""
+
+    now = 0.0
+
+    def __init__(self, enable_timing: bool = False) -> None:
+        assert enable_timing
+
+    def record(self, stream: Any) -> None:
+        self.at = stream.ends
+
+    def query(self) -> bool:
+        return Event.now >= self.at
+
+    def elapsed_time(self, end: Event) -> float:
+        return (end.at - self.at) * 1000
+
+
+class Scheduler(SimpleNamespace):
+    def __init__(self) -> None:
+        super().__init__(
+            device_module=SimpleNamespace(Event=Event),
+            forward_stream=SimpleNamespace(ends=0.0),
+            enable_overlap=True,
+            told=[],
+        )
+        Event.now = 0.0
+
+    def run_batch(self, batch: Any) -> str:
+        self.forward_stream.ends += batch.takes_s
+        return "result"
+
+    def computed(self, tokens: int, seconds: float) -> None:
+        self.told.append((tokens, seconds))
+
+
+def batch(mode: Any = ForwardMode.EXTEND, waits_for: int = -1) -> Any:
+    return SimpleNamespace(
+        forward_mode=mode, hicache_consumer_index=waits_for, extend_num_tokens=100, takes_s=0.25
+    )
+
+
+def test_prefill_is_timed_on_the_device_once_it_ended() -> None:
+    scheduler = Scheduler()
+    clock = PrefillClock(scheduler, scheduler)  # type: ignore[arg-type]
+    assert scheduler.run_batch(batch()) == "result"
+    clock.collect()
+    assert scheduler.told == [], "it is under way"
+    Event.now = 9.0
+    clock.collect()
+    clock.collect()
+    assert scheduler.told == [(100, 0.25)]
+
+
+def test_passes_that_wait_for_copies_or_decode_tell_nothing() -> None:
+    scheduler = Scheduler()
+    clock = PrefillClock(scheduler, scheduler)  # type: ignore[arg-type]
+    for other in (batch(ForwardMode.DECODE), batch(ForwardMode.MIXED), batch(waits_for=0)):
+        assert scheduler.run_batch(other) == "result"
+    Event.now = 9.0
+    clock.collect()
+    assert scheduler.told == []
