@@ -83,7 +83,22 @@ class DistanceTreeCore(UnifiedTreeCore):  # type: ignore[misc]
         node = super()._new_node(priority)
         node.owners = set()
         node.arrival = 0
+        node.child_on_device = None
         return node
+
+    def _is_device_leaf(self, node: Any) -> bool:
+        """Look at the child seen last first: a head that all agents share has as many children."""
+        child = node.child_on_device
+        if child is not None and self._is_on_device_below(child, node):
+            return False
+        node.child_on_device = next(
+            (child for child in reversed(node.children.values()) if not child.evicted), None
+        )
+        return node.child_on_device is None and bool(super()._is_device_leaf(node))
+
+    def _is_on_device_below(self, child: Any, node: Any) -> bool:
+        there = self._node_arena.get(child.id) is child and child.parent is node
+        return there and not child.evicted
 
     def _split_node(self, key: Any, child: Any, split_len: int) -> Any:
         parent, action = super()._split_node(key, child, split_len)
