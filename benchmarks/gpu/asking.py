@@ -25,6 +25,12 @@ class Reply(NamedTuple):
     found: CachedTokens
     meta: dict[str, Any]
 
+    @property
+    def taken_back(self) -> bool:
+        """Whether the request was aborted: what there is of the answer is cut short."""
+        reason = self.meta.get("finish_reason") or {}
+        return bool(reason.get("type") == "abort")
+
 
 def request(ids: list[int], output_tokens: int, key: int | None, **more: Any) -> Any:
     """Return a greedy request of agent `key` that generates so many tokens, past the end token."""

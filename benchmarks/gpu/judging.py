@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from enum import Enum
+from math import inf, isnan
 from typing import NamedTuple
 
 from benchmarks.gpu.asking import Reply
@@ -36,7 +37,7 @@ class Reference(NamedTuple):
         """Return by how much logprob another answer is off at most, up to where it differs."""
         mine, differs = _logprobs(reply), self._differs(reply.tokens)
         pairs = zip(self.logprobs[:differs], mine[:differs], strict=True)
-        return max((abs(expected - found) for expected, found in pairs), default=0.0)
+        return max((_apart(expected, found) for expected, found in pairs), default=0.0)
 
     def judge(self, reply: Reply, rounding: float) -> Verdict:
         """Judge another answer: wrong KV shows in its logprobs long before it shows in tokens.
@@ -72,6 +73,10 @@ def reference(reply: Reply) -> Reference:
     ]
     gap = [abs(two[0][0] - two[1][0]) for two in places]
     return Reference(reply.tokens, _logprobs(reply), [token for _, token in others], gap)
+
+
+def _apart(expected: float, found: float) -> float:
+    return inf if isnan(found) else abs(expected - found)
 
 
 def _logprobs(reply: Reply) -> list[float]:

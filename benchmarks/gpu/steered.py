@@ -76,6 +76,10 @@ class Steered:
         """Return the greedy answer to a prompt of agent `key`."""
         return await ask(self._manager, ids, output_tokens, key, **more)
 
+    def take_back(self, rid: str) -> None:
+        """Abort a request; one that is not there any more is ignored."""
+        self._manager.abort_request(rid)
+
     async def flush(self) -> None:
         """Empty the engine's cache, once nothing runs."""
         await flush(self._manager)

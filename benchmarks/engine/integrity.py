@@ -1,0 +1,110 @@
+"""What must hold in a scheduler where nothing runs and nothing is on its way."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+
+_ROOT = "the root of the prefix tree"
+
+
+def is_settled(scheduler: Any) -> bool:
+    """Return whether no request runs and no copy is under way."""
+    cache = scheduler.tree_cache
+    controller = cache.cache_controller
+    under_way = (
+        *(controller.ack_load_queue, controller.ack_write_queue),
+        *(controller.load_queue, controller.write_queue),
+        *(cache.ongoing_load_back, cache.ongoing_write_through),
+        *(cache.ongoing_prefetch, cache.ongoing_backup),
+    )
+    return not any(under_way) and scheduler.is_fully_idle()
+
+
+def check_integrity(scheduler: Any) -> None:
+    """Return if tree, locks, pools, copies and slots are right.
+
+    Raises:
+        AssertionError: Says what is not.
+    """
+    cache = scheduler.tree_cache
+    cache.sanity_check()
+    nodes = [node for node in cache.tree_core._collect_all_nodes() if node is not cache.root_node]
+    faults = [
+        *_locks(nodes),
+        *_pool("device", cache.token_to_kv_pool_allocator, [_device(node) for node in nodes]),
+        *_pool("host", cache.cache_controller.mem_pool_host, [_host(node) for node in nodes]),
+        *_copies(cache, nodes),
+    ]
+    if scheduler.enable_lora:
+        faults += _slots(scheduler.tp_worker.model_runner.lora_manager.memory_pool)
+    assert not faults, "; ".join(faults)
+
+
+def _device(node: Any) -> torch.Tensor | None:
+    from deployments.engine.sglang.tree import FULL
+
+    value: torch.Tensor | None = node.component_data[FULL].value
+    return value
+
+
+def _host(node: Any) -> torch.Tensor | None:
+    from deployments.engine.sglang.tree import FULL
+
+    value: torch.Tensor | None = node.component_data[FULL].host_value
+    return value
+
+
+def _locks(nodes: list[Any]) -> list[str]:
+    return [
+        f"node {node.id} is locked ({data.lock_ref}, {data.host_lock_ref}) and nothing runs"
+        for node in nodes
+        for data in node.component_data
+        if data is not None and (data.lock_ref or data.host_lock_ref)
+    ]
+
+
+def _pool(name: str, pool: Any, rows: list[torch.Tensor | None]) -> list[str]:
+    """Return what is wrong with who has which rows of a pool."""
+    had = [row for some in rows if some is not None for row in some.tolist()]
+    faults = []
+    if len(set(had)) != len(had):
+        faults.append(f"{name} rows belong to two nodes")
+    if pool.available_size() + len(had) != pool.size:
+        faults.append(
+            f"{name} pool: {pool.available_size()} rows are free and {len(had)} in the tree, of "
+            f"{pool.size}"
+        )
+    return faults
+
+
+def _copies(cache: Any, nodes: list[Any]) -> list[str]:
+    """Return nodes whose copies in host memory and on the device are not the same."""
+    pool = cache.cache_controller.mem_pool_host.anchor_entry.host_pool
+    sides = list(
+        zip(
+            (*pool.k_data_refs, *pool.v_data_refs),
+            (*pool.device_k_buffers, *pool.device_v_buffers),
+            strict=True,
+        )
+    )
+    faults = []
+    for node in nodes:
+        here, there = _device(node), _host(node)
+        if here is not None and there is not None:
+            same = all(torch.equal(device[here], host[there]) for host, device in sides)
+            faults += [] if same else [f"node {node.id}: its copies are not the same"]
+        for tensors, rows in ((1, here), (0, there)):
+            if rows is not None and any(side[tensors][rows].isnan().any() for side in sides):
+                faults.append(f"node {node.id}: something in it never arrived")
+    return faults
+
+
+def _slots(pool: Any) -> list[str]:
+    """Return what is wrong with who is in which adapter slot."""
+    return [
+        f"slot {number} is {uid!r}'s, and says {pool.buffer_id_to_uid[number]!r}"
+        for uid, number in pool.uid_to_buffer_id.items()
+        if pool.buffer_id_to_uid[number] != uid
+    ]

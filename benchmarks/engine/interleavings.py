@@ -1,0 +1,110 @@
+"""Random interleavings over a device that takes time: every answer is compared, all is checked.
+
+The real scheduler, cache and plugin; each run begins anew, is the same for the same seed, and is
+shrunk where it fails.
+
+Run: python -m benchmarks.engine.interleavings [--rig prefixes] [--seed 0] [--requests 5000]
+Again: python -m benchmarks.engine.interleavings --rig prefixes --seed 17 --requests 1
+"""
+
+from __future__ import annotations
+
+import argparse
+import random
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+from benchmarks.engine.forks import in_fork
+from benchmarks.engine.rigs import RIGS, DrawnTimes
+from benchmarks.engine.shrinking import shrunk
+from benchmarks.gpu.turns import Turn, Turns
+from benchmarks.results import FOLDER, write
+
+RUN_TURNS = 60
+"""Turns between two checks: about 200 requests."""
+
+_COUNTS = ("outputs", "taken_back", "equal", "tie", "wrong")
+
+
+def main() -> None:
+    """Play each rig wanted in a process of its own; exit with 1 where something failed."""
+    told = _arguments()
+    if told.rig is None:
+        asked = [f"--{name}={getattr(told, name)}" for name in ("seed", "requests", "out")]
+        command = [sys.executable, "-m", __spec__.name, *asked]
+        failed = [rig for rig in RIGS if subprocess.run([*command, "--rig", rig]).returncode]  # noqa: S603
+        sys.exit(f"failed: {', '.join(failed)}" if failed else 0)
+    with tempfile.TemporaryDirectory(prefix="scalesim-interleavings-") as folder:
+        found = play(told.rig, told.seed, told.requests, Path(folder))
+    write(f"interleavings-{told.rig}", found, told.out)
+    print(told.rig, {name: value for name, value in found.items() if name != "failures"})
+    for failure in found["failures"]:
+        print(failure)
+    sys.exit(1 if found["failures"] else 0)
+
+
+def play(name: str, seed: int, requests: int, folder: Path) -> dict[str, Any]:
+    """Play runs of one rig, of seed, seed + 1 and so on, until so many requests were answered.
+
+    A run that fails is shrunk and told, and is the last.
+    """
+    import torch
+
+    from benchmarks.engine.playing import Player
+    from deployments.engine.emulation.clock import VirtualClock
+    from deployments.engine.emulation.inline import InlineEngine
+
+    torch.set_num_threads(1)  # others would not be there after a fork
+    rig, times = RIGS[name], DrawnTimes()
+    engine = InlineEngine(rig.settings(folder), times, VirtualClock())
+    player = Player(engine, times, rig)
+
+    def once(turns: list[Turn], of: int) -> dict[str, Any]:
+        return in_fork(lambda: player.play(turns, of))
+
+    counts: Counter[str] = Counter()
+    made: Counter[str] = Counter()
+    failures: list[dict[str, Any]] = []
+    runs, begun = 0, time.monotonic()
+    while counts["outputs"] + counts["taken_back"] < requests and not failures:
+        of = seed + runs
+        turns = Turns(player.prompts, random.Random(of), stored=rig.stored).draw(RUN_TURNS)
+        found = once(turns, of)
+        counts.update({count: found.get(count, 0) for count in _COUNTS})
+        made.update(found.get("turns", {}))
+        runs += 1
+        if failed(found):
+            least = shrunk(turns, lambda some, of=of: failed(once(some, of)))  # type: ignore[misc]
+            failures.append({"seed": of, "found": found, "turns": least, "again": once(least, of)})
+    return {
+        "runs": runs,
+        **counts,
+        "turns": dict(made),
+        "wrong_page": player.peace.wrong_page,
+        "wrong_pages_seen": player.peace.wrong_pages_seen,
+        "seconds": round(time.monotonic() - begun, 1),
+        "failures": failures,
+    }
+
+
+def failed(found: dict[str, Any]) -> bool:
+    """Return whether a run went wrong."""
+    return "fault" in found or found["wrong"] > 0
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--rig", choices=RIGS, help="all, unless given")
+    parser.add_argument("--seed", type=int, default=0, help="of the first run")
+    parser.add_argument("--requests", type=int, default=5000, help="of each rig")
+    parser.add_argument("--out", type=Path, default=FOLDER / "engine", help="folder of the JSON")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    main()

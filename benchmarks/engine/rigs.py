@@ -1,0 +1,86 @@
+"""Engines that turns are played on: each tries another part of the product."""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from benchmarks.gpu.engines import Setup, settings_of
+from benchmarks.gpu.prompts import Prompts
+from deployments.engine.emulation.times import Link, Work
+from scalesim.settings import EngineSettings
+from simulations.workload import PromptSize
+
+VIEWS = 3
+
+_TRANSFER_S = (0.0001, 0.001, 0.004, 0.02)
+"""Of one layer of a load, a backup, an adapter: from within a pass to many passes."""
+
+_FORWARD_S = (0.001, 0.004)
+
+
+class DrawnTimes:
+    """Times drawn anew for every piece of work, so that anything may overtake anything."""
+
+    def __init__(self) -> None:
+        self.reseed(0)
+
+    def reseed(self, seed: int) -> None:
+        """Draw from here on what this seed says."""
+        self._rng = random.Random(seed)
+
+    def transfer_s(self, link: Link, size: int) -> float:
+        """See `Times`; storage takes longer."""
+        return self._rng.choice(_TRANSFER_S) * (2.0 if link is Link.STORAGE else 1.0)
+
+    def forward_s(self, work: Work) -> float:
+        """See `Times`."""
+        return self._rng.choice(_FORWARD_S)
+
+
+class Rig(NamedTuple):
+    """One kind of engine.
+
+    Attributes:
+        setup: Agents, prompts and tiers; the host tier is too small for all.
+        args: Further arguments of SGLang.
+        stored: It has a storage tier.
+    """
+
+    setup: Setup
+    args: dict[str, Any]
+    stored: bool = False
+
+    def settings(self, folder: Path) -> EngineSettings:
+        """Return the engine's settings; writes model and adapters below `folder`."""
+        settings = settings_of(self.setup, "scalesim", folder)
+        update: dict[str, Any] = {"extra_args": settings.extra_args | _CHUNKED | self.args}
+        if self.stored:
+            update |= {"storage_dir": str(folder / "pages"), "storage_bytes": 2**26}
+        return settings.model_copy(update=update)
+
+    def prompts(self) -> Prompts:
+        """Return what its agents ask."""
+        return Prompts(self.setup, VIEWS, related=True)
+
+
+_CHUNKED = {"chunked_prefill_size": 128, "random_seed": 0}
+"""Prompts are longer: they are computed in pieces."""
+
+_SETUP = Setup(
+    "tiny",
+    12,
+    PromptSize(192, 16, 4),
+    device_share=0.4,
+    host_share=0.7,
+    dtype="float32",
+    concurrency=6,
+)
+
+RIGS = {
+    "prefixes": Rig(_SETUP, {}),
+    "page-first": Rig(_SETUP, {"hicache_mem_layout": "page_first", "hicache_io_backend": "kernel"}),
+    "adapters": Rig(_SETUP._replace(adapters=6, distinct=True), {}),
+    "storage": Rig(_SETUP, {}, stored=True),
+}
