@@ -82,6 +82,7 @@ class EmulationSettings(Settings):
     to_device_bytes_per_s: float = Field(25e9, gt=0)
     """Host memory to device: half of what PCIe 5 carries."""
     to_host_bytes_per_s: float = Field(25e9, gt=0)
+    """Device to host memory, likewise."""
     storage_bytes_per_s: float = Field(5e9, gt=0)
     """An NVMe disk."""
     transfer_s: float = Field(20e-6, ge=0)
