@@ -70,7 +70,7 @@ class Replica:
         host = self._host = EngineHost(settings.engine, engines)
         await _start(host)
         adapters = settings.engine.adapters
-        shelf = AdapterShelf(adapters) if adapters is not None else None
+        shelf = AdapterShelf(adapters, settings.engine.model_path) if adapters is not None else None
         models = ModelChoice(settings.engine)
         self._endpoints = OpenAIEndpoints(host.engine, self._name, models, shelf)
         self._metrics = ReplicaMetrics(self._name)

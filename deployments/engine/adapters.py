@@ -1,15 +1,16 @@
-"""LoRA adapters on disk: safetensors as PEFT saves them, below caps."""
+"""LoRA adapters on disk: in the plain form, as safetensors, below caps."""
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import NamedTuple
 
+from deployments.engine.lora.fitting import BaseModel, require_fitting
+from deployments.engine.lora.plain import write
+from deployments.engine.lora.saved import CONFIG, WEIGHTS, WORDS, Saved, load
 from deployments.engine.shelf import Shelf
+from scalesim.errors import InvalidRequestError
 from scalesim.settings import AdapterSettings
-
-CONFIG, WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
 
 
 class Adapter(NamedTuple):
@@ -40,33 +41,66 @@ class AdapterShelf(Shelf[Adapter]):
 
     Args:
         settings: Roots and caps.
+        base: Folder of the model they must go with, or its name on the hub; None to leave that to
+            the engine.
     """
 
     noun = "adapter"
 
-    def __init__(self, settings: AdapterSettings) -> None:
+    def __init__(self, settings: AdapterSettings, base: str | None = None) -> None:
         super().__init__(settings.roots)
         self._settings = settings
+        self._base = BaseModel.of(Path(base)) if base and Path(base).is_dir() else None
+        self._checked_before: dict[str, Adapter] = {}
 
     def _files(self, folder: Path) -> list[Path]:
-        return [folder / CONFIG, folder / WEIGHTS]
+        words = folder / WORDS
+        return [folder / CONFIG, folder / WEIGHTS, *([words] if words.is_file() else ())]
 
     def _item(self, name: str, folder: Path) -> Adapter:
-        config, weights = self._files(folder)
-        if not (config.is_file() and weights.is_file()):
+        self._require_files(name, folder)
+        version = self._version(name, folder)
+        if (known := self._checked_before.get(name)) is None or known.version != version:
+            saved = self._load(name, folder)
+            if not saved.is_plain:
+                raise self._refused(
+                    name,
+                    "is not in the form that engines take",
+                    "register it with `scalesim adapter add`, which converts it",
+                )
+            size = (folder / WEIGHTS).stat().st_size
+            known = Adapter(name, folder, version, saved.rank, size)
+            self._checked_before[name] = known
+        return known._replace(folder=folder)
+
+    def _bring(self, name: str, source: Path, target: Path) -> None:
+        self._require_files(name, source)
+        saved = self._load(name, source)
+        try:
+            write(saved, source, target)
+        except InvalidRequestError as error:
+            raise self._faulty(name, error) from None
+
+    def _require_files(self, name: str, folder: Path) -> None:
+        if not ((folder / CONFIG).is_file() and (folder / WEIGHTS).is_file()):
             raise self._refused(
                 name, f"lacks {CONFIG} or {WEIGHTS}", "save it as safetensors (PEFT)"
             )
+
+    def _load(self, name: str, folder: Path) -> Saved:
         try:
-            rank = int(json.loads(config.read_bytes())["r"])
-        except (ValueError, KeyError, TypeError):
-            raise self._refused(name, f"has no rank `r` in {CONFIG}", "save it with PEFT") from None
-        size = weights.stat().st_size
-        caps = self._settings
-        if not 0 < rank <= caps.max_rank:
-            raise self._refused(name, f"has rank {rank}", f"1 to {caps.max_rank} are allowed here")
-        if size > caps.max_bytes:
-            raise self._refused(
-                name, f"is {size} bytes", f"up to {caps.max_bytes} are allowed here"
-            )
-        return Adapter(name, folder, self._version(name, folder), rank, size)
+            saved = load(folder)
+            if self._base is not None:
+                require_fitting(saved, self._base)
+        except InvalidRequestError as error:
+            raise self._faulty(name, error) from None
+        cap = self._settings.max_rank
+        if saved.rank > cap:
+            raise self._refused(name, f"has rank {saved.rank}", f"1 to {cap} are allowed here")
+        size, cap = (folder / WEIGHTS).stat().st_size, self._settings.max_bytes
+        if size > cap:
+            raise self._refused(name, f"is {size} bytes", f"up to {cap} are allowed here")
+        return saved
+
+    def _faulty(self, name: str, error: InvalidRequestError) -> InvalidRequestError:
+        return InvalidRequestError(f"adapter {name!r} cannot be served: {error}", error.field)

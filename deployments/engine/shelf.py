@@ -116,14 +116,12 @@ class Shelf(ABC, Generic[Item]):
                 "digits, '.', '_' or '-' that no other has",
                 "name",
             )
-        self._item(name, source)
         self._assignments[0].check(agents)
         partial = root / f".{name}.partial"  # no id begins with a dot
         shutil.rmtree(partial, ignore_errors=True)
         partial.mkdir(parents=True)
         try:
-            for file in self._files(source):
-                shutil.copyfile(file, partial / file.name)
+            self._bring(name, source, partial)
             partial.rename(root / name)
         finally:
             shutil.rmtree(partial, ignore_errors=True)
@@ -168,6 +166,12 @@ class Shelf(ABC, Generic[Item]):
     @abstractmethod
     def _item(self, name: str, folder: Path) -> Item:
         """Return the item in a folder; raises `_refused` if it may not be loaded."""
+
+    def _bring(self, name: str, source: Path, target: Path) -> None:
+        """Bring an item's files into an empty folder; raises `_refused` if it may not be loaded."""
+        self._item(name, source)
+        for file in self._files(source):
+            shutil.copyfile(file, target / file.name)
 
     def _version(self, name: str, folder: Path) -> str:
         told = [(f.name, f.stat().st_size, f.stat().st_mtime_ns) for f in self._files(folder)]

@@ -142,7 +142,11 @@ class LoRASlots:
         self._fetch(kept, set())
 
     def _remove_in_order(self, adapter: str) -> int | None:
-        """SGLang unloads an adapter and clears its slot."""
-        self._after_all(self._device.current_stream())
+        """SGLang unloads an adapter: its slot is cleared, and its host copy freed after this."""
+        stream = self._device.current_stream()
+        self._after_all(stream)
+        no_copy_from_it = self._device.Event()
+        no_copy_from_it.record(stream)
+        no_copy_from_it.synchronize()
         slot: int | None = self._remove(adapter)
         return slot

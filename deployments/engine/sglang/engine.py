@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from deployments.engine.sglang.adapter_weights import AdapterLoads
 from deployments.engine.sglang.adapters import LoRASlots
 from deployments.engine.sglang.cache import DistanceRadixCache
 from deployments.engine.sglang.models import EngineModels
@@ -23,5 +24,6 @@ class SchedulerEngine:
         self.tree.scheduler = scheduler
         self.slots = LoRASlots(scheduler) if scheduler.enable_lora else None
         if self.slots is not None:
+            AdapterLoads(scheduler.tp_worker.model_runner.lora_manager)
             self.slots.attach()
         self.weights = EngineModels(scheduler, models) if models is not None else None

@@ -9,16 +9,19 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
+import torch
+from safetensors.torch import load_file, save_file
 
 from deployments.calls import Call
 from deployments.engine.adapters import Adapter, AdapterShelf
 from deployments.engine.assignments import Assignments
 from deployments.engine.models.choice import ModelChoice
-from deployments.random_adapter import MODULES, build
+from deployments.random_adapter import build
 from scalesim.errors import InvalidRequestError, UnknownModelError
 from scalesim.identity import agent_key
 from scalesim.settings import AdapterSettings
 from scalesim.vocabulary import ADAPTER, Tier, Verb
+from tests.deployments.engine.lora.peft_adapters import HONOURED, answer, make
 from tests.deployments.engine.real_engine import Answer, RealEngine
 
 pytestmark = [pytest.mark.engine, pytest.mark.asyncio(loop_scope="session")]
@@ -26,6 +29,7 @@ pytestmark = [pytest.mark.engine, pytest.mark.asyncio(loop_scope="session")]
 SLOTS = 2
 AGENTS = range(4)
 SPARE = ("farmer", "baker", "miller")
+LINEAR = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
 
 
 class Farm(RealEngine):
@@ -36,10 +40,7 @@ class Farm(RealEngine):
             build(root / f"a{agent}", model, seed=agent)
         for seed, name in enumerate(SPARE, start=len(AGENTS)):
             build(root / name, model, seed=seed)
-        (root / "broken" / "adapter_model.safetensors").parent.mkdir()
-        (root / "broken" / "adapter_model.safetensors").write_bytes(b"no tensors")
-        (root / "broken" / "adapter_config.json").write_text('{"r": 8, "peft_type": "LORA"}')
-        adapters = AdapterSettings(roots=(str(root),), slots=SLOTS, max_rank=8, modules=MODULES)
+        adapters = AdapterSettings(roots=(str(root),), slots=SLOTS, max_rank=8, modules=LINEAR)
         self.settings = adapters
         super().__init__(model, 8192, adapters=adapters)
 
@@ -155,12 +156,51 @@ async def test_a_load_that_broke_off_is_tried_again(
     assert (await engine.say(1, "miller")).tokens
 
 
-async def test_an_adapter_that_cannot_be_loaded_fails_alone(engine: Farm) -> None:
+@pytest.mark.parametrize(
+    "kind", ["rslora", "alpha-pattern", "rank-pattern", "patterns-rslora", "all-linear", "only-key"]
+)
+async def test_an_engine_answers_what_peft_does(
+    engine: Farm, tiny_model: str, tmp_path: Path, kind: str
+) -> None:
+    source = make(tiny_model, tmp_path / kind, **HONOURED[kind])
+    AdapterShelf(engine.settings, tiny_model).add(kind, source)
+    expected = answer(tiny_model, source, engine.prompt(0), 6)
+    assert (await engine.say(0, kind)).tokens == expected
+    bare = await engine.ask(0)
+    assert bare.tokens != expected
+
+
+def worse(weights: dict[str, torch.Tensor], kind: str) -> dict[str, torch.Tensor]:
+    if kind == "wide":
+        return {n: torch.cat((t, t), int("lora_A" in n)) for n, t in weights.items()}
+    if kind == "deep":
+        return {name.replace("layers.0", "layers.31"): t for name, t in weights.items()}
+    if kind == "elsewhere":
+        return {name.replace("q_proj", "x_proj"): t for name, t in weights.items()}
+    return {name: t * torch.nan for name, t in weights.items()}
+
+
+@pytest.mark.parametrize("kind", ["wide", "deep", "elsewhere", "nan"])
+async def test_an_adapter_that_cannot_be_loaded_fails_alone(
+    engine: Farm, root: Path, tiny_model: str, kind: str
+) -> None:
+    """The engine itself looks at what no shelf compared with its model."""
     expected = (await engine.say(1)).tokens
-    with pytest.raises(InvalidRequestError, match="cannot be loaded"):
-        await engine.say(0, "broken")
+    folder = build(root / kind, tiny_model, seed=1)
+    file = folder / "adapter_model.safetensors"
+    save_file({n: t.contiguous() for n, t in worse(load_file(file), kind).items()}, file)
+    config = json.loads((folder / "adapter_config.json").read_text())
+    targets = [*config["target_modules"], "x_proj"]
+    config["target_modules"] = targets if kind == "elsewhere" else config["target_modules"]
+    (folder / "adapter_config.json").write_text(json.dumps(config))
+    for _ in range(2):
+        with pytest.raises(InvalidRequestError, match="cannot be loaded"):
+            await engine.say(0, kind)
+    assert (await engine.say(1)).tokens == expected
+
+
+async def test_what_is_not_registered_is_unknown(engine: Farm) -> None:
     with pytest.raises(UnknownModelError):
         await engine.say(0, "nobody")
     with pytest.raises(InvalidRequestError, match="lora_path"):
         await engine.loader.load(Call(1, "chat", {"model": "scalesim", "lora_path": "/etc"}, "s"))
-    assert (await engine.say(1)).tokens == expected
