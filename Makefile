@@ -2,7 +2,7 @@
 # make test   install, run every test
 # make check  ruff and mypy
 # make generated  write anew what is derived: the chart's schema, README and goldens, dashboards,
-#             the fields of requests
+#             the fields of requests, the modes of the engine
 # make clean  remove what these made
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
@@ -59,6 +59,7 @@ generated: $(READY)
 	@$(BIN)/python -m tests.helm.test_goldens
 	@$(BIN)/python -m dashboards.generate
 	@$(BIN)/python -m deployments.requests.reference
+	@$(BIN)/python -m deployments.engine.modes
 
 clean:
 	rm -rf $(VENV) out .mypy_cache .ruff_cache .pytest_cache

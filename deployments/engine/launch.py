@@ -21,10 +21,14 @@ def launch(settings: EngineSettings) -> Any:
 
     Args:
         settings: As `prepared` returned them.
+
+    Raises:
+        ConfigurationError: SGLang would run in a mode that is refused.
     """
     _quiet()
     from sglang.srt.entrypoints.engine import Engine
 
+    from deployments.engine.sglang.arguments import resolved
     from deployments.engine.sglang.local import keep_in_tmpdir
 
     keep_in_tmpdir()
@@ -33,7 +37,7 @@ def launch(settings: EngineSettings) -> Any:
         run_scheduler_process_func = staticmethod(boot.run_scheduler)
         run_detokenizer_process_func = staticmethod(boot.run_detokenizer)
 
-    return _Engine(**server_args(settings))
+    return _Engine(server_args=resolved(settings, server_args(settings)))
 
 
 def prepared(settings: EngineSettings, engines: int = 1) -> EngineSettings:

@@ -1,0 +1,202 @@
+"""Every mode of SGLang that matters to moved state: works, or is refused before anything starts.
+
+`docs/modes.md` is written from this table: `python -m deployments.engine.modes`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from scalesim.errors import ConfigurationError
+from scalesim.settings import EngineSettings
+
+PAGE = Path(__file__).parents[2] / "docs" / "modes.md"
+
+
+class Engine(NamedTuple):
+    """What an engine will be, whichever of our settings or SGLang's arguments said so.
+
+    Attributes:
+        settings: Ours.
+        args: SGLang's arguments, as SGLang has resolved them.
+        model: SGLang's configuration of the model.
+        is_recurrent: The model keeps a state that is no KV (Mamba, linear attention).
+        sizes_kv_late: SGLang sizes its KV pool after it has captured graphs.
+    """
+
+    settings: EngineSettings
+    args: Any
+    model: Any
+    is_recurrent: bool
+    sizes_kv_late: bool
+
+    @property
+    def stores(self) -> bool:
+        """Whether it has a storage tier."""
+        return bool(self.settings.storage_dir or self.settings.storage_backend)
+
+
+class Mode(NamedTuple):
+    """One mode.
+
+    Attributes:
+        name: In SGLang's words.
+        turned_on: By what.
+        holds: Whether an engine is in it.
+        refusal: Why it is refused and what to do; None where it works.
+        note: Where it works: how far that was seen.
+    """
+
+    name: str
+    turned_on: str
+    holds: Callable[[Engine], bool]
+    refusal: str | None = None
+    note: str = ""
+
+
+_ON_A_CPU = "tested with real engines on a CPU"
+_NOT_RUN = "built for it, and not run yet: it needs several GPUs"
+
+MODES = (
+    Mode("prefixes", "always", lambda engine: True, note=_ON_A_CPU),
+    Mode(
+        "adapters", "`engine.adapters`", lambda e: e.settings.adapters is not None, note=_ON_A_CPU
+    ),
+    Mode("models", "`engine.models`", lambda e: e.settings.models is not None, note=_ON_A_CPU),
+    Mode("storage tier", "`engine.storage_dir`", lambda e: e.stores, note=_ON_A_CPU),
+    Mode("tensor parallelism", "`tp_size`", lambda e: e.args.tp_size > 1, note=_NOT_RUN),
+    Mode(
+        "pipeline parallelism",
+        "`pp_size`",
+        lambda e: e.args.pp_size > 1,
+        "its stages would move state in different passes; use tp_size, or more replicas",
+    ),
+    Mode(
+        "data parallelism in an engine, DP attention",
+        "`dp_size`, `enable_dp_attention`",
+        lambda e: e.args.dp_size > 1 or e.args.enable_dp_attention,
+        "its ranks hold other agents each and would share one channel; use replicas, one engine "
+        "each",
+    ),
+    Mode(
+        "context parallelism",
+        "`attn_cp_size`, `dcp_size`",
+        lambda e: e.args.attn_cp_size > 1 or e.args.dcp_size > 1,
+        "pages are spread over ranks in another way; use tp_size",
+    ),
+    Mode(
+        "several machines in one engine",
+        "`nnodes`",
+        lambda e: e.args.nnodes > 1,
+        "directives reach the ranks of one machine; use replicas, one engine each",
+    ),
+    Mode(
+        "prefill and decode in engines of their own",
+        "`disaggregation_mode`",
+        lambda e: e.args.disaggregation_mode not in (None, "null"),
+        "prefixes would leave with the request; use whole engines",
+    ),
+    Mode(
+        "speculative decoding",
+        "`speculative_algorithm`",
+        lambda e: e.args.speculative_algorithm is not None,
+        "the draft model's KV, adapters and weights are not moved with the agent's; leave it out",
+    ),
+    Mode(
+        "models with sliding windows between full attention",
+        "the model",
+        lambda e: bool(e.model.is_hybrid_swa),
+        "parts of a prefix are gone once the window has passed; use engine.arm 'hicache' or "
+        "another model",
+    ),
+    Mode(
+        "Mamba, linear attention and hybrids of them",
+        "the model",
+        lambda e: e.is_recurrent,
+        "their state is no sequence of pages; use engine.arm 'hicache' or another model",
+    ),
+    Mode(
+        "KV sized after graphs are captured",
+        "`SGLANG_ENABLE_POST_CAPTURE_KV_SIZING`",
+        lambda e: e.sizes_kv_late,
+        "budgets are told before; unset it",
+    ),
+    Mode(
+        "no radix cache",
+        "`disable_radix_cache`",
+        lambda e: bool(e.args.disable_radix_cache),
+        "there would be no prefixes to keep; leave it out, or use engine.arm 'stock'",
+    ),
+    Mode(
+        "adapters copied by SGLang's own overlap loader",
+        "`enable_lora_overlap_loading`",
+        lambda e: bool(e.args.enable_lora_overlap_loading),
+        "copies ahead of requests are made by distance; leave it out",
+    ),
+    Mode(
+        "models and quantised weights",
+        "`engine.models` with a quantised model or `quantization`",
+        lambda e: e.settings.models is not None and e.model.quantization is not None,
+        "SGLang packs them on loading and cannot write others over them; use an unquantised one",
+    ),
+    Mode(
+        "models and weights kept in host memory",
+        "`engine.models` with `cpu_offload_gb` or `offload_group_size`",
+        lambda e: (
+            e.settings.models is not None
+            and (e.args.cpu_offload_gb > 0 or e.args.offload_group_size > 0)
+        ),
+        "a swap would write over what is copied back; leave one out",
+    ),
+    Mode(
+        "models and adapters in one engine",
+        "`engine.models` with `engine.adapters` or `enable_lora`",
+        lambda e: e.settings.models is not None and bool(e.args.enable_lora),
+        "an adapter belongs to one model; serve adapters from another stack",
+    ),
+)
+
+
+def check(engine: Engine) -> None:
+    """Refuse what is not served; the other arms run SGLang as it is.
+
+    Raises:
+        ConfigurationError: Says which mode, what turned it on, why it is refused and what to do.
+    """
+    if engine.settings.arm != "scalesim":
+        return
+    for mode in MODES:
+        if mode.refusal is not None and mode.holds(engine):
+            raise ConfigurationError(
+                f"{mode.name} (by {mode.turned_on.replace('`', '')}) cannot be served: "
+                f"{mode.refusal}"
+            )
+
+
+def page() -> str:
+    """Return the table as a page of the documentation."""
+    rows = [
+        f"| {mode.name} | {mode.turned_on} | "
+        + (f"works; {mode.note}" if mode.refusal is None else f"refused: {mode.refusal}")
+        + " |"
+        for mode in MODES
+    ]
+    return "\n".join(
+        (
+            "# Modes of the engine",
+            "What is refused is refused before an engine starts, whether a setting or "
+            "`engine.extra_args` turned it on.",
+            "Written by `make generated` from the checks themselves; names in SGLang's words.",
+            "",
+            "| mode | turned on by | |",
+            "|---|---|---|",
+            *rows,
+            "",
+        )
+    )
+
+
+if __name__ == "__main__":
+    PAGE.write_text(page())
