@@ -23,7 +23,8 @@ class HostModels(Generic[Weights]):
 
     Args:
         places: How many models fit.
-        read: Returns the weights of a model; runs on the thread, and may raise.
+        begin: Prepares reading a model, and returns what reads it: that runs on the thread, may
+            raise, and returns the weights.
         distance: Tells how far a model is; the farthest makes room.
         agreed: Returns whether all ranks say yes; called on all of them at once.
     """
@@ -31,12 +32,12 @@ class HostModels(Generic[Weights]):
     def __init__(
         self,
         places: int,
-        read: Callable[[str], Weights],
+        begin: Callable[[str], Callable[[], Weights]],
         distance: Callable[[str], float],
         agreed: Callable[[bool], bool] = bool,
     ) -> None:
         self._places = places
-        self._read = read
+        self._begin = begin
         self._distance = distance
         self._agreed = agreed
         self._weights: dict[str, Weights] = {}
@@ -70,7 +71,7 @@ class HostModels(Generic[Weights]):
             if farthest is None or self._distance(farthest) <= nearer_than:
                 return Outcome.REFUSED
             del self._weights[farthest]
-        self._reading = model, self._thread.submit(self._read, model)
+        self._reading = model, self._thread.submit(self._begin(model))
         return Outcome.STARTED
 
     def ended(self) -> Ended | None:

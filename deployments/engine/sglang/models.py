@@ -13,7 +13,6 @@ from math import inf
 from pathlib import Path
 from typing import Any
 
-import torch
 from sglang.srt.constants import HEALTH_CHECK_RID_PREFIX
 from sglang.srt.managers.io_struct import AbortReq
 
@@ -21,6 +20,7 @@ from deployments.engine.models.host import HostModels
 from deployments.engine.models.turns import Turn, Turns
 from deployments.engine.payloads.base import Outcome
 from deployments.engine.payloads.shared import Use
+from deployments.engine.sglang.ranks import TensorRanks
 from deployments.engine.sglang.requests import agent_of, is_running, requests
 from deployments.engine.sglang.weights import BASE, WeightReader, Weights, write
 from scalesim.errors import InvalidRequestError
@@ -39,7 +39,9 @@ class EngineModels:
     """
 
     def __init__(self, scheduler: Any, settings: ModelSettings) -> None:
-        reader = WeightReader(Path(scheduler.server_args.model_path), settings)
+        self._ranks = TensorRanks(scheduler)
+        base = Path(scheduler.server_args.model_path)
+        reader = WeightReader(base, settings, self._ranks)
         self.model_bytes = reader.size_bytes
         self.places = (settings.host_bytes or 0) // self.model_bytes
         self.storage_bytes = shutil.disk_usage(settings.roots[0]).total
@@ -48,7 +50,7 @@ class EngineModels:
         self._updater = scheduler.tp_worker.model_runner.weight_updater
         self.distance: Callable[[str], float] = lambda model: inf
         self._host: HostModels[Weights] = HostModels(
-            self.places, reader.read, lambda model: self.distance(model), self._agreed
+            self.places, reader.begin, lambda model: self.distance(model), self._ranks.agreed
         )
         self._turns = Turns(settings.turn_requests, BASE)
         self._held_back: list[Any] = []
@@ -160,8 +162,13 @@ class EngineModels:
             write(self._host[model], self._updater)
         except Exception as error:
             fault = error
-        if not self._agreed(fault is None):
+        if not self._ranks.agreed(fault is None):
             self._host.leave(model)
+            if model == BASE:
+                raise RuntimeError(
+                    "the engine's own weights cannot be written back: it has none any more, and "
+                    "ends"
+                ) from fault
             self._fail(model, fault or RuntimeError("another rank could not write it"))
             return False
         self.resident = model
@@ -179,12 +186,3 @@ class EngineModels:
         for request in list(self._scheduler.waiting_queue):
             if self._model_of(request) == model:
                 self._scheduler.abort_request(AbortReq(rid=request.rid, finished_reason=reason))
-
-    def _agreed(self, yes: bool) -> bool:
-        """Return whether all tensor-parallel ranks say yes: they must swap in the same pass."""
-        if self._scheduler.tp_size == 1:
-            return yes
-        flag = torch.tensor(int(yes))
-        group = self._scheduler.tp_cpu_group
-        torch.distributed.all_reduce(flag, torch.distributed.ReduceOp.MIN, group=group)
-        return bool(flag)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import os
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +13,9 @@ import torch
 
 from deployments.engine.boot import HAS_GPU
 from deployments.engine.models.files import ModelShelf, weight_files
-from deployments.engine.models.tensors import header, read_into
+from deployments.engine.models.memory import Ranks, shared_file
+from deployments.engine.models.tensors import Header, header, read_into
+from deployments.engine.sglang.pinned import pinned
 from scalesim.errors import InvalidRequestError
 from scalesim.settings import ModelSettings
 
@@ -31,30 +36,62 @@ _DTYPES = {
 
 
 class WeightReader:
-    """Reads models into host memory, pinned where there is a GPU.
+    """Reads models into host memory, pinned where there is a GPU, and once for all ranks.
 
     Args:
         base: Folder of the engine's own model.
         settings: Where the others are.
+        ranks: Who reads the same.
     """
 
-    def __init__(self, base: Path, settings: ModelSettings) -> None:
+    def __init__(self, base: Path, settings: ModelSettings, ranks: Ranks) -> None:
         self._base = base
+        self._ranks = ranks
+        self._gpu = torch.cuda.current_device() if HAS_GPU else None
         self._shelf = ModelShelf(settings)
         self.size_bytes = sum(header(file).data_bytes for file in weight_files(base))
 
-    def read(self, model: str) -> Weights:
-        """Return the weights of a model by its identity.
+    def begin(self, model: str) -> Callable[[], Weights]:
+        """Prepare reading a model by its identity; called on all ranks.
 
-        Raises:
-            InvalidRequestError: It is not there any more, broken, or not what was asked for.
-            OSError: It cannot be read.
+        Returns:
+            What reads it, on any thread. It raises `InvalidRequestError` where the model is not
+            there any more, broken, or not what was asked for, and `OSError` where it cannot be
+            read.
         """
-        folder = self._base if model == BASE else self._folder(model)
-        weights = [weight for file in weight_files(folder) for weight in _read(file)]
-        if model != BASE:
-            self._folder(model)  # still what it was before
+        if self._ranks.alone:
+            return partial(self._read, model, None)
+        size = 0
+        with suppress(OSError, InvalidRequestError):  # reading it will say so
+            size = sum(_aligned(file.stat().st_size) for file in weight_files(self._where(model)))
+        return partial(self._read, model, shared_file(self._ranks, size))
+
+    def _read(self, model: str, shared: int | None) -> Weights:
+        if self._gpu is not None:
+            torch.cuda.set_device(self._gpu)
+        try:
+            files = [(file, header(file)) for file in weight_files(self._where(model))]
+            size = sum(_aligned(known.data_bytes) for _, known in files)
+            if shared is not None and size > os.fstat(shared).st_size:
+                raise InvalidRequestError(
+                    f"model {model!r} has changed on disk: ask again", "model"
+                )
+            memory = pinned(size, -1 if shared is None else shared)
+        finally:
+            if shared is not None:
+                os.close(shared)
+        weights, start = [], 0
+        for file, known in files:
+            data = memory[start : start + known.data_bytes]
+            if shared is None or self._ranks.first:
+                read_into(memoryview(data.numpy()), file, known)
+            weights += _views(data, known)
+            start += _aligned(known.data_bytes)
+        self._where(model)  # still what it was before
         return weights
+
+    def _where(self, model: str) -> Path:
+        return self._base if model == BASE else self._folder(model)
 
     def _folder(self, model: str) -> Path:
         found = self._shelf.find(model.partition("@")[0])
@@ -87,14 +124,16 @@ def write(weights: Weights, updater: Any) -> None:
     device.synchronize()
 
 
-def _read(file: Path) -> Weights:
-    known = header(file)
-    data = torch.empty(known.data_bytes, dtype=torch.uint8, pin_memory=HAS_GPU)
-    read_into(memoryview(data.numpy()), file, known)
+def _views(data: torch.Tensor, known: Header) -> Weights:
     return [
         (name, data[entry.begin : entry.end].view(_DTYPES[entry.dtype]).view(entry.shape))
         for name, entry in known.entries.items()
     ]
+
+
+def _aligned(size: int) -> int:
+    """Return where in memory the next file begins: tensors of any type may begin there."""
+    return -(-size // 64) * 64
 
 
 def _buckets(weights: Weights) -> Iterator[Weights]:

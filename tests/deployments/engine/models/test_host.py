@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from math import inf
 
 import pytest
@@ -18,6 +19,9 @@ class Storage:
     def __init__(self) -> None:
         self.gate = threading.Event()
         self.gate.set()
+
+    def begin(self, model: str) -> Callable[[], str]:
+        return partial(self.read, model)
 
     def read(self, model: str) -> str:
         assert self.gate.wait(DEADLINE_S)
@@ -35,7 +39,7 @@ def storage() -> Iterator[Storage]:
 
 @pytest.fixture
 def host(storage: Storage) -> HostModels[str]:
-    return HostModels(2, storage.read, {"a": 1.0, "b": 5.0, "c": 3.0}.__getitem__)
+    return HostModels(2, storage.begin, {"a": 1.0, "b": 5.0, "c": 3.0}.__getitem__)
 
 
 def bring(host: HostModels[str], model: str, nearer_than: float = -inf) -> Outcome:
@@ -91,7 +95,7 @@ def test_a_read_that_fails_is_told_and_can_be_tried_again(host: HostModels[str])
 
 def test_nothing_is_here_before_all_ranks_have_it(storage: Storage) -> None:
     agree = False
-    host = HostModels(2, storage.read, lambda model: inf, lambda yes: yes and agree)
+    host = HostModels(2, storage.begin, lambda model: inf, lambda yes: yes and agree)
     host.fetch("a", inf, ())
     host.await_read(DEADLINE_S)
     assert host.ended() is None

@@ -1,0 +1,51 @@
+"""Memory that all tensor-parallel ranks of a machine map: a model is read and held once."""
+
+from __future__ import annotations
+
+import os
+from contextlib import suppress
+from typing import Protocol
+
+
+class Ranks(Protocol):
+    """The ranks of one engine; every call is made on all of them, in the same order.
+
+    Attributes:
+        first: Whether this is the first of them.
+        alone: Whether there is no other.
+    """
+
+    first: bool
+    alone: bool
+
+    def agreed(self, yes: bool) -> bool:
+        """Return whether all say yes."""
+
+    def told(self, values: tuple[int, int]) -> tuple[int, int]:
+        """Return what the first one says."""
+
+
+def shared_file(ranks: Ranks, size: int) -> int | None:
+    """Return a descriptor of memory that has no name: it is gone with the last that maps it.
+
+    Args:
+        ranks: Who shares it.
+        size: Bytes, by the first of them.
+
+    Returns:
+        None where one of them cannot reach it: each then has its own.
+    """
+    file = -1
+    if ranks.first:
+        with suppress(OSError):
+            file = os.memfd_create("scalesim-model")
+            os.ftruncate(file, size)
+    process, number = ranks.told((os.getpid(), file))
+    if not ranks.first and number >= 0:
+        with suppress(OSError):
+            file = os.open(f"/proc/{process}/fd/{number}", os.O_RDWR)
+    if ranks.agreed(file >= 0):
+        return file
+    if file >= 0:
+        os.close(file)
+    return None

@@ -1,0 +1,36 @@
+"""The tensor-parallel ranks of one engine: `models.memory.Ranks` over SGLang's group."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+
+
+class TensorRanks:
+    """Those of one scheduler.
+
+    Args:
+        scheduler: SGLang's, with its groups.
+    """
+
+    def __init__(self, scheduler: Any) -> None:
+        self.alone: bool = scheduler.tp_size == 1
+        self._group = None if self.alone else scheduler.tp_cpu_group
+        self.first: bool = self.alone or torch.distributed.get_rank(self._group) == 0
+
+    def agreed(self, yes: bool) -> bool:
+        if self.alone:
+            return yes
+        flag = torch.tensor(int(yes))
+        torch.distributed.all_reduce(flag, torch.distributed.ReduceOp.MIN, group=self._group)
+        return bool(flag)
+
+    def told(self, values: tuple[int, int]) -> tuple[int, int]:
+        if self.alone:
+            return values
+        spoken = torch.tensor(values, dtype=torch.int64)
+        source = torch.distributed.get_global_rank(self._group, 0)
+        torch.distributed.broadcast(spoken, source, group=self._group)
+        first, second = spoken.tolist()
+        return first, second
