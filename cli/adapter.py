@@ -12,11 +12,11 @@ if TYPE_CHECKING:
     from deployments.engine.adapters import AdapterShelf
 
 
-def _shelf(root: Path) -> AdapterShelf:
+def _shelf(root: Path, base: Path | None) -> AdapterShelf:
     from deployments.engine.adapters import AdapterShelf
 
     settings: AdapterSettings = load(AdapterSettings, {"roots": (str(root),)})
-    return AdapterShelf(settings)
+    return AdapterShelf(settings, str(base) if base is not None else None)
 
 
 app = verbs(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,11 +13,12 @@ if TYPE_CHECKING:
     from deployments.engine.models.files import ModelShelf
 
 
-def _shelf(root: Path) -> ModelShelf:
+def _shelf(root: Path, base: Path | None) -> ModelShelf:
+    from deployments.engine.models.architecture import require_same
     from deployments.engine.models.files import ModelShelf
 
     settings: ModelSettings = load(ModelSettings, {"roots": (str(root),)})
-    return ModelShelf(settings)
+    return ModelShelf(settings, partial(require_same, base=base) if base is not None else None)
 
 
 app = verbs(

@@ -28,28 +28,40 @@ Agents = Annotated[
 Unassigned = Annotated[
     list[str], typer.Argument(metavar="SIMULATION/AGENT", help="Whose requests name none")
 ]
+Base = Annotated[
+    Path | None,
+    typer.Option(help="Folder of the stack's model: what does not go with it is refused at once"),
+]
 Root = Annotated[Path, typer.Option(help="Where they are kept; one of the stack's `roots`")]
 
 
 def verbs(
-    noun: str, about: str, shelf: Callable[[Path], Shelf[Any]], facts: tuple[str, ...]
+    noun: str,
+    about: str,
+    shelf: Callable[[Path, Path | None], Shelf[Any]],
+    facts: tuple[str, ...],
 ) -> typer.Typer:
     """Return the commands over one kind of weights.
 
     Args:
         noun: What one is called.
         about: One line of help.
-        shelf: Opens the shelf over a root.
+        shelf: Opens the shelf over a root, for a base model if one is told.
         facts: Attributes of an item that are shown.
     """
     app = typer.Typer(no_args_is_help=True, help=about)
 
     @app.command()
     def add(
-        name: Name, source: Source, root: Root, agents: Agents = None, as_json: AsJson = False
+        name: Name,
+        source: Source,
+        root: Root,
+        agents: Agents = None,
+        base: Base = None,
+        as_json: AsJson = False,
     ) -> None:
         """Check it and copy it into the root; running stacks load it when it is first needed."""
-        item = shelf(root).add(name, source, agents or ())
+        item = shelf(root, base).add(name, source, agents or ())
         told = {fact: getattr(item, fact) for fact in facts}
         if as_json:
             print_json({noun: {"name": item.name, **told, "agents": len(agents or ())}})
@@ -60,7 +72,7 @@ def verbs(
     @app.command("list")
     def list_(root: Root, as_json: AsJson = False) -> None:
         """List what may be loaded."""
-        kept = shelf(root)
+        kept = shelf(root, None)
         agents = kept.agents()
         rows = [
             {
@@ -81,14 +93,14 @@ def verbs(
     @app.command()
     def unassign(agents: Unassigned, root: Root, as_json: AsJson = False) -> None:
         """Take from agents what they were given: their requests get the stack's own model."""
-        shelf(root).unassign(agents)
+        shelf(root, None).unassign(agents)
         if as_json:
             print_json({"unassigned": agents})
 
     @app.command()
     def remove(name: Name, root: Root, as_json: AsJson = False) -> None:
         """Delete it and take it from its agents; requests that name it are refused."""
-        shelf(root).remove(name)
+        shelf(root, None).remove(name)
         if as_json:
             print_json({"removed": name})
 

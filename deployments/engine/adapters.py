@@ -73,11 +73,13 @@ class AdapterShelf(Shelf[Adapter]):
             self._checked_before[name] = known
         return known._replace(folder=folder)
 
-    def _bring(self, name: str, source: Path, target: Path) -> None:
+    def _require_good(self, name: str, source: Path) -> None:
         self._require_files(name, source)
-        saved = self._load(name, source)
+        self._load(name, source)
+
+    def _bring(self, name: str, source: Path, target: Path) -> None:
         try:
-            write(saved, source, target)
+            write(self._load(name, source), source, target)
         except InvalidRequestError as error:
             raise self._faulty(name, error) from None
 

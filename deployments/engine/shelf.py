@@ -116,6 +116,7 @@ class Shelf(ABC, Generic[Item]):
                 "digits, '.', '_' or '-' that no other has",
                 "name",
             )
+        self._require_good(name, source)
         self._assignments[0].check(agents)
         partial = root / f".{name}.partial"  # no id begins with a dot
         shutil.rmtree(partial, ignore_errors=True)
@@ -167,9 +168,12 @@ class Shelf(ABC, Generic[Item]):
     def _item(self, name: str, folder: Path) -> Item:
         """Return the item in a folder; raises `_refused` if it may not be loaded."""
 
-    def _bring(self, name: str, source: Path, target: Path) -> None:
-        """Bring an item's files into an empty folder; raises `_refused` if it may not be loaded."""
+    def _require_good(self, name: str, source: Path) -> None:
+        """Check a folder that is to be brought; raises `_refused` if it may not be."""
         self._item(name, source)
+
+    def _bring(self, name: str, source: Path, target: Path) -> None:
+        """Bring what was checked into an empty folder."""
         for file in self._files(source):
             shutil.copyfile(file, target / file.name)
 

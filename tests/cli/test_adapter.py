@@ -10,6 +10,7 @@ from typer.testing import CliRunner
 from cli.main import app
 from scalesim.errors import InvalidRequestError, UnknownModelError
 from tests.deployments.engine.adapter_files import write_adapter
+from tests.deployments.engine.models.model_files import write_model
 
 
 def test_adapters_come_are_listed_and_go(tmp_path: Path) -> None:
@@ -49,3 +50,12 @@ def test_names_that_lead_elsewhere_are_refused(tmp_path: Path, name: str) -> Non
     result = CliRunner().invoke(app, ["adapter", "add", name, str(source), "--root", str(root)])
     assert isinstance(result.exception, InvalidRequestError)
     assert not root.exists()
+
+
+def test_one_for_another_model_is_refused_where_the_model_is_told(tmp_path: Path) -> None:
+    source, root = write_adapter(tmp_path / "saved" / "farmer", 1), tmp_path / "root"
+    model = write_model(tmp_path / "base", vocab_size=5)
+    words = ["adapter", "add", "farmer", str(source), "--root", str(root)]
+    result = CliRunner().invoke(app, [*words, "--base", str(model)])
+    assert "the engine's model" in str(result.exception)
+    assert CliRunner().invoke(app, words).exit_code == 0

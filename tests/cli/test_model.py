@@ -31,3 +31,12 @@ def test_what_is_no_model_is_not_copied(tmp_path: Path) -> None:
     result = CliRunner().invoke(app, arguments)
     assert isinstance(result.exception, InvalidRequestError)
     assert not (tmp_path / "r").exists()
+
+
+def test_one_of_another_shape_is_refused_where_the_model_is_told(tmp_path: Path) -> None:
+    source, base = write_model(tmp_path / "saved", rows=5), write_model(tmp_path / "base")
+    words = ["model", "add", "farmer", str(source), "--root", str(tmp_path / "r")]
+    result = CliRunner().invoke(app, [*words, "--base", str(base)])
+    assert "tensor head.weight" in str(result.exception)
+    assert not (tmp_path / "r").exists()
+    assert CliRunner().invoke(app, words).exit_code == 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -40,12 +41,17 @@ class ModelShelf(Shelf[Model]):
 
     Args:
         settings: Roots and caps.
+        require_fitting: Refuses, by name and folder, what does not go with the engine; None leaves
+            that to the first request.
     """
 
     noun = "model"
 
-    def __init__(self, settings: ModelSettings) -> None:
+    def __init__(
+        self, settings: ModelSettings, require_fitting: Callable[[str, Path], None] | None = None
+    ) -> None:
         super().__init__(settings.roots)
+        self._require_fitting = require_fitting
         self._max_bytes = settings.max_bytes
 
     def _files(self, folder: Path) -> list[Path]:
@@ -64,6 +70,11 @@ class ModelShelf(Shelf[Model]):
                 name, f"is {size} bytes", f"up to {self._max_bytes} are allowed here"
             )
         return Model(name, folder, self._version(name, folder), size)
+
+    def _require_good(self, name: str, source: Path) -> None:
+        super()._require_good(name, source)
+        if self._require_fitting is not None:
+            self._require_fitting(name, source)
 
 
 def weight_files(folder: Path) -> list[Path]:
