@@ -1,0 +1,37 @@
+"""A real scheduler over a device that takes time: requests that meet copies under way."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+
+pytestmark = pytest.mark.engine
+
+
+@pytest.fixture(scope="module")
+def found(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """What the scenarios found; in a process of its own, which the device is part of."""
+    command = [sys.executable, "-W", "ignore", "-m", f"{__package__}.scenarios"]
+    folder = str(tmp_path_factory.mktemp("scenarios"))
+    done = subprocess.run([*command, folder], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-4000:]
+    result: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return result
+
+
+@pytest.mark.parametrize(
+    "name", ["shares_a_head", "asks_itself", "slots_exhausted", "demoted_at_once"]
+)
+def test_answers_are_right_beside_copies_under_way(found: dict[str, Any], name: str) -> None:
+    assert "fault" not in found[name], found[name]
+    assert found[name]["equal"]
+    assert found[name]["found"]["device"] + found[name]["found"]["host"] >= 512
+
+
+def test_who_reads_too_early_answers_something_else(found: dict[str, Any]) -> None:
+    assert "fault" not in found["reads_too_early"], found["reads_too_early"]
+    assert not found["reads_too_early"]["equal"]
