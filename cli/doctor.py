@@ -52,7 +52,8 @@ def look(config: Path | None, model: str | None, agent_tokens: int) -> Iterator[
     """
     from cli import fits, machine, ports, services
     from cli.up import read_config
-    from scalesim.settings import StackSettings, load, with_secrets_from_env
+    from scalesim.environment import with_secrets_from_env
+    from scalesim.settings import StackSettings, load
 
     values: dict[str, Any] = read_config(config) if config else {}
     engine = values["engine"] = {**(values.get("engine") or {})}

@@ -22,7 +22,7 @@ def stack_at(base_url: str | None) -> Iterator[HttpTransport]:
 
     The key is taken from SCALESIM_API_KEY.
     """
-    from scalesim.settings import client_from_env
+    from scalesim.environment import client_from_env
     from scalesim.transports.http import HttpTransport
 
     settings = client_from_env()

@@ -83,9 +83,9 @@ def record(
     """
     import httpx
 
+    from scalesim.environment import client_from_env
     from scalesim.identity import check_simulation
     from scalesim.proxies import may_be_proxied
-    from scalesim.settings import client_from_env
 
     settings = client_from_env()
     key = settings.api_key.get_secret_value()

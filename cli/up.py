@@ -47,7 +47,8 @@ def up(
     """Start the stack in the foreground; Ctrl-C drains and stops it. Flags go before the file."""
     from deployments.rundir import RAY_FITS, RunFolder
     from deployments.stack import Stack
-    from scalesim.settings import StackSettings, load, with_secrets_from_env
+    from scalesim.environment import with_secrets_from_env
+    from scalesim.settings import StackSettings, load
 
     values = read_config(config) if config else {}
     engine = {

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from scalesim.settings import StackSettings, load, with_secrets_from_env
+from scalesim.environment import with_secrets_from_env
+from scalesim.settings import StackSettings, load
 
 
 def build(args: dict[str, Any]) -> Any:

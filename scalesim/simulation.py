@@ -7,10 +7,11 @@ from collections.abc import Iterable, Sequence
 
 from scalesim import headers
 from scalesim.context import agent as agent_context
+from scalesim.environment import client_from_env
 from scalesim.errors import InvalidRequestError
 from scalesim.identity import AgentId, agent_text, check_simulation
 from scalesim.sender import Sender, Stats
-from scalesim.settings import ClientSettings, client_from_env
+from scalesim.settings import ClientSettings
 from scalesim.transports import Transport, connect
 
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from scalesim.environment import ray_address_from_env
 from scalesim.errors import ConfigurationError
-from scalesim.settings import ControllerSettings, ray_address_from_env
+from scalesim.settings import ControllerSettings
 
 _LOCK = "scalesim-simulation"
 

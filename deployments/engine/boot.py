@@ -34,11 +34,11 @@ _end_with_parent()
 import torch  # noqa: E402
 
 from deployments.engine.last_words import told_to  # noqa: E402
-from scalesim.settings import (  # noqa: E402
-    EmulationSettings,
+from scalesim.environment import (  # noqa: E402
     engine_emulation_from_env,
     engine_last_words_from_env,
 )
+from scalesim.settings import EmulationSettings  # noqa: E402
 
 HAS_GPU = torch.cuda.is_available()
 

@@ -14,15 +14,15 @@ from deployments.engine.launch import check_tokens, launch, prepared
 from deployments.engine.messages import Hello
 from deployments.engine.sglang.local import environment
 from deployments.rundir import RunFolder
-from scalesim.errors import EngineMismatchError
-from scalesim.settings import (
+from scalesim.environment import (
     ENGINE_CHANNEL,
     ENGINE_EMULATION,
     ENGINE_LAST_WORDS,
     ENGINE_MODELS,
     ENGINE_STORAGE_BYTES,
-    EngineSettings,
 )
+from scalesim.errors import EngineMismatchError
+from scalesim.settings import EngineSettings
 
 HELLO_S = 30.0
 """The engine says hello before its constructor returns; this bounds a lost frame."""

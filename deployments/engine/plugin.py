@@ -8,7 +8,7 @@ from typing import Any
 from deployments.engine.channel import SchedulerEnd
 from deployments.engine.payloads import registry
 from deployments.engine.steward import Steward
-from scalesim.settings import engine_channel_from_env, engine_models_from_env
+from scalesim.environment import engine_channel_from_env, engine_models_from_env
 
 
 @dataclass(frozen=True, slots=True)

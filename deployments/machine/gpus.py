@@ -7,7 +7,7 @@ from contextlib import suppress
 from importlib import import_module
 from typing import Any, NamedTuple
 
-from scalesim.settings import visible_gpus_from_env
+from scalesim.environment import visible_gpus_from_env
 
 
 class Gpu(NamedTuple):

@@ -24,7 +24,7 @@ from deployments.engine.sglang.prefill import PrefillClock
 from deployments.engine.sglang.requests import AgentsInUse, agent_of, requests
 from deployments.engine.sglang.storage import StorageTier
 from deployments.engine.sglang.tree import BACKEND, FULL, OrderedFull
-from scalesim.settings import engine_storage_bytes_from_env
+from scalesim.environment import engine_storage_bytes_from_env
 from scalesim.vocabulary import Budgets
 
 

@@ -10,13 +10,9 @@ from deployments.engine.emulation.clock import VirtualClock
 from deployments.engine.emulation.install import install
 from deployments.engine.emulation.times import SetTimes
 from deployments.engine.launch import prepared
+from scalesim.environment import ENGINE_EMULATION, engine_emulation_from_env
 from scalesim.errors import ConfigurationError
-from scalesim.settings import (
-    ENGINE_EMULATION,
-    EmulationSettings,
-    EngineSettings,
-    engine_emulation_from_env,
-)
+from scalesim.settings import EmulationSettings, EngineSettings
 
 
 def test_settings_are_refused_beside_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:

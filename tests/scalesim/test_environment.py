@@ -2,13 +2,8 @@
 
 import pytest
 
-from scalesim.settings import (
-    StackSettings,
-    client_from_env,
-    load,
-    ray_address_from_env,
-    with_secrets_from_env,
-)
+from scalesim.environment import client_from_env, ray_address_from_env, with_secrets_from_env
+from scalesim.settings import StackSettings, load
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,116 @@
+"""The environment: the only module that reads it."""
+
+from __future__ import annotations
+
+import logging
+import os
+from urllib.parse import quote
+
+from pydantic import SecretStr
+
+from scalesim.settings import (
+    ClientSettings,
+    EmulationSettings,
+    ModelSettings,
+    StackSettings,
+    load,
+)
+
+_logger = logging.getLogger(__name__)
+
+
+def client_from_env() -> ClientSettings:
+    """Return client settings from SCALESIM_BASE_URL and SCALESIM_API_KEY where set."""
+    names = {"base_url": "SCALESIM_BASE_URL", "api_key": "SCALESIM_API_KEY"}
+    values = {field: _line(name) for field, name in names.items() if name in os.environ}
+    settings: ClientSettings = load(ClientSettings, values)
+    return settings
+
+
+def ray_address_from_env() -> str | None:
+    """Return RAY_ADDRESS, which Ray sets in its jobs, or None where it is not set."""
+    return os.environ.get("RAY_ADDRESS") or None
+
+
+def with_secrets_from_env(settings: StackSettings) -> StackSettings:
+    """Return stack settings with the secrets that manifests keep out of their arguments.
+
+    SCALESIM_API_KEY is the ingress' key, SCALESIM_CATALOG_PASSWORD goes into the catalog's URL. The
+    embedded server, which other users cannot reach, takes none; that is logged.
+    """
+    ingress, catalog = settings.ingress, settings.catalog
+    if key := _line("SCALESIM_API_KEY"):
+        ingress = ingress.model_copy(update={"api_key": SecretStr(key)})
+    if password := _line("SCALESIM_CATALOG_PASSWORD"):
+        if url := catalog.url.get_secret_value().strip():
+            url = _with_password(url, password)
+            catalog = catalog.model_copy(update={"url": SecretStr(url)})
+        else:
+            _logger.warning(
+                "SCALESIM_CATALOG_PASSWORD is not used: catalog.url is empty, and the embedded "
+                "server needs no password. Name the server that the password is for"
+            )
+    return settings.model_copy(update={"ingress": ingress, "catalog": catalog})
+
+
+def _line(name: str) -> str:
+    """Return a variable's value without the end of line that files of secrets often have."""
+    return os.environ.get(name, "").rstrip("\r\n")
+
+
+def _with_password(url: str, password: str) -> str:
+    scheme, _, rest = url.partition("://")
+    user, at, server = rest.rpartition("@")
+    return f"{scheme}://{user if at else ''}:{quote(password, safe='')}@{server}"
+
+
+def visible_gpus_from_env() -> str | None:
+    """Return CUDA_VISIBLE_DEVICES, which Ray sets in its workers, or None where it is not set."""
+    return os.environ.get("CUDA_VISIBLE_DEVICES")
+
+
+ENGINE_CHANNEL = "SCALESIM_ENGINE_CHANNEL"
+"""Set by a replica for its own engine processes: address of the socket between them."""
+
+
+def engine_channel_from_env() -> str | None:
+    """Return the address a replica gave its engine, or None outside one."""
+    return os.environ.get(ENGINE_CHANNEL) or None
+
+
+ENGINE_LAST_WORDS = "SCALESIM_ENGINE_LAST_WORDS"
+"""Set by a replica for its own engine processes: file that a crashing scheduler writes to."""
+
+
+def engine_last_words_from_env() -> str | None:
+    """Return where a crashing scheduler tells what it worked on, or None outside a replica."""
+    return os.environ.get(ENGINE_LAST_WORDS) or None
+
+
+ENGINE_MODELS = "SCALESIM_ENGINE_MODELS"
+"""Set by a replica for its own engine processes: `ModelSettings` as JSON."""
+
+
+def engine_models_from_env() -> ModelSettings | None:
+    """Return which models a replica's engine may load, or None for its own only."""
+    told = os.environ.get(ENGINE_MODELS)
+    return ModelSettings.model_validate_json(told) if told else None
+
+
+ENGINE_EMULATION = "SCALESIM_ENGINE_EMULATION"
+"""Set by a replica for its own engine processes: `EmulationSettings` as JSON."""
+
+
+def engine_emulation_from_env() -> EmulationSettings | None:
+    """Return which device a replica's engine emulates, or None for its own."""
+    told = os.environ.get(ENGINE_EMULATION)
+    return EmulationSettings.model_validate_json(told) if told else None
+
+
+ENGINE_STORAGE_BYTES = "SCALESIM_ENGINE_STORAGE_BYTES"
+"""Set by a replica for its own engine processes: `EngineSettings.storage_bytes`."""
+
+
+def engine_storage_bytes_from_env() -> int:
+    """Return how many bytes of a storage backend a replica's engine remembers."""
+    return int(os.environ[ENGINE_STORAGE_BYTES])
