@@ -9,7 +9,7 @@ from typing import Any
 from benchmarks.gpu.serving import Serving
 from benchmarks.gpu.workloads import Played
 from scalesim.sender import Stats
-from scalesim.vocabulary import Flow
+from scalesim.vocabulary import COUNTED, Flow
 from simulations.checkpoint import Step
 from simulations.coordinator import Pace, run_of
 from simulations.crowd import Crowd
@@ -56,5 +56,5 @@ async def drive(played: Played, serving: Serving, pace: Pace) -> dict[str, Any]:
 
 
 def _since(now: Flow, before: Flow) -> dict[str, int]:
-    counts = {name: getattr(now, name) - getattr(before, name) for name in Flow._fields[1:]}
+    counts = {name: getattr(now, name) - getattr(before, name) for name in COUNTED}
     return {name: count for name, count in counts.items() if count}
