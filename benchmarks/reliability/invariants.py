@@ -19,6 +19,8 @@ from deployments.stack import Stack
 MEMORY_SHARE = 1.3
 """Of the memory before: processes that were started anew differ by some of it."""
 
+_LOGS = (".log", ".out", ".err")
+
 
 class Snapshot(NamedTuple):
     """A stack and what it has on this machine.
@@ -87,9 +89,12 @@ async def in_engines(http: httpx.AsyncClient) -> int:
 
 
 def _held(process: psutil.Process) -> Iterable[str]:
-    """Yield files and sockets of a process in the folders that must be left as they were."""
+    """Yield files and sockets of a process in the folders that must be left as they were.
+
+    Logs are not among them: Ray keeps those of ended processes as long as its session lasts.
+    """
     folders = (f"{tempfile.gettempdir()}/", "/dev/shm/")  # noqa: S108 - only looked at
     held = [file.path for file in process.open_files()]
     held += [str(each.laddr) for each in process.net_connections(kind="unix")]
     held += [each.path for each in process.memory_maps()]
-    return (path for path in held if path.startswith(folders))
+    return (path for path in held if path.startswith(folders) and not path.endswith(_LOGS))

@@ -65,6 +65,8 @@ class Up:
     def ended(self) -> int:
         """Return the exit code once nothing is left of it."""
         code = self._process.wait(_ENDS_S)
+        assert self._process.stdout is not None
+        self._process.stdout.close()
         left = [process for process in self.remembered if process.is_running()]
         assert not psutil.wait_procs(left, timeout=_ENDS_S)[1]
         return code

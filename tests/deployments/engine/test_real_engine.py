@@ -15,7 +15,7 @@ import pytest_asyncio
 
 from deployments.engine.channel import ReplicaEnd, SchedulerEnd
 from scalesim.vocabulary import Directives, Tier, Verb
-from tests.deployments.engine.real_engine import PREFIX_TOKENS, RealEngine
+from tests.deployments.engine.real_engine import DEADLINE_S, PREFIX_TOKENS, RealEngine
 
 pytestmark = [pytest.mark.engine, pytest.mark.asyncio(loop_scope="session")]
 
@@ -38,7 +38,9 @@ async def engine(started: RealEngine) -> AsyncIterator[RealEngine]:
     """The engine with an empty cache and no distances."""
     await started.move(Verb.UNPIN, *range(20))
     await started.push(dict.fromkeys(range(20), inf))
-    await started.manager.flush_cache()
+    async with asyncio.timeout(DEADLINE_S):  # refused while moves of the test before are under way
+        while not (await started.manager.flush_cache()).success:
+            await asyncio.sleep(A_FEW_PASSES_S)
     await started.until(lambda: not any(row.device for row in started.state.values()))
     started.state.clear()
     return started

@@ -18,6 +18,9 @@ from deployments.engine import watch
 from deployments.engine.last_words import told_to, worked_on
 from deployments.engine.watch import EngineWatch, Fault, by_request
 
+# Engines of other tests took the tracker of this process with them.
+pytestmark = pytest.mark.filterwarnings("ignore:resource_tracker. process died:UserWarning")
+
 SPAWN = multiprocessing.get_context("spawn")
 DEADLINE_S = 60.0
 

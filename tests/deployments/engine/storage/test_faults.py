@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import logging
 import os
 import shutil
 import tempfile
@@ -192,6 +193,7 @@ def faults(monkeypatch: pytest.MonkeyPatch) -> Faults:
 def test_it_is_off_and_says_why_until_it_works(
     tmp_path: Path, faults: Faults, error: int, caplog: pytest.LogCaptureFixture
 ) -> None:
+    caplog.set_level(logging.INFO)
     now = 0.0
     where = failing_path(str(tmp_path), faults)
     folder = PageFolder(where, 10**6, Disk(where, lambda: now))
