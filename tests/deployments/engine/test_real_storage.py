@@ -77,9 +77,7 @@ async def test_dropped_agents_leave_no_files(engine: RealEngine, folder: Path) -
     await engine.store(4)
     await engine.move(Verb.DROP, 4)
     await engine.until(lambda: engine.state[4].total == 0)
-    async with asyncio.timeout(
-        DEADLINE_S
-    ):  # all but the tails of its requests, which no agent owns
+    async with asyncio.timeout(DEADLINE_S):  # left are the tails of its requests
         while len(set(folder.rglob("*.page")) - before) > 4:
             await asyncio.sleep(0.01)
     answer = await engine.ask(4)
