@@ -34,9 +34,12 @@ class Reference(NamedTuple):
     gap: list[float]
 
     def drift(self, reply: Reply) -> float:
-        """Return by how much logprob another answer is off at most, up to where it differs."""
-        mine, differs = _logprobs(reply), self._differs(reply.tokens)
-        pairs = zip(self.logprobs[:differs], mine[:differs], strict=True)
+        """Return by how much logprob another answer is off at most, up to where it differs.
+
+        There each has its own best token: how likely the best is drifts no more than all are.
+        """
+        mine, compared = _logprobs(reply), self._differs(reply.tokens) + 1
+        pairs = zip(self.logprobs[:compared], mine[:compared], strict=False)
         return max((_apart(expected, found) for expected, found in pairs), default=0.0)
 
     def judge(self, reply: Reply, rounding: float) -> Verdict:
