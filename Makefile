@@ -1,5 +1,6 @@
 # make demo   install, build a small model, run three arms side by side, write a report to out/demo
-# make test   install, run every test
+# make test   install, run every test but those of faults under load
+# make chaos  kill and stop parts of a real stack under load: minutes, wants a quiet machine
 # make check  ruff and mypy
 # make generated  write anew what is derived: the chart's schema, README and goldens, dashboards,
 #             the fields of requests, the modes of the engine
@@ -13,7 +14,7 @@ GPU    := $(shell nvidia-smi -L 2>/dev/null | head -n 1)
 OUT    ?= out/demo
 PYTEST := $(BIN)/python -m pytest -o cache_dir=.pytest_cache
 
-.PHONY: demo test test-stack test-engine check generated clean install
+.PHONY: demo test chaos test-stack test-engine check generated clean install
 
 install: $(READY)
 
@@ -40,11 +41,17 @@ demo: $(READY)
 	@$(BIN)/scalesim sim run society --agents 48 --steps 12 --active 0.2 --device-share 0.25 \
 	  --arms stock,hicache,scalesim --seed 0 --out $(OUT)
 
-# Engines live in the test process of their folder, which therefore runs apart from Ray's.
-test: test-stack test-engine
+# Engines live in the test process of their folder, which therefore runs apart from Ray's. Both run,
+# whatever the first one says.
+test: $(READY)
+	@$(MAKE) --no-print-directory test-stack; stack=$$?; \
+	  $(MAKE) --no-print-directory test-engine && exit $$stack
 
 test-stack: $(READY)
-	@$(PYTEST)/stack --ignore=tests/deployments/engine $(MORE)
+	@$(PYTEST)/stack --ignore=tests/deployments/engine --ignore=tests/chaos $(MORE)
+
+chaos: $(READY)
+	@$(PYTEST)/chaos tests/chaos $(MORE)
 
 test-engine: $(READY)
 	@$(PYTEST)/engine tests/deployments/engine $(MORE)
