@@ -1,8 +1,8 @@
 """Which grammars an engine may be given: those whose every step is short.
 
 An engine follows a grammar in its own thread, a step a token, for the whole batch: one that can be
-read in many ways takes seconds a step and holds everybody. The bounds were measured with xgrammar
-0.2.7, where within them a step took under 50 ms at worst and a grammar was ready in seconds.
+read in many ways takes seconds a step and holds everybody. The bounds lie below the worst of some
+thirty schemas tried with xgrammar 0.2.7 (43 ms a step, 7 s until ready): probes, no proof.
 """
 
 from __future__ import annotations
