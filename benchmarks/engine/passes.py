@@ -33,6 +33,16 @@ HEAD, LENGTH = 256, 16 * PAGE
 RESIDENT = AGENTS // 4
 
 
+class Request(SimpleNamespace):
+    """One request, told from others as SGLang's are."""
+
+    __hash__ = object.__hash__
+
+    def finished(self) -> bool:
+        """It leaves the batch when it is."""
+        return False
+
+
 class Scheduler(SimpleNamespace):
     """Requests of agents in turn; half wait, half run."""
 
@@ -48,7 +58,7 @@ class Scheduler(SimpleNamespace):
         payload = {"key": self.next % AGENTS, "next_use": None, "model": ""}
         action = SimpleNamespace(action_type=HINT_TYPE, payload=payload)
         hints = SimpleNamespace(actions=[action])
-        request = SimpleNamespace(kv_hints=hints, finished=lambda: False, key=self.next % AGENTS)
+        request = Request(kv_hints=hints, key=self.next % AGENTS)
         self.waiting_queue.append(request)
         self.next += 1
         if len(self.waiting_queue) > REQUESTS // 2:
@@ -106,6 +116,9 @@ def run(passes: int) -> dict[str, list[float]]:
         return True
 
     steward = Steward({PREFIX: payload}, send)
+    while steward.work():
+        pass  # what was learned until here is told
+    sent = 0
     took: dict[str, list[float]] = {"learn": [], "accept": [], "work": [], "all": []}
     gc.collect()
     gc.freeze()

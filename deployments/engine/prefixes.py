@@ -77,7 +77,7 @@ def pages(tokens: Tokens, page: int) -> NDArray[np.uint64]:
     what comes again would follow.
     """
     whole = tokens[: len(tokens) // page * page].reshape(-1, page)
-    told: NDArray[np.uint64] = (whole.astype(np.uint64) * _factors(page)).sum(axis=1)
+    told: NDArray[np.uint64] = whole.astype(np.uint64) @ _factors(page)
     return told
 
 

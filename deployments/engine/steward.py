@@ -6,18 +6,26 @@ that see the same commands do the same; only rank 0 speaks to the replica.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import partial
 from itertools import islice
 from typing import NamedTuple
 
 from deployments.engine.messages import Hello, Message, decode
 from deployments.engine.payloads.base import Outcome, Payload
 from scalesim.errors import InvalidRequestError
-from scalesim.vocabulary import Directives, Flow, Moves, Tier, Verb
+from scalesim.vocabulary import Directives, Flow, Moves, Nearness, Tier, Verb
 
-LEAVES_A_PASS, LIFTS_A_PASS = 12, 8
+LEAVES_A_PASS, LIFTS_A_PASS = 4, 4
 """Moves to colder and hotter tiers tried between two forward passes, of each kind: about a
-millisecond of tree work."""
+millisecond of tree work, most of it SGLang's."""
+
+ROWS_A_PASS = 512
+"""Rows of directives taken over between two passes: about a quarter of a millisecond."""
+
+PASSES_A_BACKLOG = 32
+"""Where more than so many shares wait, a share is that part of what waits: nothing piles up."""
 
 
 class Move(NamedTuple):
@@ -25,6 +33,13 @@ class Move(NamedTuple):
 
     verb: Verb
     tier: Tier
+
+
+class _Step(NamedTuple):
+    """A piece of a message, and how many rows it has."""
+
+    rows: int
+    take: Callable[[], None]
 
 
 class Steward:
@@ -43,6 +58,9 @@ class Steward:
         self._incarnation = 0
         self._leaves: dict[str, dict[int, Move]] = {kind: {} for kind in payloads}
         self._lifts: dict[str, dict[int, Move]] = {kind: {} for kind in payloads}
+        self._inbox: deque[_Step] = deque()
+        self._inbox_rows = 0
+        self._share: int | None = None
         self._unsent: list[Message] = []
         self._told: dict[str, Flow] = {}
 
@@ -52,18 +70,28 @@ class Steward:
         self._unsent.append(Hello(engine_version, tuple(self._payloads), budgets, bytes_per_token))
 
     def accept(self, frames: Iterable[bytes]) -> None:
-        """Take over directives; those of an older controller, and broken frames, are ignored."""
+        """Take over directives; those of an older controller, and broken frames, are ignored.
+
+        A pass takes a share of what came, in the order in which it came; `work` takes the rest of
+        the share, and the next passes what is left.
+        """
         for frame in frames:
             try:
                 message = decode(frame)
             except InvalidRequestError:
                 continue
             if isinstance(message, Directives) and message.incarnation >= self._incarnation:
-                self._take(message)
+                self._incarnation = message.incarnation
+                for step in self._steps(message):
+                    self._inbox.append(step)
+                    self._inbox_rows += step.rows
+        self._take_share()
 
     def work(self) -> bool:
         """Try pending moves, publish what changed; return whether another pass is wanted soon."""
-        if self._pending():
+        self._take_share()
+        self._share = None
+        if self._moves_wait():
             self._settle()  # what is in use now, not what was a pass ago
         for kind, payload in self._payloads.items():
             # Room first, which what is lifted needs; a copy that is still written is seen later.
@@ -76,30 +104,50 @@ class Steward:
                     del self._lifts[kind][key]
         in_flight = self._settle()
         told = self._send is not None and self._publish(self._send)
-        return self._pending() or in_flight or told
+        return bool(self._inbox) or self._moves_wait() or in_flight or told
 
-    def _pending(self) -> bool:
+    def _moves_wait(self) -> bool:
         return any((*self._leaves.values(), *self._lifts.values()))
 
     def _settle(self) -> bool:
         return any([payload.settle() for payload in self._payloads.values()])
 
-    def _take(self, directives: Directives) -> None:
-        self._incarnation = directives.incarnation
+    def _take_share(self) -> None:
+        """Take over rows until this pass's share is used up; ranks see the same rows."""
+        if self._share is None:
+            self._share = max(ROWS_A_PASS, self._inbox_rows // PASSES_A_BACKLOG)
+        while self._inbox and self._share > 0:
+            step = self._inbox.popleft()
+            self._share -= step.rows
+            self._inbox_rows -= step.rows
+            step.take()
+
+    def _steps(self, directives: Directives) -> Iterator[_Step]:
+        """Cut a message into pieces that are taken over in this order."""
         if directives.resync:
-            for moves_of_kind in (*self._leaves.values(), *self._lifts.values()):
-                moves_of_kind.clear()
-            for payload in self._payloads.values():
-                payload.touch_all()
+            yield _Step(1, self._resync)
         for near in directives.nearness:
             if near.kind in self._payloads:
-                self._payloads[near.kind].push(near.keys.tolist(), near.distances.tolist())
+                for piece in _pieces(len(near.keys)):
+                    yield _Step(piece.stop - piece.start, partial(self._push, near, piece))
         for moves in directives.moves:
-            self._enqueue(moves)
+            if moves.kind in self._payloads:
+                for piece in _pieces(len(moves.keys)):
+                    columns = (moves.verbs[piece], moves.keys[piece], moves.tiers[piece])
+                    cut = Moves(moves.kind, *columns)
+                    yield _Step(len(cut.keys), partial(self._enqueue, cut))
+
+    def _resync(self) -> None:
+        for moves_of_kind in (*self._leaves.values(), *self._lifts.values()):
+            moves_of_kind.clear()
+        for payload in self._payloads.values():
+            payload.touch_all()
+
+    def _push(self, near: Nearness, piece: slice) -> None:
+        keys, distances = near.keys[piece].tolist(), near.distances[piece].tolist()
+        self._payloads[near.kind].push(keys, distances)
 
     def _enqueue(self, moves: Moves) -> None:
-        if moves.kind not in self._payloads:
-            return
         columns = zip(moves.verbs.tolist(), moves.keys.tolist(), moves.tiers.tolist(), strict=True)
         payload = self._payloads[moves.kind]
         for verb, key, tier in columns:
@@ -129,6 +177,11 @@ class Steward:
         while self._unsent and send(self._unsent[0]):
             del self._unsent[0]
         return told
+
+
+def _pieces(rows: int) -> Iterator[slice]:
+    for start in range(0, rows, ROWS_A_PASS):
+        yield slice(start, min(start + ROWS_A_PASS, rows))
 
 
 def _try(payload: Payload, key: int, move: Move) -> Outcome:

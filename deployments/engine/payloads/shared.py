@@ -8,13 +8,14 @@ requests.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections import Counter
 from collections.abc import Collection, Iterable
 from math import inf
 from typing import Any, NamedTuple
 
 from deployments.engine.order import DistanceOrder
 from deployments.engine.payloads.base import Outcome
-from deployments.engine.payloads.holdings import Holding, residency, take_rows
+from deployments.engine.payloads.holdings import Changed, Holding, residency
 from deployments.engine.payloads.meter import Meter
 from scalesim.vocabulary import COUNTED, Flow, Residency, Tier
 
@@ -54,12 +55,12 @@ class SharedPayload(ABC):
         self._item: dict[int, str] = {}
         self._agents: dict[str, set[int]] = {}
         self._ahead: set[str] = set()
-        self._seen: frozenset[str] = frozenset()
-        self._in_use: frozenset[str] = frozenset()
-        self._users: frozenset[int] = frozenset()
+        self._uses_seen: frozenset[Use] = frozenset()
+        self._in_use: Counter[str] = Counter()
+        self._users: Counter[int] = Counter()
         self._device: frozenset[str] = frozenset()
         self._host: frozenset[str] = frozenset()
-        self._changed: set[int] = set()
+        self._changed = Changed()
         self._loads, self._reads = Meter(), Meter()
         self._counts: dict[str, Any] = dict.fromkeys(COUNTED, 0)
 
@@ -108,34 +109,45 @@ class SharedPayload(ABC):
 
     def settle(self) -> bool:
         """Learn from the requests there are, and notice what came and left."""
-        uses = self._uses()
-        for request, key, item in uses:
-            if key is not None and request not in self._seen:
-                self._used(key, item)
-        self._seen = frozenset(use.request for use in uses)
+        self._look(frozenset(self._uses()))
         device, host = frozenset(self._on_device()), frozenset(self._in_host())
         for item in self._ahead.difference(self._kept()):
             self._ahead.discard(item)
             self._count("wasted")
         for item in (device ^ self._device) | (host ^ self._host):
-            self._changed |= self._agents.get(item, set())
+            self._changed.update(self._agents.get(item, ()))
         self._device, self._host = device, host
-        users = frozenset(use.key for use in uses if use.key is not None)
-        self._changed |= users ^ self._users
-        self._in_use, self._users = frozenset(use.item for use in uses), users
         return False
+
+    def _look(self, uses: frozenset[Use]) -> None:
+        """Take over who came and who went, and no others."""
+        if uses is self._uses_seen:
+            return
+        came, gone = uses - self._uses_seen, self._uses_seen - uses
+        self._uses_seen = uses
+        for _, key, item in sorted(came, key=lambda use: use.request):  # the same on every rank
+            self._in_use[item] += 1
+            if key is not None:
+                self._used(key, item)
+                self._users[key] += 1
+                self._changed.add(key)
+        for _, key, item in gone:
+            _discount(self._in_use, item)
+            if key is not None:
+                _discount(self._users, key)
+                self._changed.add(key)
 
     def changed(self) -> Residency | None:
         """Return rows of agents whose item changed, a share of them."""
         if not self._changed:
             return None
-        keys = take_rows(self._changed)
+        keys = self._changed.take()
         held = [self._holding(self._item.get(key)) for key in keys]
         return residency(self.kind, keys, held, [key in self._users for key in keys])
 
     def touch_all(self) -> None:
         """Report every agent with an item again."""
-        self._changed.update(self._item)
+        self._changed.add_all(self._item)
 
     def flow(self) -> Flow:
         """Return the counters; `late` are requests that came before their item was in place."""
@@ -203,7 +215,13 @@ class SharedPayload(ABC):
         """Report an item's agents again if their shares changed with their number."""
         agents = self._agents[item]
         if _parts(len(agents)) != _parts(len(agents) + before):
-            self._changed |= agents
+            self._changed.update(agents)
+
+
+def _discount(counts: Counter[Any], of: Any) -> None:
+    counts[of] -= 1
+    if not counts[of]:
+        del counts[of]
 
 
 def _parts(agents: int) -> int:

@@ -16,7 +16,7 @@ from sglang.srt.lora.eviction_policy import LRUEvictionPolicy
 from deployments.engine.payloads.shared import Use
 from deployments.engine.payloads.slots import Arrival
 from deployments.engine.sglang.copies import Copy
-from deployments.engine.sglang.requests import agent_of, requests, running
+from deployments.engine.sglang.requests import Needed, key_of, requests, running
 
 
 class FarthestAdapter(LRUEvictionPolicy):  # type: ignore[misc]
@@ -49,6 +49,8 @@ class LoRASlots:
         self._manager = scheduler.tp_worker.model_runner.lora_manager
         self._pool = self._manager.memory_pool
         self._copies: dict[str, Copy] = {}
+        self._needed = Needed(_use)
+        self._calls: frozenset[Use] = frozenset()
         self.distance: Callable[[str], float] = lambda adapter: inf
         self.slots: int = self._pool.max_loras_per_batch - 1  # one serves the bare model
         self.host_slots: int = scheduler.server_args.max_loaded_loras
@@ -79,12 +81,9 @@ class LoRASlots:
         return [adapter for adapter in self._pool.uid_to_buffer_id if adapter is not None]
 
     def calls(self) -> Collection[Use]:
-        return [
-            Use(request.rid, hint and hint.key, request.lora_id)
-            for request in requests(self._scheduler)
-            for hint in (agent_of(request),)
-            if request.lora_id is not None
-        ]
+        if self._needed.look(requests(self._scheduler)):
+            self._calls = frozenset(self._needed.needs)
+        return self._calls
 
     def enter(self, adapter: str) -> None:
         stream, copy = self._load_stream, Copy(self._device)
@@ -150,3 +149,8 @@ class LoRASlots:
         no_copy_from_it.synchronize()
         slot: int | None = self._remove(adapter)
         return slot
+
+
+def _use(request: Any) -> Use | None:
+    adapter = request.lora_id
+    return None if adapter is None else Use(request.rid, key_of(request), adapter)

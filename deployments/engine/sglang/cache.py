@@ -21,7 +21,7 @@ from deployments.engine.sglang.backends import is_read_ahead, watched
 from deployments.engine.sglang.loads import NO_EVENT, Loads
 from deployments.engine.sglang.pages import PageStore
 from deployments.engine.sglang.prefill import PrefillClock
-from deployments.engine.sglang.requests import AgentsInUse, agent_of, requests
+from deployments.engine.sglang.requests import Needed, agent_of, key_of, requests
 from deployments.engine.sglang.storage import StorageTier
 from deployments.engine.sglang.tree import BACKEND, FULL, OrderedFull
 from scalesim.environment import engine_storage_bytes_from_env
@@ -41,7 +41,7 @@ class DistanceRadixCache(UnifiedRadixCache):  # type: ignore[misc]
         params.component_registry_override = {FULL: OrderedFull}
         self.loads = Loads(self)
         self._backups: set[int] = set()
-        self._in_use = AgentsInUse()
+        self._needed = Needed(key_of)
         self._prefill: PrefillClock | None = None
         self._looked_at: Any = None
         super().__init__(params)
@@ -325,6 +325,6 @@ class DistanceRadixCache(UnifiedRadixCache):  # type: ignore[misc]
 
     def keys_in_use(self) -> Collection[int]:
         if self._looked_at is not self.scheduler:
-            self._in_use.look(requests(self.scheduler))
+            self._needed.look(requests(self.scheduler))
             self._looked_at = self.scheduler
-        return self._in_use.keys
+        return self._needed.needs

@@ -21,7 +21,7 @@ from deployments.engine.models.turns import Turn, Turns
 from deployments.engine.payloads.base import Outcome
 from deployments.engine.payloads.shared import Use
 from deployments.engine.sglang.ranks import TensorRanks
-from deployments.engine.sglang.requests import agent_of, is_running, requests
+from deployments.engine.sglang.requests import Needed, agent_of, is_running, requests
 from deployments.engine.sglang.weights import BASE, WeightReader, Weights, write
 from scalesim.errors import InvalidRequestError
 from scalesim.settings import ModelSettings
@@ -54,6 +54,8 @@ class EngineModels:
         )
         self._turns = Turns(settings.turn_requests, BASE)
         self._held_back: list[Any] = []
+        self._uses = Needed(_use)
+        self._calls: frozenset[Use] = frozenset()
         self._offered = 0
         self._wrap(scheduler)
 
@@ -68,11 +70,9 @@ class EngineModels:
         return self._host.reading
 
     def calls(self) -> Collection[Use]:
-        return [
-            Use(request.rid, hint.key, hint.model) if hint else Use(request.rid, None, BASE)
-            for request in requests(self._scheduler)
-            for hint in (agent_of(request),)
-        ]
+        if self._uses.look(requests(self._scheduler)):
+            self._calls = frozenset(self._uses.needs)
+        return self._calls
 
     def fetch(self, model: str, distance: float) -> Outcome:
         return self._host.fetch(model, distance, self._needed())
@@ -186,3 +186,8 @@ class EngineModels:
         for request in list(self._scheduler.waiting_queue):
             if self._model_of(request) == model:
                 self._scheduler.abort_request(AbortReq(rid=request.rid, finished_reason=reason))
+
+
+def _use(request: Any) -> Use:
+    hint = agent_of(request)
+    return Use(request.rid, hint.key, hint.model) if hint else Use(request.rid, None, BASE)

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from collections.abc import Callable, Hashable, KeysView
+from typing import Any, Generic, NamedTuple, TypeVar
 
 from deployments.engine.identity import HINT_TYPE
 
+Need = TypeVar("Need", bound=Hashable)
 
-def requests(scheduler: Any) -> list[Any]:
+
+def requests(scheduler: Any) -> set[Any]:
     """Return the requests that wait or run and are not finished."""
     if scheduler is None:
-        return []
-    waiting = [request for request in scheduler.waiting_queue if not request.finished()]
-    return waiting + running(scheduler)
+        return set()
+    return {*scheduler.waiting_queue, *running(scheduler)}  # an abort takes it out of the queue
 
 
 def running(scheduler: Any) -> list[Any]:
@@ -67,27 +69,49 @@ def agent_of(req: Any) -> Agent | None:
     return None
 
 
-class AgentsInUse:
-    """Keys of the agents that have requests, kept up by those that came and went."""
+def key_of(request: Any) -> int | None:
+    """Return the key of a request's agent, or None where it has no identity."""
+    agent = agent_of(request)
+    return agent.key if agent is not None else None
 
-    def __init__(self) -> None:
-        self.keys: dict[int, int] = {}
-        self._seen: dict[int, Any] = {}
 
-    def look(self, found: list[Any]) -> None:
-        """Take over the requests there are now; costs the more, the more came and went."""
-        now = dict(zip(map(id, found), found, strict=True))
-        for request in now.keys() - self._seen.keys():
-            self._count(now[request], 1)
-        for request in self._seen.keys() - now.keys():
-            self._count(self._seen[request], -1)
-        self._seen = now  # and nobody else gets their ids while they are here
+class Needed(Generic[Need]):
+    """What the requests of a scheduler need, kept up by those that came and went.
 
-    def _count(self, request: Any, change: int) -> None:
-        agent = agent_of(request)
-        if agent is not None:
-            requests = self.keys.get(agent.key, 0) + change
-            if requests:
-                self.keys[agent.key] = requests
-            else:
-                del self.keys[agent.key]
+    Args:
+        need: Of a request; None where it needs nothing. Asked once of each.
+    """
+
+    def __init__(self, need: Callable[[Any], Need | None]) -> None:
+        self._need = need
+        self._seen: set[Any] = set()
+        self._needs: dict[Any, Need] = {}
+        self._counts: dict[Need, int] = {}
+
+    @property
+    def needs(self) -> KeysView[Need]:
+        """Return what the requests last looked at need; a view of what it is later, too."""
+        return self._counts.keys()
+
+    def look(self, found: set[Any]) -> bool:
+        """Take over the requests there are now; return whether any came or went.
+
+        Costs set operations over all of them and Python's time for those that came and went.
+        """
+        came, gone = found - self._seen, self._seen - found
+        self._seen = found
+        for request in came:
+            need = self._need(request)
+            if need is not None:
+                self._needs[request] = need
+                self._counts[need] = self._counts.get(need, 0) + 1
+        for request in gone:
+            self._forget(request)
+        return bool(came or gone)
+
+    def _forget(self, request: Any) -> None:
+        need = self._needs.pop(request, None)
+        if need is not None:
+            self._counts[need] -= 1
+            if not self._counts[need]:
+                del self._counts[need]

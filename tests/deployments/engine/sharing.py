@@ -31,8 +31,8 @@ class Sharing(ABC):
     def rows(self) -> dict[int, tuple[int, ...]]:
         self._payload.settle()
         self._payload.touch_all()
-        rows = self._payload.changed()
-        if rows is None:
-            return {}
-        columns = (column.tolist() for column in rows[1:])
-        return {key: tuple(row) for key, *row in zip(*columns, strict=True)}
+        found: dict[int, tuple[int, ...]] = {}
+        while (rows := self._payload.changed()) is not None:  # a share at a time
+            columns = (column.tolist() for column in rows[1:])
+            found |= {key: tuple(row) for key, *row in zip(*columns, strict=True)}
+        return found

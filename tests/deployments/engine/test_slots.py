@@ -24,9 +24,13 @@ ADAPTERS = "abcde"
 SLOTS = 2
 
 
+class Request(SimpleNamespace):
+    __hash__ = object.__hash__
+
+
 def request(key: int | None, adapter: str | None) -> Any:
     told = SimpleNamespace(action_type=HINT_TYPE, payload={"key": key})
-    return SimpleNamespace(
+    return Request(
         rid=f"{key}-{adapter}-{id(told)}",
         lora_id=adapter,
         kv_hints=SimpleNamespace(actions=[told]) if key is not None else None,

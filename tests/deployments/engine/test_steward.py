@@ -2,7 +2,7 @@ import numpy as np
 
 from deployments.engine.messages import Flow, Hello, Message, encode
 from deployments.engine.payloads.base import Outcome
-from deployments.engine.steward import LEAVES_A_PASS, Steward
+from deployments.engine.steward import LEAVES_A_PASS, PASSES_A_BACKLOG, ROWS_A_PASS, Steward
 from scalesim.vocabulary import Budgets, Directives, Moves, Nearness, Residency, Tier, Verb
 from tests.deployments.engine.fake_payload import FakePayload
 
@@ -144,3 +144,38 @@ def test_news_wait_while_the_replica_does_not_read() -> None:
     subject.work()
     assert wire.sent[0] == Hello("0.5.23", ("fake",), (Budgets(10, 20, 30),), 1024)
     assert [type(message) for message in wire.sent[1:]] == [Residency, Flow]
+
+
+def near(keys: range, distance: float, *, incarnation: int = 1) -> bytes:
+    columns = np.array(keys, np.int64), np.full(len(keys), distance, np.float32)
+    return encode(Directives(incarnation, 1, nearness=(Nearness("fake", *columns),)))
+
+
+def test_a_long_message_is_taken_over_in_shares_and_in_order() -> None:
+    subject, payload, _ = steward()
+    rows = 3 * ROWS_A_PASS
+    subject.accept([near(range(rows), 1.0), told((Verb.PIN, 1, Tier.DEVICE))])
+    assert [len(pushed) for _, pushed in payload.calls] == [ROWS_A_PASS]
+    subject.accept([near(range(1), 2.0, incarnation=2), near(range(1), 3.0, incarnation=1)])
+    passes = 0
+    while subject.work():
+        passes += 1
+    assert passes <= 4
+    *pushes, pin, newest = payload.calls
+    taken: dict[int, float] = {}
+    for _, pushed in pushes:
+        taken |= pushed
+    assert taken == dict.fromkeys(range(rows), 1.0)
+    assert (pin, newest) == (("pin", 1), ("push", {0: 2.0})), "the older controller's is ignored"
+
+
+def test_messages_that_come_faster_than_shares_do_not_pile_up() -> None:
+    subject, payload, _ = steward()
+    rows = 2 * PASSES_A_BACKLOG * ROWS_A_PASS
+    subject.accept([near(range(rows), 1.0)])
+    assert sum(len(pushed) for _, pushed in payload.calls) >= rows // PASSES_A_BACKLOG
+    for _ in range(10 * PASSES_A_BACKLOG):
+        subject.accept([near(range(2 * ROWS_A_PASS), 2.0)])
+        subject.work()
+    waits = subject._inbox_rows
+    assert waits <= 3 * PASSES_A_BACKLOG * ROWS_A_PASS
