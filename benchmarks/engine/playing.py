@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
+from benchmarks.engine.asking import Asker
 from benchmarks.engine.integrity import check_integrity, is_settled
 from benchmarks.engine.rigs import DrawnTimes, Rig
 from benchmarks.gpu.asking import Reply, cached
@@ -15,13 +17,13 @@ from benchmarks.gpu.prompts import Prompts
 from benchmarks.gpu.tally import Tally
 from benchmarks.gpu.turns import Ask, Flush, Move, Pause, Push, Step, TakeBack, Turn
 from deployments.engine.emulation.inline import Asked, InlineEngine, Script
-from scalesim.vocabulary import PREFIX
+from scalesim.vocabulary import ADAPTER, MODEL, PREFIX
 
 HANGS_AFTER = 4000
 """Passes in which nothing is answered: 4 s of the device's clock, copies take 0.04."""
 
 _ROUNDING = 1e-3
-"""Logprobs of float32 that differ by less are the same; one wrong page makes 0.1 and more."""
+"""Logprobs of float32 that differ by less are the same; one wrong page makes 0.04 at the median."""
 
 
 class HangError(AssertionError):
@@ -40,10 +42,13 @@ class Player:
     def __init__(self, engine: InlineEngine, times: DrawnTimes, rig: Rig) -> None:
         self._engine = engine
         self._times = times
-        self._prompts = rig.prompts()
+        self._asker = Asker(engine, rig)
+        self._prompts = self._asker.prompts
         self._kinds = [PREFIX]
-        if engine.scheduler.enable_lora:
-            self._kinds.append("adapter")
+        if rig.setup.adapters:
+            self._kinds.append(ADAPTER)
+        if rig.models:
+            self._kinds.append(MODEL)
         self.peace = Peace({}, _ROUNDING, 0.0, 0.0)
         engine.run(self._prepare())
 
@@ -64,13 +69,16 @@ class Player:
             Exception: Whatever ended the scheduler.
         """
         self._times.reseed(seed)
-        playing = _Playing(self._engine, self._prompts, self._kinds, Tally(self.peace))
+        playing = _Playing(self._engine, self._asker, self._kinds, Tally(self.peace))
         self._engine.run(playing.script(turns))
         check_integrity(self._engine.scheduler)
         return playing.figures()
 
     def _prepare(self) -> Script:
         """Ask everything on an empty cache, one by one, then once more of agents that are known."""
+        adapters = self._engine.settings.adapters
+        if adapters is not None:
+            yield from self._engine.load_adapters(Path(adapters.roots[0]), adapters.loaded)
         for agent, view in self._prompts.all():
             yield from self._engine.flush()
             reply = yield from self._answer(agent, self._prompts.ids(agent, view))
@@ -86,11 +94,11 @@ class Player:
         )
         yield from self._engine.flush()
         for agent, view in self._prompts.all():
-            yield from self._answer(agent, self._prompts.ids(agent, view), agent)
+            yield from self._answer(agent, self._prompts.ids(agent, view), known=True)
         yield from settled(self._engine)
 
-    def _answer(self, agent: int, ids: list[int], key: int | None = None) -> Any:
-        asked = _ask(self._engine, self._prompts, agent, ids, key)
+    def _answer(self, agent: int, ids: list[int], *, known: bool = False) -> Any:
+        asked = self._asker.ask(agent, ids, known=known)
         yield from until(lambda: asked.done, "a request alone")
         return _reply(asked)
 
@@ -100,16 +108,16 @@ class _Playing:
 
     Args:
         engine: Where.
-        prompts: What agents ask.
+        asker: Sends what agents ask.
         kinds: Of payloads to move.
         tally: Judges.
     """
 
     def __init__(
-        self, engine: InlineEngine, prompts: Prompts, kinds: Sequence[str], tally: Tally
+        self, engine: InlineEngine, asker: Asker, kinds: Sequence[str], tally: Tally
     ) -> None:
         self._engine = engine
-        self._prompts = prompts
+        self._asker = asker
         self._kinds = kinds
         self._tally = tally
         self._running: list[tuple[str, Ask, Asked]] = []
@@ -134,8 +142,8 @@ class _Playing:
         engine = self._engine
         match step:
             case Ask(agent, view, known):
-                ids = self._prompts.ids(agent, view)
-                asked = _ask(engine, self._prompts, agent, ids, agent if known else None)
+                ids = self._asker.prompts.ids(agent, view)
+                asked = self._asker.ask(agent, ids, known=known)
                 self._running.append((turn, step, asked))
             case Move(verb, agents, tier):
                 for kind in self._kinds:
@@ -192,13 +200,6 @@ def settled(engine: InlineEngine) -> Script:
     yield from until(lambda: is_settled(engine.scheduler), "copies under way")
     for _ in range(3):
         yield
-
-
-def _ask(
-    engine: InlineEngine, prompts: Prompts, agent: int, ids: list[int], key: int | None
-) -> Asked:
-    told = prompts.more(agent)
-    return engine.ask(ids, prompts.output, key, lora_id=told.get("lora_path"))
 
 
 def _reply(asked: Asked) -> Reply:

@@ -8,8 +8,9 @@ from typing import Any, NamedTuple
 
 from benchmarks.gpu.engines import Setup, settings_of
 from benchmarks.gpu.prompts import Prompts
+from deployments import random_model
 from deployments.engine.emulation.times import Link, Work
-from scalesim.settings import EngineSettings
+from scalesim.settings import EngineSettings, ModelSettings
 from simulations.workload import PromptSize
 
 VIEWS = 3
@@ -46,11 +47,13 @@ class Rig(NamedTuple):
         setup: Agents, prompts and tiers; the host tier is too small for all.
         args: Further arguments of SGLang.
         stored: It has a storage tier.
+        models: How many it serves besides its own; host memory holds two.
     """
 
     setup: Setup
     args: dict[str, Any]
     stored: bool = False
+    models: int = 0
 
     def settings(self, folder: Path) -> EngineSettings:
         """Return the engine's settings; writes model and adapters below `folder`."""
@@ -58,11 +61,25 @@ class Rig(NamedTuple):
         update: dict[str, Any] = {"extra_args": settings.extra_args | _CHUNKED | self.args}
         if self.stored:
             update |= {"storage_dir": str(folder / "pages"), "storage_bytes": 2**26}
+        if self.models:
+            update["models"] = self._models(Path(settings.model_path), folder / "models")
         return settings.model_copy(update=update)
+
+    def _models(self, base: Path, root: Path) -> ModelSettings:
+        for number in range(self.models):
+            random_model.build(root / model_name(number), seed=number + 1, size=self.setup.model)
+        size = sum(file.stat().st_size for file in base.glob("*.safetensors"))
+        return ModelSettings(roots=(str(root),), host_bytes=2 * size, turn_requests=4)
 
     def prompts(self) -> Prompts:
         """Return what its agents ask."""
-        return Prompts(self.setup, VIEWS, related=True)
+        families = self.setup.adapters or self.models
+        return Prompts(self.setup._replace(adapters=families), VIEWS, related=True)
+
+
+def model_name(number: int) -> str:
+    """Return the id of a model that is not the engine's own."""
+    return f"model-{number}"
 
 
 _CHUNKED = {"chunked_prefill_size": 128, "random_seed": 0}
@@ -83,4 +100,5 @@ RIGS = {
     "page-first": Rig(_SETUP, {"hicache_mem_layout": "page_first", "hicache_io_backend": "kernel"}),
     "adapters": Rig(_SETUP._replace(adapters=6, distinct=True), {}),
     "storage": Rig(_SETUP, {}, stored=True),
+    "models": Rig(_SETUP, {}, models=3),
 }

@@ -61,7 +61,7 @@ class Prompts:
         return tuple(
             other
             for other in others
-            if self._family(other) == self._family(agent) and self._private(other)[:PAGE] == head
+            if self.family(other) == self.family(agent) and self._private(other)[:PAGE] == head
         )
 
     def with_wrong_page(self, agent: int) -> list[int]:
@@ -72,11 +72,11 @@ class Prompts:
 
     def more(self, agent: int) -> dict[str, Any]:
         """Return what else the agent's requests name."""
-        family = self._family(agent)
+        family = self.family(agent)
         return {} if family is None else {"lora_path": adapter_name(family)}
 
-    def _family(self, agent: int) -> int | None:
-        """Return the number of an agent's adapter; None for the bare model, which one has too."""
+    def family(self, agent: int) -> int | None:
+        """Return the number of an agent's adapter or model; None for the bare one, of some."""
         if not self._adapters:
             return None
         number = agent % (self._adapters + 1)
@@ -84,7 +84,7 @@ class Prompts:
 
     def _parent(self, agent: int) -> tuple[int, int] | None:
         """Return whose private part an agent's begins as, and for how many tokens."""
-        before = [other for other in range(agent) if self._family(other) == self._family(agent)]
+        before = [other for other in range(agent) if self.family(other) == self.family(agent)]
         rng = np.random.default_rng((_APART, agent))
         if not before or rng.random() < _ALONE:
             return None

@@ -15,11 +15,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 import zmq
 
 from deployments.engine import boot  # noqa: F401 - before SGLang
 from deployments.engine.emulation.clock import VirtualClock
 from deployments.engine.emulation.install import install
+from deployments.engine.emulation.reads import LateReads
 from deployments.engine.emulation.times import Times
 from deployments.engine.identity import hints
 from deployments.engine.launch import prepared, server_args
@@ -75,6 +77,7 @@ class InlineEngine:
         pass_s: What the processor itself takes for one.
 
     Attributes:
+        settings: The engine's.
         scheduler: SGLang's.
         holds: Residency as it was told last, by kind and agent: a row of `Residency`.
         flows: Counters as they were told last, by kind.
@@ -96,19 +99,26 @@ class InlineEngine:
         self.passes = 0
         self.holds: defaultdict[str, dict[int, tuple[int, ...]]] = defaultdict(dict)
         self.flows: dict[str, Flow] = {}
-        self._settings = settings
+        self.settings = settings
         self.scheduler = self._make(settings, times)
 
     def _make(self, settings: EngineSettings, times: Times) -> Any:
         install(times, self._clock)
         from sglang.srt.managers.scheduler import Scheduler
+        from sglang.srt.mem_cache.pool_host import common
         from sglang.srt.plugins import load_plugins
         from sglang.srt.plugins.hook_registry import HookRegistry
         from sglang.srt.runtime_context import SpawnRanks, publish
         from sglang.srt.server_args import PortArgs, ServerArgs
 
+        from deployments.engine.models import host
         from deployments.engine.sglang import hooks
 
+        reads = LateReads(times, self._clock)
+        host.ThreadPoolExecutor = lambda *_: reads  # type: ignore[assignment,attr-defined]
+
+        # SGLang's is one memory for all forks of this process.
+        common.alloc_mmap = lambda dims, dtype: torch.zeros(dims, dtype=dtype)
         load_plugins()
         hooks.register(self)
         HookRegistry.apply_hooks()
@@ -135,7 +145,7 @@ class InlineEngine:
         """Take the steward's messages ourselves: there is no replica."""
         from deployments.engine.sglang.engine import SchedulerEngine
 
-        engine = SchedulerEngine(scheduler, self._settings.models)
+        engine = SchedulerEngine(scheduler, self.settings.models)
         self._steward = Steward(registry.build(engine), self._told)
 
     def receive(self) -> list[Any]:

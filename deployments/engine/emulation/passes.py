@@ -65,7 +65,8 @@ def watch_passes(device: Device) -> None:
             result = forward(worker, batch, *args, **kwargs)
         finally:
             running.pop().end()
-        device.put(stream, work, 0.0)
+        reads = [*work.reads, *_slots(worker.model_runner, batch)]  # it filled slots that it needs
+        device.put(stream, work._replace(reads=reads), 0.0)
         return result
 
     LayerDoneCounter.wait_until = wait
@@ -78,9 +79,6 @@ def _work(device: Device, runner: Any, batch: Any) -> tuple[float, Work]:
     read = [table[row, :n] for row, n in zip(batch.req_pool_indices.tolist(), lengths, strict=True)]
     size = runner.page_size
     reads = [Access(WEIGHTS), Access(DEVICE_KV, pages(torch.cat(read), size))]
-    if runner.lora_manager is not None:
-        slots = runner.lora_manager.memory_pool.uid_to_buffer_id
-        reads += [Access(slot(slots[uid])) for uid in {req.lora_id for req in batch.reqs}]
     writes = [Access(DEVICE_KV, pages(batch.out_cache_loc, size))]
     extends = batch.forward_mode.is_extend()
     told = times.Work(
@@ -89,3 +87,11 @@ def _work(device: Device, runner: Any, batch: Any) -> tuple[float, Work]:
         context_tokens=sum(lengths),
     )
     return device.times.forward_s(told), Work("a forward pass", reads, writes)
+
+
+def _slots(runner: Any, batch: Any) -> list[Access]:
+    """Return the adapters that a batch reads."""
+    if runner.lora_manager is None:
+        return []
+    slots = runner.lora_manager.memory_pool.uid_to_buffer_id
+    return [Access(slot(slots[uid])) for uid in {req.lora_id for req in batch.reqs}]

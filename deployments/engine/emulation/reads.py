@@ -1,0 +1,44 @@
+"""Reads of models from storage that take time on a virtual clock, without a thread."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import Executor, Future
+from typing import Any
+
+from deployments.engine.emulation.clock import Clock
+from deployments.engine.emulation.times import Link, Times
+
+
+class LateReads(Executor):
+    """Makes each read when somebody asks for it after its time.
+
+    Args:
+        times: Of the device.
+        clock: Of the device.
+    """
+
+    def __init__(self, times: Times, clock: Clock) -> None:
+        self._times = times
+        self._clock = clock
+
+    def submit(self, work: Callable[..., Any], /, *args: Any, **more: Any) -> Future[Any]:
+        """Return what will be read."""
+        until = self._clock.now() + self._times.transfer_s(Link.STORAGE, 0)
+        return _Late(lambda: work(*args, **more), self._clock, until)
+
+
+class _Late(Future[Any]):
+    def __init__(self, work: Callable[[], Any], clock: Clock, until: float) -> None:
+        super().__init__()
+        self._work = work
+        self._clock = clock
+        self._until = until
+
+    def done(self) -> bool:
+        if not super().done() and self._clock.now() >= self._until:
+            try:
+                self.set_result(self._work())
+            except Exception as error:
+                self.set_exception(error)
+        return super().done()
