@@ -10,11 +10,12 @@ from deployments.engine.identity import HINT_TYPE
 Need = TypeVar("Need", bound=Hashable)
 
 
-def requests(scheduler: Any) -> set[Any]:
-    """Return the requests that wait or run and are not finished."""
+def requests(scheduler: Any) -> dict[int, Any]:
+    """Return the requests that wait or run and are not finished, by identity."""
     if scheduler is None:
-        return set()
-    return {*scheduler.waiting_queue, *running(scheduler)}  # an abort takes it out of the queue
+        return {}
+    found = [*scheduler.waiting_queue, *running(scheduler)]  # an abort takes it out of the queue
+    return dict(zip(map(id, found), found, strict=True))
 
 
 def running(scheduler: Any) -> list[Any]:
@@ -84,8 +85,8 @@ class Needed(Generic[Need]):
 
     def __init__(self, need: Callable[[Any], Need | None]) -> None:
         self._need = need
-        self._seen: set[Any] = set()
-        self._needs: dict[Any, Need] = {}
+        self._seen: dict[int, Any] = {}  # kept alive, so that no other gets the identity of one
+        self._needs: dict[int, Need] = {}
         self._counts: dict[Need, int] = {}
 
     @property
@@ -93,15 +94,15 @@ class Needed(Generic[Need]):
         """Return what the requests last looked at need; a view of what it is later, too."""
         return self._counts.keys()
 
-    def look(self, found: set[Any]) -> bool:
-        """Take over the requests there are now; return whether any came or went.
+    def look(self, found: dict[int, Any]) -> bool:
+        """Take over the requests there are now, by identity; return whether any came or went.
 
         Costs set operations over all of them and Python's time for those that came and went.
         """
-        came, gone = found - self._seen, self._seen - found
+        came, gone = found.keys() - self._seen.keys(), self._seen.keys() - found.keys()
         self._seen = found
         for request in came:
-            need = self._need(request)
+            need = self._need(found[request])
             if need is not None:
                 self._needs[request] = need
                 self._counts[need] = self._counts.get(need, 0) + 1
@@ -109,7 +110,7 @@ class Needed(Generic[Need]):
             self._forget(request)
         return bool(came or gone)
 
-    def _forget(self, request: Any) -> None:
+    def _forget(self, request: int) -> None:
         need = self._needs.pop(request, None)
         if need is not None:
             self._counts[need] -= 1
