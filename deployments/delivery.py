@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable
-from contextlib import nullcontext
+from contextlib import asynccontextmanager, nullcontext
 from typing import Any, NamedTuple
 
 from grpc.aio import AioRpcError
@@ -105,7 +105,7 @@ class Delivery:
         for attempt in range(_ATTEMPTS):
             if attempt:
                 self._metrics.retried()
-            async with self._one_at_a_time if step is Next.RETRY_ALONE else nullcontext():
+            async with self._alone() if step is Next.RETRY_ALONE else nullcontext():
                 if attempt:
                     self._suspects.check(call)  # an equal one may have been found out meanwhile
                 found = await self._try(call)
@@ -120,6 +120,26 @@ class Delivery:
         raise ReplicaUnavailableError(
             f"{_ATTEMPTS} replicas were lost one after the other ({fault}): try again"
         )
+
+    @asynccontextmanager
+    async def _alone(self) -> AsyncIterator[None]:
+        """Hold back every other request under suspicion.
+
+        Raises:
+            ReplicaUnavailableError: It took too long until those before it were through.
+        """
+        try:
+            async with asyncio.timeout(self._timeout_s):
+                await self._one_at_a_time.acquire()
+        except TimeoutError:
+            raise ReplicaUnavailableError(
+                "other requests that were lost with the same engine are still tried before this "
+                "one, one at a time: send it again"
+            ) from None
+        try:
+            yield
+        finally:
+            self._one_at_a_time.release()
 
     async def _try(self, call: Call) -> Answer | _Lost:
         """Return how a call begins to be answered, or that it was lost.

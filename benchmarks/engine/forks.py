@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
-import pickle
 import time
 import traceback
 from collections.abc import Callable
 from typing import Any
+
+import msgspec
 
 _TAIL = 12
 """Lines of a traceback that are kept."""
@@ -25,8 +26,7 @@ def in_fork(work: Callable[[], dict[str, Any]], timeout_s: float = 300.0) -> dic
     os.waitpid(pid, 0)
     if not told:
         return {"fault": "the process died or did not end"}
-    found: dict[str, Any] = pickle.loads(told)  # noqa: S301 - our own child's
-    return found
+    return msgspec.msgpack.decode(told, type=dict[str, Any])
 
 
 def _report(write: int, work: Callable[[], dict[str, Any]]) -> None:
@@ -36,7 +36,7 @@ def _report(write: int, work: Callable[[], dict[str, Any]]) -> None:
         lines = traceback.format_exception(error)
         found = {"fault": f"{type(error).__name__}: {error}", "where": lines[-_TAIL:]}
     with os.fdopen(write, "wb") as pipe:
-        pipe.write(pickle.dumps(found))
+        pipe.write(msgspec.msgpack.encode(found))
     os._exit(0)
 
 

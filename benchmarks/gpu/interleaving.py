@@ -9,10 +9,11 @@ from collections.abc import Callable
 from math import inf
 from typing import Any
 
-from benchmarks.gpu.judging import ASKED, Verdict
+from benchmarks.gpu.judging import ASKED
 from benchmarks.gpu.peace import Peace
 from benchmarks.gpu.prompts import Prompts
 from benchmarks.gpu.steered import Steered
+from benchmarks.gpu.tally import Tally
 from scalesim.vocabulary import PREFIX, Tier, Verb
 
 IN_FLIGHT = 8
@@ -20,9 +21,6 @@ IN_FLIGHT = 8
 
 _JITTER_S = 0.01
 """Longest pause between two commands of a turn: a few passes of the scheduler, a few copies."""
-
-_SHOWN = 10
-"""Wrong answers told in full."""
 
 
 class Interleaving:
@@ -40,10 +38,8 @@ class Interleaving:
         self._prompts = prompts
         self._peace = peace
         self._rng = random.Random(seed)
-        self._verdicts: Counter[Verdict] = Counter()
+        self._tally = Tally(peace)
         self._asking: Counter[int] = Counter()
-        self._drift = 0.0
-        self._wrong: list[dict[str, Any]] = []
         self._running: set[asyncio.Task[None]] = set()
         self._turns = {
             "request overtakes prefetch": self._overtake,
@@ -70,10 +66,7 @@ class Interleaving:
             await self._some()
         return {
             "turns": dict(made),
-            "outputs": self._verdicts.total(),
-            **{verdict.value: self._verdicts[verdict] for verdict in Verdict},
-            "largest_drift": self._drift,
-            "wrong_answers": self._wrong,
+            **self._tally.figures(),
             "flows": {kind: self._steered.flows[kind]._asdict() for kind in self._kinds},
         }
 
@@ -159,21 +152,6 @@ class Interleaving:
         ids, more = self._prompts.ids(agent, view), self._prompts.more(agent)
         reply = await self._steered.ask(ids, self._prompts.output, agent, **ASKED, **more)
         self._asking[agent] -= 1
-        expected = self._peace.answers[agent, view]
-        verdict = expected.judge(reply, self._peace.rounding)
-        self._drift = max(self._drift, expected.drift(reply))
-        self._verdicts[verdict] += 1
-        if verdict is Verdict.WRONG and len(self._wrong) < _SHOWN:
-            self._wrong.append(
-                {
-                    "turn": turn,
-                    "agent": agent,
-                    "view": view,
-                    "expected": expected.tokens,
-                    "returned": reply.tokens,
-                    "drift": expected.drift(reply),
-                    "gap": expected.gap,
-                    "found": reply.found._asdict(),
-                    "private_bytes": self._steered.holds[PREFIX][agent]._asdict(),
-                }
-            )
+        held = self._steered.holds[PREFIX].get(agent)  # none before its first answer is told
+        private = None if held is None else held._asdict()
+        self._tally.judge(turn, agent, view, reply, private_bytes=private)

@@ -150,6 +150,14 @@ async def test_those_under_suspicion_are_tried_one_at_a_time() -> None:
     assert [answer.first for answer in await asyncio.gather(*both)] == [b"1", b"2"]
 
 
+async def test_who_waits_too_long_for_those_under_suspicion_is_told_so() -> None:
+    replicas = FakeReplicas(lost(Verdict.POSSIBLE))
+    sent = Delivery(replicas, 0.01, IngressMetrics(), Rotation())
+    async with sent._one_at_a_time:
+        with pytest.raises(ReplicaUnavailableError, match="one at a time"):
+            await sent.begin(call(stream=False))
+
+
 async def test_an_own_runtime_error_of_a_replica_is_no_loss() -> None:
     sent = delivery(FakeAnswer(RuntimeError("boom")), FakeAnswer((HEAD, b"never")))
     with pytest.raises(RuntimeError, match="boom"):

@@ -306,9 +306,19 @@ class Engine:
                     assert self.host.rows[data.host_value.numpy()].tolist() == tokens
         assert held["device"] + busy + self.device.available_size() == self.device.size
         assert held["host"] + self.host.available_size() == self.host.size
-        if not cache.ongoing_load_back:
-            # It wants what a load brings to be tracked before SGLang does so, at the load's end.
+        core = cache.tree_core
+        # SGLang tracks what a load brings at the load's end; its check wants that at once.
+        coming = {
+            node.id: node
+            for node in core._node_arena.values()
+            if node.arrival and core._is_settled_full_host_duplicate(node)
+        }
+        tracked = core.full_host_duplicates
+        core.full_host_duplicates = {**tracked, **coming}
+        try:
             cache.sanity_check()
+        finally:
+            core.full_host_duplicates = tracked
 
 
 class Batch(SimpleNamespace):
