@@ -35,7 +35,10 @@ class Event:
         self.before, self._made_at = stream.before, self._device.arrivals
 
     def query(self) -> bool:
-        return self._device.arrivals > self._made_at
+        ended = self._device.arrivals > self._made_at
+        if ended:  # seen to have ended: what the host begins from now on comes after it
+            self.synchronize()
+        return ended
 
     def synchronize(self) -> None:
         self._device.host.before |= self.before

@@ -184,6 +184,16 @@ def test_a_pass_waits_for_the_copy_that_brings_its_adapter() -> None:
     turn(scheduler, 0, "a")  # the device says where it is read too early
 
 
+def test_a_pass_needs_no_wait_for_a_copy_that_was_seen_to_end() -> None:
+    scheduler = Scheduler()
+    scheduler.queue(0, "a")
+    scheduler.payload.settle()
+    assert scheduler.payload.prefetch(0, Tier.DEVICE) is Outcome.STARTED
+    scheduler.device_module.arrive()
+    assert scheduler.payload.settle() is False
+    scheduler.forward()
+
+
 def test_a_copy_waits_for_the_pass_that_reads_its_slot() -> None:
     scheduler = Scheduler()
     for key, adapter in enumerate("ab"):
