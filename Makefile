@@ -65,8 +65,8 @@ generated: $(READY)
 	@$(BIN)/python helm/generate.py
 	@$(BIN)/python -m tests.helm.test_goldens
 	@$(BIN)/python -m dashboards.generate
-	@$(BIN)/python -m deployments.requests.reference
-	@$(BIN)/python -m deployments.engine.modes
+	@$(BIN)/python -m scalesim.deployments.requests.reference
+	@$(BIN)/python -m scalesim.deployments.engine.modes
 
 clean:
 	rm -rf $(VENV) out .mypy_cache .ruff_cache .pytest_cache

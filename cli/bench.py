@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from cli.output import AsJson, print_json
+from scalesim.cli.output import AsJson, print_json
 
 app = typer.Typer(add_completion=False)
 
@@ -25,7 +25,7 @@ def control_plane(
     as_json: AsJson = False,
 ) -> None:
     """Drive the real controller: reports of 10k agents, then a plan of every replica, each step."""
-    from cli.control_plane import measure
+    from scalesim.cli.control_plane import measure
 
     report = measure(agents, replicas, rounds, seed)
     if as_json:

@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from controller.core import Controller
-from policies.placement import rendezvous
-from policies.planner import DistancePlanner
+from scalesim.controller.core import Controller
+from scalesim.policies.placement import rendezvous
+from scalesim.policies.planner import DistancePlanner
 from scalesim.settings import CatalogSettings, ControllerSettings
 from scalesim.vocabulary import (
     PREFIX,

@@ -7,7 +7,7 @@ from html import escape
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from policies.replay.curves import Curves
+    from scalesim.policies.replay.curves import Curves
 
 WIDTH, HEIGHT, MARGIN = 720, 420, 56
 COLOURS = ("#4c78a8", "#f58518", "#54a24b", "#e45756", "#72b7b2", "#b279a2", "#9d755d", "#333333")

@@ -8,8 +8,8 @@ from typing import Annotated, Any
 
 import typer
 
-from cli.check import Check
-from cli.output import AsJson, print_json
+from scalesim.cli.check import Check
+from scalesim.cli.output import AsJson, print_json
 
 app = typer.Typer()
 
@@ -50,8 +50,8 @@ def look(config: Path | None, model: str | None, agent_tokens: int) -> Iterator[
     Raises:
         ConfigurationError: The file of settings is not valid.
     """
-    from cli import fits, machine, ports, services
-    from cli.up import read_config
+    from scalesim.cli import fits, machine, ports, services
+    from scalesim.cli.up import read_config
     from scalesim.environment import with_secrets_from_env
     from scalesim.settings import StackSettings, load
 

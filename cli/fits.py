@@ -6,12 +6,12 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from cli.check import Check
+from scalesim.cli.check import Check
 from scalesim.errors import ConfigurationError
 from scalesim.settings import EngineSettings, StackSettings
 
 if TYPE_CHECKING:
-    from policies.capacity.hardware import Llm
+    from scalesim.policies.capacity.hardware import Llm
 
 
 def fit_checks(settings: StackSettings, tokens: int) -> Iterator[Check]:
@@ -22,9 +22,9 @@ def fit_checks(settings: StackSettings, tokens: int) -> Iterator[Check]:
             `scalesim plan` knows.
         tokens: Of an agent's state.
     """
-    from deployments.engine.sizing import dtype_of, fitted, gb, room
-    from deployments.preflight import site_here
-    from policies.capacity.hardware import LLMS
+    from scalesim.deployments.engine.sizing import dtype_of, fitted, gb, room
+    from scalesim.deployments.preflight import site_here
+    from scalesim.policies.capacity.hardware import LLMS
 
     engine, site = settings.engine, site_here(settings)
     llm = named_llm(engine, dtype_of(engine, on_cpu=site.on_cpu))
@@ -65,8 +65,8 @@ def _place(engine: EngineSettings, engines: int, *, on_cpu: bool) -> str:
 
 def named_llm(engine: EngineSettings, dtype: str = "auto") -> Llm | None:
     """Return the model of these settings: one of `LLMS`, or as its files describe it, or None."""
-    from deployments.engine.models.dimensions import llm_at
-    from policies.capacity.hardware import LLMS
+    from scalesim.deployments.engine.models.dimensions import llm_at
+    from scalesim.policies.capacity.hardware import LLMS
 
     if (llm := LLMS.get(engine.model_path)) is None:
         return llm_at(engine, dtype)

@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from cli.check import Check
+from scalesim.cli.check import Check
 
 NEEDED = {"ray": "2.60.0", "sglang": "0.5.23"}
 """Engine and cluster versions our hooks were written for."""
@@ -59,7 +59,7 @@ def resource_checks() -> Iterator[Check]:
     """Memory, disk and descriptors."""
     import resource
 
-    from deployments.machine.memory import read_memory
+    from scalesim.deployments.machine.memory import read_memory
 
     memory = read_memory().available_bytes / 2**30
     disk = shutil.disk_usage(tempfile.gettempdir()).free / 2**30

@@ -13,7 +13,7 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
-from cli.output import fail
+from scalesim.cli.output import fail
 from scalesim.errors import ConfigurationError, InvalidRequestError, ScaleSimError
 
 _UsageError: Any = typer.BadParameter.__base__
@@ -48,7 +48,7 @@ class Verbs(TyperGroup):
         if cmd_name not in VERBS:
             return None
         try:
-            app = importlib.import_module(f"cli.{cmd_name}").app
+            app = importlib.import_module(f"scalesim.cli.{cmd_name}").app
         except ImportError as error:
             app = _unavailable(cmd_name, error)
         command = typer.main.get_command(app)

@@ -6,16 +6,16 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cli.shelf import verbs
+from scalesim.cli.shelf import verbs
 from scalesim.settings import ModelSettings, load
 
 if TYPE_CHECKING:
-    from deployments.engine.models.files import ModelShelf
+    from scalesim.deployments.engine.models.files import ModelShelf
 
 
 def _shelf(root: Path, base: Path | None) -> ModelShelf:
-    from deployments.engine.models.architecture import require_same
-    from deployments.engine.models.files import ModelShelf
+    from scalesim.deployments.engine.models.architecture import require_same
+    from scalesim.deployments.engine.models.files import ModelShelf
 
     settings: ModelSettings = load(ModelSettings, {"roots": (str(root),)})
     return ModelShelf(settings, partial(require_same, base=base) if base is not None else None)

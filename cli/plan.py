@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from cli.fits import named_llm
-from cli.output import AsJson, print_json
-from cli.replay import read_trace
+from scalesim.cli.fits import named_llm
+from scalesim.cli.output import AsJson, print_json
+from scalesim.cli.replay import read_trace
 from scalesim.errors import InvalidRequestError
 
 if TYPE_CHECKING:
-    from policies.capacity.hardware import Calibration
+    from scalesim.policies.capacity.hardware import Calibration
 
 app = typer.Typer(add_completion=False)
 
@@ -38,9 +38,9 @@ def plan(
     as_json: AsJson = False,
 ) -> None:
     """Size a fleet from a trace. The answer is a model, not a measurement."""
-    from policies.capacity.engine import Engine
-    from policies.capacity.hardware import GPUS, LLMS
-    from policies.capacity.plan import Question, capacity_plan
+    from scalesim.policies.capacity.engine import Engine
+    from scalesim.policies.capacity.hardware import GPUS, LLMS
+    from scalesim.policies.capacity.plan import Question, capacity_plan
     from scalesim.settings import EngineSettings
 
     requests = read_trace(trace)
@@ -83,7 +83,7 @@ def _calibration(path: Path | None) -> Calibration:
     Raises:
         InvalidRequestError: The file cannot be read, or holds something else.
     """
-    from policies.capacity.hardware import Calibration
+    from scalesim.policies.capacity.hardware import Calibration
 
     if path is None:
         return Calibration()

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from cli.output import AsJson, print_json
+from scalesim.cli.output import AsJson, print_json
 from scalesim.errors import InvalidRequestError
 
 if TYPE_CHECKING:
-    from policies.replay.trace import Trace
+    from scalesim.policies.replay.trace import Trace
 
 app = typer.Typer(add_completion=False)
 
@@ -35,16 +35,16 @@ def replay(
     as_json: AsJson = False,
 ) -> None:
     """Replay an activation trace against eviction orders and the planner."""
-    from policies.replay.case import Case
-    from policies.replay.run import replay as run
+    from scalesim.policies.replay.case import Case
+    from scalesim.policies.replay.run import replay as run
 
     requests = read_trace(trace)
     names = [name.strip() for name in policy.split(",") if name.strip()]
     case = Case(requests, parse_capacity(capacity), hints, prefetch, seed=seed)
     report = run(case, names)
     if plot is not None:
-        from cli.curves import curves_svg
-        from policies.replay.curves import miss_ratio_curves
+        from scalesim.cli.curves import curves_svg
+        from scalesim.policies.replay.curves import miss_ratio_curves
 
         curves = miss_ratio_curves(requests, names, hints, prefetch, seed)
         _write(plot, curves_svg(curves))
@@ -60,8 +60,8 @@ def read_trace(path: Path) -> Trace:
     Raises:
         InvalidRequestError: The file cannot be read, or is not a trace.
     """
-    from policies.replay.trace import parse_trace
-    from simulations.trace.files import read_lines
+    from scalesim.policies.replay.trace import parse_trace
+    from scalesim.simulations.trace.files import read_lines
 
     return parse_trace(read_lines(path))
 

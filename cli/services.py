@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterator
 from importlib.metadata import entry_points
 
-from cli.check import Check
+from scalesim.cli.check import Check
 from scalesim.errors import ScaleSimError
 from scalesim.settings import CatalogSettings
 
@@ -18,8 +18,8 @@ MAX_SKEW_S = 5.0
 _HOOKS_S = 120.0
 _LOOK_AT_HOOKS = """
 from importlib import import_module
-from deployments.engine import boot
-from deployments.engine.sglang import hooks
+from scalesim.deployments.engine import boot
+from scalesim.deployments.engine.sglang import hooks
 for target in hooks._HOOKS:
     module, cls, method = target.rsplit(".", 2)
     getattr(getattr(import_module(module), cls), method)
@@ -48,7 +48,7 @@ def redis_checks(catalog: CatalogSettings) -> Iterator[Check]:
         yield from _server_checks(catalog)
         return
     try:
-        from controller.catalog.embedded import serving
+        from scalesim.controller.catalog.embedded import serving
 
         with serving(catalog) as embedded:
             found = f"embedded server: {_answer(embedded)[0]}"
@@ -83,7 +83,7 @@ def _answer(catalog: CatalogSettings) -> tuple[str, float]:
     """
     import redis
 
-    from controller.catalog.rehearsal import rehearse
+    from scalesim.controller.catalog.rehearsal import rehearse
 
     rehearse(catalog)
     url, timeout_s = catalog.url.get_secret_value().strip(), catalog.timeout_s

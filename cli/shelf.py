@@ -10,10 +10,10 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from cli.output import AsJson, print_json
+from scalesim.cli.output import AsJson, print_json
 
 if TYPE_CHECKING:
-    from deployments.engine.shelf import Shelf
+    from scalesim.deployments.engine.shelf import Shelf
 
 Name = Annotated[str, typer.Argument(help="Id under which requests name it")]
 Source = Annotated[Path, typer.Argument(help="Folder as saved, in safetensors")]

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import typer
 
-from cli.ending import end
-from cli.submit import PASS_ON, submit
-from simulations import run
+from scalesim.cli.ending import end
+from scalesim.cli.submit import PASS_ON, submit
+from scalesim.simulations import run
 
 app = typer.Typer(no_args_is_help=True)
 app.command("run")(run.run)

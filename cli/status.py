@@ -7,8 +7,8 @@ from typing import Any
 
 import typer
 
-from cli.output import AsJson, mebibytes, print_json
-from cli.stack import BaseUrl, stack_at
+from scalesim.cli.output import AsJson, mebibytes, print_json
+from scalesim.cli.stack import BaseUrl, stack_at
 
 app = typer.Typer()
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from cli.output import AsJson, print_json
+from scalesim.cli.output import AsJson, print_json
 from scalesim.errors import (
     AuthenticationError,
     ConfigurationError,
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 Option = typer.Option
 
 PASS_ON = {"allow_extra_args": True, "ignore_unknown_options": True}
-"""Settings of the command: what it does not know goes to `simulations.run`."""
+"""Settings of the command: what it does not know goes to `scalesim.simulations.run`."""
 
 
 class JobFailedError(ScaleSimError):
@@ -54,7 +54,7 @@ def submit(
     disk that outlives the job, the same command goes on from the last completed step.
     """
     environment = _environment(runtime_env, working_dir)
-    command = ["python", "-m", "simulations.run", simulation, *context.args]
+    command = ["python", "-m", "scalesim.simulations.run", simulation, *context.args]
     with _jobs_of(address) as client:
         job = client.submit_job(
             entrypoint=shlex.join(command), runtime_env=environment, submission_id=job_id

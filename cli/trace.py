@@ -12,7 +12,7 @@ from typing import Annotated
 
 import typer
 
-from cli.output import AsJson, print_json
+from scalesim.cli.output import AsJson, print_json
 from scalesim.errors import InvalidRequestError, UnavailableError
 
 app = typer.Typer(no_args_is_help=True, add_completion=False)
@@ -35,8 +35,8 @@ def generate(
     as_json: AsJson = False,
 ) -> None:
     """Write a seeded trace of a class of simulation."""
-    from policies.replay.trace import format_trace
-    from policies.workloads import generate as make
+    from scalesim.policies.replay.trace import format_trace
+    from scalesim.policies.workloads import generate as make
 
     _write(format_trace(make(workload, agents, steps, seed).trace), out, as_json=as_json)
 
@@ -58,9 +58,9 @@ def convert(
     Who asked is the session where the trace has one, else the conversation that a request's blocks
     continue (Mooncake), else an agent by chance (--agents). Reads the file twice, line by line.
     """
-    from policies.replay.convert import events
-    from policies.replay.formats import requests
-    from simulations.trace.files import read_lines
+    from scalesim.policies.replay.convert import events
+    from scalesim.policies.replay.formats import requests
+    from scalesim.simulations.trace.files import read_lines
 
     if trace.exists() and not trace.is_file():
         raise InvalidRequestError(f"{str(trace)!r} is read twice: give a file, no pipe", "trace")

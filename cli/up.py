@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.console import Console
 
-from cli.output import AsJson, print_json
+from scalesim.cli.output import AsJson, print_json
 from scalesim.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from deployments.rundir import RunFolder
+    from scalesim.deployments.rundir import RunFolder
 
 app = typer.Typer()
 
@@ -45,8 +45,8 @@ def up(
     as_json: AsJson = False,
 ) -> None:
     """Start the stack in the foreground; Ctrl-C drains and stops it. Flags go before the file."""
-    from deployments.rundir import RAY_FITS, RunFolder
-    from deployments.stack import Stack
+    from scalesim.deployments.rundir import RAY_FITS, RunFolder
+    from scalesim.deployments.stack import Stack
     from scalesim.environment import with_secrets_from_env
     from scalesim.settings import StackSettings, load
 
@@ -108,7 +108,7 @@ def _build_model(engine: dict[str, Any], folder: RunFolder) -> None:
     if "model_path" not in engine:
         raise ConfigurationError("there is no model: give --model PATH, or --model random to try")
     if engine["model_path"] == "random":
-        from deployments.random_model import build
+        from scalesim.deployments.random_model import build
 
         engine["model_path"] = str(build(folder.path / "model"))
 

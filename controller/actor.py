@@ -13,21 +13,21 @@ from pydantic import SecretStr
 from ray.actor import ActorHandle
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-from controller.catalog.rows import Snapshot
-from controller.catalog.store import Catalog
-from controller.core import Controller
-from controller.endpoint import Endpoint
-from controller.loops import Loop
-from controller.metrics import StatusOnLoop, exposition
-from controller.surface import Surface
-from controller.writing import Writer
-from policies.placement import rendezvous
-from policies.planner import DistancePlanner
+from scalesim.controller.catalog.rows import Snapshot
+from scalesim.controller.catalog.store import Catalog
+from scalesim.controller.core import Controller
+from scalesim.controller.endpoint import Endpoint
+from scalesim.controller.loops import Loop
+from scalesim.controller.metrics import StatusOnLoop, exposition
+from scalesim.controller.surface import Surface
+from scalesim.controller.writing import Writer
 from scalesim.errors import (
     CatalogUnavailableError,
     ConfigurationError,
     ControllerUnavailableError,
 )
+from scalesim.policies.placement import rendezvous
+from scalesim.policies.planner import DistancePlanner
 from scalesim.settings import (
     CatalogSettings,
     ControllerSettings,

@@ -8,8 +8,8 @@ from hashlib import blake2b
 import numpy as np
 from numpy.typing import NDArray
 
-from controller.keyindex import MISSING, KeyIndex, Rows
-from controller.numbering import Numbering
+from scalesim.controller.keyindex import MISSING, KeyIndex, Rows
+from scalesim.controller.numbering import Numbering
 from scalesim.vocabulary import PREFIX, Distances, Keys
 
 AGENTS = 0

@@ -7,27 +7,27 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from controller import requests, status
-from controller.agents import AGENTS, STATE, TOLD, AgentTable
-from controller.catalog.rows import Batch, Snapshot
-from controller.clock import Clock, steady
-from controller.counters import Counters
-from controller.incarnation import next_incarnation
-from controller.intake import claim, coming_into_use, observe, tell
-from controller.keyindex import MISSING, Rows
-from controller.learning import Learning
-from controller.leveling import Leveling
-from controller.numbering import Numbering
-from controller.placements import Place, Placements
-from controller.planning import Planning
-from controller.replicas import Replica, Replicas
-from controller.saving import Unsaved, names, restore
-from controller.simulations import NOBODY, Simulations
-from controller.sweeping import Sweeper
-from controller.uses import Uses
-from policies.base import Planner
+from scalesim.controller import requests, status
+from scalesim.controller.agents import AGENTS, STATE, TOLD, AgentTable
+from scalesim.controller.catalog.rows import Batch, Snapshot
+from scalesim.controller.clock import Clock, steady
+from scalesim.controller.counters import Counters
+from scalesim.controller.incarnation import next_incarnation
+from scalesim.controller.intake import claim, coming_into_use, observe, tell
+from scalesim.controller.keyindex import MISSING, Rows
+from scalesim.controller.learning import Learning
+from scalesim.controller.leveling import Leveling
+from scalesim.controller.numbering import Numbering
+from scalesim.controller.placements import Place, Placements
+from scalesim.controller.planning import Planning
+from scalesim.controller.replicas import Replica, Replicas
+from scalesim.controller.saving import Unsaved, names, restore
+from scalesim.controller.simulations import NOBODY, Simulations
+from scalesim.controller.sweeping import Sweeper
+from scalesim.controller.uses import Uses
 from scalesim.errors import InvalidRequestError, StaleControllerError, StaleEpochError
 from scalesim.identity import agent_key, check_agent, check_simulation
+from scalesim.policies.base import Planner
 from scalesim.settings import CatalogSettings, ControllerSettings
 from scalesim.vocabulary import (
     Directives,

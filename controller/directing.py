@@ -8,12 +8,12 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from controller.agents import AgentTable
-from controller.keyindex import Rows
-from controller.replicas import Replica
-from controller.simulations import Simulations
-from policies.base import Planner, View
-from policies.shares import fair_distances
+from scalesim.controller.agents import AgentTable
+from scalesim.controller.keyindex import Rows
+from scalesim.controller.replicas import Replica
+from scalesim.controller.simulations import Simulations
+from scalesim.policies.base import Planner, View
+from scalesim.policies.shares import fair_distances
 from scalesim.vocabulary import PREFIX, Budgets, Distances, Moves, Nearness, Verb
 
 ANSWER_S = 2.0

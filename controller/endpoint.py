@@ -18,7 +18,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.types import Receive, Scope, Send
 
-from controller.bounded import Limits, bounded
+from scalesim.controller.bounded import Limits, bounded
 from scalesim.headers import bears
 from scalesim.settings import ANY_ADDRESS, MetricsSettings
 

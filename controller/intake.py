@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from controller.agents import AGENTS, AgentTable
-from controller.keyindex import MISSING, Rows
-from controller.placements import Placements
-from controller.replicas import Replica
-from controller.simulations import NOBODY
+from scalesim.controller.agents import AGENTS, AgentTable
+from scalesim.controller.keyindex import MISSING, Rows
+from scalesim.controller.placements import Placements
+from scalesim.controller.replicas import Replica
+from scalesim.controller.simulations import NOBODY
 from scalesim.vocabulary import Distances, Keys, Residency
 
 _FARTHEST = np.float32(2**40)  # steps; anything farther means the same

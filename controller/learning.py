@@ -6,11 +6,11 @@ from typing import Any
 
 import numpy as np
 
-from controller.agents import AGENTS, AgentTable
-from controller.keyindex import Rows
-from controller.replicas import Replicas
-from controller.simulations import Simulations
-from policies.untold import Untold
+from scalesim.controller.agents import AGENTS, AgentTable
+from scalesim.controller.keyindex import Rows
+from scalesim.controller.replicas import Replicas
+from scalesim.controller.simulations import Simulations
+from scalesim.policies.untold import Untold
 from scalesim.vocabulary import Distances
 
 _BEHIND = np.float32(2**18)

@@ -7,12 +7,12 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from controller.agents import AGENTS, AgentTable
-from controller.keyindex import Rows
-from controller.placements import Placements
-from controller.replicas import Replicas
-from controller.simulations import Simulations
-from policies.balance import Population, rebalanced
+from scalesim.controller.agents import AGENTS, AgentTable
+from scalesim.controller.keyindex import Rows
+from scalesim.controller.placements import Placements
+from scalesim.controller.replicas import Replicas
+from scalesim.controller.simulations import Simulations
+from scalesim.policies.balance import Population, rebalanced
 from scalesim.vocabulary import PREFIX
 
 _EVERY_S = 0.25

@@ -13,7 +13,7 @@ from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from controller.simulations import NOBODYS_NAME
+from scalesim.controller.simulations import NOBODYS_NAME
 
 _TIERS = ("device", "host", "storage")
 _OUTCOMES = ("issued", "used", "late", "wasted")

@@ -8,9 +8,9 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from controller.agents import AGENTS, NOWHERE, AgentTable
-from controller.keyindex import MISSING, Rows
-from controller.replicas import Replicas
+from scalesim.controller.agents import AGENTS, NOWHERE, AgentTable
+from scalesim.controller.keyindex import MISSING, Rows
+from scalesim.controller.replicas import Replicas
 from scalesim.vocabulary import Keys, PlacementDelta
 
 Place = Callable[[Keys, Sequence[str]], NDArray[np.int32]]

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import time
 
-from controller.agents import AgentTable
-from controller.counters import Counters
-from controller.directing import moves, nearness
-from controller.learning import Learning
-from controller.replicas import Replica, Replicas
-from controller.simulations import Simulations
-from policies.base import Planner
+from scalesim.controller.agents import AgentTable
+from scalesim.controller.counters import Counters
+from scalesim.controller.directing import moves, nearness
+from scalesim.controller.learning import Learning
+from scalesim.controller.replicas import Replica, Replicas
+from scalesim.controller.simulations import Simulations
+from scalesim.policies.base import Planner
 from scalesim.vocabulary import Directives
 
 

@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from controller.numbering import Numbering
-from policies.links import LinkMeter
+from scalesim.controller.numbering import Numbering
+from scalesim.policies.links import LinkMeter
 from scalesim.vocabulary import Budgets, Directives, Flow, Keys
 
 MAX_REPLICAS = int(np.iinfo(np.int16).max)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from controller.agents import AgentTable
-from controller.catalog.rows import ROW, SCHEMA, Batch, Names, Packed, Snapshot
-from controller.keyindex import MISSING, Rows
-from controller.numbering import FREE
-from controller.replicas import Replicas
-from controller.simulations import NOBODYS_NAME, Simulations
+from scalesim.controller.agents import AgentTable
+from scalesim.controller.catalog.rows import ROW, SCHEMA, Batch, Names, Packed, Snapshot
+from scalesim.controller.keyindex import MISSING, Rows
+from scalesim.controller.numbering import FREE
+from scalesim.controller.replicas import Replicas
+from scalesim.controller.simulations import NOBODYS_NAME, Simulations
 
 _COLUMNS = [name for name in ROW.names or () if name not in ("schema", "kind", "key")]
 

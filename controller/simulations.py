@@ -8,9 +8,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from controller.numbering import FREE, Numbering
-from policies.distance.trust import StepClock
+from scalesim.controller.numbering import FREE, Numbering
 from scalesim.errors import InvalidRequestError, StaleEpochError, UnavailableError
+from scalesim.policies.distance.trust import StepClock
 from scalesim.settings import ControllerSettings
 
 NOBODY, NOBODYS_NAME = 0, "-"

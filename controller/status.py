@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from controller.agents import AGENTS, AgentTable
-from controller.replicas import Replicas
-from controller.simulations import Simulations
+from scalesim.controller.agents import AGENTS, AgentTable
+from scalesim.controller.replicas import Replicas
+from scalesim.controller.simulations import Simulations
 from scalesim.vocabulary import PREFIX, Tier
 
 _TIERS = ("device", "host", "storage")

@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from controller.bells import Bells
-from controller.core import Controller
-from controller.loops import Loop
+from scalesim.controller.bells import Bells
+from scalesim.controller.core import Controller
+from scalesim.controller.loops import Loop
 from scalesim.settings import ControllerSettings
 from scalesim.vocabulary import (
     Directives,

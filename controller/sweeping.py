@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from controller.agents import AgentTable
-from controller.placements import Placements
-from controller.saving import Unsaved
-from controller.simulations import Simulations
+from scalesim.controller.agents import AgentTable
+from scalesim.controller.placements import Placements
+from scalesim.controller.saving import Unsaved
+from scalesim.controller.simulations import Simulations
 
 _ROWS = 65_536  # looked at in one turn: under a millisecond
 

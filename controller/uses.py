@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from controller.agents import AGENTS, AgentTable
-from controller.keyindex import Rows
-from controller.replicas import Replicas
-from controller.simulations import Simulations
-from policies.regret import Shadow
+from scalesim.controller.agents import AGENTS, AgentTable
+from scalesim.controller.keyindex import Rows
+from scalesim.controller.replicas import Replicas
+from scalesim.controller.simulations import Simulations
+from scalesim.policies.regret import Shadow
 from scalesim.vocabulary import PREFIX, Distances, Keys, Tier
 
 _TOLD = {"0": 0.0, "1": 1.0, "2": 2.0, "4": 4.0, "8": 8.0, "16": 16.0, "more": 2.0**63}

@@ -8,8 +8,8 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from controller.catalog.store import Catalog, Outcome
-from controller.core import Controller
+from scalesim.controller.catalog.store import Catalog, Outcome
+from scalesim.controller.core import Controller
 from scalesim.errors import CatalogUnavailableError
 
 _logger = logging.getLogger(__name__)

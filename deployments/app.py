@@ -1,4 +1,4 @@
-"""The application as manifests and `serve run` name it: `deployments.app:build`."""
+"""The application as manifests and `serve run` name it: `scalesim.deployments.app:build`."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ def build(args: dict[str, Any]) -> Any:
     Raises:
         ConfigurationError: The settings cannot work.
     """
-    from controller import actor
-    from deployments.edge import check_binding
-    from deployments.stack import build_app
+    from scalesim.controller import actor
+    from scalesim.deployments.edge import check_binding
+    from scalesim.deployments.stack import build_app
 
     settings = with_secrets_from_env(load(StackSettings, args))
     check_binding(settings)

@@ -15,7 +15,7 @@ class Call(NamedTuple):
     Attributes:
         key: Payload key of the agent's prefix.
         endpoint: Which OpenAI endpoint it came in by.
-        body: What is asked, as `deployments.requests` accepted it.
+        body: What is asked, as `scalesim.deployments.requests` accepted it.
         salt: Tenant salt of its KV.
         next_use: Steps from its end to the agent's next request, if told.
         number: Of this try, in the process that makes it; 0 before.

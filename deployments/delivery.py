@@ -16,11 +16,11 @@ from ray.serve.exceptions import (
     RequestCancelledError,
 )
 
-from deployments.calls import Call, Head
-from deployments.errors import body_of
-from deployments.metrics import IngressMetrics
-from deployments.rotation import ROTATION, Attempt, Rotation
-from deployments.suspects import EngineLostError, Next, Suspects, Verdict
+from scalesim.deployments.calls import Call, Head
+from scalesim.deployments.errors import body_of
+from scalesim.deployments.metrics import IngressMetrics
+from scalesim.deployments.rotation import ROTATION, Attempt, Rotation
+from scalesim.deployments.suspects import EngineLostError, Next, Suspects, Verdict
 from scalesim.errors import ReplicaUnavailableError, ScaleSimError
 
 _logger = logging.getLogger(__name__)

@@ -11,7 +11,7 @@ import msgspec
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
-from deployments.errors import body_of
+from scalesim.deployments.errors import body_of
 from scalesim.errors import (
     AuthenticationError,
     ConfigurationError,

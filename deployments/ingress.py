@@ -15,21 +15,21 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
-from controller.loops import Loop
-from deployments import hints, placement_view
-from deployments.calls import Call, Endpoint
-from deployments.cluster import keep_serve_on_loopback
-from deployments.context import ContextLength
-from deployments.delivery import Delivery
-from deployments.edge import check_binding, guarded, read_body, while_connected
-from deployments.engine.models.files import ModelShelf
-from deployments.identity import decoded, resolve
-from deployments.listener import Listener
-from deployments.metrics import IngressMetrics
-from deployments.remote import RemoteController
-from deployments.requests import accepted
-from deployments.tap import Tap
 from scalesim import headers
+from scalesim.controller.loops import Loop
+from scalesim.deployments import hints, placement_view
+from scalesim.deployments.calls import Call, Endpoint
+from scalesim.deployments.cluster import keep_serve_on_loopback
+from scalesim.deployments.context import ContextLength
+from scalesim.deployments.delivery import Delivery
+from scalesim.deployments.edge import check_binding, guarded, read_body, while_connected
+from scalesim.deployments.engine.models.files import ModelShelf
+from scalesim.deployments.identity import decoded, resolve
+from scalesim.deployments.listener import Listener
+from scalesim.deployments.metrics import IngressMetrics
+from scalesim.deployments.remote import RemoteController
+from scalesim.deployments.requests import accepted
+from scalesim.deployments.tap import Tap
 from scalesim.errors import ReplicaUnavailableError, ScaleSimError, UnknownModelError
 from scalesim.identity import (
     DEFAULT_SIMULATION,
@@ -95,7 +95,7 @@ class Ingress:
         self._epochs: dict[str, int] = {}
         self._tap = Tap(lambda simulation: self._epochs.get(simulation, 0))
         if settings.engine.arm == "scalesim":
-            from controller.actor import connect
+            from scalesim.controller.actor import connect
 
             self._controller = RemoteController(
                 connect(settings.controller), settings.controller, holder=_KEY_HOLDER

@@ -10,8 +10,8 @@ import asyncio
 import logging
 from typing import Protocol
 
-from controller.loops import Loop
-from deployments.engine.messages import Hello, Message
+from scalesim.controller.loops import Loop
+from scalesim.deployments.engine.messages import Hello, Message
 from scalesim.errors import StaleControllerError
 from scalesim.vocabulary import (
     PREFIX,

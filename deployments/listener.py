@@ -8,8 +8,8 @@ import resource
 import uvicorn
 from starlette.types import ASGIApp
 
-from controller.bounded import Limits, bounded
-from deployments.address import taken
+from scalesim.controller.bounded import Limits, bounded
+from scalesim.deployments.address import taken
 from scalesim.settings import IngressSettings
 
 DRAIN_S = 30

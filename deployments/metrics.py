@@ -9,9 +9,9 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, gene
 from prometheus_client.core import Metric
 from prometheus_client.registry import Collector
 
-from controller.loops import Loop
-from controller.metrics import of_loops
-from deployments.tenants import Tenants
+from scalesim.controller.loops import Loop
+from scalesim.controller.metrics import of_loops
+from scalesim.deployments.tenants import Tenants
 from scalesim.errors import ScaleSimError
 from scalesim.headers import CachedTokens
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from policies.placement import rendezvous_one
+from scalesim.policies.placement import rendezvous_one
 from scalesim.vocabulary import PlacementDelta
 
 

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from deployments import machine
-from deployments.engine.models.dimensions import llm_at
-from deployments.engine.sizing import Site, dtype_of, fitted
+from scalesim.deployments import machine
+from scalesim.deployments.engine.models.dimensions import llm_at
+from scalesim.deployments.engine.sizing import Site, dtype_of, fitted
 from scalesim.settings import StackSettings
 
 
 def site_here(settings: StackSettings) -> Site:
     """Return this machine as the site of all engines that have a place on it.
 
-    Each engine looks again where it starts, see `deployments.engine.launch.prepared`.
+    Each engine looks again where it starts, see `scalesim.deployments.engine.launch.prepared`.
     """
     engine, found = settings.engine, machine.look()
     on_cpu = engine.device == "cpu" or (engine.device == "auto" and not found.gpus)

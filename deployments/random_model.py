@@ -77,7 +77,7 @@ def _save_tokenizer(target: Path) -> None:
 
 
 def _save_weights(target: Path, shape: Shape, seed: int) -> None:
-    from deployments.engine import boot  # noqa: F401  prepares torchvision on a CPU machine
+    from scalesim.deployments.engine import boot  # noqa: F401  prepares torchvision on a CPU machine
 
     import torch  # isort: skip
     from transformers import LlamaConfig, LlamaForCausalLM

@@ -13,21 +13,21 @@ from typing import TYPE_CHECKING
 import ray
 from ray import serve
 
-from controller.actor import connect
-from controller.endpoint import Endpoint
-from controller.loops import Loop
-from deployments.calls import Call, Piece
-from deployments.cluster import keep_serve_on_loopback
-from deployments.engine.watch import EngineWatch, Fault
-from deployments.link import Link
-from deployments.nodes import engines_at, nodes
-from deployments.remote import RemoteController
-from deployments.replica_metrics import ReplicaMetrics
+from scalesim.controller.actor import connect
+from scalesim.controller.endpoint import Endpoint
+from scalesim.controller.loops import Loop
+from scalesim.deployments.calls import Call, Piece
+from scalesim.deployments.cluster import keep_serve_on_loopback
+from scalesim.deployments.engine.watch import EngineWatch, Fault
+from scalesim.deployments.link import Link
+from scalesim.deployments.nodes import engines_at, nodes
+from scalesim.deployments.remote import RemoteController
+from scalesim.deployments.replica_metrics import ReplicaMetrics
 from scalesim.errors import ReplicaUnavailableError, ScaleSimError
 from scalesim.settings import StackSettings
 
 if TYPE_CHECKING:
-    from deployments.engine.host import EngineHost
+    from scalesim.deployments.engine.host import EngineHost
 
 _LEAVE_S = 2.0
 """Longest a replica without an engine goes on telling its callers so."""
@@ -56,12 +56,12 @@ class Replica:
 
     async def __init__(self, settings: StackSettings) -> None:  # type: ignore[misc]
         # The engine is imported only where it runs: the ingress needs none of it.
-        from deployments.engine.adapters import AdapterShelf
-        from deployments.engine.host import EngineHost
-        from deployments.engine.models.choice import ModelChoice
-        from deployments.engine.openai import OpenAIEndpoints
-        from deployments.engine.probe import probe
-        from deployments.engine.sglang.processes import take_over
+        from scalesim.deployments.engine.adapters import AdapterShelf
+        from scalesim.deployments.engine.host import EngineHost
+        from scalesim.deployments.engine.models.choice import ModelChoice
+        from scalesim.deployments.engine.openai import OpenAIEndpoints
+        from scalesim.deployments.engine.probe import probe
+        from scalesim.deployments.engine.sglang.processes import take_over
 
         keep_serve_on_loopback()
         self._name: str = serve.get_replica_context().replica_id.unique_id

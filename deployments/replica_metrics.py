@@ -13,11 +13,11 @@ from prometheus_client.core import (
 )
 from prometheus_client.registry import Collector
 
-from controller.metrics import of_loops
+from scalesim.controller.metrics import of_loops
 
 if TYPE_CHECKING:
-    from controller.loops import Loop
-    from deployments.link import Link
+    from scalesim.controller.loops import Loop
+    from scalesim.deployments.link import Link
 
 
 class ReplicaMetrics(Collector):

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping
 from itertools import count
 from typing import Any
 
-from deployments.calls import Call
+from scalesim.deployments.calls import Call
 
 SILENT_S = 15.0
 """A replica whose process does not answer for this long is out: several times what a busy machine

@@ -12,8 +12,8 @@ from ray.serve._private.request_router.replica_wrapper import RunningReplica
 from ray.serve.experimental.consistent_hash_router import ConsistentHashRouter
 
 # Of what this process shares, modules only: Serve copies this one into it with all that it names.
-from deployments import placement_view, rotation
-from deployments.calls import Call
+from scalesim.deployments import placement_view, rotation
+from scalesim.deployments.calls import Call
 
 SPILL_REQUESTS = 64
 """How many more requests the home replica may hold than the idlest before state is given up:

@@ -64,7 +64,7 @@ class RunFolder:
 
         It leads a process group of its own; see `beside`.
         """
-        command = [sys.executable, "-m", "deployments.rundir", str(self.path.parent)]
+        command = [sys.executable, "-m", "scalesim.deployments.rundir", str(self.path.parent)]
         # It inherits the mask: who ends everybody at once does not end it before its work is done.
         former = signal.pthread_sigmask(signal.SIG_BLOCK, _DEAF_TO)
         try:

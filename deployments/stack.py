@@ -17,9 +17,9 @@ from scalesim.errors import ConfigurationError
 from scalesim.settings import StackSettings
 
 if TYPE_CHECKING:
-    from controller.catalog.embedded import EmbeddedServer
-    from deployments.address import Address
-    from deployments.rundir import RunFolder
+    from scalesim.controller.catalog.embedded import EmbeddedServer
+    from scalesim.deployments.address import Address
+    from scalesim.deployments.rundir import RunFolder
 
 APP = "scalesim"
 
@@ -85,7 +85,7 @@ class Stack:
         Raises:
             ConfigurationError: The settings cannot work; nothing is left running.
         """
-        from deployments.edge import check_binding
+        from scalesim.deployments.edge import check_binding
 
         check_binding(self.settings)
         try:
@@ -101,11 +101,11 @@ class Stack:
         import ray
         from ray import serve
 
-        from deployments import cluster
-        from deployments.address import Address
-        from deployments.nodes import check_gpus, nodes
-        from deployments.preflight import check_here
-        from deployments.rundir import RAY_FITS, RunFolder
+        from scalesim.deployments import cluster
+        from scalesim.deployments.address import Address
+        from scalesim.deployments.nodes import check_gpus, nodes
+        from scalesim.deployments.preflight import check_here
+        from scalesim.deployments.rundir import RAY_FITS, RunFolder
 
         if self._folder is None:
             self._folder = RunFolder(RAY_FITS)
@@ -126,7 +126,7 @@ class Stack:
         if self._owns_serve:
             serve.start(proxy_location="Disabled")  # the ingress listens by itself
         if self.settings.engine.arm == "scalesim":
-            from controller import actor
+            from scalesim.controller import actor
 
             self._ensure_catalog(self._folder)
             self.controller = actor.start(self.settings)
@@ -144,7 +144,7 @@ class Stack:
         """Start a private server where the settings name none."""
         if self.settings.catalog.url.get_secret_value():
             return
-        from controller.catalog.embedded import EmbeddedServer
+        from scalesim.controller.catalog.embedded import EmbeddedServer
 
         self.catalog = EmbeddedServer(self.settings.catalog.data_dir, folder.path)
         self.catalog.start()
@@ -176,7 +176,7 @@ class Stack:
     def _stop_ray(self) -> None:
         import ray
 
-        from deployments import cluster
+        from scalesim.deployments import cluster
 
         draining = threading.Thread(target=self._drain, name="draining", daemon=True)
         draining.start()
@@ -203,7 +203,7 @@ class Stack:
             serve.shutdown()
             self._owns_serve = False
         if self.controller is not None:
-            from controller import actor
+            from scalesim.controller import actor
 
             actor.stop(self.settings.controller)
             self.controller = None
@@ -231,10 +231,10 @@ def build_app(settings: StackSettings, address: str | None = None) -> Any:
     import ray
     from ray.serve.config import RequestRouterConfig
 
-    from deployments.ingress import Ingress
-    from deployments.listener import DRAIN_S
-    from deployments.nodes import device_of, nodes
-    from deployments.replica import Replica
+    from scalesim.deployments.ingress import Ingress
+    from scalesim.deployments.listener import DRAIN_S
+    from scalesim.deployments.nodes import device_of, nodes
+    from scalesim.deployments.replica import Replica
 
     engine = settings.engine.model_copy(update={"device": device_of(settings, nodes())})
     settings = settings.model_copy(update={"engine": engine})
@@ -251,7 +251,7 @@ def build_app(settings: StackSettings, address: str | None = None) -> Any:
         health_check_period_s=HEALTH_PERIOD_S,
         health_check_timeout_s=HEALTH_TIMEOUT_S,
         request_router_config=RequestRouterConfig(
-            request_router_class="deployments.router.ResidencyRouter"
+            request_router_class="scalesim.deployments.router.ResidencyRouter"
         ),
     ).bind(settings)
     here = {} if address is None else {f"node:{ray.util.get_node_ip_address()}": 0.001}

@@ -16,7 +16,7 @@ from hashlib import blake2b
 
 import msgspec
 
-from deployments.calls import Call
+from scalesim.deployments.calls import Call
 from scalesim.errors import ReplicaUnavailableError, SuspectRequestError
 
 KEEP_S = 1800.0

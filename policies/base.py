@@ -7,7 +7,7 @@ from typing import NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from policies.links import Links
+from scalesim.policies.links import Links
 from scalesim.vocabulary import Budgets, Bytes, Distances
 
 Rows = NDArray[np.int64]

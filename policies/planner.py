@@ -7,10 +7,10 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from policies.base import Plan, Rows, View
-from policies.links import Links
-from policies.ranking import ranked
-from policies.shares import over_quota
+from scalesim.policies.base import Plan, Rows, View
+from scalesim.policies.links import Links
+from scalesim.policies.ranking import ranked
+from scalesim.policies.shares import over_quota
 from scalesim.vocabulary import Budgets, Distances, Tier, Verb
 
 

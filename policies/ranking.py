@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from policies.base import Rows, View
-from policies.shares import over_share
+from scalesim.policies.base import Rows, View
+from scalesim.policies.shares import over_share
 from scalesim.vocabulary import Bytes, Distances
 
 _BUCKETS = 512  # two to each doubling of a positive float: its exponent and one bit more

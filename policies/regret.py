@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from policies.base import Rows
-from policies.distance.learned.base import Ahead
-from policies.distance.learned.recency import Recency
-from policies.distance.learned.shadow import Scoreboard, ShadowCaches
+from scalesim.policies.base import Rows
+from scalesim.policies.distance.learned.base import Ahead
+from scalesim.policies.distance.learned.recency import Recency
+from scalesim.policies.distance.learned.shadow import Scoreboard, ShadowCaches
 from scalesim.vocabulary import Keys
 
 ORDERS = ("stack", "lru", "oracle")

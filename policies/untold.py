@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from policies.base import Rows
-from policies.distance.learned import Learned
+from scalesim.policies.base import Rows
+from scalesim.policies.distance.learned import Learned
 from scalesim.vocabulary import Distances, Keys
 
 

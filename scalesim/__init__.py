@@ -14,6 +14,7 @@ Names are loaded on first use, so that importing this package costs next to noth
 from __future__ import annotations
 
 import importlib
+import importlib.metadata
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
     from scalesim.sender import Stats as Stats
     from scalesim.settings import ClientSettings as ClientSettings
     from scalesim.simulation import Simulation as Simulation
+
+    __version__: str
 
 _HOMES = {
     "ClientSettings": "settings",
@@ -39,6 +42,8 @@ _HOMES = {
 
 
 def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        return importlib.metadata.version("scalesim-serve")
     if name not in _HOMES:
         raise AttributeError(f"module 'scalesim' has no attribute {name!r}")
     return getattr(importlib.import_module(f"scalesim.{_HOMES[name]}"), name)

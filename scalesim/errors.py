@@ -16,7 +16,7 @@
         ├── ControllerUnavailableError
         └── ReplicaUnavailableError
             ├── AnswerAbortedError  the engine gave up half way
-            └── EngineLostError     (`deployments.suspects`)
+            └── EngineLostError     (`scalesim.deployments.suspects`)
 
 Every message says what happened, what was expected and what to do.
 """

@@ -121,7 +121,7 @@ class Simulation:
                 self._gaps.pop(id, None)
 
     def distances(self, ids: Sequence[AgentId], values: Sequence[float]) -> None:
-        """Tell distances worked out elsewhere, e.g. by an estimator of `policies.distance`.
+        """Tell distances worked out elsewhere, e.g. by one of `scalesim.policies.distance`.
 
         Args:
             ids: Agents.

@@ -16,12 +16,12 @@ from scalesim.settings import (
     ModelSettings,
     StackSettings,
 )
+from scalesim.simulations.calls import Calls
+from scalesim.simulations.checkpoint import Checkpoint, Ending
+from scalesim.simulations.coordinator import Pace, Run, Watch, drive, run_of
+from scalesim.simulations.crowd import Target, adapter_name, tune_name
+from scalesim.simulations.workload import Workload
 from scalesim.vocabulary import ADAPTER, MODEL
-from simulations.calls import Calls
-from simulations.checkpoint import Checkpoint, Ending
-from simulations.coordinator import Pace, Run, Watch, drive, run_of
-from simulations.crowd import Target, adapter_name, tune_name
-from simulations.workload import Workload
 
 _TEMPLATE_TOKENS = 64
 """Room for the chat template's own words."""
@@ -82,7 +82,7 @@ def run_arm(
         ConfigurationError: The device tier is too small for the workload.
         ScaleSimError: The stack did not start.
     """
-    from deployments.stack import Stack
+    from scalesim.deployments.stack import Stack
     from scalesim.transports.http import HttpTransport
 
     if (ended := checkpoint.ending()) is not None:
@@ -161,7 +161,7 @@ def stack_settings(arm: Arm, workload: Workload, machine: Machine) -> StackSetti
 
 def _adapters(machine: Machine) -> AdapterSettings:
     """Write seeded adapters beside the model and return how they are served."""
-    from deployments.random_adapter import MODULES, build
+    from scalesim.deployments.random_adapter import MODULES, build
 
     root = machine.model_path.parent / "adapters"
     for number in range(machine.adapters):
@@ -177,8 +177,8 @@ def _adapters(machine: Machine) -> AdapterSettings:
 
 def _models(machine: Machine) -> ModelSettings:
     """Write seeded fine-tunes beside the model and return how they are served."""
-    from deployments.engine.models.files import ModelShelf
-    from deployments.random_tune import build
+    from scalesim.deployments.engine.models.files import ModelShelf
+    from scalesim.deployments.random_tune import build
 
     root = machine.model_path.parent / "tunes"
     for number in range(machine.models):

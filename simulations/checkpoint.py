@@ -12,7 +12,7 @@ import msgspec
 import numpy as np
 
 from scalesim.sender import Stats
-from simulations.calls import CALL, Calls
+from scalesim.simulations.calls import CALL, Calls
 
 
 class Step(NamedTuple):

@@ -8,12 +8,12 @@ from typing import Any
 
 from scalesim.errors import ScaleSimError
 from scalesim.settings import Arm
-from simulations.arms import Machine, Outcome, run_arm
-from simulations.checkpoint import Checkpoint
-from simulations.coordinator import Pace
-from simulations.progress import ArmsProgress
-from simulations.summary import arm_summary, speedup
-from simulations.workload import Workload
+from scalesim.simulations.arms import Machine, Outcome, run_arm
+from scalesim.simulations.checkpoint import Checkpoint
+from scalesim.simulations.coordinator import Pace
+from scalesim.simulations.progress import ArmsProgress
+from scalesim.simulations.summary import arm_summary, speedup
+from scalesim.simulations.workload import Workload
 
 Outcomes = Mapping[Arm, Outcome]
 

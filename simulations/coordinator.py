@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 
 from scalesim.sender import Stats
 from scalesim.simulation import Simulation
-from simulations.calls import Calls, joined
-from simulations.checkpoint import Checkpoint, Step
-from simulations.crowd import Crowd, Target
-from simulations.workload import Workload
+from scalesim.simulations.calls import Calls, joined
+from scalesim.simulations.checkpoint import Checkpoint, Step
+from scalesim.simulations.crowd import Crowd, Target
+from scalesim.simulations.workload import Workload
 
 Watch = Callable[[int, Calls], None]
 """Told the step (0 is the warm-up) and its calls when all of them ended."""

@@ -11,9 +11,9 @@ from scalesim.headers import identity
 from scalesim.sender import Stats
 from scalesim.settings import ClientSettings
 from scalesim.simulation import Simulation
-from simulations.caller import Caller, Calling
-from simulations.calls import Called, Calls, calls_of
-from simulations.workload import Workload
+from scalesim.simulations.caller import Caller, Calling
+from scalesim.simulations.calls import Called, Calls, calls_of
+from scalesim.simulations.workload import Workload
 
 
 class Backend(Protocol):

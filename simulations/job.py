@@ -32,8 +32,8 @@ def cluster_of_job() -> Iterator[None]:
     import ray
     from ray import serve
 
-    from controller import actor
-    from deployments.stack import APP
+    from scalesim.controller import actor
+    from scalesim.deployments.stack import APP
 
     ray.init(address, log_to_driver=False)
     try:

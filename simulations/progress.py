@@ -17,9 +17,9 @@ from rich.progress import (
 )
 from rich.text import Text
 
-from simulations.calls import Calls
-from simulations.summary import TIERS, prefix_tokens
-from simulations.workload import Workload
+from scalesim.simulations.calls import Calls
+from scalesim.simulations.summary import TIERS, prefix_tokens
+from scalesim.simulations.workload import Workload
 
 _STRAGGLER = 2.0
 """A call is a straggler when it takes this many times the median of its step."""

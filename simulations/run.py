@@ -1,4 +1,4 @@
-"""Runs a reference simulation in several arms and reports: `python -m simulations.run society`."""
+"""Runs a reference simulation in several arms and reports: `scalesim sim run society`."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import typer
 
 from scalesim.errors import ConfigurationError
 from scalesim.settings import Arm
-from simulations.workload import PromptSize, Workload
+from scalesim.simulations.workload import PromptSize, Workload
 
 ARMS = get_args(Arm)
 Option = typer.Option
@@ -50,11 +50,11 @@ def run(
 ) -> None:
     """Run a simulation on real stacks, one arm after the other, and compare them."""
     # Late, so that `--help` and a bad value answer at once.
-    from simulations.arms import Machine
-    from simulations.comparison import compare, document, require_equal_tokens
-    from simulations.coordinator import Pace
-    from simulations.job import cluster_of_job
-    from simulations.report import print_table, write_report
+    from scalesim.simulations.arms import Machine
+    from scalesim.simulations.comparison import compare, document, require_equal_tokens
+    from scalesim.simulations.coordinator import Pace
+    from scalesim.simulations.job import cluster_of_job
+    from scalesim.simulations.report import print_table, write_report
 
     names = _arms(arms)
     size = PromptSize(private=prompt_tokens, output=output_tokens)
@@ -121,14 +121,14 @@ def _workload(
 ) -> Workload:
     match simulation:
         case "society" if trace is None:
-            from simulations.society import society
+            from scalesim.simulations.society import society
 
             given: dict[str, Any] = {"agents": agents, "active": active, "steps": steps}
             return society(
                 size=size, seed=seed, **{k: v for k, v in given.items() if v is not None}
             )
         case "trace" if trace is not None and agents is None and active is None:
-            from simulations.trace import recorded
+            from scalesim.simulations.trace import recorded
 
             return recorded(trace, steps=steps, size=size, seed=seed)
         case "society" | "trace":
@@ -141,7 +141,7 @@ def _workload(
 
 
 def _random_model(folder: Path, seed: int) -> Path:
-    from deployments.random_model import build
+    from scalesim.deployments.random_model import build
 
     return build(folder, seed=seed)
 

@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from simulations.calls import Calls
-from simulations.coordinator import Run
-from simulations.workload import Workload
+from scalesim.simulations.calls import Calls
+from scalesim.simulations.coordinator import Run
+from scalesim.simulations.workload import Workload
 
 PERCENTILES = (50, 95, 99)
 TIERS = ("device", "host", "storage")

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from simulations.schedule import Schedule
+from scalesim.simulations.schedule import Schedule
 
 VOCABULARY = 1021
 """Words `w0` to `w1020` are one token each in the model that the arms serve."""

@@ -15,7 +15,7 @@ def ray_local() -> Iterator[None]:
     """A Ray cluster of our own, for the whole session."""
     import ray
 
-    from deployments.stack import SERVING
+    from scalesim.deployments.stack import SERVING
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("RAY_AUTH_MODE", "disabled")

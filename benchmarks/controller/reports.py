@@ -16,8 +16,8 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.results import write
-from controller import actor
-from controller.catalog.embedded import serving
+from scalesim.controller import actor
+from scalesim.controller.catalog.embedded import serving
 from scalesim.settings import CatalogSettings, EngineSettings, StackSettings
 
 WORKERS, BATCH, BATCHES, IN_FLIGHT = 4, 10_000, 300, 8

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from benchmarks.engine.rigs import Rig, model_name
-from deployments.engine.emulation.inline import Asked, InlineEngine
-from deployments.engine.identity import salted
-from deployments.engine.models.files import ModelShelf
+from scalesim.deployments.engine.emulation.inline import Asked, InlineEngine
+from scalesim.deployments.engine.identity import salted
+from scalesim.deployments.engine.models.files import ModelShelf
 
 _STRANGER = 1000
 """From here on are keys of callers that have a model and are no agents."""

@@ -22,8 +22,8 @@ import numpy as np
 
 from benchmarks.engine.pools import BACKEND, PAGE, cache, insert, match
 from benchmarks.results import FOLDER, write
-from deployments.engine.payloads.prefix import PrefixPayload
-from deployments.engine.prefixes import Prefix
+from scalesim.deployments.engine.payloads.prefix import PrefixPayload
+from scalesim.deployments.engine.prefixes import Prefix
 
 CORES = ("rust", "python", BACKEND)
 LENGTH = 2 * PAGE

@@ -56,8 +56,8 @@ def play(name: str, seed: int, requests: int, folder: Path) -> dict[str, Any]:
     import torch
 
     from benchmarks.engine.playing import Player
-    from deployments.engine.emulation.clock import VirtualClock
-    from deployments.engine.emulation.inline import InlineEngine
+    from scalesim.deployments.engine.emulation.clock import VirtualClock
+    from scalesim.deployments.engine.emulation.inline import InlineEngine
 
     torch.set_num_threads(1)  # others would not be there after a fork
     rig, times = RIGS[name], DrawnTimes()

@@ -21,11 +21,11 @@ import numpy as np
 
 from benchmarks.engine.pools import BACKEND, PAGE, cache, insert
 from benchmarks.results import FOLDER, write
-from deployments.engine.identity import HINT_TYPE
-from deployments.engine.messages import encode
-from deployments.engine.payloads.prefix import PrefixPayload
-from deployments.engine.prefixes import Prefix
-from deployments.engine.steward import Steward
+from scalesim.deployments.engine.identity import HINT_TYPE
+from scalesim.deployments.engine.messages import encode
+from scalesim.deployments.engine.payloads.prefix import PrefixPayload
+from scalesim.deployments.engine.prefixes import Prefix
+from scalesim.deployments.engine.steward import Steward
 from scalesim.vocabulary import PREFIX, Directives, Moves, Nearness, Tier, Verb
 
 AGENTS, REQUESTS, FINISHED, EVERY, MOVED = 10_000, 1000, 3, 50, 200

@@ -16,7 +16,7 @@ from benchmarks.gpu.peace import Peace
 from benchmarks.gpu.prompts import Prompts
 from benchmarks.gpu.tally import Tally
 from benchmarks.gpu.turns import Ask, Flush, Move, Pause, Push, Step, TakeBack, Turn
-from deployments.engine.emulation.inline import Asked, InlineEngine, Script
+from scalesim.deployments.engine.emulation.inline import Asked, InlineEngine, Script
 from scalesim.vocabulary import ADAPTER, MODEL, PREFIX
 
 HANGS_AFTER = 4000

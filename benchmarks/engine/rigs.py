@@ -8,10 +8,10 @@ from typing import Any, NamedTuple
 
 from benchmarks.gpu.engines import Setup, settings_of
 from benchmarks.gpu.prompts import Prompts
-from deployments import random_model
-from deployments.engine.emulation.times import Link, Work
+from scalesim.deployments import random_model
+from scalesim.deployments.engine.emulation.times import Link, Work
 from scalesim.settings import EngineSettings, ModelSettings
-from simulations.workload import PromptSize
+from scalesim.simulations.workload import PromptSize
 
 VIEWS = 3
 

@@ -14,8 +14,8 @@ from benchmarks.gpu.options import Options, main
 from benchmarks.gpu.table import print_gains
 from benchmarks.gpu.variants import VARIANTS
 from benchmarks.gpu.workloads import CLASSES, played
-from simulations.coordinator import Pace
-from simulations.workload import PromptSize
+from scalesim.simulations.coordinator import Pace
+from scalesim.simulations.workload import PromptSize
 
 SEEDS = (0, 1, 2)
 ACTIVE = 0.2

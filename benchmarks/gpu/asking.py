@@ -9,13 +9,13 @@ from functools import cache
 from typing import Any, NamedTuple
 from urllib.parse import unquote
 
-from deployments.engine.identity import hints
+from scalesim.deployments.engine.identity import hints
 from scalesim.headers import AGENT, SIMULATION, CachedTokens
 from scalesim.identity import agent_key
-from simulations.caller import Answer
+from scalesim.simulations.caller import Answer
 
 _FIRST_WORD = 3
-"""Word `w0` is this token in the models of `deployments.random_model`."""
+"""Word `w0` is this token in the models of `scalesim.deployments.random_model`."""
 
 
 class Reply(NamedTuple):
@@ -72,7 +72,7 @@ async def flush(manager: Any) -> None:
 
 
 class EngineCaller:
-    """Makes calls as `simulations.caller.Caller` does, timed to the first token.
+    """Makes calls as `scalesim.simulations.caller.Caller` does, timed to the first token.
 
     Args:
         manager: SGLang's tokenizer manager.

@@ -9,7 +9,7 @@ from typing import Any
 
 from benchmarks.gpu import portable
 from benchmarks.results import FOLDER, write
-from simulations.report.provenance import hardware, versions
+from scalesim.simulations.report.provenance import hardware, versions
 
 UNLIKE_THE_PAPER = (
     "random weights, so answers are noise and all have the same length",

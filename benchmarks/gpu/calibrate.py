@@ -16,9 +16,9 @@ from benchmarks.gpu.pricing import Prices, prices
 from benchmarks.gpu.prompts import Prompts
 from benchmarks.gpu.shapes import parameters_of
 from benchmarks.gpu.steered import Steered
-from policies.capacity.hardware import GPUS, Gpu
-from simulations.report.provenance import hardware
-from simulations.workload import PromptSize
+from scalesim.policies.capacity.hardware import GPUS, Gpu
+from scalesim.simulations.report.provenance import hardware
+from scalesim.simulations.workload import PromptSize
 
 _SIZE = PromptSize(2048, 64, 64)
 # Everything fits, and each agent has an adapter of its own: what is timed is asked for alone.
@@ -60,7 +60,7 @@ async def run(options: Options) -> bool:
 
 
 def gpu_name() -> str:
-    """Return which of `policies.capacity`'s GPUs this is; h100 where it is none of them."""
+    """Return which GPU of `policies.capacity` this is; h100 where it is none of them."""
     words = str(hardware()["gpu"]).lower().replace("-", " ").split()
     return next((name for name in GPUS if name in words), "h100")
 

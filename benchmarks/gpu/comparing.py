@@ -17,8 +17,8 @@ from benchmarks.gpu.serving import Serving
 from benchmarks.gpu.summary import arm_figures, comparison
 from benchmarks.gpu.variants import VARIANTS
 from benchmarks.gpu.workloads import Played
-from deployments.engine.host import EngineHost
-from simulations.coordinator import Pace
+from scalesim.deployments.engine.host import EngineHost
+from scalesim.simulations.coordinator import Pace
 
 
 class Trial(NamedTuple):

@@ -9,11 +9,11 @@ from typing import Any
 from benchmarks.gpu.serving import Serving
 from benchmarks.gpu.workloads import Played
 from scalesim.sender import Stats
+from scalesim.simulations.checkpoint import Step
+from scalesim.simulations.coordinator import Pace, run_of
+from scalesim.simulations.crowd import Crowd
+from scalesim.simulations.summary import arm_summary
 from scalesim.vocabulary import COUNTED, Flow
-from simulations.checkpoint import Step
-from simulations.coordinator import Pace, run_of
-from simulations.crowd import Crowd
-from simulations.summary import arm_summary
 
 _WARMUP_CONCURRENCY = 8
 """Few enough that the warm-up ends with the last agents resident, in their order."""

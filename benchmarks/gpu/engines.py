@@ -9,11 +9,11 @@ from typing import NamedTuple
 
 from benchmarks.gpu import portable
 from benchmarks.gpu.shapes import adapters_for, folder_of
-from deployments.engine.host import EngineHost
-from deployments.random_adapter import MODULES
+from scalesim.deployments.engine.host import EngineHost
+from scalesim.deployments.random_adapter import MODULES
 from scalesim.errors import ConfigurationError
 from scalesim.settings import AdapterSettings, Arm, EngineSettings
-from simulations.workload import PromptSize
+from scalesim.simulations.workload import PromptSize
 
 PAGE = 16
 _SLACK_TOKENS = 64
@@ -24,7 +24,7 @@ class Setup(NamedTuple):
     """What every arm of a comparison gets.
 
     Attributes:
-        model: A name of `shapes.SHAPES` or of `deployments.random_model`.
+        model: A name of `shapes.SHAPES` or of `scalesim.deployments.random_model`.
         agents: How many.
         size: Tokens of one call.
         device_share: Device tier as a share of all agents' tokens, and slots of all adapters.

@@ -9,7 +9,7 @@ from typing import NamedTuple
 from benchmarks.gpu.asking import Reply, ask, flush
 from benchmarks.gpu.judging import ASKED, Reference, Verdict, reference
 from benchmarks.gpu.prompts import Prompts
-from deployments.engine.host import EngineHost
+from scalesim.deployments.engine.host import EngineHost
 
 
 class Peace(NamedTuple):

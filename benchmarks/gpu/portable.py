@@ -12,7 +12,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from deployments.engine.boot import HAS_GPU
+from scalesim.deployments.engine.boot import HAS_GPU
 
 _STAND_IN = str(Path(__file__).parent / "stand_in")
 

@@ -17,7 +17,7 @@ from benchmarks.gpu.options import Options, main
 from benchmarks.gpu.peace import peace
 from benchmarks.gpu.prompts import Prompts
 from benchmarks.gpu.steered import Steered
-from simulations.workload import PromptSize
+from scalesim.simulations.workload import PromptSize
 
 CAN_FAIL = 0.9
 """Share of prompts with one wrong page that must be seen for the check to count."""

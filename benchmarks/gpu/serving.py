@@ -9,18 +9,18 @@ from typing import Any
 from benchmarks.gpu.asking import EngineCaller, flush
 from benchmarks.gpu.noise import Noise
 from benchmarks.gpu.variants import Variant
-from controller.core import Controller
-from controller.surface import Surface
-from deployments.engine.host import EngineHost
-from deployments.link import Link
-from policies.placement import rendezvous
+from scalesim.controller.core import Controller
+from scalesim.controller.surface import Surface
+from scalesim.deployments.engine.host import EngineHost
+from scalesim.deployments.link import Link
 from scalesim.identity import agent_keys
+from scalesim.policies.placement import rendezvous
 from scalesim.settings import CatalogSettings, ClientSettings, ControllerSettings, EngineSettings
 from scalesim.simulation import Simulation
+from scalesim.simulations.caller import Calling
+from scalesim.simulations.crowd import adapter_name
 from scalesim.transports.base import Report
 from scalesim.vocabulary import Flow, ReportAck
-from simulations.caller import Calling
-from simulations.crowd import adapter_name
 
 _NAME = "engine"
 _TIMEOUT_S = 10.0
@@ -69,15 +69,15 @@ class Serving:
         return {kind: Flow(**flow) for kind, flow in replicas[_NAME]["flows"].items()}
 
     def caller(self, output_tokens: int) -> Calling:
-        """See `simulations.crowd.Backend`."""
+        """See `scalesim.simulations.crowd.Backend`."""
         return EngineCaller(self._manager, output_tokens)
 
     def model_of(self, row: int) -> str:
-        """See `simulations.crowd.Backend`."""
+        """See `scalesim.simulations.crowd.Backend`."""
         return f"engine:{adapter_name(row % self._adapters)}" if self._adapters else "engine"
 
     def simulation(self, name: str) -> Simulation | None:
-        """See `simulations.crowd.Backend`."""
+        """See `scalesim.simulations.crowd.Backend`."""
         if self.surface is None or not self._told:
             return None
         transport = _LoopTransport(self.surface, asyncio.get_running_loop(), self._noise)

@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from deployments import random_adapter, random_model
+from scalesim.deployments import random_adapter, random_model
 
 SHAPES: dict[str, dict[str, Any]] = {
     # config.json of meta-llama/Llama-3.1-8B, Llama-3.2-3B and Llama-3.2-1B.

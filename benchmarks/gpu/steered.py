@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from benchmarks.gpu.asking import Reply, ask, flush
-from deployments.engine.host import EngineHost
+from scalesim.deployments.engine.host import EngineHost
 from scalesim.errors import EngineMismatchError
 from scalesim.vocabulary import (
     PREFIX,

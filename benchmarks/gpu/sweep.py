@@ -15,8 +15,8 @@ from benchmarks.gpu.engines import Setup
 from benchmarks.gpu.options import Options, main
 from benchmarks.gpu.table import print_gains
 from benchmarks.gpu.workloads import played
-from simulations.coordinator import Pace
-from simulations.workload import PromptSize
+from scalesim.simulations.coordinator import Pace
+from scalesim.simulations.workload import PromptSize
 
 ARMS = ("hicache", "scalesim")
 ACTIVITY = (0.02, 0.05, 0.1, 0.35, 0.5)

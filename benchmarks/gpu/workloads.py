@@ -10,12 +10,12 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from policies.workloads import WORKLOADS, generate
+from scalesim.policies.workloads import WORKLOADS, generate
 from scalesim.simulation import Simulation
-from simulations.coordinator import tell
-from simulations.schedule import Schedule
-from simulations.society import society
-from simulations.workload import PromptSize, Workload
+from scalesim.simulations.coordinator import tell
+from scalesim.simulations.schedule import Schedule
+from scalesim.simulations.society import society
+from scalesim.simulations.workload import PromptSize, Workload
 
 Tell = Callable[[Simulation, Workload, int], None]
 """Told that a step begins; tells the simulation's hints."""

@@ -19,14 +19,14 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.results import write
-from deployments.random_model import build
+from scalesim.deployments.random_model import build
 from scalesim.settings import Arm
+from scalesim.simulations.arms import Machine
+from scalesim.simulations.comparison import compare, document, require_equal_tokens
+from scalesim.simulations.coordinator import Pace
+from scalesim.simulations.society import society
+from scalesim.simulations.workload import PromptSize, Workload
 from scalesim.vocabulary import ADAPTER
-from simulations.arms import Machine
-from simulations.comparison import compare, document, require_equal_tokens
-from simulations.coordinator import Pace
-from simulations.society import society
-from simulations.workload import PromptSize, Workload
 
 ARMS: tuple[Arm, ...] = ("hicache", "scalesim")
 AGENTS, ACTIVE, STEPS, SHARE = 24, 0.125, 16, 1 / 3

@@ -22,18 +22,18 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.results import write
-from deployments.random_model import build
-from deployments.stack import Stack
+from scalesim.deployments.random_model import build
+from scalesim.deployments.stack import Stack
 from scalesim.settings import ClientSettings, ModelSettings
+from scalesim.simulations.arms import Machine, stack_settings
+from scalesim.simulations.checkpoint import Checkpoint
+from scalesim.simulations.coordinator import Pace, drive
+from scalesim.simulations.crowd import Target
+from scalesim.simulations.society import society
+from scalesim.simulations.summary import arm_summary
+from scalesim.simulations.workload import PromptSize, Workload
 from scalesim.transports.http import HttpTransport
 from scalesim.vocabulary import MODEL
-from simulations.arms import Machine, stack_settings
-from simulations.checkpoint import Checkpoint
-from simulations.coordinator import Pace, drive
-from simulations.crowd import Target
-from simulations.society import society
-from simulations.summary import arm_summary
-from simulations.workload import PromptSize, Workload
 
 SEEDS = (0,)
 SIZE = PromptSize(private=256, output=8)

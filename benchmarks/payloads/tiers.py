@@ -18,19 +18,19 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.results import write
-from deployments.random_model import build
-from deployments.stack import Stack
+from scalesim.deployments.random_model import build
+from scalesim.deployments.stack import Stack
 from scalesim.settings import Arm, ClientSettings
+from scalesim.simulations.arms import Machine, stack_settings
+from scalesim.simulations.calls import Calls
+from scalesim.simulations.checkpoint import Checkpoint
+from scalesim.simulations.coordinator import Pace, Run, drive
+from scalesim.simulations.crowd import Target
+from scalesim.simulations.society import society
+from scalesim.simulations.summary import arm_summary
+from scalesim.simulations.workload import PromptSize
 from scalesim.transports.http import HttpTransport
 from scalesim.vocabulary import PREFIX
-from simulations.arms import Machine, stack_settings
-from simulations.calls import Calls
-from simulations.checkpoint import Checkpoint
-from simulations.coordinator import Pace, Run, drive
-from simulations.crowd import Target
-from simulations.society import society
-from simulations.summary import arm_summary
-from simulations.workload import PromptSize
 
 ARMS: tuple[Arm, ...] = ("hicache", "scalesim")
 AGENTS, ACTIVE, STEPS = 60, 0.05, 16

@@ -14,14 +14,14 @@ from statistics import mean
 import numpy as np
 
 from benchmarks.results import write
-from policies.distance.learned import LEARNERS
-from policies.replay.case import Case
-from policies.replay.costs import Costs
-from policies.replay.guard import guarded
-from policies.replay.hints import Hints, expiring, foreseen_hints, no_hints, told_hints
-from policies.replay.learned import learned_hints
-from policies.replay.trace import Trace
-from policies.workloads import WORKLOADS, Workload, generate
+from scalesim.policies.distance.learned import LEARNERS
+from scalesim.policies.replay.case import Case
+from scalesim.policies.replay.costs import Costs
+from scalesim.policies.replay.guard import guarded
+from scalesim.policies.replay.hints import Hints, expiring, foreseen_hints, no_hints, told_hints
+from scalesim.policies.replay.learned import learned_hints
+from scalesim.policies.replay.trace import Trace
+from scalesim.policies.workloads import WORKLOADS, Workload, generate
 
 AGENTS, CAPACITY = 100, 0.2
 FAR_STEPS = 10

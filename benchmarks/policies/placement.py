@@ -16,12 +16,12 @@ from typing import Protocol
 import numpy as np
 
 from benchmarks.results import write
-from controller.core import Controller
-from deployments.placement_view import PlacementView
-from policies.links import Links
-from policies.placement import rendezvous
-from policies.planner import DistancePlanner
-from policies.workloads import generate
+from scalesim.controller.core import Controller
+from scalesim.deployments.placement_view import PlacementView
+from scalesim.policies.links import Links
+from scalesim.policies.placement import rendezvous
+from scalesim.policies.planner import DistancePlanner
+from scalesim.policies.workloads import generate
 from scalesim.settings import CatalogSettings, ControllerSettings
 from scalesim.vocabulary import PREFIX, Budgets, ReplicaInfo, Residency
 

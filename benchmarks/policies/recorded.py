@@ -14,10 +14,10 @@ from statistics import mean
 import numpy as np
 
 from benchmarks.results import write
-from policies.replay.case import Case
-from policies.replay.run import replay
-from policies.replay.trace import Trace, parse_trace
-from policies.workloads.scheduled import hourly
+from scalesim.policies.replay.case import Case
+from scalesim.policies.replay.run import replay
+from scalesim.policies.replay.trace import Trace, parse_trace
+from scalesim.policies.workloads.scheduled import hourly
 
 FOLDER = Path(__file__).parents[3] / "shared" / "traces"
 POLICIES = ["lru", "lfu", "s3fifo", "gdsf", "kvflow", "distance", "belady"]

@@ -15,10 +15,10 @@ from tempfile import TemporaryDirectory
 import numpy as np
 
 from benchmarks.results import write
-from policies.replay.orders.belady import belady, next_uses
-from policies.replay.orders.frequency import gdsf
-from policies.replay.orders.lru import lru
-from policies.replay.orders.s3fifo import s3fifo
+from scalesim.policies.replay.orders.belady import belady, next_uses
+from scalesim.policies.replay.orders.frequency import gdsf
+from scalesim.policies.replay.orders.lru import lru
+from scalesim.policies.replay.orders.s3fifo import s3fifo
 
 AGENTS, REQUESTS, CAPACITY, REPEATS = 100_000, 1_000_000, 10_000, 5
 UNIT = np.ones(AGENTS, np.int64)

@@ -22,8 +22,8 @@ from benchmarks.reliability.faults import FAULTS, Fault, named
 from benchmarks.reliability.load import End
 from benchmarks.reliability.run import Outcome, Trial
 from benchmarks.results import write
-from deployments.random_model import build
-from deployments.stack import Stack
+from scalesim.deployments.random_model import build
+from scalesim.deployments.stack import Stack
 from scalesim.settings import (
     EngineSettings,
     IngressSettings,

@@ -11,7 +11,7 @@ from typing import Any
 
 from benchmarks.reliability import parts
 from benchmarks.reliability.load import End
-from deployments.stack import Stack
+from scalesim.deployments.stack import Stack
 
 PAUSE_S = 5.0
 """How long parts are stopped that nobody replaces for it: others see a partition that long."""

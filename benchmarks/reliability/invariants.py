@@ -14,7 +14,7 @@ import psutil
 
 from benchmarks.reliability import parts
 from benchmarks.reliability.load import End, Tally
-from deployments.stack import Stack
+from scalesim.deployments.stack import Stack
 
 MEMORY_SHARE = 1.3
 """Of the memory before: processes that were started anew differ by some of it."""

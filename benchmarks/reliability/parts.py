@@ -8,7 +8,7 @@ from contextlib import contextmanager, suppress
 
 import psutil
 
-from deployments.stack import Stack
+from scalesim.deployments.stack import Stack
 
 _TITLES = {
     "ingress": "ray::ServeReplica:scalesim:Ingress",

@@ -15,7 +15,7 @@ from benchmarks.reliability import parts
 from benchmarks.reliability.faults import Fault
 from benchmarks.reliability.invariants import Snapshot, changed, in_engines, lost, snapshot
 from benchmarks.reliability.load import End, Load
-from deployments.stack import Stack
+from scalesim.deployments.stack import Stack
 
 BACK_S = 300.0
 """Longest that a part may take to be there again: an engine's start on a busy machine."""

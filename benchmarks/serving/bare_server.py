@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import sys
 
-from deployments.engine import boot
-from deployments.engine.launch import server_args
+from scalesim.deployments.engine import boot
+from scalesim.deployments.engine.launch import server_args
 from scalesim.settings import EngineSettings
 
 

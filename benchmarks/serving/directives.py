@@ -17,7 +17,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.results import write
-from deployments.random_model import build
+from scalesim.deployments.random_model import build
 from scalesim.vocabulary import Tier, Verb
 from tests.deployments.engine.real_engine import RealEngine
 

@@ -20,8 +20,8 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.results import write
-from deployments.random_model import build
-from deployments.stack import Stack
+from scalesim.deployments.random_model import build
+from scalesim.deployments.stack import Stack
 from scalesim.settings import EngineSettings, IngressSettings, StackSettings
 
 PAIRS = 200

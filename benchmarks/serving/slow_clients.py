@@ -19,8 +19,8 @@ from rich.table import Table
 
 from benchmarks.results import write
 from benchmarks.serving.overhead import ask
-from deployments.random_model import build
-from deployments.stack import Stack
+from scalesim.deployments.random_model import build
+from scalesim.deployments.stack import Stack
 from scalesim.settings import EngineSettings, IngressSettings, StackSettings
 
 SLOW = 2000

@@ -14,12 +14,12 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from controller.agents import NOWHERE
-from controller.catalog.rows import FIELD, ROW, SCHEMA, Names, Packed
-from controller.numbering import FREE
-from controller.replicas import MAX_REPLICAS
-from controller.requests import MAX_EPOCH
-from controller.simulations import MAX_SIMULATIONS, NOBODYS_NAME
+from scalesim.controller.agents import NOWHERE
+from scalesim.controller.catalog.rows import FIELD, ROW, SCHEMA, Names, Packed
+from scalesim.controller.numbering import FREE
+from scalesim.controller.replicas import MAX_REPLICAS
+from scalesim.controller.requests import MAX_EPOCH
+from scalesim.controller.simulations import MAX_SIMULATIONS, NOBODYS_NAME
 from scalesim.vocabulary import PREFIX
 
 _MAX_KINDS = int(np.iinfo(np.int8).max)

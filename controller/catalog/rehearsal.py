@@ -6,9 +6,9 @@ import secrets
 
 import numpy as np
 
-from controller.catalog.rows import ROW, SCHEMA, Batch, Names, Packed
-from controller.catalog.store import Catalog, Outcome
-from controller.simulations import NOBODYS_NAME
+from scalesim.controller.catalog.rows import ROW, SCHEMA, Batch, Names, Packed
+from scalesim.controller.catalog.store import Catalog, Outcome
+from scalesim.controller.simulations import NOBODYS_NAME
 from scalesim.errors import CatalogUnavailableError
 from scalesim.settings import CatalogSettings
 from scalesim.vocabulary import PREFIX

@@ -10,10 +10,16 @@ import redis
 from redis.backoff import ExponentialBackoff
 from redis.retry import Retry
 
-from controller.catalog.address import checked
-from controller.catalog.complaints import code_of, unavailable
-from controller.catalog.decoding import DamagedError, Head, read_head, read_names, read_rows
-from controller.catalog.rows import FIELD, ROW, Batch, Snapshot
+from scalesim.controller.catalog.address import checked
+from scalesim.controller.catalog.complaints import code_of, unavailable
+from scalesim.controller.catalog.decoding import (
+    DamagedError,
+    Head,
+    read_head,
+    read_names,
+    read_rows,
+)
+from scalesim.controller.catalog.rows import FIELD, ROW, Batch, Snapshot
 from scalesim.errors import ConfigurationError
 from scalesim.settings import CatalogSettings
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import NamedTuple
 
-from deployments.engine.lora.fitting import BaseModel, require_fitting
-from deployments.engine.lora.plain import write
-from deployments.engine.lora.saved import CONFIG, WEIGHTS, WORDS, Saved, load
-from deployments.engine.shelf import Shelf
+from scalesim.deployments.engine.lora.fitting import BaseModel, require_fitting
+from scalesim.deployments.engine.lora.plain import write
+from scalesim.deployments.engine.lora.saved import CONFIG, WEIGHTS, WORDS, Saved, load
+from scalesim.deployments.engine.shelf import Shelf
 from scalesim.errors import InvalidRequestError
 from scalesim.settings import AdapterSettings
 

@@ -10,7 +10,7 @@ from collections.abc import Mapping, MutableMapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from deployments.engine.grammar import check_grammar
+from scalesim.deployments.engine.grammar import check_grammar
 from scalesim.errors import InvalidRequestError
 
 GRAMMARS = ("json_schema", "structural_tag", "regex", "ebnf")

@@ -33,7 +33,7 @@ _end_with_parent()
 
 import torch  # noqa: E402
 
-from deployments.engine.last_words import told_to  # noqa: E402
+from scalesim.deployments.engine.last_words import told_to  # noqa: E402
 from scalesim.environment import (  # noqa: E402
     engine_emulation_from_env,
     engine_last_words_from_env,
@@ -43,7 +43,7 @@ from scalesim.settings import EmulationSettings  # noqa: E402
 HAS_GPU = torch.cuda.is_available()
 
 if not HAS_GPU:
-    from deployments.engine import cpu
+    from scalesim.deployments.engine import cpu
 
     cpu.install()
 
@@ -55,7 +55,7 @@ def run_scheduler(*args: Any, **kwargs: Any) -> None:
     """
     from sglang.srt.managers.scheduler import Scheduler, run_scheduler_process
 
-    from deployments.engine.sglang.local import keep_in_tmpdir
+    from scalesim.deployments.engine.sglang.local import keep_in_tmpdir
 
     keep_in_tmpdir()
     prepare(engine_emulation_from_env())
@@ -73,9 +73,9 @@ def prepare(emulation: EmulationSettings | None) -> None:
         ConfigurationError: A device is to be emulated beside a real one.
     """
     if emulation is not None:
-        from deployments.engine.emulation.clock import RealClock
-        from deployments.engine.emulation.install import install
-        from deployments.engine.emulation.times import SetTimes
+        from scalesim.deployments.engine.emulation.clock import RealClock
+        from scalesim.deployments.engine.emulation.install import install
+        from scalesim.deployments.engine.emulation.times import SetTimes
 
         install(SetTimes(emulation), RealClock())
     elif not HAS_GPU:

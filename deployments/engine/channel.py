@@ -11,7 +11,7 @@ from contextlib import suppress
 import zmq
 import zmq.asyncio
 
-from deployments.engine.messages import Message, decode, encode
+from scalesim.deployments.engine.messages import Message, decode, encode
 
 _HIGH_WATER = 1000
 """Frames queued each way before a sender is told to wait."""

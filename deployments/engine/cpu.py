@@ -16,7 +16,7 @@ from importlib.machinery import ModuleSpec
 from types import ModuleType
 from typing import Any
 
-from deployments.engine.sglang import rows
+from scalesim.deployments.engine.sglang import rows
 
 
 def install() -> None:

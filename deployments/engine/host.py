@@ -9,11 +9,11 @@ from typing import Any, NamedTuple
 
 import psutil
 
-from deployments.engine.channel import ReplicaEnd
-from deployments.engine.launch import check_tokens, launch, prepared
-from deployments.engine.messages import Hello
-from deployments.engine.sglang.local import environment
-from deployments.rundir import RunFolder
+from scalesim.deployments.engine.channel import ReplicaEnd
+from scalesim.deployments.engine.launch import check_tokens, launch, prepared
+from scalesim.deployments.engine.messages import Hello
+from scalesim.deployments.engine.sglang.local import environment
+from scalesim.deployments.rundir import RunFolder
 from scalesim.environment import (
     ENGINE_CHANNEL,
     ENGINE_EMULATION,

@@ -8,10 +8,10 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
-from deployments import machine
-from deployments.engine import boot, sizing
-from deployments.engine.models.dimensions import llm_at
-from deployments.engine.models.files import weight_files
+from scalesim.deployments import machine
+from scalesim.deployments.engine import boot, sizing
+from scalesim.deployments.engine.models.dimensions import llm_at
+from scalesim.deployments.engine.models.files import weight_files
 from scalesim.errors import ConfigurationError
 from scalesim.settings import AdapterSettings, EngineSettings, ModelSettings
 
@@ -28,8 +28,8 @@ def launch(settings: EngineSettings) -> Any:
     _quiet()
     from sglang.srt.entrypoints.engine import Engine
 
-    from deployments.engine.sglang.arguments import resolved
-    from deployments.engine.sglang.local import keep_in_tmpdir
+    from scalesim.deployments.engine.sglang.arguments import resolved
+    from scalesim.deployments.engine.sglang.local import keep_in_tmpdir
 
     keep_in_tmpdir()
 
@@ -117,7 +117,7 @@ def check_storage(settings: EngineSettings, backend: str) -> None:
     Raises:
         ConfigurationError: It cannot; says why.
     """
-    from deployments.engine.sglang import backends
+    from scalesim.deployments.engine.sglang import backends
 
     if settings.storage_dir is not None:
         raise ConfigurationError(
@@ -178,7 +178,7 @@ def storage_args(settings: EngineSettings) -> dict[str, Any]:
         backend = "dynamic"
         extra |= {
             "backend_name": "scalesim",
-            "module_path": "deployments.engine.sglang.pages",
+            "module_path": "scalesim.deployments.engine.sglang.pages",
             "class_name": "PageStore",
             "folder": settings.storage_dir,
             "quota_bytes": (settings.storage_bytes or 0) // settings.tp_size,  # of one rank

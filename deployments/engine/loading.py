@@ -7,8 +7,8 @@ from typing import Any
 
 from sglang.srt.managers.io_struct import LoadLoRAAdapterReqInput
 
-from deployments.calls import Call
-from deployments.engine.adapters import Adapter, AdapterShelf
+from scalesim.deployments.calls import Call
+from scalesim.deployments.engine.adapters import Adapter, AdapterShelf
 from scalesim.errors import InvalidRequestError, UnknownModelError
 
 

@@ -1,6 +1,6 @@
 """Every mode of SGLang that matters to moved state: works, or is refused before anything starts.
 
-`docs/modes.md` is written from this table: `python -m deployments.engine.modes`.
+`docs/modes.md` is written from this table: `python -m scalesim.deployments.engine.modes`.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from scalesim.errors import ConfigurationError
 from scalesim.settings import EngineSettings
 
-PAGE = Path(__file__).parents[2] / "docs" / "modes.md"
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "modes.md"
 
 
 class Engine(NamedTuple):

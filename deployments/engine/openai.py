@@ -20,16 +20,16 @@ from sglang.srt.entrypoints.openai.serving_chat import OpenAIServingChat
 from sglang.srt.entrypoints.openai.serving_completions import OpenAIServingCompletion
 from starlette.responses import Response, StreamingResponse
 
-from deployments.calls import Call, Endpoint, Head, Piece
-from deployments.engine.adapters import AdapterShelf
-from deployments.engine.admission import Limits, admit, check_asked
-from deployments.engine.identity import hints, salted
-from deployments.engine.loading import AdapterLoader
-from deployments.engine.models.choice import ModelChoice
-from deployments.engine.sglang.limits import limits_of, tokenized
-from deployments.engine.watch import Fault
-from deployments.errors import body_of, error_body
-from deployments.suspects import EngineLostError, Verdict, judge
+from scalesim.deployments.calls import Call, Endpoint, Head, Piece
+from scalesim.deployments.engine.adapters import AdapterShelf
+from scalesim.deployments.engine.admission import Limits, admit, check_asked
+from scalesim.deployments.engine.identity import hints, salted
+from scalesim.deployments.engine.loading import AdapterLoader
+from scalesim.deployments.engine.models.choice import ModelChoice
+from scalesim.deployments.engine.sglang.limits import limits_of, tokenized
+from scalesim.deployments.engine.watch import Fault
+from scalesim.deployments.errors import body_of, error_body
+from scalesim.deployments.suspects import EngineLostError, Verdict, judge
 from scalesim.errors import (
     AnswerAbortedError,
     InvalidRequestError,

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from deployments.engine.channel import SchedulerEnd
-from deployments.engine.payloads import registry
-from deployments.engine.steward import Steward
+from scalesim.deployments.engine.channel import SchedulerEnd
+from scalesim.deployments.engine.payloads import registry
+from scalesim.deployments.engine.steward import Steward
 from scalesim.environment import engine_channel_from_env, engine_models_from_env
 
 
@@ -22,7 +22,7 @@ def register() -> None:
     """Register backends and hooks if this engine belongs to a replica; else do nothing."""
     address = engine_channel_from_env()
     if address:
-        from deployments.engine.sglang import hooks
+        from scalesim.deployments.engine.sglang import hooks
 
         hooks.register(ScaleSimPlugin(address))
 
@@ -38,8 +38,8 @@ class ScaleSimPlugin:
 
     def open(self, scheduler: Any) -> None:
         """The scheduler is built and its self-check passed: connect and say hello."""
-        from deployments.engine.sglang import hooks
-        from deployments.engine.sglang.engine import SchedulerEngine
+        from scalesim.deployments.engine.sglang import hooks
+        from scalesim.deployments.engine.sglang.engine import SchedulerEngine
 
         engine = SchedulerEngine(scheduler, engine_models_from_env())
         if hooks.is_first_rank():

@@ -15,7 +15,7 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import Generic, Protocol, TypeVar
 
-from deployments.engine.assignments import Assignments
+from scalesim.deployments.engine.assignments import Assignments
 from scalesim.errors import InvalidRequestError, UnknownModelError
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")

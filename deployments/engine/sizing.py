@@ -10,10 +10,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
-from deployments.machine import Machine, disk_bytes
-from policies.capacity.fit import Room
-from policies.capacity.hardware import Calibration, Llm
+from scalesim.deployments.machine import Machine, disk_bytes
 from scalesim.errors import ConfigurationError
+from scalesim.policies.capacity.fit import Room
+from scalesim.policies.capacity.hardware import Calibration, Llm
 from scalesim.settings import EngineSettings
 
 GIB = 2**30

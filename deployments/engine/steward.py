@@ -12,8 +12,8 @@ from functools import partial
 from itertools import islice
 from typing import NamedTuple
 
-from deployments.engine.messages import Hello, Message, decode
-from deployments.engine.payloads.base import Outcome, Payload
+from scalesim.deployments.engine.messages import Hello, Message, decode
+from scalesim.deployments.engine.payloads.base import Outcome, Payload
 from scalesim.errors import InvalidRequestError
 from scalesim.vocabulary import Directives, Flow, Moves, Nearness, Tier, Verb
 

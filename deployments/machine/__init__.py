@@ -8,8 +8,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
-from deployments.machine.gpus import Gpu, visible_gpus
-from deployments.machine.memory import Memory, read_memory
+from scalesim.deployments.machine.gpus import Gpu, visible_gpus
+from scalesim.deployments.machine.memory import Memory, read_memory
 
 _SHARED_MEMORY = Path("/dev/shm")  # noqa: S108 - looked at, never written
 

@@ -14,7 +14,7 @@ from pydantic import (
     model_validator,
 )
 
-from deployments.requests.values import TokenId, listed
+from scalesim.deployments.requests.values import TokenId, listed
 
 MOST_SEQUENCES = 256
 """Answers to one body, prompts times `n`: as many as a replica takes requests by default."""

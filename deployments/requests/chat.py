@@ -7,10 +7,10 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, Field, model_validator
 from pydantic_core import PydanticCustomError
 
-from deployments.requests.base import Label, SharedFields
-from deployments.requests.formats import ResponseFormat
-from deployments.requests.messages import JsonObject, Message, Tool, ToolChoice
-from deployments.requests.values import plain_json, together
+from scalesim.deployments.requests.base import Label, SharedFields
+from scalesim.deployments.requests.formats import ResponseFormat
+from scalesim.deployments.requests.messages import JsonObject, Message, Tool, ToolChoice
+from scalesim.deployments.requests.values import plain_json, together
 
 RESERVED = frozenset(
     {

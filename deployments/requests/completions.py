@@ -7,9 +7,9 @@ from typing import Annotated, Any
 from pydantic import Field, PlainValidator, WithJsonSchema, model_validator
 from pydantic_core import PydanticCustomError
 
-from deployments.requests.base import MOST_SEQUENCES, SharedFields
-from deployments.requests.formats import ResponseFormat
-from deployments.requests.values import together
+from scalesim.deployments.requests.base import MOST_SEQUENCES, SharedFields
+from scalesim.deployments.requests.formats import ResponseFormat
+from scalesim.deployments.requests.values import together
 
 _LARGEST_ID = 2**31 - 1
 

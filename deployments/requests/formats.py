@@ -6,9 +6,9 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from deployments.requests.base import RequestModel
-from deployments.requests.messages import JsonObject, Name
-from deployments.requests.values import together
+from scalesim.deployments.requests.base import RequestModel
+from scalesim.deployments.requests.messages import JsonObject, Name
+from scalesim.deployments.requests.values import together
 
 
 class JsonSchema(RequestModel):

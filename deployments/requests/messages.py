@@ -7,8 +7,8 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints, model_validator
 from pydantic_core import PydanticCustomError
 
-from deployments.requests.base import Label, RequestModel
-from deployments.requests.values import plain_json, together
+from scalesim.deployments.requests.base import Label, RequestModel
+from scalesim.deployments.requests.values import plain_json, together
 
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.-]{1,128}$")]
 """Of a function."""

@@ -1,15 +1,15 @@
-"""Writes `docs/requests.md`: `python -m deployments.requests.reference`."""
+"""Writes `docs/requests.md`: `python -m scalesim.deployments.requests.reference`."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import Any
 
-from deployments.engine import grammar
-from deployments.requests import REQUESTS
-from deployments.requests.refusal import REFUSED
+from scalesim.deployments.engine import grammar
+from scalesim.deployments.requests import REQUESTS
+from scalesim.deployments.requests.refusal import REFUSED
 
-PAGE = Path(__file__).parents[2] / "docs" / "requests.md"
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "requests.md"
 
 _BOUNDS = {
     "minimum": "at least {}",
@@ -23,11 +23,11 @@ _BOUNDS = {
 }
 _HEAD = """# What a request may ask
 
-Written by `python -m deployments.requests.reference`. Fields that are not listed are refused by
-name with status 400, as are values out of bounds; `null` is as if the field were absent. What
-depends on the model (its vocabulary, `context_length` of `/v1/models`) is checked once the prompt
-is tokenized, before an engine has it: a prompt with its answer is served whole, or refused with
-what fits.
+Written by `python -m scalesim.deployments.requests.reference`. Fields that are not listed are
+refused by name with status 400, as are values out of bounds; `null` is as if the field were absent.
+What depends on the model (its vocabulary, `context_length` of `/v1/models`) is checked once the
+prompt is tokenized, before an engine has it: a prompt with its answer is served whole, or refused
+with what fits.
 """
 _SCHEMAS = f"""
 ## Schemas of answers

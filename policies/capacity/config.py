@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from policies.capacity.hardware import Llm
 from scalesim.errors import InvalidRequestError
+from scalesim.policies.capacity.hardware import Llm
 
 _KV_HEADS = ("n_head_kv", "num_kv_heads", "num_key_value_heads", "multi_query_group_num")
 """Names of one thing, in SGLang's order."""

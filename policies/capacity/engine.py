@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from policies.capacity.hardware import Calibration, Gpu, Llm
-from policies.replay.costs import Costs
 from scalesim.errors import InvalidRequestError
+from scalesim.policies.capacity.hardware import Calibration, Gpu, Llm
+from scalesim.policies.replay.costs import Costs
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from policies.capacity.hardware import Llm
 from scalesim.errors import InvalidRequestError
+from scalesim.policies.capacity.hardware import Llm
 
 
 @dataclass(frozen=True, slots=True)

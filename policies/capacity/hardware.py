@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields
 
-from policies.replay.trace import LARGEST
 from scalesim.errors import InvalidRequestError
+from scalesim.policies.replay.trace import LARGEST
 
 MIB = 2**20
 

@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from policies.capacity.engine import Engine
-from policies.replay.case import Case
-from policies.replay.run import POLICIES, check_policies
-from policies.replay.trace import Trace
 from scalesim.errors import InvalidRequestError
+from scalesim.policies.capacity.engine import Engine
+from scalesim.policies.replay.case import Case
+from scalesim.policies.replay.run import POLICIES, check_policies
+from scalesim.policies.replay.trace import Trace
 
 MOST_GPUS = 4096
 

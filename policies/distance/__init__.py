@@ -1,6 +1,6 @@
 """Estimators: what a simulation knows about itself, as invocation distances.
 
-All follow `policies.distance.base.Estimator`; several are composed by `Nearest`.
+All follow `scalesim.policies.distance.base.Estimator`; several are composed by `Nearest`.
 """
 
 from __future__ import annotations
@@ -11,16 +11,16 @@ from typing import Any
 from scalesim.errors import InvalidRequestError
 
 ESTIMATORS = {
-    "wake": "policies.distance.scheduled:Wake",
-    "drawn": "policies.distance.scheduled:Drawn",
-    "hourly-rate": "policies.distance.scheduled:HourlyRate",
-    "encounters": "policies.distance.spatial:Encounters",
-    "gatherings": "policies.distance.spatial:Gatherings",
-    "workflow": "policies.distance.graph:Workflow",
-    "diffusion": "policies.distance.graph:Diffusion",
-    "order": "policies.distance.order:Order",
-    "shuffled-step": "policies.distance.order:ShuffledStep",
-    "learned": "policies.distance.learned:Learned",
+    "wake": "scalesim.policies.distance.scheduled:Wake",
+    "drawn": "scalesim.policies.distance.scheduled:Drawn",
+    "hourly-rate": "scalesim.policies.distance.scheduled:HourlyRate",
+    "encounters": "scalesim.policies.distance.spatial:Encounters",
+    "gatherings": "scalesim.policies.distance.spatial:Gatherings",
+    "workflow": "scalesim.policies.distance.graph:Workflow",
+    "diffusion": "scalesim.policies.distance.graph:Diffusion",
+    "order": "scalesim.policies.distance.order:Order",
+    "shuffled-step": "scalesim.policies.distance.order:ShuffledStep",
+    "learned": "scalesim.policies.distance.learned:Learned",
 }
 """Import path of each estimator by name; imported when asked for."""
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from policies.base import Rows
 from scalesim.errors import InvalidRequestError
+from scalesim.policies.base import Rows
 from scalesim.vocabulary import Distances
 
 Edges = NDArray[np.int64]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from policies.base import Rows
+from scalesim.policies.base import Rows
 from scalesim.vocabulary import Distances
 
 

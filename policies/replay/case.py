@@ -8,10 +8,11 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from policies.distance.learned import Learned
-from policies.replay.costs import Costs
-from policies.replay.guard import guarded
-from policies.replay.hints import (
+from scalesim.errors import InvalidRequestError
+from scalesim.policies.distance.learned import Learned
+from scalesim.policies.replay.costs import Costs
+from scalesim.policies.replay.guard import guarded
+from scalesim.policies.replay.hints import (
     Hints,
     backed,
     expiring,
@@ -20,11 +21,10 @@ from policies.replay.hints import (
     oracle_hints,
     told_hints,
 )
-from policies.replay.learned import learned_hints
-from policies.replay.orders.hinted import farthest_first
-from policies.replay.timeline import Served, demand_only, prefetching
-from policies.replay.trace import Trace
-from scalesim.errors import InvalidRequestError
+from scalesim.policies.replay.learned import learned_hints
+from scalesim.policies.replay.orders.hinted import farthest_first
+from scalesim.policies.replay.timeline import Served, demand_only, prefetching
+from scalesim.policies.replay.trace import Trace
 
 Capacity = float | int
 """A share of the trace's agents (float up to 1), or bytes (int)."""

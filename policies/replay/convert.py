@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from policies.replay.formats import Request
 from scalesim.errors import InvalidRequestError
+from scalesim.policies.replay.formats import Request
 
 
 class Conversations:

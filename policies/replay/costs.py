@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from policies.replay.trace import Trace
+from scalesim.policies.replay.trace import Trace
 
 
 class Costs(NamedTuple):

@@ -7,9 +7,9 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from policies.distance.learned.shadow import Scoreboard
-from policies.replay.hints import Hints, no_hints
-from policies.replay.trace import Trace
+from scalesim.policies.distance.learned.shadow import Scoreboard
+from scalesim.policies.replay.hints import Hints, no_hints
+from scalesim.policies.replay.trace import Trace
 
 
 def guarded(

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from policies.replay.compiled import compiled
+from scalesim.policies.replay.compiled import compiled
 
 
 class Heap(NamedTuple):

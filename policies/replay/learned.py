@@ -6,10 +6,10 @@ from typing import Protocol
 
 import numpy as np
 
-from policies.base import Rows
-from policies.distance.learned import Ahead
-from policies.replay.hints import Hints
-from policies.replay.trace import Trace
+from scalesim.policies.base import Rows
+from scalesim.policies.distance.learned import Ahead
+from scalesim.policies.replay.hints import Hints
+from scalesim.policies.replay.trace import Trace
 
 ROWS = 4_000_000
 """Most hints to keep; for longer traces the learners are asked less often than every request."""

@@ -8,16 +8,16 @@ from typing import Any
 
 import numpy as np
 
-from policies.replay.case import Case
-from policies.replay.orders.belady import belady, next_uses
-from policies.replay.orders.frequency import gdsf, lfu
-from policies.replay.orders.hinted import farthest_first
-from policies.replay.orders.lru import lru
-from policies.replay.orders.oracle import cost_aware
-from policies.replay.orders.s3fifo import s3fifo
-from policies.replay.timeline import Served
-from policies.replay.trace import make_trace
 from scalesim.errors import InvalidRequestError
+from scalesim.policies.replay.case import Case
+from scalesim.policies.replay.orders.belady import belady, next_uses
+from scalesim.policies.replay.orders.frequency import gdsf, lfu
+from scalesim.policies.replay.orders.hinted import farthest_first
+from scalesim.policies.replay.orders.lru import lru
+from scalesim.policies.replay.orders.oracle import cost_aware
+from scalesim.policies.replay.orders.s3fifo import s3fifo
+from scalesim.policies.replay.timeline import Served
+from scalesim.policies.replay.trace import make_trace
 
 
 def _lru(case: Case) -> Served:

@@ -13,9 +13,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from policies.replay.compiled import compiled
-from policies.replay.heap import Heap, empty_heap, put, take
-from policies.replay.hints import Hints
+from scalesim.policies.replay.compiled import compiled
+from scalesim.policies.replay.heap import Heap, empty_heap, put, take
+from scalesim.policies.replay.hints import Hints
 
 
 class Served(NamedTuple):

@@ -10,8 +10,8 @@ from typing import Any, NamedTuple, TypeGuard
 import numpy as np
 from numpy.typing import NDArray
 
-from policies.replay.formats import format_of_line
 from scalesim.errors import InvalidRequestError
+from scalesim.policies.replay.formats import format_of_line
 
 LARGEST = 2**44
 """Numbers in a trace are below this: 17 TB, or a prompt whose state still counts in 64 bits."""

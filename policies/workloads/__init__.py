@@ -6,13 +6,13 @@ from collections.abc import Callable
 
 import numpy as np
 
-from policies.workloads.base import Workload
-from policies.workloads.graph import diffusion, workflow
-from policies.workloads.order import round_robin, shuffled
-from policies.workloads.random import zipf
-from policies.workloads.scheduled import activity, event_queue
-from policies.workloads.spatial import spatial
 from scalesim.errors import InvalidRequestError
+from scalesim.policies.workloads.base import Workload
+from scalesim.policies.workloads.graph import diffusion, workflow
+from scalesim.policies.workloads.order import round_robin, shuffled
+from scalesim.policies.workloads.random import zipf
+from scalesim.policies.workloads.scheduled import activity, event_queue
+from scalesim.policies.workloads.spatial import spatial
 
 WORKLOADS: dict[str, Callable[[np.random.Generator, int, int], Workload]] = {
     "event-queue": event_queue,

@@ -8,8 +8,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from policies.base import Rows
-from policies.replay.trace import Trace, make_trace
+from scalesim.policies.base import Rows
+from scalesim.policies.replay.trace import Trace, make_trace
 from scalesim.vocabulary import Distances
 
 

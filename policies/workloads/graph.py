@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from policies.distance.graph import Diffusion, Workflow
-from policies.workloads.base import Workload, workload
+from scalesim.policies.distance.graph import Diffusion, Workflow
+from scalesim.policies.workloads.base import Workload, workload
 
 TEAM = 12
 """Agents in one workflow: four layers of three."""

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from policies.distance.order import Order, ShuffledStep
-from policies.workloads.base import Workload, workload
+from scalesim.policies.distance.order import Order, ShuffledStep
+from scalesim.policies.workloads.base import Workload, workload
 
 
 def round_robin(rng: np.random.Generator, agents: int, steps: int) -> Workload:

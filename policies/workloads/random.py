@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from policies.workloads.base import Workload, workload
+from scalesim.policies.workloads.base import Workload, workload
 
 
 def zipf(rng: np.random.Generator, agents: int, steps: int, exponent: float = 1.0) -> Workload:

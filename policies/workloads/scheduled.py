@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from policies.distance.base import Nearest
-from policies.distance.scheduled import Drawn, HourlyRate, Wake
-from policies.workloads.base import Workload, workload
+from scalesim.policies.distance.base import Nearest
+from scalesim.policies.distance.scheduled import Drawn, HourlyRate, Wake
+from scalesim.policies.workloads.base import Workload, workload
 
 
 def event_queue(rng: np.random.Generator, agents: int, steps: int) -> Workload:

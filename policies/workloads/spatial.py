@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from policies.distance.base import Nearest
-from policies.distance.scheduled import Wake
-from policies.distance.spatial import Encounters
-from policies.workloads.base import Workload, workload
+from scalesim.policies.distance.base import Nearest
+from scalesim.policies.distance.scheduled import Wake
+from scalesim.policies.distance.spatial import Encounters
+from scalesim.policies.workloads.base import Workload, workload
 
 SPEED, RADIUS, COOLDOWN_STEPS = 1.0, 1.0, 4.0
 

@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from simulations.arms import Machine, Outcome
-from simulations.calls import Calls
-from simulations.report.orders import on_device
-from simulations.summary import TIERS, percentiles
-from simulations.workload import Workload
+from scalesim.simulations.arms import Machine, Outcome
+from scalesim.simulations.calls import Calls
+from scalesim.simulations.report.orders import on_device
+from scalesim.simulations.summary import TIERS, percentiles
+from scalesim.simulations.workload import Workload
 
 _MOST_ROLES = 12
 """Names that are all different say nothing of roles."""

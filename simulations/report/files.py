@@ -6,13 +6,13 @@ import json
 from pathlib import Path
 from typing import Any
 
-from simulations.arms import Machine
-from simulations.comparison import Outcomes
-from simulations.coordinator import Pace
-from simulations.report.details import details, fastest_s
-from simulations.report.page import render
-from simulations.report.provenance import provenance
-from simulations.workload import Workload
+from scalesim.simulations.arms import Machine
+from scalesim.simulations.comparison import Outcomes
+from scalesim.simulations.coordinator import Pace
+from scalesim.simulations.report.details import details, fastest_s
+from scalesim.simulations.report.page import render
+from scalesim.simulations.report.provenance import provenance
+from scalesim.simulations.workload import Workload
 
 
 def write_report(

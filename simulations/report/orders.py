@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 
-from policies.replay.orders.belady import belady, next_uses
-from policies.replay.orders.lru import lru
-from simulations.arms import Machine
-from simulations.calls import Calls
-from simulations.coordinator import Run
-from simulations.summary import prefix_tokens
-from simulations.workload import Workload
+from scalesim.policies.replay.orders.belady import belady, next_uses
+from scalesim.policies.replay.orders.lru import lru
+from scalesim.simulations.arms import Machine
+from scalesim.simulations.calls import Calls
+from scalesim.simulations.coordinator import Run
+from scalesim.simulations.summary import prefix_tokens
+from scalesim.simulations.workload import Workload
 
 
 def on_device(run: Run, workload: Workload, machine: Machine) -> dict[str, float]:

@@ -8,16 +8,16 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from simulations.comparison import Outcomes
-from simulations.report import plots
-from simulations.summary import TIERS
-from simulations.workload import Workload
+from scalesim.simulations.comparison import Outcomes
+from scalesim.simulations.report import plots
+from scalesim.simulations.summary import TIERS
+from scalesim.simulations.workload import Workload
 
 
 def render(report: dict[str, Any], outcomes: Outcomes, workload: Workload) -> str:
     """Return the page for a report document and the calls behind it."""
     environment = Environment(
-        loader=PackageLoader("simulations.report", "."),
+        loader=PackageLoader("scalesim.simulations.report", "."),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,

@@ -12,9 +12,9 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from simulations.arms import Machine
-from simulations.coordinator import Pace
-from simulations.workload import Workload
+from scalesim.simulations.arms import Machine
+from scalesim.simulations.coordinator import Pace
+from scalesim.simulations.workload import Workload
 
 _PACKAGES = ("scalesim-serve", "sglang", "ray", "torch", "mesa", "numpy")
 

@@ -13,7 +13,7 @@ import mesa
 import numpy as np
 from mesa.experimental.devs import DEVSimulator
 
-from simulations.schedule import Rows
+from scalesim.simulations.schedule import Rows
 
 _NIGHT_HOURS = 8.0
 _DAY_HOURS = 16.0

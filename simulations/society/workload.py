@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from scalesim.errors import ConfigurationError
-from simulations.schedule import Schedule
-from simulations.society.town import draw_days
-from simulations.workload import PromptSize, Workload
+from scalesim.simulations.schedule import Schedule
+from scalesim.simulations.society.town import draw_days
+from scalesim.simulations.workload import PromptSize, Workload
 
 _FORESEEN_STEPS = 16
 """Steps drawn past the end of the run: plans do not end where the measurement does."""

@@ -7,9 +7,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from policies.replay.trace import parse_trace
-from simulations.schedule import Rows
-from simulations.trace.files import read_lines
+from scalesim.policies.replay.trace import parse_trace
+from scalesim.simulations.schedule import Rows
+from scalesim.simulations.trace.files import read_lines
 
 
 class Recording(NamedTuple):

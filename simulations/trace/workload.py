@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from scalesim.errors import ConfigurationError
-from simulations.schedule import Schedule
-from simulations.trace.recording import read_recording
-from simulations.workload import PromptSize, Workload
+from scalesim.simulations.schedule import Schedule
+from scalesim.simulations.trace.recording import read_recording
+from scalesim.simulations.workload import PromptSize, Workload
 
 
 def recorded(path: Path, *, steps: int | None = None, size: PromptSize, seed: int = 0) -> Workload:

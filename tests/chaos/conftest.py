@@ -6,8 +6,8 @@ import pytest_asyncio
 
 from benchmarks.reliability.__main__ import KEY, stack_settings
 from benchmarks.reliability.run import Trial
-from deployments.random_model import build
-from deployments.stack import Stack
+from scalesim.deployments.random_model import build
+from scalesim.deployments.stack import Stack
 
 
 @pytest.fixture(scope="module")

@@ -19,7 +19,7 @@ from benchmarks.reliability.__main__ import KEY
 from benchmarks.reliability.faults import named
 from benchmarks.reliability.invariants import in_engines
 from benchmarks.reliability.run import ENDED_S, Trial
-from deployments.stack import Stack
+from scalesim.deployments.stack import Stack
 
 pytestmark = [pytest.mark.engine, pytest.mark.ray, pytest.mark.asyncio(loop_scope="module")]
 

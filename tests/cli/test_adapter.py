@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from cli.main import app
+from scalesim.cli.main import app
 from scalesim.errors import InvalidRequestError, UnknownModelError
 from tests.deployments.engine.adapter_files import write_adapter
 from tests.deployments.engine.models.model_files import write_model

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from cli.agent import app
+from scalesim.cli.agent import app
 from scalesim.errors import InvalidRequestError
 from scalesim.identity import agent_key
 from scalesim.vocabulary import Tier

@@ -4,7 +4,7 @@ import json
 
 from typer.testing import CliRunner
 
-from cli.bench import app
+from scalesim.cli.bench import app
 
 
 def test_json_report() -> None:

@@ -9,9 +9,9 @@ import pytest
 import redis
 from typer.testing import CliRunner
 
-from cli import doctor, machine, ports, services
-from cli.check import Check
-from controller.catalog.embedded import EmbeddedServer
+from scalesim.cli import doctor, machine, ports, services
+from scalesim.cli.check import Check
+from scalesim.controller.catalog.embedded import EmbeddedServer
 from scalesim.settings import CatalogSettings, IngressSettings, StackSettings
 from tests.fake_stack import FakeStack
 

@@ -7,15 +7,14 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-import deployments.machine
-from cli import doctor, services
-from cli.fits import fit_checks
-from deployments.machine import Machine
-from deployments.machine.gpus import Gpu
-from deployments.machine.memory import Memory
-from deployments.random_model import build
-from policies.capacity.engine import Engine
-from policies.capacity.hardware import GPUS, LLMS, Calibration
+from scalesim.cli import doctor, services
+from scalesim.cli.fits import fit_checks
+from scalesim.deployments.machine import Machine
+from scalesim.deployments.machine.gpus import Gpu
+from scalesim.deployments.machine.memory import Memory
+from scalesim.deployments.random_model import build
+from scalesim.policies.capacity.engine import Engine
+from scalesim.policies.capacity.hardware import GPUS, LLMS, Calibration
 from scalesim.settings import StackSettings
 
 GIB = 2**30
@@ -32,7 +31,7 @@ def machine(monkeypatch: pytest.MonkeyPatch) -> Machine:
     card = int(GPUS["h100"].memory_bytes)
     gpus = tuple(Gpu("H100", card, card) for _ in range(8))
     made_up = Machine(Memory(2048 * GIB, 2000 * GIB), gpus, 64 * GIB)
-    monkeypatch.setattr(deployments.machine, "look", lambda: made_up)
+    monkeypatch.setattr("scalesim.deployments.machine.look", lambda: made_up)
     return made_up
 
 

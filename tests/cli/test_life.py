@@ -12,8 +12,8 @@ import httpx
 import psutil
 import pytest
 
-from deployments import rundir
-from deployments.random_model import build
+from scalesim.deployments import rundir
+from scalesim.deployments.random_model import build
 
 pytestmark = pytest.mark.engine
 
@@ -40,7 +40,7 @@ class Up:
     """`scalesim up` as the leader of a process group, behind a proxy that does not answer."""
 
     def __init__(self, config: Path, place: Path) -> None:
-        start = "from cli.main import main; main()"
+        start = "from scalesim.cli.main import main; main()"
         command = [sys.executable, "-c", start, "up", "--config", str(config), "--port", "0"]
         environment = {**os.environ, "TMPDIR": str(place), "RAY_AUTH_MODE": "disabled"}
         environment |= dict.fromkeys(("http_proxy", "https_proxy"), "http://127.0.0.1:9")

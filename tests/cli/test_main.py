@@ -6,7 +6,7 @@ from collections.abc import Callable
 import pytest
 from typer.testing import CliRunner
 
-from cli import main as command
+from scalesim.cli import main as command
 from scalesim.errors import InvalidRequestError
 
 Run = Callable[..., int]

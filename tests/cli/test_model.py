@@ -5,7 +5,7 @@ from pathlib import Path
 
 from typer.testing import CliRunner
 
-from cli.main import app
+from scalesim.cli.main import app
 from scalesim.errors import InvalidRequestError, UnknownModelError
 from tests.deployments.engine.models.model_files import write_model
 

@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner, Result
 
-from cli.plan import app
-from deployments.random_model import build
-from policies.replay.trace import format_trace
-from policies.workloads import generate
+from scalesim.cli.plan import app
+from scalesim.deployments.random_model import build
 from scalesim.errors import InvalidRequestError
+from scalesim.policies.replay.trace import format_trace
+from scalesim.policies.workloads import generate
 
 
 @pytest.fixture

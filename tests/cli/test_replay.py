@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner, Result
 
-from cli.replay import app, parse_capacity
+from scalesim.cli.replay import app, parse_capacity
 from scalesim.errors import InvalidRequestError
 
 

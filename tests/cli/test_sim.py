@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from cli.sim import app
+from scalesim.cli.sim import app
 from scalesim.errors import ConfigurationError
 
 

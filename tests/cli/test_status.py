@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from cli.status import app
+from scalesim.cli.status import app
 from scalesim.errors import AuthenticationError, ControllerUnavailableError
 from scalesim.vocabulary import Flow, Tier
 from tests.controller.world import FakeReplica, make_controller, report

@@ -10,7 +10,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from deployments.random_model import build
+from scalesim.deployments.random_model import build
 from tests.ray_head import BIN, ENVIRONMENT, ray_head, until
 
 pytestmark = [pytest.mark.engine, pytest.mark.ray, pytest.mark.timeout(900)]
@@ -64,7 +64,7 @@ def test_a_job_that_was_killed_goes_on(head: str, arguments: list[str]) -> None:
     until(lambda: any(out.glob("checkpoint/*/scalesim/step-000001.msgpack")))
     _driver(out).kill()
 
-    done = plainly(head, "python", "-m", "simulations.run", "society", *arguments)
+    done = plainly(head, "python", "-m", "scalesim.simulations.run", "society", *arguments)
     assert "report:" in done.stdout, done.stdout + done.stderr
     report = json.loads((out / "report.json").read_text())
     details = report["details"]["scalesim"]

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner, Result
 
-from cli.replay import app as replay
-from cli.trace import app
+from scalesim.cli.replay import app as replay
+from scalesim.cli.trace import app
 from scalesim.errors import InvalidRequestError, UnavailableError
 
 EVENTS = [{"step": 0, "agent": "a"}, {"step": 1, "agent": "b", "prompt_tokens": 9}]

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from cli import up
-from deployments.rundir import RunFolder
+from scalesim.cli import up
+from scalesim.deployments.rundir import RunFolder
 from scalesim.errors import ConfigurationError
 from scalesim.settings import StackSettings
 
@@ -44,7 +44,7 @@ class Signalled:
 @pytest.fixture
 def started(monkeypatch: pytest.MonkeyPatch) -> list[StackSettings]:
     FakeStack.started = []
-    monkeypatch.setattr("deployments.stack.Stack", FakeStack)
+    monkeypatch.setattr("scalesim.deployments.stack.Stack", FakeStack)
     monkeypatch.setattr(up.threading, "Event", Signalled)
     return FakeStack.started
 

@@ -2,7 +2,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from controller.catalog.embedded import EmbeddedServer
+from scalesim.controller.catalog.embedded import EmbeddedServer
 
 
 @pytest.fixture

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from controller.agents import COLUMNS, NOWHERE
-from controller.core import Controller
-from controller.simulations import NOBODY
-from policies.placement import rendezvous
+from scalesim.controller.agents import COLUMNS, NOWHERE
+from scalesim.controller.core import Controller
+from scalesim.controller.simulations import NOBODY
+from scalesim.policies.placement import rendezvous
 
 
 def check_integrity(controller: Controller) -> None:

@@ -13,9 +13,9 @@ import ray
 import redis
 from ray.actor import ActorHandle
 
-from controller import actor
-from controller.catalog.embedded import EmbeddedServer
-from controller.catalog.store import Catalog
+from scalesim.controller import actor
+from scalesim.controller.catalog.embedded import EmbeddedServer
+from scalesim.controller.catalog.store import Catalog
 from scalesim.errors import (
     ConfigurationError,
     ControllerUnavailableError,

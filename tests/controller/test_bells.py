@@ -1,6 +1,6 @@
 import asyncio
 
-from controller.bells import Bells
+from scalesim.controller.bells import Bells
 
 
 async def test_a_ring_wakes_those_who_wait_for_that_name() -> None:

@@ -13,7 +13,7 @@ import pytest
 import uvicorn
 from starlette.types import Message, Receive, Scope, Send
 
-from controller.bounded import BoundedProtocol, Limits, bounded
+from scalesim.controller.bounded import BoundedProtocol, Limits, bounded
 
 HERE = "127.0.0.1"
 LIMITS = Limits(

@@ -4,10 +4,10 @@ import time
 
 import pytest
 
-from controller import clock
-from controller.core import Controller
-from policies.placement import rendezvous
-from policies.planner import DistancePlanner
+from scalesim.controller import clock
+from scalesim.controller.core import Controller
+from scalesim.policies.placement import rendezvous
+from scalesim.policies.planner import DistancePlanner
 from scalesim.settings import CatalogSettings, ControllerSettings
 from scalesim.vocabulary import Tier
 from tests.controller.world import FakeReplica, keys, report, settle

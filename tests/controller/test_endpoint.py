@@ -11,7 +11,7 @@ import pytest
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from controller.endpoint import Endpoint
+from scalesim.controller.endpoint import Endpoint
 from scalesim.errors import ConfigurationError
 from scalesim.settings import MetricsSettings, load
 from tests.ray_head import free_port

@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from controller.keyindex import MISSING, KeyIndex
+from scalesim.controller.keyindex import MISSING, KeyIndex
 from tests.controller.world import keys
 
 int64s = st.integers(-(2**63), 2**63 - 1) | st.integers(-5, 5)

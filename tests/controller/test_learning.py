@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from controller import learning
-from controller.core import Controller
+from scalesim.controller import learning
+from scalesim.controller.core import Controller
 from scalesim.vocabulary import PREFIX, Tier
 from tests.controller.world import FakeReplica, make_controller, report, residency, settle
 

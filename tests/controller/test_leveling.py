@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from benchmarks.policies.placement import makespans
-from controller.core import Controller
-from policies.placement import rendezvous
+from scalesim.controller.core import Controller
+from scalesim.policies.placement import rendezvous
 from scalesim.vocabulary import Tier
 from tests.controller.integrity import check_integrity
 from tests.controller.world import Clock, FakeReplica, keys, make_controller, report, saved, settle

@@ -3,8 +3,8 @@ import logging
 
 import pytest
 
-from controller import loops
-from controller.loops import Loop
+from scalesim.controller import loops
+from scalesim.controller.loops import Loop
 
 
 async def test_a_crash_is_logged_and_counted_and_the_loop_goes_on(

@@ -2,8 +2,8 @@
 
 import pytest
 
-from controller.core import Controller
-from policies.links import Links
+from scalesim.controller.core import Controller
+from scalesim.policies.links import Links
 from scalesim.vocabulary import Flow, Tier, Verb
 from tests.controller.world import SIZE, Clock, FakeReplica, make_controller, report, settle
 

@@ -1,7 +1,7 @@
 import numpy as np
 
-from controller.core import Controller
-from policies.placement import rendezvous
+from scalesim.controller.core import Controller
+from scalesim.policies.placement import rendezvous
 from scalesim.vocabulary import PlacementDelta, Tier
 from tests.controller.world import Clock, FakeReplica, keys, make_controller, report, settle
 

@@ -5,8 +5,8 @@ import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
-from controller import metrics
-from controller.metrics import MOST_SIMULATIONS, StatusOnLoop, exposition
+from scalesim.controller import metrics
+from scalesim.controller.metrics import MOST_SIMULATIONS, StatusOnLoop, exposition
 from scalesim.vocabulary import Flow, Tier
 from tests.controller.world import FakeReplica, make_controller, report, settle
 

@@ -1,4 +1,4 @@
-from controller.numbering import FREE, Numbering
+from scalesim.controller.numbering import FREE, Numbering
 
 
 def test_numbers_follow_the_order_of_appearance() -> None:

@@ -3,7 +3,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from controller import requests
+from scalesim.controller import requests
 from scalesim.errors import InvalidRequestError
 from scalesim.vocabulary import Tier
 from tests.controller.world import residency

@@ -2,7 +2,7 @@
 
 import pytest
 
-from controller.simulations import MAX_LEAP
+from scalesim.controller.simulations import MAX_LEAP
 from scalesim.errors import InvalidRequestError, StaleEpochError, UnavailableError
 from tests.controller.world import keys, make_controller, report, steps
 

@@ -8,9 +8,9 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, rule
 
-from controller.catalog.rows import Snapshot
-from policies.shares import fair_distances
+from scalesim.controller.catalog.rows import Snapshot
 from scalesim.errors import StaleControllerError, StaleEpochError
+from scalesim.policies.shares import fair_distances
 from scalesim.vocabulary import Tier
 from tests.controller.integrity import check_integrity
 from tests.controller.world import Clock, FakeReplica, keys, make_controller, report, saved, settle

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from controller.catalog.rows import Snapshot
-from controller.core import Controller
+from scalesim.controller.catalog.rows import Snapshot
+from scalesim.controller.core import Controller
 from scalesim.vocabulary import Tier
 from tests.controller.world import Clock, FakeReplica, make_controller, report
 

@@ -6,11 +6,11 @@ import pytest
 import redis
 from pydantic import SecretStr
 
-from controller.catalog.embedded import EmbeddedServer
-from controller.catalog.rows import Snapshot
-from controller.catalog.store import Catalog
-from controller.core import Controller
-from controller.writing import Writer
+from scalesim.controller.catalog.embedded import EmbeddedServer
+from scalesim.controller.catalog.rows import Snapshot
+from scalesim.controller.catalog.store import Catalog
+from scalesim.controller.core import Controller
+from scalesim.controller.writing import Writer
 from scalesim.settings import CatalogSettings
 from scalesim.vocabulary import Tier
 from tests.controller.integrity import check_integrity
@@ -113,7 +113,7 @@ async def test_constant_change_is_no_lag(
     controller: Controller, writer: Writer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     now = 1000.0
-    monkeypatch.setattr("controller.writing.time.monotonic", lambda: now)
+    monkeypatch.setattr("scalesim.controller.writing.time.monotonic", lambda: now)
     for epoch in range(1, 20):
         now += 1
         report(controller, epoch, {1: 1})

@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from controller.catalog.rows import Snapshot
-from controller.core import Controller
-from policies.placement import rendezvous
-from policies.planner import DistancePlanner
+from scalesim.controller.catalog.rows import Snapshot
+from scalesim.controller.core import Controller
+from scalesim.policies.placement import rendezvous
+from scalesim.policies.planner import DistancePlanner
 from scalesim.settings import CatalogSettings, ControllerSettings
 from scalesim.vocabulary import (
     PREFIX,

@@ -16,8 +16,8 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from dashboards.board import Query
 from dashboards.generate import BOARDS
-from deployments.random_model import build
-from deployments.stack import Stack
+from scalesim.deployments.random_model import build
+from scalesim.deployments.stack import Stack
 from scalesim.headers import CACHED_TOKENS, CachedTokens
 from scalesim.settings import EngineSettings, IngressSettings, MetricsSettings, StackSettings
 from tests.dashboards.prometheus import Prometheus, scraping

@@ -2,8 +2,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from deployments.random_model import build
-from deployments.stack import Stack
+from scalesim.deployments.random_model import build
+from scalesim.deployments.stack import Stack
 from scalesim.settings import (
     EngineSettings,
     IngressSettings,

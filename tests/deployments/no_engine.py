@@ -10,11 +10,11 @@ from typing import Any, TypeVar
 
 from ray import serve
 
-from controller.loops import Loop
-from deployments.calls import Call, Head, Piece
-from deployments.delivery import Answer, Delivery
-from deployments.metrics import IngressMetrics
-from deployments.suspects import EngineLostError, Verdict
+from scalesim.controller.loops import Loop
+from scalesim.deployments.calls import Call, Head, Piece
+from scalesim.deployments.delivery import Answer, Delivery
+from scalesim.deployments.metrics import IngressMetrics
+from scalesim.deployments.suspects import EngineLostError, Verdict
 from scalesim.headers import CachedTokens
 
 DEADLINE_S = 60.0

@@ -8,7 +8,7 @@ from typing import Any
 
 import httpx
 
-from deployments.stack import Stack
+from scalesim.deployments.stack import Stack
 
 KEY = "test-key"
 DEADLINE_S = 60.0

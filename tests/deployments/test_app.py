@@ -7,9 +7,9 @@ import httpx
 import pytest
 from ray import serve
 
-from controller import actor
-from controller.catalog.embedded import EmbeddedServer
-from deployments.app import build
+from scalesim.controller import actor
+from scalesim.controller.catalog.embedded import EmbeddedServer
+from scalesim.deployments.app import build
 from scalesim.settings import ControllerSettings
 from tests.deployments.stack_client import words
 from tests.ray_head import free_port

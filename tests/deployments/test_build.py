@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
-from deployments import nodes
-from deployments.nodes import Node
-from deployments.stack import build_app
+from scalesim.deployments import nodes
+from scalesim.deployments.nodes import Node
+from scalesim.deployments.stack import build_app
 from scalesim.settings import StackSettings
 
 

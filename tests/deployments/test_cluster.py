@@ -7,7 +7,7 @@ import pytest
 import ray
 from ray.serve._private import replica
 
-from deployments import cluster
+from scalesim.deployments import cluster
 from scalesim.errors import ConfigurationError
 
 Limits = dict[int, tuple[int, int]]

@@ -14,11 +14,11 @@ from ray.exceptions import ActorUnavailableError
 from ray.serve._private.common import DeploymentID
 from ray.serve.exceptions import BackPressureError, DeploymentUnavailableError
 
-from deployments.calls import Call, Head
-from deployments.delivery import Delivery
-from deployments.metrics import IngressMetrics
-from deployments.rotation import Rotation
-from deployments.suspects import EngineLostError, Verdict
+from scalesim.deployments.calls import Call, Head
+from scalesim.deployments.delivery import Delivery
+from scalesim.deployments.metrics import IngressMetrics
+from scalesim.deployments.rotation import Rotation
+from scalesim.deployments.suspects import EngineLostError, Verdict
 from scalesim.errors import InvalidRequestError, ReplicaUnavailableError, SuspectRequestError
 from scalesim.headers import CachedTokens
 

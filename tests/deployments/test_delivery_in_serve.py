@@ -13,8 +13,8 @@ import pytest_asyncio
 from ray import serve
 from ray.serve.config import RequestRouterConfig
 
-from deployments.rotation import ASK_PERIOD_S, SILENT_S
-from deployments.stack import HEALTH_PERIOD_S, HEALTH_TIMEOUT_S
+from scalesim.deployments.rotation import ASK_PERIOD_S, SILENT_S
+from scalesim.deployments.stack import HEALTH_PERIOD_S, HEALTH_TIMEOUT_S
 from scalesim.errors import SuspectRequestError
 from tests.deployments.no_engine import DEADLINE_S, Caller, NoEngine
 
@@ -36,7 +36,7 @@ async def started(ray_local: None) -> AsyncIterator[Any]:
         health_check_timeout_s=HEALTH_TIMEOUT_S,
         graceful_shutdown_timeout_s=1,
         request_router_config=RequestRouterConfig(
-            request_router_class="deployments.router.ResidencyRouter"
+            request_router_class="scalesim.deployments.router.ResidencyRouter"
         ),
     ).bind()
     caller = Caller.options(ray_actor_options={"num_cpus": 0}).bind(replicas)  # type: ignore[attr-defined]

@@ -8,7 +8,7 @@ import pytest
 from starlette.requests import Request
 from starlette.responses import Response
 
-from deployments.edge import authenticate, check_binding, guarded, read_body
+from scalesim.deployments.edge import authenticate, check_binding, guarded, read_body
 from scalesim.errors import (
     AuthenticationError,
     ConfigurationError,

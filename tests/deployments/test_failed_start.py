@@ -2,8 +2,8 @@
 
 import pytest
 
-from deployments.replica import _start
-from deployments.stack import reason
+from scalesim.deployments.replica import _start
+from scalesim.deployments.stack import reason
 from scalesim.errors import ReplicaUnavailableError
 
 

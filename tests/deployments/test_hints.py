@@ -4,7 +4,7 @@ import threading
 import numpy as np
 import pytest
 
-from deployments import hints
+from scalesim.deployments import hints
 from scalesim.errors import InvalidRequestError
 from scalesim.identity import agent_keys
 

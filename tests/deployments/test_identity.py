@@ -1,8 +1,8 @@
 import msgspec
 import pytest
 
-from deployments.identity import resolve
 from scalesim import headers
+from scalesim.deployments.identity import resolve
 from scalesim.errors import InvalidRequestError
 from tests.scalesim.test_identity import NAMES
 

@@ -4,8 +4,8 @@ import asyncio
 
 import numpy as np
 
-from deployments.engine.messages import Hello, Message
-from deployments.link import Link
+from scalesim.deployments.engine.messages import Hello, Message
+from scalesim.deployments.link import Link
 from scalesim.errors import ControllerUnavailableError
 from scalesim.vocabulary import Budgets, Directives, Flow, News, ReplicaInfo, Residency
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from prometheus_client.parser import text_string_to_metric_families
 
-from deployments.metrics import IngressMetrics
+from scalesim.deployments.metrics import IngressMetrics
 from scalesim.headers import CachedTokens
 
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from deployments.nodes import Node, check_gpus, device_of, engines_at, nodes_of
+from scalesim.deployments.nodes import Node, check_gpus, device_of, engines_at, nodes_of
 from scalesim.errors import ConfigurationError
 from scalesim.settings import StackSettings
 

@@ -3,10 +3,10 @@ import pytest
 from ray import cloudpickle
 from ray.serve.config import RequestRouterConfig
 
-from deployments.ingress import Ingress
-from deployments.placement_view import PlacementView
-from deployments.rotation import Rotation
-from policies.placement import rendezvous_one
+from scalesim.deployments.ingress import Ingress
+from scalesim.deployments.placement_view import PlacementView
+from scalesim.deployments.rotation import Rotation
+from scalesim.policies.placement import rendezvous_one
 from scalesim.vocabulary import PlacementDelta
 
 NAMES = ("a", "b", "c")
@@ -61,7 +61,7 @@ def test_replicas_the_controller_does_not_know_get_nobody_while_others_run() -> 
 @pytest.mark.parametrize("part", ["ingress", "router"])
 def test_ingress_and_router_share_what_their_process_has(part: str) -> None:
     """Serve sends both as copies of all that they name: copies of these would never meet."""
-    name = "deployments.router.ResidencyRouter"
+    name = "scalesim.deployments.router.ResidencyRouter"
     router = RequestRouterConfig(request_router_class=name)._serialized_request_router_cls
     sent = {"ingress": cloudpickle.dumps(Ingress.func_or_class), "router": router}[part]
     assert PlacementView.__name__.encode() not in sent

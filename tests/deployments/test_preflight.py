@@ -3,8 +3,8 @@
 import pytest
 import ray
 
-from deployments.preflight import site_here
-from deployments.stack import Stack
+from scalesim.deployments.preflight import site_here
+from scalesim.deployments.stack import Stack
 from scalesim.errors import ConfigurationError
 from scalesim.settings import StackSettings
 

@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from controller.core import Controller
-from deployments.remote import RemoteController
+from scalesim.controller.core import Controller
+from scalesim.deployments.remote import RemoteController
 from scalesim.settings import ControllerSettings
 from scalesim.transports.base import MAX_ROWS
 from tests.controller.world import keys, make_controller

@@ -8,8 +8,8 @@ import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
-from deployments.link import Link
-from deployments.replica_metrics import ReplicaMetrics
+from scalesim.deployments.link import Link
+from scalesim.deployments.replica_metrics import ReplicaMetrics
 from scalesim.vocabulary import Flow
 from tests.deployments.test_link import HELLO, FakeChannel, FakeController, rows
 

@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from deployments import rotation as module
-from deployments import stack
-from deployments.calls import Call
-from deployments.engine import watch
-from deployments.rotation import Rotation
+from scalesim.deployments import rotation as module
+from scalesim.deployments import stack
+from scalesim.deployments.calls import Call
+from scalesim.deployments.engine import watch
+from scalesim.deployments.rotation import Rotation
 
 NAMES = ("a", "b")
 

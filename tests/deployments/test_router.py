@@ -13,9 +13,9 @@ from ray.serve._private.common import DeploymentHandleSource, DeploymentID, Repl
 from ray.serve._private.common import RequestMetadata as Metadata
 from ray.serve._private.request_router.common import PendingRequest
 
-from deployments.calls import Call
-from deployments.placement_view import VIEW
-from deployments.router import SPILL_REQUESTS, ResidencyRouter
+from scalesim.deployments.calls import Call
+from scalesim.deployments.placement_view import VIEW
+from scalesim.deployments.router import SPILL_REQUESTS, ResidencyRouter
 from scalesim.vocabulary import PlacementDelta
 
 DEPLOYMENT = DeploymentID("Replica", "scalesim")

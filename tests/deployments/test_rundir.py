@@ -12,14 +12,14 @@ from pathlib import Path
 import psutil
 import pytest
 
-from deployments import rundir
-from deployments.rundir import RunFolder
+from scalesim.deployments import rundir
+from scalesim.deployments.rundir import RunFolder
 from scalesim.errors import ConfigurationError
 
 _OWNER = """
 import contextlib, subprocess, sys
 from pathlib import Path
-from deployments.rundir import RunFolder
+from scalesim.deployments.rundir import RunFolder
 folder = RunFolder()
 if "guard" in sys.argv:
     folder.guard()

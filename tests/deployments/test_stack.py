@@ -16,11 +16,11 @@ import pytest
 import pytest_asyncio
 import ray
 
-from deployments.edge import OPEN_PATHS
-from deployments.engine.assignments import Assignments
-from deployments.engine.boot import HAS_GPU
-from deployments.ingress import ROUTES
-from deployments.stack import Stack
+from scalesim.deployments.edge import OPEN_PATHS
+from scalesim.deployments.engine.assignments import Assignments
+from scalesim.deployments.engine.boot import HAS_GPU
+from scalesim.deployments.ingress import ROUTES
+from scalesim.deployments.stack import Stack
 from scalesim.errors import ConfigurationError
 from scalesim.settings import EngineSettings, StackSettings
 from tests.deployments.stack_client import StackClient, text_of, words

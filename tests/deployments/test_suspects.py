@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from deployments.calls import Call
-from deployments.suspects import EngineLostError, Next, Suspects, Verdict, digest, judge
+from scalesim.deployments.calls import Call
+from scalesim.deployments.suspects import EngineLostError, Next, Suspects, Verdict, digest, judge
 from scalesim.errors import SuspectRequestError
 
 

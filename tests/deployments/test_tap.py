@@ -1,6 +1,6 @@
 import json
 
-from deployments.tap import Tap
+from scalesim.deployments.tap import Tap
 
 
 async def test_listeners_get_the_requests_of_their_simulation() -> None:

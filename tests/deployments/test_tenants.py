@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from deployments.tenants import IDLE_S, MOST, OTHERS, Tenants
+from scalesim.deployments.tenants import IDLE_S, MOST, OTHERS, Tenants
 
 
 class Clock:

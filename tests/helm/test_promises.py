@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
-from deployments.stack import SERVING
+from scalesim.deployments.stack import SERVING
 from scalesim.settings import MetricsSettings, StackSettings, load
 from tests.helm.chart import pods, render
 from tests.helm.test_schemas import ALL_MONITORING, MATRIX

@@ -2,7 +2,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from policies.balance import Population, rebalanced
+from scalesim.policies.balance import Population, rebalanced
 
 NOBODY_ELSE = np.zeros(2)
 

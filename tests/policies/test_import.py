@@ -6,9 +6,11 @@ HEAVY = ["ray", "torch", "sglang", "redis", "numba", "networkx", "mesa", "httpx"
 
 def test_no_module_of_policies_imports_anything_heavy():
     code = (
-        "import importlib, pkgutil, sys, policies\n"
-        "modules = [m.name for m in pkgutil.walk_packages(policies.__path__, 'policies.')]\n"
-        "assert 'policies.replay.timeline' in modules\n"
+        "import importlib, pkgutil, sys\n"
+        "from scalesim import policies\n"
+        "walk = pkgutil.walk_packages(policies.__path__, 'scalesim.policies.')\n"
+        "modules = [module.name for module in walk]\n"
+        "assert 'scalesim.policies.replay.timeline' in modules\n"
         "for name in modules: importlib.import_module(name)\n"
         f"print([name for name in {HEAVY} if name in sys.modules])"
     )
@@ -19,9 +21,9 @@ def test_no_module_of_policies_imports_anything_heavy():
 def test_the_replay_runs_without_numba():
     code = (
         "import sys; sys.modules['numba'] = None\n"
-        "from policies.replay.case import Case\n"
-        "from policies.replay.run import POLICIES, replay\n"
-        "from policies.workloads import generate\n"
+        "from scalesim.policies.replay.case import Case\n"
+        "from scalesim.policies.replay.run import POLICIES, replay\n"
+        "from scalesim.policies.workloads import generate\n"
         "trace = generate('event-queue', 20, 20, 0).trace\n"
         "for prefetch in (False, True):\n"
         "    rows = replay(Case(trace, 0.3, prefetch=prefetch), POLICIES)['policies']\n"

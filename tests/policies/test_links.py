@@ -2,8 +2,8 @@ from itertools import pairwise
 
 import pytest
 
-from policies.links import LinkMeter, Links
 from scalesim.errors import ConfigurationError
+from scalesim.policies.links import LinkMeter, Links
 from scalesim.vocabulary import Flow
 
 GB = 10**9

@@ -2,7 +2,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from policies.placement import rendezvous, rendezvous_one
+from scalesim.policies.placement import rendezvous, rendezvous_one
 
 KEYS = np.random.default_rng(0).integers(-(2**63), 2**63 - 1, 20_000)
 NAMES = [f"replica-{i}" for i in range(8)]

@@ -3,8 +3,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from policies import ranking
-from policies.links import Links
+from scalesim.policies import ranking
+from scalesim.policies.links import Links
 from scalesim.vocabulary import Budgets, Tier, Verb
 from tests.policies.worlds import carry_out, moves, planned, view
 

@@ -5,7 +5,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from policies.links import Links
+from scalesim.policies.links import Links
 from scalesim.vocabulary import Budgets, Tier, Verb
 from tests.policies.worlds import carry_out, planned, view
 

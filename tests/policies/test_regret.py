@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from policies.regret import Shadow
-from policies.replay.orders.belady import belady, next_uses
-from policies.replay.orders.lru import lru
+from scalesim.policies.regret import Shadow
+from scalesim.policies.replay.orders.belady import belady, next_uses
+from scalesim.policies.replay.orders.lru import lru
 
 
 def streamed(requests, capacity, held=0.0, **sizes):

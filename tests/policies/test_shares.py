@@ -2,7 +2,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from policies.shares import fair_distances, max_min_shares, over_quota, over_share
+from scalesim.policies.shares import fair_distances, max_min_shares, over_quota, over_share
 
 FREE = np.ones(8)
 """Quotas of simulations that have none."""

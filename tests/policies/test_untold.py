@@ -1,6 +1,6 @@
 import numpy as np
 
-from policies.untold import Untold
+from scalesim.policies.untold import Untold
 
 KEYS = np.random.default_rng(0).integers(-(2**63), 2**63 - 1, 600)
 

@@ -34,5 +34,5 @@ def test_importing_loads_nothing_heavy() -> None:
     loaded = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True
     )
-    heavy = {"numpy", "httpx", "pydantic", "msgspec", "ray", "torch", "openai", "policies"}
+    heavy = {"numpy", "httpx", "pydantic", "msgspec", "ray", "torch", "openai", "scalesim.policies"}
     assert heavy.isdisjoint(loaded.stdout.split())

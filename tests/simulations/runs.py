@@ -6,13 +6,13 @@ import numpy as np
 
 from scalesim.headers import CachedTokens
 from scalesim.sender import Stats
+from scalesim.simulations.arms import Outcome
+from scalesim.simulations.caller import Answer
+from scalesim.simulations.calls import Called, calls_of
+from scalesim.simulations.coordinator import Run
+from scalesim.simulations.society import society
+from scalesim.simulations.workload import PromptSize, Workload
 from scalesim.vocabulary import Flow
-from simulations.arms import Outcome
-from simulations.caller import Answer
-from simulations.calls import Called, calls_of
-from simulations.coordinator import Run
-from simulations.society import society
-from simulations.workload import PromptSize, Workload
 
 SIZE = PromptSize(private=64, observation=8, output=4)
 

@@ -6,20 +6,20 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from deployments.engine.models.architecture import require_same
-from deployments.engine.models.files import ModelShelf
-from deployments.random_model import build
+from scalesim.deployments.engine.models.architecture import require_same
+from scalesim.deployments.engine.models.files import ModelShelf
+from scalesim.deployments.random_model import build
 from scalesim.errors import ConfigurationError
 from scalesim.settings import Arm
-from simulations.arms import Machine, Outcome, run_arm, stack_settings
-from simulations.calls import joined
-from simulations.checkpoint import Checkpoint
-from simulations.comparison import document, require_equal_tokens
-from simulations.coordinator import Pace, Run
-from simulations.crowd import Target
-from simulations.run import _dealt
-from simulations.society import society
-from simulations.workload import PromptSize
+from scalesim.simulations.arms import Machine, Outcome, run_arm, stack_settings
+from scalesim.simulations.calls import joined
+from scalesim.simulations.checkpoint import Checkpoint
+from scalesim.simulations.comparison import document, require_equal_tokens
+from scalesim.simulations.coordinator import Pace, Run
+from scalesim.simulations.crowd import Target
+from scalesim.simulations.run import _dealt
+from scalesim.simulations.society import society
+from scalesim.simulations.workload import PromptSize
 
 WORKLOAD = society(
     agents=8, steps=3, active=0.25, size=PromptSize(private=128, observation=16, output=4), seed=0

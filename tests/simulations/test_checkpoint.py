@@ -5,8 +5,8 @@ from pathlib import Path
 import numpy as np
 
 from scalesim.sender import Stats
-from simulations.calls import CALL, Calls
-from simulations.checkpoint import Checkpoint, Ending, Step
+from scalesim.simulations.calls import CALL, Calls
+from scalesim.simulations.checkpoint import Checkpoint, Ending, Step
 
 
 def calls(step: int) -> Calls:

@@ -3,7 +3,7 @@
 import pytest
 
 from scalesim.headers import CachedTokens
-from simulations.comparison import TokensDifferError, document, require_equal_tokens
+from scalesim.simulations.comparison import TokensDifferError, document, require_equal_tokens
 from tests.simulations.runs import outcome, small_society
 
 MISS = CachedTokens(76)

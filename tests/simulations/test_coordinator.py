@@ -5,10 +5,10 @@ from pathlib import Path
 import pytest
 
 from scalesim.settings import ClientSettings, ControllerSettings
-from simulations.calls import Calls
-from simulations.checkpoint import Checkpoint
-from simulations.coordinator import Pace, drive
-from simulations.crowd import Target
+from scalesim.simulations.calls import Calls
+from scalesim.simulations.checkpoint import Checkpoint
+from scalesim.simulations.coordinator import Pace, drive
+from scalesim.simulations.crowd import Target
 from tests.fake_stack import FakeStack
 from tests.simulations.runs import small_society
 

@@ -5,11 +5,11 @@ import asyncio
 import pytest
 
 from scalesim.settings import ClientSettings
-from simulations.calls import Calls, joined
-from simulations.crowd import Crowd, Target
-from simulations.society import society
-from simulations.summary import prefix_tokens
-from simulations.workload import PromptSize, Workload
+from scalesim.simulations.calls import Calls, joined
+from scalesim.simulations.crowd import Crowd, Target
+from scalesim.simulations.society import society
+from scalesim.simulations.summary import prefix_tokens
+from scalesim.simulations.workload import PromptSize, Workload
 from tests.fake_stack import FakeStack
 
 SIZE = PromptSize(private=64, observation=8, output=4)

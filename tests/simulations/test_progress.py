@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from scalesim.headers import CachedTokens
-from simulations.progress import ArmsProgress
+from scalesim.simulations.progress import ArmsProgress
 from tests.simulations.runs import outcome, small_society
 
 

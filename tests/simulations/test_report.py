@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 
 from scalesim.headers import CachedTokens
-from simulations.arms import Machine
-from simulations.comparison import document
-from simulations.coordinator import Pace
-from simulations.report import print_table, write_report
-from simulations.report.details import roles
-from simulations.report.provenance import provenance
+from scalesim.simulations.arms import Machine
+from scalesim.simulations.comparison import document
+from scalesim.simulations.coordinator import Pace
+from scalesim.simulations.report import print_table, write_report
+from scalesim.simulations.report.details import roles
+from scalesim.simulations.report.provenance import provenance
 from tests.simulations.runs import STATUS, outcome, small_society
 
 

@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 
 from scalesim.headers import CachedTokens
-from simulations.arms import Machine
-from simulations.comparison import document
-from simulations.coordinator import Pace
-from simulations.report import write_report
+from scalesim.simulations.arms import Machine
+from scalesim.simulations.comparison import document
+from scalesim.simulations.coordinator import Pace
+from scalesim.simulations.report import write_report
 from tests.simulations.runs import STATUS, outcome, small_society
 
 _MEASURE = """<script>

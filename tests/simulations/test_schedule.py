@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from simulations.schedule import Schedule
+from scalesim.simulations.schedule import Schedule
 
 
 def rows(*numbers: int) -> np.ndarray:

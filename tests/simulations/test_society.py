@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from scalesim.errors import ConfigurationError
-from simulations.society import society
-from simulations.workload import PromptSize, Workload
+from scalesim.simulations.society import society
+from scalesim.simulations.workload import PromptSize, Workload
 
 
 def make(**changes: float) -> Workload:

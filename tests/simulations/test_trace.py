@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from scalesim.errors import ConfigurationError, InvalidRequestError
-from simulations.trace import read_recording, recorded
-from simulations.workload import PromptSize
+from scalesim.simulations.trace import read_recording, recorded
+from scalesim.simulations.workload import PromptSize
 
 SMALLVILLE = Path(__file__).parents[2].parent / "shared/traces/smallville25.jsonl"
 

@@ -6,11 +6,11 @@ from typing import Any
 
 import torch
 
-from deployments.engine.emulation.copies import Copy, Whole
-from deployments.engine.emulation.device import Access, Device, Work
-from deployments.engine.emulation.places import slot
-from deployments.engine.emulation.streams import current_stream
-from deployments.engine.emulation.times import Link
+from scalesim.deployments.engine.emulation.copies import Copy, Whole
+from scalesim.deployments.engine.emulation.device import Access, Device, Work
+from scalesim.deployments.engine.emulation.places import slot
+from scalesim.deployments.engine.emulation.streams import current_stream
+from scalesim.deployments.engine.emulation.times import Link
 
 
 def watch_adapters(device: Device) -> None:

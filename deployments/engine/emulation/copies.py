@@ -6,7 +6,7 @@ from typing import NamedTuple, Protocol
 
 import torch
 
-from deployments.engine.emulation.device import RaceError
+from scalesim.deployments.engine.emulation.device import RaceError
 
 _POISON = 0xFF
 """Every byte of what has not arrived: not a number in every floating-point format."""

@@ -11,8 +11,8 @@ from collections.abc import Callable, Hashable, Sequence
 from itertools import count
 from typing import Any, NamedTuple
 
-from deployments.engine.emulation.clock import Clock
-from deployments.engine.emulation.times import Times
+from scalesim.deployments.engine.emulation.clock import Clock
+from scalesim.deployments.engine.emulation.times import Times
 from scalesim.errors import ScaleSimError
 
 Seen = dict[int, int]

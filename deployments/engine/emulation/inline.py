@@ -18,17 +18,17 @@ import numpy as np
 import torch
 import zmq
 
-from deployments.engine import boot  # noqa: F401 - before SGLang
-from deployments.engine.emulation.clock import VirtualClock
-from deployments.engine.emulation.install import install
-from deployments.engine.emulation.reads import LateReads
-from deployments.engine.emulation.times import Times
-from deployments.engine.identity import hints
-from deployments.engine.launch import prepared, server_args
-from deployments.engine.messages import Message, encode
-from deployments.engine.payloads import registry
-from deployments.engine.plugin import Command
-from deployments.engine.steward import Steward
+from scalesim.deployments.engine import boot  # noqa: F401 - before SGLang
+from scalesim.deployments.engine.emulation.clock import VirtualClock
+from scalesim.deployments.engine.emulation.install import install
+from scalesim.deployments.engine.emulation.reads import LateReads
+from scalesim.deployments.engine.emulation.times import Times
+from scalesim.deployments.engine.identity import hints
+from scalesim.deployments.engine.launch import prepared, server_args
+from scalesim.deployments.engine.messages import Message, encode
+from scalesim.deployments.engine.payloads import registry
+from scalesim.deployments.engine.plugin import Command
+from scalesim.deployments.engine.steward import Steward
 from scalesim.errors import EngineMismatchError
 from scalesim.settings import EngineSettings
 from scalesim.vocabulary import Directives, Flow, Moves, Nearness, Residency, Tier, Verb
@@ -111,8 +111,8 @@ class InlineEngine:
         from sglang.srt.runtime_context import SpawnRanks, publish
         from sglang.srt.server_args import PortArgs, ServerArgs
 
-        from deployments.engine.models import host
-        from deployments.engine.sglang import hooks
+        from scalesim.deployments.engine.models import host
+        from scalesim.deployments.engine.sglang import hooks
 
         reads = LateReads(times, self._clock)
         host.ThreadPoolExecutor = lambda *_: reads  # type: ignore[assignment,attr-defined]
@@ -143,7 +143,7 @@ class InlineEngine:
 
     def open(self, scheduler: Any) -> None:
         """Take the steward's messages ourselves: there is no replica."""
-        from deployments.engine.sglang.engine import SchedulerEngine
+        from scalesim.deployments.engine.sglang.engine import SchedulerEngine
 
         engine = SchedulerEngine(scheduler, self.settings.models)
         self._steward = Steward(registry.build(engine), self._told)

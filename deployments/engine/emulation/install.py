@@ -6,18 +6,18 @@ import os
 
 import torch
 
-from deployments.engine import cpu
-from deployments.engine.emulation import streams
-from deployments.engine.emulation.adapters import watch_adapters
-from deployments.engine.emulation.clock import Clock
-from deployments.engine.emulation.copies import Copy
-from deployments.engine.emulation.device import Access, Device, Work
-from deployments.engine.emulation.passes import watch_passes
-from deployments.engine.emulation.places import DEVICE_KV, HOST_KV, pages
-from deployments.engine.emulation.storage import watch_storage
-from deployments.engine.emulation.times import Link, Times
-from deployments.engine.emulation.weights import watch_weights
-from deployments.engine.sglang.rows import RowCopies
+from scalesim.deployments.engine import cpu
+from scalesim.deployments.engine.emulation import streams
+from scalesim.deployments.engine.emulation.adapters import watch_adapters
+from scalesim.deployments.engine.emulation.clock import Clock
+from scalesim.deployments.engine.emulation.copies import Copy
+from scalesim.deployments.engine.emulation.device import Access, Device, Work
+from scalesim.deployments.engine.emulation.passes import watch_passes
+from scalesim.deployments.engine.emulation.places import DEVICE_KV, HOST_KV, pages
+from scalesim.deployments.engine.emulation.storage import watch_storage
+from scalesim.deployments.engine.emulation.times import Link, Times
+from scalesim.deployments.engine.emulation.weights import watch_weights
+from scalesim.deployments.engine.sglang.rows import RowCopies
 from scalesim.errors import ConfigurationError
 
 

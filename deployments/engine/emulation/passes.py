@@ -7,10 +7,10 @@ from typing import Any
 
 import torch
 
-from deployments.engine.emulation import times
-from deployments.engine.emulation.device import Access, Device, Timeline, Work
-from deployments.engine.emulation.places import DEVICE_KV, WEIGHTS, pages, slot
-from deployments.engine.emulation.streams import current_stream
+from scalesim.deployments.engine.emulation import times
+from scalesim.deployments.engine.emulation.device import Access, Device, Timeline, Work
+from scalesim.deployments.engine.emulation.places import DEVICE_KV, WEIGHTS, pages, slot
+from scalesim.deployments.engine.emulation.streams import current_stream
 
 
 class Pass:

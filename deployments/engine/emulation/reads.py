@@ -6,8 +6,8 @@ from collections.abc import Callable
 from concurrent.futures import Executor, Future
 from typing import Any
 
-from deployments.engine.emulation.clock import Clock
-from deployments.engine.emulation.times import Link, Times
+from scalesim.deployments.engine.emulation.clock import Clock
+from scalesim.deployments.engine.emulation.times import Link, Times
 
 
 class LateReads(Executor):

@@ -6,9 +6,9 @@ from typing import Any
 
 import torch
 
-from deployments.engine.emulation.copies import poison, same
-from deployments.engine.emulation.device import Device
-from deployments.engine.emulation.times import Link
+from scalesim.deployments.engine.emulation.copies import poison, same
+from scalesim.deployments.engine.emulation.device import Device
+from scalesim.deployments.engine.emulation.times import Link
 
 
 def watch_storage(device: Device) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-from deployments.engine.emulation.device import Device, Seen, Timeline
+from scalesim.deployments.engine.emulation.device import Device, Seen, Timeline
 
 
 class OnDevice:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from deployments.engine.emulation.copies import Copy, Whole
-from deployments.engine.emulation.device import Access, Device, Work
-from deployments.engine.emulation.places import WEIGHTS
-from deployments.engine.emulation.streams import current_stream
-from deployments.engine.emulation.times import Link
+from scalesim.deployments.engine.emulation.copies import Copy, Whole
+from scalesim.deployments.engine.emulation.device import Access, Device, Work
+from scalesim.deployments.engine.emulation.places import WEIGHTS
+from scalesim.deployments.engine.emulation.streams import current_stream
+from scalesim.deployments.engine.emulation.times import Link
 
 
 def watch_weights(device: Device) -> None:

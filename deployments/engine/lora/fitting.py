@@ -6,9 +6,9 @@ import json
 from pathlib import Path
 from typing import NamedTuple
 
-from deployments.engine.lora.saved import WORDS, Saved
-from deployments.engine.models.files import weight_files
-from deployments.engine.models.tensors import header
+from scalesim.deployments.engine.lora.saved import WORDS, Saved
+from scalesim.deployments.engine.models.files import weight_files
+from scalesim.deployments.engine.models.tensors import header
 from scalesim.errors import InvalidRequestError
 
 

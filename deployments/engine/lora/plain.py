@@ -7,7 +7,7 @@ import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from deployments.engine.lora.saved import CONFIG, WEIGHTS, WORDS, Saved
+from scalesim.deployments.engine.lora.saved import CONFIG, WEIGHTS, WORDS, Saved
 from scalesim.errors import InvalidRequestError
 
 if TYPE_CHECKING:

@@ -7,8 +7,8 @@ import re
 from pathlib import Path
 from typing import NamedTuple
 
-from deployments.engine.lora.config import LoraConfig, read
-from deployments.engine.models.tensors import Entry, header
+from scalesim.deployments.engine.lora.config import LoraConfig, read
+from scalesim.deployments.engine.models.tensors import Entry, header
 from scalesim.errors import InvalidRequestError
 
 CONFIG, WEIGHTS, WORDS = "adapter_config.json", "adapter_model.safetensors", "added_tokens.json"

@@ -7,8 +7,8 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
-from deployments.engine.models.files import weight_files
-from deployments.engine.models.tensors import header
+from scalesim.deployments.engine.models.files import weight_files
+from scalesim.deployments.engine.models.tensors import header
 from scalesim.errors import InvalidRequestError
 
 _DESCRIPTIONS = ("config.json", "generation_config.json")

@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
-from deployments.calls import Call
-from deployments.engine.models.architecture import require_same
-from deployments.engine.models.files import ModelShelf
+from scalesim.deployments.calls import Call
+from scalesim.deployments.engine.models.architecture import require_same
+from scalesim.deployments.engine.models.files import ModelShelf
 from scalesim.errors import InvalidRequestError
 from scalesim.settings import EngineSettings
 

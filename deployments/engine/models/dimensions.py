@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from deployments.engine.models.files import weight_files
-from policies.capacity.config import llm_of
-from policies.capacity.hardware import Llm
+from scalesim.deployments.engine.models.files import weight_files
 from scalesim.errors import InvalidRequestError
+from scalesim.policies.capacity.config import llm_of
+from scalesim.policies.capacity.hardware import Llm
 from scalesim.settings import EngineSettings
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
-from deployments.engine.shelf import Shelf
+from scalesim.deployments.engine.shelf import Shelf
 from scalesim.errors import InvalidRequestError
 from scalesim.settings import ModelSettings
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from typing import Generic, NamedTuple, TypeVar
 
-from deployments.engine.payloads.base import Outcome
+from scalesim.deployments.engine.payloads.base import Outcome
 
 Weights = TypeVar("Weights")
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Collection
 from heapq import nlargest
 
-from deployments.engine.payloads.base import Engine, Outcome
-from deployments.engine.payloads.shared import SharedPayload, Use
-from deployments.engine.payloads.slots import AdapterSlots
+from scalesim.deployments.engine.payloads.base import Engine, Outcome
+from scalesim.deployments.engine.payloads.shared import SharedPayload, Use
+from scalesim.deployments.engine.payloads.slots import AdapterSlots
 from scalesim.vocabulary import ADAPTER, Budgets, Tier
 
 

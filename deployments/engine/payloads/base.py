@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Protocol
 from scalesim.vocabulary import Budgets, Flow, Residency, Tier
 
 if TYPE_CHECKING:
-    from deployments.engine.payloads.slots import AdapterSlots
-    from deployments.engine.payloads.tree import PrefixTree
-    from deployments.engine.payloads.weights import ModelWeights
+    from scalesim.deployments.engine.payloads.slots import AdapterSlots
+    from scalesim.deployments.engine.payloads.tree import PrefixTree
+    from scalesim.deployments.engine.payloads.weights import ModelWeights
 
 
 class Outcome(Enum):

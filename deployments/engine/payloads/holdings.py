@@ -8,8 +8,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from deployments.engine.payloads.tree import PrefixTree
-from deployments.engine.prefixes import Prefix
+from scalesim.deployments.engine.payloads.tree import PrefixTree
+from scalesim.deployments.engine.prefixes import Prefix
 from scalesim.vocabulary import Residency
 
 ROWS_A_PASS = 16

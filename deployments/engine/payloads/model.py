@@ -6,9 +6,9 @@ import time
 from collections.abc import Collection
 from math import inf
 
-from deployments.engine.payloads.base import Engine, Outcome
-from deployments.engine.payloads.shared import SharedPayload, Use
-from deployments.engine.payloads.weights import ModelWeights
+from scalesim.deployments.engine.payloads.base import Engine, Outcome
+from scalesim.deployments.engine.payloads.shared import SharedPayload, Use
+from scalesim.deployments.engine.payloads.weights import ModelWeights
 from scalesim.vocabulary import MODEL, Budgets, Tier
 
 

@@ -7,12 +7,12 @@ from contextlib import contextmanager
 from itertools import islice
 from typing import Any
 
-from deployments.engine.payloads.base import Engine, Outcome
-from deployments.engine.payloads.holdings import Changed, Holding, holding, residency
-from deployments.engine.payloads.meter import Meter
-from deployments.engine.payloads.staging import Staging
-from deployments.engine.payloads.tree import PrefixTree
-from deployments.engine.prefixes import Prefix, learn
+from scalesim.deployments.engine.payloads.base import Engine, Outcome
+from scalesim.deployments.engine.payloads.holdings import Changed, Holding, holding, residency
+from scalesim.deployments.engine.payloads.meter import Meter
+from scalesim.deployments.engine.payloads.staging import Staging
+from scalesim.deployments.engine.payloads.tree import PrefixTree
+from scalesim.deployments.engine.prefixes import Prefix, learn
 from scalesim.vocabulary import COUNTED, PREFIX, Budgets, Flow, Residency, Tier
 
 PREFETCH_TOKENS_A_PASS = 8192

@@ -10,15 +10,15 @@ from collections.abc import Callable
 from importlib import import_module
 from importlib.metadata import entry_points
 
-from deployments.engine.payloads.base import Engine, Payload
+from scalesim.deployments.engine.payloads.base import Engine, Payload
 from scalesim.errors import ConfigurationError
 
 GROUP = "scalesim.payloads"
 
 BUILT_IN = {
-    "prefix": "deployments.engine.payloads.prefix:build",
-    "adapter": "deployments.engine.payloads.adapter:build",
-    "model": "deployments.engine.payloads.model:build",
+    "prefix": "scalesim.deployments.engine.payloads.prefix:build",
+    "adapter": "scalesim.deployments.engine.payloads.adapter:build",
+    "model": "scalesim.deployments.engine.payloads.model:build",
 }
 """Where the factories of our own kinds are; imported only in the engine."""
 

@@ -13,10 +13,10 @@ from collections.abc import Collection, Iterable
 from math import inf
 from typing import Any, NamedTuple
 
-from deployments.engine.order import DistanceOrder
-from deployments.engine.payloads.base import Outcome
-from deployments.engine.payloads.holdings import Changed, Holding, residency
-from deployments.engine.payloads.meter import Meter
+from scalesim.deployments.engine.order import DistanceOrder
+from scalesim.deployments.engine.payloads.base import Outcome
+from scalesim.deployments.engine.payloads.holdings import Changed, Holding, residency
+from scalesim.deployments.engine.payloads.meter import Meter
 from scalesim.vocabulary import COUNTED, Flow, Residency, Tier
 
 _NOTHING = Holding(0, 0, 0, 0)

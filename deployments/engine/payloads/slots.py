@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection
 from typing import NamedTuple, Protocol
 
-from deployments.engine.payloads.shared import Use
+from scalesim.deployments.engine.payloads.shared import Use
 
 
 class Arrival(NamedTuple):

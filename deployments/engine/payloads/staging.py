@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from deployments.engine.payloads.base import Outcome
-from deployments.engine.payloads.tree import Read, Storage
-from deployments.engine.prefixes import Prefix
+from scalesim.deployments.engine.payloads.base import Outcome
+from scalesim.deployments.engine.payloads.tree import Read, Storage
+from scalesim.deployments.engine.prefixes import Prefix
 
 READS = 8
 """Agents read at a time: nearer ones that come later do not wait behind many."""

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Sequence
 from typing import Any, Protocol
 
-from deployments.engine.order import DistanceOrder
-from deployments.engine.payloads.base import Outcome
-from deployments.engine.prefixes import Prefix, Space, Tokens
+from scalesim.deployments.engine.order import DistanceOrder
+from scalesim.deployments.engine.payloads.base import Outcome
+from scalesim.deployments.engine.prefixes import Prefix, Space, Tokens
 from scalesim.vocabulary import Budgets
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Collection
 from typing import Protocol
 
-from deployments.engine.payloads.base import Outcome
-from deployments.engine.payloads.shared import Use
+from scalesim.deployments.engine.payloads.base import Outcome
+from scalesim.deployments.engine.payloads.shared import Use
 
 
 class ModelWeights(Protocol):

@@ -13,7 +13,7 @@ import torch
 from sglang.srt.lora.lora import LoRAAdapter
 from sglang.srt.lora.utils import get_stacked_multiply, get_target_module_name
 
-from deployments.engine.sglang.pinned import exactly_pinned
+from scalesim.deployments.engine.sglang.pinned import exactly_pinned
 
 _GROUPS = (("q_proj", "k_proj", "v_proj"), ("gate_proj", "up_proj"))
 """Projections that SGLang computes as one: an adapter of some changes the others by nothing."""

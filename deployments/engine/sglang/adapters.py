@@ -13,10 +13,10 @@ from typing import Any
 
 from sglang.srt.lora.eviction_policy import LRUEvictionPolicy
 
-from deployments.engine.payloads.shared import Use
-from deployments.engine.payloads.slots import Arrival
-from deployments.engine.sglang.copies import Copy
-from deployments.engine.sglang.requests import Needed, key_of, requests, running
+from scalesim.deployments.engine.payloads.shared import Use
+from scalesim.deployments.engine.payloads.slots import Arrival
+from scalesim.deployments.engine.sglang.copies import Copy
+from scalesim.deployments.engine.sglang.requests import Needed, key_of, requests, running
 
 
 class FarthestAdapter(LRUEvictionPolicy):  # type: ignore[misc]

@@ -11,7 +11,7 @@ from sglang.srt.configs.hybrid_arch import mambaish_config
 from sglang.srt.plugins import load_plugins
 from sglang.srt.server_args import ServerArgs
 
-from deployments.engine import modes
+from scalesim.deployments.engine import modes
 from scalesim.errors import ConfigurationError
 from scalesim.settings import EngineSettings
 

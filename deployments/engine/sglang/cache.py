@@ -12,18 +12,18 @@ from sglang.srt.mem_cache.base_prefix_cache import EvictParams, EvictResult, Mat
 from sglang.srt.mem_cache.radix_cache import RadixKey
 from sglang.srt.mem_cache.unified_radix_cache import UnifiedRadixCache
 
-from deployments.engine.leaves import Leaves
-from deployments.engine.order import DistanceOrder
-from deployments.engine.payloads.base import Outcome
-from deployments.engine.payloads.tree import Watcher
-from deployments.engine.prefixes import Prefix, Space, Tokens
-from deployments.engine.sglang.backends import is_read_ahead, watched
-from deployments.engine.sglang.loads import NO_EVENT, Loads
-from deployments.engine.sglang.pages import PageStore
-from deployments.engine.sglang.prefill import PrefillClock
-from deployments.engine.sglang.requests import Needed, agent_of, key_of, requests
-from deployments.engine.sglang.storage import StorageTier
-from deployments.engine.sglang.tree import BACKEND, FULL, OrderedFull
+from scalesim.deployments.engine.leaves import Leaves
+from scalesim.deployments.engine.order import DistanceOrder
+from scalesim.deployments.engine.payloads.base import Outcome
+from scalesim.deployments.engine.payloads.tree import Watcher
+from scalesim.deployments.engine.prefixes import Prefix, Space, Tokens
+from scalesim.deployments.engine.sglang.backends import is_read_ahead, watched
+from scalesim.deployments.engine.sglang.loads import NO_EVENT, Loads
+from scalesim.deployments.engine.sglang.pages import PageStore
+from scalesim.deployments.engine.sglang.prefill import PrefillClock
+from scalesim.deployments.engine.sglang.requests import Needed, agent_of, key_of, requests
+from scalesim.deployments.engine.sglang.storage import StorageTier
+from scalesim.deployments.engine.sglang.tree import BACKEND, FULL, OrderedFull
 from scalesim.environment import engine_storage_bytes_from_env
 from scalesim.vocabulary import Budgets
 

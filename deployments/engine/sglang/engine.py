@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from deployments.engine.sglang.adapter_weights import AdapterLoads
-from deployments.engine.sglang.adapters import LoRASlots
-from deployments.engine.sglang.cache import DistanceRadixCache
-from deployments.engine.sglang.models import EngineModels
+from scalesim.deployments.engine.sglang.adapter_weights import AdapterLoads
+from scalesim.deployments.engine.sglang.adapters import LoRASlots
+from scalesim.deployments.engine.sglang.cache import DistanceRadixCache
+from scalesim.deployments.engine.sglang.models import EngineModels
 from scalesim.settings import ModelSettings
 
 

@@ -18,8 +18,8 @@ from sglang.srt.plugins.hook_registry import HookRegistry, HookType
 from sglang.srt.runtime_context import get_parallel
 from sglang.version import __version__
 
-from deployments.engine.sglang.cache import DistanceRadixCache
-from deployments.engine.sglang.tree import BACKEND, DistanceTreeCore
+from scalesim.deployments.engine.sglang.cache import DistanceRadixCache
+from scalesim.deployments.engine.sglang.tree import BACKEND, DistanceTreeCore
 from scalesim.errors import EngineMismatchError
 
 ENGINE_VERSION = str(__version__)

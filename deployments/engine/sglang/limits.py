@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from deployments.engine.admission import Limits
+from scalesim.deployments.engine.admission import Limits
 
 
 def limits_of(engine: Any) -> Limits:

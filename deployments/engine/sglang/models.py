@@ -16,13 +16,13 @@ from typing import Any
 from sglang.srt.constants import HEALTH_CHECK_RID_PREFIX
 from sglang.srt.managers.io_struct import AbortReq
 
-from deployments.engine.models.host import HostModels
-from deployments.engine.models.turns import Turn, Turns
-from deployments.engine.payloads.base import Outcome
-from deployments.engine.payloads.shared import Use
-from deployments.engine.sglang.ranks import TensorRanks
-from deployments.engine.sglang.requests import Needed, agent_of, is_running, requests
-from deployments.engine.sglang.weights import BASE, WeightReader, Weights, write
+from scalesim.deployments.engine.models.host import HostModels
+from scalesim.deployments.engine.models.turns import Turn, Turns
+from scalesim.deployments.engine.payloads.base import Outcome
+from scalesim.deployments.engine.payloads.shared import Use
+from scalesim.deployments.engine.sglang.ranks import TensorRanks
+from scalesim.deployments.engine.sglang.requests import Needed, agent_of, is_running, requests
+from scalesim.deployments.engine.sglang.weights import BASE, WeightReader, Weights, write
 from scalesim.errors import InvalidRequestError
 from scalesim.settings import ModelSettings
 

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from sglang.srt.mem_cache.hicache_storage import HiCacheStorage, PoolName
 
-from deployments.engine.storage.folder import PageFolder
+from scalesim.deployments.engine.storage.folder import PageFolder
 from scalesim.errors import ConfigurationError
 
 

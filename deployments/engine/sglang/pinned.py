@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 
-from deployments.engine.boot import HAS_GPU
+from scalesim.deployments.engine.boot import HAS_GPU
 
 _ALIGNMENT = 64
 

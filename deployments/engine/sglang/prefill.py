@@ -7,8 +7,8 @@ from typing import Any
 
 from sglang.srt.model_executor.forward_batch_info import ForwardMode
 
-from deployments.engine.payloads.tree import Watcher
-from deployments.engine.sglang.copies import Copy
+from scalesim.deployments.engine.payloads.tree import Watcher
+from scalesim.deployments.engine.sglang.copies import Copy
 
 TOLD_COMPUTED_S = 0.2
 """Seconds of prefill that are told together: its speed is no news at every request."""

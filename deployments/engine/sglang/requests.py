@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable, KeysView
 from typing import Any, Generic, NamedTuple, TypeVar
 
-from deployments.engine.identity import HINT_TYPE
+from scalesim.deployments.engine.identity import HINT_TYPE
 
 Need = TypeVar("Need", bound=Hashable)
 

@@ -13,11 +13,11 @@ from sglang.srt.mem_cache.base_prefix_cache import CacheRequestHandle
 from sglang.srt.mem_cache.radix_cache import RadixKey
 from sglang.srt.mem_cache.utils import get_storage_hash_str
 
-from deployments.engine.prefixes import Prefix
-from deployments.engine.storage.known import Chain, KnownPages
+from scalesim.deployments.engine.prefixes import Prefix
+from scalesim.deployments.engine.storage.known import Chain, KnownPages
 
 if TYPE_CHECKING:
-    from deployments.engine.sglang.cache import DistanceRadixCache
+    from scalesim.deployments.engine.sglang.cache import DistanceRadixCache
 
 _THREADS = {
     "prefetch_thread": "prefetch_thread_func",

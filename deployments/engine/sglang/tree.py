@@ -9,9 +9,9 @@ from sglang.srt.mem_cache.unified_cache.component_type import ComponentType
 from sglang.srt.mem_cache.unified_cache.components.full import FullComponent
 from sglang.srt.mem_cache.unified_cache.unified_tree_core import EvictLayer, UnifiedTreeCore
 
-from deployments.engine.leaves import Leaves
-from deployments.engine.order import DistanceOrder
-from deployments.engine.payloads.tree import Watcher
+from scalesim.deployments.engine.leaves import Leaves
+from scalesim.deployments.engine.order import DistanceOrder
+from scalesim.deployments.engine.payloads.tree import Watcher
 
 BACKEND = "scalesim"
 FULL = ComponentType.FULL

@@ -11,11 +11,11 @@ from typing import Any
 
 import torch
 
-from deployments.engine.boot import HAS_GPU
-from deployments.engine.models.files import ModelShelf, weight_files
-from deployments.engine.models.memory import Ranks, shared_file
-from deployments.engine.models.tensors import Header, header, read_into
-from deployments.engine.sglang.pinned import pinned
+from scalesim.deployments.engine.boot import HAS_GPU
+from scalesim.deployments.engine.models.files import ModelShelf, weight_files
+from scalesim.deployments.engine.models.memory import Ranks, shared_file
+from scalesim.deployments.engine.models.tensors import Header, header, read_into
+from scalesim.deployments.engine.sglang.pinned import pinned
 from scalesim.errors import InvalidRequestError
 from scalesim.settings import ModelSettings
 

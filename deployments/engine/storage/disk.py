@@ -11,7 +11,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
-from deployments.engine.storage import frame
+from scalesim.deployments.engine.storage import frame
 
 _logger = logging.getLogger(__name__)
 

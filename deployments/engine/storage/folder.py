@@ -6,8 +6,8 @@ import threading
 from collections.abc import Iterable
 from pathlib import Path
 
-from deployments.engine.storage.disk import Disk
-from deployments.engine.storage.known import KnownPages
+from scalesim.deployments.engine.storage.disk import Disk
+from scalesim.deployments.engine.storage.known import KnownPages
 
 
 class PageFolder(KnownPages):

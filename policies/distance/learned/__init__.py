@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 
-from policies.base import Rows
-from policies.distance.learned.base import Ahead, Learner
-from policies.distance.learned.cyclic import Cyclic
-from policies.distance.learned.frequency import Frequency
-from policies.distance.learned.interarrival import InterArrival
-from policies.distance.learned.recency import Recency
-from policies.distance.learned.shadow import Scoreboard, ShadowCaches
-from policies.distance.learned.transition import Transition
+from scalesim.policies.base import Rows
+from scalesim.policies.distance.learned.base import Ahead, Learner
+from scalesim.policies.distance.learned.cyclic import Cyclic
+from scalesim.policies.distance.learned.frequency import Frequency
+from scalesim.policies.distance.learned.interarrival import InterArrival
+from scalesim.policies.distance.learned.recency import Recency
+from scalesim.policies.distance.learned.shadow import Scoreboard, ShadowCaches
+from scalesim.policies.distance.learned.transition import Transition
 from scalesim.vocabulary import Distances
 
 LEARNERS = {

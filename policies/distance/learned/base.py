@@ -7,7 +7,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from policies.base import Rows
+from scalesim.policies.base import Rows
 
 Ahead = NDArray[np.float64]
 """float64[n], requests (of anybody) until an agent's own next one."""

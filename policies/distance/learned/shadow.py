@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from policies.distance.learned.base import Learner
+from scalesim.policies.distance.learned.base import Learner
 
 
 class Scoreboard:

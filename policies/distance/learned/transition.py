@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from policies.base import Rows
-from policies.distance.learned.base import Ahead, History
+from scalesim.policies.base import Rows
+from scalesim.policies.distance.learned.base import Ahead, History
 
 
 class Transition:

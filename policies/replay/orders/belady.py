@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from policies.replay.compiled import compiled
+from scalesim.policies.replay.compiled import compiled
 
 NEVER = np.iinfo(np.int64).max
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from policies.replay.compiled import compiled
-from policies.replay.heap import empty_heap, put, take
+from scalesim.policies.replay.compiled import compiled
+from scalesim.policies.replay.heap import empty_heap, put, take
 
 
 def lfu(requests: NDArray[np.int32], sizes: NDArray[np.int64], capacity: int) -> NDArray[np.bool_]:

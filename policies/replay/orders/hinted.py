@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from policies.replay.compiled import compiled
-from policies.replay.heap import empty_heap, put, take
-from policies.replay.hints import Hints
+from scalesim.policies.replay.compiled import compiled
+from scalesim.policies.replay.heap import empty_heap, put, take
+from scalesim.policies.replay.hints import Hints
 
 
 @compiled

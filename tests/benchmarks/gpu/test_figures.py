@@ -20,11 +20,11 @@ from benchmarks.gpu.shapes import SHAPES, folder_of, parameters_of
 from benchmarks.gpu.summary import comparison
 from benchmarks.gpu.sweep import stops_paying
 from benchmarks.gpu.workloads import CLASSES, played
-from cli.plan import app as plan
-from policies.capacity.hardware import GPUS, LLMS
+from scalesim.cli.plan import app as plan
 from scalesim.headers import CachedTokens
+from scalesim.policies.capacity.hardware import GPUS, LLMS
+from scalesim.simulations.workload import PromptSize
 from scalesim.transports.base import Report
-from simulations.workload import PromptSize
 
 REFERENCE = Reference([5, 6, 7], [-1.0, -2.0, -3.0], [9, 8, 4], [0.5, 1e-6, 0.5])
 

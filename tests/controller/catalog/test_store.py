@@ -7,9 +7,9 @@ import pytest
 import redis
 from pydantic import SecretStr
 
-from controller.catalog.embedded import EmbeddedServer
-from controller.catalog.rows import ROW, SCHEMA, Batch, Names
-from controller.catalog.store import Catalog, Outcome
+from scalesim.controller.catalog.embedded import EmbeddedServer
+from scalesim.controller.catalog.rows import ROW, SCHEMA, Batch, Names
+from scalesim.controller.catalog.store import Catalog, Outcome
 from scalesim.errors import CatalogUnavailableError, ConfigurationError
 from scalesim.settings import CatalogSettings
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from deployments.random_adapter import build
+from scalesim.deployments.random_adapter import build
 
 SHAPE = {
     "hidden_size": 128,

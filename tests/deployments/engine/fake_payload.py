@@ -4,8 +4,8 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from deployments.engine.messages import Flow
-from deployments.engine.payloads.base import Outcome
+from scalesim.deployments.engine.messages import Flow
+from scalesim.deployments.engine.payloads.base import Outcome
 from scalesim.vocabulary import Budgets, Residency, Tier
 
 

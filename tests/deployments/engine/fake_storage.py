@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from deployments.engine.prefixes import Prefix
+from scalesim.deployments.engine.prefixes import Prefix
 from tests.deployments.engine.fake_tree import FakeTree
 
 

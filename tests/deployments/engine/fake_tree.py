@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from deployments.engine.order import DistanceOrder
-from deployments.engine.payloads.base import Outcome
-from deployments.engine.payloads.tree import Watcher
-from deployments.engine.prefixes import Space, Tokens
+from scalesim.deployments.engine.order import DistanceOrder
+from scalesim.deployments.engine.payloads.base import Outcome
+from scalesim.deployments.engine.payloads.tree import Watcher
+from scalesim.deployments.engine.prefixes import Space, Tokens
 from scalesim.vocabulary import Budgets
 
 

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from deployments.engine.identity import hints
+from scalesim.deployments.engine.identity import hints
 from scalesim.settings import EngineSettings
 from scalesim.vocabulary import (
     ADAPTER,
@@ -65,7 +65,7 @@ class RealEngine:
     async def start(self) -> None:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            from deployments.engine.host import EngineHost
+            from scalesim.deployments.engine.host import EngineHost
 
             self._host = EngineHost(self._settings)
             await self._host.start()

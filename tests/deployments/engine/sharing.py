@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 
-from deployments.engine.payloads.shared import SharedPayload, Use
+from scalesim.deployments.engine.payloads.shared import SharedPayload, Use
 
 
 class Sharing(ABC):

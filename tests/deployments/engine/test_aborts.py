@@ -11,11 +11,11 @@ from typing import Any
 
 import pytest
 
-from deployments.calls import Call
-from deployments.engine import boot
-from deployments.engine.admission import Limits
-from deployments.engine.watch import Fault
-from deployments.suspects import EngineLostError, Verdict
+from scalesim.deployments.calls import Call
+from scalesim.deployments.engine import boot
+from scalesim.deployments.engine.admission import Limits
+from scalesim.deployments.engine.watch import Fault
+from scalesim.deployments.suspects import EngineLostError, Verdict
 from scalesim.errors import AnswerAbortedError, InvalidRequestError
 
 LIMITS = Limits(vocabulary=1000, context_length=100, grammar=False)
@@ -27,7 +27,7 @@ def engine() -> Any:
     assert boot  # prepares a machine without a GPU for them
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        return importlib.import_module("deployments.engine.openai")
+        return importlib.import_module("scalesim.deployments.engine.openai")
 
 
 class FakeManager:

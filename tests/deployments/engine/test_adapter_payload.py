@@ -10,10 +10,10 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from deployments.engine.payloads.adapter import AdapterPayload
-from deployments.engine.payloads.base import Outcome
-from deployments.engine.payloads.shared import Use
-from deployments.engine.payloads.slots import Arrival
+from scalesim.deployments.engine.payloads.adapter import AdapterPayload
+from scalesim.deployments.engine.payloads.base import Outcome
+from scalesim.deployments.engine.payloads.shared import Use
+from scalesim.deployments.engine.payloads.slots import Arrival
 from scalesim.vocabulary import Budgets, Tier
 from tests.deployments.engine.sharing import Sharing
 

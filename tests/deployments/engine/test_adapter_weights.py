@@ -12,8 +12,8 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from deployments.engine import boot
-from deployments.random_adapter import build
+from scalesim.deployments.engine import boot
+from scalesim.deployments.random_adapter import build
 from tests.deployments.engine.adapter_files import SHAPE
 
 pytestmark = pytest.mark.engine
@@ -39,7 +39,7 @@ class Manager:
             from sglang.srt.configs.load_config import LoadConfig
             from sglang.srt.lora.lora_manager import LoRAManager
 
-            from deployments.engine.sglang.adapter_weights import AdapterLoads
+            from scalesim.deployments.engine.sglang.adapter_weights import AdapterLoads
 
         real: Any = LoRAManager.__new__(LoRAManager)
         real.loras, real.configs, real.lora_refs = {}, {}, {}

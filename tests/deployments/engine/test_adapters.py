@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from deployments.engine.adapters import AdapterShelf
+from scalesim.deployments.engine.adapters import AdapterShelf
 from scalesim.errors import InvalidRequestError, UnknownModelError
 from scalesim.identity import agent_key
 from scalesim.settings import AdapterSettings

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from deployments.engine.admission import ContextLengthError, Limits, admit, check_asked
+from scalesim.deployments.engine.admission import ContextLengthError, Limits, admit, check_asked
 from scalesim.errors import InvalidRequestError
 
 LIMITS = Limits(vocabulary=1000, context_length=100, grammar=True)

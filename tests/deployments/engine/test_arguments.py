@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from deployments.engine.launch import prepared, server_args
+from scalesim.deployments.engine.launch import prepared, server_args
 from scalesim.errors import ConfigurationError
 from scalesim.settings import EngineSettings, ModelSettings
 
@@ -19,7 +19,7 @@ pytestmark = pytest.mark.engine
 def resolve(model: str, **more: Any) -> Any:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        from deployments.engine.sglang.arguments import resolved
+        from scalesim.deployments.engine.sglang.arguments import resolved
 
         settings = prepared(EngineSettings(model_path=model, device_tokens=4096, **more))
         return resolved(settings, server_args(settings))

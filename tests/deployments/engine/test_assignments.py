@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from deployments.engine.assignments import Assignments
+from scalesim.deployments.engine.assignments import Assignments
 from scalesim.errors import InvalidRequestError, UnavailableError
 from scalesim.identity import agent_key
 
@@ -49,7 +49,7 @@ def test_what_agents_had_can_be_taken_from_them(tmp_path: Path) -> None:
 
 
 def test_a_lock_that_does_not_end_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("deployments.engine.assignments.LOCK_S", 0.0)
+    monkeypatch.setattr("scalesim.deployments.engine.assignments.LOCK_S", 0.0)
     assignments = Assignments(tmp_path)
     assignments.assign("farmer", [BOB])
     with (tmp_path / ".agents.lock").open("w") as other:

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 import torch
 
-from deployments.engine import boot
-from deployments.engine.storage.known import KnownPages
+from scalesim.deployments.engine import boot
+from scalesim.deployments.engine.storage.known import KnownPages
 from scalesim.errors import ConfigurationError
 
 PAGE = torch.zeros(10, dtype=torch.uint8)
@@ -49,7 +49,7 @@ def operation(*names: str, ended: bool = False) -> Any:
 @pytest.fixture(scope="module")
 def backends() -> Any:
     assert boot  # prepares a machine without a GPU for SGLang's imports
-    from deployments.engine.sglang import backends
+    from scalesim.deployments.engine.sglang import backends
 
     return backends
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from deployments.engine.channel import ReplicaEnd, SchedulerEnd
+from scalesim.deployments.engine.channel import ReplicaEnd, SchedulerEnd
 from scalesim.vocabulary import Flow
 
 Ends = tuple[ReplicaEnd, SchedulerEnd]

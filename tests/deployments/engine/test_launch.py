@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from deployments.engine.launch import (
+from scalesim.deployments.engine.launch import (
     check_models,
     check_storage,
     check_tokens,

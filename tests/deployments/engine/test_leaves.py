@@ -8,7 +8,7 @@ import pytest
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from deployments.engine.leaves import LOOKS, Leaves
+from scalesim.deployments.engine.leaves import LOOKS, Leaves
 
 
 class Leaf:

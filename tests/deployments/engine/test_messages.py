@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from deployments.engine.messages import Flow, Hello, decode, encode
+from scalesim.deployments.engine.messages import Flow, Hello, decode, encode
 from scalesim.errors import InvalidRequestError
 from scalesim.vocabulary import Budgets, Directives, Moves, Nearness, Residency
 

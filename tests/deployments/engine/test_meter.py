@@ -1,4 +1,4 @@
-from deployments.engine.payloads.meter import Meter
+from scalesim.deployments.engine.payloads.meter import Meter
 
 
 def test_a_link_is_busy_from_the_first_copy_to_the_last_arrival():

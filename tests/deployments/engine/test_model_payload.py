@@ -10,9 +10,9 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from deployments.engine.payloads.base import Outcome
-from deployments.engine.payloads.model import ModelPayload
-from deployments.engine.payloads.shared import Use
+from scalesim.deployments.engine.payloads.base import Outcome
+from scalesim.deployments.engine.payloads.model import ModelPayload
+from scalesim.deployments.engine.payloads.shared import Use
 from scalesim.vocabulary import Budgets, Tier
 from tests.deployments.engine.sharing import Sharing
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from deployments.engine.modes import MODES, PAGE, Engine, check, page
+from scalesim.deployments.engine.modes import MODES, PAGE, Engine, check, page
 from scalesim.errors import ConfigurationError
 from scalesim.settings import AdapterSettings, EngineSettings, ModelSettings
 
@@ -78,4 +78,4 @@ def test_others_are_served() -> None:
 
 
 def test_the_page_is_what_the_checks_say() -> None:
-    assert PAGE.read_text() == page(), "run python -m deployments.engine.modes"
+    assert PAGE.read_text() == page(), "run python -m scalesim.deployments.engine.modes"

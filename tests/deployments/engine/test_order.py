@@ -1,6 +1,6 @@
 from math import inf
 
-from deployments.engine.order import PINNED, DistanceOrder
+from scalesim.deployments.engine.order import PINNED, DistanceOrder
 
 
 def test_unknown_keys_are_infinitely_far() -> None:

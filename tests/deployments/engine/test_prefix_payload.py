@@ -5,10 +5,10 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from deployments.engine.order import DistanceOrder
-from deployments.engine.payloads.base import Outcome
-from deployments.engine.payloads.prefix import PrefixPayload
-from deployments.engine.prefixes import Prefix
+from scalesim.deployments.engine.order import DistanceOrder
+from scalesim.deployments.engine.payloads.base import Outcome
+from scalesim.deployments.engine.payloads.prefix import PrefixPayload
+from scalesim.deployments.engine.prefixes import Prefix
 from scalesim.vocabulary import Tier
 from tests.deployments.engine.fake_tree import FakeTree
 

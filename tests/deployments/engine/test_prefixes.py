@@ -2,7 +2,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from deployments.engine.prefixes import MAX_PREFIXES, Prefix, common_length, learn, pages
+from scalesim.deployments.engine.prefixes import MAX_PREFIXES, Prefix, common_length, learn, pages
 
 PAGE = 4
 SPACE = (None, "salt")

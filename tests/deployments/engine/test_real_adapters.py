@@ -12,11 +12,11 @@ import pytest_asyncio
 import torch
 from safetensors.torch import load_file, save_file
 
-from deployments.calls import Call
-from deployments.engine.adapters import Adapter, AdapterShelf
-from deployments.engine.assignments import Assignments
-from deployments.engine.models.choice import ModelChoice
-from deployments.random_adapter import build
+from scalesim.deployments.calls import Call
+from scalesim.deployments.engine.adapters import Adapter, AdapterShelf
+from scalesim.deployments.engine.assignments import Assignments
+from scalesim.deployments.engine.models.choice import ModelChoice
+from scalesim.deployments.random_adapter import build
 from scalesim.errors import InvalidRequestError, UnknownModelError
 from scalesim.identity import agent_key
 from scalesim.settings import AdapterSettings
@@ -46,8 +46,8 @@ class Farm(RealEngine):
 
     async def start(self) -> None:
         await super().start()
-        from deployments.engine.loading import AdapterLoader
-        from deployments.engine.openai import OpenAIEndpoints
+        from scalesim.deployments.engine.loading import AdapterLoader
+        from scalesim.deployments.engine.openai import OpenAIEndpoints
 
         shelf = AdapterShelf(self.settings)
         self.loader = AdapterLoader(self.manager, shelf)

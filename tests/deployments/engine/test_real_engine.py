@@ -13,7 +13,7 @@ from types import SimpleNamespace
 import pytest
 import pytest_asyncio
 
-from deployments.engine.channel import ReplicaEnd, SchedulerEnd
+from scalesim.deployments.engine.channel import ReplicaEnd, SchedulerEnd
 from scalesim.vocabulary import Directives, Tier, Verb
 from tests.deployments.engine.real_engine import DEADLINE_S, PREFIX_TOKENS, RealEngine
 
@@ -229,7 +229,7 @@ async def test_random_directives_never_change_tokens(engine: RealEngine) -> None
 
 
 async def test_the_self_check_refuses_an_unhooked_engine(engine: RealEngine) -> None:
-    from deployments.engine.sglang import hooks
+    from scalesim.deployments.engine.sglang import hooks
     from scalesim.errors import EngineMismatchError
 
     class Unhooked:
@@ -242,7 +242,7 @@ async def test_the_self_check_refuses_an_unhooked_engine(engine: RealEngine) -> 
 async def test_directives_alone_wake_an_idle_scheduler(engine: RealEngine, tmp_path: Path) -> None:
     from sglang.srt.managers.scheduler_components.idle_sleeper import IdleSleeper
 
-    from deployments.engine.sglang.hooks import wake_on
+    from scalesim.deployments.engine.sglang.hooks import wake_on
 
     address = f"ipc://{tmp_path}/channel"
     replica, scheduler = ReplicaEnd(address), SchedulerEnd(address)

@@ -13,11 +13,11 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
-from deployments.calls import Call
-from deployments.engine.identity import hints, salted
-from deployments.engine.models.choice import ModelChoice
-from deployments.engine.models.files import ModelShelf
-from deployments.random_model import build
+from scalesim.deployments.calls import Call
+from scalesim.deployments.engine.identity import hints, salted
+from scalesim.deployments.engine.models.choice import ModelChoice
+from scalesim.deployments.engine.models.files import ModelShelf
+from scalesim.deployments.random_model import build
 from scalesim.errors import InvalidRequestError
 from scalesim.settings import EngineSettings, ModelSettings
 from scalesim.vocabulary import MODEL, Tier, Verb
@@ -55,7 +55,7 @@ class House(RealEngine):
         return await self.choice.of(Call(NOBODY, "chat", {"model": model}, "s"))
 
     async def answers(self) -> bool:
-        from deployments.engine.probe import probe
+        from scalesim.deployments.engine.probe import probe
 
         return await probe(self._host.engine, 20.0)
 

@@ -13,8 +13,8 @@ import pytest_asyncio
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from deployments.calls import Call, Endpoint, Head
-from deployments.requests import REQUESTS, accepted
+from scalesim.deployments.calls import Call, Endpoint, Head
+from scalesim.deployments.requests import REQUESTS, accepted
 from scalesim.errors import InvalidRequestError
 from tests.deployments.engine.real_engine import RealEngine
 from tests.deployments.requests.hostile import bodies
@@ -46,7 +46,7 @@ class Asker:
         self.undisturbed = ""
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            from deployments.engine.openai import OpenAIEndpoints
+            from scalesim.deployments.engine.openai import OpenAIEndpoints
         self.endpoints = OpenAIEndpoints(engine._host.engine, "r", _OwnModel())  # type: ignore[arg-type]
 
     async def ask(self, endpoint: Endpoint, body: dict[str, Any]) -> Reply:

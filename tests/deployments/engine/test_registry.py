@@ -9,17 +9,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from deployments.engine.messages import Hello, Message, encode
-from deployments.engine.order import DistanceOrder
-from deployments.engine.payloads import registry
-from deployments.engine.steward import Steward
+from scalesim.deployments.engine.messages import Hello, Message, encode
+from scalesim.deployments.engine.order import DistanceOrder
+from scalesim.deployments.engine.payloads import registry
+from scalesim.deployments.engine.steward import Steward
 from scalesim.errors import ConfigurationError
 from scalesim.vocabulary import Budgets, Directives, Flow, Moves, Residency, Tier, Verb
 from tests.deployments.engine.fake_tree import FakeTree
 
 DIARY = '''
 import numpy as np
-from deployments.engine.payloads.base import Outcome
+from scalesim.deployments.engine.payloads.base import Outcome
 from scalesim.vocabulary import Budgets, Flow, Residency, Tier
 
 PAGE = 100

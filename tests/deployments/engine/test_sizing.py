@@ -7,13 +7,20 @@ from typing import Any
 
 import pytest
 
-from deployments.engine import sizing
-from deployments.engine.sizing import CPU_HOST_TOKENS, CPU_TOKENS, GIB, PROCESS_BYTES, Site, fitted
-from deployments.machine import Machine
-from deployments.machine.gpus import Gpu
-from deployments.machine.memory import Memory
-from policies.capacity.hardware import GPUS, LLMS
+from scalesim.deployments.engine import sizing
+from scalesim.deployments.engine.sizing import (
+    CPU_HOST_TOKENS,
+    CPU_TOKENS,
+    GIB,
+    PROCESS_BYTES,
+    Site,
+    fitted,
+)
+from scalesim.deployments.machine import Machine
+from scalesim.deployments.machine.gpus import Gpu
+from scalesim.deployments.machine.memory import Memory
 from scalesim.errors import ConfigurationError
+from scalesim.policies.capacity.hardware import GPUS, LLMS
 from scalesim.settings import EngineSettings
 
 SMALL, LARGE = LLMS["llama-3.1-8b"], LLMS["llama-3.1-70b"]

@@ -11,10 +11,10 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from deployments.engine import boot
-from deployments.engine.identity import HINT_TYPE
-from deployments.engine.payloads.adapter import AdapterPayload
-from deployments.engine.payloads.base import Outcome
+from scalesim.deployments.engine import boot
+from scalesim.deployments.engine.identity import HINT_TYPE
+from scalesim.deployments.engine.payloads.adapter import AdapterPayload
+from scalesim.deployments.engine.payloads.base import Outcome
 from scalesim.vocabulary import Tier
 from tests.deployments.engine.ordered_device import OrderedDevice
 
@@ -48,7 +48,7 @@ class Scheduler:
             from sglang.srt.lora.lora_manager import LoRAManager
             from sglang.srt.lora.mem_pool import EMPTY_SLOT, LoRAMemoryPool
 
-            from deployments.engine.sglang.adapters import LoRASlots
+            from scalesim.deployments.engine.sglang.adapters import LoRASlots
 
         self.device_module = OrderedDevice()
         self.forward_stream = self.device_module.Stream()

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from deployments.engine.order import DistanceOrder
-from deployments.engine.payloads.base import Outcome
-from deployments.engine.payloads.prefix import PrefixPayload
-from deployments.engine.payloads.staging import READS
-from deployments.engine.prefixes import Prefix
+from scalesim.deployments.engine.order import DistanceOrder
+from scalesim.deployments.engine.payloads.base import Outcome
+from scalesim.deployments.engine.payloads.prefix import PrefixPayload
+from scalesim.deployments.engine.payloads.staging import READS
+from scalesim.deployments.engine.prefixes import Prefix
 from scalesim.vocabulary import Tier
 from tests.deployments.engine.fake_storage import FakeStorage
 from tests.deployments.engine.fake_tree import FakeTree

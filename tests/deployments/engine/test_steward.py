@@ -1,8 +1,13 @@
 import numpy as np
 
-from deployments.engine.messages import Flow, Hello, Message, encode
-from deployments.engine.payloads.base import Outcome
-from deployments.engine.steward import LEAVES_A_PASS, PASSES_A_BACKLOG, ROWS_A_PASS, Steward
+from scalesim.deployments.engine.messages import Flow, Hello, Message, encode
+from scalesim.deployments.engine.payloads.base import Outcome
+from scalesim.deployments.engine.steward import (
+    LEAVES_A_PASS,
+    PASSES_A_BACKLOG,
+    ROWS_A_PASS,
+    Steward,
+)
 from scalesim.vocabulary import Budgets, Directives, Moves, Nearness, Residency, Tier, Verb
 from tests.deployments.engine.fake_payload import FakePayload
 

@@ -14,9 +14,9 @@ from typing import Any
 import msgspec
 import pytest
 
-from deployments.engine import watch
-from deployments.engine.last_words import told_to, worked_on
-from deployments.engine.watch import EngineWatch, Fault, by_request
+from scalesim.deployments.engine import watch
+from scalesim.deployments.engine.last_words import told_to, worked_on
+from scalesim.deployments.engine.watch import EngineWatch, Fault, by_request
 
 # Engines of other tests took the tracker of this process with them.
 pytestmark = pytest.mark.filterwarnings("ignore:resource_tracker. process died:UserWarning")

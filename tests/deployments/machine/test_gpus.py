@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from deployments.machine.gpus import visible_gpus
+from scalesim.deployments.machine.gpus import visible_gpus
 
 CARDS = ("GPU-aa11", "GPU-ab22", "GPU-cc33")
 PART = "MIG-dd44"

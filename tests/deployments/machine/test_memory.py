@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from deployments.machine import disk_bytes, look
-from deployments.machine.memory import read_memory
+from scalesim.deployments.machine import disk_bytes, look
+from scalesim.deployments.machine.memory import read_memory
 from tests.deployments.machine.trees import GIB, write, write_group, write_machine
 
 TWO = "31 23 0:28 {inside} {mount} rw,relatime - cgroup2 cgroup2 rw"

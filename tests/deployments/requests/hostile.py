@@ -7,9 +7,9 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from deployments.calls import Endpoint
-from deployments.requests import REQUESTS
-from deployments.requests.refusal import REFUSED
+from scalesim.deployments.calls import Endpoint
+from scalesim.deployments.requests import REQUESTS
+from scalesim.deployments.requests.refusal import REFUSED
 
 BODY: dict[Endpoint, dict[str, Any]] = {
     "chat": {"messages": [{"role": "user", "content": "w1 w2"}], "max_tokens": 2},

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from deployments.calls import Endpoint
-from deployments.identity import resolve
-from deployments.requests import REQUESTS, accepted
+from scalesim.deployments.calls import Endpoint
+from scalesim.deployments.identity import resolve
+from scalesim.deployments.requests import REQUESTS, accepted
 from scalesim.errors import InvalidRequestError
 from tests.deployments.requests.hostile import bodies
 

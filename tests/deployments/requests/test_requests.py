@@ -10,12 +10,12 @@ from openai.types import completion_create_params as completion_params
 from openai.types.chat import completion_create_params as chat_params
 from openai.types.chat.chat_completion_message import ChatCompletionMessage
 
-from deployments.calls import Endpoint
-from deployments.requests import REQUESTS, accepted
-from deployments.requests.chat import RESERVED
-from deployments.requests.messages import Message
-from deployments.requests.refusal import REFUSED
-from deployments.requests.values import MOST_DEPTH
+from scalesim.deployments.calls import Endpoint
+from scalesim.deployments.requests import REQUESTS, accepted
+from scalesim.deployments.requests.chat import RESERVED
+from scalesim.deployments.requests.messages import Message
+from scalesim.deployments.requests.refusal import REFUSED
+from scalesim.deployments.requests.values import MOST_DEPTH
 from scalesim.errors import InvalidRequestError
 
 BODY: dict[Endpoint, dict[str, Any]] = {

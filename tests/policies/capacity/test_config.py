@@ -1,8 +1,8 @@
 import pytest
 
-from policies.capacity.config import llm_of
-from policies.capacity.hardware import LLMS
 from scalesim.errors import InvalidRequestError
+from scalesim.policies.capacity.config import llm_of
+from scalesim.policies.capacity.hardware import LLMS
 
 LLAMA = {
     "num_hidden_layers": 32,

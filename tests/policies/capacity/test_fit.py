@@ -1,8 +1,8 @@
 import pytest
 
-from policies.capacity.fit import Room
-from policies.capacity.hardware import LLMS
 from scalesim.errors import InvalidRequestError
+from scalesim.policies.capacity.fit import Room
+from scalesim.policies.capacity.hardware import LLMS
 
 SMALL, LARGE = LLMS["llama-3.1-8b"], LLMS["llama-3.1-70b"]
 

@@ -1,10 +1,10 @@
 import pytest
 
-from policies.capacity.engine import Engine
-from policies.capacity.hardware import GPUS, LLMS, Calibration
-from policies.capacity.plan import HOST_PARTS, MOST_GPUS, Question, capacity_plan
-from policies.workloads import generate
 from scalesim.errors import InvalidRequestError
+from scalesim.policies.capacity.engine import Engine
+from scalesim.policies.capacity.hardware import GPUS, LLMS, Calibration
+from scalesim.policies.capacity.plan import HOST_PARTS, MOST_GPUS, Question, capacity_plan
+from scalesim.policies.workloads import generate
 
 POLICIES = ["lru", "distance", "oracle"]
 

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from policies.distance.graph import Diffusion, Workflow
 from scalesim.errors import InvalidRequestError
+from scalesim.policies.distance.graph import Diffusion, Workflow
 
 INF = float("inf")
 DIAMOND = np.array([[0, 1], [0, 2], [2, 3], [1, 4], [3, 4]])

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from policies.distance.learned import LEARNERS, Learned
-from policies.distance.learned.shadow import Scoreboard
+from scalesim.policies.distance.learned import LEARNERS, Learned
+from scalesim.policies.distance.learned.shadow import Scoreboard
 
 AGENTS = 12
 

@@ -1,6 +1,6 @@
 import numpy as np
 
-from policies.distance.order import Order, ShuffledStep
+from scalesim.policies.distance.order import Order, ShuffledStep
 
 INF = float("inf")
 

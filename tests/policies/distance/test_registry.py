@@ -1,8 +1,8 @@
 import pytest
 
-from policies.distance import ESTIMATORS, estimator
-from policies.distance.scheduled import Wake
 from scalesim.errors import InvalidRequestError
+from scalesim.policies.distance import ESTIMATORS, estimator
+from scalesim.policies.distance.scheduled import Wake
 
 
 @pytest.mark.parametrize("name", ESTIMATORS)
@@ -11,10 +11,12 @@ def test_every_name_is_an_estimator(name):
 
 
 def test_an_import_path_serves_as_a_name():
-    assert estimator("policies.distance.scheduled:Wake") is Wake
+    assert estimator("scalesim.policies.distance.scheduled:Wake") is Wake
 
 
-@pytest.mark.parametrize("name", ["nope", "policies.distance.scheduled:Nope", "no.such:Thing", ":"])
+@pytest.mark.parametrize(
+    "name", ["nope", "scalesim.policies.distance.scheduled:Nope", "no.such:Thing", ":"]
+)
 def test_an_unknown_name_lists_the_choices(name):
     with pytest.raises(InvalidRequestError, match="hourly-rate"):
         estimator(name)

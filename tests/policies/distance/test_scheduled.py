@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from policies.distance.scheduled import Drawn, HourlyRate, Wake
+from scalesim.policies.distance.scheduled import Drawn, HourlyRate, Wake
 
 INF = float("inf")
 

@@ -2,7 +2,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from policies.distance.spatial import Encounters, Gatherings, meeting_times
+from scalesim.policies.distance.spatial import Encounters, Gatherings, meeting_times
 
 INF = float("inf")
 

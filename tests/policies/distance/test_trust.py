@@ -1,8 +1,8 @@
 import numpy as np
 
-from policies.distance.base import Nearest
-from policies.distance.scheduled import Wake
-from policies.distance.trust import StepClock, discounted, expired
+from scalesim.policies.distance.base import Nearest
+from scalesim.policies.distance.scheduled import Wake
+from scalesim.policies.distance.trust import StepClock, discounted, expired
 
 INF = float("inf")
 

@@ -2,9 +2,9 @@ import json
 
 import pytest
 
-from policies.replay.convert import Conversations, events
-from policies.replay.formats import Request, requests
 from scalesim.errors import InvalidRequestError
+from scalesim.policies.replay.convert import Conversations, events
+from scalesim.policies.replay.formats import Request, requests
 
 MOONCAKE = """
 {"timestamp": 27482, "input_length": 6955, "output_length": 52, "hash_ids": [46, 47, 48, 49]}

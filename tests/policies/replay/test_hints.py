@@ -3,8 +3,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from policies.replay.guard import guarded
-from policies.replay.hints import (
+from scalesim.policies.replay.guard import guarded
+from scalesim.policies.replay.hints import (
     Hints,
     backed,
     expiring,
@@ -13,10 +13,10 @@ from policies.replay.hints import (
     oracle_hints,
     told_hints,
 )
-from policies.replay.orders.hinted import farthest_first
-from policies.replay.orders.lru import lru
-from policies.replay.trace import make_trace
-from policies.workloads import WORKLOADS, generate
+from scalesim.policies.replay.orders.hinted import farthest_first
+from scalesim.policies.replay.orders.lru import lru
+from scalesim.policies.replay.trace import make_trace
+from scalesim.policies.workloads import WORKLOADS, generate
 
 
 def known_at(hints: Hints, position: int, agents: int) -> list[float]:

@@ -7,14 +7,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from policies.replay.hints import oracle_hints
-from policies.replay.orders.belady import NEVER, belady, next_uses
-from policies.replay.orders.frequency import gdsf, lfu
-from policies.replay.orders.hinted import farthest_first
-from policies.replay.orders.lru import lru
-from policies.replay.orders.oracle import cost_aware
-from policies.replay.orders.s3fifo import s3fifo
-from policies.replay.trace import make_trace
+from scalesim.policies.replay.hints import oracle_hints
+from scalesim.policies.replay.orders.belady import NEVER, belady, next_uses
+from scalesim.policies.replay.orders.frequency import gdsf, lfu
+from scalesim.policies.replay.orders.hinted import farthest_first
+from scalesim.policies.replay.orders.lru import lru
+from scalesim.policies.replay.orders.oracle import cost_aware
+from scalesim.policies.replay.orders.s3fifo import s3fifo
+from scalesim.policies.replay.trace import make_trace
 
 AGENTS = 8
 traces = st.lists(st.integers(0, AGENTS - 1), min_size=1, max_size=60).map(

@@ -5,12 +5,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from policies.replay.case import Case
-from policies.replay.curves import SHARES, miss_ratio_curves
-from policies.replay.run import POLICIES, replay
-from policies.replay.trace import make_trace, parse_trace
-from policies.workloads import generate
 from scalesim.errors import InvalidRequestError
+from scalesim.policies.replay.case import Case
+from scalesim.policies.replay.curves import SHARES, miss_ratio_curves
+from scalesim.policies.replay.run import POLICIES, replay
+from scalesim.policies.replay.trace import make_trace, parse_trace
+from scalesim.policies.workloads import generate
 
 SMALLVILLE = Path(__file__).parents[4] / "shared" / "traces" / "smallville25.jsonl"
 

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from policies.workloads import WORKLOADS, generate
 from scalesim.errors import InvalidRequestError
+from scalesim.policies.workloads import WORKLOADS, generate
 
 
 @pytest.mark.parametrize("name", WORKLOADS)

@@ -17,10 +17,10 @@ import numpy as np
 from benchmarks.engine.forks import in_fork
 from benchmarks.engine.integrity import check_integrity
 from benchmarks.engine.playing import settled, until
-from deployments.engine.emulation.clock import VirtualClock
-from deployments.engine.emulation.inline import Asked, InlineEngine, Script
-from deployments.engine.emulation.times import SetTimes
-from deployments.random_model import build
+from scalesim.deployments.engine.emulation.clock import VirtualClock
+from scalesim.deployments.engine.emulation.inline import Asked, InlineEngine, Script
+from scalesim.deployments.engine.emulation.times import SetTimes
+from scalesim.deployments.random_model import build
 from scalesim.settings import EmulationSettings, EngineSettings
 from scalesim.vocabulary import PREFIX, Tier, Verb
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 import pytest
 import torch
 
-from deployments.engine.emulation import streams
-from deployments.engine.emulation.clock import VirtualClock
-from deployments.engine.emulation.copies import Copy, Whole
-from deployments.engine.emulation.device import Access, Device, RaceError, Work
-from deployments.engine.emulation.passes import Pass
-from deployments.engine.emulation.times import Link, SetTimes
-from deployments.engine.emulation.times import Work as Computed
-from deployments.engine.sglang.rows import Rows
+from scalesim.deployments.engine.emulation import streams
+from scalesim.deployments.engine.emulation.clock import VirtualClock
+from scalesim.deployments.engine.emulation.copies import Copy, Whole
+from scalesim.deployments.engine.emulation.device import Access, Device, RaceError, Work
+from scalesim.deployments.engine.emulation.passes import Pass
+from scalesim.deployments.engine.emulation.times import Link, SetTimes
+from scalesim.deployments.engine.emulation.times import Work as Computed
+from scalesim.deployments.engine.sglang.rows import Rows
 from scalesim.settings import EmulationSettings
 
 KV = "kv"

@@ -5,11 +5,11 @@ from __future__ import annotations
 import pytest
 import torch
 
-from deployments.engine import boot
-from deployments.engine.emulation.clock import VirtualClock
-from deployments.engine.emulation.install import install
-from deployments.engine.emulation.times import SetTimes
-from deployments.engine.launch import prepared
+from scalesim.deployments.engine import boot
+from scalesim.deployments.engine.emulation.clock import VirtualClock
+from scalesim.deployments.engine.emulation.install import install
+from scalesim.deployments.engine.emulation.times import SetTimes
+from scalesim.deployments.engine.launch import prepared
 from scalesim.environment import ENGINE_EMULATION, engine_emulation_from_env
 from scalesim.errors import ConfigurationError
 from scalesim.settings import EmulationSettings, EngineSettings

@@ -22,10 +22,10 @@ from benchmarks.gpu.serving import Serving
 from benchmarks.gpu.steered import Steered
 from benchmarks.gpu.variants import VARIANTS
 from benchmarks.gpu.workloads import played
-from deployments.engine.host import EngineHost
+from scalesim.deployments.engine.host import EngineHost
+from scalesim.simulations.coordinator import Pace
+from scalesim.simulations.workload import PromptSize
 from scalesim.vocabulary import ADAPTER, PREFIX
-from simulations.coordinator import Pace
-from simulations.workload import PromptSize
 
 pytestmark = [pytest.mark.engine, pytest.mark.asyncio(loop_scope="session")]
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from deployments.engine import boot
+from scalesim.deployments.engine import boot
 
 assert boot  # what PEFT imports needs its shims
 

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from deployments.engine import boot
-from deployments.engine.lora.config import HONOURED, WITHOUT_EFFECT, LoraConfig, read
+from scalesim.deployments.engine import boot
+from scalesim.deployments.engine.lora.config import HONOURED, WITHOUT_EFFECT, LoraConfig, read
 from scalesim.errors import InvalidRequestError
 
 PLAIN = {"peft_type": "LORA", "r": 8, "lora_alpha": 16, "target_modules": ["q_proj", "v_proj"]}

@@ -11,8 +11,8 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from deployments.engine.adapters import AdapterShelf
-from deployments.random_adapter import build
+from scalesim.deployments.engine.adapters import AdapterShelf
+from scalesim.deployments.random_adapter import build
 from scalesim.errors import InvalidRequestError
 from scalesim.settings import AdapterSettings
 from tests.deployments.engine.lora.peft_adapters import HONOURED, logits, make

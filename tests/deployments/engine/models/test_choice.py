@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from deployments.calls import Call
-from deployments.engine.assignments import Assignments
-from deployments.engine.models.choice import ModelChoice
+from scalesim.deployments.calls import Call
+from scalesim.deployments.engine.assignments import Assignments
+from scalesim.deployments.engine.models.choice import ModelChoice
 from scalesim.errors import InvalidRequestError, UnknownModelError
 from scalesim.identity import agent_key
 from scalesim.settings import EngineSettings, ModelSettings

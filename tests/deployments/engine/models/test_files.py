@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from deployments.engine.models.files import INDEX, ModelShelf, weight_files
+from scalesim.deployments.engine.models.files import INDEX, ModelShelf, weight_files
 from scalesim.errors import InvalidRequestError, UnknownModelError
 from scalesim.settings import ModelSettings
 from tests.deployments.engine.models.model_files import write_model

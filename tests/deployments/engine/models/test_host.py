@@ -9,8 +9,8 @@ from math import inf
 
 import pytest
 
-from deployments.engine.models.host import HostModels
-from deployments.engine.payloads.base import Outcome
+from scalesim.deployments.engine.models.host import HostModels
+from scalesim.deployments.engine.payloads.base import Outcome
 
 DEADLINE_S = 10.0
 

@@ -13,11 +13,11 @@ from typing import Any
 import pytest
 import torch
 
-from deployments.engine.models import memory
-from deployments.engine.models.memory import shared_file
-from deployments.engine.sglang import pinned, weights
-from deployments.engine.sglang.pinned import exactly_pinned
-from deployments.engine.sglang.weights import BASE, WeightReader
+from scalesim.deployments.engine.models import memory
+from scalesim.deployments.engine.models.memory import shared_file
+from scalesim.deployments.engine.sglang import pinned, weights
+from scalesim.deployments.engine.sglang.pinned import exactly_pinned
+from scalesim.deployments.engine.sglang.weights import BASE, WeightReader
 from scalesim.errors import InvalidRequestError
 from scalesim.settings import ModelSettings
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file
 
-from deployments.engine.models.tensors import header, read_into
+from scalesim.deployments.engine.models.tensors import header, read_into
 from scalesim.errors import InvalidRequestError
 from tests.deployments.engine.models.model_files import write_model
 

@@ -8,7 +8,7 @@ from collections import Counter, defaultdict
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from deployments.engine.models.turns import Turn, Turns
+from scalesim.deployments.engine.models.turns import Turn, Turns
 
 MODELS = "abcd"
 

@@ -16,9 +16,9 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from deployments.engine.storage import disk
-from deployments.engine.storage.disk import RETRY_S, Disk
-from deployments.engine.storage.folder import PageFolder
+from scalesim.deployments.engine.storage import disk
+from scalesim.deployments.engine.storage.disk import RETRY_S, Disk
+from scalesim.deployments.engine.storage.folder import PageFolder
 
 SIZE = 64
 ERRORS = (errno.EIO, errno.ESTALE, errno.EACCES, errno.EROFS, errno.EPERM, errno.ENOSPC)

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from deployments.engine.order import DistanceOrder
-from deployments.engine.storage.folder import PageFolder
+from scalesim.deployments.engine.order import DistanceOrder
+from scalesim.deployments.engine.storage.folder import PageFolder
 
 SIZE = 100
 FILE = SIZE + 16

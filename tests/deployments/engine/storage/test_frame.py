@@ -6,7 +6,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from deployments.engine.storage import frame
+from scalesim.deployments.engine.storage import frame
 
 DATA = bytes(range(200))
 

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
-from deployments.engine.order import DistanceOrder
-from deployments.engine.storage.known import KnownPages
+from scalesim.deployments.engine.order import DistanceOrder
+from scalesim.deployments.engine.storage.known import KnownPages
 
 
 def test_a_page_told_twice_counts_once() -> None:

@@ -2,9 +2,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from deployments.engine.payloads.base import Outcome
-from deployments.engine.payloads.prefix import PrefixPayload
-from deployments.engine.prefixes import Prefix
+from scalesim.deployments.engine.payloads.base import Outcome
+from scalesim.deployments.engine.payloads.prefix import PrefixPayload
+from scalesim.deployments.engine.prefixes import Prefix
 from scalesim.vocabulary import Tier
 from tests.deployments.engine.tree.stub_pools import Engine
 

@@ -7,8 +7,8 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from deployments.engine.payloads.prefix import PrefixPayload
-from deployments.engine.prefixes import Prefix
+from scalesim.deployments.engine.payloads.prefix import PrefixPayload
+from scalesim.deployments.engine.prefixes import Prefix
 from scalesim.vocabulary import Tier
 from tests.deployments.engine.tree.stub_pools import PAGE, Batch, Engine
 

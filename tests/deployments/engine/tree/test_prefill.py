@@ -4,13 +4,13 @@ import warnings
 from types import SimpleNamespace
 from typing import Any
 
-from deployments.engine import boot
+from scalesim.deployments.engine import boot
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")
     from sglang.srt.model_executor.forward_batch_info import ForwardMode
 
-    from deployments.engine.sglang.prefill import PrefillClock
+    from scalesim.deployments.engine.sglang.prefill import PrefillClock
 
 assert boot
 
