@@ -19,19 +19,10 @@ PARTS = ("cli", "controller", "deployments", "policies", "simulations")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> zipfile.Path:
     """The names in the wheel of this tree."""
     out = tmp_path_factory.mktemp("wheel")
-    subprocess.run(
-        [sys.executable, "-c", _BUILD, str(out)], cwd=ROOT, check=True, capture_output=True
-    )
+    build = f"build -b {out}/build egg_info -e {out} bdist_wheel -b {out}/bdist -d {out}"
+    code = f"import setuptools; setuptools.setup(script_args={['-q', *build.split()]})"
+    subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True, capture_output=True)
     return zipfile.Path(next(out.glob("*.whl")))
-
-
-_BUILD = """
-import sys, tempfile
-from setuptools import build_meta
-work = tempfile.mkdtemp(dir=sys.argv[1])
-sys.argv[1:] = []
-build_meta.build_wheel(work + "/..", {"--build-option": ["--bdist-dir", work]})
-"""
 
 
 def test_the_wheel_installs_scalesim_and_nothing_else(wheel: zipfile.Path) -> None:
