@@ -60,7 +60,7 @@ class Replica:
         from scalesim.deployments.engine.host import EngineHost
         from scalesim.deployments.engine.models.choice import ModelChoice
         from scalesim.deployments.engine.openai import OpenAIEndpoints
-        from scalesim.deployments.engine.probe import probe
+        from scalesim.deployments.engine.probe import probe, unended
         from scalesim.deployments.engine.sglang.processes import take_over
 
         keep_serve_on_loopback()
@@ -81,7 +81,7 @@ class Replica:
             self._metrics.probed,
         )
         self._fault: Fault | None = None
-        self._metrics.in_engine = lambda: len(host.engine.tokenizer_manager.rid_to_state)
+        self._metrics.in_engine = partial(unended, host.engine)
         self._watching = self._metrics.watching = Loop("engine", self._look_after)
         self._endpoint = Endpoint(
             self._metrics,

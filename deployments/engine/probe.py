@@ -13,6 +13,15 @@ from sglang.srt.managers.io_struct import GenerateReqInput
 _POLL_S = 0.05
 
 
+def unended(engine: Any) -> int:
+    """Return how many requests an engine has not ended: those of clients, not what asks it here.
+
+    May be called in any thread.
+    """
+    rids = list(engine.tokenizer_manager.rid_to_state)  # at once: others change it meanwhile
+    return sum(not rid.startswith(HEALTH_CHECK_RID_PREFIX) for rid in rids)
+
+
 async def probe(engine: Any, timeout_s: float) -> bool:
     """Return whether the scheduler and detokenizer answered within `timeout_s`.
 
