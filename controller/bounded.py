@@ -12,8 +12,12 @@ from dataclasses import dataclass
 from http import HTTPStatus
 
 import msgspec
-from starlette.types import Receive, Scope, Send
+import uvicorn
+from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+_KEEP_ALIVE_S = 90
+"""An idle connection is closed after this long, as by Serve's proxies."""
 
 _LINGER_S = 2.0
 """What a connection that is given up gets to read why, and one too many to ask."""
@@ -46,13 +50,35 @@ class Limits:
     connections_per_address: int
 
 
-def bounded(limits: Limits) -> type[BoundedProtocol]:
-    """Return the protocol of one server, for uvicorn's `http`."""
+def server(app: ASGIApp, limits: Limits, drain_s: int) -> uvicorn.Server:
+    """Return what serves an app within limits, on the sockets that its `serve` is given.
+
+    Args:
+        app: What answers.
+        limits: What clients may take.
+        drain_s: Seconds that requests in flight get once it should exit.
+    """
+    config = uvicorn.Config(
+        app,
+        http=_bounded(limits),
+        ws="none",
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        timeout_keep_alive=_KEEP_ALIVE_S,
+        timeout_graceful_shutdown=drain_s,
+    )
+    return uvicorn.Server(config)
+
+
+def _bounded(limits: Limits) -> type[BoundedProtocol]:
+    """Return the protocol of one server."""
     return type("Bounded", (BoundedProtocol,), {"limits": limits, "addresses": Counter()})
 
 
 class BoundedProtocol(HttpToolsProtocol):
-    """One connection; made by `bounded`."""
+    """One connection of a `server`."""
 
     limits: Limits
     addresses: Counter[str]

@@ -10,7 +10,6 @@ import logging
 import socket
 import threading
 
-import uvicorn
 from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector, CollectorRegistry
 from starlette.middleware.gzip import GZipMiddleware
@@ -18,7 +17,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.types import Receive, Scope, Send
 
-from scalesim.controller.bounded import Limits, bounded
+from scalesim.controller.bounded import Limits, server
 from scalesim.headers import bears
 from scalesim.settings import ANY_ADDRESS, MetricsSettings
 
@@ -34,7 +33,6 @@ _LIMITS = Limits(
 )
 """A scrape is one short request, and few ask for one."""
 
-_KEEP_ALIVE_S = 90
 _END_S = 1
 """A scrape under way gets this long when the endpoint is closed."""
 
@@ -65,18 +63,7 @@ class Endpoint:
         host = here if settings.host in ANY_ADDRESS else settings.host
         port = self._socket.getsockname()[1]
         self.address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-        config = uvicorn.Config(
-            GZipMiddleware(_Scrapes(figures, key)),
-            http=bounded(_LIMITS),
-            ws="none",
-            lifespan="off",
-            log_config=None,
-            access_log=False,
-            server_header=False,
-            timeout_keep_alive=_KEEP_ALIVE_S,
-            timeout_graceful_shutdown=_END_S,
-        )
-        self._server = uvicorn.Server(config)
+        self._server = server(GZipMiddleware(_Scrapes(figures, key)), _LIMITS, _END_S)
         serving = self._server.serve([self._socket])
         self._thread = threading.Thread(
             target=asyncio.run, args=(serving,), name="metrics", daemon=True

@@ -5,18 +5,14 @@ from __future__ import annotations
 import asyncio
 import resource
 
-import uvicorn
 from starlette.types import ASGIApp
 
-from scalesim.controller.bounded import Limits, bounded
+from scalesim.controller.bounded import Limits, server
 from scalesim.deployments.address import taken
 from scalesim.settings import IngressSettings
 
 DRAIN_S = 30
 """Requests in flight get this long when replicas and ingress are asked to stop."""
-
-_KEEP_ALIVE_S = 90
-"""An idle connection is closed after this long, as by Serve's proxies."""
 
 _OTHER_FILES = 1024
 """Of all files that the process may open, not for clients: Ray's, the calls to replicas, those of
@@ -36,18 +32,7 @@ class Listener:
     def __init__(
         self, app: ASGIApp, address: str, settings: IngressSettings, drain_s: int = DRAIN_S
     ) -> None:
-        config = uvicorn.Config(
-            app,
-            http=bounded(_limits(settings)),
-            ws="none",
-            lifespan="off",
-            log_config=None,
-            access_log=False,
-            server_header=False,
-            timeout_keep_alive=_KEEP_ALIVE_S,
-            timeout_graceful_shutdown=drain_s,
-        )
-        self._server = uvicorn.Server(config)
+        self._server = server(app, _limits(settings), drain_s)
         self._socket = taken(address)
         self._serving = asyncio.create_task(self._server.serve([self._socket]))
 

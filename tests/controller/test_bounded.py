@@ -10,10 +10,10 @@ from dataclasses import dataclass, replace
 import httpx
 import msgspec
 import pytest
-import uvicorn
 from starlette.types import Message, Receive, Scope, Send
 
-from scalesim.controller.bounded import BoundedProtocol, Limits, bounded
+from scalesim.controller import bounded
+from scalesim.controller.bounded import BoundedProtocol, Limits
 
 HERE = "127.0.0.1"
 LIMITS = Limits(
@@ -102,17 +102,15 @@ def parsed(told: bytes) -> tuple[int, bytes]:
 
 @asynccontextmanager
 async def serving(limits: Limits = LIMITS) -> AsyncIterator[Server]:
-    app, protocol = App(), bounded(limits)
-    config = uvicorn.Config(
-        app, http=protocol, ws="none", lifespan="off", log_config=None, timeout_graceful_shutdown=1
-    )
-    server = uvicorn.Server(config)
+    app = App()
+    made = bounded.server(app, limits, drain_s=1)
+    protocol: type[BoundedProtocol] = made.config.http  # type: ignore[assignment]
     with socket.socket() as listening:
         listening.bind((HERE, 0))
         listening.listen(2048)
-        task = asyncio.create_task(server.serve([listening]))
+        task = asyncio.create_task(made.serve([listening]))
         yield Server(app, listening.getsockname()[1], protocol)
-        server.should_exit = True
+        made.should_exit = True
         await task
     async with asyncio.timeout(30):
         while protocol.addresses:  # everything that was counted is counted off

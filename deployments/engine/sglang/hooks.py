@@ -18,6 +18,7 @@ from sglang.srt.plugins.hook_registry import HookRegistry, HookType
 from sglang.srt.runtime_context import get_parallel
 from sglang.version import __version__
 
+from scalesim.deployments.engine.sglang import grammars
 from scalesim.deployments.engine.sglang.cache import DistanceRadixCache
 from scalesim.deployments.engine.sglang.tree import BACKEND, DistanceTreeCore
 from scalesim.errors import EngineMismatchError
@@ -70,6 +71,7 @@ def register(plugin: Plugin) -> None:
 
     def opened(result: Any, scheduler: Any) -> None:
         self_check(scheduler)
+        grammars.bound(scheduler.grammar_manager.grammar_backend)
         plugin.open(scheduler)
 
     process_requests, init_info, pull_requests = _HOOKS
