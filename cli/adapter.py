@@ -5,23 +5,23 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from scalesim.cli.shelf import verbs
+from scalesim.cli.registered import verbs
 from scalesim.settings import AdapterSettings, load
 
 if TYPE_CHECKING:
-    from scalesim.deployments.engine.adapters import AdapterShelf
+    from scalesim.deployments.engine.adapter_registry import AdapterRegistry
 
 
-def _shelf(root: Path, base: Path | None) -> AdapterShelf:
-    from scalesim.deployments.engine.adapters import AdapterShelf
+def _registry(root: Path, base: Path | None) -> AdapterRegistry:
+    from scalesim.deployments.engine.adapter_registry import AdapterRegistry
 
     settings: AdapterSettings = load(AdapterSettings, {"roots": (str(root),)})
-    return AdapterShelf(settings, str(base) if base is not None else None)
+    return AdapterRegistry(settings, str(base) if base is not None else None)
 
 
 app = verbs(
     "adapter",
     "LoRA adapters that requests may name as `model:adapter`.",
-    _shelf,
+    _registry,
     ("rank", "size_bytes"),
 )

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from scalesim.cli.check import Check
+from scalesim.cli.finding import Check
 from scalesim.cli.output import AsJson, print_json
 
 app = typer.Typer()
@@ -50,7 +50,7 @@ def look(config: Path | None, model: str | None, agent_tokens: int) -> Iterator[
     Raises:
         ConfigurationError: The file of settings is not valid.
     """
-    from scalesim.cli import fits, machine, ports, services
+    from scalesim.cli import machine, ports, services, what_fits
     from scalesim.cli.up import read_config
     from scalesim.environment import with_secrets_from_env
     from scalesim.settings import StackSettings, load
@@ -64,7 +64,7 @@ def look(config: Path | None, model: str | None, agent_tokens: int) -> Iterator[
     yield from machine.accelerator_checks()
     yield from machine.resource_checks()
     if engine["model_path"] != "random":
-        yield from fits.fit_checks(settings, agent_tokens)
+        yield from what_fits.fit_checks(settings, agent_tokens)
     yield from machine.clock_checks()
     yield from ports.port_checks(settings.ingress)
     yield from ports.metrics_checks(settings)

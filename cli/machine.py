@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from scalesim.cli.check import Check
+from scalesim.cli.finding import Check
 
 NEEDED = {"ray": "2.60.0", "sglang": "0.5.23"}
 """Engine and cluster versions our hooks were written for."""
@@ -87,7 +87,7 @@ def resource_checks() -> Iterator[Check]:
 
 
 def clock_checks() -> Iterator[Check]:
-    """The wall clock: controllers are numbered by it."""
+    """The adapter layer clock: controllers are numbered by it."""
     now = datetime.now(UTC)
     installed = datetime.fromtimestamp(Path(__file__).stat().st_mtime, UTC)
     found = now.isoformat(timespec="seconds")

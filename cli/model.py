@@ -6,24 +6,24 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from scalesim.cli.shelf import verbs
+from scalesim.cli.registered import verbs
 from scalesim.settings import ModelSettings, load
 
 if TYPE_CHECKING:
-    from scalesim.deployments.engine.models.files import ModelShelf
+    from scalesim.deployments.engine.models.model_registry import ModelRegistry
 
 
-def _shelf(root: Path, base: Path | None) -> ModelShelf:
+def _registry(root: Path, base: Path | None) -> ModelRegistry:
     from scalesim.deployments.engine.models.architecture import require_same
-    from scalesim.deployments.engine.models.files import ModelShelf
+    from scalesim.deployments.engine.models.model_registry import ModelRegistry
 
     settings: ModelSettings = load(ModelSettings, {"roots": (str(root),)})
-    return ModelShelf(settings, partial(require_same, base=base) if base is not None else None)
+    return ModelRegistry(settings, partial(require_same, base=base) if base is not None else None)
 
 
 app = verbs(
     "model",
     "Fine-tunes of the stack's model that requests may name as `model`.",
-    _shelf,
+    _registry,
     ("size_bytes", "version"),
 )

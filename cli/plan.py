@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from scalesim.cli.fits import named_llm
 from scalesim.cli.output import AsJson, print_json
 from scalesim.cli.replay import read_trace
+from scalesim.cli.what_fits import named_llm
 from scalesim.errors import InvalidRequestError
 
 if TYPE_CHECKING:
@@ -38,14 +38,14 @@ def plan(
     as_json: AsJson = False,
 ) -> None:
     """Size a fleet from a trace. The answer is a model, not a measurement."""
-    from scalesim.policies.capacity.engine import Engine
+    from scalesim.policies.capacity.fleet import Question, capacity_plan
     from scalesim.policies.capacity.hardware import GPUS, LLMS
-    from scalesim.policies.capacity.plan import Question, capacity_plan
+    from scalesim.policies.capacity.roofline import RooflineEngine
     from scalesim.settings import EngineSettings
 
     requests = read_trace(trace)
     llm = named_llm(EngineSettings(model_path=model)) or _choose(LLMS, model, "model")
-    engine = Engine(_choose(GPUS, gpu, "gpu"), llm, _calibration(calibration))
+    engine = RooflineEngine(_choose(GPUS, gpu, "gpu"), llm, _calibration(calibration))
     many = len(requests.names) if agents is None else agents
     question = Question(many, step_time, gpus, host_gb * 1e9)
     names = [name.strip() for name in policy.split(",") if name.strip()]

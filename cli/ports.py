@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 from collections.abc import Iterator
 
-from scalesim.cli.check import Check
+from scalesim.cli.finding import Check
 from scalesim.settings import ANY_ADDRESS, IngressSettings, StackSettings
 
 _CONNECT_S = 1.0

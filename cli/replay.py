@@ -61,7 +61,7 @@ def read_trace(path: Path) -> Trace:
         InvalidRequestError: The file cannot be read, or is not a trace.
     """
     from scalesim.policies.replay.trace import parse_trace
-    from scalesim.simulations.trace.files import read_lines
+    from scalesim.simulations.trace.trace_files import read_lines
 
     return parse_trace(read_lines(path))
 

@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterator
 from importlib.metadata import entry_points
 
-from scalesim.cli.check import Check
+from scalesim.cli.finding import Check
 from scalesim.errors import ScaleSimError
 from scalesim.settings import CatalogSettings
 
@@ -83,7 +83,7 @@ def _answer(catalog: CatalogSettings) -> tuple[str, float]:
     """
     import redis
 
-    from scalesim.controller.catalog.rehearsal import rehearse
+    from scalesim.controller.catalog.access_check import rehearse
 
     rehearse(catalog)
     url, timeout_s = catalog.url.get_secret_value().strip(), catalog.timeout_s

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from scalesim.cli.ending import end
+from scalesim.cli.sim_end import end
 from scalesim.cli.submit import PASS_ON, submit
 from scalesim.simulations import run
 

@@ -55,14 +55,16 @@ def _lines(document: dict[str, Any]) -> Iterator[tuple[str, str]]:
     for label, name in (("plans", "plan_s"), ("directives", "directive_s")):
         times = (f"{seconds * 1e3:.1f} ms {q}" for q, seconds in document[name].items())
         yield label, ", ".join(times)
-    behind = f"{catalog['lag_s']:.1f} s behind, {document['unsaved']} rows to write"
+    behind = f"{catalog['lag_s']:.1f} s behind, {document['dirty_rows']} rows to write"
     fault = escape(catalog["error"])
     yield "catalog", f"ok, {behind}" if catalog["ok"] else f"[red]{fault}[/]; {behind}"
     own = [replica["metrics"] for replica in document["replicas"].values()]
     if scraped := ", ".join(filter(None, [document["metrics"], *own])):
         yield "metrics", f"{scraped}, and the API's"
     for name, replica in document["replicas"].items():
-        for fault in filter(None, (flow["fault"] for flow in replica["flows"].values())):
+        for fault in filter(
+            None, (transfer["fault"] for transfer in replica["transfers"].values())
+        ):
             yield "storage", f"[red]off at {name}: {escape(fault)}[/]"
     for name, loop in document["loops"].items():
         if loop["crashes"]:
@@ -78,7 +80,7 @@ def _replicas(replicas: dict[str, dict[str, Any]]) -> Any:
             name,
             str(replica["agents"]),
             *(_fill(replica, tier) for tier in ("device", "host", "storage")),
-            _used(replica["flows"]),
+            _used(replica["transfers"]),
             f"{replica['silent_s']:.1f} s ago" if replica["attached"] else "[red]not yet[/]",
         )
     return table
@@ -97,9 +99,11 @@ def _fill(replica: dict[str, Any], tier: str) -> str:
     return f"{held / 2**20:,.0f}/{room / 2**20:,.0f} MiB" if room else mebibytes(held)
 
 
-def _used(flows: dict[str, dict[str, int]]) -> str:
+def _used(transfers: dict[str, dict[str, int]]) -> str:
     """Return how many prefetches were used."""
-    issued, used = (sum(flow[name] for flow in flows.values()) for name in ("issued", "used"))
+    issued, used = (
+        sum(transfer[name] for transfer in transfers.values()) for name in ("issued", "used")
+    )
     return f"{used}/{issued}" if issued else "-"
 
 

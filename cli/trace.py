@@ -60,7 +60,7 @@ def convert(
     """
     from scalesim.policies.replay.convert import events
     from scalesim.policies.replay.formats import requests
-    from scalesim.simulations.trace.files import read_lines
+    from scalesim.simulations.trace.trace_files import read_lines
 
     if trace.exists() and not trace.is_file():
         raise InvalidRequestError(f"{str(trace)!r} is read twice: give a file, no pipe", "trace")

@@ -17,7 +17,7 @@ from scalesim.cli.output import AsJson, print_json
 from scalesim.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from scalesim.deployments.rundir import RunFolder
+    from scalesim.deployments.run_folder import RunFolder
 
 app = typer.Typer()
 
@@ -45,7 +45,7 @@ def up(
     as_json: AsJson = False,
 ) -> None:
     """Start the stack in the foreground; Ctrl-C drains and stops it. Flags go before the file."""
-    from scalesim.deployments.rundir import RAY_FITS, RunFolder
+    from scalesim.deployments.run_folder import RAY_FITS, RunFolder
     from scalesim.deployments.stack import Stack
     from scalesim.environment import with_secrets_from_env
     from scalesim.settings import StackSettings, load

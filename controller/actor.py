@@ -13,14 +13,14 @@ from pydantic import SecretStr
 from ray.actor import ActorHandle
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-from scalesim.controller.catalog.rows import Snapshot
+from scalesim.controller.catalog.rows import CatalogSnapshot
 from scalesim.controller.catalog.store import Catalog
+from scalesim.controller.catalog_flusher import CatalogFlusher
 from scalesim.controller.core import Controller
-from scalesim.controller.endpoint import Endpoint
-from scalesim.controller.loops import Loop
 from scalesim.controller.metrics import StatusOnLoop, exposition
-from scalesim.controller.surface import Surface
-from scalesim.controller.writing import Writer
+from scalesim.controller.runtime.background import BackgroundLoop
+from scalesim.controller.runtime.metrics_endpoint import MetricsEndpoint
+from scalesim.controller.service import ControllerService
 from scalesim.errors import (
     CatalogUnavailableError,
     ConfigurationError,
@@ -46,8 +46,8 @@ _HEAD = "node:__internal_head__"  # what Ray gives the head, and nobody else, on
 _MAX_CALLS = 10_000  # long polls are held open; each is a call
 
 
-class ControllerActor(Surface):
-    """The surface as an actor: it remembers through the catalog."""
+class ControllerActor(ControllerService):
+    """The service as an actor: it remembers through the catalog."""
 
     async def __init__(  # type: ignore[misc]  # Ray awaits it, inside the actor's event loop
         self,
@@ -60,9 +60,9 @@ class ControllerActor(Surface):
         core = remembering(settings, catalog, store)
         super().__init__(core, settings)
         self._flush_interval_s = catalog.flush_interval_s
-        self._writer = Writer(core, store)
-        self.loops.append(Loop("catalog", self._flush))
-        self._endpoint = Endpoint(
+        self._writer = CatalogFlusher(core, store)
+        self.loops.append(BackgroundLoop("catalog", self._flush))
+        self._endpoint = MetricsEndpoint(
             StatusOnLoop(self.status),
             metrics,
             metrics.controller_ports,
@@ -161,7 +161,7 @@ def remembering(
 ) -> Controller:
     """Return a controller that knows what the catalog held, as far as that can be believed."""
 
-    def make(snapshot: Snapshot | None, saved: int) -> Controller:
+    def make(snapshot: CatalogSnapshot | None, saved: int) -> Controller:
         return Controller(settings, catalog, DistancePlanner(), rendezvous, snapshot, saved)
 
     snapshot, saved = None, 0
@@ -177,7 +177,7 @@ def remembering(
     return make(None, saved)
 
 
-def _loaded(store: Catalog) -> tuple[Snapshot | None, int]:
+def _loaded(store: Catalog) -> tuple[CatalogSnapshot | None, int]:
     deadline = time.monotonic() + _LOAD_S
     while True:
         try:

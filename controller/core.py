@@ -7,36 +7,36 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from scalesim.controller import requests, status
-from scalesim.controller.agents import AGENTS, STATE, TOLD, AgentTable
-from scalesim.controller.catalog.rows import Batch, Snapshot
+from scalesim.controller import status, validation
+from scalesim.controller.catalog.rows import CatalogBatch, CatalogSnapshot
 from scalesim.controller.clock import Clock, steady
 from scalesim.controller.counters import Counters
+from scalesim.controller.garbage_collector import GarbageCollector
+from scalesim.controller.hint_statistics import HintStatistics
 from scalesim.controller.incarnation import next_incarnation
-from scalesim.controller.intake import claim, coming_into_use, observe, tell
-from scalesim.controller.keyindex import MISSING, Rows
-from scalesim.controller.learning import Learning
+from scalesim.controller.ingest import claim, coming_into_use, observe, tell
+from scalesim.controller.interner import Interner
+from scalesim.controller.key_index import MISSING, Rows
+from scalesim.controller.learned_distances import LearnedDistances
 from scalesim.controller.leveling import Leveling
-from scalesim.controller.numbering import Numbering
+from scalesim.controller.payload_table import AGENTS, SENT, STATE, PayloadTable
 from scalesim.controller.placements import Place, Placements
 from scalesim.controller.planning import Planning
 from scalesim.controller.replicas import Replica, Replicas
-from scalesim.controller.saving import Unsaved, names, restore
-from scalesim.controller.simulations import NOBODY, Simulations
-from scalesim.controller.sweeping import Sweeper
-from scalesim.controller.uses import Uses
+from scalesim.controller.simulations import NO_SIMULATION, Simulations
+from scalesim.controller.snapshot import DirtyRows, names, restore
 from scalesim.errors import InvalidRequestError, StaleControllerError, StaleEpochError
 from scalesim.identity import agent_key, check_agent, check_simulation
-from scalesim.policies.base import Planner
+from scalesim.policies.planning import Planner
 from scalesim.settings import CatalogSettings, ControllerSettings
 from scalesim.vocabulary import (
     Directives,
-    Flow,
     Keys,
     PlacementDelta,
     ReplicaInfo,
     ReportAck,
     Residency,
+    TransferStats,
 )
 
 _NO_KEYS: Keys = np.empty(0, np.int64)
@@ -63,7 +63,7 @@ class Controller:
         catalog: CatalogSettings,
         planner: Planner,
         place: Place,
-        snapshot: Snapshot | None = None,
+        snapshot: CatalogSnapshot | None = None,
         saved_incarnation: int = 0,
         clock: Clock | None = None,
     ) -> None:
@@ -74,24 +74,24 @@ class Controller:
         self._settings = settings
         self._clock = clock
         if snapshot is None:
-            table, replicas = AgentTable(), Replicas(now=now)
+            table, replicas = PayloadTable(), Replicas(now=now)
             simulations = Simulations(settings, now=now)
         else:
             saved = snapshot.names
-            table, replicas = AgentTable(Numbering(saved.kinds)), Replicas(saved.replicas, now)
+            table, replicas = PayloadTable(Interner(saved.kinds)), Replicas(saved.replicas, now)
             simulations = Simulations(settings, saved.simulations, saved.epochs, now)
             restore(table, snapshot, now)
         is_whole = snapshot is not None and snapshot.whole
-        unsaved = Unsaved(table, catalog.flush_rows, rewrite=not is_whole)
+        dirty_rows = DirtyRows(table, catalog.flush_rows, rewrite=not is_whole)
         placements = Placements(table, replicas, place, self.incarnation << 20)
         placements.rehouse()
-        learning = Learning(table, simulations, replicas)
+        learning = LearnedDistances(table, simulations, replicas)
         self._table, self._simulations, self._replicas = table, simulations, replicas
-        self._unsaved, self._placements, self._learning = unsaved, placements, learning
+        self._dirty_rows, self._placements, self._learned = dirty_rows, placements, learning
         self._leveling = Leveling(table, simulations, replicas, placements, settings.leveling_moves)
         self._planning = Planning(table, simulations, replicas, learning, planner, self.counters)
-        self._uses = Uses(table, simulations, replicas)
-        self._sweeper = Sweeper(table, simulations, placements, unsaved)
+        self._hint_statistics = HintStatistics(table, simulations, replicas)
+        self._garbage_collector = GarbageCollector(table, simulations, placements, dirty_rows)
 
     def report(
         self,
@@ -121,10 +121,10 @@ class Controller:
             StaleEpochError: A newer epoch of the simulation is known.
         """
         check_simulation(simulation)
-        epoch = requests.check_epoch(epoch)
-        keys = requests.check_keys(keys)
-        distances = requests.check_distances(distances, keys.size)
-        expires_in = requests.check_expiry(expires_in)
+        epoch = validation.check_epoch(epoch)
+        keys = validation.check_keys(keys)
+        distances = validation.check_distances(distances, keys.size)
+        expires_in = validation.check_expiry(expires_in)
         try:
             number, moved = self._simulations.advance(simulation, epoch, self._clock(), holder)
         except StaleEpochError:
@@ -170,14 +170,14 @@ class Controller:
         """
         check_simulation(simulation)
         fields = {"pin": pin, "unpin": unpin, "done": done}
-        checked = {name: requests.check_keys(keys, name) for name, keys in fields.items()}
+        checked = {name: validation.check_keys(keys, name) for name, keys in fields.items()}
         number = self._simulations.touch(simulation, self._clock(), holder)
         claimed = (self._rows_of(number, keys) for keys in checked.values())
         pinned, unpinned, ended = (rows[rows != MISSING] for rows in claimed)
         self._table.pinned[pinned] = True
         self._table.pinned[unpinned] = False
         self._table.pinned[ended] = False
-        self._table.done[ended] = True
+        self._table.finished[ended] = True
         self._forget_distances(ended)
         for rows in (pinned, unpinned, ended):
             self._mark(rows)
@@ -211,7 +211,7 @@ class Controller:
             self._table.kinds.number(kind)
         if known is None:
             self._rehouse()
-        self._table.reset(self._table.rows_on(replica.number), *STATE, *TOLD)
+        self._table.reset(self._table.rows_on(replica.number), *STATE, *SENT)
         self._replicas.changed[replica.number] = True
         return self.incarnation
 
@@ -235,20 +235,20 @@ class Controller:
                 f"{self.incarnation} and does not know it: attach again"
             )
         for message in messages:
-            requests.check_residency(message)
+            validation.check_residency(message)
         for message in messages:
             used = coming_into_use(self._table, message)
             told = self._table.distances(used, self._simulations.epochs)
-            self._uses.observe(used, told)
-            self._learning.observe(used, told)
+            self._hint_statistics.observe(used, told)
+            self._learned.observe(used, told)
             observe(self._table, self._placements, sender, message, self._clock())
         self._replicas.changed[sender.number] |= bool(messages)
 
-    def flow(self, replica: str, incarnation: int, flow: Flow) -> None:
+    def transfer(self, replica: str, incarnation: int, transfer: TransferStats) -> None:
         """Keep what became of an attached replica's moves; others are not believed."""
         sender = self._attached(replica, incarnation)
         if sender is not None:
-            sender.note(flow)
+            sender.note(transfer)
 
     def poll(self, replica: str, incarnation: int, acked: int) -> Directives | None:
         """Return the directives a replica has not acknowledged; None where there are none.
@@ -279,9 +279,9 @@ class Controller:
         lost = self._replicas.silent(now, self._settings.replica_lease_s)
         self.counters.replicas_lost += len(lost)
         self._lose(lost)
-        self._sweeper.sweep()
+        self._garbage_collector.collect()
         self._leveling.level(now)
-        self._uses.score()
+        self._hint_statistics.score()
 
     def plan(self) -> list[str]:
         """Plan for every replica that needs it; return those that have new directives."""
@@ -307,17 +307,17 @@ class Controller:
         """Return where agents live, as far as it changed since `version`; 0 asks for all."""
         return self._placements.delta(version)
 
-    def unsaved(self) -> Batch | None:
+    def take_dirty(self) -> CatalogBatch | None:
         """Return the next batch for the catalog, None where it knows everything."""
-        return self._unsaved.take(names(self._table, self._simulations, self._replicas))
+        return self._dirty_rows.take(names(self._table, self._simulations, self._replicas))
 
-    def give_back(self, batch: Batch) -> None:
+    def give_back(self, batch: CatalogBatch) -> None:
         """Keep a batch that could not be written, for a later one."""
-        self._unsaved.give_back(batch)
+        self._dirty_rows.give_back(batch)
 
     def start_catalog_over(self) -> None:
         """Write everything anew: the catalog came back without what was written."""
-        self._unsaved.start_over()
+        self._dirty_rows.start_over()
 
     def status(self) -> dict[str, Any]:
         """Return counts, memory and leases; grows with replicas and simulations only."""
@@ -326,12 +326,12 @@ class Controller:
             "agents": status.agents(self._table, self._simulations),
             "replicas": status.replicas(self._table, self._replicas, self._clock()),
             "simulations": status.simulations(self._table, self._simulations, self._clock()),
-            "learned": self._learning.status(),
+            "learned": self._learned.status(),
             "leveled": self._leveling.moved,
-            **self._uses.status(),
+            **self._hint_statistics.status(),
             **self.counters.status(),
             "table_bytes": self._table.nbytes,
-            "unsaved": len(self._unsaved),
+            "dirty_rows": len(self._dirty_rows),
         }
 
     def agent(self, simulation: str, agent: str) -> dict[str, Any]:
@@ -358,9 +358,9 @@ class Controller:
         rows = np.flatnonzero(self._table.simulation == simulation)
         self._forget_distances(rows)
         self._table.pinned[rows] = False
-        self._table.simulation[rows] = NOBODY
+        self._table.simulation[rows] = NO_SIMULATION
         self._mark(rows)
-        self._learning.forget(simulation)
+        self._learned.forget(simulation)
         self._simulations.end(simulation)
 
     def _lose(self, lost: list[Replica]) -> None:
@@ -377,7 +377,7 @@ class Controller:
         self._table.reset(rows, "due", "expires")
 
     def _mark(self, rows: Rows) -> None:
-        self._table.unsaved[rows] = True
+        self._table.dirty[rows] = True
         self._replicas.changed[self._table.replica[rows]] = True
 
     def _attached(self, name: str, incarnation: int) -> Replica | None:

@@ -7,8 +7,8 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from scalesim.controller.agents import AGENTS, AgentTable
-from scalesim.controller.keyindex import Rows
+from scalesim.controller.key_index import Rows
+from scalesim.controller.payload_table import AGENTS, PayloadTable
 from scalesim.controller.placements import Placements
 from scalesim.controller.replicas import Replicas
 from scalesim.controller.simulations import Simulations
@@ -31,7 +31,7 @@ class Leveling:
     """Levels the told steps ahead, and memory with agents that have no state to lose.
 
     Args:
-        table: Agent table.
+        table: Payload table.
         simulations: Whose epochs are the clock.
         replicas: Those to be level with one another.
         placements: Carries the moves out.
@@ -44,7 +44,7 @@ class Leveling:
 
     def __init__(
         self,
-        table: AgentTable,
+        table: PayloadTable,
         simulations: Simulations,
         replicas: Replicas,
         placements: Placements,
@@ -122,12 +122,12 @@ class Leveling:
         index[numbers] = np.arange(numbers.size)
         state_bytes, resident = table.total_bytes[rows], table.resident(rows)
         rebuild_s = state_bytes / rebuild_bytes_per_s
-        stays = table.in_use[rows] | table.pinned[rows] | table.told_pin[rows]
+        stays = table.in_use[rows] | table.pinned[rows] | table.sent_pin[rows]
         return Population(
             place=index[table.replica[rows]],
             distance=table.distances(rows, self._simulations.epochs),
             state_bytes=state_bytes,
             request_s=_REQUEST_S + np.where(resident, 0.0, rebuild_s),
             move_s=np.where(resident, rebuild_s, 0.0),
-            movable=~stays & (table.ordered[rows] == 0),
+            movable=~stays & (table.pending_action[rows] == 0),
         )

@@ -13,7 +13,7 @@ from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from scalesim.controller.simulations import NOBODYS_NAME
+from scalesim.controller.simulations import NO_SIMULATION_NAME
 
 _TIERS = ("device", "host", "storage")
 _OUTCOMES = ("issued", "used", "late", "wasted")
@@ -86,7 +86,7 @@ class _Status(Collector):
         yield from self._simulations()
         yield from self._learned()
         yield from self._replicas()
-        yield from self._flows()
+        yield from self._transfers()
         yield from self._controller()
         yield from self._catalog()
 
@@ -135,7 +135,7 @@ class _Status(Collector):
         text = "Whether its order is the one believed."
         leads = GaugeMetricFamily("scalesim_learner_leads", text, labels=labels)
         for name, state in self._status["learned"].items():
-            if name not in (*self._shown, NOBODYS_NAME):
+            if name not in (*self._shown, NO_SIMULATION_NAME):
                 continue
             for learner, share in state["hit_shares"].items():
                 shares.add_metric([name, learner], share)
@@ -162,7 +162,7 @@ class _Status(Collector):
         agents = {name: replica["agents"] for name, replica in replicas.items()}
         yield _gauges("replica_agents", "Agents placed on it.", "replica", agents)
         broken = {
-            name: any(flow["fault"] for flow in replica["flows"].values())
+            name: any(transfer["fault"] for transfer in replica["transfers"].values())
             for name, replica in replicas.items()
         }
         text = "Whether its storage tier failed and is off."
@@ -170,7 +170,7 @@ class _Status(Collector):
         silent = {name: replica["silent_s"] for name, replica in replicas.items()}
         yield _gauges("replica_silent_seconds", "Since it polled.", "replica", silent)
 
-    def _flows(self) -> Iterator[Metric]:
+    def _transfers(self) -> Iterator[Metric]:
         labels = ["replica", "kind"]
         prefetches = CounterMetricFamily(
             "scalesim_prefetches", "Prefetches by outcome.", labels=[*labels, "outcome"]
@@ -182,13 +182,13 @@ class _Status(Collector):
             "scalesim_evictions", "Evictions from the device.", labels=[*labels, "cause"]
         )
         for name, replica in self._status["replicas"].items():
-            for kind, flow in replica["flows"].items():
-                prefetches.add_metric([name, kind, "refused"], flow["refused"])
+            for kind, transfer in replica["transfers"].items():
+                prefetches.add_metric([name, kind, "refused"], transfer["refused"])
                 for outcome in _OUTCOMES:
-                    prefetches.add_metric([name, kind, outcome], flow[outcome])
-                    moved.add_metric([name, kind, outcome], flow[f"{outcome}_bytes"])
+                    prefetches.add_metric([name, kind, outcome], transfer[outcome])
+                    moved.add_metric([name, kind, outcome], transfer[f"{outcome}_bytes"])
                 for cause in ("plan", "pressure"):
-                    evicted.add_metric([name, kind, cause], flow[f"evicted_by_{cause}"])
+                    evicted.add_metric([name, kind, cause], transfer[f"evicted_by_{cause}"])
         yield from (prefetches, moved, evicted)
 
     def _controller(self) -> Iterator[Metric]:
@@ -207,7 +207,7 @@ class _Status(Collector):
         catalog = self._status["catalog"]
         yield _gauge("catalog_up", "Whether the last write arrived.", catalog["ok"])
         yield _gauge("catalog_lag_seconds", "For how long no batch arrived.", catalog["lag_s"])
-        yield _gauge("catalog_unsaved_rows", "Rows not written yet.", self._status["unsaved"])
+        yield _gauge("catalog_dirty_rows", "Rows not written yet.", self._status["dirty_rows"])
         for name in ("flushes", "rows", "failures", "losses"):
             yield _counter(f"catalog_{name}", f"Catalog: {name}.", catalog[name])
 

@@ -8,8 +8,8 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from scalesim.controller.agents import AGENTS, NOWHERE, AgentTable
-from scalesim.controller.keyindex import MISSING, Rows
+from scalesim.controller.key_index import MISSING, Rows
+from scalesim.controller.payload_table import AGENTS, NOWHERE, PayloadTable
 from scalesim.controller.replicas import Replicas
 from scalesim.vocabulary import Keys, PlacementDelta
 
@@ -27,13 +27,13 @@ class Placements:
     in use or pinned, even when its home is another replica; it goes home afterwards.
 
     Args:
-        table: Agent table; `replica`, `assigned` and `exceptional` are written here only.
+        table: Payload table; `replica`, `assigned` and `exceptional` are written here only.
         replicas: The living.
         place: How keys are hashed.
         version: First version; must exceed those of controllers before.
     """
 
-    def __init__(self, table: AgentTable, replicas: Replicas, place: Place, version: int) -> None:
+    def __init__(self, table: PayloadTable, replicas: Replicas, place: Place, version: int) -> None:
         self.version = version
         self._table = table
         self._replicas = replicas
@@ -128,7 +128,7 @@ class Placements:
 
     def _move(self, rows: Rows, replicas: NDArray[np.int16]) -> None:
         table = self._table
-        known = rows[np.isfinite(table.told[rows])]
+        known = rows[np.isfinite(table.sent_distance[rows])]
         for replica in self._replicas if known.size else ():
             left = known[table.replica[known] == replica.number]
             for kind in np.unique(table.kind[left]):

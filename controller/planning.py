@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import time
 
-from scalesim.controller.agents import AgentTable
 from scalesim.controller.counters import Counters
-from scalesim.controller.directing import moves, nearness
-from scalesim.controller.learning import Learning
+from scalesim.controller.directives import distance_updates, moves
+from scalesim.controller.learned_distances import LearnedDistances
+from scalesim.controller.payload_table import PayloadTable
 from scalesim.controller.replicas import Replica, Replicas
 from scalesim.controller.simulations import Simulations
-from scalesim.policies.base import Planner
+from scalesim.policies.planning import Planner
 from scalesim.vocabulary import Directives
 
 
@@ -18,7 +18,7 @@ class Planning:
     """Fills replicas' outboxes.
 
     Args:
-        table: Agent table; writes what replicas were told and asked for.
+        table: Payload table; writes what replicas were told and asked for.
         simulations: Whose epochs are the clock.
         replicas: Clears their marks of change.
         learning: Fills in distances that nobody told.
@@ -28,17 +28,17 @@ class Planning:
 
     def __init__(
         self,
-        table: AgentTable,
+        table: PayloadTable,
         simulations: Simulations,
         replicas: Replicas,
-        learning: Learning,
+        learning: LearnedDistances,
         planner: Planner,
         counters: Counters,
     ) -> None:
         self._table = table
         self._simulations = simulations
         self._replicas = replicas
-        self._learning = learning
+        self._learned = learning
         self._planner = planner
         self._counters = counters
 
@@ -48,12 +48,14 @@ class Planning:
         self._replicas.changed[replica.number] = False
         rows = self._table.rows_on(replica.number)
         told = self._table.distances(rows, self._simulations.epochs)
-        distance = self._learning.fill(rows, told)
-        pushed = nearness(self._table, self._simulations, replica, rows, distance)
+        distance = self._learned.fill(rows, told)
+        pushed = distance_updates(self._table, self._simulations, replica, rows, distance)
         moved = moves(self._table, self._simulations, replica, rows, distance, self._planner, now)
         if pushed or moved:
             replica.sequence += 1
             replica.made_at = now
-            replica.outbox = Directives(incarnation, replica.sequence, nearness=pushed, moves=moved)
+            replica.outbox = Directives(
+                incarnation, replica.sequence, distance_updates=pushed, moves=moved
+            )
         self._counters.planned(time.perf_counter() - started, moved)
         return replica.outbox is not None

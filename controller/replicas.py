@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from scalesim.controller.numbering import Numbering
+from scalesim.controller.interner import Interner
 from scalesim.policies.links import LinkMeter
-from scalesim.vocabulary import Budgets, Directives, Flow, Keys
+from scalesim.vocabulary import Budgets, Directives, Keys, TransferStats
 
 MAX_REPLICAS = int(np.iinfo(np.int16).max)
 
@@ -21,7 +21,7 @@ class Replica:
     """One replica.
 
     Attributes:
-        number: Its dense number, used in the agent table.
+        number: Its dense number, used in the payload table.
         name: Its own name.
         seen_at: Seconds; when it last attached or polled.
         budgets: Its tiers; None while it is only remembered from the catalog.
@@ -35,8 +35,8 @@ class Replica:
         left: Payloads placed elsewhere since the last directives, by kind number: it must forget
             their distances.
         made_at: Seconds; when its outbox was filled.
-        flows: What became of its moves, by kind.
-        meters: What moving and rebuilding state costs there by those flows, by kind.
+        transfers: What became of its moves, by kind.
+        meters: What moving and rebuilding state costs there by those transfers, by kind.
     """
 
     number: int
@@ -51,13 +51,13 @@ class Replica:
     replan_at: float = math.inf
     left: dict[int, list[Keys]] = field(default_factory=dict)
     made_at: float = 0.0
-    flows: dict[str, Flow] = field(default_factory=dict)
+    transfers: dict[str, TransferStats] = field(default_factory=dict)
     meters: dict[str, LinkMeter] = field(default_factory=lambda: defaultdict(LinkMeter))
 
-    def note(self, flow: Flow) -> None:
+    def note(self, transfer: TransferStats) -> None:
         """Take over what became of its moves."""
-        self.meters[flow.kind].observe(self.flows.get(flow.kind, flow), flow)
-        self.flows[flow.kind] = flow
+        self.meters[transfer.kind].observe(self.transfers.get(transfer.kind, transfer), transfer)
+        self.transfers[transfer.kind] = transfer
 
 
 class Replicas:
@@ -69,7 +69,7 @@ class Replicas:
     """
 
     def __init__(self, names: Sequence[str] = (), now: float = 0) -> None:
-        self.numbers = Numbering(names)
+        self.numbers = Interner(names)
         self.changed = np.zeros(MAX_REPLICAS + 1, np.bool_)
         """bool by replica number: its plan is out of date. The last entry stands for none."""
         self._living = {name: Replica(at, name, now) for at, name in enumerate(names) if name}

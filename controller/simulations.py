@@ -8,12 +8,12 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from scalesim.controller.numbering import FREE, Numbering
+from scalesim.controller.interner import FREE, Interner
 from scalesim.errors import InvalidRequestError, StaleEpochError, UnavailableError
 from scalesim.policies.distance.trust import StepClock
 from scalesim.settings import ControllerSettings
 
-NOBODY, NOBODYS_NAME = 0, "-"
+NO_SIMULATION, NO_SIMULATION_NAME = 0, "-"
 """The simulation of payloads that none has reported; none can have this name."""
 
 MAX_SIMULATIONS = 4096
@@ -42,7 +42,7 @@ class Simulations:
 
     Args:
         settings: Quotas, and how many simulations a key may tell of.
-        names: Names by number; number 0 is `NOBODY`.
+        names: Names by number; number 0 is `NO_SIMULATION`.
         epochs: Newest epoch by number.
         now: Seconds; every simulation is taken to have been heard of now.
 
@@ -54,11 +54,11 @@ class Simulations:
     def __init__(
         self,
         settings: ControllerSettings,
-        names: Sequence[str] = (NOBODYS_NAME,),
+        names: Sequence[str] = (NO_SIMULATION_NAME,),
         epochs: Sequence[float] = (0.0,),
         now: float = 0,
     ) -> None:
-        self.names = Numbering(names)
+        self.names = Interner(names)
         self.epochs: NDArray[np.float64] = np.zeros(MAX_SIMULATIONS)
         """float64, newest epoch by simulation number; written here only."""
         self.epochs[: len(epochs)] = epochs
@@ -74,7 +74,7 @@ class Simulations:
 
     def __iter__(self) -> Iterator[Lease]:
         for number, name in enumerate(self.names):
-            if name and number != NOBODY:
+            if name and number != NO_SIMULATION:
                 step_s = self._clocks[number].step_s if number in self._clocks else 0.0
                 epoch, seen_at = int(self.epochs[number]), float(self._seen[number])
                 yield Lease(number, name, epoch, seen_at, step_s)

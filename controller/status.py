@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from scalesim.controller.agents import AGENTS, AgentTable
+from scalesim.controller.payload_table import AGENTS, PayloadTable
 from scalesim.controller.replicas import Replicas
 from scalesim.controller.simulations import Simulations
 from scalesim.vocabulary import PREFIX, Tier
@@ -16,7 +16,7 @@ from scalesim.vocabulary import PREFIX, Tier
 _TIERS = ("device", "host", "storage")
 
 
-def agents(table: AgentTable, simulations: Simulations) -> dict[str, int]:
+def agents(table: PayloadTable, simulations: Simulations) -> dict[str, int]:
     """Return how many agents have their prefix in each tier at best."""
     rows = np.flatnonzero(table.live & (table.kind == AGENTS))
     device, host = table.device_bytes[rows] > 0, table.host_bytes[rows] > 0
@@ -38,7 +38,7 @@ def agents(table: AgentTable, simulations: Simulations) -> dict[str, int]:
     }
 
 
-def replicas(table: AgentTable, replicas: Replicas, now: float) -> dict[str, dict[str, Any]]:
+def replicas(table: PayloadTable, replicas: Replicas, now: float) -> dict[str, dict[str, Any]]:
     """Return, by name, what each replica holds, also by kind, and whether it is heard of."""
     placed = table.replica >= 0
     shape = len(replicas.numbers), len(table.kinds)
@@ -72,14 +72,14 @@ def replicas(table: AgentTable, replicas: Replicas, now: float) -> dict[str, dic
             "silent_s": max(now - replica.seen_at, 0.0),
             "metrics": replica.metrics,
             "links": asdict(replica.meters[PREFIX].links),
-            "flows": {kind: flow._asdict() for kind, flow in replica.flows.items()},
+            "transfers": {kind: transfer._asdict() for kind, transfer in replica.transfers.items()},
         }
         for replica in replicas
     }
 
 
 def simulations(
-    table: AgentTable, simulations: Simulations, now: float
+    table: PayloadTable, simulations: Simulations, now: float
 ) -> dict[str, dict[str, Any]]:
     """Return, by name, the epoch and the agents of each living simulation."""
     agents = table.live & (table.kind == AGENTS)
@@ -96,7 +96,7 @@ def simulations(
 
 
 def agent(
-    table: AgentTable, simulations: Simulations, replicas: Replicas, row: int
+    table: PayloadTable, simulations: Simulations, replicas: Replicas, row: int
 ) -> dict[str, Any]:
     """Return what is known of the agent in one row."""
     sizes = {
@@ -106,7 +106,7 @@ def agent(
     }
     held = [tier for tier, size in sizes.items() if size]
     distance = float(table.distances(np.array([row]), simulations.epochs)[0])
-    told_in = float(table.reported[row])
+    reported_in = float(table.reported[row])
     replica = int(table.replica[row])
     return {
         "key": int(table.key[row]),
@@ -114,7 +114,7 @@ def agent(
         "replica": replicas.numbers[replica] if replica >= 0 else None,
         "residency": max(held, default=Tier.ABSENT).name.lower(),
         "distance": distance if np.isfinite(distance) else None,
-        "told_in": int(told_in) if np.isfinite(told_in) else None,
+        "reported_in": int(reported_in) if np.isfinite(reported_in) else None,
         "total_bytes": int(table.total_bytes[row]),
         **{f"{tier.name.lower()}_bytes": size for tier, size in sizes.items()},
         "in_use": bool(table.in_use[row]),

@@ -187,10 +187,10 @@ BOARD = Board(
                 lag="scalesim_catalog_lag_seconds",
             ),
             _gauges(
-                "Unsaved",
+                "DirtyRows",
                 "Rows waiting for the next write.",
                 "short",
-                rows="scalesim_catalog_unsaved_rows",
+                rows="scalesim_catalog_dirty_rows",
             ),
             _rates(
                 "Writes",

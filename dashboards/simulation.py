@@ -47,9 +47,9 @@ BOARD = Board(
                 [Query('scalesim_simulation_agents{simulation=~"$simulation"}', "{{simulation}}")],
             ),
         ],
-        "Calls": [
+        "CallTable": [
             Panel(
-                "Calls",
+                "CallTable",
                 "By HTTP status.",
                 "reqps",
                 [

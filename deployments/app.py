@@ -21,7 +21,7 @@ def build(args: dict[str, Any]) -> Any:
         ConfigurationError: The settings cannot work.
     """
     from scalesim.controller import actor
-    from scalesim.deployments.edge import check_binding
+    from scalesim.deployments.middleware import check_binding
     from scalesim.deployments.stack import build_app
 
     settings = with_secrets_from_env(load(StackSettings, args))

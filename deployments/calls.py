@@ -29,7 +29,7 @@ class Call(NamedTuple):
     number: int = 0
 
 
-class Head(NamedTuple):
+class AnswerHeader(NamedTuple):
     """What the ingress turns into status line and headers.
 
     Attributes:
@@ -47,6 +47,6 @@ class Head(NamedTuple):
     output_tokens: int = 0
 
 
-Piece = tuple[Head, bytes] | bytes | int
+AnswerPart = tuple[AnswerHeader, bytes] | bytes | int
 """Item of an answer: the first is the head with the first bytes, the others are bytes, and the last
 of a stream is the number of tokens it took."""

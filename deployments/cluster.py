@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from scalesim.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from scalesim.deployments.rundir import RunFolder
+    from scalesim.deployments.run_folder import RunFolder
 
 OBJECT_STORE_BYTES = 512 * 2**20
 """What a stack sends is smaller than what Ray would put there; its own choice is 30% of memory."""

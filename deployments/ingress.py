@@ -16,20 +16,20 @@ from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
 from scalesim import headers
-from scalesim.controller.loops import Loop
-from scalesim.deployments import hints, placement_view
+from scalesim.controller.runtime.background import BackgroundLoop
+from scalesim.deployments import hint_routes, placement_view
 from scalesim.deployments.calls import Call, Endpoint
 from scalesim.deployments.cluster import keep_serve_on_loopback
-from scalesim.deployments.context import ContextLength
-from scalesim.deployments.delivery import Delivery
-from scalesim.deployments.edge import check_binding, guarded, read_body, while_connected
-from scalesim.deployments.engine.models.files import ModelShelf
-from scalesim.deployments.identity import decoded, resolve
+from scalesim.deployments.context_length import ContextLength
+from scalesim.deployments.engine.models.model_registry import ModelRegistry
+from scalesim.deployments.ingress_metrics import IngressMetrics
 from scalesim.deployments.listener import Listener
-from scalesim.deployments.metrics import IngressMetrics
+from scalesim.deployments.middleware import check_binding, guarded, read_body, while_connected
 from scalesim.deployments.remote import RemoteController
+from scalesim.deployments.replica_client import ReplicaClient
+from scalesim.deployments.request_identity import decoded, resolve
 from scalesim.deployments.requests import accepted
-from scalesim.deployments.tap import Tap
+from scalesim.deployments.trace_recorder import TraceRecorder
 from scalesim.errors import ReplicaUnavailableError, ScaleSimError, UnknownModelError
 from scalesim.identity import (
     DEFAULT_SIMULATION,
@@ -84,25 +84,27 @@ class Ingress:
         self._settings = settings.ingress
         self._model = settings.engine.served_model_name
         models = settings.engine.models
-        self._shelf = ModelShelf(models) if models is not None else None
-        self._loops: list[Loop] = []
+        self._registry = ModelRegistry(models) if models is not None else None
+        self._loops: list[BackgroundLoop] = []
         self._metrics = IngressMetrics(self._loops)
-        self._delivery = Delivery(replicas, self._settings.request_timeout_s, self._metrics)
-        self._loops.append(Loop("rotation", self._delivery.ask))
+        self._replica_client = ReplicaClient(
+            replicas, self._settings.request_timeout_s, self._metrics
+        )
+        self._loops.append(BackgroundLoop("rotation", self._replica_client.ask))
         self._context = ContextLength(replicas)
         self._created = int(time.time())
         self._controller: RemoteController | None = None
         self._epochs: dict[str, int] = {}
-        self._tap = Tap(lambda simulation: self._epochs.get(simulation, 0))
+        self._trace_recorder = TraceRecorder(lambda simulation: self._epochs.get(simulation, 0))
         if settings.engine.arm == "scalesim":
             from scalesim.controller.actor import connect
 
             self._controller = RemoteController(
                 connect(settings.controller), settings.controller, holder=_KEY_HOLDER
             )
-            self._loops.append(Loop("placements", self._follow_placements))
-            self._loops.append(Loop("epochs", self._follow_epochs))
-        self._reader = hints.Reader()
+            self._loops.append(BackgroundLoop("placements", self._follow_placements))
+            self._loops.append(BackgroundLoop("epochs", self._follow_epochs))
+        self._reader = hint_routes.Reader()
         self._listener: Listener | None = None
         if address is not None:
             app = self.__serve_build_asgi_app__()
@@ -115,7 +117,7 @@ class Ingress:
 
     async def __del__(self) -> None:
         """Answer what is in flight; Serve, which calls this, knows nothing of it."""
-        self._tap.close()
+        self._trace_recorder.close()
         self._reader.close()
         if self._listener is not None:
             await self._listener.close()
@@ -144,8 +146,8 @@ class Ingress:
     async def models(self, request: Request) -> Response:
         """OpenAI model list; `context_length` is null until an engine was asked."""
         names = [self._model]
-        if self._shelf is not None:
-            names += [model.name for model in await asyncio.to_thread(self._shelf.all)]
+        if self._registry is not None:
+            names += [model.name for model in await asyncio.to_thread(self._registry.all)]
         more: dict[str, Any] = {"object": "model", "created": self._created, "owned_by": "scalesim"}
         more |= {"context_length": await self._context.known()}
         return JSONResponse({"object": "list", "data": [{"id": name, **more} for name in names]})
@@ -159,7 +161,7 @@ class Ingress:
         key = agent_key(who.simulation, who.agent)
         call = Call(key, endpoint, body, cache_salt(who.simulation), who.next_use)
         with self._metrics.waiting.track_inprogress():
-            answer = await while_connected(request, self._delivery.begin(call))
+            answer = await while_connected(request, self._replica_client.begin(call))
         head, name = answer.head, who.simulation
         self._metrics.answered(name, head.found, head.status, time.perf_counter() - started)
         more = {
@@ -170,18 +172,22 @@ class Ingress:
 
         def ended(tokens: int) -> None:
             self._metrics.ended(name, tokens, time.perf_counter() - started)
-            self._tap.emit(name, who.agent, head.found.prompt, tokens)
+            self._trace_recorder.emit(name, who.agent, head.found.prompt, tokens)
 
         if head.media_type != "text/event-stream":
             ended(head.output_tokens)
             return Response(answer.first, head.status, more, head.media_type)
-        pieces = self._delivery.relay(answer, ended)
+        pieces = self._replica_client.relay(answer, ended)
         return _Stream(
-            pieces, head.status, more, head.media_type, close=lambda: self._delivery.close(answer)
+            pieces,
+            head.status,
+            more,
+            head.media_type,
+            close=lambda: self._replica_client.close(answer),
         )
 
     def _check_model(self, body: dict[str, Any]) -> None:
-        if self._shelf is not None:
+        if self._registry is not None:
             return  # the replica knows what fits its engine
         asked = body.get("model", self._model)
         if asked != self._model and not str(asked).startswith(f"{self._model}:"):
@@ -194,14 +200,14 @@ class Ingress:
     async def distances(self, request: Request) -> Response:
         """Take over invocation distances of many agents."""
         body = await read_body(request, self._settings.max_body_bytes)
-        report = await self._reader.read(hints.distances, _simulation(request), body)
+        report = await self._reader.read(hint_routes.distances, _simulation(request), body)
         ack = await self._steering().report(*report)
         return JSONResponse(ack._asdict())
 
     async def agents(self, request: Request) -> Response:
         """Pin, unpin or end agents."""
         body = await read_body(request, self._settings.max_body_bytes)
-        changes = await self._reader.read(hints.lifecycle, _simulation(request), body)
+        changes = await self._reader.read(hint_routes.lifecycle, _simulation(request), body)
         await self._steering().lifecycle(*changes)
         return JSONResponse({})
 
@@ -233,7 +239,7 @@ class Ingress:
     async def trace(self, request: Request) -> Response:
         """Stream the requests of one simulation, one JSON line each, as they are answered."""
         named = request.query_params.get("simulation", DEFAULT_SIMULATION)
-        lines = self._tap.listen(check_simulation(named))
+        lines = self._trace_recorder.listen(check_simulation(named))
         return StreamingResponse(lines, media_type="application/x-ndjson")
 
     async def health(self, request: Request) -> Response:
@@ -252,7 +258,7 @@ class Ingress:
     async def _follow_epochs(self) -> None:
         """Know the step of each simulation while somebody records."""
         await asyncio.sleep(_EPOCHS_S)
-        if len(self._tap):
+        if len(self._trace_recorder):
             known = (await self._steering().status())["simulations"]
             self._epochs = {name: row["epoch"] for name, row in known.items()}
 

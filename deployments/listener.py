@@ -7,8 +7,8 @@ import resource
 
 from starlette.types import ASGIApp
 
-from scalesim.controller.bounded import Limits, server
-from scalesim.deployments.address import taken
+from scalesim.controller.connection_limits import ConnectionLimits, server
+from scalesim.deployments.stack_address import taken
 from scalesim.settings import IngressSettings
 
 DRAIN_S = 30
@@ -48,9 +48,9 @@ class Listener:
         self._socket.close()
 
 
-def _limits(settings: IngressSettings) -> Limits:
+def _limits(settings: IngressSettings) -> ConnectionLimits:
     files = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
-    return Limits(
+    return ConnectionLimits(
         header_bytes=settings.max_header_bytes,
         body_bytes=settings.max_body_bytes,
         header_s=settings.header_timeout_s,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-from scalesim.deployments.engine.models.files import DESCRIPTIONS, weight_files
+from scalesim.deployments.engine.models.model_registry import DESCRIPTIONS, weight_files
 
 _SCALE = 0.5
 """Noise, as a share of each tensor's own spread: greedy answers differ from tune to tune."""

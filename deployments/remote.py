@@ -11,13 +11,13 @@ from ray.exceptions import RayActorError, RayTaskError
 
 from scalesim.errors import ControllerUnavailableError, ScaleSimError
 from scalesim.settings import ControllerSettings
-from scalesim.transports.base import MAX_ROWS
+from scalesim.transports.transport import MAX_ROWS
 from scalesim.vocabulary import (
     Directives,
     Keys,
-    News,
     PlacementDelta,
     ReplicaInfo,
+    ReplicaUpdate,
     ReportAck,
 )
 
@@ -79,9 +79,9 @@ class RemoteController:
         """Let a replica go."""
         await _answer(self._handle.detach.remote(replica))
 
-    async def news(self, replica: str, incarnation: int, news: News) -> None:
+    async def update(self, replica: str, incarnation: int, update: ReplicaUpdate) -> None:
         """Hand over what a replica holds and what became of its moves."""
-        await _answer(self._handle.news.remote(replica, incarnation, news))
+        await _answer(self._handle.update.remote(replica, incarnation, update))
 
     async def poll(self, replica: str, incarnation: int, acked: int) -> Directives | None:
         """Wait for directives, at most for the poll's time."""

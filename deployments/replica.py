@@ -14,12 +14,12 @@ import ray
 from ray import serve
 
 from scalesim.controller.actor import connect
-from scalesim.controller.endpoint import Endpoint
-from scalesim.controller.loops import Loop
-from scalesim.deployments.calls import Call, Piece
+from scalesim.controller.runtime.background import BackgroundLoop
+from scalesim.controller.runtime.metrics_endpoint import MetricsEndpoint
+from scalesim.deployments.calls import AnswerPart, Call
 from scalesim.deployments.cluster import keep_serve_on_loopback
-from scalesim.deployments.engine.watch import EngineWatch, Fault
-from scalesim.deployments.link import Link
+from scalesim.deployments.controller_link import Link
+from scalesim.deployments.engine.watch import EngineFault, EngineWatch
 from scalesim.deployments.nodes import engines_at, nodes
 from scalesim.deployments.remote import RemoteController
 from scalesim.deployments.replica_metrics import ReplicaMetrics
@@ -27,7 +27,7 @@ from scalesim.errors import ReplicaUnavailableError, ScaleSimError
 from scalesim.settings import StackSettings
 
 if TYPE_CHECKING:
-    from scalesim.deployments.engine.host import EngineHost
+    from scalesim.deployments.engine.engine_host import EngineHost
 
 _LEAVE_S = 2.0
 """Longest a replica without an engine goes on telling its callers so."""
@@ -51,15 +51,15 @@ class Replica:
 
     _host: EngineHost | None = None
     _link: Link | None = None
-    _endpoint: Endpoint | None = None
-    _watching: Loop | None = None
+    _endpoint: MetricsEndpoint | None = None
+    _watching: BackgroundLoop | None = None
 
     async def __init__(self, settings: StackSettings) -> None:  # type: ignore[misc]
         # The engine is imported only where it runs: the ingress needs none of it.
-        from scalesim.deployments.engine.adapters import AdapterShelf
-        from scalesim.deployments.engine.host import EngineHost
-        from scalesim.deployments.engine.models.choice import ModelChoice
-        from scalesim.deployments.engine.openai import OpenAIEndpoints
+        from scalesim.deployments.engine.adapter_registry import AdapterRegistry
+        from scalesim.deployments.engine.engine_host import EngineHost
+        from scalesim.deployments.engine.models.model_resolver import ModelResolver
+        from scalesim.deployments.engine.openai_endpoints import OpenAIEndpoints
         from scalesim.deployments.engine.probe import probe, unended
         from scalesim.deployments.engine.sglang.processes import take_over
 
@@ -70,9 +70,11 @@ class Replica:
         host = self._host = EngineHost(settings.engine, engines)
         await _start(host)
         adapters = settings.engine.adapters
-        shelf = AdapterShelf(adapters, settings.engine.model_path) if adapters is not None else None
-        models = ModelChoice(settings.engine)
-        self._endpoints = OpenAIEndpoints(host.engine, self._name, models, shelf)
+        registry = (
+            AdapterRegistry(adapters, settings.engine.model_path) if adapters is not None else None
+        )
+        models = ModelResolver(settings.engine)
+        self._endpoints = OpenAIEndpoints(host.engine, self._name, models, registry)
         self._metrics = ReplicaMetrics(self._name)
         self._watch = EngineWatch(
             take_over(host.engine),
@@ -80,10 +82,10 @@ class Replica:
             host.last_words,
             self._metrics.probed,
         )
-        self._fault: Fault | None = None
+        self._fault: EngineFault | None = None
         self._metrics.in_engine = partial(unended, host.engine)
-        self._watching = self._metrics.watching = Loop("engine", self._look_after)
-        self._endpoint = Endpoint(
+        self._watching = self._metrics.watching = BackgroundLoop("engine", self._look_after)
+        self._endpoint = MetricsEndpoint(
             self._metrics,
             settings.metrics,
             settings.metrics.replica_ports,
@@ -96,13 +98,13 @@ class Replica:
             self._link = Link(self._name, controller, *host.steered, reserve, scraped)
             self._metrics.link = self._link
 
-    async def answer(self, call: Call) -> Piece:
+    async def answer(self, call: Call) -> AnswerPart:
         """Return the whole answer: half the messages of a stream of one piece."""
         with self._metrics, _errors_of_ours():
             async with aclosing(self._endpoints.answer(call)) as pieces:
                 return await anext(pieces)
 
-    async def stream(self, call: Call) -> AsyncIterator[Piece]:
+    async def stream(self, call: Call) -> AsyncIterator[AnswerPart]:
         """Yield the answer in pieces; see `OpenAIEndpoints.answer`."""
         with self._metrics, _errors_of_ours():
             async with aclosing(self._endpoints.answer(call)) as pieces:

@@ -16,8 +16,8 @@ from prometheus_client.registry import Collector
 from scalesim.controller.metrics import of_loops
 
 if TYPE_CHECKING:
-    from scalesim.controller.loops import Loop
-    from scalesim.deployments.link import Link
+    from scalesim.controller.runtime.background import BackgroundLoop
+    from scalesim.deployments.controller_link import Link
 
 
 class ReplicaMetrics(Collector):
@@ -36,7 +36,7 @@ class ReplicaMetrics(Collector):
 
     def __init__(self, name: str) -> None:
         self.link: Link | None = None
-        self.watching: Loop | None = None
+        self.watching: BackgroundLoop | None = None
         self.in_engine: Callable[[], int] = lambda: 0
         self._name = name
         self._begun = self._ended = 0

@@ -18,8 +18,8 @@ from scalesim.settings import StackSettings
 
 if TYPE_CHECKING:
     from scalesim.controller.catalog.embedded import EmbeddedServer
-    from scalesim.deployments.address import Address
-    from scalesim.deployments.rundir import RunFolder
+    from scalesim.deployments.run_folder import RunFolder
+    from scalesim.deployments.stack_address import Address
 
 APP = "scalesim"
 
@@ -85,7 +85,7 @@ class Stack:
         Raises:
             ConfigurationError: The settings cannot work; nothing is left running.
         """
-        from scalesim.deployments.edge import check_binding
+        from scalesim.deployments.middleware import check_binding
 
         check_binding(self.settings)
         try:
@@ -102,10 +102,10 @@ class Stack:
         from ray import serve
 
         from scalesim.deployments import cluster
-        from scalesim.deployments.address import Address
         from scalesim.deployments.nodes import check_gpus, nodes
         from scalesim.deployments.preflight import check_here
-        from scalesim.deployments.rundir import RAY_FITS, RunFolder
+        from scalesim.deployments.run_folder import RAY_FITS, RunFolder
+        from scalesim.deployments.stack_address import Address
 
         if self._folder is None:
             self._folder = RunFolder(RAY_FITS)

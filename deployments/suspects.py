@@ -29,7 +29,7 @@ _IRRELEVANT = ("stream", "stream_options", "user")
 """Fields that change nothing of what an engine computes."""
 
 
-class Verdict(Enum):
+class Suspicion(Enum):
     """What is known of a request that was lost with its engine or replica."""
 
     INNOCENT = "innocent"
@@ -61,11 +61,11 @@ class EngineLostError(ReplicaUnavailableError):
 
     code = "engine_lost"
 
-    def __init__(self, message: str, verdict: Verdict) -> None:
+    def __init__(self, message: str, verdict: Suspicion) -> None:
         super().__init__(message)
         self.verdict = verdict
 
-    def __reduce__(self) -> tuple[type, tuple[str, Verdict]]:
+    def __reduce__(self) -> tuple[type, tuple[str, Suspicion]]:
         """Keep the verdict when Ray carries the error between processes."""
         return type(self), (str(self), self.verdict)
 
@@ -114,20 +114,20 @@ class Suspects:
             if record is not None and record.refused:
                 raise self._error(record)
 
-    def lost(self, call: Call, verdict: Verdict, replica: str) -> Next:
+    def lost(self, call: Call, verdict: Suspicion, replica: str) -> Next:
         """Take over that a call was lost with a replica; return what becomes of it."""
-        if verdict is Verdict.INNOCENT:
+        if verdict is Suspicion.INNOCENT:
             return Next.RETRY
         record = self._record(digest(call))
-        if verdict is Verdict.CAUSE:
+        if verdict is Suspicion.CAUSE:
             record.refused = True
         else:
-            losses = record.possible if verdict is Verdict.POSSIBLE else record.unknown
+            losses = record.possible if verdict is Suspicion.POSSIBLE else record.unknown
             losses.add(replica)
             record.refused |= len(losses) > 1
         if record.refused:
             return Next.REFUSE
-        return Next.RETRY_ALONE if verdict is Verdict.POSSIBLE else Next.RETRY
+        return Next.RETRY_ALONE if verdict is Suspicion.POSSIBLE else Next.RETRY
 
     def cleared(self, call: Call) -> None:
         """Forget a call that was tried again and answered."""
@@ -163,7 +163,7 @@ class Suspects:
 
 def judge(
     by_request: bool, named: Collection[str], inside: Sequence[tuple[Call, Collection[str]]]
-) -> list[Verdict]:
+) -> list[Suspicion]:
     """Return what is known of each call that was lost with an engine.
 
     Args:
@@ -173,7 +173,7 @@ def judge(
             to a call of several choices, whose ids are the engine's own.
     """
     if not by_request:
-        return [Verdict.INNOCENT] * len(inside)
+        return [Suspicion.INNOCENT] * len(inside)
     known = {rid for _, rids in inside for rid in rids}
     strange = any(rid not in known for rid in named)
     may = [
@@ -182,8 +182,8 @@ def judge(
     ]
     digests = [digest(call) for call, _ in inside]
     blamed = {one for one, candidate in zip(digests, may, strict=True) if candidate} or {*digests}
-    verdict = Verdict.CAUSE if len(blamed) == 1 else Verdict.POSSIBLE
-    return [verdict if one in blamed else Verdict.INNOCENT for one in digests]
+    verdict = Suspicion.CAUSE if len(blamed) == 1 else Suspicion.POSSIBLE
+    return [verdict if one in blamed else Suspicion.INNOCENT for one in digests]
 
 
 def _has_choices(call: Call) -> bool:

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from scalesim.policies.base import Rows
+from scalesim.policies.planning import Rows
 from scalesim.vocabulary import Bytes, Distances
 
 Places = NDArray[np.int32]

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scalesim.errors import ConfigurationError
-from scalesim.vocabulary import Distances, Flow
+from scalesim.vocabulary import Distances, TransferStats
 
 _ASSUMED_S = 1e-3
 """Seconds of measurement that a speed nobody measured counts as."""
@@ -21,7 +21,7 @@ _MEASURED_BY = {
     "storage_bytes_per_s": ("staged_bytes", "staged_s"),
     "rebuild_bytes_per_s": ("computed_bytes", "computed_s"),
 }
-"""What a `Flow` says of each speed of `Links`."""
+"""What a `TransferStats` says of each speed of `Links`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +90,7 @@ class Links:
 
 
 class LinkMeter:
-    """Speeds of one replica as its flows report them; assumed ones until something moved.
+    """Speeds of one replica as its transfers report them; assumed ones until something moved.
 
     A mean over bytes that fades: a long copy counts for more than many short ones, which tell the
     time to begin a copy rather than the link's speed.
@@ -107,8 +107,8 @@ class LinkMeter:
         """Return the speeds as they are known now."""
         return Links(**{speed: float(size / s) for speed, (size, s) in self._sums.items()})
 
-    def observe(self, before: Flow, after: Flow) -> None:
-        """Take over what was carried between two flows of one kind.
+    def observe(self, before: TransferStats, after: TransferStats) -> None:
+        """Take over what was carried between two transfers of one kind.
 
         An engine that started again counts from 0: nothing is learned from that one.
         """

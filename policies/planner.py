@@ -7,8 +7,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from scalesim.policies.base import Plan, Rows, View
 from scalesim.policies.links import Links
+from scalesim.policies.planning import Plan, Rows, View
 from scalesim.policies.ranking import ranked
 from scalesim.policies.shares import over_quota
 from scalesim.vocabulary import Budgets, Distances, Tier, Verb

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from scalesim.policies.base import Rows, View
+from scalesim.policies.planning import Rows, View
 from scalesim.policies.shares import over_share
 from scalesim.vocabulary import Bytes, Distances
 

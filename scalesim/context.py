@@ -12,14 +12,14 @@ if TYPE_CHECKING:
     from scalesim.identity import AgentId
 
 
-class Identity(NamedTuple):
+class CallerIdentity(NamedTuple):
     """One agent of one simulation."""
 
     simulation: str
     agent: str
 
 
-_current: ContextVar[Identity | None] = ContextVar("scalesim_agent", default=None)
+_current: ContextVar[CallerIdentity | None] = ContextVar("scalesim_agent", default=None)
 
 
 class agent:
@@ -40,10 +40,10 @@ class agent:
     def __init__(self, id: AgentId, simulation: str = "default") -> None:
         from scalesim.identity import agent_text, check_simulation
 
-        self.identity = Identity(check_simulation(simulation), agent_text(id))
-        self._tokens: list[Token[Identity | None]] = []
+        self.identity = CallerIdentity(check_simulation(simulation), agent_text(id))
+        self._tokens: list[Token[CallerIdentity | None]] = []
 
-    def __enter__(self) -> Identity:
+    def __enter__(self) -> CallerIdentity:
         if "openai" in sys.modules:
             from scalesim.integrations.openai import instrument_openai
 
@@ -54,14 +54,14 @@ class agent:
     def __exit__(self, *error: object) -> None:
         _current.reset(self._tokens.pop())
 
-    async def __aenter__(self) -> Identity:
+    async def __aenter__(self) -> CallerIdentity:
         return self.__enter__()
 
     async def __aexit__(self, *error: object) -> None:
         self.__exit__(*error)
 
 
-def current() -> Identity | None:
+def current() -> CallerIdentity | None:
     """Return the agent of the innermost context, or None outside of any."""
     return _current.get()
 

@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import NamedTuple
 
 from scalesim.errors import ScaleSimError, StaleEpochError
-from scalesim.hints import Batch, Change, HintBuffer
+from scalesim.hint_buffer import Change, HintBatch, HintBuffer
 from scalesim.settings import ClientSettings
-from scalesim.transports.base import Transport
+from scalesim.transports.transport import Transport
 
 MAX_CATCH_UP = 2**20
 """Steps: what a sibling client may be ahead. A stack farther ahead was told nonsense, or of another
@@ -129,7 +129,7 @@ class Sender:
                 self._changed.notify_all()
         self._disconnect()
 
-    def _next_batch(self) -> Batch | None:
+    def _next_batch(self) -> HintBatch | None:
         """Wait for hints and for the moment to send them; None once closed and empty-handed."""
         with self._changed:
             self._changed.wait_for(lambda: self._buffer or self._closing)
@@ -144,7 +144,7 @@ class Sender:
             self._urgent, self._sending = False, True
             return self._buffer.drain()
 
-    def _send(self, batch: Batch) -> bool:
+    def _send(self, batch: HintBatch) -> bool:
         """Deliver a batch; returns whether it should be sent again."""
         try:
             if self._transport is None:
@@ -164,7 +164,7 @@ class Sender:
             self._count(sent=batch.rows)
         return False
 
-    def _deliver(self, transport: Transport, batch: Batch) -> None:
+    def _deliver(self, transport: Transport, batch: HintBatch) -> None:
         if batch.ends:
             transport.end(self._simulation)
         if batch.changes:
@@ -173,7 +173,7 @@ class Sender:
         for report in batch.reports():
             transport.report(self._simulation, report)
 
-    def _catch_up(self, batch: Batch) -> bool:
+    def _catch_up(self, batch: HintBatch) -> bool:
         """Adopt the stack's epoch where a sibling client of this simulation was ahead."""
         try:
             newest = self._transport.epoch(self._simulation) if self._transport else 0
@@ -190,7 +190,7 @@ class Sender:
             self._transport.close()
         self._transport = None
 
-    def _failed(self, batch: Batch, error: Exception, *, again: bool) -> bool:
+    def _failed(self, batch: HintBatch, error: Exception, *, again: bool) -> bool:
         with self._changed:
             self._retry_s = min(max(2 * self._retry_s, _RETRY_FIRST_S), _RETRY_LAST_S)
             self._count(

@@ -65,7 +65,7 @@ class Moves(NamedTuple):
     tiers: NDArray[np.uint8]
 
 
-class Nearness(NamedTuple):
+class DistanceUpdate(NamedTuple):
     """Distances pushed to a replica, the order of its own evictions.
 
     Attributes:
@@ -86,14 +86,14 @@ class Directives(NamedTuple):
         incarnation: Fencing number of the controller; grows with every restart.
         sequence: Grows by one with every answer that holds work; a poll acknowledges it.
         resync: The controller does not know this replica's residency; send all of it.
-        nearness: Distances to take over before the moves.
+        distance_updates: Distances to take over before the moves.
         moves: What to do, at most one entry a kind.
     """
 
     incarnation: int
     sequence: int
     resync: bool = False
-    nearness: tuple[Nearness, ...] = ()
+    distance_updates: tuple[DistanceUpdate, ...] = ()
     moves: tuple[Moves, ...] = ()
 
 
@@ -122,7 +122,7 @@ class Residency(NamedTuple):
     in_use: NDArray[np.bool_]
 
 
-class Flow(NamedTuple):
+class TransferStats(NamedTuple):
     """What became of one replica's moves of one kind since its engine started; never reset.
 
     Attributes:
@@ -170,11 +170,11 @@ class Flow(NamedTuple):
     fault: str = ""
 
 
-COUNTED = tuple(field for field, empty in Flow._field_defaults.items() if empty != "")
-"""Fields of `Flow` that are numbers."""
+COUNTED = tuple(field for field, empty in TransferStats._field_defaults.items() if empty != "")
+"""Fields of `TransferStats` that are numbers."""
 
 
-News = tuple[Residency | Flow, ...]
+ReplicaUpdate = tuple[Residency | TransferStats, ...]
 """What a replica tells the controller at once, in order."""
 
 

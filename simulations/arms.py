@@ -16,10 +16,10 @@ from scalesim.settings import (
     ModelSettings,
     StackSettings,
 )
-from scalesim.simulations.calls import Calls
+from scalesim.simulations.call_table import CallTable
 from scalesim.simulations.checkpoint import Checkpoint, Ending
-from scalesim.simulations.coordinator import Pace, Run, Watch, drive, run_of
-from scalesim.simulations.crowd import Target, adapter_name, tune_name
+from scalesim.simulations.coordinator import Run, RunOptions, Watch, drive, run_of
+from scalesim.simulations.load_generator import Target, adapter_name, tune_name
 from scalesim.simulations.workload import Workload
 from scalesim.vocabulary import ADAPTER, MODEL
 
@@ -55,7 +55,7 @@ class Machine(NamedTuple):
     models: int = 0
 
 
-class Outcome(NamedTuple):
+class ArmOutcome(NamedTuple):
     """What one arm did, and the stack's own view of it (empty in arms without a controller).
 
     `status["late"]` counts, by kind, calls after the warm-up whose adapter or model was not on the
@@ -70,10 +70,10 @@ def run_arm(
     arm: Arm,
     workload: Workload,
     machine: Machine,
-    pace: Pace,
+    pace: RunOptions,
     watch: Watch,
     checkpoint: Checkpoint,
-) -> Outcome:
+) -> ArmOutcome:
     """Start a stack for one arm, run the workload on it and stop the stack.
 
     An arm that has ended according to its checkpoint is not run again.
@@ -88,7 +88,7 @@ def run_arm(
     if (ended := checkpoint.ending()) is not None:
         steps = checkpoint.steps()
         run = run_of(steps, pace, ended.warmup, ended.warmup_s, ended.hints, len(steps))
-        return Outcome(run, ended.status)
+        return ArmOutcome(run, ended.status)
     settings = stack_settings(arm, workload, machine)
     with Stack(settings) as stack:
         client = ClientSettings(base_url=stack.base_url)
@@ -98,7 +98,7 @@ def run_arm(
         with closing(HttpTransport(client)) as transport:
             before: dict[str, int] = {}
 
-            def watched(step: int, calls: Calls) -> None:
+            def watched(step: int, calls: CallTable) -> None:
                 if step == 0 and hints:
                     before.update(_late(transport.status()))
                 watch(step, calls)
@@ -108,16 +108,16 @@ def run_arm(
         if hints:
             status["late"] = {kind: late - before[kind] for kind, late in _late(status).items()}
     checkpoint.end(Ending(run.warmup, run.warmup_s, run.hints, status))
-    return Outcome(run, status)
+    return ArmOutcome(run, status)
 
 
 def _late(status: dict[str, Any]) -> dict[str, int]:
     """Return late requests by kind, of the kinds that requests name."""
-    flows = [replica["flows"] for replica in status["replicas"].values()]
+    transfers = [replica["transfers"] for replica in status["replicas"].values()]
     return {
-        kind: sum(flow[kind]["late"] for flow in flows if kind in flow)
+        kind: sum(transfer[kind]["late"] for transfer in transfers if kind in transfer)
         for kind in (ADAPTER, MODEL)
-        if any(kind in flow for flow in flows)
+        if any(kind in transfer for transfer in transfers)
     }
 
 
@@ -177,13 +177,13 @@ def _adapters(machine: Machine) -> AdapterSettings:
 
 def _models(machine: Machine) -> ModelSettings:
     """Write seeded fine-tunes beside the model and return how they are served."""
-    from scalesim.deployments.engine.models.files import ModelShelf
+    from scalesim.deployments.engine.models.model_registry import ModelRegistry
     from scalesim.deployments.random_tune import build
 
     root = machine.model_path.parent / "tunes"
     for number in range(machine.models):
         build(root / tune_name(number), machine.model_path, seed=number)
     settings = ModelSettings(roots=(str(root),))
-    size = ModelShelf(settings).find(tune_name(0)).size_bytes
+    size = ModelRegistry(settings).find(tune_name(0)).size_bytes
     places = max(1, int(machine.host_share * machine.models))
     return settings.model_copy(update={"host_bytes": places * size})

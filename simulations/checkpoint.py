@@ -12,7 +12,7 @@ import msgspec
 import numpy as np
 
 from scalesim.sender import Stats
-from scalesim.simulations.calls import CALL, Calls
+from scalesim.simulations.call_table import CALL, CallTable
 
 
 class Step(NamedTuple):
@@ -23,14 +23,14 @@ class Step(NamedTuple):
         seconds: From its begin to its last answer.
     """
 
-    calls: Calls
+    calls: CallTable
     seconds: float
 
 
 class Ending(NamedTuple):
     """What is known of a completed arm besides its steps; see `Run` and `Outcome`."""
 
-    warmup: Calls
+    warmup: CallTable
     warmup_s: float
     hints: Stats
     status: dict[str, Any]
@@ -78,13 +78,13 @@ class Checkpoint:
         return self._folder / "end.msgpack"
 
 
-def _plain(calls: Calls) -> Any:
+def _plain(calls: CallTable) -> Any:
     return calls.rows.tobytes(), calls.texts, calls.errors
 
 
-def _calls(plain: Any) -> Calls:
+def _calls(plain: Any) -> CallTable:
     rows, texts, errors = plain
-    return Calls(np.frombuffer(rows, CALL), texts, errors)
+    return CallTable(np.frombuffer(rows, CALL), texts, errors)
 
 
 def _write(file: Path, content: Any) -> None:

@@ -8,14 +8,14 @@ from typing import Any
 
 from scalesim.errors import ScaleSimError
 from scalesim.settings import Arm
-from scalesim.simulations.arms import Machine, Outcome, run_arm
+from scalesim.simulations.arms import ArmOutcome, Machine, run_arm
 from scalesim.simulations.checkpoint import Checkpoint
-from scalesim.simulations.coordinator import Pace
+from scalesim.simulations.coordinator import RunOptions
 from scalesim.simulations.progress import ArmsProgress
 from scalesim.simulations.summary import arm_summary, speedup
 from scalesim.simulations.workload import Workload
 
-Outcomes = Mapping[Arm, Outcome]
+Outcomes = Mapping[Arm, ArmOutcome]
 
 
 class TokensDifferError(ScaleSimError):
@@ -25,8 +25,8 @@ class TokensDifferError(ScaleSimError):
 
 
 def compare(
-    arms: Sequence[Arm], workload: Workload, machine: Machine, pace: Pace, kept: Path
-) -> dict[Arm, Outcome]:
+    arms: Sequence[Arm], workload: Workload, machine: Machine, pace: RunOptions, kept: Path
+) -> dict[Arm, ArmOutcome]:
     """Run the arms with live progress on standard error; see `run_arm` for what is raised.
 
     Completed steps are kept in the folder `kept`, for a later run with the same arguments.

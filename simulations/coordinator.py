@@ -11,12 +11,12 @@ from numpy.typing import NDArray
 
 from scalesim.sender import Stats
 from scalesim.simulation import Simulation
-from scalesim.simulations.calls import Calls, joined
+from scalesim.simulations.call_table import CallTable, joined
 from scalesim.simulations.checkpoint import Checkpoint, Step
-from scalesim.simulations.crowd import Crowd, Target
+from scalesim.simulations.load_generator import LoadGenerator, Target
 from scalesim.simulations.workload import Workload
 
-Watch = Callable[[int, Calls], None]
+Watch = Callable[[int, CallTable], None]
 """Told the step (0 is the warm-up) and its calls when all of them ended."""
 
 _FORESEEN_STEPS = 2
@@ -26,12 +26,12 @@ _WARMUP_CONCURRENCY = 8
 """Few enough that the warm-up ends with the last agents resident, in their order."""
 
 
-class Pace(NamedTuple):
+class RunOptions(NamedTuple):
     """How a run is driven.
 
     Attributes:
         workers: Ray actors the agents are spread over.
-        concurrency: Calls in flight at once, over all workers, within a step.
+        concurrency: CallTable in flight at once, over all workers, within a step.
         think_s: Pause after each step: what the simulation itself would compute.
     """
 
@@ -54,9 +54,9 @@ class Run(NamedTuple):
         resumed_after: Steps that were done before, by a run that died.
     """
 
-    warmup: Calls
+    warmup: CallTable
     warmup_s: float
-    calls: Calls
+    calls: CallTable
     step_s: NDArray[np.float64]
     wall_s: float
     think_s: float
@@ -70,7 +70,7 @@ class Run(NamedTuple):
 
 
 def drive(
-    workload: Workload, target: Target, pace: Pace, watch: Watch, checkpoint: Checkpoint
+    workload: Workload, target: Target, pace: RunOptions, watch: Watch, checkpoint: Checkpoint
 ) -> Run:
     """Run a workload on a stack with Ray workers; Ray must be initialised.
 
@@ -84,16 +84,18 @@ def drive(
 
     # On this machine: the stack may listen on its loopback only.
     here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
-    worker = ray.remote(num_cpus=0, scheduling_strategy=here)(Crowd)
-    crowds = [worker.remote(workload, (part, pace.workers), target) for part in range(pace.workers)]
+    worker = ray.remote(num_cpus=0, scheduling_strategy=here)(LoadGenerator)
+    generators = [
+        worker.remote(workload, (part, pace.workers), target) for part in range(pace.workers)
+    ]
     hints = target.simulation(workload.name)
 
-    def act(step: int) -> Calls:
+    def act(step: int) -> CallTable:
         if hints is not None:
             tell(hints, workload, step)
         at_once = pace.concurrency if step else min(pace.concurrency, _WARMUP_CONCURRENCY)
         share = max(1, at_once // pace.workers)
-        calls = joined(ray.get([crowd.act.remote(step, share) for crowd in crowds]))
+        calls = joined(ray.get([generator.act.remote(step, share) for generator in generators]))
         watch(step, calls)
         return calls
 
@@ -109,10 +111,10 @@ def drive(
             done.append(Step(calls, time.monotonic() - begin))
             checkpoint.save(step, done[-1])
             time.sleep(pace.think_s)
-        stats = ray.get([crowd.close.remote() for crowd in crowds])
+        stats = ray.get([generator.close.remote() for generator in generators])
     finally:
-        for crowd in crowds:
-            ray.kill(crowd)
+        for generator in generators:
+            ray.kill(generator)
         if hints is not None:
             hints.close()
     if hints is not None:
@@ -122,8 +124,8 @@ def drive(
 
 def run_of(
     steps: list[Step],
-    pace: Pace,
-    warmup: Calls,
+    pace: RunOptions,
+    warmup: CallTable,
     warmup_s: float,
     hints: Stats,
     resumed_after: int,

@@ -17,7 +17,7 @@ from rich.progress import (
 )
 from rich.text import Text
 
-from scalesim.simulations.calls import Calls
+from scalesim.simulations.call_table import CallTable
 from scalesim.simulations.summary import TIERS, prefix_tokens
 from scalesim.simulations.workload import Workload
 
@@ -73,7 +73,7 @@ class ArmProgress:
         self._calls = self._failed = 0
         self._found = dict.fromkeys((*TIERS, "total"), 0)
 
-    def __call__(self, step: int, calls: Calls) -> None:
+    def __call__(self, step: int, calls: CallTable) -> None:
         """Count a step's calls; step 0 is the warm-up."""
         if step == 0:
             self._begin = time.monotonic()
@@ -90,7 +90,7 @@ class ArmProgress:
             detail=self._detail(step, calls),
         )
 
-    def _detail(self, step: int, calls: Calls) -> str:
+    def _detail(self, step: int, calls: CallTable) -> str:
         elapsed = time.monotonic() - self._begin
         latency = calls.rows["latency_s"]
         stragglers = int(np.count_nonzero(latency > _STRAGGLER * np.median(latency)))

@@ -52,7 +52,7 @@ def run(
     # Late, so that `--help` and a bad value answer at once.
     from scalesim.simulations.arms import Machine
     from scalesim.simulations.comparison import compare, document, require_equal_tokens
-    from scalesim.simulations.coordinator import Pace
+    from scalesim.simulations.coordinator import RunOptions
     from scalesim.simulations.job import cluster_of_job
     from scalesim.simulations.report import print_table, write_report
 
@@ -61,7 +61,7 @@ def run(
     workload = _workload(simulation, agents, active, trace, steps, size, seed)
     # A recorded order means something only where few calls run at once.
     at_once = concurrency or (4 if workload.schedule.ordered else 64)
-    pace = Pace(workers=workers, concurrency=at_once, think_s=think)
+    pace = RunOptions(workers=workers, concurrency=at_once, think_s=think)
     with cluster_of_job(), tempfile.TemporaryDirectory(prefix="scalesim-") as scratch:
         kept = (out or Path(scratch)) / "checkpoint"
         machine = Machine(

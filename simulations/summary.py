@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from scalesim.simulations.calls import Calls
+from scalesim.simulations.call_table import CallTable
 from scalesim.simulations.coordinator import Run
 from scalesim.simulations.workload import Workload
 
@@ -42,7 +42,7 @@ def percentiles(seconds: Any) -> dict[str, float | None]:
     return {f"p{q}": round(float(v), 4) for q, v in zip(PERCENTILES, values, strict=True)}
 
 
-def prefix_tokens(calls: Calls, private: int) -> dict[str, int]:
+def prefix_tokens(calls: CallTable, private: int) -> dict[str, int]:
     """Return private tokens by the tier they were found in.
 
     A call's cached tokens begin with its prefix, so a tier counts for the prefix as far as it

@@ -43,14 +43,14 @@ def check_integrity(scheduler: Any) -> None:
 
 
 def _device(node: Any) -> torch.Tensor | None:
-    from scalesim.deployments.engine.sglang.tree import FULL
+    from scalesim.deployments.engine.sglang.tree_core import FULL
 
     value: torch.Tensor | None = node.component_data[FULL].value
     return value
 
 
 def _host(node: Any) -> torch.Tensor | None:
-    from scalesim.deployments.engine.sglang.tree import FULL
+    from scalesim.deployments.engine.sglang.tree_core import FULL
 
     value: torch.Tensor | None = node.component_data[FULL].host_value
     return value

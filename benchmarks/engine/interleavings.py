@@ -21,7 +21,7 @@ from typing import Any
 
 from benchmarks.engine.forks import in_fork
 from benchmarks.engine.rigs import RIGS, DrawnTimes
-from benchmarks.engine.shrinking import shrunk
+from benchmarks.engine.shrinker import shrunk
 from benchmarks.gpu.turns import Turn, Turns
 from benchmarks.results import FOLDER, write
 
@@ -55,7 +55,7 @@ def play(name: str, seed: int, requests: int, folder: Path) -> dict[str, Any]:
     """
     import torch
 
-    from benchmarks.engine.playing import Player
+    from benchmarks.engine.player import Player
     from scalesim.deployments.engine.emulation.clock import VirtualClock
     from scalesim.deployments.engine.emulation.inline import InlineEngine
 
@@ -85,8 +85,8 @@ def play(name: str, seed: int, requests: int, folder: Path) -> dict[str, Any]:
         "runs": runs,
         **counts,
         "turns": dict(made),
-        "wrong_page": player.peace.wrong_page,
-        "wrong_pages_seen": player.peace.wrong_pages_seen,
+        "wrong_page": player.reference.wrong_page,
+        "wrong_pages_seen": player.reference.wrong_pages_seen,
         "seconds": round(time.monotonic() - begun, 1),
         "failures": failures,
     }

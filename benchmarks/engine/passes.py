@@ -21,12 +21,12 @@ import numpy as np
 
 from benchmarks.engine.pools import BACKEND, PAGE, cache, insert
 from benchmarks.results import FOLDER, write
-from scalesim.deployments.engine.identity import HINT_TYPE
+from scalesim.deployments.engine.directive_executor import DirectiveExecutor
+from scalesim.deployments.engine.identity_envelope import HINT_TYPE
 from scalesim.deployments.engine.messages import encode
 from scalesim.deployments.engine.payloads.prefix import PrefixPayload
 from scalesim.deployments.engine.prefixes import Prefix
-from scalesim.deployments.engine.steward import Steward
-from scalesim.vocabulary import PREFIX, Directives, Moves, Nearness, Tier, Verb
+from scalesim.vocabulary import PREFIX, Directives, DistanceUpdate, Moves, Tier, Verb
 
 AGENTS, REQUESTS, FINISHED, EVERY, MOVED = 10_000, 1000, 3, 50, 200
 HEAD, LENGTH = 256, 16 * PAGE
@@ -92,7 +92,7 @@ def directives(sequence: int) -> bytes:
         Directives(
             1,
             sequence,
-            nearness=(Nearness(PREFIX, keys, distances),),
+            distance_updates=(DistanceUpdate(PREFIX, keys, distances),),
             moves=(Moves(PREFIX, verbs, chosen, tiers),),
         )
     )
@@ -115,8 +115,8 @@ def run(passes: int) -> dict[str, list[float]]:
         sent += len(encode(message))
         return True
 
-    steward = Steward({PREFIX: payload}, send)
-    while steward.work():
+    executor = DirectiveExecutor({PREFIX: payload}, send)
+    while executor.work():
         pass  # what was learned until here is told
     sent = 0
     took: dict[str, list[float]] = {"learn": [], "accept": [], "work": [], "all": []}
@@ -136,9 +136,9 @@ def run(passes: int) -> dict[str, list[float]]:
             payload.used(key, 0)
             payload.learn(key, Prefix(row, len(row), (None, None), len(row)), None)
         times.append(time.thread_time())
-        steward.accept(frames)
+        executor.accept(frames)
         times.append(time.thread_time())
-        steward.work()
+        executor.work()
         times.append(time.thread_time())
         for part, seconds in zip(took, np.diff(times), strict=False):
             took[part].append(float(seconds) * 1e3)

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from benchmarks.gpu.engines import Setup, settings_of
 from benchmarks.gpu.prompts import Prompts
 from scalesim.deployments import random_model
-from scalesim.deployments.engine.emulation.times import Link, Work
+from scalesim.deployments.engine.emulation.times import LinkSpeed, Work
 from scalesim.settings import EngineSettings, ModelSettings
 from scalesim.simulations.workload import PromptSize
 
@@ -31,9 +31,9 @@ class DrawnTimes:
         """Draw from here on what this seed says."""
         self._rng = random.Random(seed)
 
-    def transfer_s(self, link: Link, size: int) -> float:
+    def transfer_s(self, link: LinkSpeed, size: int) -> float:
         """See `Times`; storage takes longer."""
-        return self._rng.choice(_TRANSFER_S) * (2.0 if link is Link.STORAGE else 1.0)
+        return self._rng.choice(_TRANSFER_S) * (2.0 if link is LinkSpeed.STORAGE else 1.0)
 
     def forward_s(self, work: Work) -> float:
         """See `Times`."""

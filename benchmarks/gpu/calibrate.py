@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import json
 
-from benchmarks.gpu.book import Book
+from benchmarks.gpu.driven_engine import DrivenEngine
 from benchmarks.gpu.engines import Setup, engine
-from benchmarks.gpu.links import by_block, storage_bytes_per_s
+from benchmarks.gpu.link_speeds import by_block, storage_bytes_per_s
 from benchmarks.gpu.options import Options, main
-from benchmarks.gpu.pricing import Prices, prices
+from benchmarks.gpu.prices import Prices, prices
 from benchmarks.gpu.prompts import Prompts
+from benchmarks.gpu.result_file import ResultFile
 from benchmarks.gpu.shapes import parameters_of
-from benchmarks.gpu.steered import Steered
 from scalesim.policies.capacity.hardware import GPUS, Gpu
 from scalesim.simulations.report.provenance import hardware
 from scalesim.simulations.workload import PromptSize
@@ -34,15 +34,15 @@ SMALL = (
 async def run(options: Options) -> bool:
     """Measure links, then each model, and write its calibration file."""
     small = options.small
-    book = Book("calibrate", options.out, options.minutes)
+    results = ResultFile("calibrate", options.out, options.minutes)
     links = by_block(2**20 if small else 2**28)
     storage = storage_bytes_per_s(2**22 if small else 2**30, options.scratch)
-    book.add("links", {"GB_per_s": links, "storage_bytes_per_s": round(storage)})
+    results.add("links", {"GB_per_s": links, "storage_bytes_per_s": round(storage)})
     for setup in SMALL if small else FULL:
-        if not options.wants(setup.model) or not book.room(setup.model, 60.0):
+        if not options.wants(setup.model) or not results.room(setup.model, 60.0):
             continue
         async with engine(setup, "scalesim", options.scratch) as host:
-            steered = Steered(host)
+            steered = DrivenEngine(host)
             try:
                 found = await prices(steered, Prompts(setup, 1), setup.concurrency)
             finally:
@@ -52,7 +52,7 @@ async def run(options: Options) -> bool:
         parameters = parameters_of(options.scratch / setup.model)
         values = calibration(found, GPUS[name], parameters, bytes_per_token, storage)
         figures = {"prices": found._asdict(), "shares_of": name, "calibration": values}
-        book.add(setup.model, {"setup": setup._asdict(), **figures})
+        results.add(setup.model, {"setup": setup._asdict(), **figures})
         target = options.out / f"{setup.model}.calibration.json"
         target.write_text(json.dumps(values, indent=1) + "\n")
         print(setup.model, figures)

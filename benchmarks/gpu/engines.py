@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from benchmarks.gpu import portable
 from benchmarks.gpu.shapes import adapters_for, folder_of
-from scalesim.deployments.engine.host import EngineHost
+from scalesim.deployments.engine.engine_host import EngineHost
 from scalesim.deployments.random_adapter import MODULES
 from scalesim.errors import ConfigurationError
 from scalesim.settings import AdapterSettings, Arm, EngineSettings

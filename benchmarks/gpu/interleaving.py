@@ -9,10 +9,10 @@ from collections.abc import Callable
 from math import inf
 from typing import Any
 
-from benchmarks.gpu.judging import ASKED
-from benchmarks.gpu.peace import Peace
+from benchmarks.gpu.answer_check import ASKED
+from benchmarks.gpu.driven_engine import DrivenEngine
 from benchmarks.gpu.prompts import Prompts
-from benchmarks.gpu.steered import Steered
+from benchmarks.gpu.reference_answers import ReferenceAnswers
 from benchmarks.gpu.tally import Tally
 from scalesim.vocabulary import PREFIX, Tier, Verb
 
@@ -29,16 +29,18 @@ class Interleaving:
     Args:
         steered: The engine.
         prompts: What agents ask.
-        peace: What they must be answered.
+        reference: What they must be answered.
         seed: Of everything drawn.
     """
 
-    def __init__(self, steered: Steered, prompts: Prompts, peace: Peace, seed: int = 0) -> None:
+    def __init__(
+        self, steered: DrivenEngine, prompts: Prompts, reference: ReferenceAnswers, seed: int = 0
+    ) -> None:
         self._steered = steered
         self._prompts = prompts
-        self._peace = peace
+        self._peace = reference
         self._rng = random.Random(seed)
-        self._tally = Tally(peace)
+        self._tally = Tally(reference)
         self._asking: Counter[int] = Counter()
         self._running: set[asyncio.Task[None]] = set()
         self._turns = {
@@ -67,7 +69,7 @@ class Interleaving:
         return {
             "turns": dict(made),
             **self._tally.figures(),
-            "flows": {kind: self._steered.flows[kind]._asdict() for kind in self._kinds},
+            "transfers": {kind: self._steered.transfers[kind]._asdict() for kind in self._kinds},
         }
 
     @property

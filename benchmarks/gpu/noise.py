@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from scalesim.transports.base import Report
+from scalesim.transports.transport import Report
 from scalesim.vocabulary import Distances
 
 

@@ -10,13 +10,13 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from benchmarks.gpu.book import Book
+from benchmarks.gpu.driven_engine import DrivenEngine
 from benchmarks.gpu.engines import Setup, engine
 from benchmarks.gpu.interleaving import Interleaving
 from benchmarks.gpu.options import Options, main
-from benchmarks.gpu.peace import peace
 from benchmarks.gpu.prompts import Prompts
-from benchmarks.gpu.steered import Steered
+from benchmarks.gpu.reference_answers import measure_reference
+from benchmarks.gpu.result_file import ResultFile
 from scalesim.simulations.workload import PromptSize
 
 CAN_FAIL = 0.9
@@ -52,27 +52,27 @@ SMALL = {
 
 async def run(options: Options) -> bool:
     """Run the races wanted; return whether every output was right and the check could fail."""
-    book = Book("races", options.out, options.minutes)
+    results = ResultFile("races", options.out, options.minutes)
     held = True
     for name, race in (SMALL if options.small else FULL).items():
-        if options.wants(name) and book.room(name, 60.0):
-            found = await _race(race, options, book)
+        if options.wants(name) and results.room(name, 60.0):
+            found = await _race(race, options, results)
             held &= found["wrong"] == 0 and found["wrong_pages_seen"] >= CAN_FAIL
-            book.add(name, found)
+            results.add(name, found)
             print({key: value for key, value in found.items() if key != "setup"})
     return held
 
 
-async def _race(race: Race, options: Options, book: Book) -> dict[str, Any]:
+async def _race(race: Race, options: Options, results: ResultFile) -> dict[str, Any]:
     setup = race.setup
     prompts = Prompts(setup, race.views)
     async with engine(setup, "stock", options.scratch) as host:
-        quiet = await peace(host, prompts)
+        quiet = await measure_reference(host, prompts)
     async with engine(setup, "scalesim", options.scratch) as host:
-        steered = Steered(host)
+        steered = DrivenEngine(host)
         try:
             outcome = await Interleaving(steered, prompts, quiet).run(
-                race.turns, lambda: book.room("further turns", 15.0)
+                race.turns, lambda: results.room("further turns", 15.0)
             )
         finally:
             await steered.stop()

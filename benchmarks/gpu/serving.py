@@ -6,21 +6,21 @@ import asyncio
 from collections.abc import Callable, Coroutine, Sequence
 from typing import Any
 
-from benchmarks.gpu.asking import EngineCaller, flush
+from benchmarks.gpu.engine_caller import EngineCaller, flush
 from benchmarks.gpu.noise import Noise
 from benchmarks.gpu.variants import Variant
 from scalesim.controller.core import Controller
-from scalesim.controller.surface import Surface
-from scalesim.deployments.engine.host import EngineHost
-from scalesim.deployments.link import Link
+from scalesim.controller.service import ControllerService
+from scalesim.deployments.controller_link import Link
+from scalesim.deployments.engine.engine_host import EngineHost
 from scalesim.identity import agent_keys
 from scalesim.policies.placement import rendezvous
 from scalesim.settings import CatalogSettings, ClientSettings, ControllerSettings, EngineSettings
 from scalesim.simulation import Simulation
 from scalesim.simulations.caller import Calling
-from scalesim.simulations.crowd import adapter_name
-from scalesim.transports.base import Report
-from scalesim.vocabulary import Flow, ReportAck
+from scalesim.simulations.load_generator import adapter_name
+from scalesim.transports.transport import Report
+from scalesim.vocabulary import ReportAck, TransferStats
 
 _NAME = "engine"
 _TIMEOUT_S = 10.0
@@ -44,43 +44,46 @@ class Serving:
         self._noise = noise or Noise()
         self._adapters = adapters
         self._told = variant.told
-        self.surface: Surface | None = None
+        self.service: ControllerService | None = None
         if variant.engine == "scalesim" and host.steered is not None:
             settings = ControllerSettings()
             core = Controller(settings, CatalogSettings(), variant.new_planner(), rendezvous)
-            self.surface = Surface(core, settings)
-            self._link = Link(_NAME, self.surface, *host.steered, _RESERVE_SHARE)
+            self.service = ControllerService(core, settings)
+            self._link = Link(_NAME, self.service, *host.steered, _RESERVE_SHARE)
 
     async def stop(self) -> None:
         """Let the engine go: no hints and no directives any more."""
-        if self.surface is not None:
+        if self.service is not None:
             await self._link.stop()
-            await self.surface.stop()
+            await self.service.stop()
 
     async def empty(self) -> None:
         """Flush the engine's cache on both tiers, once nothing runs."""
         await flush(self._manager)
 
-    async def flows(self) -> dict[str, Flow]:
+    async def transfers(self) -> dict[str, TransferStats]:
         """Return what became of moves so far, by kind; empty in arms without a controller."""
-        if self.surface is None:
+        if self.service is None:
             return {}
-        replicas = (await self.surface.status())["replicas"]
-        return {kind: Flow(**flow) for kind, flow in replicas[_NAME]["flows"].items()}
+        replicas = (await self.service.status())["replicas"]
+        return {
+            kind: TransferStats(**transfer)
+            for kind, transfer in replicas[_NAME]["transfers"].items()
+        }
 
     def caller(self, output_tokens: int) -> Calling:
-        """See `scalesim.simulations.crowd.Backend`."""
+        """See `scalesim.simulations.load_generator.Backend`."""
         return EngineCaller(self._manager, output_tokens)
 
     def model_of(self, row: int) -> str:
-        """See `scalesim.simulations.crowd.Backend`."""
+        """See `scalesim.simulations.load_generator.Backend`."""
         return f"engine:{adapter_name(row % self._adapters)}" if self._adapters else "engine"
 
     def simulation(self, name: str) -> Simulation | None:
-        """See `scalesim.simulations.crowd.Backend`."""
-        if self.surface is None or not self._told:
+        """See `scalesim.simulations.load_generator.Backend`."""
+        if self.service is None or not self._told:
             return None
-        transport = _LoopTransport(self.surface, asyncio.get_running_loop(), self._noise)
+        transport = _LoopTransport(self.service, asyncio.get_running_loop(), self._noise)
         return Simulation(name, settings=ClientSettings(), transport=transport)
 
 
@@ -89,18 +92,18 @@ class _LoopTransport:
 
     def __init__(
         self,
-        surface: Surface,
+        service: ControllerService,
         loop: asyncio.AbstractEventLoop,
         noise: Callable[[Report], Report],
     ) -> None:
-        self._surface = surface
+        self._service = service
         self._loop = loop
         self._noise = noise
 
     def report(self, simulation: str, report: Report) -> ReportAck:
         report = self._noise(report)
         keys = agent_keys(simulation, report.ids)
-        call = self._surface.report(simulation, report.epoch, keys, report.distances)
+        call = self._service.report(simulation, report.epoch, keys, report.distances)
         ack: ReportAck = self._wait(call)
         return ack
 
@@ -108,10 +111,10 @@ class _LoopTransport:
         self, simulation: str, pin: Sequence[str], unpin: Sequence[str], done: Sequence[str]
     ) -> None:
         keys = (agent_keys(simulation, agents) for agents in (pin, unpin, done))
-        self._wait(self._surface.lifecycle(simulation, *keys))
+        self._wait(self._service.lifecycle(simulation, *keys))
 
     def epoch(self, simulation: str) -> int:
-        status = self._wait(self._surface.status())
+        status = self._wait(self._service.status())
         return int(status["simulations"].get(simulation, {}).get("epoch", 0))
 
     def close(self) -> None:

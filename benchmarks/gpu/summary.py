@@ -30,8 +30,8 @@ def arm_figures(runs: Runs) -> dict[str, Any]:
             for tier in (*TIERS, "recomputed")
         },
         "wasted": {
-            kind: _spread([_wasted(run["flow"].get(kind, {})) for run in runs])
-            for kind in runs[0]["flow"]
+            kind: _spread([_wasted(run["transfer"].get(kind, {})) for run in runs])
+            for kind in runs[0]["transfer"]
         },
         "runs": list(runs),
     }
@@ -77,5 +77,5 @@ def _total(run: Mapping[str, Any]) -> int:
     return max(1, int(run["prefix_tokens"]["total"]))
 
 
-def _wasted(flow: Mapping[str, int]) -> float:
-    return flow.get("wasted_bytes", 0) / max(1, flow.get("issued_bytes", 0))
+def _wasted(transfer: Mapping[str, int]) -> float:
+    return transfer.get("wasted_bytes", 0) / max(1, transfer.get("issued_bytes", 0))

@@ -9,13 +9,13 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from benchmarks.gpu.book import Book
-from benchmarks.gpu.comparing import Field, Trial, compare
 from benchmarks.gpu.engines import Setup
 from benchmarks.gpu.options import Options, main
+from benchmarks.gpu.result_file import ResultFile
 from benchmarks.gpu.table import print_gains
+from benchmarks.gpu.trials import Field, Trial, compare
 from benchmarks.gpu.workloads import played
-from scalesim.simulations.coordinator import Pace
+from scalesim.simulations.coordinator import RunOptions
 from scalesim.simulations.workload import PromptSize
 
 ARMS = ("hicache", "scalesim")
@@ -48,16 +48,16 @@ async def run(options: Options) -> bool:
         *(trial(f"noise {sigma:g}", sigma=sigma) for sigma in NOISE),
         *(trial(f"activity {active:g}", active) for active in ACTIVITY),
     ]
-    book = Book("sweep", options.out, options.minutes, middle=MIDDLE, pays=PAYS)
-    pace = Pace(workers=1, think_s=0.2)
+    results = ResultFile("sweep", options.out, options.minutes, middle=MIDDLE, pays=PAYS)
+    pace = RunOptions(workers=1, think_s=0.2)
     groups = [(MIDDLE["share"], at_middle), *((s, [trial(f"share {s:g}")]) for s in SHARES)]
     for share, trials in groups:
         wanted = [trial for trial in trials if options.wants(trial.name)]
         field = Field(setup._replace(device_share=share), pace, options.scratch)
-        if wanted and book.room(f"share {share:g}", 0.0):
-            await compare(ARMS, wanted, field, book)
-    book.add("stops_paying", stops_paying(book.figures))
-    print_gains({name: line for name, line in book.figures.items() if name != "stops_paying"})
+        if wanted and results.room(f"share {share:g}", 0.0):
+            await compare(ARMS, wanted, field, results)
+    results.add("stops_paying", stops_paying(results.figures))
+    print_gains({name: line for name, line in results.figures.items() if name != "stops_paying"})
     return True
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any
 
-from benchmarks.gpu.asking import Reply
-from benchmarks.gpu.judging import Verdict
-from benchmarks.gpu.peace import Peace
+from benchmarks.gpu.answer_check import Verdict
+from benchmarks.gpu.engine_caller import Reply
+from benchmarks.gpu.reference_answers import ReferenceAnswers
 
 _SHOWN = 10
 """Wrong answers told in full."""
@@ -17,11 +17,11 @@ class Tally:
     """Judges answers and counts them.
 
     Args:
-        peace: What they must be.
+        reference: What they must be.
     """
 
-    def __init__(self, peace: Peace) -> None:
-        self._peace = peace
+    def __init__(self, reference: ReferenceAnswers) -> None:
+        self._peace = reference
         self._verdicts: Counter[Verdict] = Counter()
         self._drift = 0.0
         self._wrong: list[dict[str, Any]] = []

@@ -6,9 +6,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from scalesim.policies.base import Plan, Planner, View
 from scalesim.policies.links import Links
 from scalesim.policies.planner import DistancePlanner
+from scalesim.policies.planning import Plan, Planner, View
 from scalesim.settings import Arm
 from scalesim.vocabulary import Budgets
 

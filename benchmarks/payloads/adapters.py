@@ -23,7 +23,7 @@ from scalesim.deployments.random_model import build
 from scalesim.settings import Arm
 from scalesim.simulations.arms import Machine
 from scalesim.simulations.comparison import compare, document, require_equal_tokens
-from scalesim.simulations.coordinator import Pace
+from scalesim.simulations.coordinator import RunOptions
 from scalesim.simulations.society import society
 from scalesim.simulations.workload import PromptSize, Workload
 from scalesim.vocabulary import ADAPTER
@@ -31,7 +31,7 @@ from scalesim.vocabulary import ADAPTER
 ARMS: tuple[Arm, ...] = ("hicache", "scalesim")
 AGENTS, ACTIVE, STEPS, SHARE = 24, 0.125, 16, 1 / 3
 SIZE = PromptSize(private=256, output=8)
-PACE = Pace(workers=2, concurrency=4, think_s=0.5)
+PACE = RunOptions(workers=2, concurrency=4, think_s=0.5)
 
 
 def least_recently_used(workload: Workload, slots: int) -> float:
@@ -61,12 +61,12 @@ def measure(seed: int, folder: Path) -> dict[str, Any]:
     outcomes = compare(ARMS, workload, machine, PACE, folder / "kept")
     require_equal_tokens(outcomes, workload)
     (replica,) = outcomes["scalesim"].status["replicas"].values()
-    flow = replica["flows"][ADAPTER]
+    transfer = replica["transfers"][ADAPTER]
     arms = document(outcomes, workload)["arms"]
     return {
         "found": arms["scalesim"]["found"][ADAPTER],
         "found_least_recently_used": least_recently_used(workload, int(SHARE * AGENTS)),
-        "flow": flow,
+        "transfer": transfer,
         "busy_s": {arm: figures["busy_s"] for arm, figures in arms.items()},
     }
 
@@ -78,12 +78,12 @@ def main() -> None:
     for seed in range(int(sys.argv[1]) if sys.argv[1:] else 3):
         with tempfile.TemporaryDirectory(prefix="scalesim-adapters-") as folder:
             run = runs[seed] = measure(seed, Path(folder))
-        flow = run["flow"]
+        transfer = run["transfer"]
         table.add_row(
             str(seed),
             f"{run['found']:.1%}",
             f"{run['found_least_recently_used']:.1%}",
-            f"{flow['wasted_bytes'] / max(1, flow['issued_bytes']):.1%}",
+            f"{transfer['wasted_bytes'] / max(1, transfer['issued_bytes']):.1%}",
         )
     Console().print(table)
     write("payloads/adapters", runs, agents=AGENTS, active=ACTIVE, steps=STEPS)

@@ -27,8 +27,8 @@ from scalesim.deployments.stack import Stack
 from scalesim.settings import ClientSettings, ModelSettings
 from scalesim.simulations.arms import Machine, stack_settings
 from scalesim.simulations.checkpoint import Checkpoint
-from scalesim.simulations.coordinator import Pace, drive
-from scalesim.simulations.crowd import Target
+from scalesim.simulations.coordinator import RunOptions, drive
+from scalesim.simulations.load_generator import Target
 from scalesim.simulations.society import society
 from scalesim.simulations.summary import arm_summary
 from scalesim.simulations.workload import PromptSize, Workload
@@ -37,7 +37,7 @@ from scalesim.vocabulary import MODEL
 
 SEEDS = (0,)
 SIZE = PromptSize(private=256, output=8)
-PACE = Pace(workers=2, concurrency=12, think_s=0.5)
+PACE = RunOptions(workers=2, concurrency=12, think_s=0.5)
 
 
 class Population(NamedTuple):
@@ -78,19 +78,23 @@ def run(arm: Arm, workload: Workload, machine: Machine, folder: Path) -> dict[st
         hints = client if arm.told else None
         target = Target(stack.base_url, engine.served_model_name, hints, models=machine.models)
         with closing(HttpTransport(client)) as transport:
-            flows = []
+            transfers = []
             ran = drive(
-                workload, target, PACE, lambda *_: flows.append(flow(transport)), Checkpoint(folder)
+                workload,
+                target,
+                PACE,
+                lambda *_: transfers.append(transfer(transport)),
+                Checkpoint(folder),
             )
     figures = arm_summary(ran, workload)
-    moved = {name: flows[-1][name] - flows[0][name] for name in flows[0]}
+    moved = {name: transfers[-1][name] - transfers[0][name] for name in transfers[0]}
     order = ran.calls.rows[np.argsort(ran.calls.rows["start_s"])]["agent"] % machine.models
     swaps = moved["evicted_by_plan"] + moved["evicted_by_pressure"]
     return {
         "swaps": swaps,
         "swaps_in_arrival_order": int((np.diff(order) != 0).sum()),
         "calls_per_swap": round(figures["calls"] / max(1, swaps), 2),
-        "flow": moved,
+        "transfer": moved,
         **{
             name: figures[name]
             for name in ("calls", "busy_s", "ttft_s", "prefix_tokens", "tokens_sha256")
@@ -98,10 +102,10 @@ def run(arm: Arm, workload: Workload, machine: Machine, folder: Path) -> dict[st
     }
 
 
-def flow(transport: HttpTransport) -> dict[str, int]:
+def transfer(transport: HttpTransport) -> dict[str, int]:
     """Return the counters of the only replica's moves of models."""
     (replica,) = transport.status()["replicas"].values()
-    return {name: n for name, n in replica["flows"][MODEL].items() if name != "kind"}
+    return {name: n for name, n in replica["transfers"][MODEL].items() if name != "kind"}
 
 
 def measure(population: Population, seed: int, folder: Path) -> dict[str, Any]:
@@ -127,8 +131,8 @@ def main() -> None:
             runs[seed] = measure(population, seed, Path(folder))
         for arm, told in runs[seed].items():
             counts = [str(told[name]) for name in ("swaps", "swaps_in_arrival_order")]
-            counts += [str(told["calls_per_swap"]), str(told["flow"]["late"])]
-            counts += [f"{told['flow']['wasted']}/{told['flow']['issued']}"]
+            counts += [str(told["calls_per_swap"]), str(told["transfer"]["late"])]
+            counts += [f"{told['transfer']['wasted']}/{told['transfer']['issued']}"]
             table.add_row(
                 *(str(seed), arm, *counts, f"{told['ttft_s']['p50']:.2f}", f"{told['busy_s']:.1f}")
             )

@@ -22,10 +22,10 @@ from scalesim.deployments.random_model import build
 from scalesim.deployments.stack import Stack
 from scalesim.settings import Arm, ClientSettings
 from scalesim.simulations.arms import Machine, stack_settings
-from scalesim.simulations.calls import Calls
+from scalesim.simulations.call_table import CallTable
 from scalesim.simulations.checkpoint import Checkpoint
-from scalesim.simulations.coordinator import Pace, Run, drive
-from scalesim.simulations.crowd import Target
+from scalesim.simulations.coordinator import Run, RunOptions, drive
+from scalesim.simulations.load_generator import Target
 from scalesim.simulations.society import society
 from scalesim.simulations.summary import arm_summary
 from scalesim.simulations.workload import PromptSize
@@ -35,7 +35,7 @@ from scalesim.vocabulary import PREFIX
 ARMS: tuple[Arm, ...] = ("hicache", "scalesim")
 AGENTS, ACTIVE, STEPS = 60, 0.05, 16
 SIZE = PromptSize(private=512, output=8)
-PACE = Pace(workers=2, concurrency=8, think_s=0.5)
+PACE = RunOptions(workers=2, concurrency=8, think_s=0.5)
 
 
 class Arms:
@@ -62,21 +62,23 @@ class Arms:
             target = Target(stack.base_url, settings.engine.served_model_name, hints)
             transport = HttpTransport(client)
 
-            def watch(step: int, calls: Calls) -> None:
+            def watch(step: int, calls: CallTable) -> None:
                 if step == 0 and hints:
-                    self.flow = {name: -n for name, n in flow_of(transport).items()}
+                    self.flow = {name: -n for name, n in transfer_of(transport).items()}
 
             run = drive(self._workload, target, PACE, watch, Checkpoint(self._folder / arm))
             if hints:
-                self.flow = {name: n + self.flow[name] for name, n in flow_of(transport).items()}
+                self.flow = {
+                    name: n + self.flow[name] for name, n in transfer_of(transport).items()
+                }
             transport.close()
         return run
 
 
-def flow_of(transport: HttpTransport) -> dict[str, int]:
+def transfer_of(transport: HttpTransport) -> dict[str, int]:
     """Return the counters of the only replica's prefix moves."""
     (replica,) = transport.status()["replicas"].values()
-    return {name: n for name, n in replica["flows"][PREFIX].items() if name != "kind"}
+    return {name: n for name, n in replica["transfers"][PREFIX].items() if name != "kind"}
 
 
 def measure(seed: int) -> dict[str, Any]:
@@ -87,7 +89,7 @@ def measure(seed: int) -> dict[str, Any]:
         figures = {arm: arms.run(arm) for arm in (ARMS if seed % 2 == 0 else ARMS[::-1])}
     texts = {arm["tokens_sha256"] for arm in figures.values()}
     assert len(texts) == 1, "the arms returned different text"
-    return {"arms": figures, "flow": arms.flow}
+    return {"arms": figures, "transfer": arms.transfer}
 
 
 def main() -> None:
@@ -99,7 +101,7 @@ def main() -> None:
         for arm in ARMS:
             figures = run["arms"][arm]
             found = figures["prefix_tokens"]
-            wasted = run["flow"]["wasted_bytes"] / max(1, run["flow"]["issued_bytes"])
+            wasted = run["transfer"]["wasted_bytes"] / max(1, run["transfer"]["issued_bytes"])
             table.add_row(
                 str(seed),
                 arm,

@@ -19,7 +19,7 @@ from scalesim.policies.replay.case import Case
 from scalesim.policies.replay.costs import Costs
 from scalesim.policies.replay.guard import guarded
 from scalesim.policies.replay.hints import Hints, expiring, foreseen_hints, no_hints, told_hints
-from scalesim.policies.replay.learned import learned_hints
+from scalesim.policies.replay.learned_hints import learned_hints
 from scalesim.policies.replay.trace import Trace
 from scalesim.policies.workloads import WORKLOADS, Workload, generate
 

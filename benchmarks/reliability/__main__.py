@@ -20,7 +20,7 @@ from rich.table import Table
 
 from benchmarks.reliability.faults import FAULTS, Fault, named
 from benchmarks.reliability.load import End
-from benchmarks.reliability.run import Outcome, Trial
+from benchmarks.reliability.run import FaultOutcome, Trial
 from benchmarks.results import write
 from scalesim.deployments.random_model import build
 from scalesim.deployments.stack import Stack
@@ -49,7 +49,7 @@ def stack_settings(model: str) -> StackSettings:
     )
 
 
-async def measure(stack: Stack, minutes: float, faults: Sequence[Fault]) -> list[Outcome]:
+async def measure(stack: Stack, minutes: float, faults: Sequence[Fault]) -> list[FaultOutcome]:
     """Return what each of some faults did, for so long."""
     trial, outcomes = Trial(stack, KEY), []
     await trial.prepare()
@@ -66,7 +66,7 @@ async def measure(stack: Stack, minutes: float, faults: Sequence[Fault]) -> list
     return outcomes
 
 
-def figures(fault: Fault, outcomes: list[Outcome]) -> dict[str, Any]:
+def figures(fault: Fault, outcomes: list[FaultOutcome]) -> dict[str, Any]:
     """Return what one kind of fault did in all."""
     served = [outcome.served_s for outcome in outcomes]
     back = [outcome.back_s for outcome in outcomes]

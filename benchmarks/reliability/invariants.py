@@ -22,7 +22,7 @@ MEMORY_SHARE = 1.3
 _LOGS = (".log", ".out", ".err")
 
 
-class Snapshot(NamedTuple):
+class StackSnapshot(NamedTuple):
     """A stack and what it has on this machine.
 
     Attributes:
@@ -38,7 +38,7 @@ class Snapshot(NamedTuple):
     memory_bytes: int
 
 
-def snapshot(stack: Stack) -> Snapshot:
+def snapshot(stack: Stack) -> StackSnapshot:
     """Return how a stack is now."""
     below = psutil.Process().children(recursive=True)
     ports, memory, files = 0, 0, set[str]()
@@ -48,7 +48,7 @@ def snapshot(stack: Stack) -> Snapshot:
             listening = process.net_connections(kind="tcp")
             ports += sum(each.status == psutil.CONN_LISTEN for each in listening)
             files |= set(_held(process))
-    return Snapshot(
+    return StackSnapshot(
         Counter({part: len(parts.of(stack, part)) for part in parts.PARTS}),
         frozenset(files),
         ports,
@@ -56,7 +56,7 @@ def snapshot(stack: Stack) -> Snapshot:
     )
 
 
-def changed(before: Snapshot, after: Snapshot) -> list[str]:
+def changed(before: StackSnapshot, after: StackSnapshot) -> list[str]:
     """Return what is not as before; processes that came and went took their files with them."""
     found = []
     if after.processes != before.processes:

@@ -13,7 +13,7 @@ import httpx
 
 from benchmarks.reliability import parts
 from benchmarks.reliability.faults import Fault
-from benchmarks.reliability.invariants import Snapshot, changed, in_engines, lost, snapshot
+from benchmarks.reliability.invariants import StackSnapshot, changed, in_engines, lost, snapshot
 from benchmarks.reliability.load import End, Load
 from scalesim.deployments.stack import Stack
 
@@ -27,7 +27,7 @@ _LOOK_S = 0.05
 
 
 @dataclass
-class Outcome:
+class FaultOutcome:
     """What one fault did.
 
     Attributes:
@@ -60,7 +60,7 @@ class Trial:
         self._load = Load(stack.base_url, key)
         headers = {"Authorization": f"Bearer {key}"}
         self._http = httpx.AsyncClient(base_url=stack.base_url, headers=headers, timeout=30.0)
-        self._before: Snapshot | None = None
+        self._before: StackSnapshot | None = None
 
     async def prepare(self) -> None:
         """Learn what is right while nothing disturbs it."""
@@ -68,7 +68,7 @@ class Trial:
         await self._load.undisturbed()
         self._before = await asyncio.to_thread(snapshot, self._stack)
 
-    async def inject(self, fault: Fault) -> Outcome:
+    async def inject(self, fault: Fault) -> FaultOutcome:
         """Do one thing to the stack under load, and return what came of it."""
         assert self._before is not None
         async with self._load.running() as tally:
@@ -83,7 +83,7 @@ class Trial:
         if not await self._until(self._is_idle, ENDED_S):
             broken.append(f"{await in_engines(self._http)} requests run on in the engines")
         broken += changed(self._before, await asyncio.to_thread(snapshot, self._stack))
-        return Outcome(fault.name, served_s, back_s, tally.ends, broken)
+        return FaultOutcome(fault.name, served_s, back_s, tally.ends, broken)
 
     async def close(self) -> None:
         """Close its connections."""

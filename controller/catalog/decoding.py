@@ -14,12 +14,12 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from scalesim.controller.agents import NOWHERE
-from scalesim.controller.catalog.rows import FIELD, ROW, SCHEMA, Names, Packed
-from scalesim.controller.numbering import FREE
+from scalesim.controller.catalog.rows import FIELD, ROW, SCHEMA, CatalogNames, Packed
+from scalesim.controller.interner import FREE
+from scalesim.controller.payload_table import NOWHERE
 from scalesim.controller.replicas import MAX_REPLICAS
-from scalesim.controller.requests import MAX_EPOCH
-from scalesim.controller.simulations import MAX_SIMULATIONS, NOBODYS_NAME
+from scalesim.controller.simulations import MAX_SIMULATIONS, NO_SIMULATION_NAME
+from scalesim.controller.validation import MAX_EPOCH
 from scalesim.vocabulary import PREFIX
 
 _MAX_KINDS = int(np.iinfo(np.int8).max)
@@ -33,14 +33,14 @@ class DamagedError(Exception):
     """A value of the catalog is not what a controller writes; says which and why."""
 
 
-class Head(NamedTuple):
+class CatalogHeader(NamedTuple):
     """Who wrote last, and how often: tells a server that lost rows from one that did not."""
 
     incarnation: int
     flush: int
 
 
-def read_head(value: bytes | str | None) -> Head | None:
+def read_head(value: bytes | str | None) -> CatalogHeader | None:
     """Return the head, None where there is none.
 
     Raises:
@@ -51,7 +51,7 @@ def read_head(value: bytes | str | None) -> Head | None:
     match = _HEAD.fullmatch(value) if isinstance(value, bytes) else None
     if match is None:
         raise DamagedError(f"the head is {value[:40]!r}")
-    return Head(int(match[1]), int(match[2]))
+    return CatalogHeader(int(match[1]), int(match[2]))
 
 
 class _Saved(TypedDict):
@@ -61,19 +61,19 @@ class _Saved(TypedDict):
     epochs: tuple[float, ...]
 
 
-def read_names(value: bytes | str) -> Names:
+def read_names(value: bytes | str) -> CatalogNames:
     """Return the names that numbers in rows stand for.
 
     Raises:
         DamagedError: They are something else, or cannot be numbered.
     """
     try:
-        names = Names(**msgspec.json.decode(value, type=_Saved))
+        names = CatalogNames(**msgspec.json.decode(value, type=_Saved))
     except (msgspec.MsgspecError, ValueError) as error:
         raise DamagedError(f"the names cannot be read ({error})") from None
     faults = {
         "kinds": names.kinds[:1] != (PREFIX,) or FREE in names.kinds,
-        "simulations": names.simulations[:1] != (NOBODYS_NAME,),
+        "simulations": names.simulations[:1] != (NO_SIMULATION_NAME,),
         "epochs": len(names.epochs) != len(names.simulations)
         or not all(0 <= epoch <= MAX_EPOCH for epoch in names.epochs),
     }
@@ -88,7 +88,7 @@ def read_names(value: bytes | str) -> Names:
     return names
 
 
-def read_rows(pairs: Iterable[tuple[bytes, bytes]], names: Names) -> tuple[Packed, int]:
+def read_rows(pairs: Iterable[tuple[bytes, bytes]], names: CatalogNames) -> tuple[Packed, int]:
     """Return the rows that make sense, distinct in (kind, key), and how many do not.
 
     Args:
@@ -107,7 +107,7 @@ def read_rows(pairs: Iterable[tuple[bytes, bytes]], names: Names) -> tuple[Packe
     return rows, len(found) - rows.size
 
 
-def _sound(rows: Packed, names: Names) -> NDArray[np.bool_]:
+def _sound(rows: Packed, names: CatalogNames) -> NDArray[np.bool_]:
     """Return bool[n], whether a row's numbers have names and its values can be reckoned with."""
     sound: NDArray[np.bool_] = (rows["kind"] >= 0) & (rows["kind"] < len(names.kinds))
     sound &= (rows["replica"] >= NOWHERE) & (rows["replica"] < len(names.replicas))

@@ -37,8 +37,8 @@ FIELD = slice(1, 10)
 Packed = NDArray[np.void]
 
 
-class Names(NamedTuple):
-    """Names in the order of their numbers, and the epoch of each simulation."""
+class CatalogNames(NamedTuple):
+    """CatalogNames in the order of their numbers, and the epoch of each simulation."""
 
     kinds: tuple[str, ...]
     replicas: tuple[str, ...]
@@ -46,7 +46,7 @@ class Names(NamedTuple):
     epochs: tuple[float, ...]
 
 
-class Batch(NamedTuple):
+class CatalogBatch(NamedTuple):
     """What one flush writes.
 
     Attributes:
@@ -58,11 +58,11 @@ class Batch(NamedTuple):
 
     rows: Packed
     removed: Packed
-    names: Names
+    names: CatalogNames
     rewrite: bool
 
 
-class Snapshot(NamedTuple):
+class CatalogSnapshot(NamedTuple):
     """What the catalog held: a hint, no more.
 
     Attributes:
@@ -72,5 +72,5 @@ class Snapshot(NamedTuple):
     """
 
     rows: Packed
-    names: Names
+    names: CatalogNames
     whole: bool = True

@@ -10,16 +10,16 @@ import redis
 from redis.backoff import ExponentialBackoff
 from redis.retry import Retry
 
-from scalesim.controller.catalog.address import checked
-from scalesim.controller.catalog.complaints import code_of, unavailable
 from scalesim.controller.catalog.decoding import (
+    CatalogHeader,
     DamagedError,
-    Head,
     read_head,
     read_names,
     read_rows,
 )
-from scalesim.controller.catalog.rows import FIELD, ROW, Batch, Snapshot
+from scalesim.controller.catalog.diagnosis import code_of, unavailable
+from scalesim.controller.catalog.rows import FIELD, ROW, CatalogBatch, CatalogSnapshot
+from scalesim.controller.catalog.url import checked
 from scalesim.errors import ConfigurationError
 from scalesim.settings import CatalogSettings
 
@@ -40,7 +40,7 @@ end
 this process, and the lock that the controller needs, ten times as long."""
 
 
-class Outcome(Enum):
+class WriteOutcome(Enum):
     """What became of a batch."""
 
     WRITTEN = auto()
@@ -87,9 +87,9 @@ class Catalog:
         self._agents, self._names, self._head = (
             f"{prefix}:{name}" for name in ("agents", "names", "head")
         )
-        self._left: set[Head | None] = set()
+        self._left: set[CatalogHeader | None] = set()
 
-    def load(self) -> tuple[Snapshot | None, int]:
+    def load(self) -> tuple[CatalogSnapshot | None, int]:
         """Return what the server holds, None where that is nothing, and the newest incarnation.
 
         What cannot be believed is set aside.
@@ -110,7 +110,7 @@ class Catalog:
             rows, dropped = read_rows(pairs, names)
             if dropped:
                 self.set_aside(f"{dropped} rows are of another version or make no sense")
-            return Snapshot(rows, names, whole=not dropped), incarnation
+            return CatalogSnapshot(rows, names, whole=not dropped), incarnation
         except DamagedError as error:
             self.set_aside(str(error))
         except redis.RedisError as error:
@@ -119,7 +119,7 @@ class Catalog:
             self.set_aside("a key is not of its type")
         return None, incarnation
 
-    def write(self, batch: Batch, incarnation: int) -> Outcome:
+    def write(self, batch: CatalogBatch, incarnation: int) -> WriteOutcome:
         """Write a batch, all of it or nothing.
 
         Raises:
@@ -133,7 +133,7 @@ class Catalog:
             if code_of(error) != "WRONGTYPE":
                 raise unavailable(error, self._namespace) from error
             self.set_aside("a key is not of its type")
-        return Outcome.LOST
+        return WriteOutcome.LOST
 
     def set_aside(self, why: str) -> None:
         """Log that the catalog is damaged and `move_aside` what it holds.
@@ -178,22 +178,22 @@ class Catalog:
         """Close the connections."""
         self._redis.close()
 
-    def _write(self, batch: Batch, incarnation: int) -> Outcome:
+    def _write(self, batch: CatalogBatch, incarnation: int) -> WriteOutcome:
         with self._redis.pipeline(transaction=True) as pipe:
             pipe.watch(self._head)  # type: ignore[no-untyped-call]
             head = read_head(pipe.get(self._head))
             if head is not None and head.incarnation > incarnation:
-                return Outcome.SUPERSEDED
+                return WriteOutcome.SUPERSEDED
             if head not in self._left and not batch.rewrite:
-                return Outcome.LOST
-            written = Head(incarnation, head.flush + 1 if head else 1)
+                return WriteOutcome.LOST
+            written = CatalogHeader(incarnation, head.flush + 1 if head else 1)
             self._left = {head, written}
             pipe.multi()
             self._queue(pipe, batch)
             pipe.set(self._head, f"{written.incarnation}:{written.flush}")
             pipe.execute()
         self._left = {written}
-        return Outcome.WRITTEN
+        return WriteOutcome.WRITTEN
 
     def _delete(self, key: str) -> None:
         try:
@@ -201,7 +201,7 @@ class Catalog:
         except redis.RedisError as error:
             raise unavailable(error, self._namespace) from error
 
-    def _queue(self, pipe: redis.client.Pipeline, batch: Batch) -> None:
+    def _queue(self, pipe: redis.client.Pipeline, batch: CatalogBatch) -> None:
         if batch.rewrite:
             pipe.delete(self._agents)
         if batch.removed.size:

@@ -1,4 +1,6 @@
 """The engine: stock SGLang, its CPU shims, and our plugin inside its scheduler.
 
-`sglang/` is the wall: the only modules that touch SGLang's own classes inside the scheduler.
+`sglang/` is the adapter layer: what calls SGLang's own classes inside the scheduler. Beside it,
+`emulation/` and `cpu.py` stand in for hardware, and `launch.py`, `openai_endpoints.py`,
+`adapter_loader.py`, `grammar.py` and `modes.py` use what SGLang offers outside of it.
 """

@@ -24,7 +24,7 @@ class ContextLengthError(InvalidRequestError):
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class EngineLimits:
     """What one engine can take.
 
     Attributes:
@@ -38,7 +38,7 @@ class Limits:
     grammar: bool
 
     @classmethod
-    def of(cls, context: int, pool: int, page: int, vocabulary: int, grammar: bool) -> Limits:
+    def of(cls, context: int, pool: int, page: int, vocabulary: int, grammar: bool) -> EngineLimits:
         """Return the limits of an engine.
 
         SGLang 0.5.23 keeps six tokens of the shorter of context and pool to itself, and a page
@@ -54,7 +54,7 @@ class Limits:
         return cls(vocabulary, min(min(context, pool) - 6, pool - 2 * page), grammar)
 
 
-def check_asked(body: Mapping[str, Any], limits: Limits) -> None:
+def check_asked(body: Mapping[str, Any], limits: EngineLimits) -> None:
     """Refuse an answer longer than any that fits, before its prompt is tokenized.
 
     Raises:
@@ -71,7 +71,7 @@ def check_asked(body: Mapping[str, Any], limits: Limits) -> None:
 
 
 def admit(
-    prompts: Sequence[Sequence[int]], sampling: MutableMapping[str, Any], limits: Limits
+    prompts: Sequence[Sequence[int]], sampling: MutableMapping[str, Any], limits: EngineLimits
 ) -> None:
     """Check one request of one or more prompts.
 
@@ -99,7 +99,7 @@ def admit(
         sampling["top_k"] = -1
 
 
-def _check_ids(field: str, ids: Sequence[int], limits: Limits) -> None:
+def _check_ids(field: str, ids: Sequence[int], limits: EngineLimits) -> None:
     for one in ids:
         if not 0 <= one < limits.vocabulary:
             raise InvalidRequestError(
@@ -108,7 +108,7 @@ def _check_ids(field: str, ids: Sequence[int], limits: Limits) -> None:
             )
 
 
-def _check_room(prompt: int, sampling: Mapping[str, Any], limits: Limits) -> None:
+def _check_room(prompt: int, sampling: Mapping[str, Any], limits: EngineLimits) -> None:
     room = limits.context_length - prompt
     if room < 1:
         raise ContextLengthError(
@@ -132,7 +132,7 @@ def _check_room(prompt: int, sampling: Mapping[str, Any], limits: Limits) -> Non
         )
 
 
-def _check_format(sampling: Mapping[str, Any], limits: Limits) -> None:
+def _check_format(sampling: Mapping[str, Any], limits: EngineLimits) -> None:
     named = next((name for name in GRAMMARS if sampling.get(name)), None)
     if named is None:
         return

@@ -1,4 +1,4 @@
-"""Which of the weights on a shelf an agent's requests get where they name none."""
+"""Which of the weights on a registry an agent's requests get where they name none."""
 
 from __future__ import annotations
 

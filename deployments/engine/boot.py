@@ -33,7 +33,7 @@ _end_with_parent()
 
 import torch  # noqa: E402
 
-from scalesim.deployments.engine.last_words import told_to  # noqa: E402
+from scalesim.deployments.engine.crash_report import told_to  # noqa: E402
 from scalesim.environment import (  # noqa: E402
     engine_emulation_from_env,
     engine_last_words_from_env,

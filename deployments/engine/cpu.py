@@ -16,7 +16,7 @@ from importlib.machinery import ModuleSpec
 from types import ModuleType
 from typing import Any
 
-from scalesim.deployments.engine.sglang import rows
+from scalesim.deployments.engine.sglang import pool_rows
 
 
 def install() -> None:
@@ -28,7 +28,7 @@ def install() -> None:
     sys.meta_path.insert(0, _Finder())
 
 
-def patch_host_tier(copy: Callable[[rows.RowCopies], None] = rows.copy_now) -> None:
+def patch_host_tier(copy: Callable[[pool_rows.RowCopies], None] = pool_rows.copy_now) -> None:
     """Give HiCache and LoRA their host copies without CUDA. Call in the scheduler process.
 
     Args:
@@ -38,7 +38,7 @@ def patch_host_tier(copy: Callable[[rows.RowCopies], None] = rows.copy_now) -> N
     from sglang.srt.mem_cache.pool_host import base, common, mha
 
     common._cuda_host_register = lambda buffer, granularity=None: None
-    rows.patch(mha.MHATokenToKVPoolHost, copy)
+    pool_rows.patch(mha.MHATokenToKVPoolHost, copy)
     # 10 GiB otherwise; what stays free was decided before the start.
     base.HICACHE_HOST_MEMORY_RESERVE_BYTES = 0
     for name in ("tensor", "empty", "zeros", "ones", "full"):

@@ -11,7 +11,7 @@ from typing import Any
 from scalesim.deployments import machine
 from scalesim.deployments.engine import boot, sizing
 from scalesim.deployments.engine.models.dimensions import llm_at
-from scalesim.deployments.engine.models.files import weight_files
+from scalesim.deployments.engine.models.model_registry import weight_files
 from scalesim.errors import ConfigurationError
 from scalesim.settings import AdapterSettings, EngineSettings, ModelSettings
 

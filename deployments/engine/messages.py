@@ -1,7 +1,7 @@
 """Frames between a replica and the scheduler process of its engine: msgpack, never pickle.
 
-Down go `Directives`; up come `Hello` once, then `Residency` and `Flow`. Arrays travel as raw
-little-endian bytes under one extension code a dtype.
+Down go `Directives`; up come `Hello` once, then `Residency` and `TransferStats`. Arrays travel as
+raw little-endian bytes under one extension code a dtype.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import msgspec
 import numpy as np
 
 from scalesim.errors import InvalidRequestError
-from scalesim.vocabulary import Budgets, Directives, Flow, Moves, Nearness, Residency
+from scalesim.vocabulary import Budgets, Directives, DistanceUpdate, Moves, Residency, TransferStats
 
 _DTYPES: dict[int, np.dtype[Any]] = {
     1: np.dtype("<i8"),
@@ -39,7 +39,7 @@ class Hello(NamedTuple):
     bytes_per_token: int
 
 
-Message = Hello | Flow | Residency | Directives
+Message = Hello | TransferStats | Residency | Directives
 
 
 def encode(message: Message) -> bytes:
@@ -81,7 +81,7 @@ def _directives(fields: list[Any]) -> Directives:
         int(incarnation),
         int(sequence),
         bool(resync),
-        tuple(Nearness(*_aligned(row)) for row in nearness),
+        tuple(DistanceUpdate(*_aligned(row)) for row in nearness),
         tuple(Moves(*_aligned(row)) for row in moves),
     )
 
@@ -96,7 +96,7 @@ def _aligned(row: list[Any]) -> list[Any]:
 _BUILDERS: dict[str, Any] = {
     "Directives": _directives,
     "Residency": lambda fields: Residency(*_aligned(fields)),
-    "Flow": lambda fields: Flow(*fields),
+    "TransferStats": lambda fields: TransferStats(*fields),
     "Hello": lambda fields: Hello(
         fields[0], tuple(fields[1]), tuple(Budgets(*row) for row in fields[2]), int(fields[3])
     ),

@@ -15,7 +15,7 @@ from scalesim.settings import EngineSettings
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "modes.md"
 
 
-class Engine(NamedTuple):
+class ResolvedEngine(NamedTuple):
     """What an engine will be, whichever of our settings or SGLang's arguments said so.
 
     Attributes:
@@ -51,7 +51,7 @@ class Mode(NamedTuple):
 
     name: str
     turned_on: str
-    holds: Callable[[Engine], bool]
+    holds: Callable[[ResolvedEngine], bool]
     refusal: str | None = None
     note: str = ""
 
@@ -159,7 +159,7 @@ MODES = (
 )
 
 
-def check(engine: Engine) -> None:
+def check(engine: ResolvedEngine) -> None:
     """Refuse what is not served; the other arms run SGLang as it is.
 
     Raises:

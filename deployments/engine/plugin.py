@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from scalesim.deployments.engine.channel import SchedulerEnd
-from scalesim.deployments.engine.payloads import registry
-from scalesim.deployments.engine.steward import Steward
+from scalesim.deployments.engine.directive_executor import DirectiveExecutor
+from scalesim.deployments.engine.payloads import kinds
 from scalesim.environment import engine_channel_from_env, engine_models_from_env
 
 
@@ -33,33 +33,33 @@ class ScaleSimPlugin:
     def __init__(self, address: str) -> None:
         self._address = address
         self._channel: SchedulerEnd | None = None
-        self._steward: Steward | None = None
+        self._executor: DirectiveExecutor | None = None
         self._hurried = False
 
     def open(self, scheduler: Any) -> None:
         """The scheduler is built and its self-check passed: connect and say hello."""
         from scalesim.deployments.engine.sglang import hooks
-        from scalesim.deployments.engine.sglang.engine import SchedulerEngine
+        from scalesim.deployments.engine.sglang.scheduler_engine import SchedulerEngine
 
         engine = SchedulerEngine(scheduler, engine_models_from_env())
         if hooks.is_first_rank():
             self._channel = SchedulerEnd(self._address)
             hooks.wake_on(scheduler, self._channel.socket, lambda: self._hurried)
         send = self._channel.send if self._channel is not None else None
-        self._steward = Steward(registry.build(engine), send)
-        self._steward.hello(hooks.ENGINE_VERSION, engine.tree.bytes_per_token)
+        self._executor = DirectiveExecutor(kinds.build(engine), send)
+        self._executor.hello(hooks.ENGINE_VERSION, engine.tree.bytes_per_token)
 
     def receive(self) -> list[Command]:
         """Return commands that arrived at this rank."""
         return [Command(frame) for frame in self._channel.receive()] if self._channel else []
 
     def accept(self, received: list[Any]) -> list[Any]:
-        """Hand commands to the steward, return the engine's own requests."""
-        if self._steward is not None:
-            self._steward.accept(item.frame for item in received if isinstance(item, Command))
+        """Hand commands to the executor, return the engine's own requests."""
+        if self._executor is not None:
+            self._executor.accept(item.frame for item in received if isinstance(item, Command))
         return [item for item in received if not isinstance(item, Command)]
 
     def work(self) -> None:
         """Carry out a bounded share of directives and publish what changed."""
-        if self._steward is not None:
-            self._hurried = self._steward.work()
+        if self._executor is not None:
+            self._hurried = self._executor.work()

@@ -29,7 +29,7 @@ _FROM_OUTSIDE = frozenset(
 _STOPPED = frozenset({psutil.STATUS_STOPPED, psutil.STATUS_TRACING_STOP})
 
 
-class Fault(NamedTuple):
+class EngineFault(NamedTuple):
     """How an engine was lost.
 
     Attributes:
@@ -65,7 +65,7 @@ class EngineWatch:
         self._last_words = last_words
         self._probed = probed
 
-    async def fault(self) -> Fault:
+    async def fault(self) -> EngineFault:
         """Return once the engine is lost."""
         async with asyncio.TaskGroup() as both:
             ended, silent = both.create_task(self._ended()), both.create_task(self._silent())
@@ -74,18 +74,18 @@ class EngineWatch:
                 task.cancel()
         return done.pop().result()
 
-    async def _ended(self) -> Fault:
+    async def _ended(self) -> EngineFault:
         while True:
             if (named := self._named()) is not None:
-                return Fault("its scheduler crashed", True, named)
+                return EngineFault("its scheduler crashed", True, named)
             for name, process in self._processes.items():
                 if not process.is_alive():
                     code = process.exitcode
                     named = self._named() or frozenset()
-                    return Fault(f"its {name} ended ({_why(code)})", by_request(code), named)
+                    return EngineFault(f"its {name} ended ({_why(code)})", by_request(code), named)
             await asyncio.sleep(LOOK_S)
 
-    async def _silent(self) -> Fault:
+    async def _silent(self) -> EngineFault:
         while True:
             started = time.monotonic()
             well = await self._probe(PROBE_S)
@@ -93,7 +93,7 @@ class EngineWatch:
             if not well:
                 stopped = [name for name, process in self._processes.items() if _stopped(process)]
                 why = f"{', '.join(stopped)} stopped" if stopped else "by itself"
-                return Fault(f"it was silent for {PROBE_S:.0f} s ({why})", not stopped)
+                return EngineFault(f"it was silent for {PROBE_S:.0f} s ({why})", not stopped)
             await asyncio.sleep(PROBE_PERIOD_S)
 
     def _named(self) -> frozenset[str] | None:

@@ -11,10 +11,10 @@ from typing import Any
 from pydantic import ValidationError
 
 from scalesim.deployments.calls import Endpoint
-from scalesim.deployments.requests.base import RequestModel
 from scalesim.deployments.requests.chat import ChatRequest
 from scalesim.deployments.requests.completions import CompletionsRequest
 from scalesim.deployments.requests.refusal import refusal
+from scalesim.deployments.requests.shared_fields import RequestModel
 
 REQUESTS: dict[Endpoint, type[RequestModel]] = {
     "chat": ChatRequest,

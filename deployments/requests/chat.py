@@ -7,9 +7,9 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, Field, model_validator
 from pydantic_core import PydanticCustomError
 
-from scalesim.deployments.requests.base import Label, SharedFields
-from scalesim.deployments.requests.formats import ResponseFormat
-from scalesim.deployments.requests.messages import JsonObject, Message, Tool, ToolChoice
+from scalesim.deployments.requests.answer_formats import ResponseFormat
+from scalesim.deployments.requests.chat_messages import JsonObject, Message, Tool, ToolChoice
+from scalesim.deployments.requests.shared_fields import Label, SharedFields
 from scalesim.deployments.requests.values import plain_json, together
 
 RESERVED = frozenset(

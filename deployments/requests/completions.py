@@ -7,8 +7,8 @@ from typing import Annotated, Any
 from pydantic import Field, PlainValidator, WithJsonSchema, model_validator
 from pydantic_core import PydanticCustomError
 
-from scalesim.deployments.requests.base import MOST_SEQUENCES, SharedFields
-from scalesim.deployments.requests.formats import ResponseFormat
+from scalesim.deployments.requests.answer_formats import ResponseFormat
+from scalesim.deployments.requests.shared_fields import MOST_SEQUENCES, SharedFields
 from scalesim.deployments.requests.values import together
 
 _LARGEST_ID = 2**31 - 1

@@ -1,6 +1,6 @@
 """Estimators: what a simulation knows about itself, as invocation distances.
 
-All follow `scalesim.policies.distance.base.Estimator`; several are composed by `Nearest`.
+All follow `scalesim.policies.distance.estimator_base.Estimator`; several are composed by `Nearest`.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ ESTIMATORS = {
     "gatherings": "scalesim.policies.distance.spatial:Gatherings",
     "workflow": "scalesim.policies.distance.graph:Workflow",
     "diffusion": "scalesim.policies.distance.graph:Diffusion",
-    "order": "scalesim.policies.distance.order:Order",
-    "shuffled-step": "scalesim.policies.distance.order:ShuffledStep",
+    "order": "scalesim.policies.distance.turn_order:Order",
+    "shuffled-step": "scalesim.policies.distance.turn_order:ShuffledStep",
     "learned": "scalesim.policies.distance.learned:Learned",
 }
 """Import path of each estimator by name; imported when asked for."""

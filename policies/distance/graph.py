@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scalesim.errors import InvalidRequestError
-from scalesim.policies.base import Rows
+from scalesim.policies.planning import Rows
 from scalesim.vocabulary import Distances
 
 Edges = NDArray[np.int64]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from scalesim.policies.base import Rows
+from scalesim.policies.planning import Rows
 from scalesim.vocabulary import Distances
 
 

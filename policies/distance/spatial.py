@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from scalesim.policies.base import Rows
+from scalesim.policies.planning import Rows
 from scalesim.vocabulary import Distances
 
 Vectors = NDArray[np.float64]

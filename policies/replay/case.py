@@ -21,7 +21,7 @@ from scalesim.policies.replay.hints import (
     oracle_hints,
     told_hints,
 )
-from scalesim.policies.replay.learned import learned_hints
+from scalesim.policies.replay.learned_hints import learned_hints
 from scalesim.policies.replay.orders.hinted import farthest_first
 from scalesim.policies.replay.timeline import Served, demand_only, prefetching
 from scalesim.policies.replay.trace import Trace

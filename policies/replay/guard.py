@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from scalesim.policies.distance.learned.shadow import Scoreboard
+from scalesim.policies.distance.learned.shadow_scoring import Scoreboard
 from scalesim.policies.replay.hints import Hints, no_hints
 from scalesim.policies.replay.trace import Trace
 

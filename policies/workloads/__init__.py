@@ -7,14 +7,14 @@ from collections.abc import Callable
 import numpy as np
 
 from scalesim.errors import InvalidRequestError
-from scalesim.policies.workloads.base import Workload
+from scalesim.policies.workloads.every_step import round_robin, shuffled
+from scalesim.policies.workloads.generated import GeneratedWorkload
 from scalesim.policies.workloads.graph import diffusion, workflow
-from scalesim.policies.workloads.order import round_robin, shuffled
 from scalesim.policies.workloads.random import zipf
 from scalesim.policies.workloads.scheduled import activity, event_queue
 from scalesim.policies.workloads.spatial import spatial
 
-WORKLOADS: dict[str, Callable[[np.random.Generator, int, int], Workload]] = {
+WORKLOADS: dict[str, Callable[[np.random.Generator, int, int], GeneratedWorkload]] = {
     "event-queue": event_queue,
     "activity": activity,
     "spatial": spatial,
@@ -25,10 +25,10 @@ WORKLOADS: dict[str, Callable[[np.random.Generator, int, int], Workload]] = {
     "zipf": zipf,
 }
 
-__all__ = ["WORKLOADS", "Workload", "generate"]
+__all__ = ["WORKLOADS", "GeneratedWorkload", "generate"]
 
 
-def generate(name: str, agents: int, steps: int, seed: int) -> Workload:
+def generate(name: str, agents: int, steps: int, seed: int) -> GeneratedWorkload:
     """Return a seeded workload.
 
     Raises:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import numpy as np
 
 from scalesim.policies.distance.graph import Diffusion, Workflow
-from scalesim.policies.workloads.base import Workload, workload
+from scalesim.policies.workloads.generated import GeneratedWorkload, workload
 
 TEAM = 12
 """Agents in one workflow: four layers of three."""
 
 
-def workflow(rng: np.random.Generator, agents: int, steps: int) -> Workload:
+def workflow(rng: np.random.Generator, agents: int, steps: int) -> GeneratedWorkload:
     """Teams of agents in layered workflows with joins, begun again and again at random times."""
     teams = max(agents // TEAM, 1)
     layer = np.arange(agents) % TEAM // 3
@@ -35,7 +35,7 @@ def workflow(rng: np.random.Generator, agents: int, steps: int) -> Workload:
     return workload(agents, active, foreseen)
 
 
-def diffusion(rng: np.random.Generator, agents: int, steps: int) -> Workload:
+def diffusion(rng: np.random.Generator, agents: int, steps: int) -> GeneratedWorkload:
     """Cascades over a network of followers; a new one begins when the last has died out."""
     chance = 0.35
     follows = [

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from scalesim.policies.workloads.base import Workload, workload
+from scalesim.policies.workloads.generated import GeneratedWorkload, workload
 
 
-def zipf(rng: np.random.Generator, agents: int, steps: int, exponent: float = 1.0) -> Workload:
+def zipf(
+    rng: np.random.Generator, agents: int, steps: int, exponent: float = 1.0
+) -> GeneratedWorkload:
     """As many requests a step as a tenth of the agents, popularity falling as 1/rank."""
     weight = 1.0 / np.arange(1, agents + 1) ** exponent
     rank = rng.permutation(agents)

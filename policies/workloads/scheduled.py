@@ -5,12 +5,12 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from scalesim.policies.distance.base import Nearest
+from scalesim.policies.distance.estimator_base import Nearest
 from scalesim.policies.distance.scheduled import Drawn, HourlyRate, Wake
-from scalesim.policies.workloads.base import Workload, workload
+from scalesim.policies.workloads.generated import GeneratedWorkload, workload
 
 
-def event_queue(rng: np.random.Generator, agents: int, steps: int) -> Workload:
+def event_queue(rng: np.random.Generator, agents: int, steps: int) -> GeneratedWorkload:
     """Actions of lognormal duration; each agent acts when its own has ended."""
     usual = rng.lognormal(np.log(8.0), 0.5, agents)
     wake_at = rng.uniform(0, usual)
@@ -27,7 +27,7 @@ def event_queue(rng: np.random.Generator, agents: int, steps: int) -> Workload:
     return workload(agents, active, foreseen)
 
 
-def activity(rng: np.random.Generator, agents: int, steps: int) -> Workload:
+def activity(rng: np.random.Generator, agents: int, steps: int) -> GeneratedWorkload:
     """Drawn daily rhythms with a peak each, one step an hour."""
     peak = rng.uniform(0, 24, agents)[:, None]
     hours = (np.arange(24) - peak) % 24
@@ -35,7 +35,9 @@ def activity(rng: np.random.Generator, agents: int, steps: int) -> Workload:
     return hourly(rng, profile * rng.gamma(1.0, 0.4, agents)[:, None], steps)
 
 
-def hourly(rng: np.random.Generator, per_hour: NDArray[np.float64], steps: int) -> Workload:
+def hourly(
+    rng: np.random.Generator, per_hour: NDArray[np.float64], steps: int
+) -> GeneratedWorkload:
     """Agents active by their own hourly rates, drawn two steps ahead as OASIS draws who acts.
 
     Args:

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import numpy as np
 
-from scalesim.policies.distance.base import Nearest
+from scalesim.policies.distance.estimator_base import Nearest
 from scalesim.policies.distance.scheduled import Wake
 from scalesim.policies.distance.spatial import Encounters
-from scalesim.policies.workloads.base import Workload, workload
+from scalesim.policies.workloads.generated import GeneratedWorkload, workload
 
 SPEED, RADIUS, COOLDOWN_STEPS = 1.0, 1.0, 4.0
 
 
-def spatial(rng: np.random.Generator, agents: int, steps: int) -> Workload:
+def spatial(rng: np.random.Generator, agents: int, steps: int) -> GeneratedWorkload:
     """Random waypoints; an agent asks when it meets another, and when it arrives."""
     width = 4.0 * np.sqrt(agents)
     position = rng.uniform(0, width, (agents, 2))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 
 from scalesim.settings import ClientSettings
-from scalesim.transports.base import MAX_ROWS, Report, Transport
+from scalesim.transports.transport import MAX_ROWS, Report, Transport
 
 __all__ = ["MAX_ROWS", "Report", "Transport", "connect"]
 

@@ -18,7 +18,7 @@ from scalesim.errors import (
 )
 from scalesim.proxies import may_be_proxied
 from scalesim.settings import ClientSettings
-from scalesim.transports.base import Report
+from scalesim.transports.transport import Report
 from scalesim.vocabulary import ReportAck
 
 _MSGPACK = {"Content-Type": "application/msgpack"}

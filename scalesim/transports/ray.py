@@ -12,7 +12,7 @@ from ray.exceptions import GetTimeoutError, RayActorError, RaySystemError, RayTa
 from scalesim.errors import ControllerUnavailableError, ScaleSimError
 from scalesim.identity import agent_keys
 from scalesim.settings import ClientSettings
-from scalesim.transports.base import Report
+from scalesim.transports.transport import Report
 from scalesim.vocabulary import ReportAck
 
 

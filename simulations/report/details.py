@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from scalesim.simulations.arms import Machine, Outcome
-from scalesim.simulations.calls import Calls
+from scalesim.simulations.arms import ArmOutcome, Machine
+from scalesim.simulations.call_table import CallTable
 from scalesim.simulations.report.orders import on_device
 from scalesim.simulations.summary import TIERS, percentiles
 from scalesim.simulations.workload import Workload
@@ -23,7 +23,7 @@ _FASTEST = 5  # percent of calls that found everything in place and did not queu
 
 
 def details(
-    outcome: Outcome, workload: Workload, machine: Machine, floor_s: float
+    outcome: ArmOutcome, workload: Workload, machine: Machine, floor_s: float
 ) -> dict[str, Any]:
     """Return an arm's measurements, ready for JSON.
 
@@ -52,7 +52,7 @@ def details(
     }
 
 
-def fastest_s(outcomes: Iterable[Outcome]) -> float:
+def fastest_s(outcomes: Iterable[ArmOutcome]) -> float:
     """Return the time to first token that the fastest twentieth of all arms' calls stays within."""
     ttft = np.concatenate([outcome.run.calls.rows["ttft_s"] for outcome in outcomes])
     return float(np.nanpercentile(ttft, _FASTEST)) if not np.isnan(ttft).all() else 0.0
@@ -71,8 +71,8 @@ def prefetches(status: dict[str, Any]) -> dict[str, dict[str, int]]:
     """Return counts and bytes of prefetches by kind, over all replicas."""
     total: dict[str, Counter[str]] = {}
     for replica in status.get("replicas", {}).values():
-        for kind, flow in replica["flows"].items():
-            counts = {name: value for name, value in flow.items() if isinstance(value, int)}
+        for kind, transfer in replica["transfers"].items():
+            counts = {name: value for name, value in transfer.items() if isinstance(value, int)}
             total.setdefault(kind, Counter()).update(counts)
     return {kind: dict(counts) for kind, counts in total.items()}
 
@@ -91,7 +91,7 @@ def hint_quality(status: dict[str, Any]) -> dict[str, Any]:
     return {"coverage": told / total, "exact": uses["0"] / total, **steps, "uses": uses}
 
 
-def _steps(outcome: Outcome, workload: Workload) -> Iterator[dict[str, Any]]:
+def _steps(outcome: ArmOutcome, workload: Workload) -> Iterator[dict[str, Any]]:
     calls = outcome.run.calls
     for step in range(1, workload.steps + 1):
         here = calls.rows["step"] == step
@@ -105,7 +105,7 @@ def _steps(outcome: Outcome, workload: Workload) -> Iterator[dict[str, Any]]:
         }
 
 
-def _roles(calls: Calls, workload: Workload) -> Iterator[tuple[str, dict[str, Any]]]:
+def _roles(calls: CallTable, workload: Workload) -> Iterator[tuple[str, dict[str, Any]]]:
     names, number = np.unique(roles(workload.agents), return_inverse=True)
     of_call = number[calls.rows["agent"]]
     for role, name in enumerate(names.tolist()):
@@ -113,7 +113,7 @@ def _roles(calls: Calls, workload: Workload) -> Iterator[tuple[str, dict[str, An
         yield name, {"agents": agents, **_figures(calls, of_call == role)}
 
 
-def _figures(calls: Calls, chosen: NDArray[np.bool_]) -> dict[str, Any]:
+def _figures(calls: CallTable, chosen: NDArray[np.bool_]) -> dict[str, Any]:
     """Return calls, errors, tokens in, out and cached, and percentiles of times."""
     rows = calls.rows[chosen]
     failed = np.array([bool(error) for error in calls.errors], np.bool_)

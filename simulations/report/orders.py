@@ -7,7 +7,7 @@ import numpy as np
 from scalesim.policies.replay.orders.belady import belady, next_uses
 from scalesim.policies.replay.orders.lru import lru
 from scalesim.simulations.arms import Machine
-from scalesim.simulations.calls import Calls
+from scalesim.simulations.call_table import CallTable
 from scalesim.simulations.coordinator import Run
 from scalesim.simulations.summary import prefix_tokens
 from scalesim.simulations.workload import Workload
@@ -33,7 +33,7 @@ def on_device(run: Run, workload: Workload, machine: Machine) -> dict[str, float
     return {"run": found["device"] / found["total"], **shares}
 
 
-def _agents(calls: Calls) -> np.ndarray[tuple[int], np.dtype[np.int32]]:
+def _agents(calls: CallTable) -> np.ndarray[tuple[int], np.dtype[np.int32]]:
     """Return the rows of the agents that called, in the order of their calls' begin."""
     order = np.argsort(calls.rows["start_s"], kind="stable")
     return np.ascontiguousarray(calls.rows["agent"][order], dtype=np.int32)

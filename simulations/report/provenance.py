@@ -13,13 +13,13 @@ from pathlib import Path
 from typing import Any
 
 from scalesim.simulations.arms import Machine
-from scalesim.simulations.coordinator import Pace
+from scalesim.simulations.coordinator import RunOptions
 from scalesim.simulations.workload import Workload
 
 _PACKAGES = ("scalesim-serve", "sglang", "ray", "torch", "mesa", "numpy")
 
 
-def provenance(workload: Workload, machine: Machine, pace: Pace) -> dict[str, Any]:
+def provenance(workload: Workload, machine: Machine, pace: RunOptions) -> dict[str, Any]:
     """Return seed, hashes, sizes, versions and hardware, ready for JSON.
 
     Equal `config_hash`es are of equal workloads on equal machines at an equal pace.

@@ -9,7 +9,7 @@ import numpy as np
 
 from scalesim.policies.replay.trace import parse_trace
 from scalesim.simulations.schedule import Rows
-from scalesim.simulations.trace.files import read_lines
+from scalesim.simulations.trace.trace_files import read_lines
 
 
 class Recording(NamedTuple):

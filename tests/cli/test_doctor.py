@@ -10,7 +10,7 @@ import redis
 from typer.testing import CliRunner
 
 from scalesim.cli import doctor, machine, ports, services
-from scalesim.cli.check import Check
+from scalesim.cli.finding import Check
 from scalesim.controller.catalog.embedded import EmbeddedServer
 from scalesim.settings import CatalogSettings, IngressSettings, StackSettings
 from tests.fake_stack import FakeStack

@@ -12,7 +12,7 @@ import httpx
 import psutil
 import pytest
 
-from scalesim.deployments import rundir
+from scalesim.deployments import run_folder
 from scalesim.deployments.random_model import build
 
 pytestmark = pytest.mark.engine
@@ -55,7 +55,7 @@ class Up:
         self.pid = self._process.pid
 
     def processes(self) -> list[psutil.Process]:
-        return [psutil.Process(self.pid), *rundir._inside(self.folder)]
+        return [psutil.Process(self.pid), *run_folder._inside(self.folder)]
 
     def answers(self) -> bool:
         body = {"model": "scalesim", "prompt": "w1 w2", "max_tokens": 2}

@@ -8,7 +8,7 @@ from typer.testing import CliRunner
 
 from scalesim.cli.status import app
 from scalesim.errors import AuthenticationError, ControllerUnavailableError
-from scalesim.vocabulary import Flow, Tier
+from scalesim.vocabulary import Tier, TransferStats
 from tests.controller.world import FakeReplica, make_controller, report
 from tests.fake_stack import FakeStack
 
@@ -19,7 +19,7 @@ def document(**changed: Any) -> dict[str, Any]:
     replica.hold(Tier.DEVICE, 1, 2)
     replica.hold(Tier.HOST, 3)
     report(controller, 5, {1: 0.0, 4: 2.0})
-    controller.flow("r0", controller.incarnation, Flow("prefix", issued=9, used=7))
+    controller.transfer("r0", controller.incarnation, TransferStats("prefix", issued=9, used=7))
     return {
         **controller.status(),
         "uptime_s": 61.0,
@@ -66,7 +66,7 @@ def test_what_is_wrong_is_said() -> None:
 
 def test_a_storage_tier_that_is_off_is_said() -> None:
     broken = document()
-    broken["replicas"]["r0"]["flows"]["prefix"]["fault"] = "/data/kv: Read-only file system"
+    broken["replicas"]["r0"]["transfers"]["prefix"]["fault"] = "/data/kv: Read-only file system"
     assert "off at r0: /data/kv: Read-only file system" in invoke(broken)
 
 

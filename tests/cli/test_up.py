@@ -9,7 +9,7 @@ import pytest
 from typer.testing import CliRunner
 
 from scalesim.cli import up
-from scalesim.deployments.rundir import RunFolder
+from scalesim.deployments.run_folder import RunFolder
 from scalesim.errors import ConfigurationError
 from scalesim.settings import StackSettings
 

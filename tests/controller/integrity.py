@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from scalesim.controller.agents import COLUMNS, NOWHERE
 from scalesim.controller.core import Controller
-from scalesim.controller.simulations import NOBODY
+from scalesim.controller.payload_table import COLUMNS, NOWHERE
+from scalesim.controller.simulations import NO_SIMULATION
 from scalesim.policies.placement import rendezvous
 
 
@@ -37,9 +37,9 @@ def check_integrity(controller: Controller) -> None:
         assert set(table.rows_on(number)) == set(rows[table.replica[rows] == number])
 
     alive = {lease.number for lease in controller._simulations}
-    owned = rows[table.simulation[rows] != NOBODY]
+    owned = rows[table.simulation[rows] != NO_SIMULATION]
     assert set(table.simulation[owned].tolist()) <= alive, "an agent outlived its simulation"
     held = table.pinned[rows] | np.isfinite(table.due[rows])
-    assert (table.simulation[rows[held]] != NOBODY).all(), "a promise outlived its owner"
+    assert (table.simulation[rows[held]] != NO_SIMULATION).all(), "a promise outlived its owner"
     sizes = (table.total_bytes, table.device_bytes, table.host_bytes, table.storage_bytes)
     assert all((size[rows] >= 0).all() for size in sizes)

@@ -69,12 +69,14 @@ def test_a_report_becomes_directives(controller: ActorHandle, settings: StackSet
     assert ack == (1, 2, 0)
     first = ray.get(waiting)
     assert first.incarnation == incarnation
-    assert dict(zip(first.nearness[0].keys, first.nearness[0].distances, strict=True)) == {
+    assert dict(
+        zip(first.distance_updates[0].keys, first.distance_updates[0].distances, strict=True)
+    ) == {
         A: 3,
         B: 1,
     }
     message = residency({A: Tier.HOST, B: Tier.HOST})
-    ray.get(controller.news.remote("r", incarnation, (message,)))
+    ray.get(controller.update.remote("r", incarnation, (message,)))
     second = poll(controller, incarnation, first.sequence)
     assert second.moves[0].keys.tolist() == [B]
     assert ray.get(controller.agent.remote("town", "b"))["residency"] == "host"
@@ -110,7 +112,7 @@ def test_errors_keep_their_type_and_field(controller: ActorHandle) -> None:
         ray.get(controller.report.remote("town", 2, keys(A), np.ones(1)))
     assert invalid.value.field == "distances"
     with pytest.raises(StaleControllerError):
-        ray.get(controller.news.remote("r", 1, ()))
+        ray.get(controller.update.remote("r", 1, ()))
     ray.get(controller.end.remote("town"))
     ray.get(controller.report.remote("town", 0, keys(A), steps(1)))
 
@@ -156,9 +158,11 @@ def test_a_killed_controller_comes_back_with_what_it_knew(controller: ActorHandl
     ray.get(controller.report.remote("town", 5, keys(A, B), steps(3, 1)))
     ray.get(controller.lifecycle.remote("town", keys(A), keys(), keys()))
     message = residency({A: Tier.HOST, B: Tier.HOST})
-    ray.get(controller.news.remote("r", incarnation, (message,)))
+    ray.get(controller.update.remote("r", incarnation, (message,)))
     before = poll(controller, incarnation, 0)
-    wait_until(controller, lambda status: status["unsaved"] == 0 and status["catalog"]["rows"] > 0)
+    wait_until(
+        controller, lambda status: status["dirty_rows"] == 0 and status["catalog"]["rows"] > 0
+    )
 
     ray.kill(controller, no_restart=False)
     while not (resync := poll(controller, incarnation, before.sequence)).resync:
@@ -168,17 +172,17 @@ def test_a_killed_controller_comes_back_with_what_it_knew(controller: ActorHandl
     assert status["simulations"]["town"]["epoch"] == 5
     assert (status["agents"]["host"], status["agents"]["pinned"]) == (2, 1)
     with pytest.raises(StaleControllerError, match="attach again"):
-        ray.get(controller.news.remote("r", incarnation, (message,)))
+        ray.get(controller.update.remote("r", incarnation, (message,)))
 
     heir = ray.get(controller.attach.remote(INFO._replace(seen_incarnation=incarnation)))
     assert heir == resync.incarnation
-    ray.get(controller.news.remote("r", heir, (message,)))
+    ray.get(controller.update.remote("r", heir, (message,)))
     told: dict[int, float] = {}
     acked = before.sequence
     while set(told) != {A, B}:
         directives = poll(controller, heir, acked)
         acked = directives.sequence
-        for push in directives.nearness:
+        for push in directives.distance_updates:
             told |= dict(zip(push.keys.tolist(), push.distances.tolist(), strict=True))
     assert told == {A: 3, B: 1}
 
@@ -253,7 +257,7 @@ def test_calls_do_not_need_ray(server: EmbeddedServer, settings: StackSettings) 
         waiting = asyncio.create_task(plain.poll("r", incarnation, 0))
         await plain.report("town", 1, keys(A), steps(3))
         directives = await waiting
-        assert directives.nearness[0].keys.tolist() == [A]
+        assert directives.distance_updates[0].keys.tolist() == [A]
         await plain.shutdown()
 
     asyncio.run(run())

@@ -1,4 +1,4 @@
-"""Who is moved so that no replica makes a step wait, and who is left in peace."""
+"""Who is moved so that no replica makes a step wait, and who is left in reference."""
 
 import numpy as np
 import pytest

@@ -4,7 +4,7 @@ import pytest
 
 from scalesim.controller.core import Controller
 from scalesim.policies.links import Links
-from scalesim.vocabulary import Flow, Tier, Verb
+from scalesim.vocabulary import Tier, TransferStats, Verb
 from tests.controller.world import SIZE, Clock, FakeReplica, make_controller, report, settle
 
 
@@ -23,8 +23,10 @@ def fetched(replica: FakeReplica) -> set[int]:
 def measure(replica: FakeReplica, bytes_per_s: int) -> None:
     """Report what the link from host memory carried in some minutes."""
     for second in range(200):
-        flow = Flow("prefix", loaded_bytes=bytes_per_s * second, loaded_s=float(second))
-        replica.controller.flow(replica.name, replica.incarnation, flow)
+        transfer = TransferStats(
+            "prefix", loaded_bytes=bytes_per_s * second, loaded_s=float(second)
+        )
+        replica.controller.transfer(replica.name, replica.incarnation, transfer)
 
 
 def links(controller: Controller, name: str) -> dict[str, float]:
@@ -48,8 +50,8 @@ def test_kinds_are_measured_apart() -> None:
     controller = make_controller()
     replica = FakeReplica(controller, "r")
     for second in range(200):
-        flow = Flow("adapter", loaded_bytes=1000 * second, loaded_s=float(second))
-        controller.flow("r", replica.incarnation, flow)
+        transfer = TransferStats("adapter", loaded_bytes=1000 * second, loaded_s=float(second))
+        controller.transfer("r", replica.incarnation, transfer)
     assert links(controller, "r")["host_bytes_per_s"] == Links().host_bytes_per_s
 
 

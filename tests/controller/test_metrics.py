@@ -7,7 +7,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from scalesim.controller import metrics
 from scalesim.controller.metrics import MOST_SIMULATIONS, StatusOnLoop, exposition
-from scalesim.vocabulary import Flow, Tier
+from scalesim.vocabulary import Tier, TransferStats
 from tests.controller.world import FakeReplica, make_controller, report, settle
 
 
@@ -17,8 +17,10 @@ def status(agents: int, **state: Any) -> dict[str, Any]:
     replica.hold(Tier.HOST, *range(agents))
     report(controller, 1, dict.fromkeys(range(agents), 1.0))
     settle(controller, replica)
-    controller.flow(
-        "r1", controller.incarnation, Flow("prefix", 3, used=2, wasted_bytes=100, fault="EIO")
+    controller.transfer(
+        "r1",
+        controller.incarnation,
+        TransferStats("prefix", 3, used=2, wasted_bytes=100, fault="EIO"),
     )
     catalog = {"ok": True, "error": "", "lag_s": 0.5, "flushes": 1, "rows": 2}
     catalog |= {"failures": 0, "losses": 0}
@@ -44,8 +46,8 @@ def test_state_is_shown_in_base_units() -> None:
     assert metrics["scalesim_replica_budget_bytes"][("replica", "r1"), ("tier", "device")] == 300
     assert metrics["scalesim_controller_directives"][(("verb", "prefetch"),)] == 3
     assert metrics["scalesim_controller_updates"][()] == 4
-    flow = (("kind", "prefix"), ("outcome", "used"), ("replica", "r1"))
-    assert metrics["scalesim_prefetches"][flow] == 2
+    transfer = (("kind", "prefix"), ("outcome", "used"), ("replica", "r1"))
+    assert metrics["scalesim_prefetches"][transfer] == 2
     wasted = (("kind", "prefix"), ("outcome", "wasted"), ("replica", "r1"))
     assert metrics["scalesim_prefetch_bytes"][wasted] == 100
     assert metrics["scalesim_simulation_epoch"][(("simulation", "town"),)] == 1
@@ -114,6 +116,6 @@ def test_nothing_grows_with_the_agents() -> None:
 def test_the_flow_of_a_replica_that_is_not_attached_is_ignored() -> None:
     controller = make_controller()
     FakeReplica(controller, "r1")
-    controller.flow("r2", controller.incarnation, Flow("prefix", 3))
-    controller.flow("r1", controller.incarnation - 1, Flow("prefix", 3))
-    assert controller.status()["replicas"]["r1"]["flows"] == {}
+    controller.transfer("r2", controller.incarnation, TransferStats("prefix", 3))
+    controller.transfer("r1", controller.incarnation - 1, TransferStats("prefix", 3))
+    assert controller.status()["replicas"]["r1"]["transfers"] == {}

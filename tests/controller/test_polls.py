@@ -61,7 +61,7 @@ def test_directives_are_sent_again_until_acknowledged():
     controller.plan()
     second = replica.poll()
     assert second.sequence == first.sequence + 1
-    assert second.nearness[0].distances.tolist() == [9]
+    assert second.distance_updates[0].distances.tolist() == [9]
 
 
 def test_what_a_replica_knows_is_not_sent_again():
@@ -71,7 +71,7 @@ def test_what_a_replica_knows_is_not_sent_again():
     settle(controller, replica)
     report(controller, 2, {3: 4})
     controller.plan()
-    pushed = replica.poll().nearness[0]
+    pushed = replica.poll().distance_updates[0]
     assert dict(zip(pushed.keys.tolist(), pushed.distances.tolist(), strict=True)) == {1: 3, 3: 4}
 
 
@@ -213,7 +213,7 @@ def test_every_payload_of_an_agent_is_as_far_and_as_pinned_as_the_agent():
     controller.plan()
     directives = controller.poll("r", controller.incarnation, 0)
     assert directives is not None
-    (near,) = (near for near in directives.nearness if near.kind == "adapter")
+    (near,) = (near for near in directives.distance_updates if near.kind == "adapter")
     assert dict(zip(near.keys.tolist(), near.distances.tolist(), strict=True)) == {1: 0.0}
     (moves,) = (moves for moves in directives.moves if moves.kind == "adapter")
     told = zip(moves.verbs.tolist(), moves.keys.tolist(), strict=True)

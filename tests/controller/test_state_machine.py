@@ -8,7 +8,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, rule
 
-from scalesim.controller.catalog.rows import Snapshot
+from scalesim.controller.catalog.rows import CatalogSnapshot
 from scalesim.errors import StaleControllerError, StaleEpochError
 from scalesim.policies.shares import fair_distances
 from scalesim.vocabulary import Tier
@@ -28,7 +28,7 @@ class AnythingMayHappen(RuleBasedStateMachine):
         self.clock = Clock()
         self.controller = make_controller(self.clock)
         self.alive: dict[str, FakeReplica] = {}
-        self.saved: Snapshot | None = None
+        self.saved: CatalogSnapshot | None = None
 
     @rule(target=replicas, name=st.sampled_from(["r1", "r2", "r3"]))
     def start_replica(self, name: str) -> str:
@@ -135,7 +135,7 @@ class AnythingMayHappen(RuleBasedStateMachine):
             assert (key in replica.pins) == table.pinned[row]
             if table.resident(row):  # copies left by requests that strayed are not followed
                 assert key in replica.tiers
-                assert not table.done[row] or key in replica.in_use
+                assert not table.finished[row] or key in replica.in_use
         assert set(replica.distances) <= set(table.key[rows].tolist())
         assert replica.pins <= set(table.key[rows].tolist())
 

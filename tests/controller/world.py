@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from scalesim.controller.catalog.rows import Snapshot
+from scalesim.controller.catalog.rows import CatalogSnapshot
 from scalesim.controller.core import Controller
 from scalesim.policies.placement import rendezvous
 from scalesim.policies.planner import DistancePlanner
@@ -36,7 +36,7 @@ class Clock:
 
 def make_controller(
     clock: Clock | None = None,
-    snapshot: Snapshot | None = None,
+    snapshot: CatalogSnapshot | None = None,
     saved_incarnation: int = 0,
     flush_rows: int = 20_000,
     **settings: float | dict[str, float],
@@ -131,7 +131,7 @@ class FakeReplica:
             self.attach()
             return directives
         changed: set[int] = set()
-        for push in directives.nearness:
+        for push in directives.distance_updates:
             for key, distance in zip(push.keys.tolist(), push.distances.tolist(), strict=True):
                 self.distances[key] = distance
                 if distance == np.inf:
@@ -167,9 +167,9 @@ def settle(controller: Controller, *replicas: FakeReplica) -> None:
     raise AssertionError("the controller never comes to rest")
 
 
-def saved(controller: Controller) -> Snapshot:
+def saved(controller: Controller) -> CatalogSnapshot:
     """Return all that the catalog would hold of a controller now."""
     controller.start_catalog_over()
-    batch = controller.unsaved()
+    batch = controller.take_dirty()
     assert batch is not None
-    return Snapshot(batch.rows, batch.names)
+    return CatalogSnapshot(batch.rows, batch.names)

@@ -10,11 +10,11 @@ from typing import Any, TypeVar
 
 from ray import serve
 
-from scalesim.controller.loops import Loop
-from scalesim.deployments.calls import Call, Head, Piece
-from scalesim.deployments.delivery import Answer, Delivery
-from scalesim.deployments.metrics import IngressMetrics
-from scalesim.deployments.suspects import EngineLostError, Verdict
+from scalesim.controller.runtime.background import BackgroundLoop
+from scalesim.deployments.calls import AnswerHeader, AnswerPart, Call
+from scalesim.deployments.ingress_metrics import IngressMetrics
+from scalesim.deployments.replica_client import ReplicaAnswer, ReplicaClient
+from scalesim.deployments.suspects import EngineLostError, Suspicion
 from scalesim.headers import CachedTokens
 
 DEADLINE_S = 60.0
@@ -31,7 +31,7 @@ class NoEngine:
         self._running = 0
         self._name = serve.get_replica_context().replica_id.unique_id
 
-    async def answer(self, call: Call) -> Piece:
+    async def answer(self, call: Call) -> AnswerPart:
         self._running += 1
         try:
             match call.body["do"]:
@@ -41,16 +41,16 @@ class NoEngine:
                     await asyncio.sleep(2.0)
                 case "lose" if call.body["where"] == self._name:
                     asyncio.get_running_loop().call_later(_LEAVE_S, os._exit, 1)
-                    raise EngineLostError("it crashed", Verdict[call.body["verdict"]])
-            head = Head(200, "application/json", CachedTokens(), self._name)
+                    raise EngineLostError("it crashed", Suspicion[call.body["verdict"]])
+            head = AnswerHeader(200, "application/json", CachedTokens(), self._name)
             return head, f"{os.getpid()} {self._running - 1}".encode()
         finally:
             self._running -= 1
 
-    async def stream(self, call: Call) -> AsyncIterator[Piece]:
+    async def stream(self, call: Call) -> AsyncIterator[AnswerPart]:
         self._running += 1
         try:
-            yield Head(200, "text/event-stream", CachedTokens(), self._name), b"first"
+            yield AnswerHeader(200, "text/event-stream", CachedTokens(), self._name), b"first"
             while call.body["do"] == "wait":
                 await asyncio.sleep(0.001)
                 yield b"more"
@@ -60,15 +60,15 @@ class NoEngine:
 
 @serve.deployment
 class Caller:
-    """The ingress' delivery, told what to do."""
+    """The ingress' replica_client, told what to do."""
 
     async def __init__(self, replicas: Any) -> None:  # type: ignore[misc]
-        self._delivery = Delivery(replicas, DEADLINE_S, IngressMetrics())
-        self._loop = Loop("rotation", self._delivery.ask)
+        self._replica_client = ReplicaClient(replicas, DEADLINE_S, IngressMetrics())
+        self._loop = BackgroundLoop("rotation", self._replica_client.ask)
 
     async def ask(self, **body: Any) -> tuple[str, str]:
         """Return who answered, and what."""
-        answer = await self._delivery.begin(_call(**body))
+        answer = await self._replica_client.begin(_call(**body))
         return answer.head.replica, answer.first.decode()
 
     async def everyone(self) -> dict[str, list[int]]:
@@ -82,16 +82,16 @@ class Caller:
         tasks = []
         for n in range(requests):
             call = _call(key=n, do="wait", stream=n % 2 == 0)
-            tasks.append(_apart(self._delivery.begin(call)))
+            tasks.append(_apart(self._replica_client.begin(call)))
             await asyncio.sleep(0.001 * (n % 3))
             if n >= 8:
                 tasks[n - 8].cancel()
         for task in tasks:
             task.cancel()
         for answer in await asyncio.gather(*tasks, return_exceptions=True):
-            if isinstance(answer, Answer):
+            if isinstance(answer, ReplicaAnswer):
                 begun += 1
-                self._delivery.close(answer)
+                self._replica_client.close(answer)
         return begun
 
 

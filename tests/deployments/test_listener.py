@@ -11,9 +11,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from scalesim.deployments.address import Address, taken
-from scalesim.deployments.edge import ClientGoneError, while_connected
 from scalesim.deployments.listener import Listener
+from scalesim.deployments.middleware import ClientGoneError, while_connected
+from scalesim.deployments.stack_address import Address, taken
 from scalesim.errors import ConfigurationError
 from scalesim.settings import IngressSettings
 

@@ -9,7 +9,7 @@ import numpy as np
 from scalesim.controller.core import Controller
 from scalesim.deployments.remote import RemoteController
 from scalesim.settings import ControllerSettings
-from scalesim.transports.base import MAX_ROWS
+from scalesim.transports.transport import MAX_ROWS
 from tests.controller.world import keys, make_controller
 
 NONE = keys()

@@ -8,10 +8,10 @@ import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
-from scalesim.deployments.link import Link
+from scalesim.deployments.controller_link import Link
 from scalesim.deployments.replica_metrics import ReplicaMetrics
-from scalesim.vocabulary import Flow
-from tests.deployments.test_link import HELLO, FakeChannel, FakeController, rows
+from scalesim.vocabulary import TransferStats
+from tests.deployments.test_controller_link import HELLO, FakeChannel, FakeController, rows
 
 
 def exposed(metrics: ReplicaMetrics) -> dict[tuple[str, str], float]:
@@ -51,7 +51,7 @@ async def test_its_link_is_told() -> None:
     metrics, controller, channel = ReplicaMetrics("r1"), FakeController(), FakeChannel()
     metrics.link = Link("r1", controller, channel, HELLO, 0.1, metrics="127.0.0.1:8082")
     await channel.sent.get()
-    channel.news.put_nowait([rows(), Flow("prefix")])
+    channel.update.put_nowait([rows(), TransferStats("prefix")])
     while not controller.heard:
         await asyncio.sleep(0)
     told = exposed(metrics)

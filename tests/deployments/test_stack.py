@@ -16,10 +16,10 @@ import pytest
 import pytest_asyncio
 import ray
 
-from scalesim.deployments.edge import OPEN_PATHS
 from scalesim.deployments.engine.assignments import Assignments
 from scalesim.deployments.engine.boot import HAS_GPU
 from scalesim.deployments.ingress import ROUTES
+from scalesim.deployments.middleware import OPEN_PATHS
 from scalesim.deployments.stack import Stack
 from scalesim.errors import ConfigurationError
 from scalesim.settings import EngineSettings, StackSettings

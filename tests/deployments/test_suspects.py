@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from scalesim.deployments.calls import Call
-from scalesim.deployments.suspects import EngineLostError, Next, Suspects, Verdict, digest, judge
+from scalesim.deployments.suspects import EngineLostError, Next, Suspects, Suspicion, digest, judge
 from scalesim.errors import SuspectRequestError
 
 
@@ -37,14 +37,14 @@ def test_a_body_that_json_cannot_hold_has_a_digest() -> None:
 
 
 def test_the_error_keeps_its_verdict_between_processes() -> None:
-    error = pickle.loads(pickle.dumps(EngineLostError("gone", Verdict.POSSIBLE)))
-    assert (str(error), error.verdict) == ("gone", Verdict.POSSIBLE)
+    error = pickle.loads(pickle.dumps(EngineLostError("gone", Suspicion.POSSIBLE)))
+    assert (str(error), error.verdict) == ("gone", Suspicion.POSSIBLE)
 
 
 def test_the_cause_is_refused_until_it_is_forgotten() -> None:
     clock = Clock()
     suspects = Suspects(keep_s=60.0, clock=clock)
-    assert suspects.lost(call(1), Verdict.CAUSE, "r1") is Next.REFUSE
+    assert suspects.lost(call(1), Suspicion.CAUSE, "r1") is Next.REFUSE
     suspects.check(call(2))
     with pytest.raises(SuspectRequestError, match="in 1 minutes"):
         suspects.check(call(1, stream=True))
@@ -55,7 +55,7 @@ def test_the_cause_is_refused_until_it_is_forgotten() -> None:
 
 def test_possible_causes_are_tried_once_more_alone() -> None:
     suspects = Suspects()
-    possible = Verdict.POSSIBLE
+    possible = Suspicion.POSSIBLE
     assert suspects.lost(call(1), possible, "r1") is Next.RETRY_ALONE
     assert suspects.lost(call(1), possible, "r1") is Next.RETRY_ALONE  # an equal one beside it
     suspects.check(call(1))
@@ -67,20 +67,20 @@ def test_possible_causes_are_tried_once_more_alone() -> None:
 
 def test_losses_from_outside_are_never_held_against_a_request() -> None:
     suspects = Suspects()
-    assert {suspects.lost(call(1), Verdict.INNOCENT, "r1") for _ in range(9)} == {Next.RETRY}
+    assert {suspects.lost(call(1), Suspicion.INNOCENT, "r1") for _ in range(9)} == {Next.RETRY}
     assert len(suspects) == 0
 
 
 def test_two_replicas_that_vanish_are_too_many() -> None:
     suspects = Suspects()
-    found = [suspects.lost(call(1), Verdict.UNKNOWN, replica) for replica in ("r1", "r2")]
+    found = [suspects.lost(call(1), Suspicion.UNKNOWN, replica) for replica in ("r1", "r2")]
     assert found == [Next.RETRY, Next.REFUSE]
 
 
 def test_what_is_remembered_is_bounded() -> None:
     suspects = Suspects(most=3)
     for seed in range(9):
-        suspects.lost(call(seed), Verdict.CAUSE, "r1")
+        suspects.lost(call(seed), Suspicion.CAUSE, "r1")
     assert len(suspects) == 3
     suspects.check(call(5))
     with pytest.raises(SuspectRequestError):
@@ -89,7 +89,7 @@ def test_what_is_remembered_is_bounded() -> None:
 
 def test_judging_by_what_the_scheduler_told() -> None:
     inside = [(call(1), ["a"]), (call(2), ["b"]), (call(3, n=2), ["c", "d"])]
-    cause, possible, innocent = Verdict.CAUSE, Verdict.POSSIBLE, Verdict.INNOCENT
+    cause, possible, innocent = Suspicion.CAUSE, Suspicion.POSSIBLE, Suspicion.INNOCENT
     assert judge(True, {"b"}, inside) == [innocent, cause, innocent]
     assert judge(True, {"a", "b"}, inside) == [possible, possible, innocent]
     assert judge(True, set(), inside) == [possible] * 3

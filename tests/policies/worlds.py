@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from scalesim.policies.base import Plan, View
 from scalesim.policies.links import Links
 from scalesim.policies.planner import DistancePlanner
+from scalesim.policies.planning import Plan, View
 from scalesim.vocabulary import Tier, Verb
 
 

@@ -6,13 +6,13 @@ import numpy as np
 
 from scalesim.headers import CachedTokens
 from scalesim.sender import Stats
-from scalesim.simulations.arms import Outcome
+from scalesim.simulations.arms import ArmOutcome
+from scalesim.simulations.call_table import CallRow, calls_of
 from scalesim.simulations.caller import Answer
-from scalesim.simulations.calls import Called, calls_of
 from scalesim.simulations.coordinator import Run
 from scalesim.simulations.society import society
 from scalesim.simulations.workload import PromptSize, Workload
-from scalesim.vocabulary import Flow
+from scalesim.vocabulary import TransferStats
 
 SIZE = PromptSize(private=64, observation=8, output=4)
 
@@ -25,7 +25,11 @@ STATUS = {
     "uses": {"0": 6, "1": 1, "more": 0, "none": 1},
     "hints": {"early_steps": 1.0, "late_steps": 0.0, "age_steps": 14.0},
     "replicas": {
-        name: {"flows": {"prefix": Flow("prefix", issued=4, used=3, used_bytes=2**20)._asdict()}}
+        name: {
+            "transfers": {
+                "prefix": TransferStats("prefix", issued=4, used=3, used_bytes=2**20)._asdict()
+            }
+        }
         for name in ("r0", "r1")
     },
 }
@@ -40,16 +44,16 @@ def outcome(
     text: str,
     error: str = "",
     status: dict[str, Any] | None = None,
-) -> Outcome:
+) -> ArmOutcome:
     """Return an arm in which every call found the same and returned the same text."""
     called = [
-        Called(
+        CallRow(
             step, row, 0, Answer(text, error, step + row / 100, 0.1 * step, 0.2, cached, 4, "r0")
         )
         for step in range(workload.steps + 1)
         for row in workload.schedule.active(step).tolist()
     ]
-    return Outcome(
+    return ArmOutcome(
         Run(
             warmup=calls_of([call for call in called if call.step == 0]),
             warmup_s=1.0,

@@ -7,16 +7,16 @@ import numpy as np
 import pytest
 
 from scalesim.deployments.engine.models.architecture import require_same
-from scalesim.deployments.engine.models.files import ModelShelf
+from scalesim.deployments.engine.models.model_registry import ModelRegistry
 from scalesim.deployments.random_model import build
 from scalesim.errors import ConfigurationError
 from scalesim.settings import Arm
-from scalesim.simulations.arms import Machine, Outcome, run_arm, stack_settings
-from scalesim.simulations.calls import joined
+from scalesim.simulations.arms import ArmOutcome, Machine, run_arm, stack_settings
+from scalesim.simulations.call_table import joined
 from scalesim.simulations.checkpoint import Checkpoint
 from scalesim.simulations.comparison import document, require_equal_tokens
-from scalesim.simulations.coordinator import Pace, Run
-from scalesim.simulations.crowd import Target
+from scalesim.simulations.coordinator import Run, RunOptions
+from scalesim.simulations.load_generator import Target
 from scalesim.simulations.run import _dealt
 from scalesim.simulations.society import society
 from scalesim.simulations.workload import PromptSize
@@ -65,7 +65,7 @@ def test_agents_are_dealt_fine_tunes_in_turn(tmp_path: Path) -> None:
     machine = Machine(model, device="cpu", device_share=0.5, host_share=0.5, models=4)
     models = stack_settings("scalesim", WORKLOAD, machine).engine.models
     assert models is not None
-    shelved = ModelShelf(models).all()
+    shelved = ModelRegistry(models).all()
     assert [one.name for one in shelved] == [f"tune-{n}" for n in range(4)]
     assert models.host_bytes == 2 * shelved[0].size_bytes
     for one in shelved:
@@ -110,12 +110,12 @@ def moves(run: Run) -> int:
 def test_two_routed_replicas_return_what_stock_returns(ray_local: None, tmp_path: Path) -> None:
     model = build(tmp_path / "model", size="tiny")
 
-    def run(arm: Arm, replicas: int) -> Outcome:
+    def run(arm: Arm, replicas: int) -> ArmOutcome:
         machine = Machine(model, device="cpu", device_share=0.8, replicas=replicas)
-        pace = Pace(workers=2, concurrency=4, think_s=0.1)
+        pace = RunOptions(workers=2, concurrency=4, think_s=0.1)
         return run_arm(arm, WORKLOAD, machine, pace, lambda *_: None, Checkpoint(tmp_path / arm))
 
-    outcomes: dict[Arm, Outcome] = {"stock": run("stock", 1), "scalesim": run("scalesim", 2)}
+    outcomes: dict[Arm, ArmOutcome] = {"stock": run("stock", 1), "scalesim": run("scalesim", 2)}
     require_equal_tokens(outcomes, WORKLOAD)
     ours = document(outcomes, WORKLOAD)["arms"]["scalesim"]
     assert ours["errors"] == 0

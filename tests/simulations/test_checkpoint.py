@@ -5,14 +5,14 @@ from pathlib import Path
 import numpy as np
 
 from scalesim.sender import Stats
-from scalesim.simulations.calls import CALL, Calls
+from scalesim.simulations.call_table import CALL, CallTable
 from scalesim.simulations.checkpoint import Checkpoint, Ending, Step
 
 
-def calls(step: int) -> Calls:
+def calls(step: int) -> CallTable:
     rows = np.zeros(2, CALL)
     rows["step"], rows["replica"] = step, "r1"
-    return Calls(rows, ["w1", ""], ["", "refused"])
+    return CallTable(rows, ["w1", ""], ["", "refused"])
 
 
 def test_steps_come_back_as_they_were(tmp_path: Path) -> None:

@@ -5,16 +5,16 @@ from pathlib import Path
 import pytest
 
 from scalesim.settings import ClientSettings, ControllerSettings
-from scalesim.simulations.calls import Calls
+from scalesim.simulations.call_table import CallTable
 from scalesim.simulations.checkpoint import Checkpoint
-from scalesim.simulations.coordinator import Pace, drive
-from scalesim.simulations.crowd import Target
+from scalesim.simulations.coordinator import RunOptions, drive
+from scalesim.simulations.load_generator import Target
 from tests.fake_stack import FakeStack
 from tests.simulations.runs import small_society
 
 pytestmark = pytest.mark.ray
 
-PACE = Pace(workers=2, concurrency=4, think_s=0.01)
+PACE = RunOptions(workers=2, concurrency=4, think_s=0.01)
 NO_ACTOR = ControllerSettings(name="no-such-controller")
 
 
@@ -22,7 +22,7 @@ def test_workers_meet_at_the_barrier_and_hints_arrive(ray_local: None, tmp_path:
     workload = small_society()
     seen: list[tuple[int, int]] = []
 
-    def watch(step: int, calls: Calls) -> None:
+    def watch(step: int, calls: CallTable) -> None:
         seen.append((step, len(calls.texts)))
 
     with FakeStack() as stack:
@@ -43,7 +43,7 @@ def test_a_run_that_died_goes_on_after_its_last_step(ray_local: None, tmp_path: 
     workload = small_society(steps=4)
     checkpoint = Checkpoint(tmp_path)
 
-    def die_in_third(step: int, calls: Calls) -> None:
+    def die_in_third(step: int, calls: CallTable) -> None:
         if step == 3:
             raise KeyboardInterrupt
 

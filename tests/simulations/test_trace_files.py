@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from scalesim.errors import InvalidRequestError
-from scalesim.simulations.trace.files import read_lines
+from scalesim.simulations.trace.trace_files import read_lines
 
 LINES = ["first", "w\u00f6rld", "last"]
 

@@ -19,19 +19,27 @@ import torch
 import zmq
 
 from scalesim.deployments.engine import boot  # noqa: F401 - before SGLang
+from scalesim.deployments.engine.directive_executor import DirectiveExecutor
 from scalesim.deployments.engine.emulation.clock import VirtualClock
 from scalesim.deployments.engine.emulation.install import install
 from scalesim.deployments.engine.emulation.reads import LateReads
 from scalesim.deployments.engine.emulation.times import Times
-from scalesim.deployments.engine.identity import hints
+from scalesim.deployments.engine.identity_envelope import hints
 from scalesim.deployments.engine.launch import prepared, server_args
 from scalesim.deployments.engine.messages import Message, encode
-from scalesim.deployments.engine.payloads import registry
+from scalesim.deployments.engine.payloads import kinds
 from scalesim.deployments.engine.plugin import Command
-from scalesim.deployments.engine.steward import Steward
 from scalesim.errors import EngineMismatchError
 from scalesim.settings import EngineSettings
-from scalesim.vocabulary import Directives, Flow, Moves, Nearness, Residency, Tier, Verb
+from scalesim.vocabulary import (
+    Directives,
+    DistanceUpdate,
+    Moves,
+    Residency,
+    Tier,
+    TransferStats,
+    Verb,
+)
 
 Script = Generator[None, None, None]
 """Runs between passes; yields once for each."""
@@ -80,7 +88,7 @@ class InlineEngine:
         settings: The engine's.
         scheduler: SGLang's.
         holds: Residency as it was told last, by kind and agent: a row of `Residency`.
-        flows: Counters as they were told last, by kind.
+        transfers: Counters as they were told last, by kind.
         passes: How many there were.
     """
 
@@ -95,10 +103,10 @@ class InlineEngine:
         self._rids = itertools.count()
         self._sequence = 0
         self._script: Script | None = None
-        self._steward: Steward | None = None
+        self._executor: DirectiveExecutor | None = None
         self.passes = 0
         self.holds: defaultdict[str, dict[int, tuple[int, ...]]] = defaultdict(dict)
-        self.flows: dict[str, Flow] = {}
+        self.transfers: dict[str, TransferStats] = {}
         self.settings = settings
         self.scheduler = self._make(settings, times)
 
@@ -111,11 +119,11 @@ class InlineEngine:
         from sglang.srt.runtime_context import SpawnRanks, publish
         from sglang.srt.server_args import PortArgs, ServerArgs
 
-        from scalesim.deployments.engine.models import host
+        from scalesim.deployments.engine.models import host_models
         from scalesim.deployments.engine.sglang import hooks
 
         reads = LateReads(times, self._clock)
-        host.ThreadPoolExecutor = lambda *_: reads  # type: ignore[assignment,attr-defined]
+        host_models.ThreadPoolExecutor = lambda *_: reads  # type: ignore[assignment,attr-defined]
 
         # SGLang's is one memory for all forks of this process.
         common.alloc_mmap = lambda dims, dtype: torch.zeros(dims, dtype=dtype)
@@ -142,11 +150,11 @@ class InlineEngine:
     # ---- `sglang.hooks.Plugin` ----
 
     def open(self, scheduler: Any) -> None:
-        """Take the steward's messages ourselves: there is no replica."""
-        from scalesim.deployments.engine.sglang.engine import SchedulerEngine
+        """Take the executor's messages ourselves: there is no replica."""
+        from scalesim.deployments.engine.sglang.scheduler_engine import SchedulerEngine
 
         engine = SchedulerEngine(scheduler, self.settings.models)
-        self._steward = Steward(registry.build(engine), self._told)
+        self._executor = DirectiveExecutor(kinds.build(engine), self._told)
 
     def receive(self) -> list[Any]:
         """Let the script go on, and hand over what it sent."""
@@ -160,15 +168,15 @@ class InlineEngine:
         return incoming
 
     def accept(self, received: list[Any]) -> list[Any]:
-        """Hand commands to the steward, return the engine's own requests."""
-        assert self._steward is not None
-        self._steward.accept(item.frame for item in received if isinstance(item, Command))
+        """Hand commands to the executor, return the engine's own requests."""
+        assert self._executor is not None
+        self._executor.accept(item.frame for item in received if isinstance(item, Command))
         return [item for item in received if not isinstance(item, Command)]
 
     def work(self) -> None:
         """Carry out a bounded share of directives."""
-        if self._steward is not None:
-            self._steward.work()
+        if self._executor is not None:
+            self._executor.work()
 
     # ---- scripts ----
 
@@ -241,7 +249,7 @@ class InlineEngine:
     def push(self, distances: Mapping[int, float], kind: str) -> None:
         """Send distances."""
         keys, values = np.array(list(distances), np.int64), np.array(list(distances.values()))
-        self._send(nearness=(Nearness(kind, keys, values.astype(np.float32)),))
+        self._send(distance_updates=(DistanceUpdate(kind, keys, values.astype(np.float32)),))
 
     def move(self, verb: Verb, keys: Iterable[int], tier: Tier, kind: str) -> None:
         """Send one verb for some agents, in their order."""
@@ -294,8 +302,8 @@ class InlineEngine:
         if isinstance(message, Residency):
             for key, *row in zip(*(column.tolist() for column in message[1:]), strict=True):
                 self.holds[message.kind][key] = tuple(row)
-        elif isinstance(message, Flow):
-            self.flows[message.kind] = message
+        elif isinstance(message, TransferStats):
+            self.transfers[message.kind] = message
         return True
 
     def _answered(self, output: Any, received: Any = None) -> None:

@@ -15,9 +15,9 @@ from scalesim.deployments.engine.emulation.device import Access, Device, Work
 from scalesim.deployments.engine.emulation.passes import watch_passes
 from scalesim.deployments.engine.emulation.places import DEVICE_KV, HOST_KV, pages
 from scalesim.deployments.engine.emulation.storage import watch_storage
-from scalesim.deployments.engine.emulation.times import Link, Times
+from scalesim.deployments.engine.emulation.times import LinkSpeed, Times
 from scalesim.deployments.engine.emulation.weights import watch_weights
-from scalesim.deployments.engine.sglang.rows import RowCopies
+from scalesim.deployments.engine.sglang.pool_rows import RowCopies
 from scalesim.errors import ConfigurationError
 
 
@@ -47,7 +47,7 @@ def _copy_rows(device: Device, copies: RowCopies) -> None:
     """Start copies of KV rows on the current stream."""
     name = "a load" if copies.to_device else "a backup"
     started = [Copy(name, target, source) for source, target in copies.pairs]
-    link = Link.TO_DEVICE if copies.to_device else Link.TO_HOST
+    link = LinkSpeed.TO_DEVICE if copies.to_device else LinkSpeed.TO_HOST
     here = Access(DEVICE_KV, pages(copies.device_rows, copies.page_size))
     there = Access(HOST_KV, pages(copies.host_rows, copies.page_size))
     source, target = (there, here) if copies.to_device else (here, there)

@@ -7,7 +7,7 @@ from concurrent.futures import Executor, Future
 from typing import Any
 
 from scalesim.deployments.engine.emulation.clock import Clock
-from scalesim.deployments.engine.emulation.times import Link, Times
+from scalesim.deployments.engine.emulation.times import LinkSpeed, Times
 
 
 class LateReads(Executor):
@@ -24,7 +24,7 @@ class LateReads(Executor):
 
     def submit(self, work: Callable[..., Any], /, *args: Any, **more: Any) -> Future[Any]:
         """Return what will be read."""
-        until = self._clock.now() + self._times.transfer_s(Link.STORAGE, 0)
+        until = self._clock.now() + self._times.transfer_s(LinkSpeed.STORAGE, 0)
         return _Late(lambda: work(*args, **more), self._clock, until)
 
 

@@ -8,7 +8,7 @@ import torch
 
 from scalesim.deployments.engine.emulation.copies import poison, same
 from scalesim.deployments.engine.emulation.device import Device
-from scalesim.deployments.engine.emulation.times import Link
+from scalesim.deployments.engine.emulation.times import LinkSpeed
 
 
 def watch_storage(device: Device) -> None:
@@ -25,12 +25,12 @@ def watch_storage(device: Device) -> None:
         for row in rows[:: self.page_size].tolist():
             pool.set_from_flat_data_page(row, empty)
         size = len(hashes) * empty.nbytes
-        device.clock.wait_until(begun + device.times.transfer_s(Link.STORAGE, size))
+        device.clock.wait_until(begun + device.times.transfer_s(LinkSpeed.STORAGE, size))
         return int(get(self, operation, hashes, rows, extra))
 
     def put_late(self: Any, hashes: list[str], rows: torch.Tensor, extra: Any = None) -> bool:
         begun, before = device.clock.now(), _read(self, rows)
-        seconds = device.times.transfer_s(Link.STORAGE, before.nbytes)
+        seconds = device.times.transfer_s(LinkSpeed.STORAGE, before.nbytes)
         device.clock.wait_until(begun + seconds)
         if not same(_read(self, rows), before):
             device.fail("pages were written anew while storage read them: free them afterwards")

@@ -8,7 +8,7 @@ from typing import NamedTuple, Protocol
 from scalesim.settings import EmulationSettings
 
 
-class Link(Enum):
+class LinkSpeed(Enum):
     """What bytes travel on."""
 
     TO_DEVICE = "host to device"
@@ -33,7 +33,7 @@ class Work(NamedTuple):
 class Times(Protocol):
     """Seconds that a stream is busy."""
 
-    def transfer_s(self, link: Link, size: int) -> float:
+    def transfer_s(self, link: LinkSpeed, size: int) -> float:
         """Return how long one copy of so many bytes takes."""
         ...
 
@@ -48,12 +48,12 @@ class SetTimes:
     def __init__(self, settings: EmulationSettings) -> None:
         self._settings = settings
         self._bytes_per_s = {
-            Link.TO_DEVICE: settings.to_device_bytes_per_s,
-            Link.TO_HOST: settings.to_host_bytes_per_s,
-            Link.STORAGE: settings.storage_bytes_per_s,
+            LinkSpeed.TO_DEVICE: settings.to_device_bytes_per_s,
+            LinkSpeed.TO_HOST: settings.to_host_bytes_per_s,
+            LinkSpeed.STORAGE: settings.storage_bytes_per_s,
         }
 
-    def transfer_s(self, link: Link, size: int) -> float:
+    def transfer_s(self, link: LinkSpeed, size: int) -> float:
         """Return the time of the bytes on a link, and that of starting a copy."""
         return self._settings.transfer_s + size / self._bytes_per_s[link]
 

@@ -9,7 +9,7 @@ from scalesim.deployments.engine.emulation.copies import Copy, Whole
 from scalesim.deployments.engine.emulation.device import Access, Device, Work
 from scalesim.deployments.engine.emulation.places import WEIGHTS
 from scalesim.deployments.engine.emulation.streams import current_stream
-from scalesim.deployments.engine.emulation.times import Link
+from scalesim.deployments.engine.emulation.times import LinkSpeed
 
 
 def watch_weights(device: Device) -> None:
@@ -27,7 +27,7 @@ def watch_weights(device: Device) -> None:
             for copy in copies:
                 copy.arrive()
 
-        seconds = device.times.transfer_s(Link.TO_DEVICE, sum(t.nbytes for _, t in tensors))
+        seconds = device.times.transfer_s(LinkSpeed.TO_DEVICE, sum(t.nbytes for _, t in tensors))
         work = Work("the load of a model", (), [Access(WEIGHTS)], arrive)
         device.put(current_stream(), work, seconds)
         return result

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from scalesim.deployments.engine.lora.saved import WORDS, Saved
-from scalesim.deployments.engine.models.files import weight_files
+from scalesim.deployments.engine.models.model_registry import weight_files
 from scalesim.deployments.engine.models.tensors import header
 from scalesim.errors import InvalidRequestError
 

@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 from typing import NamedTuple
 
-from scalesim.deployments.engine.lora.config import LoraConfig, read
+from scalesim.deployments.engine.lora.peft_config import LoraConfig, read
 from scalesim.deployments.engine.models.tensors import Entry, header
 from scalesim.errors import InvalidRequestError
 

@@ -7,7 +7,7 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
-from scalesim.deployments.engine.models.files import weight_files
+from scalesim.deployments.engine.models.model_registry import weight_files
 from scalesim.deployments.engine.models.tensors import header
 from scalesim.errors import InvalidRequestError
 

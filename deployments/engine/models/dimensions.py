@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from scalesim.deployments.engine.models.files import weight_files
+from scalesim.deployments.engine.models.model_registry import weight_files
 from scalesim.errors import InvalidRequestError
-from scalesim.policies.capacity.config import llm_of
 from scalesim.policies.capacity.hardware import Llm
+from scalesim.policies.capacity.model_config import llm_of
 from scalesim.settings import EngineSettings
 
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Collection
 from heapq import nlargest
 
-from scalesim.deployments.engine.payloads.base import Engine, Outcome
-from scalesim.deployments.engine.payloads.shared import SharedPayload, Use
-from scalesim.deployments.engine.payloads.slots import AdapterSlots
+from scalesim.deployments.engine.payloads.adapter_slots import AdapterSlots
+from scalesim.deployments.engine.payloads.interfaces import MoveOutcome, PayloadEngine
+from scalesim.deployments.engine.payloads.shared import RequestNeed, SharedPayload
 from scalesim.vocabulary import ADAPTER, Budgets, Tier
 
 
-def build(engine: Engine) -> AdapterPayload | None:
+def build(engine: PayloadEngine) -> AdapterPayload | None:
     """Return the payload of an engine's adapter slots; None where it serves no adapters."""
     return AdapterPayload(engine.slots) if engine.slots is not None else None
 
@@ -37,7 +37,7 @@ class AdapterPayload(SharedPayload):
         slots = self._slots
         return Budgets(slots.slots * slots.slot_bytes, slots.host_slots * slots.slot_bytes, 0)
 
-    def prefetch(self, key: int, tier: Tier) -> Outcome:
+    def prefetch(self, key: int, tier: Tier) -> MoveOutcome:
         """Copy an agent's adapter to a slot, in place of one that is farther and not needed.
 
         One at a time: a request's own copy waits behind no more than that, and no pass of the
@@ -47,17 +47,17 @@ class AdapterPayload(SharedPayload):
         if adapter is None or adapter not in self._slots.loaded():
             return self._refuse()
         if tier is not Tier.DEVICE or adapter in self._slots.resident():
-            return Outcome.DONE
+            return MoveOutcome.DONE
         if self._copying is not None:
-            return Outcome.BUSY
+            return MoveOutcome.BUSY
         if not self._slots.free() and not self._make_room(self._distance(adapter)):
             return self._refuse()
         self._slots.enter(adapter)
         self._copying = adapter
         self._issue(adapter)
-        return Outcome.STARTED
+        return MoveOutcome.STARTED
 
-    def demote(self, key: int, tier: Tier) -> Outcome:
+    def demote(self, key: int, tier: Tier) -> MoveOutcome:
         """Free the slot of an agent's adapter unless another agent uses it; storage is no tier."""
         adapter = self._item.get(key)
         if adapter is None or adapter in self._in_use or tier is not Tier.HOST:
@@ -65,7 +65,7 @@ class AdapterPayload(SharedPayload):
         if self._agents[adapter] == {key} and adapter in self._slots.resident():
             self._slots.leave(adapter)
             self._counts["evicted_by_plan"] += 1
-        return Outcome.DONE
+        return MoveOutcome.DONE
 
     def settle(self) -> bool:
         """Complete the copy under way; see `SharedPayload.settle`."""
@@ -76,7 +76,7 @@ class AdapterPayload(SharedPayload):
         super().settle()
         return self._copying is not None
 
-    def _uses(self) -> Collection[Use]:
+    def _uses(self) -> Collection[RequestNeed]:
         return self._slots.calls()
 
     def _on_device(self) -> Collection[str]:

@@ -6,13 +6,13 @@ import time
 from collections.abc import Collection
 from math import inf
 
-from scalesim.deployments.engine.payloads.base import Engine, Outcome
-from scalesim.deployments.engine.payloads.shared import SharedPayload, Use
-from scalesim.deployments.engine.payloads.weights import ModelWeights
+from scalesim.deployments.engine.payloads.interfaces import MoveOutcome, PayloadEngine
+from scalesim.deployments.engine.payloads.model_weights import ModelWeights
+from scalesim.deployments.engine.payloads.shared import RequestNeed, SharedPayload
 from scalesim.vocabulary import MODEL, Budgets, Tier
 
 
-def build(engine: Engine) -> ModelPayload | None:
+def build(engine: PayloadEngine) -> ModelPayload | None:
     """Return the payload of an engine's models; None where it serves its own only."""
     return ModelPayload(engine.weights) if engine.weights is not None else None
 
@@ -42,17 +42,17 @@ class ModelPayload(SharedPayload):
             weights.model_bytes, weights.places * weights.model_bytes, weights.storage_bytes
         )
 
-    def prefetch(self, key: int, tier: Tier) -> Outcome:
+    def prefetch(self, key: int, tier: Tier) -> MoveOutcome:
         """Want an agent's model in a tier; `settle` brings the nearest of those wanted first."""
         model = self._item.get(key)
         if model is None:
             return self._refuse()
         if self._is_in(model, tier):
-            return Outcome.DONE
+            return MoveOutcome.DONE
         self._wanted[model] = max(tier, self._wanted.get(model, tier))
-        return Outcome.STARTED
+        return MoveOutcome.STARTED
 
-    def demote(self, key: int, tier: Tier) -> Outcome:
+    def demote(self, key: int, tier: Tier) -> MoveOutcome:
         """Give up an agent's model unless another agent uses it.
 
         The engine is never without weights: on the device it stays until another takes its place.
@@ -64,7 +64,7 @@ class ModelPayload(SharedPayload):
             self._forget(model)
             if tier is not Tier.HOST:
                 self._weights.leave(model)
-        return Outcome.DONE
+        return MoveOutcome.DONE
 
     def settle(self) -> bool:
         """Bring what is wanted where it can be brought now, and learn what changed.
@@ -75,7 +75,7 @@ class ModelPayload(SharedPayload):
         waited_for = self._weights.settle()
         self._reads.settle(self._weights.reading is not None)
         for model in () if waited_for else sorted(self._wanted, key=self._distance):
-            if self._bring(model, self._wanted[model]) is not Outcome.BUSY:
+            if self._bring(model, self._wanted[model]) is not MoveOutcome.BUSY:
                 self._forget(model)
         before = self._device
         super().settle()
@@ -85,34 +85,34 @@ class ModelPayload(SharedPayload):
         self._planned = None
         return waited_for or self._weights.reading is not None
 
-    def _bring(self, model: str, tier: Tier) -> Outcome:
+    def _bring(self, model: str, tier: Tier) -> MoveOutcome:
         """Take the next step of a model's way; BUSY until it is there."""
         if self._is_in(model, tier):
-            return Outcome.DONE
+            return MoveOutcome.DONE
         if model not in self._weights.held:
             return self._read(model)
         resident = self._weights.resident
         if self._distance(model) >= (inf if resident is None else self._distance(resident)):
-            return Outcome.DONE
+            return MoveOutcome.DONE
         began = time.monotonic()
         if not self._weights.swap(model):
-            return Outcome.BUSY
+            return MoveOutcome.BUSY
         self._loads.note(self._size_bytes, time.monotonic() - began)
         self._issue(model)
         self._planned = model
-        return Outcome.DONE
+        return MoveOutcome.DONE
 
-    def _read(self, model: str) -> Outcome:
+    def _read(self, model: str) -> MoveOutcome:
         if model == self._weights.reading:
-            return Outcome.BUSY
+            return MoveOutcome.BUSY
         if model in self._begun:  # and it is neither here nor on its way: the read failed
             return self._refuse()
         outcome = self._weights.fetch(model, self._distance(model))
-        if outcome is Outcome.STARTED:
+        if outcome is MoveOutcome.STARTED:
             self._begun.add(model)
             self._reads.begin(self._size_bytes)
             self._issue(model)
-        return self._refuse() if outcome is Outcome.REFUSED else Outcome.BUSY
+        return self._refuse() if outcome is MoveOutcome.REFUSED else MoveOutcome.BUSY
 
     def _forget(self, model: str) -> None:
         self._wanted.pop(model, None)
@@ -122,7 +122,7 @@ class ModelPayload(SharedPayload):
         weights = self._weights
         return model == weights.resident or (tier is not Tier.DEVICE and model in weights.held)
 
-    def _uses(self) -> Collection[Use]:
+    def _uses(self) -> Collection[RequestNeed]:
         return self._weights.calls()
 
     def _on_device(self) -> Collection[str]:

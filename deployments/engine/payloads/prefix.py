@@ -7,13 +7,18 @@ from contextlib import contextmanager
 from itertools import islice
 from typing import Any
 
-from scalesim.deployments.engine.payloads.base import Engine, Outcome
-from scalesim.deployments.engine.payloads.holdings import Changed, Holding, holding, residency
+from scalesim.deployments.engine.payloads.interfaces import MoveOutcome, PayloadEngine
 from scalesim.deployments.engine.payloads.meter import Meter
+from scalesim.deployments.engine.payloads.prefix_tree import PrefixTree
+from scalesim.deployments.engine.payloads.residency_accounting import (
+    ChangedAgents,
+    HeldBytes,
+    holding,
+    residency,
+)
 from scalesim.deployments.engine.payloads.staging import Staging
-from scalesim.deployments.engine.payloads.tree import PrefixTree
 from scalesim.deployments.engine.prefixes import Prefix, learn
-from scalesim.vocabulary import COUNTED, PREFIX, Budgets, Flow, Residency, Tier
+from scalesim.vocabulary import COUNTED, PREFIX, Budgets, Residency, Tier, TransferStats
 
 PREFETCH_TOKENS_A_PASS = 8192
 """Most tokens submitted at once: a request that must load by itself waits behind at most this
@@ -24,7 +29,7 @@ REORDERED_A_PASS = 16
 millisecond."""
 
 
-def build(engine: Engine) -> PrefixPayload:
+def build(engine: PayloadEngine) -> PrefixPayload:
     """Return the payload of an engine's prefix cache; see `payloads.registry`."""
     return PrefixPayload(engine.tree)
 
@@ -39,7 +44,7 @@ class PrefixPayload:
         self._order = tree.order
         self._known: dict[int, list[Prefix]] = {}
         self._anchors: dict[int, list[Any]] = {}
-        self._changed = Changed()
+        self._changed = ChangedAgents()
         self._loading: dict[int, list[Any]] = {}
         self._storage = tree.storage
         self._staging = Staging(tree.storage)
@@ -105,18 +110,18 @@ class PrefixPayload:
         self._farther.update(dict.fromkeys(self._order.push(keys, distances)))
         self._reorder()
 
-    def prefetch(self, key: int, tier: Tier) -> Outcome:
+    def prefetch(self, key: int, tier: Tier) -> MoveOutcome:
         """Read from storage what host memory lacks, then queue for the device what that lacks."""
         if key not in self._known:
             return self._refuse()
         if self._lacking(key):
             staged = self._stage(key)
-            if tier is Tier.DEVICE and staged is Outcome.STARTED:
+            if tier is Tier.DEVICE and staged is MoveOutcome.STARTED:
                 self._onward.add(key)
             return staged
-        return self._load(key) if tier is Tier.DEVICE else Outcome.DONE
+        return self._load(key) if tier is Tier.DEVICE else MoveOutcome.DONE
 
-    def demote(self, key: int, tier: Tier) -> Outcome:
+    def demote(self, key: int, tier: Tier) -> MoveOutcome:
         """Take an agent's own nodes out of hotter tiers, deepest first, where `tier` has copies."""
         self._onward.discard(key)  # what is still read from storage stays in host memory
         if self._busy(key) or key not in self._known:
@@ -128,18 +133,18 @@ class PrefixPayload:
                 if node.owners != {key}:
                     continue
                 left = self._leave(node, tier)
-                if left is not Outcome.DONE:
-                    return self._refuse() if left is Outcome.REFUSED else left
-        return Outcome.DONE
+                if left is not MoveOutcome.DONE:
+                    return self._refuse() if left is MoveOutcome.REFUSED else left
+        return MoveOutcome.DONE
 
-    def _leave(self, node: Any, tier: Tier) -> Outcome:
+    def _leave(self, node: Any, tier: Tier) -> MoveOutcome:
         if self._tree.on_device(node):
             left = self._tree.leave_device(node)
-            if left is not Outcome.DONE:
+            if left is not MoveOutcome.DONE:
                 return left
-        return self._tree.leave_host(node) if tier is Tier.STORAGE else Outcome.DONE
+        return self._tree.leave_host(node) if tier is Tier.STORAGE else MoveOutcome.DONE
 
-    def drop(self, key: int) -> Outcome:
+    def drop(self, key: int) -> MoveOutcome:
         """Take an agent's own nodes out of every tier and forget its prefixes."""
         self._onward.discard(key)
         if self._busy(key) or key not in self._known:
@@ -158,7 +163,7 @@ class PrefixPayload:
         self._anchors.pop(key, None)
         self._waste(key)
         self._changed.add(key)
-        return Outcome.DONE
+        return MoveOutcome.DONE
 
     def pin(self, key: int) -> None:
         """Make an agent's nodes the last to be evicted."""
@@ -177,7 +182,7 @@ class PrefixPayload:
             if key in self._known:
                 self._anchor(key)
         for key in [key for key in self._onward if key not in self._staging]:
-            if key not in self._known or self._load(key) is not Outcome.BUSY:
+            if key not in self._known or self._load(key) is not MoveOutcome.BUSY:
                 self._onward.discard(key)
         if self._queued_tokens:
             self._tree.start_loads()
@@ -194,7 +199,7 @@ class PrefixPayload:
     def changed(self) -> Residency | None:
         """Return rows of agents that changed, a share of them."""
         if self._storage is not None:
-            self._changed.update(self._storage.news())
+            self._changed.update(self._storage.take_changed())
         if not self._changed:
             return None
         keys = self._changed.take()
@@ -206,12 +211,12 @@ class PrefixPayload:
         """Report every known agent again."""
         self._changed.add_all(self._known)
 
-    def flow(self) -> Flow:
+    def transfer(self) -> TransferStats:
         """Return the counters."""
         if self._storage is not None:
             self._counts["restarted"] = self._storage.restarted()
         loaded_bytes, loaded_s = self._tree.loaded()
-        return Flow(self.kind, **self._counts)._replace(
+        return TransferStats(self.kind, **self._counts)._replace(
             loaded_bytes=loaded_bytes,
             loaded_s=loaded_s,
             staged_bytes=self._reads.carried_bytes,
@@ -243,14 +248,14 @@ class PrefixPayload:
             if stored.get(prefix, 0) > sum(map(self._tree.tokens_of, path))
         ]
 
-    def _stage(self, key: int) -> Outcome:
+    def _stage(self, key: int) -> MoveOutcome:
         before = self._holding(key)
         outcome = self._staging.start(key, self._lacking(key), self._order.distance(key))
-        if outcome is Outcome.STARTED:
+        if outcome is MoveOutcome.STARTED:
             missing = before.storage - before.host
             self._reads.begin(missing)
             self._issue(key, missing)
-        return self._refuse() if outcome is Outcome.REFUSED else outcome
+        return self._refuse() if outcome is MoveOutcome.REFUSED else outcome
 
     def _is_stored(self, key: int) -> bool:
         stored = self._storage.stored_tokens(key) if self._storage is not None else {}
@@ -258,10 +263,10 @@ class PrefixPayload:
 
     # ---- between host memory and device ----
 
-    def _load(self, key: int) -> Outcome:
+    def _load(self, key: int) -> MoveOutcome:
         """Queue host nodes of an agent for the device, nearest request's path first."""
         tree = self._tree
-        outcome = Outcome.DONE
+        outcome = MoveOutcome.DONE
         for _, path in self._paths(key):
             missing = [node for node in path if not tree.on_device(node)]
             if not missing or not tree.on_host(missing[-1]):
@@ -270,16 +275,16 @@ class PrefixPayload:
             if not tree.can_load() or (
                 self._queued_tokens and self._queued_tokens + tokens > PREFETCH_TOKENS_A_PASS
             ):
-                return Outcome.BUSY
+                return MoveOutcome.BUSY
             room = tree.make_room(tokens, self._order.distance(key))
-            if room is Outcome.BUSY:
-                return Outcome.BUSY
-            if room is Outcome.REFUSED or not tree.load(missing[-1]):
+            if room is MoveOutcome.BUSY:
+                return MoveOutcome.BUSY
+            if room is MoveOutcome.REFUSED or not tree.load(missing[-1]):
                 return self._refuse()
             self._queued_tokens += tokens
             self._loading.setdefault(key, []).append(missing[-1])
             self._issue(key, tokens * tree.bytes_per_token)
-            outcome = Outcome.STARTED
+            outcome = MoveOutcome.STARTED
         return outcome
 
     def _issue(self, key: int, size: int) -> None:
@@ -357,7 +362,7 @@ class PrefixPayload:
     def _path(self, anchor: Any) -> Sequence[Any]:
         return self._tree.path(anchor) if anchor is not None else ()
 
-    def _holding(self, key: int) -> Holding:
+    def _holding(self, key: int) -> HeldBytes:
         paths = dict.fromkeys(self._known.get(key, ()), ()) | dict(self._paths(key))
         stored = self._storage.stored_tokens(key) if self._storage is not None else {}
         return holding(self._tree, paths, stored)
@@ -368,6 +373,6 @@ class PrefixPayload:
     def _busy(self, key: int) -> bool:
         return self._moves(key) or key in self._tree.keys_in_use()
 
-    def _refuse(self) -> Outcome:
+    def _refuse(self) -> MoveOutcome:
         self._counts["refused"] += 1
-        return Outcome.REFUSED
+        return MoveOutcome.REFUSED

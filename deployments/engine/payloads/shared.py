@@ -13,16 +13,20 @@ from collections.abc import Collection, Iterable
 from math import inf
 from typing import Any, NamedTuple
 
-from scalesim.deployments.engine.order import DistanceOrder
-from scalesim.deployments.engine.payloads.base import Outcome
-from scalesim.deployments.engine.payloads.holdings import Changed, Holding, residency
+from scalesim.deployments.engine.eviction_order import DistanceOrder
+from scalesim.deployments.engine.payloads.interfaces import MoveOutcome
 from scalesim.deployments.engine.payloads.meter import Meter
-from scalesim.vocabulary import COUNTED, Flow, Residency, Tier
+from scalesim.deployments.engine.payloads.residency_accounting import (
+    ChangedAgents,
+    HeldBytes,
+    residency,
+)
+from scalesim.vocabulary import COUNTED, Residency, Tier, TransferStats
 
-_NOTHING = Holding(0, 0, 0, 0)
+_NOTHING = HeldBytes(0, 0, 0, 0)
 
 
-class Use(NamedTuple):
+class RequestNeed(NamedTuple):
     """A queued or running request, whose it is and what it needs.
 
     Attributes:
@@ -55,19 +59,19 @@ class SharedPayload(ABC):
         self._item: dict[int, str] = {}
         self._agents: dict[str, set[int]] = {}
         self._ahead: set[str] = set()
-        self._uses_seen: frozenset[Use] = frozenset()
+        self._uses_seen: frozenset[RequestNeed] = frozenset()
         self._in_use: Counter[str] = Counter()
         self._users: Counter[int] = Counter()
         self._device: frozenset[str] = frozenset()
         self._host: frozenset[str] = frozenset()
-        self._changed = Changed()
+        self._changed = ChangedAgents()
         self._loads, self._reads = Meter(), Meter()
         self._counts: dict[str, Any] = dict.fromkeys(COUNTED, 0)
 
     # ---- what a kind must answer ----
 
     @abstractmethod
-    def _uses(self) -> Collection[Use]:
+    def _uses(self) -> Collection[RequestNeed]:
         """Return what queued and running requests need."""
 
     @abstractmethod
@@ -83,7 +87,7 @@ class SharedPayload(ABC):
         """Return the items of which a move ahead of use is not lost."""
 
     @abstractmethod
-    def demote(self, key: int, tier: Tier) -> Outcome:
+    def demote(self, key: int, tier: Tier) -> MoveOutcome:
         """See `payloads.base.Payload`."""
 
     # ---- Payload ----
@@ -92,12 +96,12 @@ class SharedPayload(ABC):
         """Take over distances of agents."""
         self._order.push(keys, distances)
 
-    def drop(self, key: int) -> Outcome:
+    def drop(self, key: int) -> MoveOutcome:
         """Forget whose the item is; one that was this agent's alone goes to the coldest tier."""
-        if self.demote(key, self._coldest) is Outcome.REFUSED:
-            return Outcome.REFUSED
+        if self.demote(key, self._coldest) is MoveOutcome.REFUSED:
+            return MoveOutcome.REFUSED
         self._unlearn(key)
-        return Outcome.DONE
+        return MoveOutcome.DONE
 
     def pin(self, key: int) -> None:
         """Make an agent's item the last to give way."""
@@ -119,7 +123,7 @@ class SharedPayload(ABC):
         self._device, self._host = device, host
         return False
 
-    def _look(self, uses: frozenset[Use]) -> None:
+    def _look(self, uses: frozenset[RequestNeed]) -> None:
         """Take over who came and who went, and no others."""
         if uses is self._uses_seen:
             return
@@ -149,9 +153,9 @@ class SharedPayload(ABC):
         """Report every agent with an item again."""
         self._changed.add_all(self._item)
 
-    def flow(self) -> Flow:
+    def transfer(self) -> TransferStats:
         """Return the counters; `late` are requests that came before their item was in place."""
-        return Flow(self.kind, **self._counts)._replace(
+        return TransferStats(self.kind, **self._counts)._replace(
             loaded_bytes=self._loads.carried_bytes,
             loaded_s=self._loads.busy_s,
             staged_bytes=self._reads.carried_bytes,
@@ -170,18 +174,18 @@ class SharedPayload(ABC):
         agents = self._agents.get(item)
         return self._order.nearest(agents) if agents else inf
 
-    def _refuse(self) -> Outcome:
+    def _refuse(self) -> MoveOutcome:
         self._counts["refused"] += 1
-        return Outcome.REFUSED
+        return MoveOutcome.REFUSED
 
     # ---- whose is what ----
 
-    def _holding(self, item: str | None) -> Holding:
+    def _holding(self, item: str | None) -> HeldBytes:
         stored = self._stored and item is not None
         if item is None or not (stored or item in self._host):
             return _NOTHING
         share = self._size_bytes // _parts(len(self._agents[item]))
-        return Holding(
+        return HeldBytes(
             share * (item in self._device), share * (item in self._host), share * stored, share
         )
 

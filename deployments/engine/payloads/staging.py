@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from scalesim.deployments.engine.payloads.base import Outcome
-from scalesim.deployments.engine.payloads.tree import Read, Storage
+from scalesim.deployments.engine.payloads.interfaces import MoveOutcome
+from scalesim.deployments.engine.payloads.prefix_tree import Storage, StorageReadHandle
 from scalesim.deployments.engine.prefixes import Prefix
 
 READS = 8
@@ -21,7 +21,7 @@ class Staging:
 
     def __init__(self, storage: Storage | None) -> None:
         self._storage = storage
-        self._reads: dict[int, list[Read]] = {}
+        self._reads: dict[int, list[StorageReadHandle]] = {}
 
     def __contains__(self, key: int) -> bool:
         return key in self._reads
@@ -29,19 +29,19 @@ class Staging:
     def __len__(self) -> int:
         return len(self._reads)
 
-    def start(self, key: int, prefixes: Iterable[Prefix], distance: float) -> Outcome:
+    def start(self, key: int, prefixes: Iterable[Prefix], distance: float) -> MoveOutcome:
         """Start reading an agent's prefixes; `arrived` names it once all of them ended."""
         if key in self._reads:
-            return Outcome.DONE
+            return MoveOutcome.DONE
         if len(self._reads) >= READS:
-            return Outcome.BUSY
+            return MoveOutcome.BUSY
         assert self._storage is not None
         started = [self._storage.fetch(prefix, distance) for prefix in prefixes]
         reads = [read for read in started if read is not None]
         if not reads:
-            return Outcome.REFUSED
+            return MoveOutcome.REFUSED
         self._reads[key] = reads
-        return Outcome.STARTED
+        return MoveOutcome.STARTED
 
     def arrived(self) -> list[int]:
         """Return the agents whose reads ended since the last call, whole, in part or in vain."""

@@ -1,1 +1,1 @@
-"""The wall: the only modules that touch the classes of SGLang 0.5.23, one concern a module."""
+"""The adapter layer over the classes of SGLang's scheduler, one concern a module."""

@@ -31,7 +31,7 @@ def resolved(settings: EngineSettings, arguments: Mapping[str, Any]) -> Any:
             f"SGLang cannot run with these arguments ({error}): see engine.extra_args"
         ) from error
     modes.check(
-        modes.Engine(
+        modes.ResolvedEngine(
             settings,
             resolved_view(args),
             model,

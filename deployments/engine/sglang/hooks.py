@@ -19,8 +19,8 @@ from sglang.srt.runtime_context import get_parallel
 from sglang.version import __version__
 
 from scalesim.deployments.engine.sglang import grammars
-from scalesim.deployments.engine.sglang.cache import DistanceRadixCache
-from scalesim.deployments.engine.sglang.tree import BACKEND, DistanceTreeCore
+from scalesim.deployments.engine.sglang.radix_cache import DistanceRadixCache
+from scalesim.deployments.engine.sglang.tree_core import BACKEND, DistanceTreeCore
 from scalesim.errors import EngineMismatchError
 
 ENGINE_VERSION = str(__version__)

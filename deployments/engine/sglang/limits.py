@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
-from scalesim.deployments.engine.admission import Limits
+from scalesim.deployments.engine.admission import EngineLimits
 
 
-def limits_of(engine: Any) -> Limits:
+def limits_of(engine: Any) -> EngineLimits:
     """Return the limits of SGLang's `engine`."""
     manager = engine.tokenizer_manager
     info = engine._scheduler_init_result.scheduler_infos[0]
     args = manager.server_args
-    return Limits.of(
+    return EngineLimits.of(
         context=manager.context_len,
         pool=info["max_total_num_tokens"],
         page=args.page_size,

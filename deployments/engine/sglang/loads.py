@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from scalesim.deployments.engine.sglang.cache import DistanceRadixCache
+    from scalesim.deployments.engine.sglang.radix_cache import DistanceRadixCache
 
 NO_EVENT = -1
 """What SGLang calls the slot of a batch that waits for nothing."""

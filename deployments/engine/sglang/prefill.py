@@ -7,8 +7,8 @@ from typing import Any
 
 from sglang.srt.model_executor.forward_batch_info import ForwardMode
 
-from scalesim.deployments.engine.payloads.tree import Watcher
-from scalesim.deployments.engine.sglang.copies import Copy
+from scalesim.deployments.engine.payloads.prefix_tree import TreeListener
+from scalesim.deployments.engine.sglang.timed_copy import TimedCopy
 
 TOLD_COMPUTED_S = 0.2
 """Seconds of prefill that are told together: its speed is no news at every request."""
@@ -22,11 +22,11 @@ class PrefillClock:
         watcher: Who is told.
     """
 
-    def __init__(self, scheduler: Any, watcher: Watcher) -> None:
+    def __init__(self, scheduler: Any, watcher: TreeListener) -> None:
         self._scheduler = scheduler
         self._watcher = watcher
         self._run = scheduler.run_batch
-        self._under_way: deque[tuple[int, Copy]] = deque()
+        self._under_way: deque[tuple[int, TimedCopy]] = deque()
         self._tokens, self._seconds = 0, 0.0
         scheduler.run_batch = self._timed
 
@@ -36,7 +36,7 @@ class PrefillClock:
         scheduler = self._scheduler
         device = scheduler.device_module
         stream = scheduler.forward_stream if scheduler.enable_overlap else device.current_stream()
-        passed = Copy(device)
+        passed = TimedCopy(device)
         with passed.on(stream):
             result = self._run(batch, *args, **kwargs)
         self._under_way.append((batch.extend_num_tokens, passed))

@@ -87,15 +87,15 @@ class PageFolder(KnownPages):
         with self._lock:
             self.remove(list(self._sizes))
 
-    def news(self) -> set[int]:
-        """See `KnownPages.news`; also what a folder that failed or came back makes of them."""
+    def take_changed(self) -> set[int]:
+        """See `KnownPages.take_changed`; a folder that failed or came back changes all of them."""
         if self._disk.turned:
             self._disk.turned = False
             with self._lock:
-                self._news.update(self._chains)
+                self._changed_owners.update(self._chains)
         if self._disk.is_due:
             self._tidy_soon()
-        return super().news()
+        return super().take_changed()
 
     def wait_until_tidy(self, timeout_s: float = 10.0) -> None:
         """Wait until no file is being deleted."""
@@ -116,7 +116,7 @@ class PageFolder(KnownPages):
         with self._lock:
             self._sizes = {name: size for name, size in found.items() if name not in self._doomed}
             self._held_bytes = sum(self._sizes.values())
-            self._news.update(self._chains)
+            self._changed_owners.update(self._chains)
         if self._doomed and not self._disk.fault:
             self._tidy_soon()
 

@@ -36,7 +36,7 @@ class KnownPages:
         self._held_bytes = 0
         self._chains: dict[int, tuple[Chain, ...]] = {}
         self._owners: dict[str, set[int]] = {}
-        self._news: set[int] = set()
+        self._changed_owners: set[int] = set()
 
     @property
     def fault(self) -> str:
@@ -56,7 +56,7 @@ class KnownPages:
             if not self._is_latest(name):
                 self._sizes[name] = size
                 self._held_bytes += size
-                self._news |= self._owners.get(name, set())
+                self._changed_owners |= self._owners.get(name, set())
         self._make_room()
 
     def remove(self, names: Iterable[str]) -> None:
@@ -100,13 +100,13 @@ class KnownPages:
             for name in alone:
                 self._delete(name)
 
-    def news(self) -> set[int]:
+    def take_changed(self) -> set[int]:
         """Return the owners some of whose pages came or left since the last call."""
-        if not self._news:
+        if not self._changed_owners:
             return set()
         with self._lock:
-            news, self._news = self._news, set()
-            return news
+            changed, self._changed_owners = self._changed_owners, set()
+            return changed
 
     # ---- quota ----
 
@@ -139,4 +139,4 @@ class KnownPages:
 
     def _delete(self, name: str) -> None:
         self._held_bytes -= self._sizes.pop(name, 0)
-        self._news |= self._owners.get(name, set())
+        self._changed_owners |= self._owners.get(name, set())

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 
-from scalesim.policies.base import Rows
-from scalesim.policies.distance.learned.base import Ahead, Learner
 from scalesim.policies.distance.learned.cyclic import Cyclic
 from scalesim.policies.distance.learned.frequency import Frequency
 from scalesim.policies.distance.learned.interarrival import InterArrival
+from scalesim.policies.distance.learned.learner import Ahead, Learner
 from scalesim.policies.distance.learned.recency import Recency
-from scalesim.policies.distance.learned.shadow import Scoreboard, ShadowCaches
+from scalesim.policies.distance.learned.shadow_scoring import Scoreboard, ShadowCaches
 from scalesim.policies.distance.learned.transition import Transition
+from scalesim.policies.planning import Rows
 from scalesim.vocabulary import Distances
 
 LEARNERS = {

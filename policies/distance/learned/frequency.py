@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from scalesim.policies.base import Rows
-from scalesim.policies.distance.learned.base import NEVER_SEEN, Ahead
+from scalesim.policies.distance.learned.learner import NEVER_SEEN, Ahead
+from scalesim.policies.planning import Rows
 
 
 class Frequency:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from scalesim.policies.base import Rows
-from scalesim.policies.distance.learned.base import Ahead, History
+from scalesim.policies.distance.learned.learner import Ahead, History
+from scalesim.policies.planning import Rows
 
 
 class Transition:

@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from benchmarks.gpu.asking import Reply
-from benchmarks.gpu.book import Book
+from benchmarks.gpu.answer_check import Reference, Verdict
 from benchmarks.gpu.calibrate import calibration
-from benchmarks.gpu.judging import Reference, Verdict
+from benchmarks.gpu.engine_caller import Reply
 from benchmarks.gpu.noise import Noise
-from benchmarks.gpu.pricing import Prices
+from benchmarks.gpu.prices import Prices
+from benchmarks.gpu.result_file import ResultFile
 from benchmarks.gpu.shapes import SHAPES, folder_of, parameters_of
 from benchmarks.gpu.summary import comparison
 from benchmarks.gpu.sweep import stops_paying
@@ -24,7 +24,7 @@ from scalesim.cli.plan import app as plan
 from scalesim.headers import CachedTokens
 from scalesim.policies.capacity.hardware import GPUS, LLMS
 from scalesim.simulations.workload import PromptSize
-from scalesim.transports.base import Report
+from scalesim.transports.transport import Report
 
 REFERENCE = Reference([5, 6, 7], [-1.0, -2.0, -3.0], [9, 8, 4], [0.5, 1e-6, 0.5])
 
@@ -84,10 +84,10 @@ def test_where_it_stops_paying_is_named() -> None:
 
 
 def test_the_book_is_whole_after_every_figure(tmp_path: Path) -> None:
-    book = Book("arms", tmp_path, minutes=1.0)
-    assert book.room("first", 0.0)
-    assert not book.room("too long", 100.0)
-    book.add("a", 1)
+    results = ResultFile("arms", tmp_path, minutes=1.0)
+    assert results.room("first", 0.0)
+    assert not results.room("too long", 100.0)
+    results.add("a", 1)
     written = json.loads((tmp_path / "arms.json").read_text())
     assert written["figures"] == {"a": 1}
     assert written["left_out_for_time"] == ["too long"]

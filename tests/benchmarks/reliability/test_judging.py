@@ -6,10 +6,10 @@ from collections import Counter
 from pathlib import Path
 
 from benchmarks.reliability.faults import FAULTS, named
-from benchmarks.reliability.invariants import Snapshot, changed, lost
+from benchmarks.reliability.invariants import StackSnapshot, changed, lost
 from benchmarks.reliability.load import AGENTS, End, Tally
 
-BEFORE = Snapshot(Counter(replica=2), frozenset(), 9, 1000)
+BEFORE = StackSnapshot(Counter(replica=2), frozenset(), 9, 1000)
 
 
 def test_agents_are_served_once_all_of_them_are() -> None:
@@ -35,7 +35,7 @@ def test_a_stack_is_as_before_or_it_is_told_how_not(tmp_path: Path) -> None:
     before = BEFORE._replace(files=frozenset({str(file)}))
     assert changed(before, BEFORE) == []
     file.touch()
-    after = Snapshot(Counter(replica=1), frozenset(), 10, 2000)
+    after = StackSnapshot(Counter(replica=1), frozenset(), 10, 2000)
     told = " ".join(changed(before, after))
     assert all(word in told for word in ("processes", str(file), "sockets", "memory"))
 

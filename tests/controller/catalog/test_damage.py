@@ -17,10 +17,10 @@ from pydantic import SecretStr
 from scalesim.controller.actor import remembering
 from scalesim.controller.catalog.decoding import DamagedError, read_head, read_names, read_rows
 from scalesim.controller.catalog.embedded import EmbeddedServer
-from scalesim.controller.catalog.rows import ROW, Names, Packed, Snapshot
-from scalesim.controller.catalog.store import Catalog, Outcome
+from scalesim.controller.catalog.rows import ROW, CatalogNames, CatalogSnapshot, Packed
+from scalesim.controller.catalog.store import Catalog, WriteOutcome
+from scalesim.controller.catalog_flusher import CatalogFlusher
 from scalesim.controller.core import Controller
-from scalesim.controller.writing import Writer
 from scalesim.settings import CatalogSettings, ControllerSettings
 from scalesim.vocabulary import Tier
 from tests.controller.integrity import check_integrity
@@ -104,9 +104,9 @@ def fill(settings: CatalogSettings) -> None:
     report(controller, 5, dict.fromkeys(range(5), 1.0))
     settle(controller, replica)
     catalog = Catalog(settings)
-    batch = controller.unsaved()
+    batch = controller.take_dirty()
     assert batch is not None
-    assert catalog.write(batch, controller.incarnation) is Outcome.WRITTEN
+    assert catalog.write(batch, controller.incarnation) is WriteOutcome.WRITTEN
     catalog.close()
 
 
@@ -129,8 +129,8 @@ async def test_it_starts_and_writes_anew(
     check_integrity(controller)
     FakeReplica(controller, "r1").hold(Tier.DEVICE, 1)
     report(controller, 6, {1: 0.0})
-    writer = Writer(controller, store)
-    while controller.status()["unsaved"] or not writer.status()["flushes"]:
+    writer = CatalogFlusher(controller, store)
+    while controller.status()["dirty_rows"] or not writer.status()["flushes"]:
         await writer.flush()
     assert writer.status()["ok"]
     after = Catalog(catalog)
@@ -163,7 +163,7 @@ async def test_what_was_damaged_is_kept_for_some_days(
 async def test_damage_under_a_running_controller_heals(catalog: CatalogSettings, key: str) -> None:
     store = Catalog(catalog)
     controller = remembering(ControllerSettings(), catalog, store)
-    writer = Writer(controller, store)
+    writer = CatalogFlusher(controller, store)
     FakeReplica(controller, "r1").hold(Tier.HOST, *range(5))
     assert await writer.flush()
     with redis.Redis.from_url(catalog.url.get_secret_value()) as client:
@@ -208,7 +208,7 @@ def test_some_bad_rows_do_not_cost_the_others(catalog: CatalogSettings) -> None:
 GOOD = saved(make_controller())
 
 
-def restored(snapshot: Snapshot) -> Controller:
+def restored(snapshot: CatalogSnapshot) -> Controller:
     return make_controller(Clock(), snapshot)
 
 
@@ -225,10 +225,10 @@ def test_no_bytes_are_taken_for_what_they_are_not(head: bytes, saved: bytes) -> 
 @settings(max_examples=200, deadline=None)
 @given(st.lists(st.binary(min_size=ROW.itemsize - 1, max_size=ROW.itemsize - 1), max_size=5))
 def test_any_rows_leave_a_table_that_adds_up(tails: list[bytes]) -> None:
-    known = Names(("prefix", "adapter"), ("r1", ""), ("-", "town", ""), (0.0, 1.0, 0.0))
+    known = CatalogNames(("prefix", "adapter"), ("r1", ""), ("-", "town", ""), (0.0, 1.0, 0.0))
     rows = [b"\x02" + tail for tail in tails]
     found, _ = read_rows([(row[1:10], row) for row in rows], known)
-    controller = restored(Snapshot(found, known))
+    controller = restored(CatalogSnapshot(found, known))
     check_integrity(controller)
 
 
@@ -239,7 +239,7 @@ def test_agents_of_a_simulation_that_ended_are_nobody_s() -> None:
     report(controller, 5, {1: 1.0})
     snapshot = saved(controller)
     ended = snapshot.names._replace(simulations=("-", ""))
-    again = restored(Snapshot(snapshot.rows, ended))
+    again = restored(CatalogSnapshot(snapshot.rows, ended))
     assert again.status()["agents"]["pinned"] == 0
     assert report(again, 1, {1: 2.0}, "next").accepted == 1
 
@@ -251,5 +251,5 @@ def test_a_use_by_a_clock_that_was_ahead_was_just_now() -> None:
     snapshot = saved(controller)
     rows: Packed = snapshot.rows.copy()
     rows["last_used"] = clock.now + 1e6
-    again = make_controller(clock, Snapshot(rows, snapshot.names))
+    again = make_controller(clock, CatalogSnapshot(rows, snapshot.names))
     assert again._table.last_used.max() == clock.now

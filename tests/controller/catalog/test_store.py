@@ -8,12 +8,12 @@ import redis
 from pydantic import SecretStr
 
 from scalesim.controller.catalog.embedded import EmbeddedServer
-from scalesim.controller.catalog.rows import ROW, SCHEMA, Batch, Names
-from scalesim.controller.catalog.store import Catalog, Outcome
+from scalesim.controller.catalog.rows import ROW, SCHEMA, CatalogBatch, CatalogNames
+from scalesim.controller.catalog.store import Catalog, WriteOutcome
 from scalesim.errors import CatalogUnavailableError, ConfigurationError
 from scalesim.settings import CatalogSettings
 
-NAMES = Names(("prefix",), ("r1", "", "r3"), ("-", "town"), (0.0, 7.0))
+NAMES = CatalogNames(("prefix",), ("r1", "", "r3"), ("-", "town"), (0.0, 7.0))
 
 
 @pytest.fixture
@@ -30,13 +30,13 @@ def make_catalog(server: EmbeddedServer, user: str = "", timeout_s: float = 0.25
 
 def batch(
     *keys: int, removed: tuple[int, ...] = (), rewrite: bool = False, due: float = 1.0
-) -> Batch:
+) -> CatalogBatch:
     def rows(of: tuple[int, ...]) -> np.ndarray:
         packed = np.zeros(len(of), ROW)
         packed["schema"], packed["key"], packed["due"] = SCHEMA, of, due
         return packed
 
-    return Batch(rows(keys), rows(removed), NAMES, rewrite)
+    return CatalogBatch(rows(keys), rows(removed), NAMES, rewrite)
 
 
 def held(server: EmbeddedServer) -> dict[int, float]:
@@ -53,8 +53,8 @@ def test_an_empty_server_holds_nothing(catalog: Catalog) -> None:
 
 
 def test_what_was_written_is_read_back(catalog: Catalog, server: EmbeddedServer) -> None:
-    assert catalog.write(batch(1, 2, -(2**63), rewrite=True), 5) is Outcome.WRITTEN
-    assert catalog.write(batch(2, 4, removed=(1,), due=9.0), 5) is Outcome.WRITTEN
+    assert catalog.write(batch(1, 2, -(2**63), rewrite=True), 5) is WriteOutcome.WRITTEN
+    assert catalog.write(batch(2, 4, removed=(1,), due=9.0), 5) is WriteOutcome.WRITTEN
     after = make_catalog(server)
     snapshot, incarnation = after.load()
     after.close()
@@ -84,9 +84,9 @@ def test_a_successor_takes_over_and_the_older_one_stops(
     catalog.write(batch(1, rewrite=True), 5)
     successor = make_catalog(server)
     successor.load()
-    assert successor.write(batch(2), 6) is Outcome.WRITTEN
-    assert catalog.write(batch(3), 5) is Outcome.SUPERSEDED
-    assert catalog.write(batch(3, rewrite=True), 5) is Outcome.SUPERSEDED
+    assert successor.write(batch(2), 6) is WriteOutcome.WRITTEN
+    assert catalog.write(batch(3), 5) is WriteOutcome.SUPERSEDED
+    assert catalog.write(batch(3, rewrite=True), 5) is WriteOutcome.SUPERSEDED
     assert set(held(server)) == {1, 2}
     successor.close()
 
@@ -95,9 +95,9 @@ def test_a_server_that_was_emptied_is_noticed(catalog: Catalog, server: Embedded
     catalog.write(batch(1, rewrite=True), 5)
     with redis.Redis.from_url(server.url) as client:
         client.flushall()
-    assert catalog.write(batch(2), 5) is Outcome.LOST
+    assert catalog.write(batch(2), 5) is WriteOutcome.LOST
     assert held(server) == {}
-    assert catalog.write(batch(1, 2, rewrite=True), 5) is Outcome.WRITTEN
+    assert catalog.write(batch(1, 2, rewrite=True), 5) is WriteOutcome.WRITTEN
     assert set(held(server)) == {1, 2}
 
 
@@ -109,7 +109,7 @@ def test_a_server_that_went_back_in_time_is_noticed(
         before = client.get("{scalesim}:head")
         catalog.write(batch(2), 5)
         client.set("{scalesim}:head", before)
-    assert catalog.write(batch(3), 5) is Outcome.LOST
+    assert catalog.write(batch(3), 5) is WriteOutcome.LOST
 
 
 def test_a_server_that_hangs_fails_in_time_and_heals(
@@ -120,7 +120,7 @@ def test_a_server_that_hangs_fails_in_time_and_heals(
     with pytest.raises(CatalogUnavailableError, match="the catalog did not answer"):
         catalog.write(batch(2), 5)
     os.kill(server.pid, signal.SIGCONT)
-    assert catalog.write(batch(2), 5) is Outcome.WRITTEN
+    assert catalog.write(batch(2), 5) is WriteOutcome.WRITTEN
     assert set(held(server)) == {1, 2}
 
 
@@ -162,7 +162,7 @@ def test_an_acl_user_is_used(server: EmbeddedServer) -> None:
             ],
         )
     catalog = make_catalog(server, "keeper:secret@")
-    assert catalog.write(batch(1, rewrite=True), 5) is Outcome.WRITTEN
+    assert catalog.write(batch(1, rewrite=True), 5) is WriteOutcome.WRITTEN
     catalog.close()
     stranger = make_catalog(server, "keeper:wrong@")
     with pytest.raises(CatalogUnavailableError) as caught:

@@ -4,8 +4,8 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from scalesim.deployments.engine.messages import Flow
-from scalesim.deployments.engine.payloads.base import Outcome
+from scalesim.deployments.engine.messages import TransferStats
+from scalesim.deployments.engine.payloads.interfaces import MoveOutcome
 from scalesim.vocabulary import Budgets, Residency, Tier
 
 
@@ -13,7 +13,7 @@ class FakePayload:
     kind = "fake"
 
     def __init__(self) -> None:
-        self.outcome = Outcome.DONE
+        self.outcome = MoveOutcome.DONE
         self.calls: list[tuple] = []
         self.rows: Residency | None = None
         self.in_flight = False
@@ -24,15 +24,15 @@ class FakePayload:
     def push(self, keys: Iterable[int], distances: Iterable[float]) -> None:
         self.calls.append(("push", dict(zip(keys, distances, strict=True))))
 
-    def prefetch(self, key: int, tier: Tier) -> Outcome:
+    def prefetch(self, key: int, tier: Tier) -> MoveOutcome:
         self.calls.append(("prefetch", key, tier))
         return self.outcome
 
-    def demote(self, key: int, tier: Tier) -> Outcome:
+    def demote(self, key: int, tier: Tier) -> MoveOutcome:
         self.calls.append(("demote", key, tier))
         return self.outcome
 
-    def drop(self, key: int) -> Outcome:
+    def drop(self, key: int) -> MoveOutcome:
         self.calls.append(("drop", key))
         return self.outcome
 
@@ -54,5 +54,5 @@ class FakePayload:
         column = np.zeros(1, np.int64)
         self.rows = Residency("fake", column, column, column, column, column, np.zeros(1, np.bool_))
 
-    def flow(self) -> Flow:
-        return Flow("fake")
+    def transfer(self) -> TransferStats:
+        return TransferStats("fake")

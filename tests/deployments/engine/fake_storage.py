@@ -65,9 +65,9 @@ class FakeStorage:
         self.lose(key)
         del self.owned[key]
 
-    def news(self) -> set[int]:
-        news, self.changed = self.changed, set()
-        return news
+    def take_changed(self) -> set[int]:
+        changed, self.changed = self.changed, set()
+        return changed
 
     def fault(self) -> str:
         return ""

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from scalesim.deployments.engine.order import DistanceOrder
-from scalesim.deployments.engine.payloads.base import Outcome
-from scalesim.deployments.engine.payloads.tree import Watcher
+from scalesim.deployments.engine.eviction_order import DistanceOrder
+from scalesim.deployments.engine.payloads.interfaces import MoveOutcome
+from scalesim.deployments.engine.payloads.prefix_tree import TreeListener
 from scalesim.deployments.engine.prefixes import Space, Tokens
 from scalesim.vocabulary import Budgets
 
@@ -40,7 +40,7 @@ class FakeTree:
         self.slow_copies = False
         self.writing: list[Node] = []
 
-    def watch(self, watcher: Watcher) -> None:
+    def watch(self, watcher: TreeListener) -> None:
         self.payload = watcher
 
     def budgets(self) -> Budgets:
@@ -124,15 +124,15 @@ class FakeTree:
     def on_host(self, node: Node) -> bool:
         return node.host
 
-    def make_room(self, tokens: int, farther_than: float) -> Outcome:
+    def make_room(self, tokens: int, farther_than: float) -> MoveOutcome:
         while self.free_tokens() < tokens:
             leaves = [n for n in self._leaves() if self.order.nearest(n.owners) > farther_than]
             if not leaves:
-                return Outcome.REFUSED
+                return MoveOutcome.REFUSED
             left = self.leave_device(max(leaves, key=lambda n: self.order.nearest(n.owners)))
-            if left is not Outcome.DONE:
+            if left is not MoveOutcome.DONE:
                 return left
-        return Outcome.DONE
+        return MoveOutcome.DONE
 
     def can_load(self) -> bool:
         return self.slots > 0
@@ -160,16 +160,16 @@ class FakeTree:
     def loaded(self) -> tuple[int, float]:
         return self.carried
 
-    def leave_device(self, node: Node) -> Outcome:
+    def leave_device(self, node: Node) -> MoveOutcome:
         if not self._is_leaf(node):
-            return Outcome.REFUSED
+            return MoveOutcome.REFUSED
         if not node.host and self.slow_copies and node.owners:
             self.writing.append(node)
-            return Outcome.BUSY
+            return MoveOutcome.BUSY
         node.device = False
         node.host = True
         self.payload.evicted(node.owners)
-        return Outcome.DONE
+        return MoveOutcome.DONE
 
     def write(self) -> None:
         """Host copies that were begun are there."""
@@ -177,14 +177,14 @@ class FakeTree:
             node.host = True
         self.writing.clear()
 
-    def leave_host(self, node: Node) -> Outcome:
+    def leave_host(self, node: Node) -> MoveOutcome:
         if node.device or node.children:
-            return Outcome.REFUSED
+            return MoveOutcome.REFUSED
         node.host = False
         self.payload.touched(node.owners)
         assert node.parent is not None
         del node.parent.children[node.tokens]
-        return Outcome.DONE
+        return MoveOutcome.DONE
 
     def keys_in_use(self) -> set[int]:
         return self.in_use | self.locked

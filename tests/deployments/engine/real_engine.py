@@ -10,18 +10,18 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from scalesim.deployments.engine.identity import hints
+from scalesim.deployments.engine.identity_envelope import hints
 from scalesim.settings import EngineSettings
 from scalesim.vocabulary import (
     ADAPTER,
     MODEL,
     PREFIX,
     Directives,
-    Flow,
+    DistanceUpdate,
     Moves,
-    Nearness,
     Residency,
     Tier,
+    TransferStats,
     Verb,
 )
 
@@ -58,14 +58,14 @@ class RealEngine:
         kinds = (PREFIX, ADAPTER, MODEL)
         self.states: dict[str, dict[int, State]] = {kind: {} for kind in kinds}
         self.state = self.states[PREFIX]
-        self.flows: dict[str, Flow] = {kind: Flow(kind) for kind in kinds}
+        self.transfers: dict[str, TransferStats] = {kind: TransferStats(kind) for kind in kinds}
         self._news = asyncio.Event()
         self._sequence = 0
 
     async def start(self) -> None:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            from scalesim.deployments.engine.host import EngineHost
+            from scalesim.deployments.engine.engine_host import EngineHost
 
             self._host = EngineHost(self._settings)
             await self._host.start()
@@ -94,8 +94,8 @@ class RealEngine:
                 rows = (message.keys, *sizes, message.in_use)
                 for key, *row in zip(*(column.tolist() for column in rows), strict=True):
                     self.states[message.kind][key] = State(*row)
-            elif isinstance(message, Flow):
-                self.flows[message.kind] = message
+            elif isinstance(message, TransferStats):
+                self.transfers[message.kind] = message
             self._news.set()
 
     async def until(self, holds: Callable[[], bool]) -> None:
@@ -153,13 +153,13 @@ class RealEngine:
         return await self.ask(agent)
 
     @property
-    def flow(self) -> Flow:
-        return self.flows[PREFIX]
+    def transfer(self) -> TransferStats:
+        return self.transfers[PREFIX]
 
     async def push(self, distances: dict[int, float], kind: str = PREFIX) -> None:
         keys, values = np.array(list(distances), np.int64), np.array(list(distances.values()))
-        near = Nearness(kind, keys, values.astype(np.float32))
-        await self._send(Directives(1, 0, nearness=(near,)))
+        near = DistanceUpdate(kind, keys, values.astype(np.float32))
+        await self._send(Directives(1, 0, distance_updates=(near,)))
 
     async def move(
         self, verb: Verb, *agents: int, tier: Tier = Tier.DEVICE, kind: str = PREFIX

@@ -4,20 +4,20 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 
-from scalesim.deployments.engine.payloads.shared import SharedPayload, Use
+from scalesim.deployments.engine.payloads.shared import RequestNeed, SharedPayload
 
 
 class Sharing(ABC):
     """A payload of the kind under test, and the requests its pretended engine shows it."""
 
-    def __init__(self, payload: SharedPayload, waiting: list[Use]) -> None:
+    def __init__(self, payload: SharedPayload, waiting: list[RequestNeed]) -> None:
         self._payload = payload
         self._waiting = waiting
         self._requests = 0
 
     def queue(self, key: int, item: str) -> None:
         self._requests += 1
-        self._waiting.append(Use(f"r{self._requests}", key, item))
+        self._waiting.append(RequestNeed(f"r{self._requests}", key, item))
         self._payload.settle()
 
     def ask(self, key: int, item: str) -> None:

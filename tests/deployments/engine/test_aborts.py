@@ -13,12 +13,12 @@ import pytest
 
 from scalesim.deployments.calls import Call
 from scalesim.deployments.engine import boot
-from scalesim.deployments.engine.admission import Limits
-from scalesim.deployments.engine.watch import Fault
-from scalesim.deployments.suspects import EngineLostError, Verdict
+from scalesim.deployments.engine.admission import EngineLimits
+from scalesim.deployments.engine.watch import EngineFault
+from scalesim.deployments.suspects import EngineLostError, Suspicion
 from scalesim.errors import AnswerAbortedError, InvalidRequestError
 
-LIMITS = Limits(vocabulary=1000, context_length=100, grammar=False)
+LIMITS = EngineLimits(vocabulary=1000, context_length=100, grammar=False)
 
 
 @pytest.fixture(scope="module")
@@ -27,7 +27,7 @@ def engine() -> Any:
     assert boot  # prepares a machine without a GPU for them
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        return importlib.import_module("scalesim.deployments.engine.openai")
+        return importlib.import_module("scalesim.deployments.engine.openai_endpoints")
 
 
 class FakeManager:
@@ -142,7 +142,7 @@ def call(rid: str, **more: Any) -> Call:
     return Call(1, "chat", {"rid": rid, **more}, "salt")
 
 
-async def end_of(answers: Any) -> Verdict:
+async def end_of(answers: Any) -> Suspicion:
     with pytest.raises(EngineLostError, match="r1 lost its engine: it crashed") as caught:
         await anext(answers)
     task = asyncio.current_task()
@@ -157,10 +157,14 @@ async def test_every_call_learns_what_is_known_of_it(engine: Any) -> None:
     assert await anext(begun) == b"first"
     waiting = [asyncio.create_task(end_of(silent.answer(call(rid)))) for rid in "ab"]
     await asyncio.sleep(0)
-    silent.lose(Fault("it crashed", True, frozenset({"a", "c"})))
+    silent.lose(EngineFault("it crashed", True, frozenset({"a", "c"})))
     ends = await asyncio.gather(*waiting)
-    assert [*ends, await end_of(begun)] == [Verdict.POSSIBLE, Verdict.INNOCENT, Verdict.POSSIBLE]
-    assert await end_of(silent.answer(call("late"))) == Verdict.INNOCENT
+    assert [*ends, await end_of(begun)] == [
+        Suspicion.POSSIBLE,
+        Suspicion.INNOCENT,
+        Suspicion.POSSIBLE,
+    ]
+    assert await end_of(silent.answer(call("late"))) == Suspicion.INNOCENT
     assert silent.inside == 0
 
 
@@ -168,8 +172,8 @@ async def test_what_had_not_reached_the_engine_is_no_cause(engine: Any) -> None:
     silent = endpoints(engine, entered=False)
     waiting = asyncio.create_task(end_of(silent.answer(call("a"))))
     await asyncio.sleep(0)
-    silent.lose(Fault("it crashed", True))
-    assert await waiting == Verdict.INNOCENT
+    silent.lose(EngineFault("it crashed", True))
+    assert await waiting == Suspicion.INNOCENT
 
 
 async def test_who_goes_away_is_cancelled_and_no_more(engine: Any) -> None:

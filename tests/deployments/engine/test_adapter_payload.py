@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from scalesim.deployments.engine.payloads.adapter import AdapterPayload
-from scalesim.deployments.engine.payloads.base import Outcome
-from scalesim.deployments.engine.payloads.shared import Use
-from scalesim.deployments.engine.payloads.slots import Arrival
+from scalesim.deployments.engine.payloads.adapter_slots import Arrival
+from scalesim.deployments.engine.payloads.interfaces import MoveOutcome
+from scalesim.deployments.engine.payloads.shared import RequestNeed
 from scalesim.vocabulary import Budgets, Tier
 from tests.deployments.engine.sharing import Sharing
 
@@ -28,7 +28,7 @@ class FakeSlots:
     def __init__(self) -> None:
         self.here: list[str] = []
         self.copied: list[Arrival] = []
-        self.queue: list[Use] = []
+        self.queue: list[RequestNeed] = []
         self.distance: Callable[[str], float] = lambda adapter: inf
 
     def free(self) -> int:
@@ -40,7 +40,7 @@ class FakeSlots:
     def resident(self) -> list[str]:
         return list(self.here)
 
-    def calls(self) -> list[Use]:
+    def calls(self) -> list[RequestNeed]:
         return list(self.queue)
 
     def enter(self, adapter: str) -> None:
@@ -81,9 +81,9 @@ class Farm(Sharing):
 
 def test_an_agent_nobody_asked_for_has_no_adapter() -> None:
     farm = Farm()
-    assert farm.payload.prefetch(1, Tier.DEVICE) is Outcome.REFUSED
-    assert farm.payload.demote(1, Tier.HOST) is Outcome.REFUSED
-    assert farm.payload.drop(1) is Outcome.REFUSED
+    assert farm.payload.prefetch(1, Tier.DEVICE) is MoveOutcome.REFUSED
+    assert farm.payload.demote(1, Tier.HOST) is MoveOutcome.REFUSED
+    assert farm.payload.drop(1) is MoveOutcome.REFUSED
     assert farm.payload.changed() is None
     assert farm.payload.budgets() == Budgets(2 * SIZE, 10 * SIZE, 0)
 
@@ -94,12 +94,12 @@ def test_the_farthest_makes_room_and_only_for_nearer_ones() -> None:
         farm.ask(key, adapter)
     farm.payload.push((0, 1, 2), (1.0, 9.0, 5.0))
     assert set(farm.slots.here) == {"b", "c"}
-    assert farm.payload.prefetch(0, Tier.DEVICE) is Outcome.STARTED
+    assert farm.payload.prefetch(0, Tier.DEVICE) is MoveOutcome.STARTED
     assert farm.payload.settle() is False
     assert set(farm.slots.here) == {"a", "c"}
-    assert farm.payload.prefetch(1, Tier.DEVICE) is Outcome.REFUSED
-    flow = farm.payload.flow()
-    assert (flow.issued, flow.loaded_bytes, flow.loaded_s) == (1, SIZE, 0.5)
+    assert farm.payload.prefetch(1, Tier.DEVICE) is MoveOutcome.REFUSED
+    transfer = farm.payload.transfer()
+    assert (transfer.issued, transfer.loaded_bytes, transfer.loaded_s) == (1, SIZE, 0.5)
 
 
 def test_what_waits_is_not_moved() -> None:
@@ -107,9 +107,9 @@ def test_what_waits_is_not_moved() -> None:
     farm.ask(0, "a"), farm.ask(1, "b"), farm.ask(2, "c")
     farm.payload.push((0, 1, 2), (0.0, 9.0, 9.0))
     farm.queue(1, "b"), farm.queue(2, "c")
-    assert farm.payload.prefetch(0, Tier.DEVICE) is Outcome.REFUSED
-    assert farm.payload.demote(1, Tier.HOST) is Outcome.REFUSED
-    assert farm.payload.drop(2) is Outcome.REFUSED
+    assert farm.payload.prefetch(0, Tier.DEVICE) is MoveOutcome.REFUSED
+    assert farm.payload.demote(1, Tier.HOST) is MoveOutcome.REFUSED
+    assert farm.payload.drop(2) is MoveOutcome.REFUSED
     assert farm.rows()[1][-1] is True
 
 
@@ -117,10 +117,10 @@ def test_a_shared_adapter_counts_in_parts_and_stays_for_the_others() -> None:
     farm = Farm()
     farm.ask(0, "a"), farm.ask(1, "a")
     assert farm.rows() == {key: (SIZE // 2, SIZE // 2, 0, SIZE // 2, False) for key in (0, 1)}
-    assert farm.payload.demote(0, Tier.HOST) is Outcome.DONE
+    assert farm.payload.demote(0, Tier.HOST) is MoveOutcome.DONE
     assert farm.slots.here == ["a"]
-    assert farm.payload.drop(0) is Outcome.DONE
-    assert farm.payload.demote(1, Tier.HOST) is Outcome.DONE
+    assert farm.payload.drop(0) is MoveOutcome.DONE
+    assert farm.payload.demote(1, Tier.HOST) is MoveOutcome.DONE
     assert farm.slots.here == []
     assert farm.rows() == {0: (0, 0, 0, 0, False), 1: (0, SIZE, 0, SIZE, False)}
 
@@ -138,19 +138,19 @@ def test_prefetches_are_used_late_or_wasted() -> None:
     farm = Farm()
     for key, adapter in enumerate("abc"):
         farm.ask(key, adapter)
-    late = farm.payload.flow().late
+    late = farm.payload.transfer().late
     farm.payload.push((0, 1, 2), (0.0, 1.0, 9.0))
     farm.slots.here = ["c"]
     farm.payload.prefetch(0, Tier.DEVICE)
     farm.ask(0, "a")
-    assert (farm.payload.flow().used, farm.payload.flow().late) == (1, late)
+    assert (farm.payload.transfer().used, farm.payload.transfer().late) == (1, late)
     farm.slots.here = ["c"]
     farm.payload.settle()
     farm.payload.prefetch(1, Tier.DEVICE)
     farm.slots.here = ["c"]
     farm.payload.settle()
-    flow = farm.payload.flow()
-    assert (flow.wasted, flow.wasted_bytes, flow.late) == (1, SIZE, late)
+    transfer = farm.payload.transfer()
+    assert (transfer.wasted, transfer.wasted_bytes, transfer.late) == (1, SIZE, late)
 
 
 def test_an_agent_may_change_its_adapter() -> None:

@@ -1,4 +1,4 @@
-"""Limits of an engine as plain rules."""
+"""EngineLimits of an engine as plain rules."""
 
 from __future__ import annotations
 
@@ -9,13 +9,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scalesim.deployments.engine.admission import ContextLengthError, Limits, admit, check_asked
+from scalesim.deployments.engine.admission import (
+    ContextLengthError,
+    EngineLimits,
+    admit,
+    check_asked,
+)
 from scalesim.errors import InvalidRequestError
 
-LIMITS = Limits(vocabulary=1000, context_length=100, grammar=True)
+LIMITS = EngineLimits(vocabulary=1000, context_length=100, grammar=True)
 
 
-def field_of(prompts: list[list[int]], sampling: dict[str, Any], limits: Limits = LIMITS) -> str:
+def field_of(
+    prompts: list[list[int]], sampling: dict[str, Any], limits: EngineLimits = LIMITS
+) -> str:
     with pytest.raises(InvalidRequestError) as caught:
         admit(prompts, sampling, limits)
     return str(caught.value.field)
@@ -28,7 +35,7 @@ def field_of(prompts: list[list[int]], sampling: dict[str, Any], limits: Limits 
     prompt=st.integers(1, 4000),
 )
 def test_what_is_admitted_is_not_cut(context: int, pool: int, page: int, prompt: int) -> None:
-    limits = Limits.of(context, pool, page, 1000, False)
+    limits = EngineLimits.of(context, pool, page, 1000, False)
     tokens = limits.context_length - prompt
     if tokens < 1:
         return
@@ -76,7 +83,7 @@ def test_what_fits_with_no_prompt_is_refused_at_once(field: str) -> None:
 
 
 def test_without_a_grammar_backend_formats_are_refused() -> None:
-    bare = Limits(1000, 100, grammar=False)
+    bare = EngineLimits(1000, 100, grammar=False)
     assert field_of([[1]], {"json_schema": "{}"}, bare) == "response_format"
     admit([[1]], {"json_schema": None}, bare)
 

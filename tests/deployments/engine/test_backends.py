@@ -68,13 +68,13 @@ def pages(controller: Controller, backends: Any) -> KnownPages:
 
 def test_what_was_written_is_held(controller: Controller, pages: KnownPages) -> None:
     assert controller.page_set_func(["a", "b"], None)
-    assert (pages.holds(CHAIN), pages.held_bytes, pages.news()) == (2, 20, {1})
+    assert (pages.holds(CHAIN), pages.held_bytes, pages.take_changed()) == (2, 20, {1})
 
 
 def test_what_could_not_be_written_is_not(controller: Controller, pages: KnownPages) -> None:
     controller.full = True
     assert not controller.page_set_func(["a", "b"], None)
-    assert (pages.holds(CHAIN), pages.news()) == (0, set())
+    assert (pages.holds(CHAIN), pages.take_changed()) == (0, set())
 
 
 def test_a_question_tells_what_came_and_left_unseen(

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from scalesim.deployments.engine.channel import ReplicaEnd, SchedulerEnd
-from scalesim.vocabulary import Flow
+from scalesim.vocabulary import TransferStats
 
 Ends = tuple[ReplicaEnd, SchedulerEnd]
 
@@ -24,8 +24,8 @@ def ends(tmp_path: Path) -> Iterator[Ends]:
 
 async def test_what_came_is_gathered_in_order(ends: Ends) -> None:
     replica, scheduler = ends
-    sent = [Flow("prefix", issued) for issued in range(3)]
-    assert all(scheduler.send(flow) for flow in sent)
+    sent = [TransferStats("prefix", issued) for issued in range(3)]
+    assert all(scheduler.send(transfer) for transfer in sent)
     received: list[object] = []
     while len(received) < len(sent):
         received += await replica.gather(0.01)

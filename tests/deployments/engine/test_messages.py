@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scalesim.deployments.engine.messages import Flow, Hello, decode, encode
+from scalesim.deployments.engine.messages import Hello, TransferStats, decode, encode
 from scalesim.errors import InvalidRequestError
-from scalesim.vocabulary import Budgets, Directives, Moves, Nearness, Residency
+from scalesim.vocabulary import Budgets, Directives, DistanceUpdate, Moves, Residency
 
 
 def same(a: Any, b: Any) -> bool:
@@ -37,7 +37,7 @@ def rows(n: int) -> Residency:
     "message",
     [
         Hello("0.5.23", ("prefix", "adapter"), (Budgets(1, 2, 3), Budgets(4, 5, 6)), 1024),
-        Flow("prefix", issued=3, wasted_bytes=9),
+        TransferStats("prefix", issued=3, wasted_bytes=9),
         rows(0),
         rows(5),
         Directives(7, 1),
@@ -45,7 +45,7 @@ def rows(n: int) -> Residency:
             2**62,
             3,
             True,
-            (Nearness("prefix", np.array([1], np.int64), np.array([np.inf], np.float32)),),
+            (DistanceUpdate("prefix", np.array([1], np.int64), np.array([np.inf], np.float32)),),
             (moves(),),
         ),
     ],

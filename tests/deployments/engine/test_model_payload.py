@@ -10,9 +10,9 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from scalesim.deployments.engine.payloads.base import Outcome
+from scalesim.deployments.engine.payloads.interfaces import MoveOutcome
 from scalesim.deployments.engine.payloads.model import ModelPayload
-from scalesim.deployments.engine.payloads.shared import Use
+from scalesim.deployments.engine.payloads.shared import RequestNeed
 from scalesim.vocabulary import Budgets, Tier
 from tests.deployments.engine.sharing import Sharing
 
@@ -31,27 +31,27 @@ class FakeWeights:
         self.here: list[str] = []
         self.reading: str | None = None
         self.waited_for = False
-        self.queue: list[Use] = []
+        self.queue: list[RequestNeed] = []
         self.distance: Callable[[str], float] = lambda model: inf
 
     @property
     def held(self) -> Collection[str]:
         return list(self.here)
 
-    def calls(self) -> Collection[Use]:
+    def calls(self) -> Collection[RequestNeed]:
         return list(self.queue)
 
-    def fetch(self, model: str, distance: float) -> Outcome:
+    def fetch(self, model: str, distance: float) -> MoveOutcome:
         assert model not in self.here
         if self.reading is not None:
-            return Outcome.BUSY
+            return MoveOutcome.BUSY
         if len(self.here) >= self.places:
             farthest = max(self.here, key=self.distance)
             if self.distance(farthest) <= distance:
-                return Outcome.REFUSED
+                return MoveOutcome.REFUSED
             self.here.remove(farthest)
         self.reading = model
-        return Outcome.STARTED
+        return MoveOutcome.STARTED
 
     def leave(self, model: str) -> None:
         assert model not in {use.item for use in self.queue}, "in use"
@@ -95,8 +95,8 @@ class House(Sharing):
 
 def test_an_agent_nobody_asked_for_has_no_model() -> None:
     house = House()
-    assert house.payload.prefetch(1, Tier.DEVICE) is Outcome.REFUSED
-    assert house.payload.demote(1, Tier.STORAGE) is Outcome.REFUSED
+    assert house.payload.prefetch(1, Tier.DEVICE) is MoveOutcome.REFUSED
+    assert house.payload.demote(1, Tier.STORAGE) is MoveOutcome.REFUSED
     assert house.payload.changed() is None
     assert house.payload.budgets() == Budgets(SIZE, 2 * SIZE, 10 * SIZE)
 
@@ -105,17 +105,17 @@ def test_the_nearest_is_swapped_in_while_nobody_waits() -> None:
     house = House()
     house.ask(0, ""), house.ask(1, "a"), house.ask(2, "b")
     house.payload.push((0, 1, 2), (9.0, 1.0, 5.0))
-    assert house.payload.prefetch(2, Tier.DEVICE) is Outcome.DONE, "it is there"
-    assert house.payload.prefetch(1, Tier.DEVICE) is Outcome.STARTED
+    assert house.payload.prefetch(2, Tier.DEVICE) is MoveOutcome.DONE, "it is there"
+    assert house.payload.prefetch(1, Tier.DEVICE) is MoveOutcome.STARTED
     house.queue(2, "b")
     house.settle()
     assert house.weights.resident == "b", "a request is there"
     house.serve()
     assert house.weights.resident == "a"
-    assert house.payload.prefetch(0, Tier.DEVICE) is Outcome.STARTED
+    assert house.payload.prefetch(0, Tier.DEVICE) is MoveOutcome.STARTED
     house.settle()
     assert house.weights.resident == "a", "what is nearer stays"
-    assert house.payload.flow().evicted_by_plan == 1
+    assert house.payload.transfer().evicted_by_plan == 1
 
 
 def test_models_are_read_ahead_one_after_the_other_nearest_first() -> None:
@@ -125,7 +125,7 @@ def test_models_are_read_ahead_one_after_the_other_nearest_first() -> None:
     house.weights.here.clear()
     house.payload.push((0, 1, 2), (3.0, 1.0, 9.0))
     for key in (0, 1):
-        assert house.payload.prefetch(key, Tier.HOST) is Outcome.STARTED
+        assert house.payload.prefetch(key, Tier.HOST) is MoveOutcome.STARTED
     house.payload.settle()
     assert house.weights.reading == "b"
     house.settle()
@@ -133,7 +133,7 @@ def test_models_are_read_ahead_one_after_the_other_nearest_first() -> None:
     house.payload.prefetch(2, Tier.DEVICE)
     house.payload.settle()
     assert house.weights.here == ["b", "a"], "the resident one is there anyway"
-    assert (house.payload.flow().issued, house.payload.flow().refused) == (2, 0)
+    assert (house.payload.transfer().issued, house.payload.transfer().refused) == (2, 0)
 
 
 def test_what_reads_and_swaps_cost_is_told() -> None:
@@ -143,9 +143,13 @@ def test_what_reads_and_swaps_cost_is_told() -> None:
     house.payload.push((0,), (1.0,))
     house.payload.prefetch(0, Tier.DEVICE)
     house.settle()
-    flow = house.payload.flow()
-    assert (house.weights.resident, flow.staged_bytes, flow.loaded_bytes) == ("a", SIZE, SIZE)
-    assert min(flow.staged_s, flow.loaded_s) > 0
+    transfer = house.payload.transfer()
+    assert (house.weights.resident, transfer.staged_bytes, transfer.loaded_bytes) == (
+        "a",
+        SIZE,
+        SIZE,
+    )
+    assert min(transfer.staged_s, transfer.loaded_s) > 0
 
 
 def test_nothing_is_brought_ahead_while_requests_wait_for_weights() -> None:
@@ -154,9 +158,9 @@ def test_nothing_is_brought_ahead_while_requests_wait_for_weights() -> None:
     house.weights.here.clear()
     house.payload.push((0,), (1.0,))
     house.weights.waited_for = True
-    assert house.payload.prefetch(0, Tier.DEVICE) is Outcome.STARTED
+    assert house.payload.prefetch(0, Tier.DEVICE) is MoveOutcome.STARTED
     house.settle()
-    assert (house.weights.here, house.payload.flow().issued) == ([], 0)
+    assert (house.weights.here, house.payload.transfer().issued) == ([], 0)
     house.weights.waited_for = False
     house.settle()
     assert house.weights.resident == "a"
@@ -172,7 +176,7 @@ def test_what_is_farther_than_all_in_host_memory_is_refused() -> None:
     house.payload.prefetch(2, Tier.HOST)
     house.settle()
     assert house.weights.here == ["a", "b"]
-    assert house.payload.flow().refused == 1
+    assert house.payload.transfer().refused == 1
 
 
 def test_a_shared_model_counts_in_parts_and_stays_for_the_others() -> None:
@@ -181,10 +185,10 @@ def test_a_shared_model_counts_in_parts_and_stays_for_the_others() -> None:
     half = SIZE // 2
     assert house.rows() == {key: (half, half, half, half, False) for key in (0, 1)}
     house.weights.resident = ""
-    assert house.payload.demote(0, Tier.STORAGE) is Outcome.DONE
+    assert house.payload.demote(0, Tier.STORAGE) is MoveOutcome.DONE
     assert house.weights.here == ["a"]
-    assert house.payload.drop(0) is Outcome.DONE
-    assert house.payload.drop(1) is Outcome.DONE
+    assert house.payload.drop(0) is MoveOutcome.DONE
+    assert house.payload.drop(1) is MoveOutcome.DONE
     assert house.weights.here == []
 
 
@@ -195,14 +199,14 @@ def test_reads_ahead_are_used_late_or_wasted() -> None:
     house.payload.push((0, 1), (0.0, 1.0))
     house.payload.prefetch(0, Tier.DEVICE)
     house.settle()
-    late = house.payload.flow().late
+    late = house.payload.transfer().late
     house.ask(0, "a")
-    assert (house.payload.flow().used, house.payload.flow().late) == (1, late)
+    assert (house.payload.transfer().used, house.payload.transfer().late) == (1, late)
     house.payload.prefetch(1, Tier.HOST)
     house.settle()
     house.weights.here.clear()
     house.settle()
-    assert house.payload.flow().wasted == 1
+    assert house.payload.transfer().wasted == 1
 
 
 def test_a_read_that_failed_is_not_tried_again_until_asked() -> None:
@@ -215,7 +219,7 @@ def test_a_read_that_failed_is_not_tried_again_until_asked() -> None:
     house.weights.reading = None
     house.settle()
     assert house.weights.reading is None
-    assert house.payload.flow().refused == 1
+    assert house.payload.transfer().refused == 1
     house.payload.prefetch(0, Tier.HOST)
     house.payload.settle()
     assert house.weights.reading == "a"

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from scalesim.deployments.engine.modes import MODES, PAGE, Engine, check, page
+from scalesim.deployments.engine.modes import MODES, PAGE, ResolvedEngine, check, page
 from scalesim.errors import ConfigurationError
 from scalesim.settings import AdapterSettings, EngineSettings, ModelSettings
 
@@ -30,12 +30,12 @@ def engine(
     recurrent: bool = False,
     late: bool = False,
     **args: Any,
-) -> Engine:
+) -> ResolvedEngine:
     settings = EngineSettings(
         model_path="m", arm=arm, models=models, adapters=AdapterSettings(roots=("r",))
     )
     args_, model_ = SimpleNamespace(**ARGS | args), SimpleNamespace(**MODEL | (model or {}))
-    return Engine(settings, args_, model_, is_recurrent=recurrent, sizes_kv_late=late)
+    return ResolvedEngine(settings, args_, model_, is_recurrent=recurrent, sizes_kv_late=late)
 
 
 REFUSED: list[dict[str, Any]] = [

@@ -5,8 +5,8 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from scalesim.deployments.engine.order import DistanceOrder
-from scalesim.deployments.engine.payloads.base import Outcome
+from scalesim.deployments.engine.eviction_order import DistanceOrder
+from scalesim.deployments.engine.payloads.interfaces import MoveOutcome
 from scalesim.deployments.engine.payloads.prefix import PrefixPayload
 from scalesim.deployments.engine.prefixes import Prefix
 from scalesim.vocabulary import Tier
@@ -53,14 +53,14 @@ def test_pressure_takes_the_farthest_agent() -> None:
 def test_prefetch_brings_back_what_is_nearer_and_only_that() -> None:
     engine = Engine(2)
     engine.ask(1), engine.ask(2), engine.payload.push((1, 2, 3), (9.0, 5.0, 1.0)), engine.ask(3)
-    assert engine.payload.prefetch(1, Tier.DEVICE) is Outcome.REFUSED
+    assert engine.payload.prefetch(1, Tier.DEVICE) is MoveOutcome.REFUSED
     engine.payload.push((1,), (0.0,))
-    assert engine.payload.prefetch(1, Tier.DEVICE) is Outcome.STARTED
+    assert engine.payload.prefetch(1, Tier.DEVICE) is MoveOutcome.STARTED
     assert engine.payload.settle() is True
     engine.tree.arrive()
     assert engine.payload.settle() is False
     assert {key: row[0] for key, row in engine.read().items()} == {1: 60, 2: 0, 3: 60}
-    assert engine.payload.prefetch(1, Tier.DEVICE) is Outcome.DONE
+    assert engine.payload.prefetch(1, Tier.DEVICE) is MoveOutcome.DONE
 
 
 def test_prefetch_waits_for_a_slot() -> None:
@@ -68,15 +68,15 @@ def test_prefetch_waits_for_a_slot() -> None:
     engine.ask(1)
     engine.payload.demote(1, Tier.HOST)
     engine.tree.slots = 0
-    assert engine.payload.prefetch(1, Tier.DEVICE) is Outcome.BUSY
+    assert engine.payload.prefetch(1, Tier.DEVICE) is MoveOutcome.BUSY
 
 
 def test_what_is_in_use_stays() -> None:
     engine = Engine(2)
     engine.ask(1)
     engine.tree.in_use = {1}
-    assert engine.payload.demote(1, Tier.HOST) is Outcome.REFUSED
-    assert engine.payload.drop(1) is Outcome.REFUSED
+    assert engine.payload.demote(1, Tier.HOST) is MoveOutcome.REFUSED
+    assert engine.payload.drop(1) is MoveOutcome.REFUSED
     assert engine.read()[1] == (60, 60, 60, True)
 
 
@@ -104,7 +104,7 @@ def test_a_lost_host_copy_is_reported() -> None:
 def test_a_shared_beginning_stays_for_its_other_owner() -> None:
     engine = Engine(4)
     engine.ask(1, shared=2), engine.ask(2, shared=2)
-    assert engine.payload.demote(1, Tier.HOST) is Outcome.DONE
+    assert engine.payload.demote(1, Tier.HOST) is MoveOutcome.DONE
     assert engine.read()[1][:3] == (10, 50, 50)
     assert engine.read()[2][:3] == (50, 50, 50)
 
@@ -112,10 +112,10 @@ def test_a_shared_beginning_stays_for_its_other_owner() -> None:
 def test_drop_forgets_and_frees_every_tier() -> None:
     engine = Engine(2)
     engine.ask(1)
-    assert engine.payload.drop(1) is Outcome.DONE
+    assert engine.payload.drop(1) is MoveOutcome.DONE
     assert engine.read()[1] == (0, 0, 0, False)
     assert list(engine.tree.nodes()) == []
-    assert engine.payload.prefetch(1, Tier.DEVICE) is Outcome.REFUSED
+    assert engine.payload.prefetch(1, Tier.DEVICE) is MoveOutcome.REFUSED
 
 
 def test_a_flush_makes_everything_absent_and_loses_no_agent() -> None:
@@ -139,17 +139,17 @@ def test_prefetches_are_counted_by_their_fate() -> None:
     engine.payload.settle(), engine.tree.arrive(), engine.payload.settle()
     engine.ask(1)
     engine.payload.demote(2, Tier.HOST)
-    flow = engine.payload.flow()
-    assert (flow.issued, flow.used, flow.late, flow.wasted) == (2, 1, 0, 1)
-    assert (flow.issued_bytes, flow.wasted_bytes) == (120, 60)
+    transfer = engine.payload.transfer()
+    assert (transfer.issued, transfer.used, transfer.late, transfer.wasted) == (2, 1, 0, 1)
+    assert (transfer.issued_bytes, transfer.wasted_bytes) == (120, 60)
 
 
 def test_prefill_is_counted() -> None:
     engine = Engine(2)
     engine.payload.computed(6, 0.25)
     engine.payload.computed(4, 0.25)
-    flow = engine.payload.flow()
-    assert (flow.computed_bytes, flow.computed_s) == (100, 0.5)
+    transfer = engine.payload.transfer()
+    assert (transfer.computed_bytes, transfer.computed_s) == (100, 0.5)
 
 
 class Machine(RuleBasedStateMachine):

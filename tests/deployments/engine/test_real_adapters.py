@@ -13,9 +13,9 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from scalesim.deployments.calls import Call
-from scalesim.deployments.engine.adapters import Adapter, AdapterShelf
+from scalesim.deployments.engine.adapter_registry import Adapter, AdapterRegistry
 from scalesim.deployments.engine.assignments import Assignments
-from scalesim.deployments.engine.models.choice import ModelChoice
+from scalesim.deployments.engine.models.model_resolver import ModelResolver
 from scalesim.deployments.random_adapter import build
 from scalesim.errors import InvalidRequestError, UnknownModelError
 from scalesim.identity import agent_key
@@ -46,13 +46,13 @@ class Farm(RealEngine):
 
     async def start(self) -> None:
         await super().start()
-        from scalesim.deployments.engine.loading import AdapterLoader
-        from scalesim.deployments.engine.openai import OpenAIEndpoints
+        from scalesim.deployments.engine.adapter_loader import AdapterLoader
+        from scalesim.deployments.engine.openai_endpoints import OpenAIEndpoints
 
-        shelf = AdapterShelf(self.settings)
-        self.loader = AdapterLoader(self.manager, shelf)
-        choice = ModelChoice(self._settings)
-        self.endpoints = OpenAIEndpoints(self._host.engine, "replica", choice, shelf)
+        registry = AdapterRegistry(self.settings)
+        self.loader = AdapterLoader(self.manager, registry)
+        choice = ModelResolver(self._settings)
+        self.endpoints = OpenAIEndpoints(self._host.engine, "replica", choice, registry)
 
     async def say(self, agent: int, adapter: str | None = None) -> Answer:
         call = Call(agent, "completions", {"model": f"scalesim:{adapter or f'a{agent}'}"}, "s")
@@ -88,17 +88,17 @@ async def test_distance_decides_who_has_a_slot(engine: Farm) -> None:
     await engine.push({0: 0.0, 1: 1.0, 2: 5.0, 3: 9.0}, ADAPTER)
     await engine.move(Verb.PREFETCH, 0, 1, kind=ADAPTER)
     await engine.until(lambda: engine.in_slots() == {0, 1})
-    late = engine.flows[ADAPTER].late
+    late = engine.transfers[ADAPTER].late
     for agent in (0, 1):
         assert (await engine.say(agent)).tokens == expected[agent]
-    await engine.until(lambda: engine.flows[ADAPTER].used == 2)
-    assert engine.flows[ADAPTER].late == late
+    await engine.until(lambda: engine.transfers[ADAPTER].used == 2)
+    assert engine.transfers[ADAPTER].late == late
 
     await engine.say(2)
     await engine.until(lambda: engine.in_slots() == {0, 2})
-    refused = engine.flows[ADAPTER].refused
+    refused = engine.transfers[ADAPTER].refused
     await engine.move(Verb.PREFETCH, 3, kind=ADAPTER)
-    await engine.until(lambda: engine.flows[ADAPTER].refused > refused)
+    await engine.until(lambda: engine.transfers[ADAPTER].refused > refused)
     await engine.move(Verb.DEMOTE, 2, tier=Tier.HOST, kind=ADAPTER)
     await engine.until(lambda: engine.in_slots() == {0})
     assert [(await engine.say(agent)).tokens for agent in AGENTS] == list(expected.values())
@@ -127,30 +127,30 @@ async def test_an_agent_has_its_own_where_it_names_none(engine: Farm, root: Path
 async def test_what_was_registered_anew_never_answers_with_the_old_weights(
     engine: Farm, root: Path, tiny_model: str, tmp_path: Path
 ) -> None:
-    shelf, carol = AdapterShelf(engine.settings), agent_key("town", "carol")
+    registry, carol = AdapterRegistry(engine.settings), agent_key("town", "carol")
     for seed in (20, 21):
         build(tmp_path / str(seed), tiny_model, seed=seed)
-    shelf.add("singer", tmp_path / "20", ["town/carol"])
+    registry.add("singer", tmp_path / "20", ["town/carol"])
     old = await engine.text(carol, "scalesim")
-    shelf.remove("singer")
+    registry.remove("singer")
     assert await engine.text(carol, "scalesim") != old
     with pytest.raises(UnknownModelError):
         await engine.say(0, "singer")
-    shelf.add("singer", tmp_path / "21", ["town/carol"])
+    registry.add("singer", tmp_path / "21", ["town/carol"])
     new = await engine.text(carol, "scalesim")
     assert new != old
-    shelf.add("singer-too", tmp_path / "21")
+    registry.add("singer-too", tmp_path / "21")
     assert await engine.text(carol, "scalesim:singer-too") == new
 
 
 async def test_a_load_that_broke_off_is_tried_again(
     engine: Farm, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def gone(shelf: AdapterShelf, name: str) -> Adapter:
+    def gone(registry: AdapterRegistry, name: str) -> Adapter:
         raise OSError("stale file handle")
 
     with monkeypatch.context() as patch:
-        patch.setattr(AdapterShelf, "find", gone)
+        patch.setattr(AdapterRegistry, "find", gone)
         with pytest.raises(OSError, match="stale"):
             await engine.say(1, "miller")
     assert (await engine.say(1, "miller")).tokens
@@ -163,7 +163,7 @@ async def test_an_engine_answers_what_peft_does(
     engine: Farm, tiny_model: str, tmp_path: Path, kind: str
 ) -> None:
     source = make(tiny_model, tmp_path / kind, **HONOURED[kind])
-    AdapterShelf(engine.settings, tiny_model).add(kind, source)
+    AdapterRegistry(engine.settings, tiny_model).add(kind, source)
     expected = answer(tiny_model, source, engine.prompt(0), 6)
     assert (await engine.say(0, kind)).tokens == expected
     if kind in {"rslora", "patterns-rslora", "all-linear"}:  # the others change less than a token
@@ -184,7 +184,7 @@ def worse(weights: dict[str, torch.Tensor], kind: str) -> dict[str, torch.Tensor
 async def test_an_adapter_that_cannot_be_loaded_fails_alone(
     engine: Farm, root: Path, tiny_model: str, kind: str
 ) -> None:
-    """The engine itself looks at what no shelf compared with its model."""
+    """The engine itself looks at what no registry compared with its model."""
     expected = (await engine.say(1)).tokens
     folder = build(root / kind, tiny_model, seed=1)
     file = folder / "adapter_model.safetensors"

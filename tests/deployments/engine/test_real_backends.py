@@ -101,7 +101,7 @@ async def test_what_it_lost_unseen_is_known_once_it_was_asked_for(
     await engine.until(lambda: engine.state[2].storage == 0)
     answer = await engine.ask(2)
     assert (answer.tokens, answer.device + answer.host + answer.storage) == (expected, 0)
-    assert engine.flow.restarted == 0
+    assert engine.transfer.restarted == 0
 
 
 async def test_a_dropped_agent_is_forgotten_but_its_pages_stay(engine: RealEngine) -> None:

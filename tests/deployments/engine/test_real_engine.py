@@ -97,26 +97,26 @@ async def test_a_fetch_called_back_before_it_began_moves_nothing(engine: RealEng
     await learned(engine, 1)
     await engine.move(Verb.DEMOTE, 1, tier=Tier.HOST)
     await engine.until(lambda: engine.state[1].device == 0)
-    issued, refused = engine.flow.issued, engine.flow.refused
+    issued, refused = engine.transfer.issued, engine.transfer.refused
     await engine.moves((Verb.PREFETCH, 1, Tier.DEVICE), (Verb.DEMOTE, 1, Tier.HOST))
     await engine.move(Verb.PREFETCH, 777)
-    await engine.until(lambda: engine.flow.refused > refused)
-    assert engine.flow.issued == issued
+    await engine.until(lambda: engine.transfer.refused > refused)
+    assert engine.transfer.issued == issued
     assert (engine.state[1].device, engine.state[1].host >= FOUND) == (0, True)
 
 
 async def test_links_are_measured(engine: RealEngine) -> None:
-    before = engine.flow
+    before = engine.transfer
     await learned(engine, 1)
     await engine.move(Verb.DEMOTE, 1, tier=Tier.HOST)
     await engine.until(lambda: engine.state[1].device == 0)
     await engine.move(Verb.PREFETCH, 1)
-    await engine.until(lambda: engine.flow.loaded_bytes > before.loaded_bytes)
-    assert engine.flow.loaded_s > before.loaded_s
+    await engine.until(lambda: engine.transfer.loaded_bytes > before.loaded_bytes)
+    assert engine.transfer.loaded_s > before.loaded_s
     new_salts = count()
-    while engine.flow.computed_s == before.computed_s:
+    while engine.transfer.computed_s == before.computed_s:
         await engine.ask(1, salt=f"new-{next(new_salts)}")
-    assert engine.flow.computed_bytes > before.computed_bytes
+    assert engine.transfer.computed_bytes > before.computed_bytes
 
 
 async def test_a_pinned_agent_outlasts_nearer_ones(engine: RealEngine) -> None:
@@ -131,14 +131,14 @@ async def test_a_pinned_agent_outlasts_nearer_ones(engine: RealEngine) -> None:
 async def test_what_runs_is_not_moved(engine: RealEngine) -> None:
     expected = (await learned(engine, 1))[1]
     await engine.until(lambda: not engine.state[1].in_use)
-    refused = engine.flow.refused
+    refused = engine.transfer.refused
     running = asyncio.ensure_future(engine.ask(1, tokens=200))
     await engine.until(lambda: engine.state[1].in_use)
     await engine.move(Verb.DEMOTE, 1, tier=Tier.HOST)
     await engine.move(Verb.DROP, 1)
     answer = await running
     assert answer.tokens[: len(expected)] == expected
-    await engine.until(lambda: engine.flow.refused > refused and not engine.state[1].in_use)
+    await engine.until(lambda: engine.transfer.refused > refused and not engine.state[1].in_use)
     assert engine.state[1].device >= FOUND
 
 
@@ -160,20 +160,20 @@ async def test_a_farther_agent_displaces_nobody(engine: RealEngine) -> None:
     await learned(engine, 1, 2, 3, 4)
     await engine.until(lambda: engine.state[1].device == 0)
     await engine.push({1: 9.0, 2: 1.0, 3: 2.0, 4: 3.0})
-    refused = engine.flow.refused
+    refused = engine.transfer.refused
     await engine.move(Verb.PREFETCH, 1)
     await engine.ask(4)
-    await engine.until(lambda: engine.flow.refused > refused)
+    await engine.until(lambda: engine.transfer.refused > refused)
     assert engine.state[1].device == 0
 
 
 async def test_unknown_agents_are_refused(engine: RealEngine) -> None:
-    refused = engine.flow.refused
+    refused = engine.transfer.refused
     for verb in (Verb.PIN, Verb.UNPIN):
         await engine.move(verb, 777)
     for nth, verb in enumerate((Verb.PREFETCH, Verb.DEMOTE, Verb.DROP), start=1):
         await engine.move(verb, 777)
-        await engine.until(lambda nth=nth: engine.flow.refused == refused + nth)
+        await engine.until(lambda nth=nth: engine.transfer.refused == refused + nth)
 
 
 async def test_requests_without_identity_are_served(engine: RealEngine) -> None:
@@ -207,7 +207,7 @@ async def test_random_directives_never_change_tokens(engine: RealEngine) -> None
     agents = range(8)
     expected = await learned(engine, *agents)
     running: set[asyncio.Future] = set()
-    issued = engine.flow.issued
+    issued = engine.transfer.issued
 
     async def check(agent: int) -> None:
         assert (await engine.ask(agent)).tokens == expected[agent]
@@ -225,7 +225,7 @@ async def test_random_directives_never_change_tokens(engine: RealEngine) -> None
             for task in done:
                 task.result()
     await asyncio.gather(*running)
-    assert engine.flow.issued > issued + 5
+    assert engine.transfer.issued > issued + 5
 
 
 async def test_the_self_check_refuses_an_unhooked_engine(engine: RealEngine) -> None:

@@ -14,9 +14,9 @@ import pytest
 import pytest_asyncio
 
 from scalesim.deployments.calls import Call
-from scalesim.deployments.engine.identity import hints, salted
-from scalesim.deployments.engine.models.choice import ModelChoice
-from scalesim.deployments.engine.models.files import ModelShelf
+from scalesim.deployments.engine.identity_envelope import hints, salted
+from scalesim.deployments.engine.models.model_registry import ModelRegistry
+from scalesim.deployments.engine.models.model_resolver import ModelResolver
 from scalesim.deployments.random_model import build
 from scalesim.errors import InvalidRequestError
 from scalesim.settings import EngineSettings, ModelSettings
@@ -27,7 +27,7 @@ pytestmark = [pytest.mark.engine, pytest.mark.asyncio(loop_scope="session")]
 
 MODELS = ("", "m1", "m2", "m3")
 AGENTS = range(4)
-NOBODY = 99
+NO_SIMULATION = 99
 RIVALS = ((0, "m1"), (1, "m2"), (2, "m1"))
 PLACES = 2
 DEVICE_TOKENS = 8192
@@ -43,7 +43,7 @@ class House(RealEngine):
         )
         super().__init__(base, DEVICE_TOKENS, models=models)
         engine = EngineSettings(model_path=base, models=models)
-        self.choice = ModelChoice(engine)
+        self.choice = ModelResolver(engine)
 
     async def say(self, agent: int, model: str | None = None, **more: Any) -> Answer:
         name = MODELS[agent] if model is None else model
@@ -52,7 +52,7 @@ class House(RealEngine):
         return await self.ask(agent, salt=salted("s", identity), **more)
 
     async def identity_of(self, model: str) -> str:
-        return await self.choice.of(Call(NOBODY, "chat", {"model": model}, "s"))
+        return await self.choice.of(Call(NO_SIMULATION, "chat", {"model": model}, "s"))
 
     async def answers(self) -> bool:
         from scalesim.deployments.engine.probe import probe
@@ -67,11 +67,11 @@ class House(RealEngine):
 
     async def swaps(self) -> int:
         """Count them, after a directive whose refusal comes behind all that happened before it."""
-        refused = self.flows[MODEL].refused
-        await self.move(Verb.PREFETCH, NOBODY, kind=MODEL)
-        await self.until(lambda: self.flows[MODEL].refused > refused)
-        flow = self.flows[MODEL]
-        return flow.evicted_by_plan + flow.evicted_by_pressure
+        refused = self.transfers[MODEL].refused
+        await self.move(Verb.PREFETCH, NO_SIMULATION, kind=MODEL)
+        await self.until(lambda: self.transfers[MODEL].refused > refused)
+        transfer = self.transfers[MODEL]
+        return transfer.evicted_by_plan + transfer.evicted_by_pressure
 
 
 @pytest.fixture(scope="module")
@@ -159,7 +159,7 @@ async def test_a_model_that_cannot_be_loaded_fails_alone(engine: House, root: Pa
 async def test_half_of_a_model_is_never_used(engine: House, root: Path) -> None:
     expected = {model: (await engine.say(1, model)).tokens for model in MODELS}
     build(root / "large", size="small")
-    identity = ModelShelf(ModelSettings(roots=(str(root),))).find("large").identity
+    identity = ModelRegistry(ModelSettings(roots=(str(root),))).find("large").identity
     answers = await asyncio.gather(
         engine.say(1, "m1"),
         engine.say(1, "", kv_hints=hints(1, model=identity)),  # past the check of its shape
@@ -180,13 +180,13 @@ async def test_distance_decides_who_is_in_host_memory_and_in_the_engine(engine: 
     await engine.until(lambda: engine.in_host() == {0, 1})
     await engine.move(Verb.PREFETCH, 1, kind=MODEL)
     await engine.until(lambda: engine.resident() == {1})
-    refused = engine.flows[MODEL].refused
+    refused = engine.transfers[MODEL].refused
     await engine.move(Verb.PREFETCH, 2, tier=Tier.HOST, kind=MODEL)
-    await engine.until(lambda: engine.flows[MODEL].refused > refused)
+    await engine.until(lambda: engine.transfers[MODEL].refused > refused)
     assert engine.in_host() == {0, 1}
-    late = engine.flows[MODEL].late
+    late = engine.transfers[MODEL].late
     await engine.say(1)
-    await engine.until(lambda: engine.flows[MODEL].used > 0)
-    assert engine.flows[MODEL].late == late
+    await engine.until(lambda: engine.transfers[MODEL].used > 0)
+    assert engine.transfers[MODEL].late == late
     await engine.move(Verb.DEMOTE, 0, tier=Tier.STORAGE, kind=MODEL)
     await engine.until(lambda: engine.in_host() == {1})

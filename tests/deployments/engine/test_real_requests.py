@@ -13,7 +13,7 @@ import pytest_asyncio
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from scalesim.deployments.calls import Call, Endpoint, Head
+from scalesim.deployments.calls import AnswerHeader, Call, Endpoint
 from scalesim.deployments.requests import REQUESTS, accepted
 from scalesim.errors import InvalidRequestError
 from tests.deployments.engine.real_engine import RealEngine
@@ -46,7 +46,7 @@ class Asker:
         self.undisturbed = ""
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            from scalesim.deployments.engine.openai import OpenAIEndpoints
+            from scalesim.deployments.engine.openai_endpoints import OpenAIEndpoints
         self.endpoints = OpenAIEndpoints(engine._host.engine, "r", _OwnModel())  # type: ignore[arg-type]
 
     async def ask(self, endpoint: Endpoint, body: dict[str, Any]) -> Reply:
@@ -56,7 +56,7 @@ class Asker:
             return Reply(400, {"error": {"message": str(error), "param": error.field}}, 0)
         pieces = [piece async for piece in self.endpoints.answer(call)]
         head, first = pieces[0]  # type: ignore[misc]
-        assert isinstance(head, Head)
+        assert isinstance(head, AnswerHeader)
         told = json.loads(first) if head.media_type == "application/json" else {}
         return Reply(head.status, told, len(pieces) - 1)
 

@@ -40,13 +40,13 @@ async def test_storage_to_host_to_device_long_before_the_request(engine: RealEng
 
 async def test_one_directive_brings_it_from_storage_to_the_device(engine: RealEngine) -> None:
     expected = await engine.store(2)
-    issued = engine.flow.issued_bytes
+    issued = engine.transfer.issued_bytes
     await engine.push({2: 0.0})
     await engine.move(Verb.PREFETCH, 2, tier=Tier.DEVICE)
     await engine.until(lambda: engine.state[2].device >= FOUND)
     answer = await engine.ask(2)
     assert (answer.tokens, answer.device >= FOUND) == (expected, True)
-    assert engine.flow.issued_bytes > issued
+    assert engine.transfer.issued_bytes > issued
 
 
 async def test_a_request_finds_it_in_storage_by_itself(engine: RealEngine) -> None:
@@ -69,7 +69,7 @@ async def test_damaged_files_are_recomputed(
     await engine.until(lambda: engine.state[agent].storage == 0)
     answer = await engine.ask(agent)
     assert (answer.tokens, answer.device + answer.host + answer.storage) == (expected, 0)
-    assert engine.flow.restarted == 0
+    assert engine.transfer.restarted == 0
 
 
 async def test_dropped_agents_leave_no_files(engine: RealEngine, folder: Path) -> None:
@@ -101,16 +101,16 @@ async def test_a_folder_that_fails_turns_the_tier_off_and_nothing_else(
     pages.rename(aside)
     pages.symlink_to(pages)  # whatever is done there fails, for root too
     await engine.move(Verb.DROP, 8)  # deletes files there
-    await engine.until(lambda: bool(engine.flow.fault))
+    await engine.until(lambda: bool(engine.transfer.fault))
     await engine.until(lambda: engine.state[6].storage == 0)
     answer = await engine.ask(6)
     assert (answer.tokens, answer.storage) == (expected, 0)
     pages.unlink()
     aside.rename(pages)
-    await engine.until(lambda: not engine.flow.fault)
+    await engine.until(lambda: not engine.transfer.fault)
     assert (await engine.ask(6)).tokens == expected
     await engine.until(lambda: engine.state[6].storage >= FOUND)
-    assert engine.flow.restarted == 0
+    assert engine.transfer.restarted == 0
 
 
 async def test_a_folder_that_was_deleted_is_made_again(engine: RealEngine, folder: Path) -> None:
@@ -119,4 +119,4 @@ async def test_a_folder_that_was_deleted_is_made_again(engine: RealEngine, folde
     assert list(folder.rglob("*.page"))
     answer = await engine.ask(7)
     assert (answer.tokens, answer.storage >= FOUND) == (expected, True)
-    assert engine.flow.restarted == 0
+    assert engine.transfer.restarted == 0

@@ -9,18 +9,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from scalesim.deployments.engine.directive_executor import DirectiveExecutor
+from scalesim.deployments.engine.eviction_order import DistanceOrder
 from scalesim.deployments.engine.messages import Hello, Message, encode
-from scalesim.deployments.engine.order import DistanceOrder
-from scalesim.deployments.engine.payloads import registry
-from scalesim.deployments.engine.steward import Steward
+from scalesim.deployments.engine.payloads import kinds
 from scalesim.errors import ConfigurationError
-from scalesim.vocabulary import Budgets, Directives, Flow, Moves, Residency, Tier, Verb
+from scalesim.vocabulary import Budgets, Directives, Moves, Residency, Tier, TransferStats, Verb
 from tests.deployments.engine.fake_tree import FakeTree
 
 DIARY = '''
 import numpy as np
-from scalesim.deployments.engine.payloads.base import Outcome
-from scalesim.vocabulary import Budgets, Flow, Residency, Tier
+from scalesim.deployments.engine.payloads.interfaces import MoveOutcome
+from scalesim.vocabulary import Budgets, TransferStats, Residency, Tier
 
 PAGE = 100
 
@@ -45,14 +45,14 @@ class Diary:
     def demote(self, key, tier): return self._put(key, tier)
     def settle(self): return False
     def touch_all(self): self.news = set(self.where)
-    def flow(self): return Flow(self.kind, issued=3)
+    def transfer(self): return TransferStats(self.kind, issued=3)
 
     def _put(self, key, tier):
         if key not in self.where:
-            return Outcome.REFUSED
+            return MoveOutcome.REFUSED
         self.where[key] = tier
         self.news.add(key)
-        return Outcome.DONE
+        return MoveOutcome.DONE
 
     def changed(self):
         keys, self.news = sorted(self.news), set()
@@ -98,31 +98,33 @@ def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Install:
 
 
 def test_our_kinds_come_first() -> None:
-    assert list(registry.build(FakeEngine())) == ["prefix"]
+    assert list(kinds.build(FakeEngine())) == ["prefix"]
 
 
 def test_a_kind_from_outside_is_moved_like_ours(install: Install) -> None:
     install("diary = diaries:build")
     sent: list[Message] = []
-    steward = Steward(registry.build(FakeEngine()), lambda message: sent.append(message) or True)
-    steward.hello("0.5.23", 10)
+    executor = DirectiveExecutor(
+        kinds.build(FakeEngine()), lambda message: sent.append(message) or True
+    )
+    executor.hello("0.5.23", 10)
     column = np.array([7], np.int64)
     prefetch = np.full(1, Verb.PREFETCH, np.uint8), np.full(1, Tier.DEVICE, np.uint8)
     moves = Moves("diary", prefetch[0], column, prefetch[1])
-    steward.accept([encode(Directives(1, 1, moves=(moves,)))])
-    steward.work()
-    steward.work()
+    executor.accept([encode(Directives(1, 1, moves=(moves,)))])
+    executor.work()
+    executor.work()
     hello = next(message for message in sent if isinstance(message, Hello))
     assert hello.kinds == ("prefix", "diary")
     assert hello.budgets == (Budgets(1000, 10**7, 0), Budgets(100, 1000, 0))
     row = next(message for message in sent if isinstance(message, Residency))
     assert (row.kind, row.keys.tolist(), row.device_bytes.tolist()) == ("diary", [7], [100])
-    assert Flow("diary", issued=3) in sent
+    assert TransferStats("diary", issued=3) in sent
 
 
 def test_a_kind_the_engine_has_nothing_of_is_left_out(install: Install) -> None:
     install("diary = diaries:build_nothing")
-    assert list(registry.build(FakeEngine())) == ["prefix"]
+    assert list(kinds.build(FakeEngine())) == ["prefix"]
 
 
 @pytest.mark.parametrize(
@@ -136,4 +138,4 @@ def test_a_kind_the_engine_has_nothing_of_is_left_out(install: Install) -> None:
 def test_kinds_that_cannot_work_say_why(install: Install, entry: str, told: str) -> None:
     install(entry)
     with pytest.raises(ConfigurationError, match=told):
-        registry.build(FakeEngine())
+        kinds.build(FakeEngine())

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from scalesim.deployments.engine import boot
-from scalesim.deployments.engine.identity import HINT_TYPE
+from scalesim.deployments.engine.identity_envelope import HINT_TYPE
 from scalesim.deployments.engine.payloads.adapter import AdapterPayload
-from scalesim.deployments.engine.payloads.base import Outcome
+from scalesim.deployments.engine.payloads.interfaces import MoveOutcome
 from scalesim.vocabulary import Tier
 from tests.deployments.engine.ordered_device import OrderedDevice
 
@@ -48,7 +48,7 @@ class Scheduler:
             from sglang.srt.lora.lora_manager import LoRAManager
             from sglang.srt.lora.mem_pool import EMPTY_SLOT, LoRAMemoryPool
 
-            from scalesim.deployments.engine.sglang.adapters import LoRASlots
+            from scalesim.deployments.engine.sglang.lora_slots import LoRASlots
 
         self.device_module = OrderedDevice()
         self.forward_stream = self.device_module.Stream()
@@ -126,8 +126,8 @@ def test_a_batch_may_fill_one_slot_more_and_none_of_it_gives_way() -> None:
     scheduler = crowded()
     slots, payload = scheduler.slots, scheduler.payload
     assert (set(slots.resident()), slots.free()) == (set("abc"), 0)
-    assert payload.prefetch(3, Tier.DEVICE) is Outcome.REFUSED
-    assert payload.demote(2, Tier.HOST) is Outcome.REFUSED
+    assert payload.prefetch(3, Tier.DEVICE) is MoveOutcome.REFUSED
+    assert payload.demote(2, Tier.HOST) is MoveOutcome.REFUSED
     assert set(slots.resident()) == set("abc")
 
 
@@ -136,7 +136,7 @@ def test_the_slot_of_the_bare_model_is_given_back() -> None:
     scheduler.finish(3)
     scheduler.waiting_queue.clear()
     scheduler.payload.settle()
-    assert scheduler.payload.prefetch(3, Tier.DEVICE) is Outcome.STARTED
+    assert scheduler.payload.prefetch(3, Tier.DEVICE) is MoveOutcome.STARTED
     assert len(scheduler.slots.resident()) == SLOTS
     assert "c" not in scheduler.slots.resident()
 
@@ -149,7 +149,7 @@ def test_adapters_of_requests_without_identity_are_in_use() -> None:
     scheduler.queue(2, "c")
     scheduler.payload.settle()
     scheduler.payload.push((1, 2), (9.0, 0.0))
-    assert scheduler.payload.prefetch(2, Tier.DEVICE) is Outcome.REFUSED
+    assert scheduler.payload.prefetch(2, Tier.DEVICE) is MoveOutcome.REFUSED
     assert set(scheduler.slots.resident()) == {"a", "b"}
 
 
@@ -159,12 +159,12 @@ def test_one_copy_at_a_time_is_on_its_way() -> None:
         scheduler.queue(key, adapter)
     scheduler.payload.settle()
     scheduler.waiting_queue.clear()
-    assert scheduler.payload.prefetch(0, Tier.DEVICE) is Outcome.STARTED
-    assert scheduler.payload.prefetch(1, Tier.DEVICE) is Outcome.BUSY
+    assert scheduler.payload.prefetch(0, Tier.DEVICE) is MoveOutcome.STARTED
+    assert scheduler.payload.prefetch(1, Tier.DEVICE) is MoveOutcome.BUSY
     assert scheduler.payload.settle() is True
     scheduler.device_module.arrive()
     assert scheduler.payload.settle() is False
-    assert scheduler.payload.prefetch(1, Tier.DEVICE) is Outcome.STARTED
+    assert scheduler.payload.prefetch(1, Tier.DEVICE) is MoveOutcome.STARTED
 
 
 def turn(scheduler: Scheduler, key: int | None, adapter: str | None) -> None:
@@ -180,7 +180,7 @@ def test_a_pass_waits_for_the_copy_that_brings_its_adapter() -> None:
     scheduler = Scheduler()
     turn(scheduler, 0, "a")
     scheduler.payload.demote(0, Tier.HOST)
-    assert scheduler.payload.prefetch(0, Tier.DEVICE) is Outcome.STARTED
+    assert scheduler.payload.prefetch(0, Tier.DEVICE) is MoveOutcome.STARTED
     turn(scheduler, 0, "a")  # the device says where it is read too early
 
 
@@ -188,7 +188,7 @@ def test_a_pass_needs_no_wait_for_a_copy_that_was_seen_to_end() -> None:
     scheduler = Scheduler()
     scheduler.queue(0, "a")
     scheduler.payload.settle()
-    assert scheduler.payload.prefetch(0, Tier.DEVICE) is Outcome.STARTED
+    assert scheduler.payload.prefetch(0, Tier.DEVICE) is MoveOutcome.STARTED
     scheduler.device_module.arrive()
     assert scheduler.payload.settle() is False
     scheduler.forward()
@@ -201,7 +201,7 @@ def test_a_copy_waits_for_the_pass_that_reads_its_slot() -> None:
     scheduler.queue(2, "c")
     scheduler.payload.settle()
     scheduler.payload.push(range(3), (5.0, 9.0, 1.0))
-    assert scheduler.payload.prefetch(2, Tier.DEVICE) is Outcome.STARTED
+    assert scheduler.payload.prefetch(2, Tier.DEVICE) is MoveOutcome.STARTED
     assert set(scheduler.slots.resident()) == {"a", "c"}
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from scalesim.deployments.engine.order import DistanceOrder
-from scalesim.deployments.engine.payloads.base import Outcome
+from scalesim.deployments.engine.eviction_order import DistanceOrder
+from scalesim.deployments.engine.payloads.interfaces import MoveOutcome
 from scalesim.deployments.engine.payloads.prefix import PrefixPayload
 from scalesim.deployments.engine.payloads.staging import READS
 from scalesim.deployments.engine.prefixes import Prefix
@@ -28,7 +28,7 @@ class Tiers:
         for key in range(agents):
             self.ask(key)
             self.storage.write(key)
-            assert self.payload.demote(key, Tier.STORAGE) is Outcome.DONE
+            assert self.payload.demote(key, Tier.STORAGE) is MoveOutcome.DONE
 
     def ask(self, key: int) -> None:
         tokens = np.arange(key * 100, key * 100 + LENGTH)
@@ -56,7 +56,7 @@ def test_what_is_only_in_storage_says_so() -> None:
 def test_nothing_leaves_host_memory_without_a_copy() -> None:
     tiers = Tiers(0)
     tiers.ask(0)
-    assert tiers.payload.demote(0, Tier.STORAGE) is Outcome.REFUSED
+    assert tiers.payload.demote(0, Tier.STORAGE) is MoveOutcome.REFUSED
     assert tiers.sizes(0) == (SIZE, SIZE, 0, SIZE)
 
 
@@ -66,13 +66,13 @@ def test_without_the_tier_nothing_is_sent_there() -> None:
     tokens = np.arange(LENGTH)
     tree.request(tokens, SPACE)
     payload.learn(0, Prefix(tokens, LENGTH, SPACE, LENGTH), None)
-    assert payload.demote(0, Tier.STORAGE) is Outcome.REFUSED
+    assert payload.demote(0, Tier.STORAGE) is MoveOutcome.REFUSED
 
 
 def test_a_read_on_its_way_to_the_device_stops_in_host_memory_once_called_back() -> None:
     tiers = Tiers(1)
-    assert tiers.payload.prefetch(0, Tier.DEVICE) is Outcome.STARTED
-    assert tiers.payload.demote(0, Tier.STORAGE) is Outcome.REFUSED, "what moves arrives"
+    assert tiers.payload.prefetch(0, Tier.DEVICE) is MoveOutcome.STARTED
+    assert tiers.payload.demote(0, Tier.STORAGE) is MoveOutcome.REFUSED, "what moves arrives"
     tiers.settle()
     tiers.storage.arrive()
     tiers.settle()
@@ -84,34 +84,34 @@ def test_reads_are_measured() -> None:
     tiers = Tiers(1)
     tiers.payload.prefetch(0, Tier.DEVICE)
     tiers.settle()
-    assert tiers.payload.flow().staged_bytes == 0
+    assert tiers.payload.transfer().staged_bytes == 0
     tiers.storage.arrive()
     tiers.settle(), tiers.settle(), tiers.settle()
-    flow = tiers.payload.flow()
-    assert flow.staged_bytes == SIZE
-    assert flow.staged_s > 0
+    transfer = tiers.payload.transfer()
+    assert transfer.staged_bytes == SIZE
+    assert transfer.staged_s > 0
 
 
 def test_a_prefetch_to_host_memory_stops_there() -> None:
     tiers = Tiers(1)
-    assert tiers.payload.prefetch(0, Tier.HOST) is Outcome.STARTED
+    assert tiers.payload.prefetch(0, Tier.HOST) is MoveOutcome.STARTED
     assert tiers.settle() is True
     tiers.storage.arrive()
     assert tiers.settle() is False
     assert tiers.sizes(0) == (0, SIZE, SIZE, SIZE)
-    assert tiers.payload.prefetch(0, Tier.HOST) is Outcome.DONE
+    assert tiers.payload.prefetch(0, Tier.HOST) is MoveOutcome.DONE
 
 
 def test_a_prefetch_to_the_device_goes_on_when_the_read_ends() -> None:
     tiers = Tiers(1)
     tiers.payload.push((0,), (1.0,))
-    assert tiers.payload.prefetch(0, Tier.DEVICE) is Outcome.STARTED
+    assert tiers.payload.prefetch(0, Tier.DEVICE) is MoveOutcome.STARTED
     tiers.storage.arrive()
     tiers.settle()
     assert tiers.settle() is False
     assert tiers.sizes(0) == (SIZE, SIZE, SIZE, SIZE)
-    flow = tiers.payload.flow()
-    assert (flow.issued, flow.issued_bytes) == (2, 2 * SIZE)
+    transfer = tiers.payload.transfer()
+    assert (transfer.issued, transfer.issued_bytes) == (2, 2 * SIZE)
 
 
 def test_a_load_that_finds_the_links_full_goes_later() -> None:
@@ -146,20 +146,20 @@ def test_what_is_read_is_not_in_use() -> None:
     rows = tiers.payload.changed()
     assert rows is not None
     assert (rows.keys.tolist(), rows.in_use.tolist()) == ([0, 1], [False, True])
-    assert tiers.payload.demote(0, Tier.STORAGE) is Outcome.REFUSED, "what moves arrives"
+    assert tiers.payload.demote(0, Tier.STORAGE) is MoveOutcome.REFUSED, "what moves arrives"
 
 
 def test_few_agents_are_read_at_a_time() -> None:
     tiers = Tiers(READS + 1)
     outcomes = [tiers.payload.prefetch(key, Tier.HOST) for key in range(READS + 1)]
-    assert outcomes == [Outcome.STARTED] * READS + [Outcome.BUSY]
+    assert outcomes == [MoveOutcome.STARTED] * READS + [MoveOutcome.BUSY]
 
 
 def test_what_cannot_be_read_now_is_refused() -> None:
     tiers = Tiers(1)
     tiers.storage.readable = False
-    assert tiers.payload.prefetch(0, Tier.HOST) is Outcome.REFUSED
-    assert tiers.payload.flow().refused == 1
+    assert tiers.payload.prefetch(0, Tier.HOST) is MoveOutcome.REFUSED
+    assert tiers.payload.transfer().refused == 1
 
 
 def test_what_was_read_and_left_again_unused_was_wasted() -> None:
@@ -167,9 +167,9 @@ def test_what_was_read_and_left_again_unused_was_wasted() -> None:
     tiers.payload.prefetch(0, Tier.HOST)
     tiers.storage.arrive()
     tiers.settle()
-    assert tiers.payload.demote(0, Tier.STORAGE) is Outcome.DONE
-    flow = tiers.payload.flow()
-    assert (flow.wasted, flow.wasted_bytes) == (1, SIZE)
+    assert tiers.payload.demote(0, Tier.STORAGE) is MoveOutcome.DONE
+    transfer = tiers.payload.transfer()
+    assert (transfer.wasted, transfer.wasted_bytes) == (1, SIZE)
 
 
 def test_an_agent_dropped_while_it_is_read_stays_gone() -> None:
@@ -179,7 +179,7 @@ def test_an_agent_dropped_while_it_is_read_stays_gone() -> None:
     tiers.payload.settle()
     tiers.tree.arrive()
     tiers.payload.settle()
-    assert tiers.payload.drop(0) is Outcome.DONE
+    assert tiers.payload.drop(0) is MoveOutcome.DONE
     assert tiers.payload.settle() is False
     rows = tiers.payload.changed()
     assert rows is not None
@@ -189,7 +189,7 @@ def test_an_agent_dropped_while_it_is_read_stays_gone() -> None:
 def test_after_a_flush_storage_still_serves() -> None:
     tiers = Tiers(1)
     tiers.payload.forget()
-    assert tiers.payload.prefetch(0, Tier.HOST) is Outcome.STARTED
+    assert tiers.payload.prefetch(0, Tier.HOST) is MoveOutcome.STARTED
     tiers.storage.arrive()
     tiers.settle()
     assert tiers.sizes(0) == (0, SIZE, SIZE, SIZE)

@@ -15,8 +15,8 @@ import msgspec
 import pytest
 
 from scalesim.deployments.engine import watch
-from scalesim.deployments.engine.last_words import told_to, worked_on
-from scalesim.deployments.engine.watch import EngineWatch, Fault, by_request
+from scalesim.deployments.engine.crash_report import told_to, worked_on
+from scalesim.deployments.engine.watch import EngineFault, EngineWatch, by_request
 
 # Engines of other tests took the tracker of this process with them.
 pytestmark = pytest.mark.filterwarnings("ignore:resource_tracker. process died:UserWarning")
@@ -44,7 +44,7 @@ async def silent(timeout_s: float) -> bool:
     return False
 
 
-async def fault_of(*args: Any) -> Fault:
+async def fault_of(*args: Any) -> EngineFault:
     return await asyncio.wait_for(EngineWatch(*args).fault(), DEADLINE_S)
 
 
@@ -90,7 +90,7 @@ async def test_what_a_crashing_scheduler_told_is_read(process: Any, tmp_path: Pa
     told = tmp_path / "last-words"
     told.write_bytes(msgspec.json.encode(["r1"]))
     fault = await fault_of({"scheduler": process}, well, told)
-    assert fault == Fault("its scheduler crashed", True, frozenset({"r1"}))
+    assert fault == EngineFault("its scheduler crashed", True, frozenset({"r1"}))
 
 
 async def test_probes_are_timed(process: Any, tmp_path: Path) -> None:

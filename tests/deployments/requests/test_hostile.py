@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from scalesim.deployments.calls import Endpoint
-from scalesim.deployments.identity import resolve
+from scalesim.deployments.request_identity import resolve
 from scalesim.deployments.requests import REQUESTS, accepted
 from scalesim.errors import InvalidRequestError
 from tests.deployments.requests.hostile import bodies

@@ -13,7 +13,7 @@ from openai.types.chat.chat_completion_message import ChatCompletionMessage
 from scalesim.deployments.calls import Endpoint
 from scalesim.deployments.requests import REQUESTS, accepted
 from scalesim.deployments.requests.chat import RESERVED
-from scalesim.deployments.requests.messages import Message
+from scalesim.deployments.requests.chat_messages import Message
 from scalesim.deployments.requests.refusal import REFUSED
 from scalesim.deployments.requests.values import MOST_DEPTH
 from scalesim.errors import InvalidRequestError

@@ -13,11 +13,11 @@ def rows(*values):
 
 
 def test_a_join_waits_for_its_last_parent():
-    flow = Workflow(5, DIAMOND)
-    flow.update(running=rows(0), finished=rows())
-    assert flow.distances(0).tolist() == [0, 1, 1, 2, 3]
-    flow.update(running=rows(2), finished=rows(0, 1))
-    assert flow.distances(0).tolist() == [INF, INF, 0, 1, 2]
+    transfer = Workflow(5, DIAMOND)
+    transfer.update(running=rows(0), finished=rows())
+    assert transfer.distances(0).tolist() == [0, 1, 1, 2, 3]
+    transfer.update(running=rows(2), finished=rows(0, 1))
+    assert transfer.distances(0).tolist() == [INF, INF, 0, 1, 2]
 
 
 def test_a_workflow_that_has_not_begun_starts_at_its_roots():

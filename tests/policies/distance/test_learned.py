@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from scalesim.policies.distance.learned import LEARNERS, Learned
-from scalesim.policies.distance.learned.shadow import Scoreboard
+from scalesim.policies.distance.learned.shadow_scoring import Scoreboard
 
 AGENTS = 12
 

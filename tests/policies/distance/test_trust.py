@@ -1,6 +1,6 @@
 import numpy as np
 
-from scalesim.policies.distance.base import Nearest
+from scalesim.policies.distance.estimator_base import Nearest
 from scalesim.policies.distance.scheduled import Wake
 from scalesim.policies.distance.trust import StepClock, discounted, expired
 

@@ -10,9 +10,9 @@ from scalesim.deployments.engine.emulation.clock import VirtualClock
 from scalesim.deployments.engine.emulation.copies import Copy, Whole
 from scalesim.deployments.engine.emulation.device import Access, Device, RaceError, Work
 from scalesim.deployments.engine.emulation.passes import Pass
-from scalesim.deployments.engine.emulation.times import Link, SetTimes
+from scalesim.deployments.engine.emulation.times import LinkSpeed, SetTimes
 from scalesim.deployments.engine.emulation.times import Work as Computed
-from scalesim.deployments.engine.sglang.rows import Rows
+from scalesim.deployments.engine.sglang.pool_rows import Rows
 from scalesim.settings import EmulationSettings
 
 KV = "kv"
@@ -235,5 +235,5 @@ def test_times_are_of_the_link_and_the_work() -> None:
         prefill_token_s=0.1,
     )
     times = SetTimes(settings)
-    assert [times.transfer_s(link, 100) for link in Link] == [1.5, 2.5, 10.5]
+    assert [times.transfer_s(link, 100) for link in LinkSpeed] == [1.5, 2.5, 10.5]
     assert times.forward_s(Computed(20, 0, 20)) == pytest.approx(3.0)

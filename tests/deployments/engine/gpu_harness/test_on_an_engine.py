@@ -9,21 +9,21 @@ from collections.abc import AsyncIterator
 import pytest
 import pytest_asyncio
 
-from benchmarks.gpu import peace as in_peace
-from benchmarks.gpu.asking import ask
-from benchmarks.gpu.driving import drive
+from benchmarks.gpu import reference_answers
+from benchmarks.gpu.answer_check import ASKED, Verdict
+from benchmarks.gpu.driven_engine import DrivenEngine
+from benchmarks.gpu.engine_caller import ask
 from benchmarks.gpu.engines import Setup, engine
 from benchmarks.gpu.interleaving import Interleaving
-from benchmarks.gpu.judging import ASKED, Verdict
-from benchmarks.gpu.peace import Peace
-from benchmarks.gpu.pricing import prices
+from benchmarks.gpu.prices import prices
 from benchmarks.gpu.prompts import Prompts
+from benchmarks.gpu.reference_answers import ReferenceAnswers
 from benchmarks.gpu.serving import Serving
-from benchmarks.gpu.steered import Steered
 from benchmarks.gpu.variants import VARIANTS
+from benchmarks.gpu.workload_runner import drive
 from benchmarks.gpu.workloads import played
-from scalesim.deployments.engine.host import EngineHost
-from scalesim.simulations.coordinator import Pace
+from scalesim.deployments.engine.engine_host import EngineHost
+from scalesim.simulations.coordinator import RunOptions
 from scalesim.simulations.workload import PromptSize
 from scalesim.vocabulary import ADAPTER, PREFIX
 
@@ -40,7 +40,7 @@ SETUP = Setup(
     concurrency=4,
 )
 PROMPTS = Prompts(SETUP, views=2)
-PACE = Pace(workers=1, concurrency=4, think_s=0.0)
+PACE = RunOptions(workers=1, concurrency=4, think_s=0.0)
 
 
 @pytest_asyncio.fixture(loop_scope="session", scope="module")
@@ -52,34 +52,34 @@ async def host(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Engine
 
 
 @pytest_asyncio.fixture(loop_scope="session")
-async def steered(host: EngineHost) -> AsyncIterator[Steered]:
-    hand = Steered(host)
+async def steered(host: EngineHost) -> AsyncIterator[DrivenEngine]:
+    hand = DrivenEngine(host)
     yield hand
     await hand.stop()
 
 
 @pytest_asyncio.fixture(loop_scope="session", scope="module")
-async def peace(host: EngineHost) -> Peace:
-    return await in_peace.peace(host, PROMPTS)
+async def reference(host: EngineHost) -> ReferenceAnswers:
+    return await reference_answers.measure_reference(host, PROMPTS)
 
 
-async def test_races_keep_every_answer(steered: Steered, peace: Peace) -> None:
-    outcome = await Interleaving(steered, PROMPTS, peace).run(25, lambda: True)
+async def test_races_keep_every_answer(steered: DrivenEngine, reference: ReferenceAnswers) -> None:
+    outcome = await Interleaving(steered, PROMPTS, reference).run(25, lambda: True)
     assert outcome["wrong"] == 0, outcome["wrong_answers"]
     assert outcome["equal"] == outcome["outputs"] > 25
     assert len(outcome["turns"]) == 5
-    await steered.until(lambda: all(steered.flows[kind].issued for kind in (PREFIX, ADAPTER)))
+    await steered.until(lambda: all(steered.transfers[kind].issued for kind in (PREFIX, ADAPTER)))
 
 
-async def test_one_wrong_page_is_seen(host: EngineHost, peace: Peace) -> None:
-    assert peace.wrong_pages_seen == 1.0
-    assert peace.wrong_page > 10 * peace.rounding
-    manager, expected = host.engine.tokenizer_manager, peace.answers[0, 0]
+async def test_one_wrong_page_is_seen(host: EngineHost, reference: ReferenceAnswers) -> None:
+    assert reference.wrong_pages_seen == 1.0
+    assert reference.wrong_page > 10 * reference.rounding
+    manager, expected = host.engine.tokenizer_manager, reference.answers[0, 0]
     others = await ask(manager, PROMPTS.ids(0, 0), PROMPTS.output, **ASKED, **PROMPTS.more(1))
-    assert expected.judge(others, peace.rounding) is Verdict.WRONG
+    assert expected.judge(others, reference.rounding) is Verdict.WRONG
 
 
-async def test_prices_are_of_this_engine(steered: Steered) -> None:
+async def test_prices_are_of_this_engine(steered: DrivenEngine) -> None:
     found = await prices(steered, PROMPTS, batch=2)
     assert found.batch == 2
     assert min(found.prefill_token_s, found.output_token_s, found.prefix_bytes_per_s) > 0
@@ -93,7 +93,7 @@ async def test_arms_answer_alike(host: EngineHost, arm: str) -> None:
         assert run["errors"] == 0
         found = run["prefix_tokens"]
         assert found["device"] + found["host"] + found["recomputed"] == found["total"] > 0
-    ahead = sum(run["flow"].get(PREFIX, {}).get("issued", 0) for run in figures)
+    ahead = sum(run["transfer"].get(PREFIX, {}).get("issued", 0) for run in figures)
     assert bool(ahead) == (arm == "scalesim") or arm == "learned"
     hashes = [run["tokens_sha256"] for run in figures]
     assert _HASHES.setdefault("first", hashes) == hashes

@@ -11,7 +11,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from scalesim.deployments.engine.adapters import AdapterShelf
+from scalesim.deployments.engine.adapter_registry import AdapterRegistry
 from scalesim.deployments.random_adapter import build
 from scalesim.errors import InvalidRequestError
 from scalesim.settings import AdapterSettings
@@ -23,18 +23,18 @@ Weights = dict[str, torch.Tensor]
 
 
 @pytest.fixture
-def shelf(tmp_path: Path, tiny_model: str) -> AdapterShelf:
+def registry(tmp_path: Path, tiny_model: str) -> AdapterRegistry:
     settings = AdapterSettings(roots=(str(tmp_path / "root"),), max_rank=16)
-    return AdapterShelf(settings, tiny_model)
+    return AdapterRegistry(settings, tiny_model)
 
 
 @pytest.mark.parametrize("kind", HONOURED)
 def test_what_is_added_is_what_peft_computes(
-    shelf: AdapterShelf, tiny_model: str, tmp_path: Path, kind: str
+    registry: AdapterRegistry, tiny_model: str, tmp_path: Path, kind: str
 ) -> None:
     source = make(tiny_model, tmp_path / "saved", **HONOURED[kind])
-    added = shelf.add("farmer", source)
-    assert shelf.find("farmer") == added
+    added = registry.add("farmer", source)
+    assert registry.find("farmer") == added
     config = json.loads((added.folder / "adapter_config.json").read_text())
     fields = ("use_rslora", "rank_pattern", "alpha_pattern", "exclude_modules")
     assert not any(config.get(field) for field in fields)
@@ -84,7 +84,7 @@ FIRST = "base_model.model.model.layers.0.self_attn.q_proj"
     ],
 )
 def test_weights_that_peft_would_not_use_so_are_refused(
-    shelf: AdapterShelf,
+    registry: AdapterRegistry,
     tiny_model: str,
     tmp_path: Path,
     change: Callable[[Weights], Weights],
@@ -94,39 +94,41 @@ def test_weights_that_peft_would_not_use_so_are_refused(
     source = build(tmp_path / "saved", tiny_model, seed=1, rank=4)
     changed(source, change, **fields)
     with pytest.raises(InvalidRequestError, match=message):
-        shelf.add("farmer", source)
+        registry.add("farmer", source)
     assert not list((tmp_path / "root").glob("*"))
 
 
 @pytest.mark.parametrize("data", [b"PK\x03\x04", b"version https://git-lfs", b""])
 def test_files_that_are_no_weights_are_refused(
-    shelf: AdapterShelf, tiny_model: str, tmp_path: Path, data: bytes
+    registry: AdapterRegistry, tiny_model: str, tmp_path: Path, data: bytes
 ) -> None:
     source = build(tmp_path / "saved", tiny_model, seed=1, rank=4)
     (source / "adapter_model.safetensors").write_bytes(data)
     with pytest.raises(InvalidRequestError, match=r"adapter_model\.safetensors"):
-        shelf.add("farmer", source)
+        registry.add("farmer", source)
 
 
 def test_tokens_of_its_own_are_refused_and_the_model_s_are_not(
-    shelf: AdapterShelf, tiny_model: str, tmp_path: Path
+    registry: AdapterRegistry, tiny_model: str, tmp_path: Path
 ) -> None:
     source = build(tmp_path / "saved", tiny_model, seed=1, rank=4)
     words = source / "added_tokens.json"
     words.write_text('{"<town>": 5}')
-    assert (shelf.add("farmer", source).folder / "added_tokens.json").read_text() == '{"<town>": 5}'
+    assert (
+        registry.add("farmer", source).folder / "added_tokens.json"
+    ).read_text() == '{"<town>": 5}'
     for told in ('{"<town>": 10000000}', "[1]", '{"a": "b"}'):
         words.write_text(told)
         with pytest.raises(InvalidRequestError, match=r"added_tokens\.json"):
-            shelf.add("baker", source)
+            registry.add("baker", source)
 
 
 def test_what_was_put_into_a_root_by_hand_must_be_plain(
-    shelf: AdapterShelf, tiny_model: str, tmp_path: Path
+    registry: AdapterRegistry, tiny_model: str, tmp_path: Path
 ) -> None:
     for name, fields in {"plain": {}, "scaled": {"use_rslora": True}}.items():
         source = build(tmp_path / "root" / name, tiny_model, seed=1, rank=4)
         changed(source, lambda weights: weights, **fields)
-    assert shelf.find("plain").rank == 4
+    assert registry.find("plain").rank == 4
     with pytest.raises(InvalidRequestError, match="scalesim adapter add"):
-        shelf.find("scaled")
+        registry.find("scaled")

@@ -118,8 +118,8 @@ class Machine(RuleBasedStateMachine):
         self.on_scheduler(work)
 
     @rule()
-    def news(self) -> None:
-        self.on_scheduler(lambda: self.folder.news())
+    def take_changed(self) -> None:
+        self.on_scheduler(lambda: self.folder.take_changed())
 
     @rule(operation=st.sampled_from(OPERATIONS), error=st.sampled_from(ERRORS))
     def fail(self, operation: str, error: int) -> None:
@@ -146,7 +146,7 @@ class Machine(RuleBasedStateMachine):
             self.real.unlink()
         self.now += RETRY_S
         self.waited = True
-        self.folder.news()
+        self.folder.take_changed()
         self.folder.wait_until_tidy()
         self.folder.put("p0", memoryview(page("p0")))
         self.folder.wait_until_tidy()
@@ -202,12 +202,12 @@ def test_it_is_off_and_says_why_until_it_works(
     for owner, name in enumerate("ab"):
         folder.own(owner, [(name,)])
         assert folder.put(name, memoryview(page(name)))
-    folder.news()
+    folder.take_changed()
     faults.now = dict.fromkeys(OPERATIONS, error)
     folder.drop(0)
     folder.wait_until_tidy()
     assert os.strerror(error) in folder.fault
-    assert folder.news() == {1}
+    assert folder.take_changed() == {1}
     assert folder.holds(("b",)) == 0
     assert not folder.put("c", memoryview(page("c")))
     faults.threads.clear()
@@ -218,10 +218,10 @@ def test_it_is_off_and_says_why_until_it_works(
     faults.now.clear()
     assert folder.fault
     now += RETRY_S
-    folder.news()
+    folder.take_changed()
     folder.wait_until_tidy()
     assert not folder.fault
-    assert folder.news() == {1}
+    assert folder.take_changed() == {1}
     assert folder.holds(("b",)) == 1
     assert sorted(file.name for file in tmp_path.iterdir()) == ["b.page"]
     said = [record.message for record in caplog.records]

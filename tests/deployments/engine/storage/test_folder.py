@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from scalesim.deployments.engine.order import DistanceOrder
+from scalesim.deployments.engine.eviction_order import DistanceOrder
 from scalesim.deployments.engine.storage.folder import PageFolder
 
 SIZE = 100
@@ -18,7 +18,7 @@ def chain(agent: str, pages: int = 4) -> tuple[str, ...]:
     return tuple(f"{agent}{page}" for page in range(pages))
 
 
-class Shelf(PageFolder):
+class WeightsRegistry(PageFolder):
     """A folder whose pages are filled with their name's hash."""
 
     def __init__(self, folder: Path, pages: int = 1000) -> None:
@@ -53,109 +53,109 @@ class Shelf(PageFolder):
 
 
 @pytest.fixture
-def shelf(tmp_path: Path) -> Shelf:
-    return Shelf(tmp_path / "pages", pages=12)
+def registry(tmp_path: Path) -> WeightsRegistry:
+    return WeightsRegistry(tmp_path / "pages", pages=12)
 
 
 def test_pages_survive_a_restart(tmp_path: Path) -> None:
-    Shelf(tmp_path).keep(1, chain("a"))
+    WeightsRegistry(tmp_path).keep(1, chain("a"))
     (tmp_path / "half.123.draft").write_bytes(b"written by a process that died")
-    again = Shelf(tmp_path)
+    again = WeightsRegistry(tmp_path)
     assert again.holds(chain("a")) == 4
     assert again.fetch("a0")
     assert not list(tmp_path.glob("*.draft"))
     again.check_integrity()
 
 
-def test_a_chain_is_held_up_to_its_first_gap(shelf: Shelf) -> None:
-    shelf.keep(1, chain("a"))
-    (shelf.folder / "a2.page").unlink()
-    assert shelf.holds(chain("a")) == 4
-    assert not shelf.on_disk("a2")
-    assert shelf.holds(chain("a")) == 2
-    shelf.check_integrity()
+def test_a_chain_is_held_up_to_its_first_gap(registry: WeightsRegistry) -> None:
+    registry.keep(1, chain("a"))
+    (registry.folder / "a2.page").unlink()
+    assert registry.holds(chain("a")) == 4
+    assert not registry.on_disk("a2")
+    assert registry.holds(chain("a")) == 2
+    registry.check_integrity()
 
 
-def test_damage_is_a_miss_and_heals(shelf: Shelf) -> None:
-    shelf.keep(1, chain("a"))
-    shelf.news()
-    (shelf.folder / "a1.page").write_bytes(b"no page")
-    assert not shelf.fetch("a1")
-    assert shelf.holds(chain("a")) == 1
-    assert shelf.news() == {1}
-    shelf.keep(1, chain("a"))
-    assert shelf.fetch("a1")
-    shelf.check_integrity()
+def test_damage_is_a_miss_and_heals(registry: WeightsRegistry) -> None:
+    registry.keep(1, chain("a"))
+    registry.take_changed()
+    (registry.folder / "a1.page").write_bytes(b"no page")
+    assert not registry.fetch("a1")
+    assert registry.holds(chain("a")) == 1
+    assert registry.take_changed() == {1}
+    registry.keep(1, chain("a"))
+    assert registry.fetch("a1")
+    registry.check_integrity()
 
 
-def test_the_farthest_agent_leaves_first_from_its_end(shelf: Shelf) -> None:
+def test_the_farthest_agent_leaves_first_from_its_end(registry: WeightsRegistry) -> None:
     for owner, name in enumerate("abc"):
-        shelf.keep(owner, chain(name))
-    shelf.order.push((0, 1, 2, 3), (1.0, 9.0, 5.0, 0.0))
-    shelf.news()
-    shelf.keep(3, ("d0",))
-    assert [shelf.holds(chain(name)) for name in "abc"] == [4, 2, 4]
-    assert shelf.news() == {1, 3}
-    shelf.check_integrity()
+        registry.keep(owner, chain(name))
+    registry.order.push((0, 1, 2, 3), (1.0, 9.0, 5.0, 0.0))
+    registry.take_changed()
+    registry.keep(3, ("d0",))
+    assert [registry.holds(chain(name)) for name in "abc"] == [4, 2, 4]
+    assert registry.take_changed() == {1, 3}
+    registry.check_integrity()
 
 
-def test_nobodys_pages_leave_before_any_agents(shelf: Shelf) -> None:
-    shelf.keep(None, chain("x"))
-    shelf.keep(0, chain("a"))
-    shelf.keep(1, chain("b"))
-    shelf.keep(2, ("c0",))
-    assert [shelf.holds(chain(name)) for name in "ab"] == [4, 4]
-    assert [shelf.fetch(name) for name in chain("x")] == [False, False, True, True]
+def test_nobodys_pages_leave_before_any_agents(registry: WeightsRegistry) -> None:
+    registry.keep(None, chain("x"))
+    registry.keep(0, chain("a"))
+    registry.keep(1, chain("b"))
+    registry.keep(2, ("c0",))
+    assert [registry.holds(chain(name)) for name in "ab"] == [4, 4]
+    assert [registry.fetch(name) for name in chain("x")] == [False, False, True, True]
 
 
-def test_without_distances_the_longest_unused_agent_leaves_first(shelf: Shelf) -> None:
+def test_without_distances_the_longest_unused_agent_leaves_first(registry: WeightsRegistry) -> None:
     for owner, name in enumerate("abc"):
-        shelf.keep(owner, chain(name))
-    shelf.own(0, [chain("a")])
-    shelf.keep(3, ("d0",))
-    assert [shelf.holds(chain(name)) for name in "abc"] == [4, 2, 4]
+        registry.keep(owner, chain(name))
+    registry.own(0, [chain("a")])
+    registry.keep(3, ("d0",))
+    assert [registry.holds(chain(name)) for name in "abc"] == [4, 2, 4]
 
 
-def test_a_shared_page_is_as_near_as_its_nearest_owner(shelf: Shelf) -> None:
+def test_a_shared_page_is_as_near_as_its_nearest_owner(registry: WeightsRegistry) -> None:
     shared = ("s0", "s1")
-    shelf.keep(0, shared + chain("a"))
-    shelf.keep(1, shared + chain("b", 3))
-    shelf.order.push((0, 1), (inf, 1.0))
-    shelf.keep(2, chain("c"))
-    assert shelf.holds(shared) == 2
-    shelf.drop(0)
-    assert shelf.holds(shared) == 2
-    shelf.drop(1)
-    assert shelf.holds(shared) == 0
-    shelf.check_integrity()
+    registry.keep(0, shared + chain("a"))
+    registry.keep(1, shared + chain("b", 3))
+    registry.order.push((0, 1), (inf, 1.0))
+    registry.keep(2, chain("c"))
+    assert registry.holds(shared) == 2
+    registry.drop(0)
+    assert registry.holds(shared) == 2
+    registry.drop(1)
+    assert registry.holds(shared) == 0
+    registry.check_integrity()
 
 
-def test_a_folder_that_was_deleted_is_made_again(shelf: Shelf) -> None:
-    shelf.keep(1, ("a0",))
-    shelf.keep(2, ("b0",))
-    shelf.news()
-    shutil.rmtree(shelf.folder.parent)
-    assert not shelf.fetch("a0")
-    shelf.keep(3, ("c0",))
-    assert shelf.fetch("c0")
-    assert not shelf.fault
-    assert shelf.held_bytes == FILE
-    assert shelf.news() == {1, 2, 3}
-    shelf.check_integrity()
+def test_a_folder_that_was_deleted_is_made_again(registry: WeightsRegistry) -> None:
+    registry.keep(1, ("a0",))
+    registry.keep(2, ("b0",))
+    registry.take_changed()
+    shutil.rmtree(registry.folder.parent)
+    assert not registry.fetch("a0")
+    registry.keep(3, ("c0",))
+    assert registry.fetch("c0")
+    assert not registry.fault
+    assert registry.held_bytes == FILE
+    assert registry.take_changed() == {1, 2, 3}
+    registry.check_integrity()
 
 
-def test_threads_do_not_disturb_each_other(shelf: Shelf) -> None:
+def test_threads_do_not_disturb_each_other(registry: WeightsRegistry) -> None:
     def work(owner: int) -> None:
         for turn in range(30):
             names = chain(f"{owner}{turn % 3}-")
-            shelf.own(owner, [names])
+            registry.own(owner, [names])
             for name in names:
-                shelf.put(name, memoryview((name * SIZE).encode()[:SIZE]))
-            shelf.holds(names)
-            shelf.drop(owner)
-            shelf.news()
+                registry.put(name, memoryview((name * SIZE).encode()[:SIZE]))
+            registry.holds(names)
+            registry.drop(owner)
+            registry.take_changed()
 
     with ThreadPoolExecutor(4) as pool:
         list(pool.map(work, range(4)))
-    assert shelf.held_bytes <= shelf.quota_bytes
-    shelf.check_integrity()
+    assert registry.held_bytes <= registry.quota_bytes
+    registry.check_integrity()

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from scalesim.deployments.engine.order import DistanceOrder
+from scalesim.deployments.engine.eviction_order import DistanceOrder
 from scalesim.deployments.engine.storage.known import KnownPages
 
 
@@ -8,9 +8,9 @@ def test_a_page_told_twice_counts_once() -> None:
     pages = KnownPages(100)
     pages.own(1, [("a", "b")])
     pages.add("a", 10)
-    assert (pages.held_bytes, pages.news()) == (10, {1})
+    assert (pages.held_bytes, pages.take_changed()) == (10, {1})
     pages.add("a", 10)
-    assert (pages.held_bytes, pages.news()) == (10, set())
+    assert (pages.held_bytes, pages.take_changed()) == (10, set())
 
 
 def test_a_page_that_is_not_there_ends_its_chain() -> None:
@@ -18,9 +18,9 @@ def test_a_page_that_is_not_there_ends_its_chain() -> None:
     pages.own(1, [("a", "b", "c")])
     for name in "abc":
         pages.add(name, 10)
-    pages.news()
+    pages.take_changed()
     pages.remove(["b", "unknown"])
-    assert (pages.holds(("a", "b", "c")), pages.held_bytes, pages.news()) == (1, 20, {1})
+    assert (pages.holds(("a", "b", "c")), pages.held_bytes, pages.take_changed()) == (1, 20, {1})
 
 
 def test_past_the_quota_the_farthest_agents_last_page_is_forgotten() -> None:

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from scalesim.deployments.engine.payloads.base import Outcome
+from scalesim.deployments.engine.payloads.interfaces import MoveOutcome
 from scalesim.deployments.engine.payloads.prefix import PrefixPayload
 from scalesim.deployments.engine.prefixes import Prefix
 from scalesim.vocabulary import Tier
@@ -37,11 +37,11 @@ class Agents:
 
     def in_host(self, key: int, tokens: list[int]) -> None:
         self.learn(key, tokens)
-        assert self.payload.demote(key, Tier.HOST) is Outcome.DONE
+        assert self.payload.demote(key, Tier.HOST) is MoveOutcome.DONE
         self.payload.push((key,), (0.0,))
 
     def on_its_way(self, key: int) -> None:
-        assert self.payload.prefetch(key, Tier.DEVICE) is Outcome.STARTED
+        assert self.payload.prefetch(key, Tier.DEVICE) is MoveOutcome.STARTED
         self.payload.settle()
 
     def slots_under_way(self) -> int:
@@ -127,7 +127,7 @@ def test_one_transfer_ahead_of_requests_at_a_time() -> None:
     for key, tokens in enumerate((ONE, TWO, OTHER)):
         agents.in_host(key, tokens)
     agents.on_its_way(0)
-    assert agents.payload.prefetch(2, Tier.DEVICE) is Outcome.BUSY
+    assert agents.payload.prefetch(2, Tier.DEVICE) is MoveOutcome.BUSY
     agents.engine.arrive()
     agents.payload.settle()
     agents.on_its_way(2)
@@ -155,15 +155,15 @@ def test_a_transfer_leaves_requests_their_slot() -> None:
     for tokens in private:
         assert agents.engine.begin(tokens) is not None
     assert agents.slots_under_way() == 2
-    assert agents.payload.prefetch(0, Tier.DEVICE) is Outcome.BUSY
+    assert agents.payload.prefetch(0, Tier.DEVICE) is MoveOutcome.BUSY
 
 
 def test_a_node_leaves_the_device_once_its_host_copy_is_written() -> None:
     agents = Agents()
     agents.learn(1, ONE, written=False)
-    assert agents.payload.demote(1, Tier.HOST) is Outcome.BUSY
+    assert agents.payload.demote(1, Tier.HOST) is MoveOutcome.BUSY
     agents.engine.arrive()
-    assert agents.payload.demote(1, Tier.HOST) is Outcome.DONE
+    assert agents.payload.demote(1, Tier.HOST) is MoveOutcome.DONE
     agents.engine.check()
 
 
@@ -178,10 +178,10 @@ def sharing(host_tokens: int) -> Agents:
 
 def test_host_copies_are_written_with_those_above_them() -> None:
     agents = sharing(host_tokens=64)
-    assert agents.payload.demote(1, Tier.HOST) is Outcome.BUSY
+    assert agents.payload.demote(1, Tier.HOST) is MoveOutcome.BUSY
     agents.engine.check()
     agents.engine.arrive()
-    assert agents.payload.demote(1, Tier.HOST) is Outcome.DONE
+    assert agents.payload.demote(1, Tier.HOST) is MoveOutcome.DONE
     assert [node.backuped for node in agents.payload._nodes(1)] == [True, True]
     agents.engine.check()
     assert agents.engine.compute(list(range(2000, 2480))), "pressure takes the head too"
@@ -190,13 +190,13 @@ def test_host_copies_are_written_with_those_above_them() -> None:
 
 def test_a_copy_that_finds_no_room_leaves_none_behind() -> None:
     agents = sharing(host_tokens=32)
-    assert agents.payload.demote(1, Tier.HOST) is Outcome.REFUSED, "32 of 48 tokens fit"
+    assert agents.payload.demote(1, Tier.HOST) is MoveOutcome.REFUSED, "32 of 48 tokens fit"
     assert not any(node.backuped for node in agents.payload._nodes(1))
     agents.engine.check()
 
 
 def test_a_copy_takes_the_place_of_farther_ones_only() -> None:
-    for distance, outcome in ((9.0, Outcome.BUSY), (1.0, Outcome.REFUSED)):
+    for distance, outcome in ((9.0, MoveOutcome.BUSY), (1.0, MoveOutcome.REFUSED)):
         agents = Agents(host_tokens=32)
         agents.learn(2, list(range(800, 832)), backed=False)
         agents.in_host(1, OTHER)
@@ -212,10 +212,10 @@ def test_room_is_made_once_copies_are_written() -> None:
     agents.learn(2, list(range(2000, 2048)), backed=False)
     agents.payload.push((1, 2, 3), (5.0, 4.0, 0.0))
     for _ in range(2):  # and starts no more of them
-        assert agents.payload.prefetch(3, Tier.DEVICE) is Outcome.BUSY
+        assert agents.payload.prefetch(3, Tier.DEVICE) is MoveOutcome.BUSY
     assert len(agents.cache.ongoing_write_through) == 1
     agents.engine.arrive()
-    assert agents.payload.prefetch(3, Tier.DEVICE) is Outcome.STARTED
+    assert agents.payload.prefetch(3, Tier.DEVICE) is MoveOutcome.STARTED
     agents.payload.settle()
     agents.engine.arrive()
     agents.engine.check()
@@ -225,7 +225,7 @@ def test_loads_are_measured_by_the_device() -> None:
     agents = Agents()
     agents.in_host(1, ONE)
     agents.on_its_way(1)
-    assert agents.payload.flow().loaded_bytes == 0
+    assert agents.payload.transfer().loaded_bytes == 0
     agents.engine.arrive()
-    flow = agents.payload.flow()
-    assert (flow.loaded_bytes, flow.loaded_s) == (2 * len(ONE), 0.25)
+    transfer = agents.payload.transfer()
+    assert (transfer.loaded_bytes, transfer.loaded_s) == (2 * len(ONE), 0.25)

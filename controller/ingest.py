@@ -1,0 +1,109 @@
+"""What simulations and replicas may write into the payload table, and how."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from scalesim.controller.key_index import MISSING, Rows
+from scalesim.controller.payload_table import AGENTS, PayloadTable
+from scalesim.controller.placements import Placements
+from scalesim.controller.replicas import Replica
+from scalesim.controller.simulations import NO_SIMULATION
+from scalesim.vocabulary import Distances, Keys, Residency
+
+_FARTHEST = np.float32(2**40)  # steps; anything farther means the same
+
+
+def claim(
+    table: PayloadTable, placements: Placements, simulation: int, keys: Keys, max_agents: int
+) -> Rows:
+    """Return int64[n] rows of the agents a simulation speaks for, -1 where it may not.
+
+    Agents nobody knew are added while there is room, those nobody reported become its own; those
+    of another simulation are refused.
+    """
+    rows = table.find(AGENTS, keys)
+    new = np.flatnonzero(rows == MISSING)
+    if new.size:
+        new = new[: max(max_agents - len(table), 0)]
+        rows[new] = placements.admit(AGENTS, keys[new])
+    owner = table.simulation[rows]
+    if not (owner == simulation).all():
+        table.simulation[rows[(owner == NO_SIMULATION) & (rows != MISSING)]] = simulation
+        rows[table.simulation[rows] != simulation] = MISSING
+    return rows
+
+
+def tell(
+    table: PayloadTable,
+    rows: Rows,
+    epoch: int,
+    distances: Distances,
+    expires_in: float | None,
+    ttl_steps: float,
+) -> None:
+    """Take over what a simulation says of its agents; that revives those that were done.
+
+    Args:
+        table: Payload table.
+        rows: int64[n]; the last of repeated ones counts.
+        epoch: Step of the report.
+        distances: float32[n], none negative or NaN; inf forgets.
+        expires_in: Steps from now after which they are forgotten.
+        ttl_steps: Steps after the use they foresee, where `expires_in` is None.
+    """
+    far = (distances > _FARTHEST) & np.isfinite(distances)
+    due = epoch + np.where(far, _FARTHEST, distances).astype(np.float64)
+    table.due[rows] = due
+    table.expires[rows] = due + ttl_steps if expires_in is None else epoch + expires_in
+    table.reported[rows] = epoch
+    table.finished[rows] = False
+    table.dirty[rows] = True
+
+
+def coming_into_use(table: PayloadTable, message: Residency) -> Rows:
+    """Return the rows of known payloads that a request has just begun to use."""
+    rows = table.find(table.kinds.number(message.kind), message.keys[message.in_use])
+    rows = rows[rows != MISSING]
+    started: Rows = rows[~table.in_use[rows]]
+    return started
+
+
+def observe(
+    table: PayloadTable, placements: Placements, replica: Replica, message: Residency, now: float
+) -> None:
+    """Take over where a replica says payloads of one kind are.
+
+    A payload placed elsewhere moves to this replica if it is the only one that has it; otherwise
+    the copy is left to the replica's own eviction, and so is what an agent left behind that was
+    assigned elsewhere. One that was here by exception goes home once it left the device.
+    """
+    kind = table.kinds.number(message.kind)
+    held = message.device_bytes | message.host_bytes | message.storage_bytes
+    worth = (held > 0) | message.in_use | (table.find(kind, message.keys) != MISSING)
+    if not worth.all():
+        message = Residency(message.kind, *(column[worth] for column in message[1:]))
+    rows = placements.admit(kind, message.keys)
+
+    strays = table.replica[rows] != replica.number
+    if strays.any():
+        left_behind = table.assigned[table.agents(rows)] & ~message.in_use
+        strays &= ((message.device_bytes > 0) & ~left_behind) | message.in_use
+        strays &= ~table.resident(rows) & ~table.anchored(rows)
+        placements.adopt(np.unique(rows[strays]), replica.number)
+        mine = table.replica[rows] == replica.number
+        rows = rows[mine]
+        message = Residency(message.kind, *(column[mine] for column in message[1:]))
+
+    table.last_used[rows[message.in_use | table.in_use[rows]]] = now
+    table.in_use[rows] = message.in_use
+    table.device_bytes[rows] = message.device_bytes
+    table.host_bytes[rows] = message.host_bytes
+    table.storage_bytes[rows] = message.storage_bytes
+    sized = message.total_bytes > 0
+    table.total_bytes[rows[sized]] = message.total_bytes[sized]
+    table.answered(rows)
+    table.dirty[rows] = True
+    cooled = rows[table.exceptional[rows]]
+    cooled = cooled[~table.anchored(cooled)]
+    placements.send_home(np.unique(cooled))

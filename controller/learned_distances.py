@@ -1,0 +1,107 @@
+"""Distances of agents that nobody told any of: learned from the requests their replicas report."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from scalesim.controller.key_index import Rows
+from scalesim.controller.payload_table import AGENTS, PayloadTable
+from scalesim.controller.replicas import Replicas
+from scalesim.controller.simulations import Simulations
+from scalesim.policies.online_learner import OnlineDistanceLearner
+from scalesim.vocabulary import Distances
+
+_BEHIND = np.float32(2**18)
+"""Multiplies learned distances: behind every told one of less than a quarter million steps, and as
+finely told apart as those."""
+
+_FLOOR = "recency"  # every engine's own order: nothing need be said while it does best
+
+_MOST_REQUESTS = 32  # learned from in one message: up to a millisecond each
+_MOST_AGENTS = 16_384  # of a simulation; past it learning starts over, so that plans stay fast
+_SAMPLE = 256  # agents that score the learners; more cost as much again at every request
+_REMEMBERED = 256  # requests to start over on when more agents appear than there was room for
+
+
+class LearnedDistances:
+    """An `OnlineDistanceLearner` for each simulation with agents that no distance was reported of.
+
+    A simulation that tells everything costs nothing here.
+
+    Args:
+        table: Payload table; not modified.
+        simulations: Whose epochs are the clock; without them requests are counted.
+        replicas: Whose devices together are the capacity.
+    """
+
+    def __init__(self, table: PayloadTable, simulations: Simulations, replicas: Replicas) -> None:
+        self._table = table
+        self._simulations = simulations
+        self._replicas = replicas
+        self._learners: dict[int, OnlineDistanceLearner] = {}
+
+    def observe(self, used: Rows, told: Distances) -> None:
+        """Note requests.
+
+        Args:
+            used: int64[n], payloads that came into use, in order.
+            told: float32[n], their told distances, inf where there is none.
+        """
+        table = self._table
+        used = used[np.isinf(told) & (table.kind[used] == AGENTS) & (table.total_bytes[used] > 0)]
+        used = used[:_MOST_REQUESTS]
+        owners = table.simulation[used]
+        for number in np.unique(owners).tolist():
+            rows = used[owners == number]
+            learner = self._learners.get(number)
+            if learner is None or len(learner) > _MOST_AGENTS:
+                capacity = self._capacity(rows)
+                learner = OnlineDistanceLearner(capacity, remembered=_REMEMBERED, sample=_SAMPLE)
+                self._learners[number] = learner
+            learner.observe(table.key[rows], float(self._simulations.epochs[number]))
+
+    def fill(self, rows: Rows, distance: Distances) -> Distances:
+        """Return distances with what was learned where none was told, behind all told ones.
+
+        Only state that is somewhere gets one: there is nothing to keep or fetch of the others.
+
+        Args:
+            rows: int64[n], the payloads of a replica, ascending.
+            distance: float32[n], their told distances; not modified.
+        """
+        filled = distance
+        for number, learner in self._learners.items():
+            if learner.leader == _FLOOR or not rows.size:
+                continue
+            if filled is distance:
+                filled = distance.copy()
+            ahead = learner.distances(float(self._simulations.epochs[number]))
+            for kind in range(len(self._table.kinds)):
+                known = self._table.find(kind, learner.keys)
+                at = np.searchsorted(rows, known).clip(max=rows.size - 1)
+                mine = (rows[at] == known) & self._table.resident(known) & np.isinf(distance[at])
+                mine &= self._table.simulation[self._table.agents(known)] == number
+                filled[at[mine]] = (ahead[mine] + 1) * _BEHIND
+        return filled
+
+    def forget(self, simulation: int) -> None:
+        """Forget what was learned of a simulation that ended."""
+        self._learners.pop(simulation, None)
+
+    def status(self) -> dict[str, dict[str, Any]]:
+        """Return, by simulation, how many agents are watched, who leads, and all learners' hits."""
+        return {
+            self._simulations.names[number]: {
+                "agents": len(learner),
+                "leader": learner.leader,
+                "hit_shares": learner.hit_shares,
+            }
+            for number, learner in self._learners.items()
+        }
+
+    def _capacity(self, rows: Rows) -> int:
+        """Return how many states of the size of these fit on all devices together."""
+        device_bytes = sum(r.budgets.device_bytes for r in self._replicas if r.budgets)
+        return int(device_bytes / self._table.total_bytes[rows].mean())

@@ -1,0 +1,229 @@
+"""The payload table: everything the controller knows of each payload, one row each, as arrays."""
+
+from __future__ import annotations
+
+from functools import cache
+from hashlib import blake2b
+
+import numpy as np
+from numpy.typing import NDArray
+
+from scalesim.controller.interner import Interner
+from scalesim.controller.key_index import MISSING, KeyIndex, Rows
+from scalesim.vocabulary import PREFIX, Distances, Keys
+
+AGENTS = 0
+"""Number of the prefix kind, whose keys are the agents' own."""
+
+NOWHERE = -1
+"""Replica number of a payload that has no replica."""
+
+COLUMNS: dict[str, tuple[type[np.generic], float]] = {
+    "key": (np.int64, 0),
+    "kind": (np.int8, 0),
+    "simulation": (np.int32, 0),
+    "replica": (np.int16, NOWHERE),
+    "due": (np.float64, np.inf),
+    "expires": (np.float64, np.inf),
+    "reported": (np.float32, -np.inf),
+    "total_bytes": (np.int64, 0),
+    "device_bytes": (np.int64, 0),
+    "host_bytes": (np.int64, 0),
+    "storage_bytes": (np.int64, 0),
+    "last_used": (np.float64, 0),
+    "in_use": (np.bool_, False),
+    "pinned": (np.bool_, False),
+    "finished": (np.bool_, False),
+    "assigned": (np.bool_, False),
+    "exceptional": (np.bool_, False),
+    "dirty": (np.bool_, False),
+    "live": (np.bool_, False),
+    "sent_distance": (np.float32, np.inf),
+    "sent_pin": (np.bool_, False),
+    "pending_action": (np.uint8, 0),
+    "pending_tier": (np.uint8, 0),
+    "pending_since": (np.float64, 0),
+}
+"""Type and empty value of every column: about 90 bytes a payload."""
+
+SENT = ("sent_distance", "sent_pin", "pending_action")
+STATE = ("device_bytes", "host_bytes", "storage_bytes", "in_use")
+
+
+class PayloadTable:
+    """Columns over the rows of a `KeyIndex`; a free row holds every column's empty value.
+
+    A distance is kept as the step it falls due, so that distances age by themselves as their
+    simulation's epoch moves. Columns are attributes, arrays of `capacity` rows:
+
+    - `key`, `kind`, `simulation`: whose payload it is. All payloads of an agent have its key; what
+      its simulation says (distance, pin, done) is kept in the row of its prefix.
+    - `replica`: number of the replica it lives on; `exceptional` where that is not its hashed one,
+      `assigned` for agents that belong there all the same.
+    - `due`, `expires`: float64 steps; both inf where no use is foreseen.
+    - `reported`: float32, the step in which that was told; -inf where it is not known.
+    - `total_bytes`, `device_bytes`, `host_bytes`, `storage_bytes`, `in_use`, `last_used`: as its
+      replica last reported.
+    - `pinned`, `finished`: as its simulation asked.
+    - `sent_distance`, `sent_pin`: what its replica knows. `pending_action`, `pending_tier`,
+      `pending_since`: the move it was last asked for and has not answered; verb 0 where none is.
+    - `dirty`: changed since it was last written to the catalog.
+
+    Args:
+        kinds: Payload kinds already numbered; `"prefix"` must be the first.
+    """
+
+    key: Keys
+    kind: NDArray[np.int8]
+    simulation: NDArray[np.int32]
+    replica: NDArray[np.int16]
+    due: NDArray[np.float64]
+    expires: NDArray[np.float64]
+    reported: NDArray[np.float32]
+    total_bytes: NDArray[np.int64]
+    device_bytes: NDArray[np.int64]
+    host_bytes: NDArray[np.int64]
+    storage_bytes: NDArray[np.int64]
+    last_used: NDArray[np.float64]
+    in_use: NDArray[np.bool_]
+    pinned: NDArray[np.bool_]
+    finished: NDArray[np.bool_]
+    assigned: NDArray[np.bool_]
+    exceptional: NDArray[np.bool_]
+    dirty: NDArray[np.bool_]
+    live: NDArray[np.bool_]
+    sent_distance: NDArray[np.float32]
+    sent_pin: NDArray[np.bool_]
+    pending_action: NDArray[np.uint8]
+    pending_tier: NDArray[np.uint8]
+    pending_since: NDArray[np.float64]
+
+    def __init__(self, kinds: Interner | None = None) -> None:
+        self.kinds = kinds or Interner([PREFIX])
+        self._index = KeyIndex()
+        self._order: Rows | None = None
+        for name, (dtype, empty) in COLUMNS.items():
+            setattr(self, name, np.full(1024, empty, dtype))
+
+    def __len__(self) -> int:
+        return len(self._index)
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes held by the columns and their index."""
+        columns: int = sum(getattr(self, name).nbytes for name in COLUMNS)
+        return self._index.nbytes + columns
+
+    def find(self, kind: int, keys: Keys) -> Rows:
+        """Return int64[n] rows, -1 where there is none."""
+        return self._index.find(keys ^ self._salt(kind))
+
+    def add(self, kind: int, keys: Keys) -> Rows:
+        """Return int64[n] rows given, in this order, to distinct keys that are missing."""
+        rows = self._index.add(keys ^ self._salt(kind))
+        self._grow(self._index.capacity)
+        self.key[rows] = keys
+        self.kind[rows] = kind
+        self.live[rows] = True
+        return rows
+
+    def remove(self, rows: Rows) -> None:
+        """Set rows free and empty them."""
+        for kind in np.unique(self.kind[rows]):
+            of_kind = rows[self.kind[rows] == kind]
+            self._index.remove(self.key[of_kind] ^ self._salt(int(kind)))
+        self.reset(rows, *COLUMNS)
+        self._order = None
+
+    def reset(self, rows: Rows, *columns: str) -> None:
+        """Write each column's empty value."""
+        for name in columns:
+            getattr(self, name)[rows] = COLUMNS[name][1]
+
+    def answered(self, rows: Rows) -> None:
+        """Note that replicas reported the payloads: no move is outstanding."""
+        self.reset(rows, "pending_action")
+
+    def settle(self, rows: Rows, replicas: NDArray[np.int16]) -> None:
+        """Put payloads on replicas, where nothing is known of them yet."""
+        self.replica[rows] = replicas
+        self.reset(rows, *STATE, *SENT)
+        self.dirty[rows] = True
+        self._order = None
+
+    def regroup(self) -> None:
+        """Take notice that `replica` was written to from outside."""
+        self._order = None
+
+    def rows_on(self, replica: int) -> Rows:
+        """Return the int64 rows of all payloads placed on a replica, ascending."""
+        if self._order is None:
+            self._order = np.argsort(self.replica, kind="stable")
+            self._sorted = self.replica[self._order]
+        wanted = np.int16(replica)  # of the column's type, or the whole column is converted
+        first = np.searchsorted(self._sorted, wanted, side="left")
+        end = np.searchsorted(self._sorted, wanted, side="right")
+        return self._order[first:end]
+
+    def resident(self, rows: Rows) -> NDArray[np.bool_]:
+        """Return bool[n], whether any tier holds something of the payload."""
+        held: NDArray[np.bool_] = (
+            self.device_bytes[rows] | self.host_bytes[rows] | self.storage_bytes[rows]
+        ) > 0
+        return held
+
+    def anchored(self, rows: Rows) -> NDArray[np.bool_]:
+        """Return bool[n], whether a move would lose device state, break a use or leave a pin."""
+        held: NDArray[np.bool_] = (self.device_bytes[rows] > 0) | self.in_use[rows]
+        return held | self.pinned[rows] | self.sent_pin[rows]
+
+    def agents(self, rows: Rows) -> Rows:
+        """Return int64[n] rows of the agents whose payloads these are.
+
+        All payloads of an agent have its key. One whose key is no agent's stands for itself.
+        """
+        others = np.flatnonzero(self.kind[rows] != AGENTS)
+        if not others.size:
+            return rows
+        agents = rows.copy()
+        found = self.find(AGENTS, self.key[rows[others]])
+        agents[others] = np.where(found == MISSING, rows[others], found)
+        return agents
+
+    def distances(self, rows: Rows, epochs: NDArray[np.float64]) -> Distances:
+        """Return float32[n] distances now, inf where none is foreseen or it expired.
+
+        A use that did not come in its step is believed as little as one equally far ahead.
+
+        Args:
+            rows: int64[n].
+            epochs: float64, newest epoch by simulation number.
+        """
+        rows = self.agents(rows)
+        epoch = epochs[self.simulation[rows]]
+        distance = np.abs(self.due[rows] - epoch)
+        distance[self.expires[rows] < epoch] = np.inf
+        return distance.astype(np.float32)
+
+    def _grow(self, capacity: int) -> None:
+        old = self.key.size
+        if capacity <= old:
+            return
+        for name, (dtype, empty) in COLUMNS.items():
+            column = np.full(max(capacity, old * 2), empty, dtype)
+            column[:old] = getattr(self, name)
+            setattr(self, name, column)
+        self._order = None
+
+    def _salt(self, kind: int) -> np.int64:
+        return _salt(self.kinds[kind])
+
+
+@cache
+def _salt(kind: str) -> np.int64:
+    """Keeps equal keys of different kinds apart in one index; a prefix keeps its key."""
+    if kind == PREFIX:
+        return np.int64(0)
+    return np.int64(
+        int.from_bytes(blake2b(kind.encode(), digest_size=8).digest(), "little", signed=True)
+    )

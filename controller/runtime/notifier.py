@@ -1,0 +1,35 @@
+"""What long polls wait for."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import defaultdict
+
+
+class Notifier:
+    """One bell a name: ringing wakes everyone who waits for it at that moment."""
+
+    def __init__(self) -> None:
+        self._waiting: defaultdict[str, set[asyncio.Future[None]]] = defaultdict(set)
+
+    def ring(self, name: str) -> None:
+        """Wake those who wait for one name."""
+        for waiter in self._waiting.pop(name, ()):
+            if not waiter.done():
+                waiter.set_result(None)
+
+    def ring_all(self) -> None:
+        """Wake everyone."""
+        for name in list(self._waiting):
+            self.ring(name)
+
+    async def wait(self, name: str, timeout_s: float) -> None:
+        """Return when the bell rings, or after `timeout_s`."""
+        waiter = asyncio.get_running_loop().create_future()
+        self._waiting[name].add(waiter)
+        try:
+            await asyncio.wait([waiter], timeout=timeout_s)
+        finally:
+            self._waiting[name].discard(waiter)
+            if not self._waiting[name]:
+                del self._waiting[name]

@@ -1,0 +1,154 @@
+"""A replica's link to the controller: directives down to the engine, residency up.
+
+Both directions are their own loops, so neither waits behind inference; each survives any fault of
+the other end.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import Protocol
+
+from scalesim.controller.runtime.background import BackgroundLoop
+from scalesim.deployments.engine.messages import Hello, Message
+from scalesim.errors import StaleControllerError
+from scalesim.vocabulary import (
+    PREFIX,
+    Budgets,
+    Directives,
+    ReplicaInfo,
+    ReplicaUpdate,
+    Residency,
+    TransferStats,
+)
+
+logger = logging.getLogger(__name__)
+
+_DETACH_S = 2.0
+"""Longest a leaving replica waits to say so; its lease ends anyway."""
+
+
+_GATHER_S = 0.01
+"""How long news of an engine wait for more: one request makes four, and a call to the controller
+takes a processor a millisecond. The planner looks seconds ahead."""
+
+
+class ControllerApi(Protocol):
+    """The controller as a replica sees it; every call may raise while it is away."""
+
+    async def attach(self, info: ReplicaInfo) -> int:
+        """Take the replica in; returns the incarnation to present."""
+
+    async def poll(self, replica: str, incarnation: int, acked: int) -> Directives | None:
+        """Wait a bounded time for directives."""
+
+    async def update(self, replica: str, incarnation: int, update: ReplicaUpdate) -> None:
+        """Take over what the replica holds and what became of its moves."""
+
+    async def detach(self, replica: str) -> None:
+        """Let the replica go."""
+
+
+class Channel(Protocol):
+    """The replica's end of the socket to its engine."""
+
+    async def send(self, message: Message) -> None:
+        """Send one message to the engine."""
+
+    async def gather(self, within_s: float) -> list[Message]:
+        """Return the engine's next message and those that came within `within_s` of it."""
+
+
+class Link:
+    """Keeps one replica attached, from construction to `stop`. Make it in a running event loop.
+
+    Args:
+        name: Unique name of the replica.
+        controller: The controller.
+        channel: The engine's channel.
+        hello: What the engine said when it opened.
+        reserve_share: Share of the prefixes' device and host tiers left to running requests.
+        metrics: Where the replica itself can be scraped, for the controller's status.
+
+    Attributes:
+        loops: Both directions.
+        heard: Messages the engine has sent.
+        resyncs: Times the engine was made to report everything.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        controller: ControllerApi,
+        channel: Channel,
+        hello: Hello,
+        reserve_share: float,
+        metrics: str = "",
+    ) -> None:
+        budgets = tuple(
+            one._replace(
+                device_bytes=int(one.device_bytes * (1.0 - reserve_share)),
+                host_bytes=int(one.host_bytes * (1.0 - reserve_share)),
+            )
+            if kind == PREFIX
+            else one
+            for kind, one in zip(hello.kinds, hello.budgets, strict=True)
+        )
+        total = Budgets(*(sum(column) for column in zip(*budgets, strict=True)))
+        self._name = name
+        self._controller = controller
+        self._channel = channel
+        self._info = ReplicaInfo(name, total, hello.kinds, kind_budgets=budgets, metrics=metrics)
+        self._incarnation = 0
+        self._down = BackgroundLoop("directives", self._obey)
+        self._up = BackgroundLoop("residency", self._forward)
+        self.loops = (self._down, self._up)
+        self.heard = self.resyncs = 0
+
+    async def stop(self) -> None:
+        """Detach and end both loops."""
+        for loop in self.loops:
+            await loop.stop()
+        try:
+            await asyncio.wait_for(self._controller.detach(self._name), _DETACH_S)
+        except Exception:
+            logger.warning("controller not told that %s leaves; its lease will end", self._name)
+
+    async def _obey(self) -> None:
+        """Attach, make the engine report everything, then obey until the controller changes."""
+        info = self._info._replace(seen_incarnation=self._incarnation)
+        incarnation = await self._controller.attach(info)
+        self._fence(incarnation)
+        await self._channel.send(Directives(incarnation, 0, resync=True))
+        self.resyncs += 1
+        acked = 0
+        while True:
+            poll = self._controller.poll(self._name, incarnation, acked)
+            directives = await self._down.until(poll)
+            if directives is None:
+                continue
+            self._fence(directives.incarnation)
+            if directives.resync:
+                return
+            if directives.sequence > acked:
+                await self._channel.send(directives)
+                acked = directives.sequence
+
+    async def _forward(self) -> None:
+        """Send the engine's next update to the controller; lost update come again with a resync."""
+        messages = await self._up.until(self._channel.gather(_GATHER_S))
+        self.heard += len(messages)
+        update = tuple(
+            message for message in messages if isinstance(message, Residency | TransferStats)
+        )
+        if self._incarnation and update:
+            await self._controller.update(self._name, self._incarnation, update)
+
+    def _fence(self, incarnation: int) -> None:
+        if incarnation < self._incarnation:
+            raise StaleControllerError(
+                f"controller {incarnation} is older than {self._incarnation}, already obeyed: "
+                "refused; end the older controller"
+            )
+        self._incarnation = incarnation

@@ -1,0 +1,327 @@
+"""SGLang's own OpenAI endpoints, given an identity and asked where the prompt was found.
+
+Templates, tools, streaming and usage are SGLang's code; only its tokenizer manager is wrapped.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from typing import Any
+
+import orjson
+from pydantic import BaseModel, ValidationError
+from sglang.srt.entrypoints.openai.protocol import ChatCompletionRequest, CompletionRequest
+from sglang.srt.entrypoints.openai.serving_chat import OpenAIServingChat
+from sglang.srt.entrypoints.openai.serving_completions import OpenAIServingCompletion
+from starlette.responses import Response, StreamingResponse
+
+from scalesim.deployments.calls import AnswerHeader, AnswerPart, Call, Endpoint
+from scalesim.deployments.engine.adapter_loader import AdapterLoader
+from scalesim.deployments.engine.adapter_registry import AdapterRegistry
+from scalesim.deployments.engine.admission import EngineLimits, admit, check_asked
+from scalesim.deployments.engine.identity_envelope import hints, salted
+from scalesim.deployments.engine.models.model_resolver import ModelResolver
+from scalesim.deployments.engine.sglang.limits import limits_of, tokenized
+from scalesim.deployments.engine.watch import EngineFault
+from scalesim.deployments.error_responses import body_of, error_body
+from scalesim.deployments.suspects import EngineLostError, Suspicion, judge
+from scalesim.errors import (
+    AnswerAbortedError,
+    InvalidRequestError,
+    ReplicaUnavailableError,
+    ScaleSimError,
+)
+from scalesim.headers import CachedTokens
+
+JSON = "application/json"
+
+_ABORTED = "the engine gave up this request half way: what it had is no answer, send it again"
+
+
+@dataclass(slots=True, eq=False)
+class _Trip:
+    """What one request carries in and brings back."""
+
+    call: Call
+    model: str = ""
+    adapter: str | None = None
+    found: CachedTokens = field(default_factory=CachedTokens)
+    generated: dict[str, int] = field(default_factory=dict)
+    """Tokens so far, by the engine's request: one for each of `n` choices."""
+    requests: list[Any] = field(default_factory=list)
+    """What was handed to the engine."""
+    answers: list[AsyncGenerator[Any, None]] = field(default_factory=list)
+    """What the engine answers to each."""
+    fault: ScaleSimError | None = None
+    """Why it cannot be answered: refused on its way in or by the engine, or given up half way."""
+
+    @property
+    def rids(self) -> list[str]:
+        """Ids of its requests in the engine."""
+        ids = [request.rid for request in self.requests]
+        return [rid for each in ids for rid in ([each] if isinstance(each, str) else each or ())]
+
+
+_TRIP: ContextVar[_Trip] = ContextVar("scalesim_trip")
+
+
+class OpenAIEndpoints:
+    """Chat and text completions of one engine.
+
+    Attributes:
+        limits: What the engine can take.
+
+    Args:
+        engine: SGLang's engine.
+        name: Of the replica.
+        models: Which model a call is for.
+        adapters: What `model:adapter` may name and agents may have; None refuses every adapter.
+    """
+
+    def __init__(
+        self, engine: Any, name: str, models: ModelResolver, adapters: AdapterRegistry | None = None
+    ) -> None:
+        self.limits = limits_of(engine)
+        manager = _IdentifiedManager(engine.tokenizer_manager, self.limits)
+        self._models = models
+        self._loader = AdapterLoader(engine.tokenizer_manager, adapters)
+        template = engine.template_manager
+        self._name = name
+        self._inside: dict[_Trip, asyncio.Task[Any] | None] = {}
+        self._lost: dict[_Trip, Suspicion] = {}
+        self._fault: EngineFault | None = None
+        self._endpoints: dict[Endpoint, tuple[Any, Any]] = {
+            "chat": (ChatCompletionRequest, _Chat(manager, template)),
+            "completions": (CompletionRequest, _Completions(manager, template)),
+        }
+
+    async def answer(self, call: Call) -> AsyncGenerator[AnswerPart, None]:
+        """Yield the head with the body's first bytes, then the rest of a stream as it comes.
+
+        Closing the iterator early aborts the request in the engine.
+
+        Raises:
+            EngineLostError: `lose` was called.
+            AnswerAbortedError: The engine gave it up half way.
+        """
+        if self._fault is not None:
+            raise self._error(Suspicion.INNOCENT)
+        trip = _Trip(call)
+        _TRIP.set(trip)
+        self._inside[trip] = asyncio.current_task()
+        try:
+            async with aclosing(self._answer(trip)) as pieces:
+                async for piece in pieces:
+                    self._inside[trip] = None  # `lose` must not end what sends the piece
+                    yield piece
+                    self._inside[trip] = asyncio.current_task()
+                    if trip in self._lost:
+                        raise self._error(self._lost[trip])
+        except asyncio.CancelledError:
+            if trip not in self._lost:
+                raise
+            if (task := asyncio.current_task()) is not None:
+                task.uncancel()
+            raise self._error(self._lost[trip]) from None
+        finally:
+            self._lost.pop(trip, None)
+            self._inside.pop(trip)
+            for answers in trip.answers:
+                await answers.aclose()
+
+    @property
+    def inside(self) -> int:
+        """Number of calls that are being answered."""
+        return len(self._inside)
+
+    def lose(self, fault: EngineFault) -> None:
+        """End every call with `EngineLostError`, and all that still come."""
+        self._fault = fault
+        entered = [trip for trip in self._inside if trip.requests]
+        told = [(trip.call, trip.rids) for trip in entered]
+        found = zip(entered, judge(fault.by_request, fault.named, told), strict=True)
+        self._lost = dict.fromkeys(self._inside, Suspicion.INNOCENT) | dict(found)
+        for task in self._inside.values():
+            if task is not None:
+                task.cancel()
+
+    def _error(self, verdict: Suspicion) -> EngineLostError:
+        assert self._fault is not None
+        return EngineLostError(
+            f"{self._name} lost its engine: {self._fault.told}; it is replaced, try again", verdict
+        )
+
+    async def _answer(self, trip: _Trip) -> AsyncGenerator[AnswerPart, None]:
+        call = trip.call
+        model, serving = self._endpoints[call.endpoint]
+        try:
+            check_asked(call.body, self.limits)
+            request = model(**call.body)
+            trip.model = await self._models.of(call)
+            trip.adapter = await self._loader.load(call)
+        except ValidationError as error:
+            yield AnswerHeader(400, JSON, trip.found, self._name), _validation_body(error)
+            return
+        except InvalidRequestError as error:
+            yield AnswerHeader(error.status, JSON, trip.found, self._name), body_of(error)
+            return
+        response = await serving.handle_request(request, None)
+        if isinstance(trip.fault, InvalidRequestError):
+            yield AnswerHeader(trip.fault.status, JSON, trip.found, self._name), body_of(trip.fault)
+            return
+        if trip.fault is not None:
+            raise trip.fault
+        if isinstance(response, StreamingResponse):
+            body: Any = response.body_iterator
+            async with aclosing(body) as chunks:
+                first = await anext(chunks)
+                yield AnswerHeader(200, "text/event-stream", trip.found, self._name), _bytes(first)
+                async for chunk in chunks:
+                    yield _bytes(chunk)
+            if trip.fault is not None:
+                raise trip.fault
+            yield sum(trip.generated.values())
+            return
+        status, body = _plain(response)
+        tokens = sum(trip.generated.values())
+        yield AnswerHeader(status, JSON, trip.found, self._name, tokens), body
+
+
+class _Rendering:
+    """Mixed into SGLang's endpoints: what a body cannot be made a prompt of is the body's fault."""
+
+    def _convert_to_internal_request(self, *args: Any) -> Any:
+        try:
+            return super()._convert_to_internal_request(*args)  # type: ignore[misc]
+        except Exception as error:
+            raise ValueError(
+                f"the model's chat template cannot take this request ({error}): change it"
+            ) from error
+
+
+class _Chat(_Rendering, OpenAIServingChat):  # type: ignore[misc]
+    pass
+
+
+class _Completions(_Rendering, OpenAIServingCompletion):  # type: ignore[misc]
+    pass
+
+
+class _IdentifiedManager:
+    """SGLang's tokenizer manager; requests leave it with identity, answers pass through noted.
+
+    Every request passes here with its prompts tokenized, before any part of it is in the engine.
+    """
+
+    def __init__(self, manager: Any, limits: EngineLimits) -> None:
+        self._manager = manager
+        self._limits = limits
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._manager, name)
+
+    async def generate_request(self, request: Any, raw: Any = None) -> AsyncIterator[Any]:
+        trip = _TRIP.get()
+        prompts = await tokenized(self._manager, request)
+        try:
+            admit(prompts, request.sampling_params, self._limits)
+        except InvalidRequestError as error:
+            trip.fault = error
+            raise ValueError(str(error)) from error  # what SGLang's endpoints take as refused
+        # SGLang then makes its own, which nobody can guess and none of which begins another: it
+        # ends every request whose id begins with the one it is told to end.
+        request.rid = None
+        request.kv_hints = hints(trip.call.key, trip.call.next_use, trip.model)
+        request.lora_path = trip.adapter
+        request.cache_salt = salted(trip.call.salt, trip.model)
+        answers = self._manager.generate_request(request, raw)
+        trip.requests.append(request)
+        trip.answers.append(answers)
+        # Closing it aborts what it started, and nothing else.
+        async with aclosing(answers):
+            begun = False
+            async for answer in answers:
+                parts = [part["meta_info"] for part in _listed(answer)]
+                if not begun and (fault := _refusal(parts)) is not None:
+                    trip.fault = fault
+                    raise ValueError(str(fault))
+                begun = True
+                if any(_is_aborted(meta) for meta in parts):
+                    trip.fault = AnswerAbortedError(_ABORTED)
+                    raise trip.fault
+                trip.found = _found(parts[0])
+                trip.generated |= {meta["id"]: meta.get("completion_tokens", 0) for meta in parts}
+                yield answer
+
+
+def _listed(answer: Any) -> list[Any]:
+    return answer if isinstance(answer, list) else [answer]
+
+
+def _is_aborted(meta: dict[str, Any]) -> bool:
+    """Return whether SGLang gave a request up; where it has a status, it makes an error of that."""
+    reason = meta.get("finish_reason")
+    if not isinstance(reason, dict):
+        return False
+    return reason.get("type") == "abort" and not reason.get("status_code")
+
+
+def _refusal(parts: list[dict[str, Any]]) -> ScaleSimError | None:
+    """Return why an engine refused a request before its first token; a stream tells it as text."""
+    for meta in parts:
+        reason = meta.get("finish_reason")
+        if isinstance(reason, dict) and reason.get("type") == "abort" and reason.get("status_code"):
+            fault = InvalidRequestError if reason["status_code"] < 500 else ReplicaUnavailableError
+            return fault(_in_our_names(str(reason.get("message"))))
+    return None
+
+
+_TOLD = 500
+_FLAG = re.compile(r"--([a-z][a-z0-9-]+)")
+
+
+def _in_our_names(told: str) -> str:
+    """Return the beginning of a message of SGLang's, its flags as people set them here."""
+    named = _FLAG.sub(lambda flag: f"engine.extra_args.{flag[1].replace('-', '_')}", told)
+    return named if len(named) <= _TOLD else f"{named[:_TOLD]}..."
+
+
+def _found(meta: dict[str, Any]) -> CachedTokens:
+    details = meta.get("cached_tokens_details") or {}
+    return CachedTokens(
+        prompt=meta.get("prompt_tokens", 0),
+        device=details.get("device", 0),
+        host=details.get("host", 0),
+        storage=details.get("storage", 0),
+    )
+
+
+def _bytes(chunk: str | bytes | memoryview) -> bytes:
+    return chunk.encode() if isinstance(chunk, str) else bytes(chunk)
+
+
+def _plain(response: Any) -> tuple[int, bytes]:
+    """Return status and JSON bytes of an answer that is not a stream."""
+    if isinstance(response, Response):
+        body = bytes(response.body)
+        if response.status_code < 400:
+            return response.status_code, body
+        told = orjson.loads(body)
+        told = told.get("error", told)
+        message = _in_our_names(str(told.get("message")))
+        return response.status_code, error_body(
+            message, str(told.get("type")), told.get("param"), told.get("code")
+        )
+    assert isinstance(response, BaseModel)
+    return 200, orjson.dumps(response.model_dump())
+
+
+def _validation_body(error: ValidationError) -> bytes:
+    fault = error.errors(include_url=False, include_input=False)[0]
+    field = ".".join(str(part) for part in fault["loc"] if not str(part).startswith("function-"))
+    return error_body(f"{field}: {fault['msg']}", "invalid_request_error", field, "invalid_request")

@@ -1,0 +1,156 @@
+"""SGLang's LoRA slots: `payloads.slots.AdapterSlots` over its LoRA manager.
+
+A slot is read by forward passes that are still under way, and written by copies that are. Who
+writes one waits for its readers and writers before, who reads one for its writer: on the device,
+never on the scheduler's thread.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+from math import inf
+from typing import Any
+
+from sglang.srt.lora.eviction_policy import LRUEvictionPolicy
+
+from scalesim.deployments.engine.payloads.adapter_slots import Arrival
+from scalesim.deployments.engine.payloads.shared import RequestNeed
+from scalesim.deployments.engine.sglang.requests_in_use import Needed, key_of, requests, running
+from scalesim.deployments.engine.sglang.timed_copy import TimedCopy
+
+
+class FarthestAdapter(LRUEvictionPolicy):  # type: ignore[misc]
+    """Least recently used among the farthest that no request needs, of all only where all are."""
+
+    def __init__(self, slots: LoRASlots) -> None:
+        super().__init__()
+        self._slots = slots
+
+    def select_victim(self, candidates: set[str | None]) -> str | None:
+        needed = {use.item for use in self._slots.calls()}
+        free = candidates - needed or candidates
+        distance = {a: self._slots.distance(a) for a in free if a is not None}
+        farthest = max(distance.values(), default=inf)
+        victim: str | None = super().select_victim(
+            {adapter for adapter, value in distance.items() if value == farthest} or free
+        )
+        return victim
+
+
+class LoRASlots:
+    """Adapters of one scheduler.
+
+    Args:
+        scheduler: Its LoRA manager exists.
+    """
+
+    def __init__(self, scheduler: Any) -> None:
+        self._scheduler = scheduler
+        self._manager = scheduler.tp_worker.model_runner.lora_manager
+        self._pool = self._manager.memory_pool
+        self._copies: dict[str, TimedCopy] = {}
+        self._needed = Needed(_use)
+        self._calls: frozenset[RequestNeed] = frozenset()
+        self.distance: Callable[[str], float] = lambda adapter: inf
+        self.slots: int = self._pool.max_loras_per_batch - 1  # one serves the bare model
+        self.host_slots: int = scheduler.server_args.max_loaded_loras
+        buffers = (*self._pool.A_buffer.values(), *self._pool.B_buffer.values())
+        self.slot_bytes = sum(t[0].nbytes for tensors in buffers for t in tensors)
+        policy = FarthestAdapter(self)
+        for adapter in self.resident():
+            policy.mark_used(adapter)
+        self._pool.eviction_policy = policy
+
+    def attach(self) -> None:
+        """Put an order into all writes of slots, SGLang's own included; call before any."""
+        self._device = self._scheduler.device_module
+        self._load_stream = self._device.Stream()
+        self._fetch = self._manager.fetch_new_loras
+        self._manager.fetch_new_loras = self._fetch_in_order
+        self._remove = self._pool.remove_lora
+        self._pool.remove_lora = self._remove_in_order
+
+    def free(self) -> int:
+        return max(0, self.slots - len(self.resident()))
+
+    def loaded(self) -> Collection[str]:
+        loaded: Collection[str] = self._manager.loras.keys()
+        return loaded
+
+    def resident(self) -> Collection[str]:
+        return [adapter for adapter in self._pool.uid_to_buffer_id if adapter is not None]
+
+    def calls(self) -> Collection[RequestNeed]:
+        if self._needed.look(requests(self._scheduler)):
+            self._calls = frozenset(self._needed.needs)
+        return self._calls
+
+    def enter(self, adapter: str) -> None:
+        stream, copy = self._load_stream, TimedCopy(self._device)
+        self._after_all(stream)
+        with self._device.stream(stream), copy.on(stream):
+            self._fetch({adapter}, set())
+        self._copies[adapter] = copy
+        self._pending[adapter] = copy.end
+
+    def arrived(self) -> Collection[Arrival]:
+        """Return copies that ended since the last call."""
+        ended = [adapter for adapter, copy in self._copies.items() if copy.arrived]
+        for adapter in ended:
+            self._pending.pop(adapter, None)
+        return [Arrival(adapter, self._copies.pop(adapter).seconds) for adapter in ended]
+
+    def leave(self, adapter: str) -> None:
+        self._after_all(self._load_stream)
+        self._pending.pop(adapter, None)
+        with self._device.stream(self._load_stream):
+            slot = self._remove(adapter)
+        if slot is not None:
+            self._manager._notify_lora_slots_updated({slot})
+
+    @property
+    def _pending(self) -> dict[str, Any]:
+        """Ends of copies under way; SGLang waits for them before it unloads an adapter."""
+        pending: dict[str, Any] = self._manager.pending_lora_load_events
+        return pending
+
+    def _after_all(self, stream: Any) -> None:
+        """Let a stream go on once every pass and write begun so far has ended."""
+        current = self._device.current_stream()
+        for other in (self._scheduler.forward_stream, self._load_stream, current):
+            if other != stream:
+                stream.wait_stream(other)
+
+    def _fetch_in_order(
+        self, new: set[str | None], in_use: Collection[str | None] = frozenset()
+    ) -> None:
+        """SGLang needs adapters in slots: in place of none that a running batch uses.
+
+        Called where the pass that needs them is put on its stream.
+        """
+        needed = new.union(in_use)
+        kept = needed.union(request.lora_id for request in running(self._scheduler))
+        if len(kept) > self._pool.max_loras_per_batch:
+            kept = needed
+        stream = self._device.current_stream()
+        if kept.difference(self._pool.uid_to_buffer_id):  # some slot will be written
+            self._after_all(stream)
+        for adapter, end in self._pending.items():
+            if adapter in kept:
+                stream.wait_event(end)
+        self._fetch(kept, set())
+
+    def _remove_in_order(self, adapter: str) -> int | None:
+        """SGLang unloads an adapter: its slot is cleared, and its host copy freed after this."""
+        stream = self._device.current_stream()
+        self._after_all(stream)
+        no_copy_from_it = self._device.Event()
+        no_copy_from_it.record(stream)
+        no_copy_from_it.synchronize()
+        slot: int | None = self._remove(adapter)
+        return slot
+
+
+def _use(request: Any) -> RequestNeed | None:
+    adapter = request.lora_id
+    return None if adapter is None else RequestNeed(request.rid, key_of(request), adapter)

@@ -1,0 +1,29 @@
+"""A scheduler as payload kinds see it: `payloads.base.Engine`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from scalesim.deployments.engine.sglang.adapter_weights import AdapterLoads
+from scalesim.deployments.engine.sglang.engine_models import EngineModels
+from scalesim.deployments.engine.sglang.lora_slots import LoRASlots
+from scalesim.deployments.engine.sglang.radix_cache import DistanceRadixCache
+from scalesim.settings import ModelSettings
+
+
+class SchedulerEngine:
+    """The parts of one scheduler that hold agent state.
+
+    Args:
+        scheduler: SGLang's.
+        models: Which models it may load besides its own; None for none.
+    """
+
+    def __init__(self, scheduler: Any, models: ModelSettings | None) -> None:
+        self.tree: DistanceRadixCache = scheduler.tree_cache
+        self.tree.scheduler = scheduler
+        self.slots = LoRASlots(scheduler) if scheduler.enable_lora else None
+        if self.slots is not None:
+            AdapterLoads(scheduler.tp_worker.model_runner.lora_manager)
+            self.slots.attach()
+        self.weights = EngineModels(scheduler, models) if models is not None else None

@@ -1,0 +1,140 @@
+"""SGLang's prefix tree, whose nodes know their owners and leave farthest first."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sglang.srt.mem_cache.evict_policy import EvictionStrategy
+from sglang.srt.mem_cache.unified_cache.component_type import ComponentType
+from sglang.srt.mem_cache.unified_cache.components.full import FullComponent
+from sglang.srt.mem_cache.unified_cache.unified_tree_core import EvictLayer, UnifiedTreeCore
+
+from scalesim.deployments.engine.eviction_order import DistanceOrder
+from scalesim.deployments.engine.ordered_leaves import OrderedLeaves
+from scalesim.deployments.engine.payloads.prefix_tree import TreeListener
+
+BACKEND = "scalesim"
+FULL = ComponentType.FULL
+
+
+class FarthestFirst(EvictionStrategy):  # type: ignore[misc]
+    """Least recently used among the farthest."""
+
+    def __init__(self, order: DistanceOrder) -> None:
+        self._nearest = order.nearest
+
+    def get_priority(self, node: Any) -> tuple[float, float]:
+        return -self._nearest(node.owners), node.last_access_time
+
+
+class OrderedFull(FullComponent):  # type: ignore[misc]
+    """SGLang's attention cache of a tree, evicted in the order that its leaves are kept in."""
+
+    def _evict_device_start(self, request_cnt: int) -> None:
+        self._walk = self.tree_core.evictable_device_leaves.in_order()
+        self._leaves = self._walk.__enter__()
+        self._missing_from = request_cnt
+
+    def _evict_device_next_node(self, tracker: Any, *frees: Any, **actions: Any) -> int | None:
+        if tracker[FULL] >= self._missing_from or (leaf := next(self._leaves, None)) is None:
+            return None
+        number: int = leaf.id
+        return number
+
+    def _evict_device_end(self) -> None:
+        self._walk.__exit__(None, None, None)
+
+    def drive_host_eviction(
+        self, num_tokens: int, tracker: Any, *frees: Any, cache_actions: Any
+    ) -> None:
+        with self.tree_core.evictable_host_leaves.in_order() as leaves:
+            while tracker[FULL] < num_tokens and (leaf := next(leaves, None)) is not None:
+                self.tree_core._evict_host_leaf(leaf, tracker, *frees, cache_actions=cache_actions)
+
+
+class DistanceTreeCore(UnifiedTreeCore):  # type: ignore[misc]
+    """SGLang's Python tree core whose nodes know their owners and leave farthest first.
+
+    A node's `arrival` is the number of the transfer that brings it to the device; 0 once it is
+    there.
+    """
+
+    watcher: TreeListener | None = None
+    next_transfer = 1
+    """Number of the transfer that will carry what is queued now."""
+
+    def __init__(self, params: Any, components: Any) -> None:
+        self.order = DistanceOrder()
+        self._priority = FarthestFirst(self.order).get_priority
+        super().__init__(params, components)
+        self.eviction_strategy = FarthestFirst(self.order)
+
+    def reset(self) -> None:
+        super().reset()
+        self.evictable_device_leaves = OrderedLeaves(self._priority)
+        self.evictable_host_leaves = OrderedLeaves(self._priority)
+
+    def farther(self, node: Any) -> None:
+        """Note that a node leaves earlier than it did: owners went, or went farther away."""
+        self.evictable_device_leaves.farther(node)
+        self.evictable_host_leaves.farther(node)
+
+    def _new_node(self, priority: int = 0) -> Any:
+        node = super()._new_node(priority)
+        node.owners = set()
+        node.arrival = 0
+        node.child_on_device = None
+        return node
+
+    def _is_device_leaf(self, node: Any) -> bool:
+        """Look at the child seen last first: a head that all agents share has as many children."""
+        child = node.child_on_device
+        if child is not None and self._is_on_device_below(child, node):
+            return False
+        node.child_on_device = next(
+            (child for child in reversed(node.children.values()) if not child.evicted), None
+        )
+        return node.child_on_device is None and bool(super()._is_device_leaf(node))
+
+    def _is_on_device_below(self, child: Any, node: Any) -> bool:
+        there = self._node_arena.get(child.id) is child and child.parent is node
+        return there and not child.evicted
+
+    def _split_node(self, key: Any, child: Any, split_len: int) -> Any:
+        parent, action = super()._split_node(key, child, split_len)
+        parent.owners = set(child.owners)
+        parent.arrival = child.arrival
+        return parent, action
+
+    def commit_load_back(
+        self, node_id: int, device_indices: Any, kv_xfer: Any, comp_xfers: Any
+    ) -> Any:
+        actions = super().commit_load_back(node_id, device_indices, kv_xfer, comp_xfers)
+        for loaded in kv_xfer.nodes_to_load or ():
+            self.node_by_id(loaded).arrival = self.next_transfer
+        return actions
+
+    def finish_load_back(self, anchor_node_id: int) -> None:
+        super().finish_load_back(anchor_node_id)
+        # What it brought is locked, so it is still above the anchor, however it was split.
+        node = self.node_by_id(anchor_node_id)
+        arrived = node.arrival
+        while node is not None:
+            if node.arrival <= arrived:
+                node.arrival = 0
+            node = node.parent
+
+    def arrival(self, node: Any) -> int:
+        """Return the latest transfer that brings a node or one above it; 0 if all are there."""
+        latest = 0
+        while node is not None:
+            latest = max(latest, node.arrival)
+            node = node.parent
+        return latest
+
+    def _evict_component_and_detach_lru(self, node: Any, comp: Any, *args: Any, **kw: Any) -> Any:
+        leaves_device = EvictLayer.DEVICE in kw["target"] and not node.evicted
+        result = super()._evict_component_and_detach_lru(node, comp, *args, **kw)
+        if self.watcher is not None and comp.component_type is FULL:
+            (self.watcher.evicted if leaves_device else self.watcher.touched)(node.owners)
+        return result

@@ -1,0 +1,137 @@
+"""What the ingress counts, in its own registry."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.core import Metric
+from prometheus_client.registry import Collector
+
+from scalesim.controller.metrics import of_loops
+from scalesim.controller.runtime.background import BackgroundLoop
+from scalesim.deployments.simulation_metrics import SimulationMetrics
+from scalesim.errors import ScaleSimError
+from scalesim.headers import CachedTokens
+
+_BUCKETS_S = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
+
+STRAGGLER = 2.0
+"""An answer is a straggler when it takes this many times the median of those before it."""
+
+
+class IngressMetrics:
+    """Requests and tokens by the tier they were found in; times to first piece and to the end.
+
+    Args:
+        loops: The ingress' own, which may be added later.
+
+    Attributes:
+        waiting: Requests that have not got their first piece yet.
+    """
+
+    def __init__(self, loops: Sequence[BackgroundLoop] = ()) -> None:
+        registry = self._registry = CollectorRegistry()
+        registry.register(_Loops(loops))
+        self._requests = Counter(
+            "scalesim_requests", "Requests answered.", ["residency", "status"], registry=registry
+        )
+        self._tokens = Counter(
+            "scalesim_prompt_tokens", "Prompt tokens by where found.", ["found"], registry=registry
+        )
+        self._output = Counter("scalesim_output_tokens", "Tokens generated.", registry=registry)
+        self._refused = Counter(
+            "scalesim_refused", "Requests refused at the edge.", ["code"], registry=registry
+        )
+        self._retried = Counter(
+            "scalesim_retried", "Requests sent again after a replica died.", registry=registry
+        )
+        self._broken = Counter(
+            "scalesim_streams_broken", "Streams whose replica died in them.", registry=registry
+        )
+        self.waiting = Gauge(
+            "scalesim_requests_waiting", "Requests without their first piece.", registry=registry
+        )
+        self._first = Histogram(
+            "scalesim_first_piece_seconds",
+            "Time to the first token of a stream, or to the whole answer.",
+            buckets=_BUCKETS_S,
+            registry=registry,
+        )
+        self._whole = Histogram(
+            "scalesim_request_seconds",
+            "Time to the end of an answer.",
+            buckets=_BUCKETS_S,
+            registry=registry,
+        )
+        self._stragglers = Counter(
+            "scalesim_stragglers",
+            "Answers that took more than twice the median of those before them.",
+            registry=registry,
+        )
+        self._typical = _Typical()
+        self._simulations = SimulationMetrics()
+        registry.register(self._simulations)
+
+    def answered(self, simulation: str, found: CachedTokens, status: int, seconds: float) -> None:
+        """Count the begin of an answer: its head and first piece."""
+        self._requests.labels(found.residency, status).inc()
+        self._first.observe(seconds)
+        missed = max(0, found.prompt - found.device - found.host - found.storage)
+        counts = {"device": found.device, "host": found.host, "storage": found.storage}
+        for tier, tokens in (counts | {"miss": missed}).items():
+            self._tokens.labels(tier).inc(tokens)
+        self._simulations.prompt(simulation, sum(counts.values()), missed)
+
+    def ended(self, simulation: str, output_tokens: int, seconds: float) -> None:
+        """Count the end of an answer; one that broke off or was given up has none."""
+        self._output.inc(output_tokens)
+        self._simulations.generated(simulation, output_tokens)
+        self._whole.observe(seconds)
+        if seconds > STRAGGLER * self._typical.seconds:
+            self._stragglers.inc()
+        self._typical.add(seconds)
+
+    def refused(self, error: ScaleSimError) -> None:
+        """Count one refusal."""
+        self._refused.labels(error.code).inc()
+
+    def retried(self) -> None:
+        """Count a request that goes to another replica."""
+        self._retried.inc()
+
+    def broken(self) -> None:
+        """Count a stream whose replica died after the first piece."""
+        self._broken.inc()
+
+    def text(self) -> str:
+        """Return all of it in Prometheus' text format."""
+        return generate_latest(self._registry).decode()
+
+
+class _Loops(Collector):
+    def __init__(self, loops: Sequence[BackgroundLoop]) -> None:
+        self._loops = loops
+
+    def collect(self) -> Iterator[Metric]:
+        return of_loops("ingress", {loop.name: loop.status() for loop in self._loops})
+
+
+class _Typical:
+    """Median of the last 256 durations, brought up to date with every sixteenth.
+
+    Attributes:
+        seconds: The median; inf before there are sixteen.
+    """
+
+    def __init__(self) -> None:
+        self.seconds = float("inf")
+        self._last = np.zeros(256)
+        self._count = 0
+
+    def add(self, seconds: float) -> None:
+        self._last[self._count % self._last.size] = seconds
+        self._count += 1
+        if self._count % 16 == 0:
+            self.seconds = float(np.median(self._last[: self._count]))

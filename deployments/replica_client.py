@@ -1,0 +1,234 @@
+"""Hands calls to replicas and brings their answers back, whatever becomes of the replica."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, nullcontext
+from typing import Any, NamedTuple
+
+from grpc.aio import AioRpcError
+from ray.exceptions import RayActorError
+from ray.serve.exceptions import (
+    BackPressureError,
+    DeploymentUnavailableError,
+    RequestCancelledError,
+)
+
+from scalesim.deployments.calls import AnswerHeader, Call
+from scalesim.deployments.error_responses import body_of
+from scalesim.deployments.ingress_metrics import IngressMetrics
+from scalesim.deployments.rotation import ROTATION, Attempt, Rotation
+from scalesim.deployments.suspects import EngineLostError, Next, Suspects, Suspicion
+from scalesim.errors import ReplicaUnavailableError, ScaleSimError
+
+_logger = logging.getLogger(__name__)
+
+_ATTEMPTS = 3
+"""Replicas a request is tried on when they are lost from outside before its first byte."""
+
+_GONE = (RayActorError, AioRpcError)
+"""What a call over gRPC ends with when its replica does: Serve makes a closed connection an
+`ActorUnavailableError` and leaves other ends of a call as they are."""
+
+_NEVER_TAKEN = "Unexpected error (StatusCode."
+"""How the RuntimeError begins that Serve raises for a stream which ended before the replica said
+that it takes it. Replicas raise none: what fails in them comes as an error of ours."""
+
+
+class ReplicaAnswer(NamedTuple):
+    """An answer that has begun.
+
+    Attributes:
+        head: Status, headers, where the prompt was found.
+        first: First bytes of the body; all of it where it is no stream.
+        attempt: What the rest of a stream comes by.
+    """
+
+    head: AnswerHeader
+    first: bytes
+    attempt: Attempt
+
+
+class _Lost(NamedTuple):
+    """A try that was lost with its replica before anything of the answer was sent."""
+
+    verdict: Suspicion
+    replica: str
+    fault: Exception
+
+
+class ReplicaClient:
+    """The replicas as the ingress calls them.
+
+    Args:
+        replicas: Handle of the `Replica` deployment.
+        timeout_s: Longest a request waits for its first piece.
+        metrics: Counts what was lost.
+        rotation: Which replicas there are; the router's.
+    """
+
+    def __init__(
+        self,
+        replicas: Any,
+        timeout_s: float,
+        metrics: IngressMetrics,
+        rotation: Rotation = ROTATION,
+    ) -> None:
+        # A handle for each method: making one takes longer than a call through it.
+        self._whole = replicas.answer
+        self._pieces = replicas.options(stream=True).stream
+        self._timeout_s = timeout_s
+        self._metrics = metrics
+        self._rotation = rotation
+        self._suspects = Suspects()
+        self._one_at_a_time = asyncio.Lock()
+
+    async def ask(self) -> None:
+        """Ask every replica whether it is there: a turn of a loop."""
+        await self._rotation.ask()
+
+    async def begin(self, call: Call) -> ReplicaAnswer:
+        """Return the answer to a call once it has begun; cancelling this cancels the request.
+
+        Until the first bytes are here nothing was sent to the client, so a replica that is lost
+        loses no request: another one gets it, unless the request may be why (see `suspects`).
+
+        Raises:
+            SuspectRequestError: An engine was lost because of it, now or before.
+            ReplicaUnavailableError: All are busy or away, or it took too long.
+            ScaleSimError: The replica's own.
+        """
+        self._suspects.check(call)
+        step, fault = Next.RETRY, ""
+        for attempt in range(_ATTEMPTS):
+            if attempt:
+                self._metrics.retried()
+            async with self._alone() if step is Next.RETRY_ALONE else nullcontext():
+                if attempt:
+                    self._suspects.check(call)  # an equal one may have been found out meanwhile
+                found = await self._try(call)
+            if isinstance(found, ReplicaAnswer):
+                if step is Next.RETRY_ALONE:
+                    self._suspects.cleared(call)
+                return found
+            step = self._suspects.lost(call, found.verdict, found.replica)
+            fault = type(found.fault).__name__
+            if step is Next.REFUSE:
+                raise self._suspects.error(call) from found.fault
+        raise ReplicaUnavailableError(
+            f"{_ATTEMPTS} replicas were lost one after the other ({fault}): try again"
+        )
+
+    @asynccontextmanager
+    async def _alone(self) -> AsyncIterator[None]:
+        """Hold back every other request under suspicion.
+
+        Raises:
+            ReplicaUnavailableError: It took too long until those before it were through.
+        """
+        try:
+            async with asyncio.timeout(self._timeout_s):
+                await self._one_at_a_time.acquire()
+        except TimeoutError:
+            raise ReplicaUnavailableError(
+                "other requests that were lost with the same engine are still tried before this "
+                "one, one at a time: send it again"
+            ) from None
+        try:
+            yield
+        finally:
+            self._one_at_a_time.release()
+
+    async def _try(self, call: Call) -> ReplicaAnswer | _Lost:
+        """Return how a call begins to be answered, or that it was lost.
+
+        Raises:
+            ReplicaUnavailableError: No replica takes it, or it took too long.
+            ScaleSimError: The replica's own.
+        """
+        streams = call.body.get("stream") not in (None, False)
+        attempt = self._rotation.begin(call)
+        begun = False
+        try:
+            async with asyncio.timeout(self._timeout_s) as attempt.deadline:
+                response = (self._pieces if streams else self._whole).remote(attempt.call)
+                attempt.response = response
+                head, first = await anext(response) if streams else await response
+            attempt.deadline = None
+            begun = streams
+            return ReplicaAnswer(head, first, attempt)
+        except EngineLostError as error:
+            self._rotation.lose(attempt.replica)
+            return _Lost(error.verdict, attempt.replica, error)
+        except (RayActorError, AioRpcError, RuntimeError) as error:
+            if not _is_gone(error):
+                raise
+            return _Lost(Suspicion.UNKNOWN, attempt.replica, error)
+        except (BackPressureError, DeploymentUnavailableError, TimeoutError) as error:
+            attempt.cancel()
+            if attempt.moved:
+                return _Lost(Suspicion.UNKNOWN, attempt.replica, error)
+            raise ReplicaUnavailableError(
+                f"no replica answered ({type(error).__name__}): try again, or add replicas"
+            ) from error
+        except BaseException:
+            attempt.cancel()
+            raise
+        finally:
+            if not begun:
+                self._rotation.end(attempt)
+
+    async def relay(
+        self, answer: ReplicaAnswer, ended: Callable[[int], None]
+    ) -> AsyncIterator[bytes]:
+        """Yield a stream to its end; `close` the answer afterwards.
+
+        Args:
+            answer: A stream that has begun.
+            ended: Called with the number of tokens it took, if it came to its end.
+        """
+        try:
+            yield answer.first
+            async for piece in answer.attempt.response:
+                if isinstance(piece, int):
+                    ended(piece)
+                else:
+                    yield piece
+            self._rotation.end(answer.attempt)
+        except Exception as error:
+            # Tokens already sent cannot be taken back: say that the rest is missing.
+            self._metrics.broken()
+            self._lost_half_way(answer, error)
+            yield b"data: " + body_of(_broken(error)) + b"\n\n"
+
+    def close(self, answer: ReplicaAnswer) -> None:
+        """Cancel a stream in the engine unless it came to its end; safe to call twice."""
+        if self._rotation.is_open(answer.attempt):
+            answer.attempt.cancel()
+            self._rotation.end(answer.attempt)
+
+    def _lost_half_way(self, answer: ReplicaAnswer, error: Exception) -> None:
+        attempt = answer.attempt
+        if isinstance(error, EngineLostError):
+            self._rotation.lose(attempt.replica)
+            self._suspects.lost(attempt.call, error.verdict, attempt.replica)
+        elif _is_gone(error):
+            self._suspects.lost(attempt.call, Suspicion.UNKNOWN, attempt.replica)
+
+
+def _is_gone(error: Exception) -> bool:
+    return isinstance(error, _GONE) or (
+        type(error) is RuntimeError and str(error).startswith(_NEVER_TAKEN)
+    )
+
+
+def _broken(error: Exception) -> ScaleSimError:
+    if isinstance(error, ScaleSimError):
+        return error
+    if not _is_gone(error) and not isinstance(error, RequestCancelledError):
+        _logger.error("A stream broke off", exc_info=error)
+    return ReplicaUnavailableError(
+        f"the answer broke off with its replica ({type(error).__name__}): send the request again"
+    )

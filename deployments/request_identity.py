@@ -1,0 +1,94 @@
+"""Who sends a request: headers first, then what OpenAI bodies carry, then the prompt itself."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from contextlib import suppress
+from hashlib import blake2b
+from typing import Any, NamedTuple
+from urllib.parse import unquote_to_bytes
+
+import msgspec
+
+from scalesim import headers
+from scalesim.errors import InvalidRequestError
+from scalesim.identity import DEFAULT_SIMULATION, check_agent, check_simulation
+
+_BODY_FIELDS = ("session_id", "prompt_cache_key", "user")
+"""Body fields that name a caller, in the order they are believed."""
+
+_OPENING = 2
+"""Messages hashed where nothing names the caller: the system prompt and the first turn."""
+
+
+class RequestIdentity(NamedTuple):
+    """Whose request it is, and when it expects to be back."""
+
+    simulation: str
+    agent: str
+    next_use: float | None
+
+
+def resolve(given: Mapping[str, str], body: Mapping[str, Any]) -> RequestIdentity:
+    """Return the identity of a request.
+
+    Args:
+        given: HTTP headers, names in any case if the mapping ignores case.
+        body: Decoded JSON body.
+
+    Raises:
+        InvalidRequestError: A header names nobody valid; `field` says which.
+    """
+    simulation = given.get(headers.SIMULATION)
+    if simulation is not None:
+        check_simulation(simulation, headers.SIMULATION)
+    return RequestIdentity(simulation or DEFAULT_SIMULATION, _agent(given, body), _next_use(given))
+
+
+def _agent(given: Mapping[str, str], body: Mapping[str, Any]) -> str:
+    named = given.get(headers.AGENT)
+    if named is not None:
+        return check_agent(decoded(named, headers.AGENT), headers.AGENT)
+    for field in _BODY_FIELDS:
+        # Written for others than us: what names nobody here is not the caller's fault.
+        with suppress(InvalidRequestError):
+            return check_agent(body.get(field, ""), field)
+    opening = body.get("messages") or body.get("prompt") or ""
+    if isinstance(opening, list):
+        opening = opening[:_OPENING]
+    told = msgspec.json.encode(opening, enc_hook=str)  # what msgpack knows and JSON does not
+    digest = blake2b(told, digest_size=12).hexdigest()
+    return f"anonymous-{digest}"
+
+
+def decoded(named: str, field: str) -> str:
+    """Return percent-encoded UTF-8 as text.
+
+    Raises:
+        InvalidRequestError: It is not UTF-8, whose bytes would all become one character.
+    """
+    try:
+        return unquote_to_bytes(named).decode()
+    except UnicodeError:
+        raise InvalidRequestError(
+            f"{field} {named[:60]!r} is not percent-encoded UTF-8: encode the agent id, e.g. with "
+            "urllib.parse.quote",
+            field,
+        ) from None
+
+
+def _next_use(given: Mapping[str, str]) -> float | None:
+    told = given.get(headers.NEXT_USE)
+    if told is None:
+        return None
+    try:
+        steps = float(told)
+    except ValueError:
+        steps = math.nan
+    if math.isnan(steps) or steps < 0:
+        raise InvalidRequestError(
+            f"{headers.NEXT_USE} is {told[:40]!r}: use a number of steps, 0 or more",
+            headers.NEXT_USE,
+        )
+    return steps

@@ -1,0 +1,123 @@
+"""Messages and tools of a chat."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints, model_validator
+from pydantic_core import PydanticCustomError
+
+from scalesim.deployments.requests.shared_fields import Label, RequestModel
+from scalesim.deployments.requests.values import plain_json, together
+
+Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.-]{1,128}$")]
+"""Of a function."""
+
+JsonObject = Annotated[dict[str, Any], Field(max_length=1024), AfterValidator(plain_json)]
+
+
+class TextPart(RequestModel):
+    """A piece of a message."""
+
+    type: Literal["text"]
+    """Only text is served."""
+    text: str
+
+
+def _text_or_parts(told: Any) -> Any:
+    if not isinstance(told, str | list):
+        raise PydanticCustomError("content", "must be a string or a list of text parts")
+    return told
+
+
+def _nothing(told: Any) -> Any:
+    if told:
+        raise PydanticCustomError("unserved", "is not served: leave it out")
+    return None
+
+
+Content = Annotated[
+    str | Annotated[list[TextPart], Field(min_length=1, max_length=1024)],
+    BeforeValidator(_text_or_parts),
+]
+
+Nothing = Annotated[Any, AfterValidator(_nothing)]
+"""What OpenAI's answers carry and clients send back, empty."""
+
+
+class CalledFunction(RequestModel):
+    """Which function was called and how."""
+
+    name: Name
+    arguments: str = ""
+    """JSON text."""
+
+
+class ToolCall(RequestModel):
+    """A call that an assistant made."""
+
+    id: Label = ""
+    index: int = Field(0, ge=0, le=2**31 - 1)
+    type: Literal["function"] = "function"
+    function: CalledFunction
+
+
+class Message(RequestModel):
+    """One turn."""
+
+    role: Literal["system", "developer", "user", "assistant", "tool", "function"]
+    content: Content = ""
+    """Text, or a list of parts of type `text`."""
+    name: Label = ""
+    tool_calls: list[ToolCall] = Field(default_factory=list, max_length=128)
+    tool_call_id: Label = ""
+    reasoning_content: str = ""
+    refusal: Nothing = Field(None, exclude=True)
+    annotations: Nothing = Field(None, exclude=True)
+    audio: Nothing = Field(None, exclude=True)
+    function_call: Nothing = Field(None, exclude=True)
+
+    @model_validator(mode="after")
+    def _says_something(self) -> Message:
+        if self.role in ("system", "developer", "user") and "content" not in self.model_fields_set:
+            raise together("content", "is missing: a message of this role needs one")
+        return self
+
+
+class Function(RequestModel):
+    """A function that may be called."""
+
+    name: Name
+    description: str = ""
+    parameters: JsonObject = Field(default_factory=dict)
+    """JSON schema."""
+    strict: bool = False
+
+
+class Tool(RequestModel):
+    """What an assistant may call."""
+
+    type: Literal["function"] = "function"
+    function: Function
+
+
+class NamedFunction(RequestModel):
+    """Which function must be called."""
+
+    name: Name
+
+
+class NamedTool(RequestModel):
+    """The tool that must be called."""
+
+    type: Literal["function"] = "function"
+    function: NamedFunction
+
+
+def _choice(told: Any) -> Any:
+    if isinstance(told, dict) or told in ("none", "auto", "required"):
+        return told
+    raise PydanticCustomError("choice", "must be none, auto, required or a function's name")
+
+
+ToolChoice = Annotated[Literal["none", "auto", "required"] | NamedTool, BeforeValidator(_choice)]

@@ -1,0 +1,311 @@
+"""Folders of running processes, removed with all that came of them once the process is gone.
+
+A process holds a lock on its folder for as long as it lives. Whoever starts next on this machine,
+and the guard that a stack leaves behind, sweeps the folders whose lock nobody holds: the processes
+that have their TMPDIR inside, the shared memory named after it, the files.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import getpass
+import multiprocessing
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import psutil
+
+from scalesim.errors import ConfigurationError
+
+RAY_FITS = 30
+"""Characters of a root in whose folders Ray may have a session: the 107 of a socket's path less the
+77 that are added for Ray's longest one."""
+
+SOCKETS_FIT = 80
+"""The same for sockets right in a folder, SGLang's and ours."""
+
+_SHORT = Path("/tmp")  # noqa: S108 - our own folder is made in it, and checked
+_SHARED_MEMORY = Path("/dev/shm")  # noqa: S108 - swept by names that nobody else has
+_DEAF_TO = {signal.SIGTERM, signal.SIGINT, signal.SIGHUP}
+_END_S = 3.0  # what processes get to end by themselves before they are killed
+
+
+class RunFolder:
+    """A folder of this process; a context manager that removes it.
+
+    Made by sweeping what dead processes of this user left.
+
+    Args:
+        most: Characters of the root; longer ones give way to /tmp.
+
+    Attributes:
+        path: Absolute, readable by this user only.
+
+    Raises:
+        ConfigurationError: There is no place for it.
+    """
+
+    def __init__(self, most: int = SOCKETS_FIT) -> None:
+        with _held(root(most)) as base:
+            _sweep(base)
+            self.path = Path(tempfile.mkdtemp(prefix="", dir=base))
+            self._lock = _lock(self.path, fcntl.LOCK_NB)
+        self._guard: subprocess.Popen[bytes] | None = None
+
+    def guard(self) -> None:
+        """Leave a process behind that sweeps once this process is gone, however it goes.
+
+        It leads a process group of its own; see `beside`.
+        """
+        command = [sys.executable, "-m", "scalesim.deployments.run_folder", str(self.path.parent)]
+        # It inherits the mask: who ends everybody at once does not end it before its work is done.
+        former = signal.pthread_sigmask(signal.SIG_BLOCK, _DEAF_TO)
+        try:
+            self._guard = subprocess.Popen(  # noqa: S603 - our own module
+                command,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                # Not in the folder, or it would be swept too.
+                env={**os.environ, "TMPDIR": str(self.path.parent.parent)},
+                process_group=0,
+            )
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, former)
+
+    @contextmanager
+    def as_tmpdir(self) -> Iterator[None]:
+        """Have everything started meanwhile keep its temporary files here, and end with it.
+
+        So it does with its home, where this user has none. Temporary files of this process itself
+        stay where they were.
+        """
+        tempfile.gettempdir()  # remembers it
+        with _environment({"TMPDIR": str(self.path), **self._identity()}):
+            yield
+
+    @contextmanager
+    def as_own_tmpdir(self) -> Iterator[None]:
+        """The same for the temporary files and semaphores that this process itself makes.
+
+        Semaphores are named after the folder: whoever kills a process and its children leaves them.
+        """
+        former = tempfile.gettempdir()
+        configuration = multiprocessing.current_process()._config  # type: ignore[attr-defined]
+        prefix = configuration["semprefix"]
+        with self.as_tmpdir():
+            tempfile.tempdir = str(self.path)
+            configuration["semprefix"] = f"/mp-{self.path.name}"
+            try:
+                yield
+            finally:
+                tempfile.tempdir = former
+                configuration["semprefix"] = prefix
+
+    @contextmanager
+    def beside(self) -> Iterator[None]:
+        """Have everything started meanwhile be in the guard's process group.
+
+        What is sent to this process's own group then reaches this process, which ends the others in
+        their order. It leaves that group meanwhile; who leads a session cannot, and is not
+        signalled with a group either.
+        """
+        assert self._guard is not None
+        former = os.getpgrp()
+        with suppress(OSError):
+            os.setpgid(0, self._guard.pid)
+        try:
+            yield
+        finally:
+            with suppress(OSError):
+                os.setpgid(0, former)
+
+    def remove(self) -> None:
+        """End what was started in it and remove it; safe to call twice."""
+        if self._lock < 0:
+            return
+        if self.path.exists():  # not gone with one that it was in
+            with _held(self.path.parent) as base:
+                _clear(self.path)
+                _leave(base)
+        os.close(self._lock)
+        self._lock = -1
+        if self._guard is not None:
+            self._guard.communicate()  # closes standard input: it finds nothing, and ends
+            self._guard = None
+
+    def __enter__(self) -> RunFolder:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.remove()
+
+    def _identity(self) -> dict[str, str]:
+        """Return what a user without a home or a name is given: libraries ask for both."""
+        told = {}
+        if not _has_home():
+            home = self.path / "home"
+            home.mkdir(exist_ok=True)
+            told["HOME"] = str(home)
+        try:
+            getpass.getuser()
+        except (KeyError, OSError):
+            told["USER"] = str(os.getuid())
+        return told
+
+
+def _has_home() -> bool:
+    try:
+        return os.access(Path.home(), os.W_OK)
+    except RuntimeError:  # no HOME, and a uid that nobody knows
+        return False
+
+
+def root(most: int = SOCKETS_FIT) -> Path:
+    """Return where this user's run folders are; not made.
+
+    It is in TMPDIR, or in /tmp where that has more than `most` characters.
+
+    Raises:
+        ConfigurationError: There is no folder for temporary files.
+    """
+    name = f"scalesim-{os.getuid()}"
+    try:
+        base = Path(tempfile.gettempdir()).absolute() / name
+    except OSError as error:
+        raise _no_place(error) from error
+    return base if len(str(base)) <= most else _SHORT / name
+
+
+def sweep(base: Path) -> None:
+    """Remove what processes that are gone left in a root, and the root if that was all."""
+    with _held(base):
+        _sweep(base)
+        _leave(base)
+
+
+def _leave(base: Path) -> None:
+    with suppress(OSError):  # others are in it
+        base.rmdir()
+
+
+def _sweep(base: Path) -> None:
+    for folder in base.iterdir():
+        with suppress(OSError):  # its process lives, or it is no folder
+            lock = _lock(folder, fcntl.LOCK_NB)
+            _clear(folder)
+            os.close(lock)
+
+
+def _clear(folder: Path) -> None:
+    _end(_inside(folder))
+    for inner in folder.glob("scalesim-*/*"):  # of its processes, which have just ended
+        _clear(inner)
+    for segment in _SHARED_MEMORY.glob(f"*{folder.name}*"):
+        segment.unlink(missing_ok=True)
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def _inside(folder: Path) -> list[psutil.Process]:
+    """Return the processes that were started in a folder or write to it, this one left out.
+
+    Whoever changes its title, as Ray's processes do, writes over what it was started with.
+    """
+    return [
+        process
+        for process in psutil.process_iter()
+        if process.pid != os.getpid()
+        and any(place == folder or folder in place.parents for place in _places(process))
+    ]
+
+
+def _places(process: psutil.Process) -> Iterator[Path]:
+    with suppress(psutil.Error, OSError):
+        yield Path(process.environ().get("TMPDIR", "/"))
+    with suppress(psutil.Error, OSError):
+        yield from (Path(file.path) for file in process.open_files() if file.mode != "r")
+
+
+def _end(processes: list[psutil.Process]) -> None:
+    for process in processes:
+        with suppress(psutil.Error):
+            process.terminate()
+    _, alive = psutil.wait_procs(processes, timeout=_END_S)
+    for process in alive:
+        with suppress(psutil.Error):
+            process.kill()
+    psutil.wait_procs(alive, timeout=_END_S)
+
+
+@contextmanager
+def _held(base: Path) -> Iterator[Path]:
+    """Hold a root, made where there is none: folders in it come and go one at a time."""
+    while True:
+        try:
+            base.mkdir(mode=0o700, exist_ok=True)
+        except OSError as error:
+            raise _no_place(error) from error
+        try:
+            lock = _lock(base)
+        except FileNotFoundError:  # another process has just removed it
+            continue
+        except OSError as error:
+            raise _no_place(error) from error
+        held = os.fstat(lock)
+        try:
+            if held.st_uid != os.getuid():
+                raise ConfigurationError(f"{base} is another user's: remove it, or set TMPDIR")
+            with suppress(FileNotFoundError):
+                if os.path.samestat(held, base.lstat()):
+                    yield base
+                    return
+        finally:
+            os.close(lock)
+
+
+def _lock(folder: Path, more: int = 0) -> int:
+    """Return a descriptor that holds a folder's lock; the kernel lets go of a dead process's.
+
+    Raises:
+        OSError: It is no folder, or another process holds it and `more` says not to wait.
+    """
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | more)
+    except OSError:
+        os.close(descriptor)
+        raise
+    return descriptor
+
+
+@contextmanager
+def _environment(told: dict[str, str]) -> Iterator[None]:
+    former = {name: os.environ.get(name) for name in told}
+    os.environ.update(told)
+    try:
+        yield
+    finally:
+        for name, value in former.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
+
+
+def _no_place(error: OSError) -> ConfigurationError:
+    return ConfigurationError(
+        f"there is no place for temporary files ({error}): set TMPDIR to a folder that this user "
+        "can write to"
+    )
+
+
+if __name__ == "__main__":
+    sys.stdin.buffer.read()  # ends with the process that holds the other end
+    sweep(Path(sys.argv[1]))

@@ -1,0 +1,83 @@
+"""Tokens of each simulation, for as many simulations as are worth a series of their own."""
+
+from __future__ import annotations
+
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from prometheus_client.core import CounterMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+OTHERS = "-"
+"""Stands for all simulations without a series; none can have this name."""
+
+MOST = 100
+IDLE_S = 600.0
+"""A series goes to another simulation once its own was silent for this long."""
+
+
+@dataclass(slots=True)
+class _Counts:
+    seen_at: float
+    found: int = 0
+    computed: int = 0
+    generated: int = 0
+
+
+class SimulationMetrics(Collector):
+    """Counts tokens by simulation; the sum over all series never goes back.
+
+    Args:
+        clock: Seconds.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._others = _Counts(clock())
+        self._simulations: OrderedDict[str, _Counts] = OrderedDict()
+
+    def prompt(self, simulation: str, found: int, computed: int) -> None:
+        """Count the prompt tokens of a request."""
+        tenant = self._tenant(simulation)
+        tenant.found += found
+        tenant.computed += computed
+
+    def generated(self, simulation: str, tokens: int) -> None:
+        """Count the tokens of an answer."""
+        self._tenant(simulation).generated += tokens
+
+    def collect(self) -> Iterator[Metric]:
+        """Yield one counter of `MOST` simulations and the others, by what was done with tokens."""
+        family = CounterMetricFamily(
+            "scalesim_simulation_tokens",
+            "Tokens by simulation: prompt found, prompt computed, generated.",
+            labels=["simulation", "tokens"],
+        )
+        for name, tenant in ((OTHERS, self._others), *self._simulations.items()):
+            for tokens in ("found", "computed", "generated"):
+                family.add_metric([name, tokens], getattr(tenant, tokens))
+        yield family
+
+    def _tenant(self, simulation: str) -> _Counts:
+        now = self._clock()
+        tenant = self._simulations.get(simulation)
+        if tenant is None:
+            if len(self._simulations) >= MOST and not self._retire(now):
+                return self._others
+            tenant = self._simulations[simulation] = _Counts(now)
+        tenant.seen_at = now
+        self._simulations.move_to_end(simulation)
+        return tenant
+
+    def _retire(self, now: float) -> bool:
+        """Give the series silent for longest to the others; False where all are in use."""
+        oldest = next(iter(self._simulations.values()))
+        if oldest.seen_at > now - IDLE_S:
+            return False
+        self._simulations.popitem(last=False)
+        self._others.found += oldest.found
+        self._others.computed += oldest.computed
+        self._others.generated += oldest.generated
+        return True

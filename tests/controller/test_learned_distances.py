@@ -1,0 +1,140 @@
+import numpy as np
+import pytest
+
+from scalesim.controller import learned_distances
+from scalesim.controller.core import Controller
+from scalesim.vocabulary import PREFIX, Tier
+from tests.controller.world import FakeReplica, make_controller, report, residency, settle
+
+AGENTS = range(100, 112)
+DEVICE = 4
+
+
+class Engine(FakeReplica):
+    """Serves requests one by one and evicts by the distances it was told, then by recency."""
+
+    def __init__(self, controller: Controller) -> None:
+        self.used: dict[int, int] = {}
+        super().__init__(controller, "r", device=DEVICE)
+
+    def request(self, key: int) -> bool:
+        """Serve one request; return whether its state was on the device."""
+        found = self.tiers.get(key) == Tier.DEVICE
+        while not found and len(self.on_device) >= DEVICE:
+            self.hold(Tier.HOST, max(self.on_device, key=self._eviction_order))
+        self.hold(Tier.DEVICE, key, in_use=True)
+        settle(self.controller, self)
+        self.used[key] = len(self.used) + max(self.used.values(), default=0)
+        self.hold(Tier.DEVICE, key)
+        settle(self.controller, self)
+        return found
+
+    @property
+    def on_device(self) -> list[int]:
+        return [key for key, tier in self.tiers.items() if tier == Tier.DEVICE]
+
+    def _eviction_order(self, key: int) -> tuple[float, int]:
+        return self.distances.get(key, np.inf), -self.used.get(key, 0)
+
+
+def learned(controller, simulation="-"):
+    return controller.status()["learned"][simulation]
+
+
+def test_a_round_that_nobody_told_of_is_learned_and_fetched_ahead():
+    controller = make_controller()
+    engine = Engine(controller)
+    found = [[engine.request(key) for key in AGENTS] for _ in range(2)]
+    assert learned(controller)["leader"] == "recency"
+    assert engine.distances == {}, "recency is the engine's own order"
+    found += [[engine.request(key) for key in AGENTS] for _ in range(6)]
+    share = np.mean(found, axis=1)
+    assert share[:2].tolist() == [0, 0], "recency finds nobody of a round too large"
+    assert share[-4:].min() > 0.9
+    assert learned(controller)["agents"] == len(AGENTS)
+    assert learned(controller)["hit_shares"]["recency"] == 0
+
+
+def test_what_is_learned_stays_behind_what_is_told():
+    controller = make_controller()
+    engine = Engine(controller)
+    engine.hold(Tier.DEVICE, 1, 2)
+    report(controller, 1, {1: 1000.0, 2: 100_000.0})
+    for _ in range(8):
+        for key in AGENTS:
+            engine.request(key)
+    assert learned(controller)["leader"] != "recency"
+    assert {1, 2} <= set(engine.on_device)
+    assert max(engine.distances[1], engine.distances[2]) < min(
+        distance for key, distance in engine.distances.items() if key in AGENTS
+    )
+
+
+def test_what_is_learned_of_an_agent_holds_for_its_other_payloads():
+    controller = make_controller()
+    engine = Engine(controller)
+    info = engine.info._replace(kinds=(PREFIX, "adapter"))
+    engine.incarnation = controller.attach(info)
+    adapters = residency(dict.fromkeys(AGENTS, Tier.HOST), kind="adapter")
+    controller.residency("r", engine.incarnation, (adapters,))
+    for _ in range(6):
+        for key in AGENTS:
+            controller.residency(
+                "r", engine.incarnation, (residency({key: Tier.HOST}, frozenset({key})),)
+            )
+            controller.residency("r", engine.incarnation, (residency({key: Tier.HOST}),))
+    assert learned(controller)["leader"] != "recency"
+    controller.plan()
+    told = {
+        push.kind: dict(zip(push.keys.tolist(), push.distances.tolist(), strict=True))
+        for push in engine.poll().distance_updates
+    }
+    assert told["adapter"] == told[PREFIX]
+    assert len(told[PREFIX]) == len(AGENTS)
+
+
+def test_a_simulation_that_tells_everything_costs_nothing():
+    controller = make_controller()
+    engine = Engine(controller)
+    report(controller, 1, dict.fromkeys(AGENTS, 3.0))
+    for key in [*AGENTS, *AGENTS]:
+        engine.request(key)
+    assert controller.status()["learned"] == {}
+
+
+def test_what_was_learned_ends_with_its_simulation():
+    controller = make_controller()
+    engine = Engine(controller)
+    report(controller, 1, dict.fromkeys(AGENTS, np.inf))
+    for key in [*AGENTS, *AGENTS]:
+        engine.request(key)
+    assert learned(controller, "town")["agents"] == len(AGENTS)
+    controller.end("town")
+    assert controller.status()["learned"] == {}
+
+
+def test_what_left_every_tier_is_forgotten():
+    controller = make_controller()
+    engine = Engine(controller)
+    for _ in range(6):
+        for key in AGENTS:
+            engine.request(key)
+    assert set(engine.distances) == set(AGENTS)
+    for key in AGENTS:
+        del engine.tiers[key]
+    engine.send(*AGENTS)
+    settle(controller, engine)
+    assert engine.distances == {}
+    controller.tick()
+    assert controller.status()["agents"]["total"] == 0
+
+
+def test_work_and_memory_are_bounded(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(learned_distances, "_MOST_AGENTS", 50)
+    controller = make_controller()
+    replica = FakeReplica(controller, "r", device=1000)
+    for first in range(0, 300, 100):
+        some = range(first, first + 100)
+        for in_use in (False, True, False):
+            replica.hold(Tier.DEVICE, *some, in_use=in_use)
+        assert 0 < learned(controller)["agents"] <= 50 + 32

@@ -1,0 +1,289 @@
+"""Calls to replicas that die, refuse, hang or break off, and clients that go away."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+from grpc import StatusCode
+from grpc.aio import AioRpcError, Metadata
+from ray.exceptions import ActorUnavailableError
+from ray.serve._private.common import DeploymentID
+from ray.serve.exceptions import BackPressureError, DeploymentUnavailableError
+
+from scalesim.deployments.calls import AnswerHeader, Call
+from scalesim.deployments.ingress_metrics import IngressMetrics
+from scalesim.deployments.replica_client import ReplicaClient
+from scalesim.deployments.rotation import Rotation
+from scalesim.deployments.suspects import EngineLostError, Suspicion
+from scalesim.errors import InvalidRequestError, ReplicaUnavailableError, SuspectRequestError
+from scalesim.headers import CachedTokens
+
+HEAD = AnswerHeader(200, "text/event-stream", CachedTokens(), "r0")
+GONE = ActorUnavailableError("Actor is unavailable.", None)
+"""What Serve makes of a connection that closed."""
+STOPPED = AioRpcError(StatusCode.CANCELLED, Metadata(), Metadata())
+"""A replica that stopped before the call was answered."""
+NEVER_TAKEN = RuntimeError("Unexpected error (StatusCode.UNAVAILABLE): Socket closed.")
+"""A stream that ended before the replica said that it takes it."""
+SILENCE = "silence"
+
+
+class FakeAnswer:
+    """What a handle returns: yields what it is given, raises what is an error, may hang."""
+
+    def __init__(self, *events: Any) -> None:
+        self.cancelled = False
+        self._events = iter(events)
+
+    async def __anext__(self) -> Any:
+        await asyncio.sleep(0)
+        event = next(self._events, None)
+        if event is None:
+            raise StopAsyncIteration
+        if event is SILENCE:
+            await asyncio.Event().wait()
+        if isinstance(event, Exception):
+            raise event
+        return event
+
+    def __aiter__(self) -> AsyncIterator[Any]:
+        return self
+
+    def __await__(self) -> Any:
+        return self.__anext__().__await__()
+
+    def cancel(self) -> None:
+        self.cancelled = True
+
+
+class FakeReplicas:
+    """A deployment's handle, with one answer for each call."""
+
+    def __init__(self, *answers: FakeAnswer) -> None:
+        self.rotation = Rotation()
+        self.results: list[FakeAnswer] = []
+        self.left = list(answers)
+        self.answer = self.stream = self
+
+    def options(self, *, stream: bool) -> FakeReplicas:
+        return self
+
+    def remote(self, call: Call) -> FakeAnswer:
+        answer = self.left.pop(0)
+        self.results.append(FakeAnswer())
+        self.rotation.sent(call, f"r{len(self.left)}", self.results[-1])
+        return answer
+
+
+def replica_client(*answers: FakeAnswer, timeout_s: float = 60.0) -> ReplicaClient:
+    replicas = FakeReplicas(*answers)
+    return ReplicaClient(replicas, timeout_s, IngressMetrics(), replicas.rotation)
+
+
+def call(stream: bool) -> Call:
+    return Call(1, "chat", {"stream": stream}, "salt")
+
+
+def count(replica_client: ReplicaClient, name: str) -> float:
+    lines = replica_client._metrics.text().splitlines()
+    return next(float(line.split()[1]) for line in lines if line.startswith(f"{name}_total "))
+
+
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize("fault", [GONE, STOPPED, NEVER_TAKEN])
+async def test_a_replica_that_dies_before_the_first_byte_loses_nothing(
+    stream: bool, fault: Exception
+) -> None:
+    sent = replica_client(FakeAnswer(fault), FakeAnswer((HEAD, b"first")))
+    answer = await sent.begin(call(stream))
+    assert (answer.head, answer.first) == (HEAD, b"first")
+    assert count(sent, "scalesim_retried") == 1
+
+
+async def test_a_call_that_two_replicas_vanish_with_is_refused_from_then_on() -> None:
+    sent = replica_client(*(FakeAnswer(GONE) for _ in range(2)))
+    for _ in range(2):
+        with pytest.raises(SuspectRequestError, match="not tried on another"):
+            await sent.begin(call(stream=False))
+    assert count(sent, "scalesim_retried") == 1
+
+
+def lost(verdict: Suspicion) -> FakeAnswer:
+    return FakeAnswer(EngineLostError("its scheduler crashed", verdict))
+
+
+async def test_the_cause_of_a_loss_costs_one_engine() -> None:
+    sent = replica_client(lost(Suspicion.CAUSE))
+    for stream in (False, True):
+        with pytest.raises(SuspectRequestError) as caught:
+            await sent.begin(call(stream))
+        assert (caught.value.status, caught.value.retryable) == (422, False)
+
+
+async def test_the_innocent_are_tried_on_three_engines_and_then_told_to_come_again() -> None:
+    sent = replica_client(
+        *(lost(Suspicion.INNOCENT) for _ in range(5)), FakeAnswer((HEAD, b"first"))
+    )
+    with pytest.raises(ReplicaUnavailableError, match="EngineLostError"):
+        await sent.begin(call(stream=False))
+    assert (await sent.begin(call(stream=False))).first == b"first"
+
+
+async def test_those_under_suspicion_are_tried_one_at_a_time() -> None:
+    gate = asyncio.Event()
+
+    class Gated(FakeAnswer):
+        async def __anext__(self) -> Any:
+            await gate.wait()
+            return await super().__anext__()
+
+    replicas = FakeReplicas(*(lost(Suspicion.POSSIBLE) for _ in range(2)))
+    replicas.left += [Gated((HEAD, b"1")), FakeAnswer((HEAD, b"2"))]
+    sent = ReplicaClient(replicas, 60.0, IngressMetrics(), Rotation())
+    calls = [Call(1, "chat", {"seed": seed}, "salt") for seed in range(2)]
+    both = [asyncio.create_task(sent.begin(each)) for each in calls]
+    await asyncio.wait(both, timeout=0.01)
+    assert len(replicas.left) == 1
+    gate.set()
+    assert [answer.first for answer in await asyncio.gather(*both)] == [b"1", b"2"]
+
+
+async def test_who_waits_too_long_for_those_under_suspicion_is_told_so() -> None:
+    replicas = FakeReplicas(lost(Suspicion.POSSIBLE))
+    sent = ReplicaClient(replicas, 0.01, IngressMetrics(), Rotation())
+    async with sent._one_at_a_time:
+        with pytest.raises(ReplicaUnavailableError, match="one at a time"):
+            await sent.begin(call(stream=False))
+
+
+async def test_an_own_runtime_error_of_a_replica_is_no_loss() -> None:
+    sent = replica_client(FakeAnswer(RuntimeError("boom")), FakeAnswer((HEAD, b"never")))
+    with pytest.raises(RuntimeError, match="boom"):
+        await sent.begin(call(stream=False))
+    assert count(sent, "scalesim_retried") == 0
+
+
+async def test_what_waits_for_a_silent_replica_moves_on() -> None:
+    silent = FakeAnswer(SILENCE)
+    sent = replica_client(silent, FakeAnswer((HEAD, b"first")))
+    waiting = asyncio.create_task(sent.begin(call(stream=True)))
+    await asyncio.sleep(0)
+    sent._rotation.silent("r1")
+    answer = await waiting
+    assert (answer.first, silent.cancelled) == (b"first", True)
+
+
+async def test_what_has_begun_on_a_silent_replica_breaks_off() -> None:
+    pieces = FakeAnswer((HEAD, b"a"), SILENCE)
+    sent = replica_client(pieces)
+    await sent.begin(call(stream=True))
+    sent._rotation.silent("r0")
+    assert pieces.cancelled
+
+
+async def test_an_answer_that_was_assigned_but_not_awaited_is_cancelled_too() -> None:
+    replicas = FakeReplicas(FakeAnswer(SILENCE))
+    sent = ReplicaClient(replicas, 60.0, IngressMetrics(), replicas.rotation)
+    waiting = asyncio.create_task(sent.begin(call(stream=False)))
+    await asyncio.sleep(0)
+    waiting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
+    assert [result.cancelled for result in replicas.results] == [True]
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        BackPressureError(num_queued_requests=9, max_queued_requests=9),
+        DeploymentUnavailableError(DeploymentID("Replica", "scalesim")),
+    ],
+)
+async def test_what_no_replica_takes_is_refused_at_once(fault: Exception) -> None:
+    busy = FakeAnswer(fault)
+    with pytest.raises(ReplicaUnavailableError, match="try again") as caught:
+        await replica_client(busy).begin(call(stream=True))
+    assert (caught.value.status, caught.value.retryable) == (503, True)
+    assert busy.cancelled
+
+
+async def test_silence_ends_with_the_timeout_and_cancels() -> None:
+    silent = FakeAnswer(SILENCE)
+    with pytest.raises(ReplicaUnavailableError, match="TimeoutError"):
+        await replica_client(silent, timeout_s=0.001).begin(call(stream=False))
+    assert silent.cancelled
+
+
+async def test_an_error_of_the_replica_is_the_callers() -> None:
+    with pytest.raises(InvalidRequestError, match="no such adapter"):
+        await replica_client(FakeAnswer(InvalidRequestError("no such adapter"))).begin(
+            call(stream=True)
+        )
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_a_client_that_goes_away_cancels_what_has_not_begun(stream: bool) -> None:
+    silent = FakeAnswer(SILENCE)
+    waiting = asyncio.create_task(replica_client(silent).begin(call(stream)))
+    await asyncio.sleep(0)
+    waiting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
+    assert silent.cancelled
+
+
+async def test_a_stream_is_passed_on_and_its_tokens_are_told() -> None:
+    tokens: list[int] = []
+    pieces = FakeAnswer((HEAD, b"a"), b"b", 7)
+    sent = replica_client(pieces)
+    answer = await sent.begin(call(stream=True))
+    assert [piece async for piece in sent.relay(answer, tokens.append)] == [b"a", b"b"]
+    assert tokens == [7]
+    assert not pieces.cancelled
+
+
+@pytest.mark.parametrize("fault", [GONE, STOPPED, ZeroDivisionError()])
+async def test_a_stream_that_breaks_off_says_so(fault: Exception) -> None:
+    tokens: list[int] = []
+    sent = replica_client(FakeAnswer((HEAD, b"a"), fault))
+    answer = await sent.begin(call(stream=True))
+    *_, last = [piece async for piece in sent.relay(answer, tokens.append)]
+    error = json.loads(last.removeprefix(b"data: "))["error"]
+    assert (error["code"], "send the request again" in error["message"]) == (
+        "replica_unavailable",
+        True,
+    )
+    assert count(sent, "scalesim_streams_broken") == 1
+    assert tokens == []
+
+
+async def test_a_client_that_leaves_a_stream_cancels_it() -> None:
+    pieces = FakeAnswer((HEAD, b"a"), SILENCE)
+    sent = replica_client(pieces)
+    answer = await sent.begin(call(stream=True))
+    relayed = sent.relay(answer, lambda _: None)
+    assert await anext(relayed) == b"a"
+    sent.close(answer)
+    assert pieces.cancelled
+
+
+async def test_a_client_that_leaves_before_the_first_piece_is_passed_on_cancels() -> None:
+    pieces = FakeAnswer((HEAD, b"a"), SILENCE)
+    sent = replica_client(pieces)
+    answer = await sent.begin(call(stream=True))
+    sent.relay(answer, lambda _: None)  # never begun
+    sent.close(answer)
+    assert pieces.cancelled
+
+
+async def test_a_stream_that_came_to_its_end_is_not_cancelled() -> None:
+    pieces = FakeAnswer((HEAD, b"a"), 7)
+    sent = replica_client(pieces)
+    answer = await sent.begin(call(stream=True))
+    assert [piece async for piece in sent.relay(answer, lambda _: None)] == [b"a"]
+    sent.close(answer)
+    assert not pieces.cancelled

@@ -1,0 +1,178 @@
+"""Run folders: held while their process lives, swept with everything in them once it is gone."""
+
+import multiprocessing
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from scalesim.deployments import run_folder
+from scalesim.deployments.run_folder import RunFolder
+from scalesim.errors import ConfigurationError
+
+_OWNER = """
+import contextlib, subprocess, sys
+from pathlib import Path
+from scalesim.deployments.run_folder import RunFolder
+folder = RunFolder()
+if "guard" in sys.argv:
+    folder.guard()
+(folder.path / "sub").mkdir()
+log = (folder.path / "sub" / "log").open("w")
+with contextlib.nullcontext() if "log" in sys.argv else folder.as_tmpdir():
+    out = log if "log" in sys.argv else 2
+    child = subprocess.Popen(["sleep", "600"], stdout=out, start_new_session=True)
+Path(f"/dev/shm/any_{folder.path.name}_1").touch()
+print(folder.path, child.pid, folder._guard and folder._guard.pid, flush=True)
+sys.stdin.read()
+"""
+
+
+@pytest.fixture
+def short(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A folder for temporary files, of a short name."""
+    with tempfile.TemporaryDirectory(dir="/tmp", prefix="t-") as folder:
+        monkeypatch.setenv("TMPDIR", folder)
+        monkeypatch.setattr(tempfile, "tempdir", folder)
+        yield Path(folder)
+
+
+class Owner:
+    """Another process with a folder, a child in it and a segment of shared memory."""
+
+    def __init__(self, *arguments: str) -> None:
+        command = [sys.executable, "-c", _OWNER, *arguments]
+        pipe = subprocess.PIPE
+        self.process = subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True)
+        assert self.process.stdout is not None
+        path, child, guard = self.process.stdout.readline().split()
+        self.path = Path(path)
+        self.child = psutil.Process(int(child))
+        self.guard = None if guard == "None" else psutil.Process(int(guard))
+        self.segment = Path(f"/dev/shm/any_{self.path.name}_1")
+
+    def kill(self) -> None:
+        self.process.kill()
+        self.process.communicate()
+
+    def is_gone(self) -> bool:
+        return not (self.path.exists() or self.segment.exists() or self.child.is_running())
+
+
+@pytest.fixture(params=["started", "log"])
+def owner(short: Path, request: pytest.FixtureRequest) -> Iterator[Owner]:
+    owner = Owner(request.param)
+    yield owner
+    owner.kill()
+    run_folder.sweep(run_folder.root())
+    assert owner.is_gone()
+
+
+def test_a_folder_is_private_and_leaves_nothing(short: Path) -> None:
+    with RunFolder() as folder:
+        assert folder.path.stat().st_mode & 0o077 == 0
+        (folder.path / "kept").write_text("x")
+    folder.remove()
+    assert list(short.iterdir()) == []
+
+
+def test_what_a_killed_process_left_goes_with_the_next(owner: Owner) -> None:
+    owner.kill()
+    assert owner.child.is_running()
+    with RunFolder():
+        assert owner.is_gone()
+
+
+def test_what_a_living_process_has_stays(owner: Owner) -> None:
+    with RunFolder():
+        pass
+    assert owner.path.exists()
+    assert owner.segment.exists()
+    assert owner.child.is_running()
+
+
+def test_a_guard_sweeps_at_once(short: Path) -> None:
+    owner = Owner("guard")
+    assert owner.guard is not None
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):  # as systemd does, to everybody
+        owner.guard.send_signal(number)
+    owner.kill()
+    owner.guard.wait(60)
+    assert owner.is_gone()
+    assert list(short.iterdir()) == []
+
+
+def test_the_guard_outlives_what_its_folder_is_swept_of(short: Path) -> None:
+    with RunFolder() as folder, folder.as_own_tmpdir():
+        folder.guard()
+        assert folder._guard is not None
+        assert run_folder._inside(folder.path) == []
+
+
+def test_what_is_started_beside_is_in_another_group(short: Path) -> None:
+    group = os.getpgrp()
+    with RunFolder() as folder:
+        folder.guard()
+        with folder.beside():
+            child = subprocess.Popen(["sleep", "600"])
+        assert os.getpgrp() == group
+        if os.getsid(0) != os.getpid():
+            assert os.getpgid(child.pid) != group
+        child.kill()
+        child.wait()
+
+
+def test_a_folder_inside_a_folder_goes_with_it(short: Path) -> None:
+    with RunFolder() as outer, outer.as_own_tmpdir():
+        inner = RunFolder()
+        assert outer.path in inner.path.parents
+        segment = Path(f"/dev/shm/any_{inner.path.name}")
+        segment.touch()
+    assert not inner.path.exists()
+    assert not segment.exists()
+    inner.remove()
+    assert list(short.iterdir()) == []
+
+
+def test_its_own_temporary_files_and_semaphores_are_in_it(short: Path) -> None:
+    with RunFolder() as folder:
+        with folder.as_own_tmpdir(), tempfile.NamedTemporaryFile() as file:
+            assert Path(file.name).parent == folder.path
+            semaphore = multiprocessing.get_context("spawn").Semaphore()
+            assert folder.path.name in semaphore._semlock.name  # type: ignore[attr-defined]
+            del semaphore
+        with tempfile.NamedTemporaryFile() as file:
+            assert Path(file.name).parent == short
+    assert os.environ["TMPDIR"] == str(short)
+
+
+def test_a_long_path_for_temporary_files_is_not_used(
+    short: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", f"{short}/{'x' * 80}")
+    assert run_folder.root() == Path(f"/tmp/scalesim-{os.getuid()}")
+
+
+def test_a_folder_that_cannot_be_made_is_said(short: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (short / f"scalesim-{os.getuid()}").write_text("in the way")
+    with pytest.raises(ConfigurationError, match="set TMPDIR"):
+        RunFolder()
+
+
+def test_who_has_no_home_gets_one(short: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", "/nowhere")
+    for name in ("LOGNAME", "USER", "LNAME", "USERNAME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr("pwd.getpwuid", lambda uid: {}[uid])
+    with RunFolder() as folder, folder.as_tmpdir():
+        assert Path.home().is_dir()
+        assert folder.path in Path.home().parents
+        assert os.environ["USER"]
+    assert os.environ["HOME"] == "/nowhere"
+    assert "USER" not in os.environ
