@@ -9,6 +9,7 @@ from sglang.srt.managers.io_struct import LoadLoRAAdapterReqInput
 
 from scalesim.deployments.calls import Call
 from scalesim.deployments.engine.adapter_registry import Adapter, AdapterRegistry
+from scalesim.deployments.engine.flags import in_our_names
 from scalesim.errors import InvalidRequestError, UnknownModelError
 
 
@@ -67,7 +68,8 @@ class AdapterLoader:
         answer = await self._manager.load_lora_adapter(asked)
         if not answer.success:
             raise InvalidRequestError(
-                f"adapter {adapter.name!r} cannot be loaded: {answer.error_message}", "model"
+                f"adapter {adapter.name!r} cannot be loaded: {in_our_names(answer.error_message)}",
+                "model",
             )
         if await asyncio.to_thread(registry.find, adapter.name) != adapter:
             raise InvalidRequestError(

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, MutableMapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from scalesim.deployments.engine.grammar import check_grammar
 from scalesim.errors import InvalidRequestError
@@ -54,6 +54,34 @@ class EngineLimits:
         return cls(vocabulary, min(min(context, pool) - 6, pool - 2 * page), grammar)
 
 
+class Names(NamedTuple):
+    """What a caller calls the fields of a request.
+
+    Attributes:
+        prompt: What is answered.
+        answer: How long the answer may be.
+        format: What makes it follow a grammar.
+    """
+
+    prompt: str = "prompt"
+    answer: str = "max_tokens"
+    format: str = "response_format"
+
+    @classmethod
+    def of(cls, body: Mapping[str, Any]) -> Names:
+        """Return the names of the fields that a body has."""
+        return cls(
+            prompt="messages" if "messages" in body else "prompt",
+            answer=_present(body, "max_completion_tokens", "max_tokens"),
+            format=_present(body, "response_format", "tool_choice", "tools"),
+        )
+
+
+def _present(body: Mapping[str, Any], *names: str) -> str:
+    """Return the first of some fields that is there, else the last."""
+    return next((name for name in names if name in body), names[-1])
+
+
 def check_asked(body: Mapping[str, Any], limits: EngineLimits) -> None:
     """Refuse an answer longer than any that fits, before its prompt is tokenized.
 
@@ -71,7 +99,10 @@ def check_asked(body: Mapping[str, Any], limits: EngineLimits) -> None:
 
 
 def admit(
-    prompts: Sequence[Sequence[int]], sampling: MutableMapping[str, Any], limits: EngineLimits
+    prompts: Sequence[Sequence[int]],
+    sampling: MutableMapping[str, Any],
+    limits: EngineLimits,
+    names: Names = Names(),  # noqa: B008 - immutable
 ) -> None:
     """Check one request of one or more prompts.
 
@@ -79,6 +110,7 @@ def admit(
         prompts: Token ids of each.
         sampling: SGLang's sampling parameters, the same for all; `top_k` is brought into range.
         limits: Of the engine.
+        names: Of the fields, for messages.
 
     Raises:
         InvalidRequestError: The engine could not take it; names the field.
@@ -87,13 +119,14 @@ def admit(
     for prompt in prompts:
         if not len(prompt):
             raise InvalidRequestError(
-                "prompt: one of the prompts has no tokens: send text in each", "prompt"
+                f"{names.prompt}: one of the prompts has no tokens: send text in each",
+                names.prompt,
             )
-        _check_ids("prompt", (min(prompt), max(prompt)), limits)
+        _check_ids(names.prompt, (min(prompt), max(prompt)), limits)
     _check_ids("stop_token_ids", sampling.get("stop_token_ids") or (), limits)
     _check_ids("logit_bias", [int(key) for key in sampling.get("logit_bias") or ()], limits)
-    _check_room(max(map(len, prompts)), sampling, limits)
-    _check_format(sampling, limits)
+    _check_room(max(map(len, prompts)), sampling, limits, names)
+    _check_format(sampling, limits, names.format)
     top_k = sampling.get("top_k")
     if top_k is not None and not 0 < top_k < limits.vocabulary:
         sampling["top_k"] = -1
@@ -108,15 +141,17 @@ def _check_ids(field: str, ids: Sequence[int], limits: EngineLimits) -> None:
             )
 
 
-def _check_room(prompt: int, sampling: Mapping[str, Any], limits: EngineLimits) -> None:
+def _check_room(
+    prompt: int, sampling: Mapping[str, Any], limits: EngineLimits, names: Names
+) -> None:
     room = limits.context_length - prompt
     if room < 1:
         raise ContextLengthError(
-            f"a prompt of {prompt} tokens does not fit: it may have {limits.context_length - 1}, "
+            f"{names.prompt}: {prompt} tokens do not fit: it may have {limits.context_length - 1}, "
             f"and {limits.context_length} with its answer",
-            "prompt",
+            names.prompt,
         )
-    for field, name in (("max_tokens", "max_new_tokens"), ("min_tokens", "min_new_tokens")):
+    for field, name in ((names.answer, "max_new_tokens"), ("min_tokens", "min_new_tokens")):
         told = sampling.get(name)
         if told is not None and told > room:
             raise ContextLengthError(
@@ -127,24 +162,24 @@ def _check_room(prompt: int, sampling: Mapping[str, Any], limits: EngineLimits) 
     longest, shortest = sampling.get("max_new_tokens"), sampling.get("min_new_tokens") or 0
     if longest is not None and shortest > longest:
         raise InvalidRequestError(
-            f"min_tokens: {shortest} is more than max_tokens, {longest}: use at most that",
+            f"min_tokens: {shortest} is more than {names.answer}, {longest}: use at most that",
             "min_tokens",
         )
 
 
-def _check_format(sampling: Mapping[str, Any], limits: EngineLimits) -> None:
+def _check_format(sampling: Mapping[str, Any], limits: EngineLimits, field: str) -> None:
     named = next((name for name in GRAMMARS if sampling.get(name)), None)
     if named is None:
         return
     if not limits.grammar:
         raise InvalidRequestError(
-            "response_format: this stack answers without a format, and tool_choice is auto or "
-            "none: leave it out, or start the stack with engine.extra_args.grammar_backend",
-            "response_format",
+            f"{field}: this stack answers without a format, and tool_choice is auto or none: "
+            "leave it out, or start the stack with engine.extra_args.grammar_backend",
+            field,
         )
     if sampling.get("min_new_tokens"):
         raise InvalidRequestError(
             "min_tokens: an answer in a format ends where that does: leave one of them out",
             "min_tokens",
         )
-    check_grammar(named, sampling[named])
+    check_grammar(named, sampling[named], field)

@@ -31,23 +31,33 @@ _KEYED = frozenset({"properties", "$defs", "definitions"})
 _VALUES = frozenset({"default", "const", "enum", "examples"})
 
 
-def check_grammar(kind: str, told: str) -> None:
+class _RefusedError(Exception):
+    """Says what could hold an engine."""
+
+
+def check_grammar(kind: str, told: str, field: str) -> None:
     """Check the grammar of a request.
 
     Args:
         kind: Of SGLang's sampling parameters. No request can name a regular expression or an EBNF
             grammar; those that SGLang makes of tools itself are only bounded in size.
         told: JSON text of a schema, or of a structural tag with schemas in it.
+        field: Of the request, from which it comes.
 
     Raises:
         InvalidRequestError: It could hold the engine; says what does.
     """
-    if len(told) > MOST_BYTES:
-        raise _refused(f"{len(told)} bytes of it, {MOST_BYTES} are served")
-    if kind == "json_schema":
-        _check(orjson.loads(told))
-    elif kind == "structural_tag":
-        _check([_embedded(part) for part in _schemas(orjson.loads(told))])
+    try:
+        if len(told) > MOST_BYTES:
+            raise _RefusedError(f"{len(told)} bytes of it, {MOST_BYTES} are served")
+        if kind == "json_schema":
+            _check(orjson.loads(told))
+        elif kind == "structural_tag":
+            _check([_embedded(part) for part in _schemas(orjson.loads(told))])
+    except _RefusedError as why:
+        raise InvalidRequestError(
+            f"{field}: this schema could hold the engine ({why}): use a simpler one", field
+        ) from None
 
 
 def _embedded(part: dict[str, Any]) -> list[Any]:
@@ -59,18 +69,20 @@ def _check(root: Any) -> None:
     for schema in _schemas(root):
         for name in _REGEXES:
             if name in schema:
-                raise _refused(f"{name!r} is not served")
+                raise _RefusedError(f"{name!r} is not served")
         for names, most in ((_BRANCHES, MOST_BRANCHES), (_NAMES, MOST_NAMES)):
             for name in names:
                 if _size(schema.get(name)) > most:
-                    raise _refused(f"{name!r} of {_size(schema[name])}, {most} are served")
+                    raise _RefusedError(f"{name!r} of {_size(schema[name])}, {most} are served")
         told_format = schema.get("format")
         if isinstance(told_format, str) and told_format not in _FORMATS:
-            raise _refused(f"format {told_format[:40]!r} is not served")
+            raise _RefusedError(f"format {told_format[:40]!r} is not served")
         counts = (schema.get(name) for name in _REPEATS)
         repeats += sum(count for count in counts if isinstance(count, int | float))
     if repeats > MOST_REPEATS:
-        raise _refused(f"its lengths and counts add up to {repeats:.0f}, {MOST_REPEATS} are served")
+        raise _RefusedError(
+            f"its lengths and counts add up to {repeats:.0f}, {MOST_REPEATS} are served"
+        )
 
 
 def _schemas(root: Any) -> Iterator[dict[str, Any]]:
@@ -91,10 +103,3 @@ def _schemas(root: Any) -> Iterator[dict[str, Any]]:
 
 def _size(value: Any) -> int:
     return len(value) if isinstance(value, list | dict) else 0
-
-
-def _refused(why: str) -> InvalidRequestError:
-    return InvalidRequestError(
-        f"response_format: this schema could hold the engine ({why}): use a simpler one",
-        "response_format",
-    )

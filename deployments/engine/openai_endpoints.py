@@ -6,7 +6,6 @@ Templates, tools, streaming and usage are SGLang's code; only its tokenizer mana
 from __future__ import annotations
 
 import asyncio
-import re
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
 from contextvars import ContextVar
@@ -23,7 +22,8 @@ from starlette.responses import Response, StreamingResponse
 from scalesim.deployments.calls import AnswerHeader, AnswerPart, Call, Endpoint
 from scalesim.deployments.engine.adapter_loader import AdapterLoader
 from scalesim.deployments.engine.adapter_registry import AdapterRegistry
-from scalesim.deployments.engine.admission import EngineLimits, admit, check_asked
+from scalesim.deployments.engine.admission import EngineLimits, Names, admit, check_asked
+from scalesim.deployments.engine.flags import in_our_names
 from scalesim.deployments.engine.identity_envelope import hints, salted
 from scalesim.deployments.engine.models.model_resolver import ModelResolver
 from scalesim.deployments.engine.sglang.limits import limits_of, tokenized
@@ -229,7 +229,7 @@ class _IdentifiedManager:
         trip = _TRIP.get()
         prompts = await tokenized(self._manager, request)
         try:
-            admit(prompts, request.sampling_params, self._limits)
+            admit(prompts, request.sampling_params, self._limits, Names.of(trip.call.body))
         except InvalidRequestError as error:
             trip.fault = error
             raise ValueError(str(error)) from error  # what SGLang's endpoints take as refused
@@ -277,18 +277,8 @@ def _refusal(parts: list[dict[str, Any]]) -> ScaleSimError | None:
         reason = meta.get("finish_reason")
         if isinstance(reason, dict) and reason.get("type") == "abort" and reason.get("status_code"):
             fault = InvalidRequestError if reason["status_code"] < 500 else ReplicaUnavailableError
-            return fault(_in_our_names(str(reason.get("message"))))
+            return fault(in_our_names(str(reason.get("message"))))
     return None
-
-
-_TOLD = 500
-_FLAG = re.compile(r"--([a-z][a-z0-9-]+)")
-
-
-def _in_our_names(told: str) -> str:
-    """Return the beginning of a message of SGLang's, its flags as people set them here."""
-    named = _FLAG.sub(lambda flag: f"engine.extra_args.{flag[1].replace('-', '_')}", told)
-    return named if len(named) <= _TOLD else f"{named[:_TOLD]}..."
 
 
 def _found(meta: dict[str, Any]) -> CachedTokens:
@@ -313,7 +303,7 @@ def _plain(response: Any) -> tuple[int, bytes]:
             return response.status_code, body
         told = orjson.loads(body)
         told = told.get("error", told)
-        message = _in_our_names(str(told.get("message")))
+        message = in_our_names(str(told.get("message")))
         return response.status_code, error_body(
             message, str(told.get("type")), told.get("param"), told.get("code")
         )

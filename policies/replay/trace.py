@@ -159,4 +159,6 @@ def _wrong(place: int, name: str, value: Any, expected: str) -> InvalidRequestEr
 def _foreign(line: str) -> str:
     """Return what to do with a line of a format that can be converted, or nothing."""
     known = format_of_line(line)
-    return f"; this is a {known.name} trace: use `scalesim trace convert` first" if known else ""
+    if known is None:
+        return ""
+    return f"; it is in the {known.name} format: use `scalesim trace convert` first"

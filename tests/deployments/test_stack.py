@@ -143,7 +143,7 @@ async def test_tools_and_later_parameters_are_taken(client: StackClient) -> None
         ({"temperature": -1}, {}, 400, "temperature"),
         ({"max_tokens": 100_000}, {}, 400, "max_tokens"),
         ({"max_tokens": 1017, "stream": True}, {}, 400, "max_tokens"),
-        ({"messages": [{"role": "user", "content": words(1, 2000)}]}, {}, 400, "prompt"),
+        ({"messages": [{"role": "user", "content": words(1, 2000)}]}, {}, 400, "messages"),
         ({"messages": [{"role": "user", "content": 5}]}, {}, 400, "messages.0.content"),
         ({"stop_regex": "(\\w+\\s?)+#"}, {}, 400, "stop_regex"),
         ({"rid": "0"}, {}, 400, "rid"),

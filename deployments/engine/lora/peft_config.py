@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import math
-import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
+
+import regex
 
 from scalesim.errors import InvalidRequestError
 
@@ -26,6 +27,9 @@ WITHOUT_EFFECT = frozenset(
     | {"fan_in_fan_out"}  # how the base model's weights are laid out: an engine knows
 )
 """Fields that change no answer. All others, ones of a later PEFT too, must be empty."""
+
+_MATCH_S = 0.1
+"""Longest an expression may take for one name: some take hours, and engines read adapters too."""
 
 _KEEP_THE_BASE = (None, True, False, "gaussian", "orthogonal", "eva")
 """Ways to begin a training that leave the base model's weights as they are."""
@@ -56,19 +60,19 @@ class LoraConfig(NamedTuple):
 
     def rank_of(self, module: str) -> int:
         """Return the rank of a module by its full name."""
-        return self.ranks.get(_pattern(self.ranks, module), self.rank)
+        return self.ranks.get(_pattern("rank_pattern", self.ranks, module), self.rank)
 
     def scale_of(self, module: str) -> float:
         """Return what PEFT multiplies a module's change with."""
-        alpha = self.alphas.get(_pattern(self.alphas, module), self.alpha)
+        alpha = self.alphas.get(_pattern("alpha_pattern", self.alphas, module), self.alpha)
         rank = self.rank_of(module)
         return alpha / (math.sqrt(rank) if self.by_root else rank)
 
     def fault_of(self, module: str, layer: int) -> tuple[str, str] | None:
         """Return the field that keeps PEFT from changing a module, and how; None if none does."""
-        if not _matches(module, self.targets):
+        if not _matches("target_modules", self.targets, module):
             return "target_modules", f"does not name {module}, which has weights"
-        if self.excluded and _matches(module, self.excluded):
+        if self.excluded and _matches("exclude_modules", self.excluded, module):
             return "exclude_modules", f"names {module}, which has weights"
         if self.layers is not None and layer not in self.layers:
             return "layers_to_transform", f"leaves out layer {layer}, which has weights"
@@ -179,22 +183,29 @@ def _patterns(field: str, value: Any) -> dict[str, Any]:
     return value or {}
 
 
-def _compiled(field: str, expression: str) -> re.Pattern[str]:
+def _compiled(field: str, expression: str) -> None:
     try:
-        return re.compile(expression)
-    except re.error as error:
+        regex.compile(expression)
+    except regex.error as error:
         raise refused(field, expression, f"it is no regular expression ({error})") from None
 
 
-def _pattern(patterns: Mapping[str, Any], module: str) -> str:
+def _pattern(field: str, patterns: Mapping[str, Any], module: str) -> str:
     """Return the first pattern that PEFT finds in a module's name, or the name."""
-    found = (p for p in patterns if re.match(rf"(.*\.)?({p})$", module))
+    found = (p for p in patterns if _is_match(field, rf"(.*\.)?({p})", module))
     return next(found, module)
 
 
-def _matches(module: str, names: tuple[str, ...] | str) -> bool:
+def _matches(field: str, names: tuple[str, ...] | str, module: str) -> bool:
     if names == "all-linear":
         return True
     if isinstance(names, str):
-        return re.fullmatch(names, module) is not None
+        return _is_match(field, names, module)
     return any(module == name or module.endswith(f".{name}") for name in names)
+
+
+def _is_match(field: str, expression: str, module: str) -> bool:
+    try:
+        return regex.fullmatch(expression, module, timeout=_MATCH_S) is not None
+    except TimeoutError:
+        raise refused(field, expression, "it takes too long to match: use a simpler one") from None

@@ -222,7 +222,7 @@ class PrefixPayload:
             staged_bytes=self._reads.carried_bytes,
             staged_s=self._reads.busy_s,
             computed_s=self._computed_s,
-            fault=self._storage.fault() if self._storage is not None else "",
+            fault=self._tree.storage_fault(),
         )
 
     def forget(self) -> None:

@@ -65,9 +65,6 @@ class Storage(Protocol):
     def take_changed(self) -> set[int]:
         """Return the agents some of whose pages came or left since the last call."""
 
-    def fault(self) -> str:
-        """Return what it failed with; it holds nothing then. Empty while it works."""
-
     def restarted(self) -> int:
         """Start threads that died again; return how many did so far."""
 
@@ -88,6 +85,9 @@ class PrefixTree(Protocol):
 
     def budgets(self) -> Budgets:
         """Return the bytes the pools hold."""
+
+    def storage_fault(self) -> str:
+        """Return what the storage of any rank failed with; empty while it works."""
 
     def locate(self, tokens: Tokens, space: Space) -> Any:
         """Return the deepest node of a sequence, split so that it ends where the sequence does."""

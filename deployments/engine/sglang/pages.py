@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,8 @@ from typing import Any
 import torch
 from sglang.srt.mem_cache.hicache_storage import HiCacheStorage, PoolName
 
+from scalesim.deployments.engine.storage.disk import Disk
+from scalesim.deployments.engine.storage.faults import RankFaults
 from scalesim.deployments.engine.storage.folder import PageFolder
 from scalesim.errors import ConfigurationError
 
@@ -17,6 +20,7 @@ class PageStore(HiCacheStorage):  # type: ignore[misc]
     """Backend `dynamic` of HiCache; its extra configuration is `launch.storage_args`."""
 
     folder: PageFolder
+    faults: RankFaults
 
     def __init__(self, config: Any, options: Any = None) -> None:
         self._config = config
@@ -25,7 +29,9 @@ class PageStore(HiCacheStorage):  # type: ignore[misc]
         super().register_mem_pool_host(mem_pool_host)
         extra = self._config.extra_config
         folder = Path(extra["folder"]) / self._format(mem_pool_host)
-        self.folder = PageFolder(folder, extra["quota_bytes"])
+        self.faults = _faults(self._config)
+        disk = Disk(folder, told=self.faults.tell)
+        self.folder = PageFolder(folder, extra["quota_bytes"], disk)
 
     def register_mem_host_pool_v2(self, host_pool: Any, host_pool_name: Any) -> None:
         if host_pool_name != PoolName.KV:
@@ -85,6 +91,14 @@ class PageStore(HiCacheStorage):  # type: ignore[misc]
             *(config.attn_cp_rank, config.attn_cp_size),
         )
         return blake2b(repr(told).encode(), digest_size=12).hexdigest()
+
+
+def _faults(config: Any) -> RankFaults:
+    """Return what the ranks of this machine's part of the engine share, in its folder."""
+    rank = config.pp_rank * config.tp_size + config.tp_rank
+    rank = rank * config.attn_cp_size + config.attn_cp_rank
+    ranks = config.pp_size * config.tp_size * config.attn_cp_size
+    return RankFaults(Path(tempfile.gettempdir()) / "storage-faults", rank, ranks)
 
 
 def _view(page: torch.Tensor) -> memoryview:

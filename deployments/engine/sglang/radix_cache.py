@@ -24,6 +24,7 @@ from scalesim.deployments.engine.sglang.prefill import PrefillClock
 from scalesim.deployments.engine.sglang.requests_in_use import Needed, agent_of, key_of, requests
 from scalesim.deployments.engine.sglang.storage_tier import StorageTier
 from scalesim.deployments.engine.sglang.tree_core import BACKEND, FULL, OrderedFull
+from scalesim.deployments.engine.storage.faults import RankFaults
 from scalesim.environment import engine_storage_bytes_from_env
 from scalesim.vocabulary import Budgets
 
@@ -34,6 +35,7 @@ class DistanceRadixCache(UnifiedRadixCache):  # type: ignore[misc]
     watcher: TreeListener | None = None
     every_pass: Callable[[], object]
     storage: StorageTier | None = None
+    _faults: RankFaults | None = None
     scheduler: Any = None
 
     def __init__(self, params: Any) -> None:
@@ -54,11 +56,16 @@ class DistanceRadixCache(UnifiedRadixCache):  # type: ignore[misc]
         controller = self.cache_controller
         if not self.enable_storage or self.buffer_pipeline is not None:
             return
+        store = controller.storage_backend
+        ours = isinstance(store, PageStore)
+        if ours:
+            self._faults = store.faults
         if is_read_ahead(controller.storage_config):
-            store = controller.storage_backend
-            ours = isinstance(store, PageStore)
             pages = store.folder if ours else watched(controller, engine_storage_bytes_from_env())
             self.storage = StorageTier(self, pages)
+
+    def storage_fault(self) -> str:
+        return self._faults.first() if self._faults is not None else ""
 
     @property
     def order(self) -> DistanceOrder:

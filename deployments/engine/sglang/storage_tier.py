@@ -108,9 +108,6 @@ class StorageTier:
     def take_changed(self) -> set[int]:
         return self._pages.take_changed()
 
-    def fault(self) -> str:
-        return self._pages.fault
-
     def restarted(self) -> int:
         controller = self._cache.cache_controller
         if controller.storage_stop_event.is_set():

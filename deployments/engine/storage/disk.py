@@ -34,17 +34,24 @@ class Disk:
     Args:
         folder: Of the files.
         clock: Seconds that only go on.
+        told: Called with `fault` when it changes, on any thread.
 
     Attributes:
         fault: What it failed with; empty while it works.
         turned: It failed or works again since somebody set this to False.
     """
 
-    def __init__(self, folder: Path, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        clock: Callable[[], float] = time.monotonic,
+        told: Callable[[str], object] = lambda fault: None,
+    ) -> None:
         self.folder = folder
         self.fault = ""
         self.turned = False
         self._clock = clock
+        self._told = told
         self._retry_at = 0.0
 
     @property
@@ -68,7 +75,7 @@ class Disk:
             return {}
         if self.fault:
             _logger.warning("The storage tier in %s works again", self.folder)
-            self.fault, self.turned = "", True
+            self._turn("")
         return {name: told.st_size for told, name in sorted(found, key=_written_at)}
 
     def sweep(self) -> None:
@@ -150,9 +157,13 @@ class Disk:
                 "The storage tier in %s fails (%s) and is off; it is tried again every %g s",
                 *(self.folder, reason, RETRY_S),
             )
-            self.turned = True
-        self.fault = f"{self.folder}: {reason}"
+        self._turn(f"{self.folder}: {reason}")
         self._retry_at = self._clock() + RETRY_S
+
+    def _turn(self, fault: str) -> None:
+        self.turned |= bool(fault) != bool(self.fault)
+        self.fault = fault
+        self._told(fault)
 
     def _path(self, name: str) -> Path:
         return self.folder / f"{name}{SUFFIX}"

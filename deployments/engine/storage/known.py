@@ -39,11 +39,6 @@ class KnownPages:
         self._changed_owners: set[int] = set()
 
     @property
-    def fault(self) -> str:
-        """What the store failed with, which then holds nothing; empty while it works."""
-        return ""
-
-    @property
     def held_bytes(self) -> int:
         """Bytes of the pages it knows."""
         return self._held_bytes

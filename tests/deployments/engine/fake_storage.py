@@ -69,9 +69,6 @@ class FakeStorage:
         changed, self.changed = self.changed, set()
         return changed
 
-    def fault(self) -> str:
-        return ""
-
     def restarted(self) -> int:
         return 0
 

@@ -46,6 +46,9 @@ class FakeTree:
     def budgets(self) -> Budgets:
         return Budgets(self.device_tokens * 10, self.host_tokens * 10, 0)
 
+    def storage_fault(self) -> str:
+        return ""
+
     # ---- what requests do ----
 
     def request(self, tokens: Tokens, space: Space) -> bool:

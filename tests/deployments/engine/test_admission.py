@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from scalesim.deployments.engine.admission import (
     ContextLengthError,
     EngineLimits,
+    Names,
     admit,
     check_asked,
 )
@@ -73,6 +74,25 @@ def test_what_an_engine_cannot_take_is_refused(
 def test_what_does_not_fit_says_what_does() -> None:
     with pytest.raises(ContextLengthError, match="use at most 10, or a shorter prompt"):
         admit([[1] * 90], {"max_new_tokens": 11}, LIMITS)
+
+
+@pytest.mark.parametrize(
+    ("field", "body", "prompt", "sampling"),
+    [
+        ("messages", {"messages": []}, [1] * 100, {}),
+        ("messages", {"messages": []}, [], {}),
+        ("max_completion_tokens", {"max_completion_tokens": 9}, [1] * 90, {"max_new_tokens": 11}),
+        ("tool_choice", {"tools": [], "tool_choice": "required"}, [1], {"ebnf": "x" * 40_000}),
+        ("tools", {"tools": []}, [1], {"json_schema": '{"pattern": "a"}'}),
+        ("response_format", {"response_format": {}}, [1], {"json_schema": '{"pattern": "a"}'}),
+    ],
+)
+def test_a_refusal_names_the_callers_own_field(
+    field: str, body: dict[str, Any], prompt: list[int], sampling: dict[str, Any]
+) -> None:
+    with pytest.raises(InvalidRequestError, match=f"^{field}: ") as caught:
+        admit([prompt], sampling, LIMITS, Names.of(body))
+    assert caught.value.field == field
 
 
 @pytest.mark.parametrize("field", ["max_tokens", "max_completion_tokens", "min_tokens"])

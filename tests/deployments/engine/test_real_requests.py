@@ -160,7 +160,7 @@ async def test_what_the_template_cannot_take_is_the_bodys_fault(asker: Asker) ->
 async def test_forced_tools_need_a_grammar(asker: Asker) -> None:
     tools = [{"type": "function", "function": {"name": "f", "parameters": {"type": "object"}}}]
     reply = await asker.chat(tools=tools, tool_choice="required", stream=True)
-    assert (reply.status, reply.error["param"]) == (400, "response_format")
+    assert (reply.status, reply.error["param"]) == (400, "tool_choice")
     assert "engine.extra_args.grammar_backend" in reply.error["message"]
     assert (await asker.chat(tools=tools)).status == 200
 

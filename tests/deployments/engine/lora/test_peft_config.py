@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import warnings
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -113,6 +114,18 @@ def test_patterns_go_before_what_holds_for_all(tmp_path: Path) -> None:
     assert (config.rank_of(QUERY), config.scale_of(QUERY)) == (4, 1.0)
     other = "model.layers.3.self_attn.v_proj"
     assert (config.rank_of(other), config.scale_of(other)) == (8, 16 / 8**0.5)
+
+
+@pytest.mark.parametrize("field", ["target_modules", "exclude_modules", "rank_pattern"])
+def test_an_expression_that_takes_for_ever_is_refused(tmp_path: Path, field: str) -> None:
+    slow = r"(\w|\.|\w\w)+[^\w.]"
+    config = told(tmp_path, **{field: {slow: 4} if field == "rank_pattern" else slow})
+    if field == "exclude_modules":
+        config = config._replace(targets="all-linear")
+    ask = config.rank_of if field == "rank_pattern" else partial(config.fault_of, layer=3)
+    with pytest.raises(InvalidRequestError, match="takes too long") as refusal:
+        ask(QUERY * 3)
+    assert refusal.value.field == field
 
 
 @pytest.mark.parametrize(
