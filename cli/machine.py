@@ -87,7 +87,7 @@ def resource_checks() -> Iterator[Check]:
 
 
 def clock_checks() -> Iterator[Check]:
-    """The adapter layer clock: controllers are numbered by it."""
+    """The wall clock: controllers are numbered by it."""
     now = datetime.now(UTC)
     installed = datetime.fromtimestamp(Path(__file__).stat().st_mtime, UTC)
     found = now.isoformat(timespec="seconds")

@@ -9,11 +9,10 @@ from numpy.typing import NDArray
 
 from scalesim.controller import status, validation
 from scalesim.controller.catalog.rows import CatalogBatch, CatalogSnapshot
-from scalesim.controller.clock import Clock, steady
-from scalesim.controller.counters import Counters
+from scalesim.controller.clock import Clock, next_incarnation, steady
+from scalesim.controller.directives import DirectivePlanner
 from scalesim.controller.garbage_collector import GarbageCollector
 from scalesim.controller.hint_statistics import HintStatistics
-from scalesim.controller.incarnation import next_incarnation
 from scalesim.controller.ingest import claim, coming_into_use, observe, tell
 from scalesim.controller.interner import Interner
 from scalesim.controller.key_index import MISSING, Rows
@@ -21,7 +20,6 @@ from scalesim.controller.learned_distances import LearnedDistances
 from scalesim.controller.leveling import Leveling
 from scalesim.controller.payload_table import AGENTS, SENT, STATE, PayloadTable
 from scalesim.controller.placements import Place, Placements
-from scalesim.controller.planning import Planning
 from scalesim.controller.replicas import Replica, Replicas
 from scalesim.controller.simulations import NO_SIMULATION, Simulations
 from scalesim.controller.snapshot import DirtyRows, names, restore
@@ -70,7 +68,7 @@ class Controller:
         clock = clock or steady()
         now = clock()
         self.incarnation = next_incarnation(now, saved=saved_incarnation)
-        self.counters = Counters()
+        self.counters = status.Counters()
         self._settings = settings
         self._clock = clock
         if snapshot is None:
@@ -89,7 +87,9 @@ class Controller:
         self._table, self._simulations, self._replicas = table, simulations, replicas
         self._dirty_rows, self._placements, self._learned = dirty_rows, placements, learning
         self._leveling = Leveling(table, simulations, replicas, placements, settings.leveling_moves)
-        self._planning = Planning(table, simulations, replicas, learning, planner, self.counters)
+        self._directives = DirectivePlanner(
+            table, simulations, replicas, learning, planner, self.counters
+        )
         self._hint_statistics = HintStatistics(table, simulations, replicas)
         self._garbage_collector = GarbageCollector(table, simulations, placements, dirty_rows)
 
@@ -296,7 +296,7 @@ class Controller:
         replica = self._replicas.get(name)
         if replica is None or replica.budgets is None or replica.outbox is not None:
             return False
-        return self._planning.plan(replica, self.incarnation, self._clock())
+        return self._directives.plan(replica, self.incarnation, self._clock())
 
     @property
     def placement_version(self) -> int:

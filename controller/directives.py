@@ -1,20 +1,23 @@
-"""From the payload table to one replica's directives."""
+"""From the payload table to one replica's directives: what distances, places and sizes call for."""
 
 from __future__ import annotations
 
 import math
+import time
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from scalesim.controller.key_index import Rows
+from scalesim.controller.learned_distances import LearnedDistances
 from scalesim.controller.payload_table import PayloadTable
-from scalesim.controller.replicas import Replica
+from scalesim.controller.replicas import Replica, Replicas
 from scalesim.controller.simulations import Simulations
+from scalesim.controller.status import Counters
 from scalesim.policies.planning import Planner, View
 from scalesim.policies.shares import fair_distances
-from scalesim.vocabulary import PREFIX, Budgets, Distances, DistanceUpdate, Moves, Verb
+from scalesim.vocabulary import PREFIX, Budgets, Directives, Distances, DistanceUpdate, Moves, Verb
 
 ANSWER_S = 2.0
 """A move whose residency was not reported for this long is asked for again: it is idempotent, and
@@ -25,6 +28,53 @@ _SLACK = np.float32(1 / 8)
 ever less often for those ahead, so that a step of a million agents is not a million pushes."""
 
 _NO_ORDER = 0  # in column `pending_action`: no move is unanswered
+
+
+class DirectivePlanner:
+    """Fills replicas' outboxes.
+
+    Args:
+        table: Payload table; writes what replicas were told and asked for.
+        simulations: Whose epochs are the clock.
+        replicas: Clears their marks of change.
+        learning: Fills in distances that nobody told.
+        planner: Decides what belongs in which tier.
+        counters: Counts plans.
+    """
+
+    def __init__(
+        self,
+        table: PayloadTable,
+        simulations: Simulations,
+        replicas: Replicas,
+        learning: LearnedDistances,
+        planner: Planner,
+        counters: Counters,
+    ) -> None:
+        self._table = table
+        self._simulations = simulations
+        self._replicas = replicas
+        self._learned = learning
+        self._planner = planner
+        self._counters = counters
+
+    def plan(self, replica: Replica, incarnation: int, now: float) -> bool:
+        """Plan for a replica with an empty outbox; return whether there is something in it now."""
+        started = time.perf_counter()
+        self._replicas.changed[replica.number] = False
+        rows = self._table.rows_on(replica.number)
+        told = self._table.distances(rows, self._simulations.epochs)
+        distance = self._learned.fill(rows, told)
+        pushed = distance_updates(self._table, self._simulations, replica, rows, distance)
+        moved = moves(self._table, self._simulations, replica, rows, distance, self._planner, now)
+        if pushed or moved:
+            replica.sequence += 1
+            replica.made_at = now
+            replica.outbox = Directives(
+                incarnation, replica.sequence, distance_updates=pushed, moves=moved
+            )
+        self._counters.planned(time.perf_counter() - started, moved)
+        return replica.outbox is not None
 
 
 class Orders(NamedTuple):

@@ -1,4 +1,4 @@
-from scalesim.controller.incarnation import next_incarnation
+from scalesim.controller.clock import next_incarnation
 
 
 def test_the_clock_alone_makes_it_grow() -> None:
