@@ -202,11 +202,7 @@ class Controller:
             self.incarnation = next_incarnation(self._clock(), seen=info.seen_incarnation)
         known = self._replicas.get(info.name)
         replica = self._replicas.add(info.name, self._clock())
-        replica.seen_at = self._clock()
-        replica.budgets, replica.kinds = info.budgets, info.kinds
-        replica.kind_budgets, replica.metrics = info.kind_budgets, info.metrics
-        replica.sequence = max(replica.sequence, int(self._clock() * 1000))
-        replica.outbox, replica.left = None, {}
+        replica.attach(info, self._clock())
         for kind in info.kinds:
             self._table.kinds.number(kind)
         if known is None:
@@ -294,7 +290,7 @@ class Controller:
     def plan_one(self, name: str) -> bool:
         """Plan for one replica; return whether it has new directives."""
         replica = self._replicas.get(name)
-        if replica is None or replica.budgets is None or replica.outbox is not None:
+        if replica is None or not replica.attached or replica.outbox is not None:
             return False
         return self._directives.plan(replica, self.incarnation, self._clock())
 
@@ -382,6 +378,6 @@ class Controller:
 
     def _attached(self, name: str, incarnation: int) -> Replica | None:
         replica = self._replicas.get(name)
-        if replica is None or replica.budgets is None or incarnation != self.incarnation:
+        if replica is None or not replica.attached or incarnation != self.incarnation:
             return None
         return replica

@@ -12,7 +12,7 @@ from scalesim.controller.payload_table import AGENTS, PayloadTable
 from scalesim.controller.replicas import Replicas
 from scalesim.controller.simulations import Simulations
 from scalesim.policies.shadow_devices import ShadowDevices
-from scalesim.vocabulary import PREFIX, Distances, Keys, Tier
+from scalesim.vocabulary import Distances, Keys, Tier
 
 _TOLD = {"0": 0.0, "1": 1.0, "2": 2.0, "4": 4.0, "8": 8.0, "16": 16.0, "more": 2.0**63}
 """Largest distance counted under each name; what is beyond the last was not foreseen at all."""
@@ -110,9 +110,5 @@ class HintStatistics:
 
     def _capacity(self) -> float:
         """Return how many agents' prefixes fit on all devices."""
-        device_bytes = 0
-        for replica in self._replicas:
-            budgets = dict(zip(replica.kinds, replica.kind_budgets, strict=False))
-            mine = budgets.get(PREFIX, replica.budgets)
-            device_bytes += mine.device_bytes if mine else 0
+        device_bytes = sum(replica.prefix_device_bytes for replica in self._replicas)
         return device_bytes / self._mean_bytes

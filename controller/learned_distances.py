@@ -102,6 +102,6 @@ class LearnedDistances:
         }
 
     def _capacity(self, rows: Rows) -> int:
-        """Return how many states of the size of these fit on all devices together."""
-        device_bytes = sum(r.budgets.device_bytes for r in self._replicas if r.budgets)
+        """Return how many prefixes of the size of these fit on all devices together."""
+        device_bytes = sum(replica.prefix_device_bytes for replica in self._replicas)
         return int(device_bytes / self._table.total_bytes[rows].mean())

@@ -68,7 +68,7 @@ class Leveling:
             return
         self.wanted, self._again_at = False, now + _EVERY_S
         homes = list(self._replicas)
-        if len(homes) < 2 or any(replica.budgets is None for replica in homes):
+        if len(homes) < 2 or not all(replica.attached for replica in homes):
             return
         numbers = np.array([replica.number for replica in homes], np.int16)
         rebuild_bytes_per_s = [
@@ -100,9 +100,8 @@ class Leveling:
     def _soon(self) -> Rows:
         """Return the rows of agents that act within the horizon."""
         table = self._table
-        epoch = self._simulations.epochs[table.simulation]
-        soon = (table.due >= epoch) & (table.due < epoch + _HORIZON_STEPS)
-        return np.flatnonzero(soon & (table.replica >= 0))
+        rows = np.flatnonzero((table.kind == AGENTS) & (table.replica >= 0))
+        return rows[table.distances(rows, self._simulations.epochs) < _HORIZON_STEPS]
 
     def _crowding(self, numbers: NDArray[np.int16], held_bytes: NDArray[np.float64]) -> Rows:
         """Return the rows of agents on replicas with too many bytes."""

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from functools import cache
 from hashlib import blake2b
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from scalesim.controller.interner import Interner
 from scalesim.controller.key_index import MISSING, KeyIndex, Rows
-from scalesim.vocabulary import PREFIX, Distances, Keys
+from scalesim.vocabulary import PREFIX, Distances, Keys, steps_until
 
 AGENTS = 0
 """Number of the prefix kind, whose keys are the agents' own."""
@@ -18,85 +19,72 @@ AGENTS = 0
 NOWHERE = -1
 """Replica number of a payload that has no replica."""
 
-COLUMNS: dict[str, tuple[type[np.generic], float]] = {
-    "key": (np.int64, 0),
-    "kind": (np.int8, 0),
-    "simulation": (np.int32, 0),
-    "replica": (np.int16, NOWHERE),
-    "due": (np.float64, np.inf),
-    "expires": (np.float64, np.inf),
-    "reported": (np.float32, -np.inf),
-    "total_bytes": (np.int64, 0),
-    "device_bytes": (np.int64, 0),
-    "host_bytes": (np.int64, 0),
-    "storage_bytes": (np.int64, 0),
-    "last_used": (np.float64, 0),
-    "in_use": (np.bool_, False),
-    "pinned": (np.bool_, False),
-    "finished": (np.bool_, False),
-    "assigned": (np.bool_, False),
-    "exceptional": (np.bool_, False),
-    "dirty": (np.bool_, False),
-    "live": (np.bool_, False),
-    "sent_distance": (np.float32, np.inf),
-    "sent_pin": (np.bool_, False),
-    "pending_action": (np.uint8, 0),
-    "pending_tier": (np.uint8, 0),
-    "pending_since": (np.float64, 0),
-}
-"""Type and empty value of every column: about 90 bytes a payload."""
-
 SENT = ("sent_distance", "sent_pin", "pending_action")
 STATE = ("device_bytes", "host_bytes", "storage_bytes", "in_use")
+
+
+class _Column(NamedTuple):
+    """Type and empty value of a column."""
+
+    dtype: type[np.generic]
+    empty: float
+
+
+def _column(dtype: type[np.generic], empty: float = 0) -> Any:
+    """Declare a column; every table has an array of its own under that name."""
+    return _Column(dtype, empty)
 
 
 class PayloadTable:
     """Columns over the rows of a `KeyIndex`; a free row holds every column's empty value.
 
     A distance is kept as the step it falls due, so that distances age by themselves as their
-    simulation's epoch moves. Columns are attributes, arrays of `capacity` rows:
-
-    - `key`, `kind`, `simulation`: whose payload it is. All payloads of an agent have its key; what
-      its simulation says (distance, pin, done) is kept in the row of its prefix.
-    - `replica`: number of the replica it lives on; `exceptional` where that is not its hashed one,
-      `assigned` for agents that belong there all the same.
-    - `due`, `expires`: float64 steps; both inf where no use is foreseen.
-    - `reported`: float32, the step in which that was told; -inf where it is not known.
-    - `total_bytes`, `device_bytes`, `host_bytes`, `storage_bytes`, `in_use`, `last_used`: as its
-      replica last reported.
-    - `pinned`, `finished`: as its simulation asked.
-    - `sent_distance`, `sent_pin`: what its replica knows. `pending_action`, `pending_tier`,
-      `pending_since`: the move it was last asked for and has not answered; verb 0 where none is.
-    - `dirty`: changed since it was last written to the catalog.
+    simulation's epoch moves. Columns are attributes, arrays of `capacity` rows; about 90 bytes a
+    payload in all.
 
     Args:
         kinds: Payload kinds already numbered; `"prefix"` must be the first.
     """
 
-    key: Keys
-    kind: NDArray[np.int8]
-    simulation: NDArray[np.int32]
-    replica: NDArray[np.int16]
-    due: NDArray[np.float64]
-    expires: NDArray[np.float64]
-    reported: NDArray[np.float32]
-    total_bytes: NDArray[np.int64]
-    device_bytes: NDArray[np.int64]
-    host_bytes: NDArray[np.int64]
-    storage_bytes: NDArray[np.int64]
-    last_used: NDArray[np.float64]
-    in_use: NDArray[np.bool_]
-    pinned: NDArray[np.bool_]
-    finished: NDArray[np.bool_]
-    assigned: NDArray[np.bool_]
-    exceptional: NDArray[np.bool_]
-    dirty: NDArray[np.bool_]
-    live: NDArray[np.bool_]
-    sent_distance: NDArray[np.float32]
-    sent_pin: NDArray[np.bool_]
-    pending_action: NDArray[np.uint8]
-    pending_tier: NDArray[np.uint8]
-    pending_since: NDArray[np.float64]
+    # Whose payload it is. All payloads of an agent have its key; what its simulation says
+    # (distance, pin, finished) is kept in the row of its prefix.
+    key: Keys = _column(np.int64)
+    kind: NDArray[np.int8] = _column(np.int8)
+    simulation: NDArray[np.int32] = _column(np.int32)
+
+    # Where it lives: `exceptional` where that is not its hashed replica, `assigned` for agents that
+    # belong there all the same.
+    replica: NDArray[np.int16] = _column(np.int16, NOWHERE)
+    assigned: NDArray[np.bool_] = _column(np.bool_)
+    exceptional: NDArray[np.bool_] = _column(np.bool_)
+
+    # What its simulation said: steps, inf where no use is foreseen; `reported` is the step in which
+    # it said so, -inf where that is not known.
+    due: NDArray[np.float64] = _column(np.float64, np.inf)
+    expires: NDArray[np.float64] = _column(np.float64, np.inf)
+    reported: NDArray[np.float32] = _column(np.float32, -np.inf)
+    pinned: NDArray[np.bool_] = _column(np.bool_)
+    finished: NDArray[np.bool_] = _column(np.bool_)
+
+    # What its replica last reported; `last_used` in seconds.
+    total_bytes: NDArray[np.int64] = _column(np.int64)
+    device_bytes: NDArray[np.int64] = _column(np.int64)
+    host_bytes: NDArray[np.int64] = _column(np.int64)
+    storage_bytes: NDArray[np.int64] = _column(np.int64)
+    in_use: NDArray[np.bool_] = _column(np.bool_)
+    last_used: NDArray[np.float64] = _column(np.float64)
+
+    # What its replica was sent: distance and pin, and the move that it has not answered yet (a
+    # verb, 0 where none is; the target tier; since when, in seconds).
+    sent_distance: NDArray[np.float32] = _column(np.float32, np.inf)
+    sent_pin: NDArray[np.bool_] = _column(np.bool_)
+    pending_action: NDArray[np.uint8] = _column(np.uint8)
+    pending_tier: NDArray[np.uint8] = _column(np.uint8)
+    pending_since: NDArray[np.float64] = _column(np.float64)
+
+    # Changed since it was last written to the catalog; the row is taken.
+    dirty: NDArray[np.bool_] = _column(np.bool_)
+    live: NDArray[np.bool_] = _column(np.bool_)
 
     def __init__(self, kinds: Interner | None = None) -> None:
         self.kinds = kinds or Interner([PREFIX])
@@ -138,7 +126,7 @@ class PayloadTable:
     def reset(self, rows: Rows, *columns: str) -> None:
         """Write each column's empty value."""
         for name in columns:
-            getattr(self, name)[rows] = COLUMNS[name][1]
+            getattr(self, name)[rows] = COLUMNS[name].empty
 
     def answered(self, rows: Rows) -> None:
         """Note that replicas reported the payloads: no move is outstanding."""
@@ -193,7 +181,7 @@ class PayloadTable:
     def distances(self, rows: Rows, epochs: NDArray[np.float64]) -> Distances:
         """Return float32[n] distances now, inf where none is foreseen or it expired.
 
-        A use that did not come in its step is believed as little as one equally far ahead.
+        See `scalesim.vocabulary.steps_until` for uses that did not come in their step.
 
         Args:
             rows: int64[n].
@@ -201,9 +189,9 @@ class PayloadTable:
         """
         rows = self.agents(rows)
         epoch = epochs[self.simulation[rows]]
-        distance = np.abs(self.due[rows] - epoch)
+        distance = steps_until(self.due[rows], epoch)
         distance[self.expires[rows] < epoch] = np.inf
-        return distance.astype(np.float32)
+        return distance
 
     def _grow(self, capacity: int) -> None:
         old = self.key.size
@@ -227,3 +215,9 @@ def _salt(kind: str) -> np.int64:
     return np.int64(
         int.from_bytes(blake2b(kind.encode(), digest_size=8).digest(), "little", signed=True)
     )
+
+
+COLUMNS: dict[str, _Column] = {
+    name: value for name, value in vars(PayloadTable).items() if isinstance(value, _Column)
+}
+"""Every column by name."""

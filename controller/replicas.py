@@ -11,7 +11,14 @@ import numpy as np
 
 from scalesim.controller.interner import Interner
 from scalesim.policies.links import LinkMeter
-from scalesim.vocabulary import Budgets, Directives, Keys, TransferStats
+from scalesim.vocabulary import (
+    PREFIX,
+    Budgets,
+    Directives,
+    Keys,
+    ReplicaInfo,
+    TransferStats,
+)
 
 MAX_REPLICAS = int(np.iinfo(np.int16).max)
 
@@ -53,6 +60,25 @@ class Replica:
     made_at: float = 0.0
     transfers: dict[str, TransferStats] = field(default_factory=dict)
     meters: dict[str, LinkMeter] = field(default_factory=lambda: defaultdict(LinkMeter))
+
+    @property
+    def attached(self) -> bool:
+        """Whether it told what it is; else it is only remembered from the catalog."""
+        return self.budgets is not None
+
+    @property
+    def prefix_device_bytes(self) -> int:
+        """Bytes of its device that prefixes may fill; 0 until it has attached."""
+        own = dict(zip(self.kinds, self.kind_budgets, strict=False)).get(PREFIX, self.budgets)
+        return own.device_bytes if own else 0
+
+    def attach(self, info: ReplicaInfo, now: float) -> None:
+        """Take over what it is; what it was sent before is void."""
+        self.seen_at = now
+        self.budgets, self.kinds = info.budgets, info.kinds
+        self.kind_budgets, self.metrics = info.kind_budgets, info.metrics
+        self.sequence = max(self.sequence, int(now * 1000))
+        self.outbox, self.left = None, {}
 
     def note(self, transfer: TransferStats) -> None:
         """Take over what became of its moves."""
@@ -109,7 +135,7 @@ class Replicas:
         return [
             replica
             for replica in self
-            if replica.budgets is not None
+            if replica.attached
             and replica.outbox is None
             and (self.changed[replica.number] or replica.replan_at <= now)
         ]

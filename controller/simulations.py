@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from scalesim.controller.interner import FREE, Interner
 from scalesim.errors import InvalidRequestError, StaleEpochError, UnavailableError
-from scalesim.policies.distance.trust import StepClock
+from scalesim.policies.step_clock import StepClock
 from scalesim.settings import ControllerSettings
 
 NO_SIMULATION, NO_SIMULATION_NAME = 0, "-"

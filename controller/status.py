@@ -129,7 +129,7 @@ def replicas(table: PayloadTable, replicas: Replicas, now: float) -> dict[str, d
 
     return {
         replica.name: {
-            "attached": replica.budgets is not None,
+            "attached": replica.attached,
             "agents": int(payloads[replica.number, AGENTS]),
             **{f"{tier}_bytes": int(held[tier][replica.number].sum()) for tier in _TIERS},
             "budgets": replica.budgets._asdict() if replica.budgets else None,

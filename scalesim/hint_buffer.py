@@ -12,6 +12,7 @@ from typing import Literal, NamedTuple, TypeVar
 import numpy as np
 
 from scalesim.transports.transport import MAX_ROWS, Report
+from scalesim.vocabulary import steps_until
 
 Change = Literal["pin", "unpin", "done"]
 Value = TypeVar("Value")
@@ -40,8 +41,8 @@ class HintBatch(NamedTuple):
     def reports(self) -> Iterator[Report]:
         """Yield reports of at most `MAX_ROWS` rows."""
         ids = list(self.due)
-        steps = np.fromiter(self.due.values(), np.float64, len(ids))
-        distances = np.maximum(steps - self.epoch, 0.0).astype(np.float32)
+        due = np.fromiter(self.due.values(), np.float64, len(ids))
+        distances = steps_until(due, self.epoch)
         for start in range(0, len(ids), MAX_ROWS):
             rows = slice(start, start + MAX_ROWS)
             yield Report(self.epoch, ids[rows], distances[rows])

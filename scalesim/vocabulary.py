@@ -26,6 +26,14 @@ MODEL = "model"
 """Kind name of whole models' weights."""
 
 
+def steps_until(due: NDArray[np.float64], epoch: NDArray[np.float64] | float) -> Distances:
+    """Return float32[n] distances of uses that fall due in these steps.
+
+    A use that did not come in its step is believed as little as one equally far ahead.
+    """
+    return np.abs(due - epoch).astype(np.float32)
+
+
 class Tier(IntEnum):
     """Where a payload lives; hotter compares greater."""
 

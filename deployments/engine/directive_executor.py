@@ -64,10 +64,10 @@ class DirectiveExecutor:
         self._unsent: list[Message] = []
         self._told: dict[str, TransferStats] = {}
 
-    def hello(self, engine_version: str, bytes_per_token: int) -> None:
+    def hello(self, bytes_per_token: int) -> None:
         """Tell the replica that the self-check passed and what there is to manage."""
         budgets = tuple(payload.budgets() for payload in self._payloads.values())
-        self._unsent.append(Hello(engine_version, tuple(self._payloads), budgets, bytes_per_token))
+        self._unsent.append(Hello(tuple(self._payloads), budgets, bytes_per_token))
 
     def accept(self, frames: Iterable[bytes]) -> None:
         """Take over directives; those of an older controller, and broken frames, are ignored.

@@ -27,13 +27,11 @@ class Hello(NamedTuple):
     """First frame of a scheduler that passed its self-check.
 
     Attributes:
-        engine_version: Version of SGLang.
         kinds: Payload kinds it can move.
         budgets: Bytes its tiers can hold of each of `kinds`.
         bytes_per_token: KV bytes of one token over all layers.
     """
 
-    engine_version: str
     kinds: tuple[str, ...]
     budgets: tuple[Budgets, ...]
     bytes_per_token: int
@@ -98,6 +96,6 @@ _BUILDERS: dict[str, Any] = {
     "Residency": lambda fields: Residency(*_aligned(fields)),
     "TransferStats": lambda fields: TransferStats(*fields),
     "Hello": lambda fields: Hello(
-        fields[0], tuple(fields[1]), tuple(Budgets(*row) for row in fields[2]), int(fields[3])
+        tuple(fields[0]), tuple(Budgets(*row) for row in fields[1]), int(fields[2])
     ),
 }

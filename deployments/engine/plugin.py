@@ -47,7 +47,7 @@ class ScaleSimPlugin:
             hooks.wake_on(scheduler, self._channel.socket, lambda: self._hurried)
         send = self._channel.send if self._channel is not None else None
         self._executor = DirectiveExecutor(kinds.build(engine), send)
-        self._executor.hello(hooks.ENGINE_VERSION, engine.tree.bytes_per_token)
+        self._executor.hello(engine.tree.bytes_per_token)
 
     def receive(self) -> list[Command]:
         """Return commands that arrived at this rank."""

@@ -78,39 +78,6 @@ class Encounters:
         return ahead
 
 
-class Gatherings:
-    """Steps until each agent has company where it goes.
-
-    The first to arrive at a place waits for the second; everyone else finds somebody there. Who
-    goes where nobody else does is unforeseen.
-
-    Args:
-        agents: How many.
-    """
-
-    def __init__(self, agents: int) -> None:
-        self._place = np.full(agents, -1)
-        self._arrival = np.full(agents, np.inf)
-
-    def go(self, agents: Rows, place: Rows, arrival: NDArray[np.float64]) -> None:
-        """Set where agents go (int64[m] place numbers, negative for nowhere) and arrive (step)."""
-        self._place[agents] = place
-        self._arrival[agents] = arrival
-
-    def distances(self, now: float) -> Distances:
-        """Return steps until somebody else is there too."""
-        company = np.full(len(self._place), np.inf)
-        order = np.lexsort((self._arrival, self._place))
-        order = order[self._place[order] >= 0]
-        earlier, later = order[:-1], order[1:]
-        together = self._place[earlier] == self._place[later]
-        company[later[together]] = self._arrival[later[together]]
-        first = together & np.append(True, ~together[:-1])[: len(together)]
-        company[earlier[first]] = self._arrival[later[first]]
-        ahead: Distances = np.maximum(company - now, 0.0).astype(np.float32)
-        return ahead
-
-
 def meeting_times(offset: Vectors, velocity: Vectors, radius: float) -> NDArray[np.float64]:
     """Return the first t >= 0 with |offset + velocity t| <= radius; inf where there is none."""
     a = (velocity**2).sum(axis=1)

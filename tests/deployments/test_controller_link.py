@@ -16,7 +16,7 @@ from scalesim.vocabulary import (
     TransferStats,
 )
 
-HELLO = Hello("0.5.23", ("prefix", "adapter"), (Budgets(1000, 2000, 0), Budgets(50, 60, 0)), 10)
+HELLO = Hello(("prefix", "adapter"), (Budgets(1000, 2000, 0), Budgets(50, 60, 0)), 10)
 
 
 def rows() -> Residency:

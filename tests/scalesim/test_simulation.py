@@ -54,7 +54,7 @@ def test_a_wake_is_relative_to_the_step_it_is_sent_in(
     town.wake("a", 12.5)
     town.wake("b", 4)
     town.wake("c", INF)
-    assert told(town, transport) == {"a": 2.5, "b": 0, "c": INF}
+    assert told(town, transport) == {"a": 2.5, "b": 6, "c": INF}, "6 steps late"
 
 
 def test_a_rate_is_told_at_every_step_until_it_is_forgotten(

@@ -139,7 +139,7 @@ def test_distances_are_pushed_before_moves() -> None:
 
 def test_news_wait_while_the_replica_does_not_read() -> None:
     subject, payload, wire = executor()
-    subject.hello("0.5.23", 1024)
+    subject.hello(1024)
     wire.open = False
     payload.touch_all()
     subject.work()
@@ -147,7 +147,7 @@ def test_news_wait_while_the_replica_does_not_read() -> None:
     wire.open = True
     subject.work()
     subject.work()
-    assert wire.sent[0] == Hello("0.5.23", ("fake",), (Budgets(10, 20, 30),), 1024)
+    assert wire.sent[0] == Hello(("fake",), (Budgets(10, 20, 30),), 1024)
     assert [type(message) for message in wire.sent[1:]] == [Residency, TransferStats]
 
 

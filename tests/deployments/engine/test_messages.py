@@ -36,7 +36,7 @@ def rows(n: int) -> Residency:
 @pytest.mark.parametrize(
     "message",
     [
-        Hello("0.5.23", ("prefix", "adapter"), (Budgets(1, 2, 3), Budgets(4, 5, 6)), 1024),
+        Hello(("prefix", "adapter"), (Budgets(1, 2, 3), Budgets(4, 5, 6)), 1024),
         TransferStats("prefix", issued=3, wasted_bytes=9),
         rows(0),
         rows(5),

@@ -107,7 +107,7 @@ def test_a_kind_from_outside_is_moved_like_ours(install: Install) -> None:
     executor = DirectiveExecutor(
         kinds.build(FakeEngine()), lambda message: sent.append(message) or True
     )
-    executor.hello("0.5.23", 10)
+    executor.hello(10)
     column = np.array([7], np.int64)
     prefetch = np.full(1, Verb.PREFETCH, np.uint8), np.full(1, Tier.DEVICE, np.uint8)
     moves = Moves("diary", prefetch[0], column, prefetch[1])

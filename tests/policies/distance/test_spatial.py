@@ -2,7 +2,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scalesim.policies.distance.spatial import Encounters, Gatherings, meeting_times
+from scalesim.policies.distance.spatial import Encounters, meeting_times
 
 INF = float("inf")
 
@@ -54,15 +54,3 @@ def test_the_grid_finds_what_all_pairs_find(seed, radius):
         if time <= 3.0:
             expected[[a, b]] = np.minimum(expected[[a, b]], time)
     np.testing.assert_allclose(world.distances(0), expected, rtol=1e-5)
-
-
-def test_the_first_at_a_place_waits_for_the_second():
-    places = Gatherings(7)
-    assert places.distances(0).tolist() == [INF] * 7
-    place = np.array([7, 7, 7, 3, -1, -1])
-    arrival = np.array([5.0, 1.0, 9.0, 2.0, 1.0, 2.0])
-    places.go(np.arange(6), place, arrival)
-    assert places.distances(0).tolist() == [5, 5, 9, INF, INF, INF, INF]
-    assert places.distances(6).tolist() == [0, 0, 3, INF, INF, INF, INF]
-    places.go(np.array([3, 6]), np.array([8, 8]), np.array([7.0, 8.0]))
-    assert places.distances(6).tolist() == [0, 0, 3, 2, INF, INF, 2]
