@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from scalesim.controller.api import ControllerApi
 from scalesim.controller.core import Controller
 from scalesim.controller.runtime.background import BackgroundLoop
 from scalesim.controller.runtime.notifier import Notifier
@@ -30,7 +31,7 @@ _SPACING_S = 0.002  # between plans: reports of one step arrive together, one pl
 _PLACEMENTS = ""  # the bell of the placements; no replica has this name
 
 
-class ControllerService:
+class ControllerService(ControllerApi):
     """What simulations and replicas call; docstrings of `Controller` say what the calls mean.
 
     Must be made inside the event loop that it lives on; plans until `stop`.

@@ -10,6 +10,7 @@ import asyncio
 import logging
 from typing import Protocol
 
+from scalesim.controller.api import ReplicaCalls
 from scalesim.controller.runtime.background import BackgroundLoop
 from scalesim.deployments.engine.messages import Hello, Message
 from scalesim.errors import StaleControllerError
@@ -18,7 +19,6 @@ from scalesim.vocabulary import (
     Budgets,
     Directives,
     ReplicaInfo,
-    ReplicaUpdate,
     Residency,
     TransferStats,
 )
@@ -30,24 +30,8 @@ _DETACH_S = 2.0
 
 
 _GATHER_S = 0.01
-"""How long news of an engine wait for more: one request makes four, and a call to the controller
-takes a processor a millisecond. The planner looks seconds ahead."""
-
-
-class ControllerApi(Protocol):
-    """The controller as a replica sees it; every call may raise while it is away."""
-
-    async def attach(self, info: ReplicaInfo) -> int:
-        """Take the replica in; returns the incarnation to present."""
-
-    async def poll(self, replica: str, incarnation: int, acked: int) -> Directives | None:
-        """Wait a bounded time for directives."""
-
-    async def update(self, replica: str, incarnation: int, update: ReplicaUpdate) -> None:
-        """Take over what the replica holds and what became of its moves."""
-
-    async def detach(self, replica: str) -> None:
-        """Let the replica go."""
+"""How long messages of an engine wait for more: one request makes four, and a call to the
+controller takes a processor a millisecond. The planner looks seconds ahead."""
 
 
 class Channel(Protocol):
@@ -80,7 +64,7 @@ class Link:
     def __init__(
         self,
         name: str,
-        controller: ControllerApi,
+        controller: ReplicaCalls,
         channel: Channel,
         hello: Hello,
         reserve_share: float,
@@ -136,7 +120,7 @@ class Link:
                 acked = directives.sequence
 
     async def _forward(self) -> None:
-        """Send the engine's next update to the controller; lost update come again with a resync."""
+        """Send on what the engine says next; what is lost comes again with a resync."""
         messages = await self._up.until(self._channel.gather(_GATHER_S))
         self.heard += len(messages)
         update = tuple(

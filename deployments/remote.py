@@ -7,10 +7,11 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
-from ray.exceptions import RayActorError, RayTaskError
+from numpy.typing import NDArray
 
-from scalesim.errors import ControllerUnavailableError, ScaleSimError
+from scalesim.controller.api import ControllerApi
 from scalesim.settings import ControllerSettings
+from scalesim.transports.ray import controller_errors
 from scalesim.transports.transport import MAX_ROWS
 from scalesim.vocabulary import (
     Directives,
@@ -25,7 +26,7 @@ _CALL_S = 5.0
 """Longest a plain call may take: a restarting controller is back in about one second."""
 
 
-class RemoteController:
+class RemoteController(ControllerApi):
     """Calls of one process to the controller.
 
     Args:
@@ -43,7 +44,12 @@ class RemoteController:
         self._poll_s = settings.poll_timeout_s
 
     async def report(
-        self, simulation: str, epoch: int, keys: Keys, distances: Any, expires_in: float | None
+        self,
+        simulation: str,
+        epoch: int,
+        keys: Keys,
+        distances: NDArray[np.float32],
+        expires_in: float | None = None,
     ) -> ReportAck:
         """Take over distances, in batches of `MAX_ROWS` between which it serves others."""
         accepted = ignored = 0
@@ -117,14 +123,5 @@ def _batches(rows: int) -> Iterator[slice]:
 
 
 async def _answer(call: Any, timeout_s: float = _CALL_S) -> Any:
-    try:
+    with controller_errors(timeout_s):
         return await asyncio.wait_for(call, timeout_s)
-    except RayTaskError as error:
-        if isinstance(error.cause, ScaleSimError):
-            raise error.cause from None
-        raise
-    except (RayActorError, TimeoutError) as error:
-        raise ControllerUnavailableError(
-            f"the controller did not answer within {timeout_s:g} s ({type(error).__name__}): it "
-            "restarts by itself, try again"
-        ) from None

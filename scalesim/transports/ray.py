@@ -40,7 +40,7 @@ class RayTransport:
     def report(self, simulation: str, report: Report) -> ReportAck:
         """See `Transport.report`."""
         keys = agent_keys(simulation, report.ids)
-        with _controller_errors():
+        with controller_errors(self._timeout_s):
             ack: ReportAck = self._get(
                 self._controller.report.remote(simulation, report.epoch, keys, report.distances)
             )
@@ -51,17 +51,17 @@ class RayTransport:
     ) -> None:
         """See `Transport.lifecycle`."""
         keys = [agent_keys(simulation, agents) for agents in (pin, unpin, done)]
-        with _controller_errors():
+        with controller_errors(self._timeout_s):
             self._get(self._controller.lifecycle.remote(simulation, *keys))
 
     def end(self, simulation: str) -> None:
         """See `Transport.end`."""
-        with _controller_errors():
+        with controller_errors(self._timeout_s):
             self._get(self._controller.end.remote(simulation))
 
     def epoch(self, simulation: str) -> int:
         """See `Transport.epoch`."""
-        with _controller_errors():
+        with controller_errors(self._timeout_s):
             status = self._get(self._controller.status.remote())
         return int(status["simulations"].get(simulation, {}).get("epoch", 0))
 
@@ -73,15 +73,21 @@ class RayTransport:
 
 
 @contextmanager
-def _controller_errors() -> Iterator[None]:
+def controller_errors(timeout_s: float) -> Iterator[None]:
+    """Raise what a call to the controller failed with as one of our own errors.
+
+    Raises:
+        ScaleSimError: The controller refused; its own error.
+        ControllerUnavailableError: It did not answer.
+    """
     try:
         yield
     except RayTaskError as error:
         if isinstance(error.cause, ScaleSimError):
             raise error.cause from None
         raise
-    except (RayActorError, RaySystemError, GetTimeoutError) as error:
+    except (RayActorError, RaySystemError, GetTimeoutError, TimeoutError) as error:
         raise ControllerUnavailableError(
-            f"the controller actor did not answer ({type(error).__name__}); it restarts by "
-            "itself and hints are sent again"
+            f"the controller did not answer within {timeout_s:g} s ({type(error).__name__}): it "
+            "restarts by itself, try again"
         ) from error

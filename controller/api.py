@@ -1,0 +1,68 @@
+"""What simulations, replicas and routers may call on a controller, however they reach it."""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from scalesim.vocabulary import (
+    Directives,
+    Keys,
+    PlacementDelta,
+    ReplicaInfo,
+    ReplicaUpdate,
+    ReportAck,
+)
+
+
+class ReplicaCalls(Protocol):
+    """What a replica calls. Every call may raise `ControllerUnavailableError`."""
+
+    async def attach(self, info: ReplicaInfo) -> int:
+        """Take the replica in; returns the incarnation to present."""
+
+    async def poll(self, replica: str, incarnation: int, acked: int) -> Directives | None:
+        """Wait a bounded time for directives that are not acknowledged yet.
+
+        Args:
+            replica: Its name.
+            incarnation: What `attach` returned.
+            acked: Sequence of the last directives it carried out; 0 for none.
+        """
+
+    async def update(self, replica: str, incarnation: int, update: ReplicaUpdate) -> None:
+        """Take over what the replica holds and what became of its moves."""
+
+    async def detach(self, replica: str) -> None:
+        """Let the replica go."""
+
+
+class ControllerApi(ReplicaCalls, Protocol):
+    """All calls. `Controller` says what each means and which errors of ours it raises."""
+
+    async def report(
+        self,
+        simulation: str,
+        epoch: int,
+        keys: Keys,
+        distances: NDArray[np.float32],
+        expires_in: float | None = None,
+    ) -> ReportAck:
+        """Take over a batch of distances: int64[n] keys, float32[n] steps."""
+
+    async def lifecycle(self, simulation: str, pin: Keys, unpin: Keys, done: Keys) -> None:
+        """Pin, unpin or end agents, in this order."""
+
+    async def end(self, simulation: str) -> None:
+        """End a simulation."""
+
+    async def placements(self, version: int) -> PlacementDelta:
+        """Return what changed since `version` as soon as something did, at most a poll later."""
+
+    async def status(self) -> dict[str, Any]:
+        """Return the state of the controller, as JSON takes it."""
+
+    async def agent(self, simulation: str, agent: str) -> dict[str, Any]:
+        """Return what is known of one agent."""
