@@ -91,7 +91,7 @@ def read_config(path: Path) -> dict[str, Any]:
     except (OSError, ValueError, yaml.YAMLError) as error:
         raise ConfigurationError(
             f"--config {path} cannot be read ({error}): give a YAML file with the names of "
-            "StackSettings in scalesim/settings.py"
+            "StackSettings in scalesim/settings/"
         ) from error
     if not isinstance(values, dict):
         raise ConfigurationError(f"--config {path} holds no mapping: write e.g. `replicas: 2`")

@@ -123,7 +123,9 @@ def _stack() -> dict[str, Any]:
 def _docstrings() -> dict[tuple[str, str], str]:
     """Return the docstring under each field of the settings, by (class, field)."""
     texts = {}
-    for cls in ast.parse(Path(settings.__file__).read_text()).body:
+    modules = Path(settings.__file__).parent.glob("*.py")
+    classes = [node for module in modules for node in ast.parse(module.read_text()).body]
+    for cls in classes:
         if isinstance(cls, ast.ClassDef):
             for field, below in itertools.pairwise(cls.body):
                 match field, below:

@@ -1,0 +1,41 @@
+"""All configuration, typed: one module a part of the stack.
+
+Every default states its unit and its reason. Unknown names and bad values raise
+`ConfigurationError` at start-up. `scalesim.environment` reads what is not in a file.
+"""
+
+from scalesim.settings.client import ClientSettings
+from scalesim.settings.common import Settings, load
+from scalesim.settings.controller import CatalogSettings, ControllerSettings
+from scalesim.settings.engine import (
+    AdapterSettings,
+    Arm,
+    EmulationSettings,
+    EngineSettings,
+    ModelSettings,
+)
+from scalesim.settings.stack import (
+    ANY_ADDRESS,
+    LOOPBACK,
+    IngressSettings,
+    MetricsSettings,
+    StackSettings,
+)
+
+__all__ = [
+    "ANY_ADDRESS",
+    "LOOPBACK",
+    "AdapterSettings",
+    "Arm",
+    "CatalogSettings",
+    "ClientSettings",
+    "ControllerSettings",
+    "EmulationSettings",
+    "EngineSettings",
+    "IngressSettings",
+    "MetricsSettings",
+    "ModelSettings",
+    "Settings",
+    "StackSettings",
+    "load",
+]

@@ -1,0 +1,82 @@
+"""The whole stack: its ingress, its metrics, and all parts together."""
+
+from __future__ import annotations
+
+from pydantic import Field, SecretStr, model_validator
+
+from scalesim.settings.common import Settings
+from scalesim.settings.controller import CatalogSettings, ControllerSettings
+from scalesim.settings.engine import EngineSettings
+
+LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
+ANY_ADDRESS = frozenset({"0.0.0.0", "::"})  # noqa: S104 - compared, never a default
+
+
+class IngressSettings(Settings):
+    """The HTTP edge."""
+
+    host: str = "127.0.0.1"
+    port: int = Field(8080, ge=0, le=65535)
+    api_key: SecretStr = SecretStr("")
+    """Required unless `host` is loopback."""
+    max_body_bytes: int = Field(8 * 2**20, ge=1024)
+    """Larger bodies are refused with 413: 8 MiB is about two million tokens of text."""
+    max_header_bytes: int = Field(64 * 2**10, ge=1024)
+    """Of a request's line and headers together; more is refused with 431."""
+    header_timeout_s: float = Field(20.0, gt=0)
+    """Longest a client may take from connecting to its last header; then it is told 408."""
+    body_timeout_s: float = Field(60.0, gt=0)
+    """Longest a client may take to send a body, and to read on in an answer."""
+    max_connections: int = Field(16_384, ge=1)
+    """At a time, or as many files as the process may open; further ones are answered 503."""
+    max_connections_per_address: int = Field(8_192, ge=1)
+    """Of one client address; above the agents of the largest simulation that runs on one machine.
+    Raise it where all clients come through one proxy."""
+    request_timeout_s: float = Field(600.0, gt=0)
+    """Longest a request waits for its first piece."""
+    max_queued_requests: int = Field(10_000, ge=-1)
+    """Requests waiting past this are answered 503 at once."""
+
+
+class MetricsSettings(Settings):
+    """Where controller and replicas answer scrapes themselves, beside the ingress' `/metrics`."""
+
+    host: str = "127.0.0.1"
+    """Beyond loopback `ingress.api_key` is asked for, as everywhere."""
+    controller_port: int = Field(0, ge=0, le=65535)
+    """Of the controller, which then leaves its figures out of the ingress'; 0 leaves them in."""
+    replica_port: int = Field(0, ge=0, le=65535 - 15)
+    """Each replica takes the first free one of this and the 15 above it, as many as a machine has
+    GPUs; 0 for none. Which one it took is in the stack's status."""
+
+    @property
+    def controller_ports(self) -> range:
+        """The controller's one port, or none."""
+        return range(self.controller_port, self.controller_port + bool(self.controller_port))
+
+    @property
+    def replica_ports(self) -> range:
+        """What replicas of one machine choose from."""
+        return range(self.replica_port, self.replica_port + 16 * bool(self.replica_port))
+
+    @model_validator(mode="after")
+    def _apart(self) -> MetricsSettings:
+        if self.controller_port in self.replica_ports:
+            raise ValueError("controller_port is one that replicas take: set it below or 16 above")
+        return self
+
+
+class StackSettings(Settings):
+    """Everything `scalesim up` needs."""
+
+    engine: EngineSettings
+    replicas: int = Field(1, ge=1)
+    """Engines, each on `engine.tp_size` GPUs."""
+    max_ongoing_requests: int = Field(256, ge=1)
+    """Requests in one replica at a time; the engine queues and batches them."""
+    cpus_per_replica: float = Field(0.5, ge=0)
+    """What Ray sets aside for an engine's processes; they use what the GPU leaves them to do."""
+    catalog: CatalogSettings = CatalogSettings()
+    controller: ControllerSettings = ControllerSettings()
+    ingress: IngressSettings = IngressSettings()
+    metrics: MetricsSettings = MetricsSettings()
