@@ -167,7 +167,12 @@ async def test_forced_tools_need_a_grammar(asker: Asker) -> None:
 
 @pytest.mark.parametrize("endpoint", REQUESTS)
 @given(data=st.data())
-@settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(
+    max_examples=25,
+    deadline=None,
+    derandomize=True,
+    suppress_health_check=list(HealthCheck),
+)
 async def test_hostile_bodies_harm_nobody(asker: Asker, endpoint: Endpoint, data: Any) -> None:
     body = data.draw(bodies(endpoint))
     if body.get("max_tokens") is None:

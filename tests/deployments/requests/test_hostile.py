@@ -18,7 +18,7 @@ from tests.deployments.requests.hostile import bodies
 
 @pytest.mark.parametrize("endpoint", REQUESTS)
 @given(data=st.data())
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150, deadline=None, derandomize=True)
 def test_a_body_is_accepted_or_refused_by_name(endpoint: Endpoint, data: Any) -> None:
     body = data.draw(bodies(endpoint))
     fault = None
