@@ -10,6 +10,7 @@ from typing import Any
 
 from ray import serve
 from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
@@ -24,7 +25,13 @@ from scalesim.deployments.context_length import ContextLength
 from scalesim.deployments.engine.models.model_registry import ModelRegistry
 from scalesim.deployments.ingress_metrics import IngressMetrics
 from scalesim.deployments.listener import Listener
-from scalesim.deployments.middleware import check_binding, guarded, read_body, while_connected
+from scalesim.deployments.middleware import (
+    check_binding,
+    guarded,
+    no_route,
+    read_body,
+    while_connected,
+)
 from scalesim.deployments.remote import RemoteController
 from scalesim.deployments.replica_client import ReplicaClient
 from scalesim.deployments.request_identity import decoded, resolve
@@ -130,7 +137,8 @@ class Ingress:
             routes=[
                 Route(path, guarded(getattr(self, name), key, count), methods=[method])
                 for method, path, name in ROUTES
-            ]
+            ],
+            exception_handlers={HTTPException: no_route},
         )
 
     # ---- inference ----

@@ -8,10 +8,11 @@ from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, TypeVar
 
 import msgspec
+from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
-from scalesim.deployments.error_responses import body_of
+from scalesim.deployments.error_responses import body_of, error_body
 from scalesim.errors import (
     AuthenticationError,
     ConfigurationError,
@@ -160,3 +161,19 @@ def guarded(handler: Handler, key: str, refused: Callable[[ScaleSimError], None]
         return Response(body_of(fault), fault.status, headers, "application/json")
 
     return route
+
+
+async def no_route(request: Request, error: Exception) -> Response:
+    """Answer what there is no route for, in OpenAI's shape; Starlette calls it.
+
+    Args:
+        request: Of another path or method than any route.
+        error: Starlette's, with status 404 or 405.
+    """
+    assert isinstance(error, HTTPException)
+    told = (
+        f"{request.method} {request.url.path[:80]} is not served here: the base URL of OpenAI's "
+        "clients ends in /v1, chats are POST /v1/chat/completions"
+    )
+    body = error_body(told, "invalid_request_error", code="unknown_url")
+    return Response(body, error.status_code, error.headers, "application/json")

@@ -3,12 +3,22 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import httpx
 import msgspec
 import pytest
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.routing import Route
 
-from scalesim.deployments.middleware import authenticate, check_binding, guarded, read_body
+from scalesim.deployments.middleware import (
+    authenticate,
+    check_binding,
+    guarded,
+    no_route,
+    read_body,
+)
 from scalesim.errors import (
     AuthenticationError,
     ConfigurationError,
@@ -130,3 +140,19 @@ async def test_what_may_work_later_says_when() -> None:
 
     answer = await guarded(handler, "", lambda _: None)(request())
     assert (answer.status_code, answer.headers["retry-after"]) == (503, "1")
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [("POST", "/chat/completions", 404), ("GET", f"/{'x' * 999}", 404), ("PUT", "/health", 405)],
+)
+async def test_what_there_is_no_route_for_is_said_in_openais_shape(
+    method: str, path: str, status: int
+) -> None:
+    routes = [Route("/health", lambda _: Response())]
+    app = Starlette(routes=routes, exception_handlers={HTTPException: no_route})
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://x") as client:
+        answer = await client.request(method, path)
+    error = answer.json()["error"]
+    assert (answer.status_code, error["code"]) == (status, "unknown_url")
+    assert error["message"].startswith(f"{method} {path[:80]} is not served here")
