@@ -1,6 +1,5 @@
 # make demo   install, build a small model, run three arms side by side, write a report to out/demo
-# make test   install, run every test but those of faults under load
-# make chaos  kill and stop parts of a real stack under load: minutes, wants a quiet machine
+# make test   install, run every test
 # make check  ruff and mypy
 # make generated  write anew what is derived: the chart's schema, README and goldens, dashboards,
 #             the fields of requests, the modes of the engine
@@ -14,7 +13,7 @@ GPU    := $(shell nvidia-smi -L 2>/dev/null | head -n 1)
 OUT    ?= out/demo
 PYTEST := $(BIN)/python -m pytest -o cache_dir=.pytest_cache
 
-.PHONY: demo test chaos test-stack test-engine check generated clean install
+.PHONY: demo test test-stack test-engine check generated clean install
 
 install: $(READY)
 
@@ -48,10 +47,7 @@ test: $(READY)
 	  $(MAKE) --no-print-directory test-engine && exit $$stack
 
 test-stack: $(READY)
-	@$(PYTEST)/stack --ignore=tests/deployments/engine --ignore=tests/chaos $(MORE)
-
-chaos: $(READY)
-	@$(PYTEST)/chaos tests/chaos $(MORE)
+	@$(PYTEST)/stack --ignore=tests/deployments/engine $(MORE)
 
 test-engine: $(READY)
 	@$(PYTEST)/engine tests/deployments/engine $(MORE)

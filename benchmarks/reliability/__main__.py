@@ -41,7 +41,7 @@ def stack_settings(model: str) -> StackSettings:
     port = free_port()
     return StackSettings(
         engine=EngineSettings(
-            model_path=model, dtype="float32", device_tokens=4096, context_length=512
+            model_path=model, dtype="float32", device_tokens=4096, context_length=1024
         ),
         replicas=2,
         ingress=IngressSettings(port=0, api_key=KEY),

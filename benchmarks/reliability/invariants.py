@@ -47,7 +47,7 @@ def snapshot(stack: Stack) -> StackSnapshot:
             memory += process.memory_info().rss
             listening = process.net_connections(kind="tcp")
             ports += sum(each.status == psutil.CONN_LISTEN for each in listening)
-            files |= set(_held(process))
+            files |= set(held(process))
     return StackSnapshot(
         Counter({part: len(parts.of(stack, part)) for part in parts.PARTS}),
         frozenset(files),
@@ -88,7 +88,7 @@ async def in_engines(http: httpx.AsyncClient) -> int:
     return int(total)
 
 
-def _held(process: psutil.Process) -> Iterable[str]:
+def held(process: psutil.Process) -> Iterable[str]:
     """Yield files and sockets of a process in the folders that must be left as they were.
 
     Logs are not among them: Ray keeps those of ended processes as long as its session lasts.

@@ -31,7 +31,7 @@ class End(Enum):
     WRONG = "answered otherwise than undisturbed"
     BROKEN = "lost after its answer had begun, and told so"
     CUT = "lost with its connection to a killed ingress"
-    REFUSED = "refused before its answer began"
+    REFUSED = "refused before its answer began, or its connection"
     HUNG = "neither answered nor told"
 
 
@@ -110,6 +110,9 @@ class Load:
                 tally.add(agent, asked, told.end, str(told))
             except httpx.TimeoutException as error:
                 tally.add(agent, asked, End.HUNG, repr(error))
+            except httpx.ConnectError as error:
+                tally.add(agent, asked, End.REFUSED, repr(error))
+                await asyncio.sleep(PAUSE_S)
             except httpx.TransportError as error:
                 tally.add(agent, asked, End.CUT, type(error).__name__)
                 await asyncio.sleep(PAUSE_S)

@@ -71,15 +71,20 @@ class Trial:
     async def inject(self, fault: Fault) -> FaultOutcome:
         """Do one thing to the stack under load, and return what came of it."""
         assert self._before is not None
+        await self._until(self._is_whole, BACK_S)
         async with self._load.running() as tally:
             await self._until(self._holds(lambda: tally.all_served_since(0.0)), BACK_S)
             began = time.monotonic()
             await fault.inject(self._stack, self._rng)
-            await self._until(self._holds(lambda: tally.all_served_since(began)), BACK_S)
+            served = await self._until(self._holds(lambda: tally.all_served_since(began)), BACK_S)
             served_s = time.monotonic() - began
-            await self._until(self._is_whole, BACK_S)
+            back = await self._until(self._is_whole, BACK_S)
             back_s = time.monotonic() - began
         broken = lost(tally, fault.may_lose)
+        if not served:
+            broken.append(f"an agent was not answered within {BACK_S:.0f} s")
+        if not back:
+            broken.append(f"a part was not back after {BACK_S:.0f} s")
         if not await self._until(self._is_idle, ENDED_S):
             broken.append(f"{await in_engines(self._http)} requests run on in the engines")
         broken += changed(self._before, await asyncio.to_thread(snapshot, self._stack))

@@ -5,12 +5,14 @@ import pytest
 import pytest_asyncio
 
 from benchmarks.reliability.__main__ import KEY, stack_settings
+from benchmarks.reliability.load import REQUEST_S
 from benchmarks.reliability.run import Trial
 from scalesim.deployments.random_model import build
 from scalesim.deployments.stack import Stack
+from tests.deployments.stack_client import StackClient
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")
 def stack(ray_local: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     """Two engines of a tiny model; nobody else asks them."""
     folder: Path = tmp_path_factory.mktemp("models")
@@ -18,10 +20,17 @@ def stack(ray_local: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator
         yield running
 
 
-@pytest_asyncio.fixture(loop_scope="module", scope="module")
+@pytest_asyncio.fixture(loop_scope="session", scope="package")
 async def trial(stack: Stack) -> AsyncIterator[Trial]:
     """The stack under faults, once it was asked undisturbed."""
     trial = Trial(stack, KEY)
     await trial.prepare()
     yield trial
     await trial.close()
+
+
+@pytest_asyncio.fixture(loop_scope="session", scope="package")
+async def client(stack: Stack) -> AsyncIterator[StackClient]:
+    client = StackClient(stack, KEY, REQUEST_S)
+    yield client
+    await client.http.aclose()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from typing import Any
 
 import httpx
@@ -19,16 +19,16 @@ def words(agent: int, n: int = 256) -> str:
 
 
 class StackClient:
-    def __init__(self, stack: Stack) -> None:
+    def __init__(self, stack: Stack, key: str = KEY, timeout_s: float = DEADLINE_S) -> None:
         self.stack = stack
-        headers = {"Authorization": f"Bearer {KEY}"}
-        self.http = httpx.AsyncClient(base_url=stack.base_url, headers=headers, timeout=DEADLINE_S)
+        headers = {"Authorization": f"Bearer {key}"}
+        self.http = httpx.AsyncClient(base_url=stack.base_url, headers=headers, timeout=timeout_s)
 
     async def ask(self, agent: int | str, tokens: int = 4, **more: Any) -> httpx.Response:
         body, given = _call(agent, tokens, more)
         return await self.http.post("/v1/chat/completions", json=body, headers=given)
 
-    async def stream(self, agent: int, tokens: int) -> AsyncIterator[str]:
+    async def stream(self, agent: int, tokens: int) -> AsyncGenerator[str, None]:
         """Yield the data of each event."""
         body, given = _call(agent, tokens, {"stream": True})
         where = "/v1/chat/completions"

@@ -4,17 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
-import signal
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import httpx
 import msgspec
-import psutil
 import pytest
 import pytest_asyncio
-import ray
 
 from scalesim.deployments.engine.assignments import Assignments
 from scalesim.deployments.engine.boot import HAS_GPU
@@ -26,10 +22,6 @@ from scalesim.settings import EngineSettings, StackSettings
 from tests.deployments.stack_client import StackClient, text_of, words
 
 pytestmark = [pytest.mark.engine, pytest.mark.ray, pytest.mark.asyncio(loop_scope="session")]
-
-
-RESTART_S = 180.0
-"""An engine needs half a minute to start on a quiet machine."""
 
 
 @pytest_asyncio.fixture(loop_scope="session", scope="module")
@@ -312,33 +304,6 @@ async def first_on_host(client: StackClient, agents: range) -> int:
     raise AssertionError("the device holds everyone: the test needs more agents")
 
 
-async def test_a_controller_that_dies_loses_nothing(client: StackClient) -> None:
-    expected = text_of(await client.ask(5))
-    before = await client.status()
-    ray.kill(client.stack.controller, no_restart=False)
-    answers = await asyncio.gather(*(client.ask(5) for _ in range(5)))
-    assert {text_of(answer) for answer in answers} == {expected}
-
-    async def back() -> bool:
-        answer = await client.http.get("/v1/status")
-        if answer.status_code != 200:
-            return False
-        now = answer.json()
-        return bool(
-            now["incarnation"] > before["incarnation"]
-            and now["agents"]["device"] >= 1
-            and sum(replica["attached"] for replica in now["replicas"].values()) == 2
-        )
-
-    async def known() -> bool:
-        answer = await client.http.get("/v1/simulations/default/agents/agent-5")
-        return answer.status_code == 200 and answer.json()["total_bytes"] > 0
-
-    await client.until(back)
-    await client.until(known)
-    assert "scalesim_agents" in (await client.scrapes())["controller"].text
-
-
 @pytest.mark.parametrize("stream", [False, True])
 async def test_a_client_that_goes_away_frees_its_replica(client: StackClient, stream: bool) -> None:
     leaving = asyncio.ensure_future(client.ask(106, tokens=700, stream=stream))
@@ -359,80 +324,6 @@ async def running(client: StackClient, requests: int) -> bool:
     texts = [answer.text for answer in (await client.scrapes()).values()]
     lines = [line for text in texts for line in text.splitlines() if line.startswith(name)]
     return sum(float(line.split()[-1]) for line in lines) == requests
-
-
-async def test_a_replica_killed_in_mid_request_loses_no_request(client: StackClient) -> None:
-    agents = range(8)
-    expected = [text_of(await client.ask(agent, tokens=200)) for agent in agents]
-    asked = [await client.ask(agent, tokens=1) for agent in range(20, 32)]
-    homes = {answer.headers["x-scalesim-replica"]: 20 + n for n, answer in enumerate(asked)}
-    streams = [client.stream(agent, tokens=700) for agent in homes.values()]
-    for pieces in streams:
-        await anext(pieces)
-    waiting = [asyncio.ensure_future(client.ask(agent, tokens=200)) for agent in agents]
-    await client.until(lambda: running(client, len(streams) + len(waiting)))
-    os.kill(pids_of("Replica")[0], signal.SIGKILL)
-    answers = await asyncio.gather(*waiting)
-    assert [text_of(answer) for answer in answers] == expected
-    ends = [[piece async for piece in pieces][-1] for pieces in streams]
-    broken, whole = sorted(ends, key="[DONE]".__eq__)
-    assert whole == "[DONE]"
-    assert json.loads(broken)["error"]["code"] == "replica_unavailable"
-
-
-async def test_a_new_replica_is_scraped_in_place_of_the_killed(client: StackClient) -> None:
-    async def all_answer() -> bool:
-        try:
-            told = await client.scrapes()
-        except httpx.TransportError:
-            return False  # the killed one's lease has not ended yet
-        return [answer.status_code for answer in told.values()] == [200] * 3
-
-    await client.until(all_answer, within_s=RESTART_S)
-
-
-async def test_an_ingress_that_dies_comes_back_where_it_was(client: StackClient) -> None:
-    expected = text_of(await client.ask(9))
-    (pid,) = pids_of("Ingress")
-    process = psutil.Process(pid)
-    process.kill()
-    psutil.wait_procs([process], timeout=RESTART_S)
-
-    async def back() -> bool:
-        try:
-            return (await client.http.get("/health")).status_code == 200
-        except httpx.TransportError:
-            return False
-
-    await client.until(back, within_s=RESTART_S)
-    assert text_of(await client.ask(9)) == expected
-
-
-def pids_of(deployment: str) -> list[int]:
-    """Return the processes of one of our own Serve deployments, all descendants of this one."""
-    title = f"ray::ServeReplica:scalesim:{deployment}"
-    processes = psutil.Process().children(recursive=True)
-    return [p.pid for p in processes if (p.cmdline() or [""])[0].startswith(title)]
-
-
-async def test_losing_the_catalog_loses_no_request(client: StackClient) -> None:
-    catalog = client.stack.catalog
-    assert catalog is not None
-    pid = catalog.pid
-    os.kill(pid, signal.SIGSTOP)
-    assert (await client.ask(9)).status_code == 200
-    assert (await client.tell(11, {9: 1.0})).status_code == 200
-
-    async def noticed() -> bool:
-        return (await client.status())["catalog"]["ok"] is False
-
-    async def healed() -> bool:
-        return (await client.status())["catalog"]["ok"] and catalog.pid not in (0, pid)
-
-    await client.until(noticed)
-    os.kill(pid, signal.SIGKILL)
-    assert (await client.ask(9)).status_code == 200
-    await client.until(healed)
 
 
 @pytest.mark.skipif(HAS_GPU, reason="there is one")
