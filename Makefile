@@ -2,7 +2,7 @@
 # make test   install, run every test
 # make check  ruff and mypy
 # make generated  write anew what is derived: the chart's schema, README and goldens, dashboards,
-#             the fields of requests, the modes of the engine
+#             docs/reference
 # make clean  remove what these made
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
@@ -61,8 +61,7 @@ generated: $(READY)
 	@$(BIN)/python helm/generate.py
 	@$(BIN)/python -m tests.helm.test_goldens
 	@$(BIN)/python -m dashboards.generate
-	@$(BIN)/python -m scalesim.deployments.requests.reference
-	@$(BIN)/python -m scalesim.deployments.engine.modes
+	@$(BIN)/python -m docs.generate
 
 clean:
 	rm -rf $(VENV) out .mypy_cache .ruff_cache .pytest_cache

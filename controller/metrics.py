@@ -19,7 +19,28 @@ _TIERS = ("device", "host", "storage")
 _OUTCOMES = ("issued", "used", "late", "wasted")
 
 MOST_SIMULATIONS = 100
-"""The largest are shown one by one: a thousand small tenants are no thousand series each."""
+"""The largest are shown one by one: a thousand small ones would be a thousand series each."""
+
+_CRASHES = "Turns of a background loop that failed; the loop went on."
+
+_COUNTERS = {
+    "reports": "Batches of distances accepted.",
+    "updates": "Distances accepted.",
+    "ignored": "Distances ignored: NaN, negative, another simulation's agent, or the table full.",
+    "stale_reports": "Batches refused because their epoch was older than the newest one.",
+    "plans": "Plans made, each for one replica.",
+    "resyncs": "Polls answered with the request to attach again.",
+    "replicas_lost": "Replicas whose lease ran out.",
+    "simulations_expired": "Simulations whose lease ran out.",
+}
+"""What the controller counts, by the field of `status.Counters`."""
+
+_CATALOG_COUNTERS = {
+    "flushes": "Batches written to the catalog.",
+    "rows": "Rows written to the catalog.",
+    "failures": "Writes to the catalog that failed; their rows are written again.",
+    "losses": "Times the catalog was found empty or replaced, and written anew.",
+}
 
 
 _SCRAPE_S = 5.0  # longest a scrape waits for the event loop
@@ -28,7 +49,7 @@ _SCRAPE_S = 5.0  # longest a scrape waits for the event loop
 def exposition(status: dict[str, Any]) -> str:
     """Return a status, as `ControllerActor.status` gives it, in Prometheus' text format."""
     registry = CollectorRegistry()
-    registry.register(_Status(status))
+    registry.register(StatusCollector(status))
     return generate_latest(registry).decode()
 
 
@@ -43,9 +64,9 @@ def of_loops(
         replica: Which replica.
     """
     labels = ["process", "replica", "loop"]
-    text = "For how long a loop has done nothing; 0 while it waits for work."
+    text = "Seconds for which a background loop has done nothing; 0 while it waits for work."
     stalled = GaugeMetricFamily("scalesim_loop_stalled_seconds", text, labels=labels)
-    crashes = CounterMetricFamily("scalesim_loop_crashes", "Crashes survived.", labels=labels)
+    crashes = CounterMetricFamily("scalesim_loop_crashes", _CRASHES, labels=labels)
     for name, loop in loops.items():
         stalled.add_metric([process, replica, name], loop["stalled_s"])
         crashes.add_metric([process, replica, name], loop["crashes"])
@@ -70,10 +91,16 @@ class StatusOnLoop(Collector):
             TimeoutError: The event loop did not answer.
         """
         read = asyncio.run_coroutine_threadsafe(self._status(), self._loop)
-        return _Status(read.result(_SCRAPE_S)).collect()
+        return StatusCollector(read.result(_SCRAPE_S)).collect()
 
 
-class _Status(Collector):
+class StatusCollector(Collector):
+    """One status as metrics.
+
+    Args:
+        status: As `ControllerActor.status` gives it.
+    """
+
     def __init__(self, status: dict[str, Any]) -> None:
         self._status = status
         simulations = status["simulations"]
@@ -81,6 +108,7 @@ class _Status(Collector):
         del self._shown[MOST_SIMULATIONS:]
 
     def collect(self) -> Iterator[Metric]:
+        """Yield every metric."""
         yield from self._agents()
         yield from self._hints()
         yield from self._simulations()
@@ -93,46 +121,58 @@ class _Status(Collector):
     def _agents(self) -> Iterator[Metric]:
         agents = self._status["agents"]
         tiers = {tier: agents[tier] for tier in (*_TIERS, "absent")}
-        yield _gauges("agents", "Agents by the hottest tier with state of theirs.", "tier", tiers)
+        yield _gauges(
+            "agents", "Agents, by the hottest tier that holds some of their state.", "tier", tiers
+        )
         yield _gauge("agents_pinned", "Agents pinned to the device.", agents["pinned"])
-        yield _gauge("agents_with_distance", "Agents with a use foreseen.", agents["with_distance"])
+        yield _gauge(
+            "agents_with_distance",
+            "Agents with a finite invocation distance.",
+            agents["with_distance"],
+        )
 
     def _hints(self) -> Iterator[Metric]:
-        text = "Payloads that came into use, by the distance told at that moment, rounded up."
+        text = "Payloads that came into use, by the distance reported for them at that moment, "
+        text += "rounded up; `none`: no distance was reported."
         yield _counters("uses", text, "told", self._status["uses"])
-        text = "Payloads that came into use, by the hottest tier that had something of them."
+        text = "Payloads that came into use, by the hottest tier that held some of them."
         found = CounterMetricFamily("scalesim_payload_uses", text, labels=["kind", "tier"])
         for kind, tiers in self._status["found"].items():
             for tier, count in tiers.items():
                 found.add_metric([kind, tier], count)
         yield found
         hints = self._status["hints"]
-        text = "Steps by which uses came before or after the step told for them, summed."
+        text = "Steps by which uses came before (`early`) or after (`late`) the step reported for "
+        text += "them, summed."
         wrong = {side: hints[f"{side}_steps"] for side in ("early", "late")}
         yield _counters("hint_error_steps", text, "side", wrong)
-        text = "Steps between a hint and the use it foresaw, summed."
+        text = "Steps between the report of a distance and the use it foresaw, summed."
         yield _counter("hint_age_steps", text, hints["age_steps"])
-        text = "Share of lately repeated requests whose state the stack had on the device, or "
-        text += "would have had by least recent use, or knowing what comes."
+        text = (
+            "Of a sample of repeated requests, the share whose state was on the device (`stack`), "
+        )
+        text += "would have been by least recent use (`lru`), or with knowledge of the future and "
+        text += "no prefetch (`oracle`)."
         yield _gauges("device_hit_ratio", text, "order", self._status["hits"])
 
     def _simulations(self) -> Iterator[Metric]:
         simulations = self._status["simulations"]
         yield _gauge("simulations", "Simulations alive.", len(simulations))
         for name, field, text in (
-            ("epoch", "epoch", "Newest step told."),
-            ("agents", "agents", "Agents it told of."),
-            ("step_seconds", "step_s", "How long a step lately takes."),
-            ("silent_seconds", "silent_s", "Since it was heard of."),
+            ("epoch", "epoch", "Newest step reported."),
+            ("agents", "agents", "Agents it reported."),
+            ("step_seconds", "step_s", "Duration of its last step."),
+            ("silent_seconds", "silent_s", "Time since its last report."),
         ):
             values = {each: simulations[each][field] for each in self._shown}
             yield _gauges(f"simulation_{name}", text, "simulation", values)
 
     def _learned(self) -> Iterator[Metric]:
         labels = ["simulation", "learner"]
-        text = "Share of untold requests it would have served from the device."
+        text = "Of the requests of agents without a reported distance, the share that this learner "
+        text += "would have served from the device."
         shares = GaugeMetricFamily("scalesim_learner_hit_ratio", text, labels=labels)
-        text = "Whether its order is the one believed."
+        text = "1 for the learner whose order is used, 0 for the others."
         leads = GaugeMetricFamily("scalesim_learner_leads", text, labels=labels)
         for name, state in self._status["learned"].items():
             if name not in (*self._shown, NO_SIMULATION_NAME):
@@ -146,10 +186,12 @@ class _Status(Collector):
         replicas = self._status["replicas"]
         yield _gauge("replicas", "Replicas alive.", len(replicas))
         labels = ["replica", "kind", "tier"]
-        used = GaugeMetricFamily("scalesim_replica_bytes", "Agent state held.", labels=labels)
-        text = "Agents with some state held."
+        used = GaugeMetricFamily(
+            "scalesim_replica_bytes", "Agent state held, in bytes.", labels=labels
+        )
+        text = "Agents of which it holds some state."
         holders = GaugeMetricFamily("scalesim_replica_residents", text, labels=labels)
-        text = "Room for agent state."
+        text = "Room for agent state, in bytes."
         room = GaugeMetricFamily("scalesim_replica_budget_bytes", text, labels=["replica", "tier"])
         for name, replica in replicas.items():
             for tier in _TIERS:
@@ -160,26 +202,34 @@ class _Status(Collector):
                     room.add_metric([name, tier], replica["budgets"][f"{tier}_bytes"])
         yield from (used, holders, room)
         agents = {name: replica["agents"] for name, replica in replicas.items()}
-        yield _gauges("replica_agents", "Agents placed on it.", "replica", agents)
+        yield _gauges("replica_agents", "Agents placed on this replica.", "replica", agents)
         broken = {
             name: any(transfer["fault"] for transfer in replica["transfers"].values())
             for name, replica in replicas.items()
         }
-        text = "Whether its storage tier failed and is off."
+        text = "1 while its storage tier has failed and is off."
         yield _gauges("replica_storage_broken", text, "replica", broken)
         silent = {name: replica["silent_s"] for name, replica in replicas.items()}
-        yield _gauges("replica_silent_seconds", "Since it polled.", "replica", silent)
+        yield _gauges(
+            "replica_silent_seconds", "Time since it polled for directives.", "replica", silent
+        )
 
     def _transfers(self) -> Iterator[Metric]:
         labels = ["replica", "kind"]
         prefetches = CounterMetricFamily(
-            "scalesim_prefetches", "Prefetches by outcome.", labels=[*labels, "outcome"]
+            "scalesim_prefetches",
+            "Prefetches, by what became of them.",
+            labels=[*labels, "outcome"],
         )
         moved = CounterMetricFamily(
-            "scalesim_prefetch_bytes", "Bytes prefetched.", labels=[*labels, "outcome"]
+            "scalesim_prefetch_bytes",
+            "Bytes prefetched, by what became of them.",
+            labels=[*labels, "outcome"],
         )
         evicted = CounterMetricFamily(
-            "scalesim_evictions", "Evictions from the device.", labels=[*labels, "cause"]
+            "scalesim_evictions",
+            "Evictions from the device, by the plan or under pressure.",
+            labels=[*labels, "cause"],
         )
         for name, replica in self._status["replicas"].items():
             for kind, transfer in replica["transfers"].items():
@@ -193,23 +243,29 @@ class _Status(Collector):
 
     def _controller(self) -> Iterator[Metric]:
         status = self._status
-        yield _gauge("controller_table_bytes", "Memory of the table.", status["table_bytes"])
-        yield _gauges("plan_seconds", "Time of a plan.", "quantile", status["plan_s"])
+        yield _gauge(
+            "controller_table_bytes", "Memory of the payload table.", status["table_bytes"]
+        )
+        yield _gauges("plan_seconds", "Time that a plan takes.", "quantile", status["plan_s"])
         text = "Time from a plan to its replica's acknowledgement."
         yield _gauges("directive_seconds", text, "quantile", status["directive_s"])
         for name, total in status["counters"].items():
-            yield _counter(f"controller_{name}", f"Controller: {name.replace('_', ' ')}.", total)
+            yield _counter(f"controller_{name}", _COUNTERS[name], total)
         moves = status["directives"]
-        yield _counters("controller_directives", "Moves sent to replicas.", "verb", moves)
+        yield _counters("controller_directives", "Moves sent to replicas, by verb.", "verb", moves)
         yield from of_loops("controller", status["loops"])
 
     def _catalog(self) -> Iterator[Metric]:
         catalog = self._status["catalog"]
-        yield _gauge("catalog_up", "Whether the last write arrived.", catalog["ok"])
-        yield _gauge("catalog_lag_seconds", "For how long no batch arrived.", catalog["lag_s"])
-        yield _gauge("catalog_dirty_rows", "Rows not written yet.", self._status["dirty_rows"])
-        for name in ("flushes", "rows", "failures", "losses"):
-            yield _counter(f"catalog_{name}", f"Catalog: {name}.", catalog[name])
+        yield _gauge("catalog_up", "1 if the last write to the catalog succeeded.", catalog["ok"])
+        yield _gauge(
+            "catalog_lag_seconds", "Time since the catalog was last up to date.", catalog["lag_s"]
+        )
+        yield _gauge(
+            "catalog_dirty_rows", "Rows not yet written to the catalog.", self._status["dirty_rows"]
+        )
+        for name, text in _CATALOG_COUNTERS.items():
+            yield _counter(f"catalog_{name}", text, catalog[name])
 
 
 def _gauge(name: str, text: str, value: float) -> Metric:

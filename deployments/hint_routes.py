@@ -1,4 +1,4 @@
-"""What simulations tell over HTTP, decoded into the controller's arrays."""
+"""Bodies of reports over HTTP, decoded into the controller's arrays."""
 
 from __future__ import annotations
 
@@ -16,6 +16,22 @@ from scalesim.vocabulary import Distances, Keys
 _LARGEST = int(np.finfo(np.float64).max)
 
 
+DISTANCES_FIELDS = {
+    "epoch": "the simulation's step, an integer that never goes back; required",
+    "ids": "list of agent ids, text or integers; required",
+    "distances": "list of as many numbers: steps to each agent's next request, `null` for none "
+    "foreseen; required",
+    "expires_in": "steps after which the distances are forgotten [`controller.distance_ttl_steps`]",
+}
+"""Body of a report, by field."""
+
+LIFECYCLE_FIELDS = {
+    "pin": "list of agent ids to keep on the device",
+    "unpin": "list of agent ids that may be evicted again",
+    "done": "list of agent ids that make no further request",
+}
+"""Body of a change to agents, by field."""
+
 _FEW_IDS = 2_000
 """Read at once, in some milliseconds: passing them to a thread would take longer on average."""
 
@@ -23,7 +39,7 @@ Told = TypeVar("Told")
 
 
 class Reader:
-    """Reads what simulations tell; many ids on a thread of its own, one report after another.
+    """Decodes bodies; many ids on a thread of its own, one report after another.
 
     However many reports of a million ids come at once, other requests share the interpreter with
     one thread only.
@@ -54,8 +70,7 @@ def distances(
     Raises:
         InvalidRequestError: A field is missing or of the wrong type; names it.
     """
-    known = {"epoch", "ids", "distances", "expires_in"}
-    _only(body, known)
+    _only(body, DISTANCES_FIELDS)
     epoch = body.get("epoch")
     if not isinstance(epoch, int) or isinstance(epoch, bool):
         raise InvalidRequestError(f"epoch is {epoch!r}: send the step as an integer", "epoch")
@@ -78,12 +93,13 @@ def lifecycle(simulation: str, body: dict[str, Any]) -> tuple[str, Keys, Keys, K
     Raises:
         InvalidRequestError: A field is not a list of agent ids; names it.
     """
-    fields = ("pin", "unpin", "done")
-    _only(body, set(fields))
+    _only(body, LIFECYCLE_FIELDS)
     for field in body:
         if not isinstance(body[field], list):
             raise InvalidRequestError(f"{field} is not a list: send a list of agent ids", field)
-    pin, unpin, done = (agent_keys(simulation, body.get(field, []), field) for field in fields)
+    pin, unpin, done = (
+        agent_keys(simulation, body.get(field, []), field) for field in LIFECYCLE_FIELDS
+    )
     return simulation, pin, unpin, done
 
 
@@ -103,8 +119,8 @@ def _is_number(value: object) -> bool:
     return isinstance(value, float)
 
 
-def _only(body: dict[str, Any], known: set[str]) -> None:
-    for field in body.keys() - known:
+def _only(body: dict[str, Any], known: dict[str, str]) -> None:
+    for field in body.keys() - known.keys():
         raise InvalidRequestError(
             f"{field[:60]!r} is not a field here: use {', '.join(sorted(known))}", field[:60]
         )

@@ -1,4 +1,4 @@
-"""The HTTP edge: OpenAI's endpoints for inference, ours for distances."""
+"""The HTTP ingress: OpenAI's endpoints for inference, ours for distances."""
 
 from __future__ import annotations
 
@@ -144,15 +144,37 @@ class Ingress:
     # ---- inference ----
 
     async def chat(self, request: Request) -> Response:
-        """OpenAI chat completions."""
+        """Answer OpenAI's chat completions.
+
+        Raises:
+            InvalidRequestError: A field is unknown or out of bounds; names it.
+            ContextLengthError: Prompt and answer do not fit the model.
+            UnknownModelError: The model is not served.
+            BodyTooLargeError: The body is over `ingress.max_body_bytes`.
+            SuspectRequestError: An engine was lost because of this request.
+            ReplicaUnavailableError: All replicas are busy or away, or it took too long.
+            AnswerAbortedError: The engine gave the answer up.
+            ClientGoneError: The client closed its connection.
+        """
         return await self._infer(request, "chat")
 
     async def completions(self, request: Request) -> Response:
-        """OpenAI text completions."""
+        """Answer OpenAI's text completions.
+
+        Raises:
+            InvalidRequestError: A field is unknown or out of bounds; names it.
+            ContextLengthError: Prompt and answer do not fit the model.
+            UnknownModelError: The model is not served.
+            BodyTooLargeError: The body is over `ingress.max_body_bytes`.
+            SuspectRequestError: An engine was lost because of this request.
+            ReplicaUnavailableError: All replicas are busy or away, or it took too long.
+            AnswerAbortedError: The engine gave the answer up.
+            ClientGoneError: The client closed its connection.
+        """
         return await self._infer(request, "completions")
 
     async def models(self, request: Request) -> Response:
-        """OpenAI model list; `context_length` is null until an engine was asked."""
+        """List the models as OpenAI does; `context_length` is null until an engine was asked."""
         names = [self._model]
         if self._registry is not None:
             names += [model.name for model in await asyncio.to_thread(self._registry.all)]
@@ -206,26 +228,55 @@ class Ingress:
     # ---- simulations ----
 
     async def distances(self, request: Request) -> Response:
-        """Take over invocation distances of many agents."""
+        """Take invocation distances of many agents; answers `{"epoch", "accepted", "ignored"}`.
+
+        Raises:
+            InvalidRequestError: A field is missing or of the wrong type; names it.
+            StaleEpochError: The epoch is older than the newest one of the simulation.
+            BodyTooLargeError: The body is over `ingress.max_body_bytes`.
+            UnavailableError: Too many simulations are alive.
+            ControllerUnavailableError: The controller is away; it restarts by itself.
+            ReplicaUnavailableError: The stack runs without a controller.
+        """
         body = await read_body(request, self._settings.max_body_bytes)
         report = await self._reader.read(hint_routes.distances, _simulation(request), body)
         ack = await self._steering().report(*report)
         return JSONResponse(ack._asdict())
 
     async def agents(self, request: Request) -> Response:
-        """Pin, unpin or end agents."""
+        """Pin, unpin or end agents; answers `{}`.
+
+        Raises:
+            InvalidRequestError: A field is not a list of agent ids; names it.
+            BodyTooLargeError: The body is over `ingress.max_body_bytes`.
+            UnavailableError: Too many simulations are alive.
+            ControllerUnavailableError: The controller is away; it restarts by itself.
+            ReplicaUnavailableError: The stack runs without a controller.
+        """
         body = await read_body(request, self._settings.max_body_bytes)
         changes = await self._reader.read(hint_routes.lifecycle, _simulation(request), body)
         await self._steering().lifecycle(*changes)
         return JSONResponse({})
 
     async def end(self, request: Request) -> Response:
-        """End a simulation: its distances and pins go, its steps may start over."""
+        """End a simulation: its distances and pins go, its steps may start over; answers `{}`.
+
+        Raises:
+            InvalidRequestError: The name is not one of a simulation.
+            ControllerUnavailableError: The controller is away; it restarts by itself.
+            ReplicaUnavailableError: The stack runs without a controller.
+        """
         await self._steering().end(_simulation(request))
         return JSONResponse({})
 
     async def agent(self, request: Request) -> Response:
-        """Tell what is known of one agent."""
+        """Return what is known of one agent: distance, pin, replica and tiers of its payloads.
+
+        Raises:
+            InvalidRequestError: The id is not valid, or the agent is unknown.
+            ControllerUnavailableError: The controller is away; it restarts by itself.
+            ReplicaUnavailableError: The stack runs without a controller.
+        """
         decoded(request.scope["raw_path"].decode("latin-1"), "agent")
         agent = check_agent(request.path_params["agent"])
         return JSONResponse(await self._steering().agent(_simulation(request), agent))
@@ -241,21 +292,30 @@ class Ingress:
     # ---- operation ----
 
     async def status(self, request: Request) -> Response:
-        """Tell the controller's state."""
+        """Return the controller's state as `scalesim status` shows it.
+
+        Raises:
+            ControllerUnavailableError: The controller is away; it restarts by itself.
+            ReplicaUnavailableError: The stack runs without a controller.
+        """
         return JSONResponse(await self._steering().status())
 
     async def trace(self, request: Request) -> Response:
-        """Stream the requests of one simulation, one JSON line each, as they are answered."""
+        """Stream the requests of `?simulation=NAME`, one JSON line each, as they are answered.
+
+        Raises:
+            InvalidRequestError: The name is not one of a simulation.
+        """
         named = request.query_params.get("simulation", DEFAULT_SIMULATION)
         lines = self._trace_recorder.listen(check_simulation(named))
         return StreamingResponse(lines, media_type="application/x-ndjson")
 
     async def health(self, request: Request) -> Response:
-        """Answer; that is all a probe asks."""
+        """Answer `{"status": "ok"}` while the process lives."""
         return JSONResponse({"status": "ok"})
 
     async def metrics(self, request: Request) -> Response:
-        """Tell this process's metrics, and the controller's where it is not scraped itself."""
+        """Return this process's metrics, and the controller's where it has no port of its own."""
         text = self._metrics.text()
         if self._controller is not None:
             with suppress(ScaleSimError, TimeoutError):

@@ -1,4 +1,4 @@
-"""What the ingress counts, in its own registry."""
+"""Metrics of the ingress, in its own registry."""
 
 from __future__ import annotations
 
@@ -35,23 +35,37 @@ class IngressMetrics:
         registry = self._registry = CollectorRegistry()
         registry.register(_Loops(loops))
         self._requests = Counter(
-            "scalesim_requests", "Requests answered.", ["residency", "status"], registry=registry
+            "scalesim_requests",
+            "Requests answered, by the coldest tier that had to be read and by status.",
+            ["residency", "status"],
+            registry=registry,
         )
         self._tokens = Counter(
-            "scalesim_prompt_tokens", "Prompt tokens by where found.", ["found"], registry=registry
+            "scalesim_prompt_tokens",
+            "Prompt tokens, by the tier that held them; `miss`: computed.",
+            ["found"],
+            registry=registry,
         )
-        self._output = Counter("scalesim_output_tokens", "Tokens generated.", registry=registry)
+        self._output = Counter(
+            "scalesim_output_tokens",
+            "Tokens generated, of answers that came to their end.",
+            registry=registry,
+        )
         self._refused = Counter(
-            "scalesim_refused", "Requests refused at the edge.", ["code"], registry=registry
+            "scalesim_refused", "Requests refused, by error code.", ["code"], registry=registry
         )
         self._retried = Counter(
-            "scalesim_retried", "Requests sent again after a replica died.", registry=registry
+            "scalesim_retried", "Requests sent again after a replica was lost.", registry=registry
         )
         self._broken = Counter(
-            "scalesim_streams_broken", "Streams whose replica died in them.", registry=registry
+            "scalesim_streams_broken",
+            "Streams that broke off because their replica was lost.",
+            registry=registry,
         )
         self.waiting = Gauge(
-            "scalesim_requests_waiting", "Requests without their first piece.", registry=registry
+            "scalesim_requests_waiting",
+            "Requests that have no first byte of their answer yet.",
+            registry=registry,
         )
         self._first = Histogram(
             "scalesim_first_piece_seconds",

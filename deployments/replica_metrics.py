@@ -55,21 +55,24 @@ class ReplicaMetrics(Collector):
 
     def collect(self) -> Iterator[Metric]:
         """Return the metrics."""
-        yield self._counter("requests", "Requests begun.", self._begun)
-        text = "Requests in it now."
+        yield self._counter("requests", "Requests begun in this replica.", self._begun)
+        text = "Requests in this replica now."
         running = GaugeMetricFamily("scalesim_replica_requests_running", text, labels=["replica"])
         running.add_metric([self._name], self._begun - self._ended)
-        text = "Requests its engine has not ended: aborted ones are until it says so."
+        text = "Requests that its engine has not ended; an aborted one counts until the engine "
+        text += "reports its end."
         inside = GaugeMetricFamily("scalesim_replica_engine_requests", text, labels=["replica"])
         inside.add_metric([self._name], self.in_engine())
-        text = "Time its engine takes to answer a health check."
+        text = "Time that its engine takes to answer a health check."
         probes = SummaryMetricFamily("scalesim_replica_probe_seconds", text, labels=["replica"])
         probes.add_metric([self._name], self._probes, self._probed_s)
         yield from (running, inside, probes)
         loops = [] if self.watching is None else [self.watching]
         if self.link is not None:
-            yield self._counter("engine_messages", "Sent by its engine.", self.link.heard)
-            text = "Times its engine was made to report everything."
+            yield self._counter(
+                "engine_messages", "Messages received from its engine.", self.link.heard
+            )
+            text = "Times its engine was asked to report all of its residency."
             yield self._counter("resyncs", text, self.link.resyncs)
             loops += self.link.loops
         told = {loop.name: loop.status() for loop in loops}

@@ -52,7 +52,8 @@ class SimulationMetrics(Collector):
         """Yield one counter of `MOST` simulations and the others, by what was done with tokens."""
         family = CounterMetricFamily(
             "scalesim_simulation_tokens",
-            "Tokens by simulation: prompt found, prompt computed, generated.",
+            "Prompt tokens found and computed, and tokens generated, of the 100 simulations active "
+            "last; `-` is all others.",
             labels=["simulation", "tokens"],
         )
         for name, tenant in ((OTHERS, self._others), *self._simulations.items()):

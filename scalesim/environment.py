@@ -18,10 +18,40 @@ from scalesim.settings import (
 
 _logger = logging.getLogger(__name__)
 
+BASE_URL = "SCALESIM_BASE_URL"
+"""Where the stack listens, for the client library and the command line."""
+
+API_KEY = "SCALESIM_API_KEY"
+"""The ingress' key: a stack takes it as `ingress.api_key`, clients send it as a bearer token."""
+
+CATALOG_PASSWORD = "SCALESIM_CATALOG_PASSWORD"  # noqa: S105 - a name
+"""Password of the server that `catalog.url` names."""
+
+RAY_ADDRESS = "RAY_ADDRESS"
+"""Set by Ray in its jobs: a simulation that finds it runs in that cluster."""
+
+CUDA_VISIBLE_DEVICES = "CUDA_VISIBLE_DEVICES"
+"""GPUs that this process may use, set by Ray in its workers."""
+
+ENGINE_CHANNEL = "SCALESIM_ENGINE_CHANNEL"
+"""Set by a replica for its own engine processes: address of the socket between them."""
+
+ENGINE_LAST_WORDS = "SCALESIM_ENGINE_LAST_WORDS"
+"""Set by a replica for its own engine processes: file that a crashing scheduler writes to."""
+
+ENGINE_MODELS = "SCALESIM_ENGINE_MODELS"
+"""Set by a replica for its own engine processes: `ModelSettings` as JSON."""
+
+ENGINE_EMULATION = "SCALESIM_ENGINE_EMULATION"
+"""Set by a replica for its own engine processes: `EmulationSettings` as JSON."""
+
+ENGINE_STORAGE_BYTES = "SCALESIM_ENGINE_STORAGE_BYTES"
+"""Set by a replica for its own engine processes: `EngineSettings.storage_bytes`."""
+
 
 def client_from_env() -> ClientSettings:
     """Return client settings from SCALESIM_BASE_URL and SCALESIM_API_KEY where set."""
-    names = {"base_url": "SCALESIM_BASE_URL", "api_key": "SCALESIM_API_KEY"}
+    names = {"base_url": BASE_URL, "api_key": API_KEY}
     values = {field: _line(name) for field, name in names.items() if name in os.environ}
     settings: ClientSettings = load(ClientSettings, values)
     return settings
@@ -29,7 +59,7 @@ def client_from_env() -> ClientSettings:
 
 def ray_address_from_env() -> str | None:
     """Return RAY_ADDRESS, which Ray sets in its jobs, or None where it is not set."""
-    return os.environ.get("RAY_ADDRESS") or None
+    return os.environ.get(RAY_ADDRESS) or None
 
 
 def with_secrets_from_env(settings: StackSettings) -> StackSettings:
@@ -39,9 +69,9 @@ def with_secrets_from_env(settings: StackSettings) -> StackSettings:
     embedded server, which other users cannot reach, takes none; that is logged.
     """
     ingress, catalog = settings.ingress, settings.catalog
-    if key := _line("SCALESIM_API_KEY"):
+    if key := _line(API_KEY):
         ingress = ingress.model_copy(update={"api_key": SecretStr(key)})
-    if password := _line("SCALESIM_CATALOG_PASSWORD"):
+    if password := _line(CATALOG_PASSWORD):
         if url := catalog.url.get_secret_value().strip():
             url = _with_password(url, password)
             catalog = catalog.model_copy(update={"url": SecretStr(url)})
@@ -66,11 +96,7 @@ def _with_password(url: str, password: str) -> str:
 
 def visible_gpus_from_env() -> str | None:
     """Return CUDA_VISIBLE_DEVICES, which Ray sets in its workers, or None where it is not set."""
-    return os.environ.get("CUDA_VISIBLE_DEVICES")
-
-
-ENGINE_CHANNEL = "SCALESIM_ENGINE_CHANNEL"
-"""Set by a replica for its own engine processes: address of the socket between them."""
+    return os.environ.get(CUDA_VISIBLE_DEVICES)
 
 
 def engine_channel_from_env() -> str | None:
@@ -78,37 +104,21 @@ def engine_channel_from_env() -> str | None:
     return os.environ.get(ENGINE_CHANNEL) or None
 
 
-ENGINE_LAST_WORDS = "SCALESIM_ENGINE_LAST_WORDS"
-"""Set by a replica for its own engine processes: file that a crashing scheduler writes to."""
-
-
 def engine_last_words_from_env() -> str | None:
     """Return where a crashing scheduler tells what it worked on, or None outside a replica."""
     return os.environ.get(ENGINE_LAST_WORDS) or None
 
 
-ENGINE_MODELS = "SCALESIM_ENGINE_MODELS"
-"""Set by a replica for its own engine processes: `ModelSettings` as JSON."""
-
-
 def engine_models_from_env() -> ModelSettings | None:
     """Return which models a replica's engine may load, or None for its own only."""
-    told = os.environ.get(ENGINE_MODELS)
-    return ModelSettings.model_validate_json(told) if told else None
-
-
-ENGINE_EMULATION = "SCALESIM_ENGINE_EMULATION"
-"""Set by a replica for its own engine processes: `EmulationSettings` as JSON."""
+    document = os.environ.get(ENGINE_MODELS)
+    return ModelSettings.model_validate_json(document) if document else None
 
 
 def engine_emulation_from_env() -> EmulationSettings | None:
     """Return which device a replica's engine emulates, or None for its own."""
-    told = os.environ.get(ENGINE_EMULATION)
-    return EmulationSettings.model_validate_json(told) if told else None
-
-
-ENGINE_STORAGE_BYTES = "SCALESIM_ENGINE_STORAGE_BYTES"
-"""Set by a replica for its own engine processes: `EngineSettings.storage_bytes`."""
+    document = os.environ.get(ENGINE_EMULATION)
+    return EmulationSettings.model_validate_json(document) if document else None
 
 
 def engine_storage_bytes_from_env() -> int:

@@ -1,18 +1,15 @@
 """Every mode of SGLang that matters to moved state: works, or is refused before anything starts.
 
-`docs/modes.md` is written from this table: `python -m scalesim.deployments.engine.modes`.
+`docs/reference/modes.md` is written from this table.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any, NamedTuple
 
 from scalesim.errors import ConfigurationError
 from scalesim.settings import EngineSettings
-
-PAGE = Path(__file__).resolve().parents[2] / "docs" / "modes.md"
 
 
 class ResolvedEngine(NamedTuple):
@@ -173,30 +170,3 @@ def check(engine: ResolvedEngine) -> None:
                 f"{mode.name} (by {mode.turned_on.replace('`', '')}) cannot be served: "
                 f"{mode.refusal}"
             )
-
-
-def page() -> str:
-    """Return the table as a page of the documentation."""
-    rows = [
-        f"| {mode.name} | {mode.turned_on} | "
-        + (f"works; {mode.note}" if mode.refusal is None else f"refused: {mode.refusal}")
-        + " |"
-        for mode in MODES
-    ]
-    return "\n".join(
-        (
-            "# Modes of the engine",
-            "What is refused is refused before an engine starts, whether a setting or "
-            "`engine.extra_args` turned it on.",
-            "Written by `make generated` from the checks themselves; names in SGLang's words.",
-            "",
-            "| mode | turned on by | |",
-            "|---|---|---|",
-            *rows,
-            "",
-        )
-    )
-
-
-if __name__ == "__main__":
-    PAGE.write_text(page())

@@ -46,7 +46,7 @@ def refusal(error: ValidationError) -> InvalidRequestError:
     where = ".".join(_path(fault))
     told = fault["msg"]
     if fault["type"] == "extra_forbidden":
-        told = REFUSED.get(where, "is not a field here: docs/requests.md lists those that are")
+        told = REFUSED.get(where, "is not a field here: see docs/reference/requests.md")
     elif fault["type"] == "together":
         name = fault["ctx"]["field"]
         where = f"{where}.{name}" if where else name

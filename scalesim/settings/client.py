@@ -12,7 +12,9 @@ class ClientSettings(Settings):
     """How a simulation reaches the stack."""
 
     base_url: str = "http://127.0.0.1:8080"
+    """Where the stack listens, without `/v1`."""
     api_key: SecretStr = SecretStr("")
+    """Sent as a bearer token; the key the stack was started with."""
     timeout_s: float = Field(2.0, gt=0)
     """For control calls (distances); inference calls keep their own client's timeout."""
     flush_interval_s: float = Field(0.02, gt=0)

@@ -16,7 +16,9 @@ class IngressSettings(Settings):
     """The HTTP edge."""
 
     host: str = "127.0.0.1"
+    """Address that it listens on; `0.0.0.0` takes requests from the network and needs a key."""
     port: int = Field(8080, ge=0, le=65535)
+    """0 takes a free one."""
     api_key: SecretStr = SecretStr("")
     """Required unless `host` is loopback."""
     max_body_bytes: int = Field(8 * 2**20, ge=1024)
@@ -24,7 +26,7 @@ class IngressSettings(Settings):
     max_header_bytes: int = Field(64 * 2**10, ge=1024)
     """Of a request's line and headers together; more is refused with 431."""
     header_timeout_s: float = Field(20.0, gt=0)
-    """Longest a client may take from connecting to its last header; then it is told 408."""
+    """Longest a client may take from connecting to its last header; then it is answered 408."""
     body_timeout_s: float = Field(60.0, gt=0)
     """Longest a client may take to send a body, and to read on in an answer."""
     max_connections: int = Field(16_384, ge=1)

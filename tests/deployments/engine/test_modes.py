@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from scalesim.deployments.engine.modes import MODES, PAGE, ResolvedEngine, check, page
+from scalesim.deployments.engine.modes import MODES, ResolvedEngine, check
 from scalesim.errors import ConfigurationError
 from scalesim.settings import AdapterSettings, EngineSettings, ModelSettings
 
@@ -75,7 +75,3 @@ def test_others_are_served() -> None:
     check(engine())
     check(engine(tp_size=4))
     check(engine(model={"quantization": "fp8"}))
-
-
-def test_the_page_is_what_the_checks_say() -> None:
-    assert PAGE.read_text() == page(), "run python -m scalesim.deployments.engine.modes"

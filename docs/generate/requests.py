@@ -1,15 +1,12 @@
-"""Writes `docs/requests.md`: `python -m scalesim.deployments.requests.reference`."""
+"""Fields of requests, from the models that check them."""
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 from scalesim.deployments.engine import grammar
 from scalesim.deployments.requests import REQUESTS
 from scalesim.deployments.requests.refusal import REFUSED
-
-PAGE = Path(__file__).resolve().parents[2] / "docs" / "requests.md"
 
 _BOUNDS = {
     "minimum": "at least {}",
@@ -23,7 +20,7 @@ _BOUNDS = {
 }
 _HEAD = """# What a request may ask
 
-Written by `python -m scalesim.deployments.requests.reference`. Fields that are not listed are
+Written by `make generated`. Fields that are not listed are
 refused by name with status 400, as are values out of bounds; `null` is as if the field were absent.
 What depends on the model (its vocabulary, `context_length` of `/v1/models`) is checked once the
 prompt is tokenized, before an engine has it: a prompt with its answer is served whole, or refused
@@ -71,7 +68,3 @@ def _kind(told: dict[str, Any]) -> str:
     if told.get("type") == "array":
         return f"list of {_kind(told['items'])}"
     return str(told.get("type", "object"))
-
-
-if __name__ == "__main__":
-    PAGE.write_text(page())
