@@ -26,6 +26,7 @@ from scalesim.deployments.engine.identity_envelope import HINT_TYPE
 from scalesim.deployments.engine.messages import encode
 from scalesim.deployments.engine.payloads.prefix import PrefixPayload
 from scalesim.deployments.engine.prefixes import Prefix
+from scalesim.deployments.engine.sglang.requests_in_use import LiveRequests
 from scalesim.vocabulary import PREFIX, Directives, DistanceUpdate, Moves, Tier, Verb
 
 AGENTS, REQUESTS, FINISHED, EVERY, MOVED = 10_000, 1000, 3, 50, 200
@@ -47,27 +48,37 @@ class Scheduler(SimpleNamespace):
     """Requests of agents in turn; half wait, half run."""
 
     def __init__(self) -> None:
-        super().__init__(last_batch=None, chunked_req=None, waiting_queue=[])
+        super().__init__(last_batch=None, chunked_req=None, waiting_queue=[], run_batch=None)
         self.running_batch = SimpleNamespace(reqs=[])
         self.next = 0
+        self.requests = LiveRequests(self)
         for _ in range(REQUESTS):
-            self.come()
+            self._add_request_to_queue(self.request())
+            self.admit()
 
-    def come(self) -> None:
-        """A request of the next agent arrives; the first that waits runs."""
+    def request(self) -> Request:
+        """Return a request of the next agent."""
         payload = {"key": self.next % AGENTS, "next_use": None, "model": ""}
         action = SimpleNamespace(action_type=HINT_TYPE, payload=payload)
         hints = SimpleNamespace(actions=[action])
-        request = Request(kv_hints=hints, key=self.next % AGENTS)
-        self.waiting_queue.append(request)
         self.next += 1
+        return Request(kv_hints=hints, key=payload["key"])
+
+    def _add_request_to_queue(self, request: Request) -> None:
+        self.waiting_queue.append(request)
+
+    def _release_aborted_request(self, request: Request) -> None:
+        """SGLang's drops what its cache holds of it."""
+
+    def admit(self) -> None:
+        """The first that waits runs."""
         if len(self.waiting_queue) > REQUESTS // 2:
             self.running_batch.reqs.append(self.waiting_queue.pop(0))
 
-    def finish(self) -> int:
-        """The oldest running request is done; return whose it is."""
-        key: int = self.running_batch.reqs.pop(0).key
-        return key
+    def finish(self) -> Request:
+        """The oldest running request is done; return it."""
+        request: Request = self.running_batch.reqs.pop(0)
+        return request
 
 
 def prompts() -> Any:
@@ -102,13 +113,14 @@ def run(passes: int) -> dict[str, list[float]]:
     """Return milliseconds of each pass, by part."""
     rows = prompts()
     subject = cache(BACKEND, RESIDENT * LENGTH + HEAD)
+    scheduler = Scheduler()
+    subject.attend(scheduler, scheduler.requests)
     payload, sent = PrefixPayload(subject), 0
     for key, row in enumerate(rows):
         if subject.token_to_kv_pool_allocator.available_size() < LENGTH + HEAD:
             _room(subject, LENGTH + HEAD)
         insert(subject, row.tolist())
         payload.learn(key, Prefix(row, len(row), (None, None), len(row)), None)
-    subject.scheduler = scheduler = Scheduler()
 
     def send(message: Any) -> bool:
         nonlocal sent
@@ -123,23 +135,28 @@ def run(passes: int) -> dict[str, list[float]]:
     gc.collect()
     gc.freeze()
     for number in range(passes):
-        for _ in range(FINISHED):
-            scheduler.come()
+        came = [scheduler.request() for _ in range(FINISHED)]
         frames = [directives(number)] if number % EVERY == EVERY - 1 else []
         if number == passes // 2:
             frames.append(encode(Directives(1, number, resync=True)))
-        done = [(key, rows[key]) for key in (scheduler.finish() for _ in range(FINISHED))]
-        subject.check_hicache_events()
-        _acknowledge(subject)
+        done = [scheduler.finish() for _ in range(FINISHED)]
+        _sglangs_own(subject)
         times = [time.thread_time()]
-        for key, row in done:
+        for request in came:
+            scheduler._add_request_to_queue(request)
+        for request in done:
+            key, row = request.key, rows[request.key]
+            scheduler.requests.left(request)
             payload.used(key, 0)
             payload.learn(key, Prefix(row, len(row), (None, None), len(row)), None)
         times.append(time.thread_time())
         executor.accept(frames)
         times.append(time.thread_time())
+        scheduler.requests.look()
         executor.work()
         times.append(time.thread_time())
+        for _ in came:
+            scheduler.admit()
         for part, seconds in zip(took, np.diff(times), strict=False):
             took[part].append(float(seconds) * 1e3)
         took["all"].append((times[-1] - times[0]) * 1e3)
@@ -153,7 +170,11 @@ def _room(subject: Any, tokens: int) -> None:
     subject.evict_for_alloc(EvictParams(tokens))
 
 
-def _acknowledge(subject: Any) -> None:
+def _sglangs_own(subject: Any) -> None:
+    """What SGLang's cache does itself at the start of a pass."""
+    from sglang.srt.mem_cache.unified_radix_cache import UnifiedRadixCache
+
+    UnifiedRadixCache.check_hicache_events(subject)
     controller = subject.cache_controller
     subject.loading_check(finish_count=len(controller.ack_load_queue))
     subject.writing_check(finish_count=len(controller.ack_write_queue))

@@ -22,7 +22,7 @@ from scalesim.deployments.engine.payloads.interfaces import MoveOutcome
 from scalesim.deployments.engine.payloads.shared import RequestNeed
 from scalesim.deployments.engine.sglang.ranks import TensorRanks
 from scalesim.deployments.engine.sglang.requests_in_use import (
-    Needed,
+    LiveRequests,
     agent_of,
     is_running,
     requests,
@@ -40,10 +40,11 @@ class EngineModels:
 
     Args:
         scheduler: Its two methods that choose a batch's requests are wrapped.
+        live: Its requests.
         settings: Which models, and how much host memory for them.
     """
 
-    def __init__(self, scheduler: Any, settings: ModelSettings) -> None:
+    def __init__(self, scheduler: Any, live: LiveRequests, settings: ModelSettings) -> None:
         self._ranks = TensorRanks(scheduler)
         base = Path(scheduler.server_args.model_path)
         reader = WeightReader(base, settings, self._ranks)
@@ -59,8 +60,7 @@ class EngineModels:
         )
         self._turns = ModelScheduler(settings.turn_requests, BASE)
         self._held_back: list[Any] = []
-        self._uses = Needed(_use)
-        self._calls: frozenset[RequestNeed] = frozenset()
+        self._uses = live.follow(_use)
         self._offered = 0
         self._wrap(scheduler)
 
@@ -75,9 +75,7 @@ class EngineModels:
         return self._host.reading
 
     def calls(self) -> Collection[RequestNeed]:
-        if self._uses.look(requests(self._scheduler)):
-            self._calls = frozenset(self._uses.needs)
-        return self._calls
+        return self._uses.all()
 
     def fetch(self, model: str, distance: float) -> MoveOutcome:
         return self._host.fetch(model, distance, self._needed())

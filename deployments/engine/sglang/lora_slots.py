@@ -15,7 +15,7 @@ from sglang.srt.lora.eviction_policy import LRUEvictionPolicy
 
 from scalesim.deployments.engine.payloads.adapter_slots import Arrival
 from scalesim.deployments.engine.payloads.shared import RequestNeed
-from scalesim.deployments.engine.sglang.requests_in_use import Needed, key_of, requests, running
+from scalesim.deployments.engine.sglang.requests_in_use import LiveRequests, key_of, running
 from scalesim.deployments.engine.sglang.timed_copy import TimedCopy
 
 
@@ -42,15 +42,15 @@ class LoRASlots:
 
     Args:
         scheduler: Its LoRA manager exists.
+        requests: Of it.
     """
 
-    def __init__(self, scheduler: Any) -> None:
+    def __init__(self, scheduler: Any, requests: LiveRequests) -> None:
         self._scheduler = scheduler
         self._manager = scheduler.tp_worker.model_runner.lora_manager
         self._pool = self._manager.memory_pool
         self._copies: dict[str, TimedCopy] = {}
-        self._needed = Needed(_use)
-        self._calls: frozenset[RequestNeed] = frozenset()
+        self._needed = requests.follow(_use)
         self.distance: Callable[[str], float] = lambda adapter: inf
         self.slots: int = self._pool.max_loras_per_batch - 1  # one serves the bare model
         self.host_slots: int = scheduler.server_args.max_loaded_loras
@@ -81,9 +81,7 @@ class LoRASlots:
         return [adapter for adapter in self._pool.uid_to_buffer_id if adapter is not None]
 
     def calls(self) -> Collection[RequestNeed]:
-        if self._needed.look(requests(self._scheduler)):
-            self._calls = frozenset(self._needed.needs)
-        return self._calls
+        return self._needed.all()
 
     def enter(self, adapter: str) -> None:
         stream, copy = self._load_stream, TimedCopy(self._device)

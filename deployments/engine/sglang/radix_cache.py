@@ -21,7 +21,12 @@ from scalesim.deployments.engine.sglang.backends import is_read_ahead, watched
 from scalesim.deployments.engine.sglang.loads import NO_EVENT, Loads
 from scalesim.deployments.engine.sglang.pages import PageStore
 from scalesim.deployments.engine.sglang.prefill import PrefillClock
-from scalesim.deployments.engine.sglang.requests_in_use import Needed, agent_of, key_of, requests
+from scalesim.deployments.engine.sglang.requests_in_use import (
+    LiveRequests,
+    Needed,
+    agent_of,
+    key_of,
+)
 from scalesim.deployments.engine.sglang.storage_tier import StorageTier
 from scalesim.deployments.engine.sglang.tree_core import BACKEND, FULL, OrderedFull
 from scalesim.deployments.engine.storage.faults import RankFaults
@@ -36,16 +41,16 @@ class DistanceRadixCache(UnifiedRadixCache):  # type: ignore[misc]
     every_pass: Callable[[], object]
     storage: StorageTier | None = None
     _faults: RankFaults | None = None
-    scheduler: Any = None
+    _scheduler: Any = None
+    _requests: LiveRequests | None = None
+    _in_use: Needed[int]
 
     def __init__(self, params: Any) -> None:
         params.tree_core_backend = BACKEND
         params.component_registry_override = {FULL: OrderedFull}
         self.loads = Loads(self)
         self._backups: set[int] = set()
-        self._needed = Needed(key_of)
         self._prefill: PrefillClock | None = None
-        self._looked_at: Any = None
         super().__init__(params)
         kv = self.token_to_kv_pool_allocator.get_kvcache()
         rows = kv.size + kv.page_size
@@ -72,10 +77,15 @@ class DistanceRadixCache(UnifiedRadixCache):  # type: ignore[misc]
         order: DistanceOrder = self.tree_core.order
         return order
 
+    def attend(self, scheduler: Any, requests: LiveRequests) -> None:
+        """Serve a scheduler, with its requests; call before `watch`."""
+        self._scheduler, self._requests = scheduler, requests
+        self._in_use = requests.follow(key_of)
+
     def watch(self, watcher: TreeListener) -> None:
         self.watcher = self.tree_core.watcher = watcher
-        if self.scheduler is not None:
-            self._prefill = PrefillClock(self.scheduler, watcher)
+        if self._scheduler is not None:
+            self._prefill = PrefillClock(self._scheduler, watcher)
 
     # ---- what we listen to ----
 
@@ -99,6 +109,12 @@ class DistanceRadixCache(UnifiedRadixCache):  # type: ignore[misc]
         space = (req.extra_key, req.cache_salt)
         latest = Prefix(tokens, len(req.origin_input_ids), space, whole)
         self.watcher.learn(hint.key, latest, hint.next_use)
+
+    def claim_kv_row(self, req: Any) -> bool:
+        """A request gives back its KV: it is finished, or goes back to the queue."""
+        if self._requests is not None and req.finished():
+            self._requests.left(req)
+        return bool(super().claim_kv_row(req))
 
     def lock(self, node_id: int, *args: Any, **kwargs: Any) -> Any:
         lock = super().lock(node_id, *args, **kwargs)
@@ -180,7 +196,8 @@ class DistanceRadixCache(UnifiedRadixCache):  # type: ignore[misc]
         super().check_hicache_events()
         if self._prefill is not None:
             self._prefill.collect()
-        self._looked_at = None  # requests came and went since the last pass
+        if self._requests is not None:
+            self._requests.look()
         self.every_pass()
         self.flush_pending_backups()
 
@@ -331,7 +348,4 @@ class DistanceRadixCache(UnifiedRadixCache):  # type: ignore[misc]
         return MoveOutcome.DONE
 
     def keys_in_use(self) -> Collection[int]:
-        if self._looked_at is not self.scheduler:
-            self._needed.look(requests(self.scheduler))
-            self._looked_at = self.scheduler
-        return self._needed.needs
+        return self._in_use.needs if self._requests is not None else ()

@@ -9,6 +9,9 @@ from scalesim.deployments.engine.identity_envelope import HINT_TYPE
 
 Need = TypeVar("Need", bound=Hashable)
 
+LOOKED_AT_A_PASS = 16
+"""Requests looked at in a pass, on average: all of them in one, then none in some others."""
+
 
 def requests(scheduler: Any) -> dict[int, Any]:
     """Return the requests that wait or run and are not finished, by identity."""
@@ -76,8 +79,77 @@ def key_of(request: Any) -> int | None:
     return agent.key if agent is not None else None
 
 
+class LiveRequests:
+    """The requests of a scheduler that wait or run and are not finished, as they come and go.
+
+    A pass costs what came and went, not what there is: SGLang queues every request by one method,
+    drops every aborted one by another, and its cache tells of those that finish (`left`).
+
+    Args:
+        scheduler: SGLang's; two of its methods are wrapped.
+    """
+
+    def __init__(self, scheduler: Any) -> None:
+        self._scheduler = scheduler
+        self._there: dict[int, Any] = {}  # kept alive, so that no other gets the identity of one
+        self._followers: list[Needed[Any]] = []
+        self._unlooked = 0
+        self._add = scheduler._add_request_to_queue
+        self._release = scheduler._release_aborted_request
+        scheduler._add_request_to_queue = self._added
+        scheduler._release_aborted_request = self._released
+
+    def follow(self, need: Callable[[Any], Need | None]) -> Needed[Need]:
+        """Return what they need from now on; see `Needed`."""
+        needed = Needed(need)
+        self._followers.append(needed)
+        for number, request in self._there.items():
+            needed.came(number, request)
+        return needed
+
+    def left(self, request: Any) -> None:
+        """Note that a request is finished, or is dropped."""
+        self._left(id(request))
+
+    def look(self) -> None:
+        """Called once a pass: look at all requests once in a while, at few of them every time.
+
+        SGLang may have ways in and out that we do not know. All ranks look in the same pass.
+        """
+        self._unlooked += LOOKED_AT_A_PASS
+        if self._unlooked < len(self._there):
+            return
+        self._unlooked = 0
+        found = requests(self._scheduler)
+        for number in list(self._there.keys() - found.keys()):
+            self._left(number)
+        for number, request in found.items():
+            self._came(number, request)
+
+    def _added(self, request: Any, *args: Any, **more: Any) -> None:
+        self._add(request, *args, **more)
+        queue = self._scheduler.waiting_queue
+        if queue and queue[-1] is request:  # it was not refused
+            self._came(id(request), request)
+
+    def _released(self, request: Any) -> None:
+        self._release(request)
+        self.left(request)
+
+    def _came(self, number: int, request: Any) -> None:
+        if number not in self._there:
+            self._there[number] = request
+            for needed in self._followers:
+                needed.came(number, request)
+
+    def _left(self, number: int) -> None:
+        if self._there.pop(number, None) is not None:
+            for needed in self._followers:
+                needed.left(number)
+
+
 class Needed(Generic[Need]):
-    """What the requests of a scheduler need, kept up by those that came and went.
+    """What the requests of a scheduler need.
 
     Args:
         need: Of a request; None where it needs nothing. Asked once of each.
@@ -85,34 +157,34 @@ class Needed(Generic[Need]):
 
     def __init__(self, need: Callable[[Any], Need | None]) -> None:
         self._need = need
-        self._seen: dict[int, Any] = {}  # kept alive, so that no other gets the identity of one
         self._needs: dict[int, Need] = {}
         self._counts: dict[Need, int] = {}
+        self._all: frozenset[Need] | None = frozenset()
 
     @property
     def needs(self) -> KeysView[Need]:
-        """Return what the requests last looked at need; a view of what it is later, too."""
+        """Return what the requests there are now need; a view of what it is later, too."""
         return self._counts.keys()
 
-    def look(self, found: dict[int, Any]) -> bool:
-        """Take over the requests there are now, by identity; return whether any came or went.
+    def all(self) -> frozenset[Need]:
+        """Return the same as it is now; the same object while nothing changes."""
+        if self._all is None:
+            self._all = frozenset(self._counts)
+        return self._all
 
-        Costs set operations over all of them and Python's time for those that came and went.
-        """
-        came, gone = found.keys() - self._seen.keys(), self._seen.keys() - found.keys()
-        self._seen = found
-        for request in came:
-            need = self._need(found[request])
-            if need is not None:
-                self._needs[request] = need
-                self._counts[need] = self._counts.get(need, 0) + 1
-        for request in gone:
-            self._forget(request)
-        return bool(came or gone)
-
-    def _forget(self, request: int) -> None:
-        need = self._needs.pop(request, None)
+    def came(self, number: int, request: Any) -> None:
+        """Note a request, by its identity."""
+        need = self._need(request)
         if need is not None:
+            self._needs[number] = need
+            self._counts[need] = self._counts.get(need, 0) + 1
+            self._all = None
+
+    def left(self, number: int) -> None:
+        """Undo `came`."""
+        need = self._needs.pop(number, None)
+        if need is not None:
+            self._all = None
             self._counts[need] -= 1
             if not self._counts[need]:
                 del self._counts[need]

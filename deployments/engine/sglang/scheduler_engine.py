@@ -8,6 +8,7 @@ from scalesim.deployments.engine.sglang.adapter_weights import AdapterLoads
 from scalesim.deployments.engine.sglang.engine_models import EngineModels
 from scalesim.deployments.engine.sglang.lora_slots import LoRASlots
 from scalesim.deployments.engine.sglang.radix_cache import DistanceRadixCache
+from scalesim.deployments.engine.sglang.requests_in_use import LiveRequests
 from scalesim.settings import ModelSettings
 
 
@@ -21,9 +22,10 @@ class SchedulerEngine:
 
     def __init__(self, scheduler: Any, models: ModelSettings | None) -> None:
         self.tree: DistanceRadixCache = scheduler.tree_cache
-        self.tree.scheduler = scheduler
-        self.slots = LoRASlots(scheduler) if scheduler.enable_lora else None
+        live = LiveRequests(scheduler)
+        self.tree.attend(scheduler, live)
+        self.slots = LoRASlots(scheduler, live) if scheduler.enable_lora else None
         if self.slots is not None:
             AdapterLoads(scheduler.tp_worker.model_runner.lora_manager)
             self.slots.attach()
-        self.weights = EngineModels(scheduler, models) if models is not None else None
+        self.weights = EngineModels(scheduler, live, models) if models is not None else None

@@ -83,25 +83,53 @@ class DistanceTreeCore(UnifiedTreeCore):  # type: ignore[misc]
         node = super()._new_node(priority)
         node.owners = set()
         node.arrival = 0
-        node.child_on_device = None
+        node.device_children = {}
         return node
 
-    def _is_device_leaf(self, node: Any) -> bool:
-        """Look at the child seen last first: a head that all agents share has as many children."""
-        child = node.child_on_device
-        if child is not None and self._is_on_device_below(child, node):
-            return False
-        node.child_on_device = next(
-            (child for child in reversed(node.children.values()) if not child.evicted), None
-        )
-        return node.child_on_device is None and bool(super()._is_device_leaf(node))
+    def _update_evictable_leaf_sets(self, node: Any) -> None:
+        """As SGLang's, in one look: a node that moves is looked at a dozen times."""
+        data = node.component_data[FULL]
+        is_device_leaf = is_host_leaf = False
+        if node.parent is not None:
+            free = not data.lock_ref
+            if data.value is not None:
+                node.parent.device_children[node] = None
+                is_device_leaf = free and not self._has_child_on_device(node)
+            else:
+                node.parent.device_children.pop(node, None)
+                host_copy = data.host_value is not None
+                is_host_leaf = host_copy and free and not (data.host_lock_ref or node.children)
+        leaves = self.evictable_device_leaves
+        (leaves.add if is_device_leaf else leaves.discard)(node)
+        leaves = self.evictable_host_leaves
+        (leaves.add if is_host_leaf else leaves.discard)(node)
 
-    def _is_on_device_below(self, child: Any, node: Any) -> bool:
-        there = self._node_arena.get(child.id) is child and child.parent is node
-        return there and not child.evicted
+    def _is_device_leaf(self, node: Any) -> bool:
+        data = node.component_data[FULL]
+        return (
+            node.parent is not None
+            and data.value is not None
+            and not data.lock_ref
+            and not self._has_child_on_device(node)
+        )
+
+    def _has_child_on_device(self, node: Any) -> bool:
+        """Look at one noted to be there: a head that all agents share has as many children."""
+        noted: dict[Any, None] = node.device_children
+        while noted:
+            child = next(reversed(noted))
+            if child.parent is node and child.component_data[FULL].value is not None:
+                return True
+            del noted[child]
+        for child in node.children.values():  # one that a split has just put below it
+            if child.component_data[FULL].value is not None:
+                noted[child] = None
+                return True
+        return False
 
     def _split_node(self, key: Any, child: Any, split_len: int) -> Any:
         parent, action = super()._split_node(key, child, split_len)
+        parent.parent.device_children.pop(child, None)
         parent.owners = set(child.owners)
         parent.arrival = child.arrival
         return parent, action

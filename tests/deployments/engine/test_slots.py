@@ -49,6 +49,7 @@ class Scheduler:
             from sglang.srt.lora.mem_pool import EMPTY_SLOT, LoRAMemoryPool
 
             from scalesim.deployments.engine.sglang.lora_slots import LoRASlots
+            from scalesim.deployments.engine.sglang.requests_in_use import LiveRequests
 
         self.device_module = OrderedDevice()
         self.forward_stream = self.device_module.Stream()
@@ -74,14 +75,25 @@ class Scheduler:
         self.running_batch = SimpleNamespace(reqs=[])
         self.last_batch = self.chunked_req = None
         self.manager = manager
-        self.slots = LoRASlots(self)
+        self.requests = LiveRequests(self)
+        self.slots = LoRASlots(self, self.requests)
         self.slots.attach()
         self.payload = AdapterPayload(self.slots)
         with self.device_module.stream(self.forward_stream):
             manager.fetch_new_loras({None})
 
     def queue(self, key: int | None, adapter: str | None) -> None:
-        self.waiting_queue.append(request(key, adapter))
+        self._add_request_to_queue(request(key, adapter))
+
+    def _add_request_to_queue(self, waiting: Any) -> None:
+        self.waiting_queue.append(waiting)
+
+    def _release_aborted_request(self, waiting: Any) -> None:
+        """SGLang's drops what its cache holds of it."""
+
+    def abort_waiting(self) -> None:
+        while self.waiting_queue:
+            self._release_aborted_request(self.waiting_queue.pop())
 
     def forward(self) -> None:
         """A pass: what waits joins the batch as far as there are slots, then all are decoded."""
@@ -106,6 +118,8 @@ class Scheduler:
         self.running_batch.reqs = self.running_batch.reqs + new
 
     def finish(self, count: int) -> None:
+        for finished in self.running_batch.reqs[:count]:
+            self.requests.left(finished)
         self.running_batch.reqs = self.running_batch.reqs[count:]
         self.last_batch = None
 
@@ -134,7 +148,7 @@ def test_a_batch_may_fill_one_slot_more_and_none_of_it_gives_way() -> None:
 def test_the_slot_of_the_bare_model_is_given_back() -> None:
     scheduler = crowded()
     scheduler.finish(3)
-    scheduler.waiting_queue.clear()
+    scheduler.abort_waiting()
     scheduler.payload.settle()
     assert scheduler.payload.prefetch(3, Tier.DEVICE) is MoveOutcome.STARTED
     assert len(scheduler.slots.resident()) == SLOTS
@@ -158,7 +172,7 @@ def test_one_copy_at_a_time_is_on_its_way() -> None:
     for key, adapter in enumerate("ab"):
         scheduler.queue(key, adapter)
     scheduler.payload.settle()
-    scheduler.waiting_queue.clear()
+    scheduler.abort_waiting()
     assert scheduler.payload.prefetch(0, Tier.DEVICE) is MoveOutcome.STARTED
     assert scheduler.payload.prefetch(1, Tier.DEVICE) is MoveOutcome.BUSY
     assert scheduler.payload.settle() is True
