@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from heapq import heappop, heappush
 from typing import Any
 
-LOOKS = 24
+LOOKS = 16
 """Leaves found nearer than they were that one step puts back. The farthest of so many is taken
 then: what moves the whole order at once, as the first distances do, costs no eviction more than a
 tenth of a millisecond."""

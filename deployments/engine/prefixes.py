@@ -6,7 +6,7 @@ later one extends the earlier (a chat). An agent with several purposes has sever
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cache
 
 import numpy as np
@@ -47,7 +47,8 @@ class Prefix:
 
     def kept(self, *, tokens: bool) -> Prefix:
         """Return what is kept of it: token ids, as small as they can be, or its pages alone."""
-        return replace(self, tokens=self.tokens.astype(np.int32) if tokens else _NO_TOKENS)
+        small = self.tokens.astype(np.int32) if tokens else _NO_TOKENS
+        return Prefix(small, self.prompt_length, self.space, self.length, self.pages)
 
 
 def learn(known: list[Prefix], latest: Prefix, page: int) -> list[Prefix]:
@@ -58,16 +59,18 @@ def learn(known: list[Prefix], latest: Prefix, page: int) -> list[Prefix]:
         latest: Sequence of the finished request; its `length` is taken for a first guess.
         page: Tokens a page.
     """
-    latest = replace(latest, pages=pages(latest.tokens, page))
+    numbers = pages(latest.tokens, page)
+    length, others = latest.length, known[: MAX_PREFIXES - 1]
     for prefix in known:
-        shared = page * common_length(prefix.pages, latest.pages)
+        shared = page * common_length(prefix.pages, numbers)
         if prefix.space != latest.space or shared < max(page, _SAME_PURPOSE * prefix.length):
             continue
         # A chat repeats the whole earlier prompt and its answer: all of it will come again.
         if shared < prefix.prompt_length // page * page:
-            latest = replace(latest, length=shared)
-        return [latest, *(other for other in known if other is not prefix)]
-    return [latest, *known[: MAX_PREFIXES - 1]]
+            length = shared
+        others = [other for other in known if other is not prefix]
+        break
+    return [Prefix(latest.tokens, latest.prompt_length, latest.space, length, numbers), *others]
 
 
 def pages(tokens: Tokens, page: int) -> NDArray[np.uint64]:
@@ -76,8 +79,8 @@ def pages(tokens: Tokens, page: int) -> NDArray[np.uint64]:
     Two pages that differ have the same one in 2^64 by chance. Nothing worse than a wrong guess of
     what comes again would follow.
     """
-    whole = tokens[: len(tokens) // page * page].reshape(-1, page)
-    told: NDArray[np.uint64] = whole.astype(np.uint64) @ _factors(page)
+    whole = tokens[: len(tokens) // page * page].astype(np.int64, copy=False)
+    told: NDArray[np.uint64] = whole.view(np.uint64).reshape(-1, page).dot(_factors(page))
     return told
 
 
@@ -91,6 +94,5 @@ def _factors(page: int) -> NDArray[np.uint64]:
 def common_length(a: NDArray[np.generic], b: NDArray[np.generic]) -> int:
     """Return how many leading elements two sequences share."""
     n = min(len(a), len(b))
-    differs = a[:n] != b[:n]
-    first = int(differs.argmax()) if n else 0
-    return first if n and differs[first] else n
+    first = (a[:n] != b[:n]).tobytes().find(1)
+    return n if first < 0 else first

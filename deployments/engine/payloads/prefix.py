@@ -216,14 +216,15 @@ class PrefixPayload:
         if self._storage is not None:
             self._counts["restarted"] = self._storage.restarted()
         loaded_bytes, loaded_s = self._tree.loaded()
-        return TransferStats(self.kind, **self._counts)._replace(
-            loaded_bytes=loaded_bytes,
-            loaded_s=loaded_s,
-            staged_bytes=self._reads.carried_bytes,
-            staged_s=self._reads.busy_s,
-            computed_s=self._computed_s,
-            fault=self._tree.storage_fault(),
-        )
+        measured = {
+            "loaded_bytes": loaded_bytes,
+            "loaded_s": loaded_s,
+            "staged_bytes": self._reads.carried_bytes,
+            "staged_s": self._reads.busy_s,
+            "computed_s": self._computed_s,
+            "fault": self._tree.storage_fault(),
+        }
+        return TransferStats(self.kind, **(self._counts | measured))
 
     def forget(self) -> None:
         """The cache was flushed: agents stay known, their state is absent."""
@@ -340,19 +341,21 @@ class PrefixPayload:
     def _own(self, key: int, prefixes: list[Prefix], anchors: list[Any]) -> None:
         """Note where an agent's prefixes end, None for nowhere; own these nodes and no others."""
         self._changed.add(key)
+        self._known[key] = prefixes
         before = self._nodes(key) if anchors != self._anchors.get(key) else ()
-        self._known[key], self._anchors[key] = prefixes, anchors
-        nodes = dict.fromkeys(self._nodes(key))
-        self._disown(key, (node for node in before if node not in nodes))
-        for node in nodes:
-            node.owners.add(key)
+        self._anchors[key] = anchors
+        for anchor in anchors:
+            for node in self._path(anchor):
+                node.owners.add(key)
+        if before:
+            nodes = set(self._nodes(key))
+            self._disown(key, (node for node in before if node not in nodes))
 
     def _paths(self, key: int) -> list[tuple[Prefix, Sequence[Any]]]:
         """Prefixes of an agent with their nodes that are still in the tree."""
-        anchors = self._anchors.get(key)
-        if anchors is None:
-            return []
-        return [(p, self._path(a)) for p, a in zip(self._known[key], anchors, strict=True)]
+        known = self._known.get(key, ())
+        anchors = self._anchors.get(key) or [None] * len(known)
+        return [(p, self._path(a)) for p, a in zip(known, anchors, strict=True)]
 
     def _nodes(self, key: int) -> list[Any]:
         """Nodes of all prefixes of an agent, each once, ancestors before descendants."""
@@ -363,9 +366,8 @@ class PrefixPayload:
         return self._tree.path(anchor) if anchor is not None else ()
 
     def _holding(self, key: int) -> HeldBytes:
-        paths = dict.fromkeys(self._known.get(key, ()), ()) | dict(self._paths(key))
         stored = self._storage.stored_tokens(key) if self._storage is not None else {}
-        return holding(self._tree, paths, stored)
+        return holding(self._tree, self._paths(key), stored)
 
     def _moves(self, key: int) -> bool:
         return key in self._loading or key in self._staging

@@ -98,6 +98,9 @@ class PrefixTree(Protocol):
     def farther(self, node: Any) -> None:
         """Note that a node may leave earlier than it did: owners went, or are farther now."""
 
+    def extent(self, node: Any) -> tuple[int, bool, bool]:
+        """Return how many tokens a node holds, whether on the device, whether in host memory."""
+
     def tokens_of(self, node: Any) -> int:
         """Return how many tokens a node holds."""
 

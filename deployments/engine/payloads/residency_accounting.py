@@ -75,29 +75,39 @@ def residency(
 
 
 def holding(
-    tree: PrefixTree, paths: Mapping[Prefix, Sequence[Any]], stored: Mapping[Prefix, int]
+    tree: PrefixTree,
+    paths: Sequence[tuple[Prefix, Sequence[Any]]],
+    stored: Mapping[Prefix, int],
 ) -> HeldBytes:
     """Return what an agent holds; a node counts once, and in equal parts for all its owners.
 
     Args:
         tree: The prefix cache.
-        paths: Nodes of each of its prefixes, from the root.
+        paths: Its prefixes, each with its nodes from the root.
         stored: Leading tokens of each prefix in storage.
     """
     device = host = storage = total = 0
-    seen = set()
-    for prefix, path in paths.items():
-        begin = 0
+    extent, size = tree.extent, tree.bytes_per_token
+    seen: set[Any] | None = set() if len(paths) > 1 else None
+    for prefix, path in paths:
+        begin, in_storage = 0, stored.get(prefix, 0)
         for node in path:
-            end = begin + tree.tokens_of(node)
-            if node not in seen:
+            tokens, on_device, on_host = extent(node)
+            begin += tokens
+            if seen is not None:
+                if node in seen:
+                    continue
                 seen.add(node)
-                share = (end - begin) * tree.bytes_per_token // max(1, len(node.owners))
-                device += share * tree.on_device(node)
-                host += share * tree.on_host(node)
-                storage += share * (end <= stored.get(prefix, 0))
-                total += share
-            begin = end
-        storage += max(0, stored.get(prefix, 0) - begin) * tree.bytes_per_token
-        total += max(0, prefix.length - begin) * tree.bytes_per_token
+            share = tokens * size // (len(node.owners) or 1)
+            total += share
+            if on_device:
+                device += share
+            if on_host:
+                host += share
+            if begin <= in_storage:
+                storage += share
+        if begin < in_storage:
+            storage += (in_storage - begin) * size
+        if begin < prefix.length:
+            total += (prefix.length - begin) * size
     return HeldBytes(device, host, storage, total)

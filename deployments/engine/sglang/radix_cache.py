@@ -177,6 +177,11 @@ class DistanceRadixCache(UnifiedRadixCache):  # type: ignore[misc]
             result.num_tokens_evicted += more.num_tokens_evicted
         return result
 
+    def _evict_device_next_node(self, component_type: Any, tracker: Any) -> tuple[Any, bool]:
+        """As SGLang's, for an order that frees nothing by itself."""
+        number = self.tree_core.components_by_type[FULL].next_victim(tracker[FULL])
+        return number, number is not None
+
     def _await_copies(self) -> bool:
         """Take over every copy under way; False where there is none.
 
@@ -216,15 +221,20 @@ class DistanceRadixCache(UnifiedRadixCache):  # type: ignore[misc]
         return self.tree_core.node_by_id(self._match_tree(MatchPrefixParams(key)).best_match_node)
 
     def path(self, node: Any) -> Sequence[Any]:
-        nodes = []
-        while node is not None and node is not self.tree_core.root_node:
-            if self.tree_core._node_arena.get(node.id) is node:
+        nodes, in_tree = [], self.tree_core._node_arena.get
+        while (parent := node.parent) is not None:  # only the root has none
+            if in_tree(node.id) is node:
                 nodes.append(node)
-            node = node.parent
-        return nodes[::-1]
+            node = parent
+        nodes.reverse()
+        return nodes
 
     def farther(self, node: Any) -> None:
         self.tree_core.farther(node)
+
+    def extent(self, node: Any) -> tuple[int, bool, bool]:
+        data = node.component_data[FULL]
+        return len(node.key), data.value is not None, data.host_value is not None
 
     def tokens_of(self, node: Any) -> int:
         return len(node.key)

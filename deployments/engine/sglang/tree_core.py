@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+from sglang.srt.disaggregation.kv_events import StorageMedium
 from sglang.srt.mem_cache.evict_policy import EvictionStrategy
 from sglang.srt.mem_cache.unified_cache.component_type import ComponentType
 from sglang.srt.mem_cache.unified_cache.components.full import FullComponent
 from sglang.srt.mem_cache.unified_cache.unified_tree_core import EvictLayer, UnifiedTreeCore
+from sglang.srt.mem_cache.unified_cache.unified_tree_core_interface import EvictDeviceLeafResult
 
 from scalesim.deployments.engine.eviction_order import DistanceOrder
 from scalesim.deployments.engine.ordered_leaves import OrderedLeaves
@@ -35,8 +37,9 @@ class OrderedFull(FullComponent):  # type: ignore[misc]
         self._leaves = self._walk.__enter__()
         self._missing_from = request_cnt
 
-    def _evict_device_next_node(self, tracker: Any, *frees: Any, **actions: Any) -> int | None:
-        if tracker[FULL] >= self._missing_from or (leaf := next(self._leaves, None)) is None:
+    def next_victim(self, evicted: int) -> int | None:
+        """Return the next node to go; None where `evicted` tokens are enough or none is left."""
+        if evicted >= self._missing_from or (leaf := next(self._leaves, None)) is None:
             return None
         number: int = leaf.id
         return number
@@ -159,6 +162,26 @@ class DistanceTreeCore(UnifiedTreeCore):  # type: ignore[misc]
             latest = max(latest, node.arrival)
             node = node.parent
         return latest
+
+    def evict_device_leaf(self, node_id: int, is_write_back: bool) -> Any:
+        """As SGLang's; in one step where the host has a copy, as nearly all do."""
+        node = self.node_by_id(node_id)
+        data = node.component_data[FULL]
+        if data.host_value is None:
+            return super().evict_device_leaf(node_id, is_write_back)
+        assert self._is_device_leaf(node), f"node {node_id} is no leaf on the device"
+        result = EvictDeviceLeafResult()
+        freed = self.components_by_type[FULL].reclaimable_value_len(node)
+        result.tracker[FULL] = freed
+        result.device_frees[FULL].append(data.value)
+        self.component_evictable_size_[FULL] -= freed
+        data.value = None
+        self._update_evictable_leaf_sets(node)
+        self._update_evictable_leaf_sets(node.parent)
+        self.kv_events.record_remove(node, medium=StorageMedium.GPU)
+        if self.watcher is not None:
+            self.watcher.evicted(node.owners)
+        return result
 
     def _evict_component_and_detach_lru(self, node: Any, comp: Any, *args: Any, **kw: Any) -> Any:
         leaves_device = EvictLayer.DEVICE in kw["target"] and not node.evicted

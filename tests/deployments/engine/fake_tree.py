@@ -118,6 +118,9 @@ class FakeTree:
     def farther(self, node: Node) -> None:
         pass
 
+    def extent(self, node: Node) -> tuple[int, bool, bool]:
+        return self.page_size, node.device, node.host
+
     def tokens_of(self, node: Node) -> int:
         return self.page_size
 
