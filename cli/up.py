@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 import threading
 import time
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Annotated, Any
@@ -49,6 +49,7 @@ def up(
     from scalesim.deployments.stack import Stack
     from scalesim.environment import with_secrets_from_env
     from scalesim.settings import StackSettings, load
+    from scalesim.simulations.progress_lines import waiting
 
     values = read_config(config) if config else {}
     engine = {
@@ -66,16 +67,23 @@ def up(
         _build_model(values["engine"], folder)
         settings = with_secrets_from_env(load(StackSettings, values))
         console = Console(stderr=True)
-        console.print("starting the stack; the engine takes 10 s to a few minutes ...")
-        with Stack(settings, folder) as stack:
+        stack = Stack(settings, folder)
+        with ExitStack() as running:
+            with waiting(console, "starting the stack; the engine takes 10 s to a few minutes ..."):
+                running.enter_context(stack)
             signals.take()  # back from Ray
             if as_json:
                 print_json({"base_url": stack.base_url})
             else:
                 typer.echo(f"ready at {stack.base_url}")
             with suppress(KeyboardInterrupt):
-                threading.Event().wait()
+                _wait()
             console.print("draining ...")
+
+
+def _wait() -> None:
+    """Wait for a signal."""
+    threading.Event().wait()
 
 
 def read_config(path: Path) -> dict[str, Any]:

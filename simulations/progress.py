@@ -1,4 +1,7 @@
-"""Live progress of the arms on a terminal: step, clocks, rates, tiers of prefixes, stragglers."""
+"""Progress of the arms: step, clocks, rates, tiers of prefixes, stragglers.
+
+Live on a terminal; elsewhere a line every few seconds for the arm that runs.
+"""
 
 from __future__ import annotations
 
@@ -18,6 +21,7 @@ from rich.progress import (
 from rich.text import Text
 
 from scalesim.simulations.call_table import CallTable
+from scalesim.simulations.progress_lines import PERIOD_S, ProgressLines
 from scalesim.simulations.summary import TIERS, prefix_tokens
 from scalesim.simulations.workload import Workload
 
@@ -26,10 +30,19 @@ _STRAGGLER = 2.0
 
 
 class ArmsProgress:
-    """Two lines an arm, on standard error; used as a context manager."""
+    """Two lines an arm, on standard error; used as a context manager.
 
-    def __init__(self, workload: Workload) -> None:
+    Args:
+        workload: What the arms run.
+        console: Where to; standard error by default.
+        period_s: Seconds between two lines where it is no terminal.
+    """
+
+    def __init__(
+        self, workload: Workload, console: Console | None = None, period_s: float = PERIOD_S
+    ) -> None:
         self._workload = workload
+        console = console or Console(stderr=True)
         self._bars = _Bars(
             TextColumn("[bold]{task.fields[arm]:>8}"),
             BarColumn(bar_width=30),
@@ -37,21 +50,34 @@ class ArmsProgress:
             TimeElapsedColumn(),
             TextColumn("[dim]ETA"),
             TimeRemainingColumn(compact=True),
-            console=Console(stderr=True),
+            console=console,
+            disable=not console.is_terminal,
+        )
+        self._lines = (
+            None if console.is_terminal else ProgressLines(console, self._bars.lines, period_s)
         )
 
     def arm(self, name: str) -> ArmProgress:
         """Begin a line for an arm."""
         task = self._bars.add_task(
-            "", total=self._workload.steps, arm=name, phase="starting the stack", detail=""
+            "",
+            total=self._workload.steps,
+            arm=name,
+            phase="starting the stack",
+            detail="",
+            ended=False,
         )
         return ArmProgress(self._bars, task, self._workload)
 
     def __enter__(self) -> ArmsProgress:
         self._bars.start()
+        if self._lines is not None:
+            self._lines.start()
         return self
 
     def __exit__(self, *error: object) -> None:
+        if self._lines is not None:
+            self._lines.stop()
         self._bars.stop()
 
 
@@ -62,6 +88,15 @@ class _Bars(Progress):
         for task in self.tasks:
             yield self.make_tasks_table([task])
             yield Text(f"{'':>8} {task.fields['detail']}", style="dim")
+
+    def lines(self) -> list[str]:
+        """Return a line for each arm that is under way."""
+        return [
+            f"{task.fields['arm']}: {task.fields['phase']}, {task.elapsed or 0:.0f} s"
+            + (f" · {task.fields['detail']}" if task.fields["detail"] else "")
+            for task in self.tasks
+            if not task.fields["ended"]
+        ]
 
 
 class ArmProgress:
@@ -111,5 +146,8 @@ class ArmProgress:
         return " · ".join(parts)
 
     def finish(self, busy_s: float) -> None:
-        """Note that the arm is done."""
-        self._bars.update(self._task, phase=f"busy {busy_s:.1f} s")
+        """Note that the arm is done; where there is no terminal, print its last line."""
+        self._bars.update(self._task, phase=f"busy {busy_s:.1f} s", ended=True)
+        if self._bars.disable:
+            (arm,) = (task.fields["arm"] for task in self._bars.tasks if task.id == self._task)
+            self._bars.console.print(f"{arm}: done, busy {busy_s:.1f} s", highlight=False)

@@ -32,11 +32,11 @@ class FakeStack:
 
 
 class Signalled:
-    """An event that a signal ends the wait for."""
+    """A wait that a signal ends."""
 
     number = signal.SIGTERM
 
-    def wait(self) -> None:
+    def __call__(self) -> None:
         os.kill(os.getpid(), self.number)
         signal.pause()
 
@@ -45,7 +45,7 @@ class Signalled:
 def started(monkeypatch: pytest.MonkeyPatch) -> list[StackSettings]:
     FakeStack.started = []
     monkeypatch.setattr("scalesim.deployments.stack.Stack", FakeStack)
-    monkeypatch.setattr(up.threading, "Event", Signalled)
+    monkeypatch.setattr(up, "_wait", Signalled())
     return FakeStack.started
 
 

@@ -1,11 +1,16 @@
-"""The live line of an arm."""
+"""The live line of an arm, and the lines in a log."""
 
 from __future__ import annotations
 
+import io
 import re
+import threading
+
+from rich.console import Console
 
 from scalesim.headers import CachedTokens
 from scalesim.simulations.progress import ArmsProgress
+from scalesim.simulations.progress_lines import waiting
 from tests.simulations.runs import outcome, small_society
 
 
@@ -34,3 +39,42 @@ def test_a_town_has_a_clock_that_goes_on() -> None:
     hours = small_society(steps=4).hours
     assert list(hours) == sorted(hours)
     assert 0 < hours[0] < 24
+
+
+class Log(io.StringIO):
+    """A file that is no terminal; notes when a text was written to it."""
+
+    def __init__(self, wanted: str) -> None:
+        super().__init__()
+        self._wanted = wanted
+        self.written = threading.Event()
+
+    def write(self, text: str) -> int:
+        count = super().write(text)
+        if self._wanted in self.getvalue():
+            self.written.set()
+        return count
+
+
+def test_without_a_terminal_lines_tell_what_the_arm_does() -> None:
+    workload = small_society(steps=2)
+    run = outcome(workload, CachedTokens(76, 32, 16), busy_s=1.0, text="w").run
+    log = Log("scalesim: step 1/2, ")
+    with ArmsProgress(workload, Console(file=log, width=80), period_s=0.001) as progress:
+        done = progress.arm("stock")
+        done.finish(1.5)
+        line = progress.arm("scalesim")
+        line(0, run.warmup)
+        line(1, run.calls)
+        assert log.written.wait(30)
+    assert "stock: done, busy 1.5 s\n" in log.getvalue()
+    (told, *_) = (row for row in log.getvalue().splitlines() if "step 1/2" in row)
+    assert re.match(r"scalesim: step 1/2, \d+ s · day 1 \d\d:\d\d · .* · 0 errors$", told)
+    assert "stock: busy" not in log.getvalue()
+
+
+def test_a_wait_without_a_terminal_is_told_again_and_again() -> None:
+    log = Log("starting ... 0 s\nstarting ... 0 s\n")
+    with waiting(Console(file=log), "starting ...", period_s=0.001):
+        assert log.written.wait(30)
+    assert log.getvalue().startswith("starting ...\n")
