@@ -37,6 +37,18 @@ def test_files_it_names_exist(text: Path) -> None:
 
 
 @each_text
+def test_names_are_in_the_files_beside_them(text: Path) -> None:
+    named = re.findall(r"`(\w+)`\s\(`([\w/]+\.py)`\)", text.read_text())
+    assert [(name, file) for name, file in named if name not in _words(ROOT / file)] == []
+
+
+@each_text
+def test_tests_it_names_exist(text: Path) -> None:
+    known = {file.name for file in (ROOT / "tests").rglob("test_*.py")}
+    assert set(re.findall(r"`(test_\w+\.py)", text.read_text())) - known == set()
+
+
+@each_text
 def test_links_lead_somewhere(text: Path) -> None:
     links = re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", text.read_text())
     assert {link for link in links if not (text.parent / link).exists()} == set()
