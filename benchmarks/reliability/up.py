@@ -46,7 +46,6 @@ class Up:
             [*_COMMAND, "--config", str(config), "--port", "0"],
             env=environment,
             stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
             text=True,
             process_group=0,
         )
@@ -72,9 +71,11 @@ class Up:
         self._process.stdout.close()
 
     def ready(self) -> Up:
-        """Return once it answers."""
+        """Return once it answers; what it says of itself goes where this process's errors go."""
         assert self._process.stdout is not None
-        self.url = self._process.stdout.readline().split()[-1]
+        line = self._process.stdout.readline()
+        assert line, f"it did not start: exit code {self._process.wait(ENDS_S)}"
+        self.url = line.split()[-1]
         return self
 
     def answers(self) -> bool:
