@@ -18,8 +18,8 @@ import importlib.metadata
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from scalesim.caller import current_headers as current_headers
     from scalesim.context import agent as agent
-    from scalesim.context import current_headers as current_headers
     from scalesim.errors import ScaleSimError as ScaleSimError
     from scalesim.integrations.httpx import httpx_auth as httpx_auth
     from scalesim.integrations.openai import instrument_openai as instrument_openai
@@ -35,7 +35,7 @@ _HOMES = {
     "Simulation": "simulation",
     "Stats": "sender",
     "agent": "context",
-    "current_headers": "context",
+    "current_headers": "caller",
     "httpx_auth": "integrations.httpx",
     "instrument_openai": "integrations.openai",
 }

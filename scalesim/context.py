@@ -3,23 +3,13 @@
 from __future__ import annotations
 
 import sys
-from contextvars import ContextVar, Token
-from typing import TYPE_CHECKING, NamedTuple
+from contextvars import Token
+from typing import TYPE_CHECKING
 
-from scalesim import headers
+from scalesim.caller import CallerIdentity, caller
 
 if TYPE_CHECKING:
     from scalesim.identity import AgentId
-
-
-class CallerIdentity(NamedTuple):
-    """One agent of one simulation."""
-
-    simulation: str
-    agent: str
-
-
-_current: ContextVar[CallerIdentity | None] = ContextVar("scalesim_agent", default=None)
 
 
 class agent:
@@ -48,25 +38,14 @@ class agent:
             from scalesim.integrations.openai import instrument_openai
 
             instrument_openai()
-        self._tokens.append(_current.set(self.identity))
+        self._tokens.append(caller.set(self.identity))
         return self.identity
 
     def __exit__(self, *error: object) -> None:
-        _current.reset(self._tokens.pop())
+        caller.reset(self._tokens.pop())
 
     async def __aenter__(self) -> CallerIdentity:
         return self.__enter__()
 
     async def __aexit__(self, *error: object) -> None:
         self.__exit__(*error)
-
-
-def current() -> CallerIdentity | None:
-    """Return the agent of the innermost context, or None outside of any."""
-    return _current.get()
-
-
-def current_headers() -> dict[str, str]:
-    """Return the identity headers of the innermost context; empty outside of any."""
-    identity = _current.get()
-    return headers.identity(*identity) if identity else {}

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import os
+from typing import Any
 from urllib.parse import quote
 
 from pydantic import SecretStr
@@ -44,6 +46,9 @@ ENGINE_MODELS = "SCALESIM_ENGINE_MODELS"
 
 ENGINE_EMULATION = "SCALESIM_ENGINE_EMULATION"
 """Set by a replica for its own engine processes: `EmulationSettings` as JSON."""
+
+ENGINE_PAYLOADS = "SCALESIM_ENGINE_PAYLOADS"
+"""Set by a replica for its own engine processes: `EngineSettings.payloads` as JSON."""
 
 ENGINE_STORAGE_BYTES = "SCALESIM_ENGINE_STORAGE_BYTES"
 """Set by a replica for its own engine processes: `EngineSettings.storage_bytes`."""
@@ -119,6 +124,12 @@ def engine_emulation_from_env() -> EmulationSettings | None:
     """Return which device a replica's engine emulates, or None for its own."""
     document = os.environ.get(ENGINE_EMULATION)
     return EmulationSettings.model_validate_json(document) if document else None
+
+
+def engine_payloads_from_env() -> dict[str, dict[str, Any]]:
+    """Return settings of payload kinds from outside, by kind."""
+    document = os.environ.get(ENGINE_PAYLOADS)
+    return dict(json.loads(document)) if document else {}
 
 
 def engine_storage_bytes_from_env() -> int:

@@ -13,7 +13,8 @@ from itertools import islice
 from typing import NamedTuple
 
 from scalesim.deployments.engine.messages import Hello, Message, decode
-from scalesim.deployments.engine.payloads.interfaces import MoveOutcome, Payload
+from scalesim.deployments.engine.payloads.interfaces import Payload
+from scalesim.deployments.engine.payloads.moves import MoveOutcome
 from scalesim.errors import InvalidRequestError
 from scalesim.vocabulary import Directives, DistanceUpdate, Moves, Tier, TransferStats, Verb
 

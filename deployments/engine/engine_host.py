@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 from contextlib import suppress
 from typing import Any, NamedTuple
@@ -19,6 +20,7 @@ from scalesim.environment import (
     ENGINE_EMULATION,
     ENGINE_LAST_WORDS,
     ENGINE_MODELS,
+    ENGINE_PAYLOADS,
     ENGINE_STORAGE_BYTES,
 )
 from scalesim.errors import EngineMismatchError
@@ -85,6 +87,7 @@ class EngineHost:
         told |= {
             ENGINE_CHANNEL: address,
             ENGINE_STORAGE_BYTES: str(self._settings.storage_bytes),
+            ENGINE_PAYLOADS: json.dumps(self._settings.payloads),
         }
         if self._settings.models is not None:
             told[ENGINE_MODELS] = self._settings.models.model_dump_json()

@@ -8,7 +8,11 @@ from typing import Any
 from scalesim.deployments.engine.channel import SchedulerEnd
 from scalesim.deployments.engine.directive_executor import DirectiveExecutor
 from scalesim.deployments.engine.payloads import kinds
-from scalesim.environment import engine_channel_from_env, engine_models_from_env
+from scalesim.environment import (
+    engine_channel_from_env,
+    engine_models_from_env,
+    engine_payloads_from_env,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +45,7 @@ class ScaleSimPlugin:
         from scalesim.deployments.engine.sglang import hooks
         from scalesim.deployments.engine.sglang.scheduler_engine import SchedulerEngine
 
-        engine = SchedulerEngine(scheduler, engine_models_from_env())
+        engine = SchedulerEngine(scheduler, engine_models_from_env(), engine_payloads_from_env())
         if hooks.is_first_rank():
             self._channel = SchedulerEnd(self._address)
             hooks.wake_on(scheduler, self._channel.socket, lambda: self._hurried)

@@ -6,7 +6,7 @@ from collections.abc import Generator
 
 import httpx
 
-from scalesim.context import current_headers
+from scalesim.caller import current_headers
 
 
 class IdentityAuth(httpx.Auth):

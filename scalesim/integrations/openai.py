@@ -6,7 +6,7 @@ import functools
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from scalesim.context import current_headers
+from scalesim.caller import current_headers
 
 _MARK = "_scalesim_instrumented"
 

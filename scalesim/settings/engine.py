@@ -115,6 +115,8 @@ class EngineSettings(Settings):
     """None serves the bare model only."""
     models: ModelSettings | None = None
     """None serves `model_path` only."""
+    payloads: dict[str, dict[str, Any]] = Field(default_factory=dict)
+    """Settings of payload kinds that installed packages bring, by kind; each reads its own."""
     context_length: int | None = Field(None, ge=16)
     """Most tokens of a prompt with its answer; None takes the model's own."""
     max_running_requests: int | None = Field(None, ge=1)

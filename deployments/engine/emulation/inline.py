@@ -153,7 +153,7 @@ class InlineEngine:
         """Take the executor's messages ourselves: there is no replica."""
         from scalesim.deployments.engine.sglang.scheduler_engine import SchedulerEngine
 
-        engine = SchedulerEngine(scheduler, self.settings.models)
+        engine = SchedulerEngine(scheduler, self.settings.models, self.settings.payloads)
         self._executor = DirectiveExecutor(kinds.build(engine), self._told)
 
     def receive(self) -> list[Any]:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from typing import Generic, NamedTuple, TypeVar
 
-from scalesim.deployments.engine.payloads.interfaces import MoveOutcome
+from scalesim.deployments.engine.payloads.moves import MoveOutcome
 
 Weights = TypeVar("Weights")
 

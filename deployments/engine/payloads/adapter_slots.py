@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection
 from typing import NamedTuple, Protocol
 
-from scalesim.deployments.engine.payloads.shared import RequestNeed
+from scalesim.deployments.engine.payloads.moves import RequestNeed
 
 
 class Arrival(NamedTuple):

@@ -2,29 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from enum import Enum
-from typing import TYPE_CHECKING, Protocol
+from collections.abc import Iterable, Mapping
+from typing import Any, Protocol
 
+from scalesim.deployments.engine.payloads.adapter_slots import AdapterSlots
+from scalesim.deployments.engine.payloads.model_weights import ModelWeights
+from scalesim.deployments.engine.payloads.moves import MoveOutcome
+from scalesim.deployments.engine.payloads.prefix_tree import PrefixTree
 from scalesim.vocabulary import Budgets, Residency, Tier, TransferStats
-
-if TYPE_CHECKING:
-    from scalesim.deployments.engine.payloads.adapter_slots import AdapterSlots
-    from scalesim.deployments.engine.payloads.model_weights import ModelWeights
-    from scalesim.deployments.engine.payloads.prefix_tree import PrefixTree
-
-
-class MoveOutcome(Enum):
-    """What became of one directive."""
-
-    DONE = "done"
-    """In effect, or already so."""
-    STARTED = "started"
-    """Bytes are on their way; `Payload.settle` completes it."""
-    BUSY = "busy"
-    """Links are full: try again on a later pass."""
-    REFUSED = "refused"
-    """In use, no room, or unknown: the planner will see it in the residency and think again."""
 
 
 class Payload(Protocol):
@@ -83,6 +68,11 @@ class Payload(Protocol):
 
 class PayloadEngine(Protocol):
     """The engine a payload lives in, seen through the adapter layer."""
+
+    @property
+    def settings(self) -> Mapping[str, Mapping[str, Any]]:
+        """Return the settings of kinds from outside, by kind: `engine.payloads` of the stack."""
+        ...
 
     @property
     def tree(self) -> PrefixTree:

@@ -29,10 +29,17 @@ def build(engine: PayloadEngine) -> dict[str, Payload]:
     """Return the payloads an engine has, by kind: ours first, then by name.
 
     Raises:
-        ConfigurationError: A kind is claimed twice, cannot be imported or names itself otherwise.
+        ConfigurationError: A kind is claimed twice, cannot be imported or names itself otherwise;
+            or there are settings for one that is not installed.
     """
+    factories = _factories()
+    if strange := sorted(engine.settings.keys() - factories.keys()):
+        raise ConfigurationError(
+            f"engine.payloads has settings for {', '.join(strange)}, which no installed package "
+            f"brings: there are {', '.join(factories)}"
+        )
     payloads = {}
-    for kind, factory in _factories().items():
+    for kind, factory in factories.items():
         payload = factory(engine)
         if payload is None:
             continue

@@ -6,9 +6,10 @@ import time
 from collections.abc import Collection
 from math import inf
 
-from scalesim.deployments.engine.payloads.interfaces import MoveOutcome, PayloadEngine
+from scalesim.deployments.engine.payloads.interfaces import PayloadEngine
 from scalesim.deployments.engine.payloads.model_weights import ModelWeights
-from scalesim.deployments.engine.payloads.shared import RequestNeed, SharedPayload
+from scalesim.deployments.engine.payloads.moves import MoveOutcome, RequestNeed
+from scalesim.deployments.engine.payloads.shared import SharedPayload
 from scalesim.vocabulary import MODEL, Budgets, Tier
 
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection
 from typing import Protocol
 
-from scalesim.deployments.engine.payloads.interfaces import MoveOutcome
-from scalesim.deployments.engine.payloads.shared import RequestNeed
+from scalesim.deployments.engine.payloads.moves import MoveOutcome, RequestNeed
 
 
 class ModelWeights(Protocol):

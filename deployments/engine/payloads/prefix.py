@@ -7,8 +7,9 @@ from contextlib import contextmanager
 from itertools import islice
 from typing import Any
 
-from scalesim.deployments.engine.payloads.interfaces import MoveOutcome, PayloadEngine
+from scalesim.deployments.engine.payloads.interfaces import PayloadEngine
 from scalesim.deployments.engine.payloads.meter import Meter
+from scalesim.deployments.engine.payloads.moves import MoveOutcome
 from scalesim.deployments.engine.payloads.prefix_tree import PrefixTree
 from scalesim.deployments.engine.payloads.residency_accounting import (
     ChangedAgents,

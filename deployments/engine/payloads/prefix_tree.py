@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable, Sequence
 from typing import Any, Protocol
 
 from scalesim.deployments.engine.eviction_order import DistanceOrder
-from scalesim.deployments.engine.payloads.interfaces import MoveOutcome
+from scalesim.deployments.engine.payloads.moves import MoveOutcome
 from scalesim.deployments.engine.prefixes import Prefix, Space, Tokens
 from scalesim.vocabulary import Budgets
 

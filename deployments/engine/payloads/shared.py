@@ -11,11 +11,11 @@ from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Collection, Iterable
 from math import inf
-from typing import Any, NamedTuple
+from typing import Any
 
 from scalesim.deployments.engine.eviction_order import DistanceOrder
-from scalesim.deployments.engine.payloads.interfaces import MoveOutcome
 from scalesim.deployments.engine.payloads.meter import Meter
+from scalesim.deployments.engine.payloads.moves import MoveOutcome, RequestNeed
 from scalesim.deployments.engine.payloads.residency_accounting import (
     ChangedAgents,
     HeldBytes,
@@ -24,20 +24,6 @@ from scalesim.deployments.engine.payloads.residency_accounting import (
 from scalesim.vocabulary import COUNTED, Residency, Tier, TransferStats
 
 _NOTHING = HeldBytes(0, 0, 0, 0)
-
-
-class RequestNeed(NamedTuple):
-    """A queued or running request, whose it is and what it needs.
-
-    Attributes:
-        request: Its id.
-        key: Of its agent; None where it has no identity, and still what it needs is in use.
-        item: What it needs.
-    """
-
-    request: str
-    key: int | None
-    item: str
 
 
 class SharedPayload(ABC):
@@ -88,7 +74,7 @@ class SharedPayload(ABC):
 
     @abstractmethod
     def demote(self, key: int, tier: Tier) -> MoveOutcome:
-        """See `payloads.base.Payload`."""
+        """See `payloads.interfaces.Payload`."""
 
     # ---- Payload ----
 

@@ -18,8 +18,7 @@ from sglang.srt.managers.io_struct import AbortReq
 
 from scalesim.deployments.engine.models.host_models import HostModels
 from scalesim.deployments.engine.models.model_scheduler import ModelScheduler, ModelTurn
-from scalesim.deployments.engine.payloads.interfaces import MoveOutcome
-from scalesim.deployments.engine.payloads.shared import RequestNeed
+from scalesim.deployments.engine.payloads.moves import MoveOutcome, RequestNeed
 from scalesim.deployments.engine.sglang.ranks import TensorRanks
 from scalesim.deployments.engine.sglang.requests_in_use import (
     LiveRequests,
@@ -36,7 +35,7 @@ _YIELD_S = 0.001
 
 
 class EngineModels:
-    """`payloads.weights.ModelWeights` of one scheduler, and the turns its models take.
+    """`payloads.model_weights.ModelWeights` of one scheduler, and the turns its models take.
 
     Args:
         scheduler: Its two methods that choose a batch's requests are wrapped.

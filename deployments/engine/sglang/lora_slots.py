@@ -1,4 +1,4 @@
-"""SGLang's LoRA slots: `payloads.slots.AdapterSlots` over its LoRA manager.
+"""SGLang's LoRA slots: `payloads.adapter_slots.AdapterSlots` over its LoRA manager.
 
 A slot is read by forward passes that are still under way, and written by copies that are. Who
 writes one waits for its readers and writers before, who reads one for its writer: on the device,
@@ -14,7 +14,7 @@ from typing import Any
 from sglang.srt.lora.eviction_policy import LRUEvictionPolicy
 
 from scalesim.deployments.engine.payloads.adapter_slots import Arrival
-from scalesim.deployments.engine.payloads.shared import RequestNeed
+from scalesim.deployments.engine.payloads.moves import RequestNeed
 from scalesim.deployments.engine.sglang.requests_in_use import LiveRequests, key_of, running
 from scalesim.deployments.engine.sglang.timed_copy import TimedCopy
 

@@ -14,7 +14,7 @@ from sglang.srt.mem_cache.unified_radix_cache import UnifiedRadixCache
 
 from scalesim.deployments.engine.eviction_order import DistanceOrder
 from scalesim.deployments.engine.ordered_leaves import OrderedLeaves
-from scalesim.deployments.engine.payloads.interfaces import MoveOutcome
+from scalesim.deployments.engine.payloads.moves import MoveOutcome
 from scalesim.deployments.engine.payloads.prefix_tree import TreeListener
 from scalesim.deployments.engine.prefixes import Prefix, Space, Tokens
 from scalesim.deployments.engine.sglang.backends import is_read_ahead, watched

@@ -1,7 +1,8 @@
-"""A scheduler as payload kinds see it: `payloads.base.Engine`."""
+"""A scheduler as payload kinds see it: `payloads.interfaces.PayloadEngine`."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from scalesim.deployments.engine.sglang.adapter_weights import AdapterLoads
@@ -18,9 +19,16 @@ class SchedulerEngine:
     Args:
         scheduler: SGLang's.
         models: Which models it may load besides its own; None for none.
+        payloads: Settings of payload kinds from outside, by kind.
     """
 
-    def __init__(self, scheduler: Any, models: ModelSettings | None) -> None:
+    def __init__(
+        self,
+        scheduler: Any,
+        models: ModelSettings | None,
+        payloads: Mapping[str, Mapping[str, Any]],
+    ) -> None:
+        self.settings = payloads
         self.tree: DistanceRadixCache = scheduler.tree_cache
         live = LiveRequests(scheduler)
         self.tree.attend(scheduler, live)

@@ -1,23 +1,21 @@
-"""The storage tier under the radix cache: `payloads.tree.Storage` over HiCache's own threads."""
+"""The storage tier under the radix cache: `prefix_tree.Storage` over HiCache's own threads."""
 
 from __future__ import annotations
 
 import threading
 from array import array
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from itertools import count
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 import numpy as np
 from sglang.srt.mem_cache.base_prefix_cache import CacheRequestHandle
 from sglang.srt.mem_cache.radix_cache import RadixKey
 from sglang.srt.mem_cache.utils import get_storage_hash_str
 
-from scalesim.deployments.engine.prefixes import Prefix
+from scalesim.deployments.engine.eviction_order import DistanceOrder
+from scalesim.deployments.engine.prefixes import Prefix, Space, Tokens
 from scalesim.deployments.engine.storage.known import Chain, KnownPages
-
-if TYPE_CHECKING:
-    from scalesim.deployments.engine.sglang.radix_cache import DistanceRadixCache
 
 _THREADS = {
     "prefetch_thread": "prefetch_thread_func",
@@ -28,10 +26,38 @@ _THREADS = {
 """Threads of HiCache's storage by attribute of its controller, and what each runs."""
 
 
+class StoredTree(Protocol):
+    """The radix cache above the tier: what it needs of ours, and all of SGLang's."""
+
+    page_size: int
+
+    @property
+    def order(self) -> DistanceOrder:
+        """Order in which the tree gives up memory."""
+
+    def locate(self, tokens: Tokens, space: Space) -> Any:
+        """Return the deepest node of a sequence."""
+
+    def path(self, node: Any) -> Sequence[Any]:
+        """Return the nodes from the root to `node` that are still in the tree."""
+
+    def tokens_of(self, node: Any) -> int:
+        """Return how many tokens a node holds."""
+
+    def on_host(self, node: Any) -> bool:
+        """Return whether it has a host copy."""
+
+    def make_host_room(self, tokens: int, farther_than: float) -> bool:
+        """Free host tokens of owners farther than a distance; return whether there are enough."""
+
+    def __getattr__(self, name: str) -> Any:
+        """Whatever else SGLang's cache has."""
+
+
 class StorageRead:
     """One read, under a request id of ours: no request waits for it."""
 
-    def __init__(self, cache: DistanceRadixCache, handle: Any) -> None:
+    def __init__(self, cache: StoredTree, handle: Any) -> None:
         self._cache = cache
         self._handle = handle
 
@@ -52,7 +78,7 @@ class StorageTier:
         pages: What the backend holds as far as is known.
     """
 
-    def __init__(self, cache: DistanceRadixCache, pages: KnownPages) -> None:
+    def __init__(self, cache: StoredTree, pages: KnownPages) -> None:
         self._cache = cache
         self._pages = pages
         pages.nearest = cache.order.nearest

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 import numpy as np
 
 from scalesim.deployments.engine.messages import TransferStats
-from scalesim.deployments.engine.payloads.interfaces import MoveOutcome
+from scalesim.deployments.engine.payloads.moves import MoveOutcome
 from scalesim.vocabulary import Budgets, Residency, Tier
 
 

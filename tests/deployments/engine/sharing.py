@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 
-from scalesim.deployments.engine.payloads.shared import RequestNeed, SharedPayload
+from scalesim.deployments.engine.payloads.moves import RequestNeed
+from scalesim.deployments.engine.payloads.shared import SharedPayload
 
 
 class Sharing(ABC):

@@ -12,8 +12,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from scalesim.deployments.engine.payloads.adapter import AdapterPayload
 from scalesim.deployments.engine.payloads.adapter_slots import Arrival
-from scalesim.deployments.engine.payloads.interfaces import MoveOutcome
-from scalesim.deployments.engine.payloads.shared import RequestNeed
+from scalesim.deployments.engine.payloads.moves import MoveOutcome, RequestNeed
 from scalesim.vocabulary import Budgets, Tier
 from tests.deployments.engine.sharing import Sharing
 

@@ -7,7 +7,7 @@ from scalesim.deployments.engine.directive_executor import (
     DirectiveExecutor,
 )
 from scalesim.deployments.engine.messages import Hello, Message, TransferStats, encode
-from scalesim.deployments.engine.payloads.interfaces import MoveOutcome
+from scalesim.deployments.engine.payloads.moves import MoveOutcome
 from scalesim.vocabulary import Budgets, Directives, DistanceUpdate, Moves, Residency, Tier, Verb
 from tests.deployments.engine.fake_payload import FakePayload
 

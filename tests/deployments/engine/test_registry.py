@@ -5,6 +5,7 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -19,8 +20,7 @@ from tests.deployments.engine.fake_tree import FakeTree
 
 DIARY = '''
 import numpy as np
-from scalesim.deployments.engine.payloads.interfaces import MoveOutcome
-from scalesim.vocabulary import Budgets, TransferStats, Residency, Tier
+from scalesim.payloads import Budgets, MoveOutcome, Residency, Tier, TransferStats
 
 PAGE = 100
 
@@ -65,7 +65,9 @@ class Diary:
 
 
 def build(engine):
-    return Diary()
+    diary = Diary()
+    diary.pages = engine.settings.get("diary", {}).get("pages")
+    return diary
 
 
 def build_nothing(engine):
@@ -77,6 +79,9 @@ class FakeEngine:
     tree = FakeTree(DistanceOrder(), device_tokens=100)
     slots = None
     weights = None
+
+    def __init__(self, **settings: dict[str, Any]) -> None:
+        self.settings = settings
 
 
 Install = Callable[[str], None]
@@ -120,6 +125,16 @@ def test_a_kind_from_outside_is_moved_like_ours(install: Install) -> None:
     row = next(message for message in sent if isinstance(message, Residency))
     assert (row.kind, row.keys.tolist(), row.device_bytes.tolist()) == ("diary", [7], [100])
     assert TransferStats("diary", issued=3) in sent
+
+
+def test_a_kind_reads_its_own_settings(install: Install) -> None:
+    install("diary = diaries:build")
+    assert kinds.build(FakeEngine(diary={"pages": 3}))["diary"].pages == 3  # type: ignore[attr-defined]
+
+
+def test_settings_of_a_kind_that_is_not_there_are_refused() -> None:
+    with pytest.raises(ConfigurationError, match="diary, which no installed package brings"):
+        kinds.build(FakeEngine(diary={"pages": 3}))
 
 
 def test_a_kind_the_engine_has_nothing_of_is_left_out(install: Install) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from scalesim.deployments.engine.eviction_order import DistanceOrder
-from scalesim.deployments.engine.payloads.interfaces import MoveOutcome
+from scalesim.deployments.engine.payloads.moves import MoveOutcome
 from scalesim.deployments.engine.payloads.prefix import PrefixPayload
 from scalesim.deployments.engine.payloads.staging import READS
 from scalesim.deployments.engine.prefixes import Prefix

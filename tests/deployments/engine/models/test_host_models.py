@@ -10,7 +10,7 @@ from math import inf
 import pytest
 
 from scalesim.deployments.engine.models.host_models import HostModels
-from scalesim.deployments.engine.payloads.interfaces import MoveOutcome
+from scalesim.deployments.engine.payloads.moves import MoveOutcome
 
 DEADLINE_S = 10.0
 

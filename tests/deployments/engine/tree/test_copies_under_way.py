@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from scalesim.deployments.engine.payloads.interfaces import MoveOutcome
+from scalesim.deployments.engine.payloads.moves import MoveOutcome
 from scalesim.deployments.engine.payloads.prefix import PrefixPayload
 from scalesim.deployments.engine.prefixes import Prefix
 from scalesim.vocabulary import Tier
