@@ -21,7 +21,7 @@ RUN pip install --no-cache-dir ${PIP_OPTIONS} -r deployments/engine/requirements
  && pip install --no-cache-dir --no-deps sglang==0.5.23
 
 COPY . .
-RUN pip install --no-cache-dir '/opt/scalesim[serve]'
+RUN pip install --no-cache-dir '/opt/scalesim[serve,sim]'
 
 USER 1000
 WORKDIR /home/scalesim

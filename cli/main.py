@@ -63,7 +63,7 @@ def _unavailable(verb: str, reason: ImportError) -> typer.Typer:
     def missing() -> None:
         raise ConfigurationError(
             f"`scalesim {verb}` cannot be loaded: {reason}. It needs more than the client: "
-            "pip install 'scalesim-serve[serve]'"
+            "pip install 'scalesim-serve[serve,sim]'"
         )
 
     return app
