@@ -11,7 +11,7 @@ BIN    := $(VENV)/bin
 READY  := $(VENV)/.installed
 GPU    := $(shell nvidia-smi -L 2>/dev/null | head -n 1)
 OUT    ?= out/demo
-UV     := $(BIN)/uv pip install -q --python $(BIN)/python
+PIP    := $(BIN)/python -m pip install -q --disable-pip-version-check
 PYTEST := $(BIN)/python -m pytest -o cache_dir=.pytest_cache
 
 .PHONY: demo test test-stack test-engine check generated clean install
@@ -25,16 +25,14 @@ $(READY): pyproject.toml $(ENGINE)
 	  { echo "Python 3.11 is needed on a machine without a GPU: run make PYTHON=/path/to/python3.11"; exit 1; }
 	@echo "Installing into $(VENV) for the CPU: about two minutes, 3 GB"
 	@$(PYTHON) -m venv $(VENV)
-	@$(BIN)/python -m pip install -q --disable-pip-version-check uv
-	@$(UV) -r $(ENGINE) -e '.[serve,sim,dev]'
-	@$(UV) --no-deps sglang==0.5.23
+	@$(PIP) --no-warn-conflicts -r $(ENGINE) -e '.[serve,sim,dev]'
+	@$(PIP) --no-deps sglang==0.5.23
 	@touch $@
 else
 $(READY): pyproject.toml
 	@echo "Installing into $(VENV) for $(GPU)"
 	@$(PYTHON) -m venv $(VENV)
-	@$(BIN)/python -m pip install -q --disable-pip-version-check uv
-	@$(UV) -e '.[serve,sim,sglang,dev]'
+	@$(PIP) -e '.[serve,sim,sglang,dev]'
 	@touch $@
 endif
 
