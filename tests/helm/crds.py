@@ -18,7 +18,7 @@ def validator(kind: str) -> Draft202012Validator:
     """Return the validator of a KubeRay kind; skips the test where the CRDs are not present."""
     path = _CRDS / f"ray.io_{kind.lower()}s.yaml"
     if not path.exists():
-        pytest.skip(f"KubeRay's CRDs are not in {_CRDS}")
+        pytest.skip(f"KubeRay's CRDs are not beside the checkout, in {_CRDS}")
     with path.open() as text:
         crd = yaml.load(text, yaml.CSafeLoader)
     (schema,) = (v["schema"] for v in crd["spec"]["versions"] if v["name"] == "v1")

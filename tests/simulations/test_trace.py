@@ -63,7 +63,7 @@ def test_steps_beyond_the_recording_are_refused(tmp_path: Path) -> None:
         recorded(path, steps=2, size=PromptSize())
 
 
-@pytest.mark.skipif(not SMALLVILLE.exists(), reason="the recorded run is not at ../shared/traces")
+@pytest.mark.skipif(not SMALLVILLE.exists(), reason="the recorded run is not beside the checkout")
 def test_smallville_is_read_whole() -> None:
     workload = recorded(SMALLVILLE, size=PromptSize())
     calls = sum(len(workload.schedule.calls(step)) for step in range(1, workload.steps + 1))
