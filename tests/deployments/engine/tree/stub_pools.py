@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from scalesim.deployments.engine import boot
+from benchmarks.engine import pools
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")
@@ -24,16 +24,8 @@ with warnings.catch_warnings():
         InsertParams,
         MatchPrefixParams,
     )
-    from sglang.srt.mem_cache.cache_init_params import CacheInitParams
     from sglang.srt.mem_cache.radix_cache import RadixKey
     from sglang.srt.mem_cache.unified_cache.component_type import ComponentType
-    from sglang.srt.mem_cache.unified_cache.tree_core_registry import register_tree_core_backend
-
-    from scalesim.deployments.engine.sglang.radix_cache import DistanceRadixCache
-    from scalesim.deployments.engine.sglang.tree_core import BACKEND, DistanceTreeCore
-
-assert boot
-register_tree_core_backend(BACKEND, DistanceTreeCore)
 
 POISON = -1
 PAGE = 4
@@ -75,25 +67,16 @@ class Event:
         return 250.0
 
 
-class Pool:
+class Pool(pools.Pool):
     """Rows of one tier; what was freed last is handed out first."""
 
     def __init__(self, size: int) -> None:
-        self.size, self.page_size, self.device = size, PAGE, torch.device("cpu")
-        self.anchor_entry = SimpleNamespace(
-            host_pool=SimpleNamespace(shared_allocation_domain=None), host_evict_fn=None
-        )
         self.closed = False
-        self.clear()
+        super().__init__(size, PAGE)
 
     def clear(self) -> None:
         self.rows = np.full(self.size, POISON, np.int64)
         self._free = list(range(self.size))
-
-    def get_kvcache(self) -> Any:
-        return SimpleNamespace(
-            size=self.size - PAGE, page_size=PAGE, get_kv_size_bytes=lambda: (self.size, self.size)
-        )
 
     def available_size(self) -> int:
         return len(self._free)
@@ -109,96 +92,37 @@ class Pool:
         assert not set(rows.tolist()) & set(self._free), "freed twice"
         self._free.extend(rows.tolist())
 
-    def free_segment(self, rows: torch.Tensor, start_pos: int = 0) -> None:
-        self.free(rows)
 
-    def mamba_full_cache_donor(self) -> None:
-        return None
-
-
-class Counter:
-    """SGLang's layer-wise events."""
-
-    num_counters = 3
+class EventSlots(pools.EventSlots):
+    """They know who has them."""
 
     def __init__(self) -> None:
-        self.producer_index = -1
+        super().__init__()
         self.events: list[Event | None] = [None] * self.num_counters
 
     def produce(self, event: Event) -> int:
-        self.producer_index = (self.producer_index + 1) % self.num_counters
-        last = self.events[self.producer_index]
+        slot = super().produce(event)
+        last = self.events[slot]
         assert last is None or last.done, "an event is used again before it is done"
-        self.events[self.producer_index] = event
-        return self.producer_index
+        self.events[slot] = event
+        return slot
 
 
-class Controller:
+class Controller(pools.Controller):
     """HiCache's, with one stream a direction."""
 
-    write_policy = "write_through"
-    enable_storage = False
-    pp_prefetch_command_group = None
+    layer_done_counter: EventSlots
 
     def __init__(self, device: Pool, host: Pool) -> None:
-        self.device, self.mem_pool_host = device, host
-        self.load_queue: list[tuple] = []
-        self.write_queue: list[tuple] = []
-        self.ack_load_queue: list[Any] = []
-        self.ack_write_queue: list[Any] = []
         self.loads, self.writes = Stream(), Stream()
-        self.layer_done_counter = Counter()
+        super().__init__(device, host, self._begin, EventSlots(), timed=True)
 
-    def _ack(self, event: Event, queue: list[tuple]) -> Any:
-        tokens = sum(len(rows) for rows, _, _ in queue)
-        return SimpleNamespace(
-            start_event=event,
-            finish_event=event,
-            node_ids=[node for _, _, node in queue],
-            num_bytes=2 * tokens,
-            num_tokens_by_pool={},
-            timing_enabled=True,
-        )
+    def _begin(self, moved: list[pools.RowsMoved], source: Pool, target: Pool) -> Event:
+        def copy() -> None:
+            for each in moved:
+                target.rows[each.given.numpy()] = source.rows[each.taken.numpy()]
 
-    def write(self, rows: torch.Tensor, node_id: int = -1, **more: Any) -> torch.Tensor | None:
-        target = self.mem_pool_host.alloc(len(rows))
-        if target is not None:
-            self.write_queue.append((rows, target, node_id))
-        return target
-
-    def start_writing(self) -> None:
-        if self.write_queue:
-            event = self.writes.queue(_copies(self.write_queue, self.device, self.mem_pool_host))
-            self.ack_write_queue.append(self._ack(event, self.write_queue))
-            self.write_queue = []
-
-    def load(
-        self, host_indices: torch.Tensor, node_id: int = -1, **more: Any
-    ) -> torch.Tensor | None:
-        target = self.device.alloc(len(host_indices))
-        if target is not None:
-            self.load_queue.append((host_indices, target, node_id))
-        return target
-
-    def start_loading(self) -> int:
-        if not self.load_queue:
-            return -1
-        event = self.loads.queue(_copies(self.load_queue, self.mem_pool_host, self.device))
-        self.ack_load_queue.append(self._ack(event, self.load_queue))
-        self.load_queue = []
-        return self.layer_done_counter.produce(event)
-
-    def reset(self) -> None:
-        for queue in (self.load_queue, self.write_queue, self.ack_load_queue, self.ack_write_queue):
-            queue.clear()
-
-
-def _copies(moves: Sequence[tuple], source: Pool, target: Pool) -> Callable[[], None]:
-    def copy() -> None:
-        for taken, given, _ in moves:
-            target.rows[given.numpy()] = source.rows[taken.numpy()]
-
-    return copy
+        return (self.loads if target is self.device else self.writes).queue(copy)
 
 
 class Engine:
@@ -206,22 +130,8 @@ class Engine:
 
     def __init__(self, device_tokens: int, host_tokens: int) -> None:
         self.device, self.host = Pool(device_tokens), Pool(host_tokens)
-        params = CacheInitParams(
-            disable=False,
-            req_to_token_pool=SimpleNamespace(),
-            token_to_kv_pool_allocator=self.device,
-            page_size=PAGE,
-        )
-        params.tree_components = (ComponentType.FULL,)
-        cache = DistanceRadixCache(params)
-        cache.every_pass = lambda: None  # type: ignore[method-assign]
         self.controller = Controller(self.device, self.host)
-        cache.cache_controller, cache.host_pool_group = self.controller, self.host
-        cache.components[ComponentType.FULL]._full_kv_pool_host = self.host
-        cache.tree_core.set_hicache_enabled()
-        cache.write_through_threshold, cache.is_write_back = 1, False
-        cache.metrics_collector, cache.load_back_threshold = None, 1
-        self.cache = cache
+        self.cache = pools.assembled(pools.BACKEND, self.controller, load_from=1)
 
     def match(self, tokens: Sequence[int]) -> Any:
         return self.cache.match_prefix(MatchPrefixParams(_key(tokens)))
