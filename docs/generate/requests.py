@@ -33,7 +33,8 @@ is refused: over {grammar.MOST_BYTES // 1024} KiB of JSON, over {grammar.MOST_BR
 `anyOf`, `oneOf` or `allOf`, over {grammar.MOST_NAMES} properties or values of one `enum`, lengths
 and counts that add up to more than {grammar.MOST_REPEATS}, `pattern`, `patternProperties`,
 `propertyNames`, and formats other than dates, times, `email`, `hostname`, `ipv4`, `ipv6` and
-`uuid`. `min_tokens` does not go with a schema. On a CPU there is no grammar backend unless
+`uuid`. `min_tokens` does not go with a schema. An engine keeps 256 MiB of schemas ready to be
+followed, the ones used last. On a CPU there is no grammar backend unless
 `engine.extra_args.grammar_backend` names one.
 """
 
