@@ -6,6 +6,7 @@ Only the first rank speaks to the replica, and each has files of its own, which 
 from __future__ import annotations
 
 import mmap
+import os
 from pathlib import Path
 
 _LINE_BYTES = 256
@@ -26,7 +27,8 @@ class RankFaults:
     def __init__(self, file: Path, rank: int, ranks: int) -> None:
         self._rank, self._ranks = rank, ranks
         with file.open("a+b") as lines:
-            lines.truncate(ranks * _LINE_BYTES)
+            # Not a hole: writing to one on a disk that is full ends the process.
+            os.posix_fallocate(lines.fileno(), 0, ranks * _LINE_BYTES)
             self._lines = mmap.mmap(lines.fileno(), ranks * _LINE_BYTES)
 
     def tell(self, fault: str) -> None:
