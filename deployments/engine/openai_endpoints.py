@@ -164,6 +164,7 @@ class OpenAIEndpoints:
             request = model(**call.body)
             trip.model = await self._models.of(call)
             trip.adapter = await self._loader.load(call)
+            await serving.check(request)
         except ValidationError as error:
             yield AnswerHeader(400, JSON, trip.found, self._name), _validation_body(error)
             return
@@ -193,7 +194,28 @@ class OpenAIEndpoints:
 
 
 class _Rendering:
-    """Mixed into SGLang's endpoints: what a body cannot be made a prompt of is the body's fault."""
+    """Mixed into SGLang's endpoints: what a body cannot be made a prompt of is the body's fault.
+
+    SGLang checks a request on the event loop, schemas of tools for seconds; here `check` does.
+    """
+
+    checked: str
+    """Field that what SGLang itself checks is about."""
+
+    def _validate_request(self, request: Any) -> None:
+        return None
+
+    async def check(self, request: Any) -> None:
+        """Check a request as SGLang does.
+
+        Raises:
+            InvalidRequestError: It cannot be served.
+        """
+        told = super()._validate_request  # type: ignore[misc]
+        many = bool(getattr(request, "tools", None))
+        fault = await asyncio.to_thread(told, request) if many else told(request)
+        if fault:
+            raise InvalidRequestError(f"{self.checked}: {in_our_names(fault)}", self.checked)
 
     def _convert_to_internal_request(self, *args: Any) -> Any:
         try:
@@ -205,11 +227,11 @@ class _Rendering:
 
 
 class _Chat(_Rendering, OpenAIServingChat):  # type: ignore[misc]
-    pass
+    checked = "tools"
 
 
 class _Completions(_Rendering, OpenAIServingCompletion):  # type: ignore[misc]
-    pass
+    checked = "prompt"
 
 
 class _IdentifiedManager:

@@ -16,7 +16,7 @@ _LARGEST_ID = 2**31 - 1
 
 def _prompt(told: Any) -> Any:
     """Return a prompt: a string, strings, token ids, or lists of token ids."""
-    if isinstance(told, str) or (isinstance(told, list) and told and _alike(told)):
+    if told and (isinstance(told, str) or (isinstance(told, list) and _alike(told))):
         return told
     raise PydanticCustomError(
         "prompt", "must be a string, strings, token ids or lists of token ids, and not empty"

@@ -154,6 +154,9 @@ def test_bounds_are_kept_by_name(endpoint: Endpoint, field: str, value: Any) -> 
         ("messages.0.zzz", [{"role": "user", "content": "x", "zzz": 1}]),
         ("messages.0.audio", [{"role": "assistant", "audio": {"id": "x"}}]),
         ("top_logprobs", 3),
+        ("tool_choice", "required"),
+        ("tool_choice", {"type": "function", "function": {"name": "f"}}),
+        ("tools", [{"function": {"name": "f", "parameters": {"title": "x" * 2**18}}}]),
         ("chat_template_kwargs", {"tokenize": False}),
         ("chat_template_kwargs", {"chat_template": "{{ x }}"}),
         ("chat_template_kwargs", {"a b": 1}),
@@ -180,7 +183,10 @@ def test_bounds_of_a_chat(field: str, value: Any) -> None:
 @pytest.mark.parametrize(
     ("field", "more"),
     [
-        *(("prompt", {"prompt": p}) for p in ([], [[]], [[], [1]], [1, "a"], 5, {}, [2**63], [-1])),
+        *(
+            ("prompt", {"prompt": p})
+            for p in ("", [], [[]], [[], [1]], [1, "a"], 5, {}, [2**63], [-1])
+        ),
         *(("prompt", {"prompt": p}) for p in ([True], [None], ["a"] * 257, None)),
         ("prompt", {"prompt": ["a"] * 3, "n": 100}),
         ("best_of", {"best_of": 2}),
@@ -193,7 +199,7 @@ def test_bounds_of_a_completion(field: str, more: dict[str, Any]) -> None:
     assert refused("completions", **more).field == field
 
 
-@pytest.mark.parametrize("prompt", ["", " ", ["a", ""], [1, 2], [[1], [2, 3]]])
+@pytest.mark.parametrize("prompt", [" ", ["a", ""], [1, 2], [[1], [2, 3]]])
 def test_prompts_of_every_shape_pass(prompt: Any) -> None:
     assert accepted("completions", {"prompt": prompt, "best_of": 1}) == {"prompt": prompt}
 
