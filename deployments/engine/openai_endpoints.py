@@ -17,6 +17,7 @@ from pydantic import BaseModel, ValidationError
 from sglang.srt.entrypoints.openai.protocol import ChatCompletionRequest, CompletionRequest
 from sglang.srt.entrypoints.openai.serving_chat import OpenAIServingChat
 from sglang.srt.entrypoints.openai.serving_completions import OpenAIServingCompletion
+from starlette.exceptions import HTTPException
 from starlette.responses import Response, StreamingResponse
 
 from scalesim.deployments.calls import AnswerHeader, AnswerPart, Call, Endpoint
@@ -249,9 +250,10 @@ class _IdentifiedManager:
 
     async def generate_request(self, request: Any, raw: Any = None) -> AsyncIterator[Any]:
         trip = _TRIP.get()
+        names = Names.of(trip.call.body)
         prompts = await tokenized(self._manager, request)
         try:
-            admit(prompts, request.sampling_params, self._limits, Names.of(trip.call.body))
+            admit(prompts, request.sampling_params, self._limits, names)
         except InvalidRequestError as error:
             trip.fault = error
             raise ValueError(str(error)) from error  # what SGLang's endpoints take as refused
@@ -264,21 +266,28 @@ class _IdentifiedManager:
         answers = self._manager.generate_request(request, raw)
         trip.requests.append(request)
         trip.answers.append(answers)
-        # Closing it aborts what it started, and nothing else.
-        async with aclosing(answers):
-            begun = False
-            async for answer in answers:
-                parts = [part["meta_info"] for part in _listed(answer)]
-                if not begun and (fault := _refusal(parts)) is not None:
-                    trip.fault = fault
-                    raise ValueError(str(fault))
-                begun = True
-                if any(_is_aborted(meta) for meta in parts):
-                    trip.fault = AnswerAbortedError(_ABORTED)
-                    raise trip.fault
-                trip.found = _found(parts[0])
-                trip.generated |= {meta["id"]: meta.get("completion_tokens", 0) for meta in parts}
-                yield answer
+        try:
+            # Closing it aborts what it started, and nothing else.
+            async with aclosing(answers):
+                async for answer in answers:
+                    self._note(trip, [part["meta_info"] for part in _listed(answer)], names)
+                    yield answer
+        except (ValueError, HTTPException) as error:
+            if trip.fault is None:
+                told = getattr(error, "detail", error)
+                trip.fault = _fault(getattr(error, "status_code", 400), str(told), names)
+            raise
+
+    def _note(self, trip: _Trip, parts: list[dict[str, Any]], names: Names) -> None:
+        """Note what an answer tells of its request; raise where it is none."""
+        if not trip.generated and (fault := _refusal(parts, names)) is not None:
+            trip.fault = fault
+            raise ValueError(str(fault))
+        if any(_is_aborted(meta) for meta in parts):
+            trip.fault = AnswerAbortedError(_ABORTED)
+            raise trip.fault
+        trip.found = _found(parts[0])
+        trip.generated |= {meta["id"]: meta.get("completion_tokens", 0) for meta in parts}
 
 
 def _listed(answer: Any) -> list[Any]:
@@ -293,14 +302,27 @@ def _is_aborted(meta: dict[str, Any]) -> bool:
     return reason.get("type") == "abort" and not reason.get("status_code")
 
 
-def _refusal(parts: list[dict[str, Any]]) -> ScaleSimError | None:
+def _refusal(parts: list[dict[str, Any]], names: Names) -> ScaleSimError | None:
     """Return why an engine refused a request before its first token; a stream tells it as text."""
     for meta in parts:
         reason = meta.get("finish_reason")
         if isinstance(reason, dict) and reason.get("type") == "abort" and reason.get("status_code"):
-            fault = InvalidRequestError if reason["status_code"] < 500 else ReplicaUnavailableError
-            return fault(in_our_names(str(reason.get("message"))))
+            return _fault(reason["status_code"], str(reason.get("message")), names)
     return None
+
+
+_FORMAT_FAULTS = ("Failed to compile", "Grammar accept_token failed", "Grammar preprocessing")
+"""How SGLang begins to say that a grammar is wrong, or that no token of the model goes on in it."""
+
+
+def _fault(status: int, told: str, names: Names) -> ScaleSimError:
+    """Return what a refusal of SGLang's is to the caller."""
+    if told.startswith(_FORMAT_FAULTS):
+        return InvalidRequestError(
+            f"{names.format}: the model cannot answer so: {in_our_names(told)}", names.format
+        )
+    fault = InvalidRequestError if status < 500 else ReplicaUnavailableError
+    return fault(in_our_names(told))
 
 
 def _found(meta: dict[str, Any]) -> CachedTokens:

@@ -10,13 +10,14 @@ from http import HTTPStatus
 from typing import Any
 
 import pytest
+from starlette.exceptions import HTTPException
 
 from scalesim.deployments.calls import Call
 from scalesim.deployments.engine import boot
 from scalesim.deployments.engine.admission import EngineLimits
 from scalesim.deployments.engine.watch import EngineFault
 from scalesim.deployments.suspects import EngineLostError, Suspicion
-from scalesim.errors import AnswerAbortedError, InvalidRequestError
+from scalesim.errors import AnswerAbortedError, InvalidRequestError, ReplicaUnavailableError
 
 LIMITS = EngineLimits(vocabulary=1000, context_length=100, grammar=False)
 
@@ -47,6 +48,8 @@ class FakeManager:
         self.open += 1
         try:
             for reason in self._reasons:
+                if isinstance(reason, Exception):
+                    raise reason
                 yield {"meta_info": {"id": "x", "prompt_tokens": 1, "finish_reason": reason}}
         finally:
             self.open -= 1
@@ -184,3 +187,28 @@ async def test_who_goes_away_is_cancelled_and_no_more(engine: Any) -> None:
     with pytest.raises(asyncio.CancelledError):
         await waiting
     assert silent.inside == 0
+
+
+@pytest.mark.parametrize(
+    ("raised", "kind", "field"),
+    [
+        (ValueError("Failed to compile json grammar: no"), InvalidRequestError, "response_format"),
+        (ValueError("something else"), InvalidRequestError, None),
+        (
+            HTTPException(500, "Grammar accept_token failed: 0"),
+            InvalidRequestError,
+            "response_format",
+        ),
+        (HTTPException(503, "The queue is full"), ReplicaUnavailableError, None),
+    ],
+)
+async def test_what_the_engine_raises_is_told_as_ours(
+    engine: Any, raised: Exception, kind: type[Exception], field: str | None
+) -> None:
+    inside = trip(engine)
+    inside.call.body["response_format"] = {"type": "json_object"}
+    answers = engine._IdentifiedManager(FakeManager(raised), LIMITS).generate_request(request())
+    with pytest.raises(type(raised)):
+        await anext(answers)
+    assert isinstance(inside.fault, kind)
+    assert getattr(inside.fault, "field", None) == field
