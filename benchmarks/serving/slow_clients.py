@@ -6,11 +6,13 @@ read; whoever is let go comes back at once. Run: python -m benchmarks.serving.sl
 
 from __future__ import annotations
 
+import multiprocessing
 import selectors
 import socket
 import tempfile
-import threading
 from contextlib import suppress
+from multiprocessing.synchronize import Event
+from typing import Any
 
 import httpx
 import numpy as np
@@ -30,50 +32,58 @@ KINDS = (
     b"",
     _HEAD,
     _HEAD + b"Content-Length: 1000\r\n\r\n{",
-    b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n",
+    b"GET /v1/models HTTP/1.1\r\nHost: x\r\n\r\n",
 )
 
 
+def keep_connections(port: int, all_there: Event, ending: Event, made: Any) -> None:
+    """Keep as many connections open as are told; whoever is let go comes back."""
+    with selectors.DefaultSelector() as selector:
+        while not ending.is_set():
+            for _ in range(SLOW - len(selector.get_map())):
+                selector.register(_connect(port, made.value), selectors.EVENT_READ)
+                made.value += 1
+            all_there.set()
+            for key, _ in selector.select(0.1):
+                with suppress(OSError):
+                    if key.fileobj.recv(65536):  # type: ignore[union-attr]
+                        continue
+                selector.unregister(key.fileobj)
+                key.fileobj.close()  # type: ignore[union-attr]
+        for key in list(selector.get_map().values()):
+            key.fileobj.close()  # type: ignore[union-attr]
+
+
+def _connect(port: int, number: int) -> socket.socket:
+    # From another address than the normal client.
+    made = socket.create_connection(("127.0.0.1", port), 60, ("127.0.0.2", 0))
+    made.send(KINDS[number % len(KINDS)])
+    return made
+
+
 class SlowClients:
-    """Keeps as many connections open as it is told, in a thread of its own."""
+    """Runs `keep_connections` in a process of its own, away from the client that is timed."""
 
     def __init__(self, port: int) -> None:
-        self._port = port
-        self._ending = threading.Event()
-        self._all_there = threading.Event()
-        self.made = 0
-        self._thread = threading.Thread(target=self._run)
+        apart = multiprocessing.get_context("spawn")
+        self._ending, self._all_there = apart.Event(), apart.Event()
+        self._made = apart.Value("q", 0)
+        told = (port, self._all_there, self._ending, self._made)
+        self._process = apart.Process(target=keep_connections, args=told)
 
-    def _run(self) -> None:
-        with selectors.DefaultSelector() as selector:
-            while not self._ending.is_set():
-                for _ in range(SLOW - len(selector.get_map())):
-                    selector.register(self._connect(), selectors.EVENT_READ)
-                self._all_there.set()
-                for key, _ in selector.select(0.1):
-                    with suppress(OSError):
-                        if key.fileobj.recv(65536):  # type: ignore[union-attr]
-                            continue
-                    selector.unregister(key.fileobj)
-                    key.fileobj.close()  # type: ignore[union-attr]
-            for key in list(selector.get_map().values()):
-                key.fileobj.close()  # type: ignore[union-attr]
-
-    def _connect(self) -> socket.socket:
-        # From another address than the normal client.
-        made = socket.create_connection(("127.0.0.1", self._port), 60, ("127.0.0.2", 0))
-        made.send(KINDS[self.made % len(KINDS)])
-        self.made += 1
-        return made
+    @property
+    def made(self) -> int:
+        """Connections so far."""
+        return int(self._made.value)
 
     def __enter__(self) -> SlowClients:
-        self._thread.start()
+        self._process.start()
         self._all_there.wait()
         return self
 
     def __exit__(self, *_: object) -> None:
         self._ending.set()
-        self._thread.join()
+        self._process.join()
 
 
 def main() -> None:
