@@ -12,6 +12,7 @@ READY  := $(VENV)/.installed
 GPU    := $(shell nvidia-smi -L 2>/dev/null | head -n 1)
 OUT    ?= out/demo
 PIP    := $(BIN)/python -m pip install -q --disable-pip-version-check
+SGLANG := $(shell sed -n 's/^sglang = \["\(.*\)"\]/\1/p' pyproject.toml)
 PYTEST := $(BIN)/python -m pytest -o cache_dir=.pytest_cache
 
 .PHONY: demo test test-stack test-engine check generated clean install
@@ -26,7 +27,7 @@ $(READY): pyproject.toml $(ENGINE)
 	@echo "Installing into $(VENV) for the CPU: about two minutes, 3 GB"
 	@$(PYTHON) -m venv $(VENV)
 	@$(PIP) --no-warn-conflicts -r $(ENGINE) -e '.[serve,sim,dev]'
-	@$(PIP) --no-deps sglang==0.5.23
+	@$(PIP) --no-deps $(SGLANG)
 	@touch $@
 else
 $(READY): pyproject.toml

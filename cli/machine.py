@@ -14,8 +14,9 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from scalesim.cli.finding import Check
+from scalesim.pins import pinned
 
-NEEDED = {"ray": "2.60.0", "sglang": "0.5.23"}
+NEEDED = {name: pinned(name) for name in ("ray", "sglang")}
 """Engine and cluster versions our hooks were written for."""
 
 MIN_MEMORY_GIB = 6

@@ -9,6 +9,7 @@ import typer
 
 from scalesim.cli.output import AsJson, mebibytes, print_json
 from scalesim.cli.stack import BaseUrl, stack_at
+from scalesim.vocabulary import TIERS
 
 app = typer.Typer()
 
@@ -79,7 +80,7 @@ def _replicas(replicas: dict[str, dict[str, Any]]) -> Any:
         table.add_row(
             name,
             str(replica["agents"]),
-            *(_fill(replica, tier) for tier in ("device", "host", "storage")),
+            *(_fill(replica, tier) for tier in TIERS),
             _used(replica["transfers"]),
             f"{replica['silent_s']:.1f} s ago" if replica["attached"] else "[red]not yet[/]",
         )

@@ -14,8 +14,8 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 
 from scalesim.controller.simulations import NO_SIMULATION_NAME
+from scalesim.vocabulary import TIERS
 
-_TIERS = ("device", "host", "storage")
 _OUTCOMES = ("issued", "used", "late", "wasted")
 
 MOST_SIMULATIONS = 100
@@ -120,7 +120,7 @@ class StatusCollector(Collector):
 
     def _agents(self) -> Iterator[Metric]:
         agents = self._status["agents"]
-        tiers = {tier: agents[tier] for tier in (*_TIERS, "absent")}
+        tiers = {tier: agents[tier] for tier in (*TIERS, "absent")}
         yield _gauges(
             "agents", "Agents, by the hottest tier that holds some of their state.", "tier", tiers
         )
@@ -194,7 +194,7 @@ class StatusCollector(Collector):
         text = "Room for agent state, in bytes."
         room = GaugeMetricFamily("scalesim_replica_budget_bytes", text, labels=["replica", "tier"])
         for name, replica in replicas.items():
-            for tier in _TIERS:
+            for tier in TIERS:
                 for kind, held in replica["kinds"].items():
                     used.add_metric([name, kind, tier], held[f"{tier}_bytes"])
                     holders.add_metric([name, kind, tier], held[f"{tier}_agents"])

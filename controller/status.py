@@ -11,9 +11,7 @@ from numpy.typing import NDArray
 from scalesim.controller.payload_table import AGENTS, PayloadTable
 from scalesim.controller.replicas import Replicas
 from scalesim.controller.simulations import Simulations
-from scalesim.vocabulary import PREFIX, Moves, Tier, Verb
-
-_TIERS = ("device", "host", "storage")
+from scalesim.vocabulary import PREFIX, TIERS, Moves, Tier, Verb
 
 
 class Recent:
@@ -117,21 +115,21 @@ def replicas(table: PayloadTable, replicas: Replicas, now: float) -> dict[str, d
         return np.bincount(cell, weights, shape[0] * shape[1]).reshape(shape)
 
     payloads = by_cell()
-    sizes = {tier: getattr(table, f"{tier}_bytes")[placed] for tier in _TIERS}
+    sizes = {tier: getattr(table, f"{tier}_bytes")[placed] for tier in TIERS}
     held = {tier: by_cell(size) for tier, size in sizes.items()}
     holders = {tier: by_cell(size > 0) for tier, size in sizes.items()}
 
     def of_kind(replica: int, kind: int) -> dict[str, int]:
         return {
-            **{f"{tier}_bytes": int(held[tier][replica, kind]) for tier in _TIERS},
-            **{f"{tier}_agents": int(holders[tier][replica, kind]) for tier in _TIERS},
+            **{f"{tier}_bytes": int(held[tier][replica, kind]) for tier in TIERS},
+            **{f"{tier}_agents": int(holders[tier][replica, kind]) for tier in TIERS},
         }
 
     return {
         replica.name: {
             "attached": replica.attached,
             "agents": int(payloads[replica.number, AGENTS]),
-            **{f"{tier}_bytes": int(held[tier][replica.number].sum()) for tier in _TIERS},
+            **{f"{tier}_bytes": int(held[tier][replica.number].sum()) for tier in TIERS},
             "budgets": replica.budgets._asdict() if replica.budgets else None,
             "kinds": {
                 kind: of_kind(replica.number, table.kinds.number(kind)) for kind in replica.kinds

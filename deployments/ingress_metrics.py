@@ -14,11 +14,9 @@ from scalesim.controller.runtime.background import BackgroundLoop
 from scalesim.deployments.simulation_metrics import SimulationMetrics
 from scalesim.errors import ScaleSimError
 from scalesim.headers import CachedTokens
+from scalesim.vocabulary import STRAGGLER
 
 _BUCKETS_S = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
-
-STRAGGLER = 2.0
-"""An answer is a straggler when it takes this many times the median of those before it."""
 
 
 class IngressMetrics:

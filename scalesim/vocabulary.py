@@ -43,6 +43,13 @@ class Tier(IntEnum):
     DEVICE = 3
 
 
+TIERS = tuple(tier.name.lower() for tier in reversed(Tier) if tier)
+"""Names of the tiers that hold something, hottest first: device, host, storage."""
+
+STRAGGLER = 2.0
+"""A call is a straggler when it takes this many times the median of those beside it."""
+
+
 class Verb(IntEnum):
     """What the controller tells a replica to do with a payload (names of SGLang RFC #27574)."""
 

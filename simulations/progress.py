@@ -22,11 +22,9 @@ from rich.text import Text
 
 from scalesim.simulations.call_table import CallTable
 from scalesim.simulations.progress_lines import PERIOD_S, ProgressLines
-from scalesim.simulations.summary import TIERS, prefix_tokens
+from scalesim.simulations.summary import prefix_tokens
 from scalesim.simulations.workload import Workload
-
-_STRAGGLER = 2.0
-"""A call is a straggler when it takes this many times the median of its step."""
+from scalesim.vocabulary import STRAGGLER, TIERS
 
 
 class ArmsProgress:
@@ -128,7 +126,7 @@ class ArmProgress:
     def _detail(self, step: int, calls: CallTable) -> str:
         elapsed = time.monotonic() - self._begin
         latency = calls.rows["latency_s"]
-        stragglers = int(np.count_nonzero(latency > _STRAGGLER * np.median(latency)))
+        stragglers = int(np.count_nonzero(latency > STRAGGLER * np.median(latency)))
         per_call = self._workload.size.total
         hours = self._workload.hours[step - 1 : step]
         parts = [

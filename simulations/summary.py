@@ -10,9 +10,9 @@ import numpy as np
 from scalesim.simulations.call_table import CallTable
 from scalesim.simulations.coordinator import Run
 from scalesim.simulations.workload import Workload
+from scalesim.vocabulary import TIERS
 
 PERCENTILES = (50, 95, 99)
-TIERS = ("device", "host", "storage")
 
 
 def arm_summary(run: Run, workload: Workload) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from scalesim.deployments.engine.identity_envelope import hints
 from scalesim.headers import AGENT, SIMULATION, CachedTokens
 from scalesim.identity import agent_key
 from scalesim.simulations.caller import Answer
+from scalesim.vocabulary import TIERS
 
 _FIRST_WORD = 3
 """Word `w0` is this token in the models of `scalesim.deployments.random_model`."""
@@ -52,7 +53,7 @@ def request(ids: list[int], output_tokens: int, key: int | None, **more: Any) ->
 def cached(meta: dict[str, Any]) -> CachedTokens:
     """Return where a finished request's prompt was found."""
     found = meta.get("cached_tokens_details") or {}
-    tiers = (found.get(tier, 0) for tier in ("device", "host", "storage"))
+    tiers = (found.get(tier, 0) for tier in TIERS)
     return CachedTokens(meta.get("prompt_tokens", 0), *tiers)
 
 

@@ -7,7 +7,7 @@ from statistics import median
 from typing import Any
 
 from benchmarks.gpu.variants import PEERS, VARIANTS
-from scalesim.simulations.summary import TIERS
+from scalesim.vocabulary import TIERS
 
 Runs = Sequence[Mapping[str, Any]]
 """What `driving.drive` returned, one a seed, in the same order in every arm."""

@@ -30,7 +30,7 @@ from scalesim.simulations.society import society
 from scalesim.simulations.summary import arm_summary
 from scalesim.simulations.workload import PromptSize
 from scalesim.transports.http import HttpTransport
-from scalesim.vocabulary import PREFIX
+from scalesim.vocabulary import PREFIX, TIERS
 
 ARMS: tuple[Arm, ...] = ("hicache", "scalesim")
 AGENTS, ACTIVE, STEPS = 60, 0.05, 16
@@ -107,7 +107,7 @@ def main() -> None:
                 arm,
                 f"{figures['busy_s']:.1f}",
                 f"{1000 * figures['ttft_s']['p50']:.0f}",
-                *(f"{found[tier] / found['total']:.1%}" for tier in ("device", "host", "storage")),
+                *(f"{found[tier] / found['total']:.1%}" for tier in TIERS),
                 f"{wasted:.1%}" if arm == "scalesim" else "",
             )
     Console().print(table)

@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 from scalesim.simulations.arms import ArmOutcome, Machine
 from scalesim.simulations.call_table import CallTable
 from scalesim.simulations.report.orders import on_device
-from scalesim.simulations.summary import TIERS, percentiles
+from scalesim.simulations.summary import percentiles
 from scalesim.simulations.workload import Workload
+from scalesim.vocabulary import TIERS
 
 _MOST_ROLES = 12
 """Names that are all different say nothing of roles."""

@@ -10,8 +10,8 @@ from markupsafe import Markup
 
 from scalesim.simulations.comparison import Outcomes
 from scalesim.simulations.report import plots
-from scalesim.simulations.summary import TIERS
 from scalesim.simulations.workload import Workload
+from scalesim.vocabulary import TIERS
 
 
 def render(report: dict[str, Any], outcomes: Outcomes, workload: Workload) -> str:

@@ -12,7 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from scalesim.simulations.summary import TIERS
+from scalesim.vocabulary import TIERS
 
 ARM_COLOURS = {"stock": "#98a1b0", "hicache": "#d98e32", "scalesim": "#0b7f83"}
 TIER_COLOURS = {

@@ -9,7 +9,7 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
-from scalesim.simulations.summary import TIERS
+from scalesim.vocabulary import TIERS
 
 
 def print_table(result: dict[str, Any], out: Path | None) -> None:

@@ -22,9 +22,10 @@ from scalesim.deployments.engine.sglang import grammars
 from scalesim.deployments.engine.sglang.radix_cache import DistanceRadixCache
 from scalesim.deployments.engine.sglang.tree_core import BACKEND, DistanceTreeCore
 from scalesim.errors import EngineMismatchError
+from scalesim.pins import pinned
 
 ENGINE_VERSION = str(__version__)
-SUPPORTED_VERSION = "0.5.23"
+SUPPORTED_VERSION = pinned("sglang")
 
 _NAP_MS = 1
 """Longest an idle scheduler takes to see that a copy under way has arrived."""

@@ -16,6 +16,7 @@ from scalesim.vocabulary import (
     ADAPTER,
     MODEL,
     PREFIX,
+    TIERS,
     Directives,
     DistanceUpdate,
     Moves,
@@ -129,7 +130,7 @@ class RealEngine:
         )
         answer = await anext(self.manager.generate_request(request, None))
         found = answer["meta_info"]["cached_tokens_details"] or {}
-        tiers = (found.get(tier, 0) for tier in ("device", "host", "storage"))
+        tiers = (found.get(tier, 0) for tier in TIERS)
         return Answer(answer["output_ids"], *tiers)
 
     async def store(self, agent: int) -> list[int]:
