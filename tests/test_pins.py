@@ -1,0 +1,27 @@
+"""One place says which engine we are written for."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from scalesim.pins import pinned
+
+ROOT = Path(__file__).parents[1]
+
+
+def test_pins_are_read_from_the_package() -> None:
+    text = (ROOT / "pyproject.toml").read_text()
+    assert f'"sglang=={pinned("sglang")}"' in text
+    assert f'"ray[serve]=={pinned("ray")}"' in text
+
+
+@pytest.mark.parametrize("name", ["Dockerfile", "Dockerfile.gpu"])
+def test_images_have_the_pinned_engine(name: str) -> None:
+    assert f"sglang=={pinned('sglang')}" in (ROOT / name).read_text()
+
+
+def test_what_is_not_pinned_is_not_found() -> None:
+    with pytest.raises(LookupError, match="no version of numpy"):
+        pinned("numpy")
