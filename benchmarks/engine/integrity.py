@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import torch
+
+from scalesim.deployments.engine.sglang.pinned import ALIGNMENT
 
 _ROOT = "the root of the prefix tree"
 
@@ -38,7 +41,8 @@ def check_integrity(scheduler: Any) -> None:
         *_copies(cache, nodes),
     ]
     if scheduler.enable_lora:
-        faults += _slots(scheduler.tp_worker.model_runner.lora_manager.memory_pool)
+        manager = scheduler.tp_worker.model_runner.lora_manager
+        faults += [*_slots(manager.memory_pool), *_pinned(manager.loras)]
     assert not faults, "; ".join(faults)
 
 
@@ -108,3 +112,17 @@ def _slots(pool: Any) -> list[str]:
         for uid, number in pool.uid_to_buffer_id.items()
         if pool.buffer_id_to_uid[number] != uid
     ]
+
+
+def _pinned(adapters: dict[str, Any]) -> list[str]:
+    """Return adapters whose host copies are not in one block of exactly their size."""
+    faults = []
+    for uid, adapter in adapters.items():
+        weights = [weight for layer in adapter.layers for weight in layer.weights.values()]
+        weights += adapter.embedding_layers.values()
+        blocks = {weight.untyped_storage().data_ptr() for weight in weights}
+        size = sum(math.ceil(weight.nbytes / ALIGNMENT) * ALIGNMENT for weight in weights)
+        taken = weights[0].untyped_storage().nbytes()
+        if len(blocks) > 1 or taken != size:
+            faults.append(f"adapter {uid} takes {taken} bytes in {len(blocks)} blocks, not {size}")
+    return faults

@@ -3,19 +3,21 @@
 The real scheduler, cache and plugin; each run begins anew, is the same for the same seed, and is
 shrunk where it fails.
 
-Run: python -m benchmarks.engine.interleavings [--rig prefixes] [--seed 0] [--requests 5000]
+Run: python -m benchmarks.engine.interleavings [--rig prefixes] [--seed 0 ...] [--requests 5000]
 Again: python -m benchmarks.engine.interleavings --rig prefixes --seed 17 --requests 1
 """
 
 from __future__ import annotations
 
 import argparse
+import os
 import random
 import subprocess
 import sys
 import tempfile
 import time
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -28,19 +30,22 @@ from benchmarks.results import FOLDER, write
 RUN_TURNS = 60
 """Turns between two checks: about 200 requests."""
 
-_COUNTS = ("outputs", "taken_back", "equal", "tie", "wrong")
+_COUNTS = ("outputs", "taken_back", "equal", "tie", "wrong", "passes")
+"""Of all runs together; the same seed makes the same number of passes, to the last one."""
 
 
 def main() -> None:
     """Play each rig wanted in a process of its own; exit with 1 where something failed."""
     told = _arguments()
+    _hash_alike()
     if told.rig is None:
-        asked = [f"--{name}={getattr(told, name)}" for name in ("seed", "requests", "out")]
+        asked = [f"--requests={told.requests}", f"--out={told.out}"]
+        asked += ["--shrink" if told.shrink else "--no-shrink", "--seed", *map(str, told.seed)]
         command = [sys.executable, "-m", __spec__.name, *asked]
         failed = [rig for rig in RIGS if subprocess.run([*command, "--rig", rig]).returncode]  # noqa: S603
         sys.exit(f"failed: {', '.join(failed)}" if failed else 0)
     with tempfile.TemporaryDirectory(prefix="scalesim-interleavings-") as folder:
-        found = play(told.rig, told.seed, told.requests, Path(folder))
+        found = play(told.rig, told.seed, told.requests, Path(folder), shrink=told.shrink)
     write(f"interleavings-{told.rig}", found, told.out)
     print(told.rig, {name: value for name, value in found.items() if name != "failures"})
     for failure in found["failures"]:
@@ -48,10 +53,12 @@ def main() -> None:
     sys.exit(1 if found["failures"] else 0)
 
 
-def play(name: str, seed: int, requests: int, folder: Path) -> dict[str, Any]:
-    """Play runs of one rig, of seed, seed + 1 and so on, until so many requests were answered.
+def play(
+    name: str, seeds: Sequence[int], requests: int, folder: Path, *, shrink: bool = True
+) -> dict[str, Any]:
+    """Play runs of one rig, of each seed, seed + 1 and so on, until so many requests were answered.
 
-    A run that fails is shrunk and told, and is the last.
+    A run that fails is shrunk, unless that is not wanted, and told, and is the last.
     """
     import torch
 
@@ -72,17 +79,22 @@ def play(name: str, seed: int, requests: int, folder: Path) -> dict[str, Any]:
     failures: list[dict[str, Any]] = []
     runs, begun = 0, time.monotonic()
     while counts["outputs"] + counts["taken_back"] < requests and not failures:
-        of = seed + runs
+        of = seeds[runs % len(seeds)] + runs // len(seeds)
         turns = Turns(player.prompts, random.Random(of), stored=rig.stored).draw(RUN_TURNS)
         found = once(turns, of)
         counts.update({count: found.get(count, 0) for count in _COUNTS})
         made.update(found.get("turns", {}))
         runs += 1
-        if failed(found):
+        print(name, of, found.get("fault") or f"{counts['outputs']} answers", flush=True)
+        if failed(found) and not shrink:
+            failures.append({"seed": of, "found": found})
+        elif failed(found):
             least = shrunk(turns, lambda some, of=of: failed(once(some, of)))  # type: ignore[misc]
             failures.append({"seed": of, "found": found, "turns": least, "again": once(least, of)})
     return {
+        "seeds": list(seeds),
         "runs": runs,
+        "hashes": os.environ.get("PYTHONHASHSEED", "random"),
         **counts,
         "turns": dict(made),
         "wrong_page": player.reference.wrong_page,
@@ -97,11 +109,23 @@ def failed(found: dict[str, Any]) -> bool:
     return "fault" in found or found["wrong"] > 0
 
 
+def _hash_alike() -> None:
+    """Begin again unless strings hash as in the last run: sets of them are in no order of ours.
+
+    `PYTHONHASHSEED` says how; a run that failed needs the same one to fail again.
+    """
+    if os.environ.get("PYTHONHASHSEED", "random") == "random":
+        told = os.environ | {"PYTHONHASHSEED": "0"}
+        os.execve(sys.executable, [sys.executable, *sys.orig_argv[1:]], told)  # noqa: S606
+
+
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser()
     parser.add_argument("--rig", choices=RIGS, help="all, unless given")
-    parser.add_argument("--seed", type=int, default=0, help="of the first run")
+    parser.add_argument("--seed", type=int, nargs="+", default=[0], help="of first runs, in turn")
     parser.add_argument("--requests", type=int, default=5000, help="of each rig")
+    shrinks = argparse.BooleanOptionalAction
+    parser.add_argument("--shrink", action=shrinks, default=True, help="what fails")
     parser.add_argument("--out", type=Path, default=FOLDER / "engine", help="folder of the JSON")
     return parser.parse_args()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -21,6 +22,9 @@ from scalesim.vocabulary import ADAPTER, MODEL, PREFIX
 
 HANGS_AFTER = 4000
 """Passes in which nothing is answered: 4 s of the device's clock, copies take 0.04."""
+
+_STORAGE_TIMEOUT_S = 0.05
+"""How long a request waits for what storage has of its prompt: some reads take longer."""
 
 _ROUNDING = 1e-3
 """Logprobs of float32 that differ by less are the same; one wrong page makes 0.04 at the median."""
@@ -50,7 +54,13 @@ class Player:
         if rig.models:
             self._kinds.append(MODEL)
         self.reference = ReferenceAnswers({}, _ROUNDING, 0.0, 0.0)
+        if rig.stored:
+            engine.scheduler.tree_cache.prefetch_timeout_base = _STORAGE_TIMEOUT_S
         engine.run(self._prepare())
+        stored = engine.settings.storage_dir
+        self._pages = Path(stored) if stored is not None else None
+        if self._pages is not None:
+            shutil.copytree(self._pages, self._kept(self._pages))
 
     @property
     def prompts(self) -> Prompts:
@@ -68,11 +78,18 @@ class Player:
             AssertionError: Something is not as it must be at the end, or never ends.
             Exception: Whatever ended the scheduler.
         """
+        if self._pages is not None:  # as they were, whatever another play did
+            shutil.rmtree(self._pages)
+            shutil.copytree(self._kept(self._pages), self._pages)
         self._times.reseed(seed)
         playing = _Playing(self._engine, self._asker, self._kinds, Tally(self.reference))
         self._engine.run(playing.script(turns))
         check_integrity(self._engine.scheduler)
         return playing.figures()
+
+    @staticmethod
+    def _kept(pages: Path) -> Path:
+        return pages.with_name(f"{pages.name}-kept")
 
     def _prepare(self) -> Script:
         """Ask everything on an empty cache, one by one, then once more of agents that are known."""
@@ -126,7 +143,8 @@ class _Playing:
 
     def figures(self) -> dict[str, Any]:
         """Return what was found."""
-        return {"turns": dict(self._made), **self._tally.figures()}
+        passes = self._engine.passes
+        return {"turns": dict(self._made), "passes": passes, **self._tally.figures()}
 
     def script(self, turns: Sequence[Turn]) -> Script:
         """Play turns."""

@@ -95,9 +95,13 @@ _SETUP = Setup(
     concurrency=6,
 )
 
+_DIRECT = {"hicache_io_backend": "direct"}
+"""Copies by layer without a kernel; SGLang's default is `kernel`, with pages of all layers."""
+
 RIGS = {
     "prefixes": Rig(_SETUP, {}),
-    "page-first": Rig(_SETUP, {"hicache_mem_layout": "page_first", "hicache_io_backend": "kernel"}),
+    "layer-first": Rig(_SETUP, _DIRECT | {"hicache_mem_layout": "layer_first"}),
+    "page-first-direct": Rig(_SETUP, _DIRECT | {"hicache_mem_layout": "page_first_direct"}),
     "adapters": Rig(_SETUP._replace(adapters=6, distinct=True), {}),
     "storage": Rig(_SETUP, {}, stored=True),
     "models": Rig(_SETUP, {}, models=3),

@@ -12,7 +12,7 @@ from benchmarks.gpu.shapes import adapters_for, folder_of
 from scalesim.deployments.engine.engine_host import EngineHost
 from scalesim.deployments.random_adapter import MODULES
 from scalesim.errors import ConfigurationError
-from scalesim.settings import AdapterSettings, Arm, EngineSettings
+from scalesim.settings import AdapterSettings, Arm, EmulationSettings, EngineSettings
 from scalesim.simulations.workload import PromptSize
 
 PAGE = 16
@@ -95,13 +95,21 @@ def settings_of(setup: Setup, arm: Arm, folder: Path) -> EngineSettings:
 
 
 @asynccontextmanager
-async def engine(setup: Setup, arm: Arm, folder: Path) -> AsyncIterator[EngineHost]:
+async def engine(
+    setup: Setup, arm: Arm, folder: Path, emulation: EmulationSettings | None = None
+) -> AsyncIterator[EngineHost]:
     """Start an engine with its adapters loaded; end it afterwards.
+
+    Args:
+        setup: What it gets.
+        arm: Which engine.
+        folder: For model and adapters.
+        emulation: Of a device that takes time, on a machine without a GPU.
 
     Raises:
         ScaleSimError: It did not start.
     """
-    settings = settings_of(setup, arm, folder)
+    settings = settings_of(setup, arm, folder).model_copy(update={"emulation": emulation})
     host = EngineHost(settings)
     try:
         await host.start()

@@ -1,4 +1,4 @@
-"""Random moves under running requests, every answer judged."""
+"""Turns played on a started engine, every answer judged."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import asyncio
 import random
 from collections import Counter
 from collections.abc import Callable
-from math import inf
+from itertools import count
 from typing import Any
 
 from benchmarks.gpu.answer_check import ASKED
@@ -14,13 +14,13 @@ from benchmarks.gpu.driven_engine import DrivenEngine
 from benchmarks.gpu.prompts import Prompts
 from benchmarks.gpu.reference_answers import ReferenceAnswers
 from benchmarks.gpu.tally import Tally
-from scalesim.vocabulary import PREFIX, Tier, Verb
+from benchmarks.gpu.turns import Ask, Flush, Move, Pause, Push, Step, TakeBack, Turns
 
-IN_FLIGHT = 8
-"""Requests that go on while the next turn begins, at most."""
+_PASS_S = 0.0015
+"""What a pause counts for a pass: several times the shortest there is, a part of the longest."""
 
-_JITTER_S = 0.01
-"""Longest pause between two commands of a turn: a few passes of the scheduler, a few copies."""
+_ANSWERED_S = 120.0
+"""A request that takes longer is never answered."""
 
 
 class Interleaving:
@@ -38,34 +38,28 @@ class Interleaving:
     ) -> None:
         self._steered = steered
         self._prompts = prompts
-        self._peace = reference
-        self._rng = random.Random(seed)
+        self._turns = Turns(prompts, random.Random(seed))
         self._tally = Tally(reference)
-        self._asking: Counter[int] = Counter()
-        self._running: set[asyncio.Task[None]] = set()
-        self._turns = {
-            "request overtakes prefetch": self._overtake,
-            "evicted while it loads": self._evict_loading,
-            "load slots exhausted": self._exhaust,
-            "more requests than fit": self._crowd,
-            "pinned, dropped, forgotten": self._upset,
-        }
+        self._rids = count()
+        self._running: dict[asyncio.Task[None], str] = {}
 
     async def run(self, turns: int, go_on: Callable[[], bool]) -> dict[str, Any]:
-        """Take so many turns, fewer where `go_on` says so, and return what was found."""
+        """Take so many turns, fewer where `go_on` says so, and return what was found.
+
+        Raises:
+            TimeoutError: A request is not answered.
+        """
         for agent, view in self._prompts.all():  # twice, so that the private part is learned
-            self._asking[agent] += 1
-            await self._ask("warm-up", agent, view)
+            await self._ask("warm-up", Ask(agent, view), "warm-up")
         made: Counter[str] = Counter()
-        while made.total() < turns and (made.total() % 100 or go_on()):
-            name = self._rng.choice(list(self._turns))
-            await self._turns[name](name)
-            made[name] += 1
-            calm = self._rng.randint(0, IN_FLIGHT)  # room for moves, or none
-            while len(self._running) > calm:
-                await self._some()
-        while self._running:
-            await self._some()
+        for number, turn in enumerate(self._turns.draw(turns)):
+            if number and number % 100 == 0 and not go_on():
+                break
+            for step in turn.steps:
+                await self._step(turn.name, step)
+            made[turn.name] += 1
+            await self._calm(turn.calm)
+        await self._calm(0)
         return {
             "turns": dict(made),
             **self._tally.figures(),
@@ -76,84 +70,46 @@ class Interleaving:
     def _kinds(self) -> list[str]:
         return list(self._steered.holds)
 
-    async def _overtake(self, turn: str) -> None:
-        agents = self._idle_agents(2)
-        await self._demote(agents)
-        await self._pause()  # a command that meets an older one for its agent replaces it
-        await self._fetch(agents)
-        await self._pause()
-        self._start(turn, *agents)
+    async def _step(self, turn: str, step: Step) -> None:
+        steered = self._steered
+        match step:
+            case Ask():
+                rid = f"race-{next(self._rids)}"
+                self._running[asyncio.create_task(self._ask(turn, step, rid))] = rid
+            case Move(verb, agents, tier):
+                for kind in self._kinds:
+                    await steered.move(verb, agents, tier, kind)
+            case Push(distances):
+                for kind in self._kinds:
+                    await steered.push(dict(distances), kind)
+            case Pause(passes):
+                await asyncio.sleep(passes * _PASS_S)
+            case TakeBack(requests):
+                for rid in list(self._running.values())[-requests:]:
+                    steered.take_back(rid)
+            case Flush():
+                await self._calm(0)
+                await steered.flush()
 
-    async def _evict_loading(self, turn: str) -> None:
-        agents = self._idle_agents(3)
-        await self._fetch(agents)
-        await self._pause()
-        await self._demote(agents[:2])
-        self._start(turn, *self._some_agents(1), *agents[:1])
+    async def _calm(self, most: int) -> None:
+        """Let requests be answered until so many go on at most."""
+        while len(self._running) > most:
+            done, _ = await asyncio.wait(
+                self._running, timeout=_ANSWERED_S, return_when=asyncio.FIRST_COMPLETED
+            )
+            if not done:
+                raise TimeoutError(f"requests {list(self._running.values())} are not answered")
+            for task in done:
+                del self._running[task]
+                task.result()
 
-    async def _exhaust(self, turn: str) -> None:
-        agents = self._idle_agents(self._prompts.agents // 2)
-        await self._demote(agents)
-        await self._pause()
-        await asyncio.gather(*(self._fetch([agent]) for agent in agents))
-        self._start(turn, *agents[:2])
-
-    async def _crowd(self, turn: str) -> None:
-        await self._push(self._some_agents(4))
-        self._start(turn, *self._some_agents(4))
-
-    async def _upset(self, turn: str) -> None:
-        verb = self._rng.choice([Verb.PIN, Verb.UNPIN, Verb.UNPIN, Verb.DROP])
-        for kind in self._kinds:
-            await self._steered.move(verb, self._some_agents(2), kind=kind)
-        await self._push(self._some_agents(4))
-        self._start(turn, *self._some_agents(1))
-
-    async def _fetch(self, agents: list[int]) -> None:
-        everyone = range(self._prompts.agents)
-        distances = {agent: self._rng.choice([5.0, 50.0, inf]) for agent in everyone}
-        distances |= dict.fromkeys(agents, 0.0)
-        for kind in self._kinds:
-            await self._steered.push(distances, kind)
-            await self._steered.move(Verb.PREFETCH, agents, Tier.DEVICE, kind)
-
-    async def _demote(self, agents: list[int]) -> None:
-        for kind in self._kinds:
-            await self._steered.push(dict.fromkeys(agents, inf), kind)
-            await self._steered.move(Verb.DEMOTE, agents, Tier.HOST, kind)
-
-    async def _push(self, agents: list[int]) -> None:
-        for kind in self._kinds:
-            distances = {agent: self._rng.choice([0.0, 1.0, 1e9, inf]) for agent in agents}
-            await self._steered.push(distances, kind)
-
-    async def _pause(self) -> None:
-        if self._rng.random() < 0.7:
-            await asyncio.sleep(self._rng.uniform(0.0, _JITTER_S))
-
-    def _some_agents(self, most: int) -> list[int]:
-        return self._rng.sample(range(self._prompts.agents), self._rng.randint(1, most))
-
-    def _idle_agents(self, most: int) -> list[int]:
-        """Return agents of whom nothing is asked now, so that their state may be moved."""
-        idle = [agent for agent in range(self._prompts.agents) if not self._asking[agent]]
-        return self._rng.sample(idle, min(len(idle), self._rng.randint(1, most)))
-
-    def _start(self, turn: str, *agents: int) -> None:
-        for agent in agents:
-            self._asking[agent] += 1
-            view = self._rng.choice([view for who, view in self._peace.answers if who == agent])
-            self._running.add(asyncio.create_task(self._ask(turn, agent, view)))
-
-    async def _some(self) -> None:
-        done, self._running = await asyncio.wait(self._running, return_when=asyncio.FIRST_COMPLETED)
-        for task in done:
-            task.result()
-
-    async def _ask(self, turn: str, agent: int, view: int) -> None:
+    async def _ask(self, turn: str, asked: Ask, rid: str) -> None:
+        agent, view, known = asked
         ids, more = self._prompts.ids(agent, view), self._prompts.more(agent)
-        reply = await self._steered.ask(ids, self._prompts.output, agent, **ASKED, **more)
-        self._asking[agent] -= 1
-        held = self._steered.holds[PREFIX].get(agent)  # none before its first answer is told
-        private = None if held is None else held._asdict()
-        self._tally.judge(turn, agent, view, reply, private_bytes=private)
+        key = agent if known else None
+        told = {"rid": rid, **ASKED, **more}
+        reply = await self._steered.ask(ids, self._prompts.output, key, **told)
+        if reply.taken_back:
+            self._tally.taken_back += 1
+        else:
+            self._tally.judge(turn, agent, view, reply)

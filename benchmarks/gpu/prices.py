@@ -75,7 +75,7 @@ async def _prefix_rate(steered: DrivenEngine, agents: range) -> float:
     def on_device() -> list[int]:
         return [agent for agent in agents if holds[agent].device]
 
-    await steered.until(lambda: not any(holds[agent].in_use for agent in agents))
+    await steered.until(lambda: bool(on_device()) and not any(holds[a].in_use for a in agents))
     moved = on_device()
     await steered.move(Verb.DEMOTE, moved, Tier.HOST)
     await steered.until(lambda: not on_device())

@@ -1,7 +1,10 @@
 """State moved while requests arrive: thousands of random interleavings, every output compared.
 
 What every prompt answers is first asked of stock SGLang, one at a time. Then an engine with our
-plugin answers the same prompts while state is moved under them. A wrong token fails the part.
+plugin answers the same prompts while state is moved under them: the turns of
+`benchmarks.engine.interleavings`, of agents that share heads. A wrong token fails the part.
+
+On a machine without a GPU the engine's copies take the time of an emulated device.
 
 Run: python -m benchmarks.gpu.races [--small]
 """
@@ -17,6 +20,8 @@ from benchmarks.gpu.options import Options, main
 from benchmarks.gpu.prompts import Prompts
 from benchmarks.gpu.reference_answers import measure_reference
 from benchmarks.gpu.result_file import ResultFile
+from scalesim.deployments.engine.boot import HAS_GPU
+from scalesim.settings import EmulationSettings
 from scalesim.simulations.workload import PromptSize
 
 CAN_FAIL = 0.9
@@ -49,6 +54,9 @@ SMALL = {
     "adapters": Race(_TINY._replace(adapters=4, distinct=True), 60),
 }
 
+EMULATED = EmulationSettings(transfer_s=0.02, pass_s=0.002)
+"""Copies of a layer that take longer than a pass of the smallest model on a CPU."""
+
 
 async def run(options: Options) -> bool:
     """Run the races wanted; return whether every output was right and the check could fail."""
@@ -65,10 +73,11 @@ async def run(options: Options) -> bool:
 
 async def _race(race: Race, options: Options, results: ResultFile) -> dict[str, Any]:
     setup = race.setup
-    prompts = Prompts(setup, race.views)
+    prompts = Prompts(setup, race.views, related=True)
+    emulation = None if HAS_GPU else EMULATED
     async with engine(setup, "stock", options.scratch) as host:
         quiet = await measure_reference(host, prompts)
-    async with engine(setup, "scalesim", options.scratch) as host:
+    async with engine(setup, "scalesim", options.scratch, emulation) as host:
         steered = DrivenEngine(host)
         try:
             outcome = await Interleaving(steered, prompts, quiet).run(
@@ -77,7 +86,7 @@ async def _race(race: Race, options: Options, results: ResultFile) -> dict[str, 
         finally:
             await steered.stop()
     checks = {name: value for name, value in quiet._asdict().items() if name != "answers"}
-    return {"setup": setup._asdict(), **checks, **outcome}
+    return {"setup": setup._asdict(), "emulated": not HAS_GPU, **checks, **outcome}
 
 
 if __name__ == "__main__":

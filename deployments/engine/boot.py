@@ -75,9 +75,10 @@ def prepare(emulation: EmulationSettings | None) -> None:
     if emulation is not None:
         from scalesim.deployments.engine.emulation.clock import RealClock
         from scalesim.deployments.engine.emulation.install import install
+        from scalesim.deployments.engine.emulation.storage import watch_storage
         from scalesim.deployments.engine.emulation.times import SetTimes
 
-        install(SetTimes(emulation), RealClock())
+        watch_storage(install(SetTimes(emulation), RealClock()))
     elif not HAS_GPU:
         cpu.patch_host_tier()
 

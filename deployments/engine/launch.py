@@ -15,6 +15,17 @@ from scalesim.deployments.engine.models.model_registry import weight_files
 from scalesim.errors import ConfigurationError
 from scalesim.settings import AdapterSettings, EngineSettings, ModelSettings
 
+_CPU_ARGS = {
+    "device": "cpu",
+    "attention_backend": "torch_native",
+    "sampling_backend": "pytorch",
+    "grammar_backend": "none",
+    "disable_cuda_graph": True,
+    "mem_fraction_static": 0.3,
+    "lora_backend": "torch_native",
+}
+"""What SGLang lacks without a GPU; the layout of the host tier is the one that GPUs have."""
+
 
 def launch(settings: EngineSettings) -> Any:
     """Return a started `sglang` engine; takes 5 to 15 s on a CPU.
@@ -161,7 +172,7 @@ def server_args(settings: EngineSettings) -> dict[str, Any]:
     if settings.adapters is not None:
         args |= _adapter_args(settings.adapters)
     if _on_cpu(settings):
-        args |= _cpu_args(settings)
+        args |= _CPU_ARGS
     return args | settings.extra_args
 
 
@@ -209,21 +220,6 @@ def _adapter_args(adapters: AdapterSettings) -> dict[str, Any]:
         "max_lora_rank": adapters.max_rank,
         "lora_target_modules": list(adapters.modules),
     }
-
-
-def _cpu_args(settings: EngineSettings) -> dict[str, Any]:
-    args: dict[str, Any] = {
-        "device": "cpu",
-        "attention_backend": "torch_native",
-        "sampling_backend": "pytorch",
-        "grammar_backend": "none",
-        "disable_cuda_graph": True,
-        "mem_fraction_static": 0.3,
-        "lora_backend": "torch_native",
-    }
-    if settings.arm != "stock":
-        args |= {"hicache_io_backend": "direct", "hicache_mem_layout": "layer_first"}
-    return args
 
 
 def _quiet() -> None:

@@ -22,6 +22,7 @@ from scalesim.deployments.engine import boot  # noqa: F401 - before SGLang
 from scalesim.deployments.engine.directive_executor import DirectiveExecutor
 from scalesim.deployments.engine.emulation.clock import VirtualClock
 from scalesim.deployments.engine.emulation.install import install
+from scalesim.deployments.engine.emulation.late_storage import watch_storage_late
 from scalesim.deployments.engine.emulation.reads import LateReads
 from scalesim.deployments.engine.emulation.times import Times
 from scalesim.deployments.engine.identity_envelope import hints
@@ -43,6 +44,9 @@ from scalesim.vocabulary import (
 
 Script = Generator[None, None, None]
 """Runs between passes; yields once for each."""
+
+_FLUSHES = 4000
+"""Tries, one a pass: all that was written may still be on its way to storage, page after page."""
 
 
 @dataclass(slots=True)
@@ -112,6 +116,7 @@ class InlineEngine:
 
     def _make(self, settings: EngineSettings, times: Times) -> Any:
         install(times, self._clock)
+        self._threads = watch_storage_late(times, self._clock)
         from sglang.srt.managers.scheduler import Scheduler
         from sglang.srt.mem_cache.pool_host import common
         from sglang.srt.plugins import load_plugins
@@ -160,6 +165,7 @@ class InlineEngine:
         """Let the script go on, and hand over what it sent."""
         self.passes += 1
         self._clock.advance(self._pass_s)
+        self._threads.go_on()
         try:
             next(self._script or iter(()))
         except StopIteration:
@@ -281,7 +287,7 @@ class InlineEngine:
         """
         from sglang.srt.managers.io_struct import FlushCacheReqInput, FlushCacheReqOutput
 
-        for _ in range(1000):
+        for _ in range(_FLUSHES):
             self.request(FlushCacheReqInput())
             while not any(isinstance(answer, FlushCacheReqOutput) for answer in self._answers):
                 yield

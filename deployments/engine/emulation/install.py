@@ -14,15 +14,17 @@ from scalesim.deployments.engine.emulation.copies import Copy
 from scalesim.deployments.engine.emulation.device import Access, Device, Work
 from scalesim.deployments.engine.emulation.passes import watch_passes
 from scalesim.deployments.engine.emulation.places import DEVICE_KV, HOST_KV, pages
-from scalesim.deployments.engine.emulation.storage import watch_storage
 from scalesim.deployments.engine.emulation.times import LinkSpeed, Times
 from scalesim.deployments.engine.emulation.weights import watch_weights
 from scalesim.deployments.engine.sglang.pool_rows import RowCopies
 from scalesim.errors import ConfigurationError
 
 
-def install(times: Times, clock: Clock) -> None:
+def install(times: Times, clock: Clock) -> Device:
     """Patch SGLang for a CPU; let streams, events and copies be those of a device.
+
+    Returns:
+        The device; storage is the caller's to watch.
 
     Raises:
         ConfigurationError: There is a real one.
@@ -39,8 +41,8 @@ def install(times: Times, clock: Clock) -> None:
     watch_passes(device)
     watch_adapters(device)
     watch_weights(device)
-    watch_storage(device)
     cpu.patch_host_tier(lambda copies: _copy_rows(device, copies))
+    return device
 
 
 def _copy_rows(device: Device, copies: RowCopies) -> None:

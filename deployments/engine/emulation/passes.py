@@ -44,10 +44,12 @@ def watch_passes(device: Device) -> None:
     """Let forward passes take time."""
     from sglang.srt.managers.cache_controller import LayerDoneCounter
     from sglang.srt.managers.tp_worker import TpModelWorker
+    from sglang.srt.model_executor.model_runner import ModelRunner
 
     running: list[Pass] = []
     wait_until = LayerDoneCounter.wait_until
     forward: Callable[..., Any] = TpModelWorker.forward_batch_generation
+    compute: Callable[..., Any] = ModelRunner.forward
 
     def wait(counter: Any, layer: int) -> None:
         for one in running:
@@ -69,8 +71,13 @@ def watch_passes(device: Device) -> None:
         device.put(stream, work._replace(reads=reads), 0.0)
         return result
 
+    def computed(runner: Any, *args: Any, **kwargs: Any) -> Any:
+        device.arrive(current_stream().seen)  # what the pass itself put there before
+        return compute(runner, *args, **kwargs)
+
     LayerDoneCounter.wait_until = wait
     TpModelWorker.forward_batch_generation = run
+    ModelRunner.forward = computed
 
 
 def _work(device: Device, runner: Any, batch: Any) -> tuple[float, Work]:

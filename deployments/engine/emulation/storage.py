@@ -29,10 +29,10 @@ def watch_storage(device: Device) -> None:
         return int(get(self, operation, hashes, rows, extra))
 
     def put_late(self: Any, hashes: list[str], rows: torch.Tensor, extra: Any = None) -> bool:
-        begun, before = device.clock.now(), _read(self, rows)
+        begun, before = device.clock.now(), pages_at(self, rows)
         seconds = device.times.transfer_s(LinkSpeed.STORAGE, before.nbytes)
         device.clock.wait_until(begun + seconds)
-        if not same(_read(self, rows), before):
+        if not same(pages_at(self, rows), before):
             device.fail("pages were written anew while storage read them: free them afterwards")
         return bool(put(self, hashes, rows, extra))
 
@@ -40,6 +40,7 @@ def watch_storage(device: Device) -> None:
     HiCacheController._generic_page_set = put_late
 
 
-def _read(controller: Any, rows: torch.Tensor) -> torch.Tensor:
+def pages_at(controller: Any, rows: torch.Tensor) -> torch.Tensor:
+    """Return a copy of the host pages that rows are of, of a controller's storage."""
     pool = controller.storage_host_pool
     return torch.cat([pool.get_data_page(row) for row in rows[:: controller.page_size].tolist()])

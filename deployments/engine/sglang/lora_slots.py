@@ -69,6 +69,7 @@ class LoRASlots:
         self._manager.fetch_new_loras = self._fetch_in_order
         self._remove = self._pool.remove_lora
         self._pool.remove_lora = self._remove_in_order
+        self._after_all(self._scheduler.forward_stream)  # SGLang has filled the bare model's slot
 
     def free(self) -> int:
         return max(0, self.slots - len(self.resident()))

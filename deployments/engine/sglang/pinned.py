@@ -14,7 +14,8 @@ import torch
 
 from scalesim.deployments.engine.boot import HAS_GPU
 
-_ALIGNMENT = 64
+ALIGNMENT = 64
+"""Bytes; a tensor of any type may begin there."""
 
 
 class _Pinned(mmap.mmap):
@@ -53,7 +54,7 @@ def pinned(size: int, file: int = -1) -> torch.Tensor:
 
 def exactly_pinned(tensors: Sequence[torch.Tensor]) -> list[torch.Tensor]:
     """Return copies of tensors in one block, which lives until the last of them is gone."""
-    sizes = [math.ceil(tensor.nbytes / _ALIGNMENT) * _ALIGNMENT for tensor in tensors]
+    sizes = [math.ceil(tensor.nbytes / ALIGNMENT) * ALIGNMENT for tensor in tensors]
     block, start = pinned(sum(sizes)), 0
     copies = []
     for tensor, size in zip(tensors, sizes, strict=True):

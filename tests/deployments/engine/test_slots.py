@@ -76,11 +76,11 @@ class Scheduler:
         self.last_batch = self.chunked_req = None
         self.manager = manager
         self.requests = LiveRequests(self)
-        self.slots = LoRASlots(self, self.requests)
-        self.slots.attach()
-        self.payload = AdapterPayload(self.slots)
-        with self.device_module.stream(self.forward_stream):
+        with self.device_module.stream(self.device_module.Stream()):  # of the start-up
             manager.fetch_new_loras({None})
+            self.slots = LoRASlots(self, self.requests)
+            self.slots.attach()
+        self.payload = AdapterPayload(self.slots)
 
     def queue(self, key: int | None, adapter: str | None) -> None:
         self._add_request_to_queue(request(key, adapter))

@@ -139,9 +139,26 @@ def demoted_at_once(engine: InlineEngine, found: dict[str, Any]) -> Script:
     found |= _found((yield from answer(engine, prompt(1, 3), 1)), right)
 
 
+def is_timed(engine: InlineEngine, found: dict[str, Any]) -> Script:
+    """A prefix is loaded while a request is computed: the link is busy with its layers alone."""
+    yield from known(engine, 1)
+    before = engine.transfers[PREFIX]
+    asked = engine.ask(words(30, 400), 8, cache_salt="other 30")
+    yield from fetch(engine, 1)
+    yield from until(lambda: asked.done and on_the_device(engine, 1) > 0, "the load")
+    yield from settled(engine)
+    after = engine.transfers[PREFIX]
+    found["loaded_s"] = after.loaded_s - before.loaded_s
+    found["loaded_bytes"] = after.loaded_bytes - before.loaded_bytes
+    found["prefix_bytes"] = engine.holds[PREFIX][1][0]
+
+
 SCENARIOS: dict[str, Callable[[InlineEngine, dict[str, Any]], Script]] = {
     one.__name__: one
-    for one in (shares_a_head, asks_itself, reads_too_early, slots_exhausted, demoted_at_once)
+    for one in (
+        *(shares_a_head, asks_itself, reads_too_early, slots_exhausted, demoted_at_once),
+        is_timed,
+    )
 }
 
 
@@ -168,6 +185,8 @@ def main() -> None:
         device_tokens=3072,
         host_ratio=4.0,
         context_length=2048,
+        # The layout that the random turns of `benchmarks.engine` do not have.
+        extra_args={"hicache_mem_layout": "layer_first", "hicache_io_backend": "direct"},
     )
     times = SetTimes(EmulationSettings(transfer_s=COPY_S, pass_s=0.002))
     engine = InlineEngine(settings, times, VirtualClock())

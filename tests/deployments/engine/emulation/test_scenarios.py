@@ -9,6 +9,9 @@ from typing import Any
 
 import pytest
 
+from scalesim.deployments.random_model import SHAPES
+from tests.deployments.engine.emulation.scenarios import COPY_S
+
 pytestmark = pytest.mark.engine
 
 
@@ -35,3 +38,10 @@ def test_answers_are_right_beside_copies_under_way(found: dict[str, Any], name: 
 def test_who_reads_too_early_answers_something_else(found: dict[str, Any]) -> None:
     assert "fault" not in found["reads_too_early"], found["reads_too_early"]
     assert not found["reads_too_early"]["equal"]
+
+
+def test_only_the_time_of_the_link_is_told(found: dict[str, Any]) -> None:
+    assert "fault" not in found["is_timed"], found["is_timed"]
+    link_s = SHAPES["tiny"].layers * COPY_S  # and what the bytes take, less than a pass does
+    assert found["is_timed"]["loaded_s"] == pytest.approx(link_s, abs=1e-3)
+    assert found["is_timed"]["loaded_bytes"] == found["is_timed"]["prefix_bytes"] > 0

@@ -17,6 +17,7 @@ from benchmarks.gpu.engines import Setup, engine
 from benchmarks.gpu.interleaving import Interleaving
 from benchmarks.gpu.prices import prices
 from benchmarks.gpu.prompts import Prompts
+from benchmarks.gpu.races import EMULATED
 from benchmarks.gpu.reference_answers import ReferenceAnswers
 from benchmarks.gpu.serving import Serving
 from benchmarks.gpu.variants import VARIANTS
@@ -40,6 +41,7 @@ SETUP = Setup(
     concurrency=4,
 )
 PROMPTS = Prompts(SETUP, views=2)
+RELATED = Prompts(SETUP._replace(adapters=2), views=2, related=True)
 PACE = RunOptions(workers=1, concurrency=4, think_s=0.0)
 
 
@@ -47,7 +49,8 @@ PACE = RunOptions(workers=1, concurrency=4, think_s=0.0)
 async def host(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[EngineHost]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        async with engine(SETUP, "scalesim", tmp_path_factory.mktemp("gpu")) as started:
+        folder = tmp_path_factory.mktemp("gpu")
+        async with engine(SETUP, "scalesim", folder, EMULATED) as started:
             yield started
 
 
@@ -61,14 +64,6 @@ async def steered(host: EngineHost) -> AsyncIterator[DrivenEngine]:
 @pytest_asyncio.fixture(loop_scope="session", scope="module")
 async def reference(host: EngineHost) -> ReferenceAnswers:
     return await reference_answers.measure_reference(host, PROMPTS)
-
-
-async def test_races_keep_every_answer(steered: DrivenEngine, reference: ReferenceAnswers) -> None:
-    outcome = await Interleaving(steered, PROMPTS, reference).run(25, lambda: True)
-    assert outcome["wrong"] == 0, outcome["wrong_answers"]
-    assert outcome["equal"] == outcome["outputs"] > 25
-    assert len(outcome["turns"]) == 5
-    await steered.until(lambda: all(steered.transfers[kind].issued for kind in (PREFIX, ADAPTER)))
 
 
 async def test_one_wrong_page_is_seen(host: EngineHost, reference: ReferenceAnswers) -> None:
@@ -110,3 +105,12 @@ async def _figures(host: EngineHost, name: str, arm: str) -> dict:
             return await drive(run, serving, PACE)
     finally:
         await serving.stop()
+
+
+async def test_races_keep_every_answer(host: EngineHost, steered: DrivenEngine) -> None:
+    reference = await reference_answers.measure_reference(host, RELATED)
+    outcome = await Interleaving(steered, RELATED, reference).run(40, lambda: True)
+    assert outcome["wrong"] == 0, outcome["wrong_answers"]
+    assert outcome["equal"] == outcome["outputs"] > 40
+    assert len(outcome["turns"]) > 5
+    await steered.until(lambda: all(steered.transfers[kind].issued for kind in (PREFIX, ADAPTER)))
