@@ -310,14 +310,13 @@ class DistanceRadixCache(UnifiedRadixCache):  # type: ignore[misc]
         """Evict a node, and what nobody owns below it; owned nodes keep a host copy.
 
         Returns:
-            BUSY while that copy is written; REFUSED where something needs the node on the device
-            or its copy finds no room.
+            BUSY while a copy of it or of what is below it is written; REFUSED where something
+            needs the node on the device or its copy finds no room.
         """
-        for child in list(node.children.values()):
-            if self.on_device(child) and (
-                child.owners or self.leave_device(child) is not MoveOutcome.DONE
-            ):
-                return MoveOutcome.REFUSED
+        for child in filter(self.on_device, list(node.children.values())):
+            left = MoveOutcome.REFUSED if child.owners else self.leave_device(child)
+            if left is not MoveOutcome.DONE:
+                return left
         if node.write_through_pending_id is not None:
             return MoveOutcome.BUSY
         if not self.tree_core._is_device_leaf(node):

@@ -167,6 +167,17 @@ def test_a_node_leaves_the_device_once_its_host_copy_is_written() -> None:
     agents.engine.check()
 
 
+def test_a_prefix_leaves_once_the_rest_of_its_request_is_written() -> None:
+    agents = Agents()
+    agents.learn(1, ONE)
+    agents.learn(2, [*ONE, *range(600, 608)], written=False)
+    agents.payload.drop(2)  # what is below the prefix is nobody's, and on its way to host memory
+    assert agents.payload.demote(1, Tier.HOST) is MoveOutcome.BUSY
+    agents.engine.arrive()
+    assert agents.payload.demote(1, Tier.HOST) is MoveOutcome.DONE
+    agents.engine.check()
+
+
 def sharing(host_tokens: int) -> Agents:
     """Agents 1 and 2 share a head; there was no room for host copies."""
     agents = Agents(host_tokens=host_tokens)
