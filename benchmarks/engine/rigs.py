@@ -100,6 +100,7 @@ _DIRECT = {"hicache_io_backend": "direct"}
 
 RIGS = {
     "prefixes": Rig(_SETUP, {}),
+    "small-host": Rig(_SETUP._replace(device_share=0.5, host_share=0.25), {}),
     "layer-first": Rig(_SETUP, _DIRECT | {"hicache_mem_layout": "layer_first"}),
     "page-first-direct": Rig(_SETUP, _DIRECT | {"hicache_mem_layout": "page_first_direct"}),
     "adapters": Rig(_SETUP._replace(adapters=6, distinct=True), {}),

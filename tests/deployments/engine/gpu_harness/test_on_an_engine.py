@@ -17,7 +17,6 @@ from benchmarks.gpu.engines import Setup, engine
 from benchmarks.gpu.interleaving import Interleaving
 from benchmarks.gpu.prices import prices
 from benchmarks.gpu.prompts import Prompts
-from benchmarks.gpu.races import EMULATED
 from benchmarks.gpu.reference_answers import ReferenceAnswers
 from benchmarks.gpu.serving import Serving
 from benchmarks.gpu.variants import VARIANTS
@@ -50,7 +49,7 @@ async def host(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Engine
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         folder = tmp_path_factory.mktemp("gpu")
-        async with engine(SETUP, "scalesim", folder, EMULATED) as started:
+        async with engine(SETUP, "scalesim", folder) as started:
             yield started
 
 
