@@ -9,6 +9,8 @@ from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from typing import Any
 
+import psutil
+
 from benchmarks.reliability import parts
 from benchmarks.reliability.load import End
 from scalesim.deployments.stack import Stack
@@ -16,7 +18,8 @@ from scalesim.deployments.stack import Stack
 PAUSE_S = 5.0
 """How long parts are stopped that nobody replaces for it: others see a partition that long."""
 
-Inject = Callable[[Stack, random.Random], Coroutine[Any, Any, None]]
+Inject = Callable[[Stack, random.Random], Coroutine[Any, Any, psutil.Process | None]]
+"""Returns the process that another one must take the place of; None where it goes on itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,8 +40,10 @@ class Fault:
 
 
 def _kill(part: str, number: signal.Signals = signal.SIGKILL) -> Inject:
-    async def inject(stack: Stack, rng: random.Random) -> None:
-        parts.send(rng.choice(parts.of(stack, part)), number)
+    async def inject(stack: Stack, rng: random.Random) -> psutil.Process:
+        victim = rng.choice(parts.of(stack, part))
+        parts.send(victim, number)
+        return victim
 
     return inject
 

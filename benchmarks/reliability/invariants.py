@@ -82,6 +82,8 @@ async def in_engines(http: httpx.AsyncClient) -> int:
     status = (await http.get("/v1/status")).json()
     total = 0.0
     for replica in status["replicas"].values():
+        if not replica["attached"]:
+            continue  # it is gone
         text = (await http.get(f"http://{replica['metrics']}/metrics")).text
         name = "scalesim_replica_engine_requests{"
         total += sum(float(line.split()[-1]) for line in text.splitlines() if line.startswith(name))

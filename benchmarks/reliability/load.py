@@ -76,6 +76,7 @@ class Load:
             base_url=base_url, headers=headers, timeout=REQUEST_S, limits=limits
         )
         self._expected: dict[int, str] = {}
+        self._runs = 0
 
     async def undisturbed(self) -> None:
         """Learn every agent's right answer."""
@@ -86,7 +87,11 @@ class Load:
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[Tally]:
-        """Ask all the time in the block; what is asked at its end is waited for."""
+        """Ask all the time in the block; what is asked at its end is waited for.
+
+        The agents are others in each block, so that they live on all replicas there are now.
+        """
+        self._runs += 1
         tally, going = Tally(), asyncio.Event()
         agents = [asyncio.create_task(self._agent(n, tally, going)) for n in range(AGENTS)]
         try:
@@ -121,14 +126,14 @@ class Load:
                 tally.add(agent, asked, End.ANSWERED if right else End.WRONG)
 
     async def _whole(self, agent: int) -> str:
-        answer = await self._http.post("/v1/chat/completions", json=_body(agent, False))
+        answer = await self._http.post("/v1/chat/completions", json=self._body(agent, False))
         if answer.status_code != 200:
             raise _Told(End.REFUSED, f"{answer.status_code} {answer.text}")
         return str(answer.json()["choices"][0]["message"]["content"])
 
     async def _stream(self, agent: int) -> str:
         text = ""
-        call = self._http.stream("POST", "/v1/chat/completions", json=_body(agent, True))
+        call = self._http.stream("POST", "/v1/chat/completions", json=self._body(agent, True))
         async with call as answer:
             if answer.status_code != 200:
                 raise _Told(End.REFUSED, f"{answer.status_code} {(await answer.aread()).decode()}")
@@ -143,6 +148,18 @@ class Load:
                     text += choice["delta"].get("content") or ""
         raise _Told(End.HUNG, "a stream ended without a word")
 
+    def _body(self, agent: int, stream: bool) -> dict[str, object]:
+        prompt = " ".join(f"w{(agent * 131 + i * 7) % 1000}" for i in range(64))
+        return {
+            "model": "scalesim",
+            "messages": [{"role": "user", "content": prompt}],
+            "max_tokens": TOKENS,
+            "temperature": 0,
+            "ignore_eos": True,
+            "stream": stream,
+            "user": f"agent-{self._runs}-{agent}",
+        }
+
 
 class _Told(Exception):
     """A request that was not answered, and was told so."""
@@ -150,16 +167,3 @@ class _Told(Exception):
     def __init__(self, end: End, told: str) -> None:
         super().__init__(told)
         self.end = end
-
-
-def _body(agent: int, stream: bool) -> dict[str, object]:
-    prompt = " ".join(f"w{(agent * 131 + i * 7) % 1000}" for i in range(64))
-    return {
-        "model": "scalesim",
-        "messages": [{"role": "user", "content": prompt}],
-        "max_tokens": TOKENS,
-        "temperature": 0,
-        "ignore_eos": True,
-        "stream": stream,
-        "user": f"agent-{agent}",
-    }

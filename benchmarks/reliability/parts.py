@@ -29,6 +29,13 @@ def of(stack: Stack, part: str) -> list[psutil.Process]:
     return [process for process in below if _title(process).startswith(_TITLES[part])]
 
 
+def runs(process: psutil.Process) -> bool:
+    """Return whether a process has not ended."""
+    with suppress(psutil.Error):
+        return bool(process.is_running() and process.status() != psutil.STATUS_ZOMBIE)
+    return False
+
+
 def send(process: psutil.Process, number: signal.Signals) -> None:
     """Send a signal to a process that may be gone already."""
     with suppress(psutil.NoSuchProcess):

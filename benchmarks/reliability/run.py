@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
 import httpx
+import psutil
 
 from benchmarks.reliability import parts
 from benchmarks.reliability.faults import Fault
@@ -75,10 +76,10 @@ class Trial:
         async with self._load.running() as tally:
             await self._until(self._holds(lambda: tally.all_served_since(0.0)), BACK_S)
             began = time.monotonic()
-            await fault.inject(self._stack, self._rng)
+            victim = await fault.inject(self._stack, self._rng)
             served = await self._until(self._holds(lambda: tally.all_served_since(began)), BACK_S)
             served_s = time.monotonic() - began
-            back = await self._until(self._is_whole, BACK_S)
+            back = await self._until(lambda: self._is_whole_without(victim), BACK_S)
             back_s = time.monotonic() - began
         broken = lost(tally, fault.may_lose)
         if not served:
@@ -107,6 +108,10 @@ class Trial:
             return False
         attached = sum(one["attached"] for one in status.get("replicas", {}).values())
         return bool(attached == wanted)
+
+    async def _is_whole_without(self, victim: psutil.Process | None) -> bool:
+        """Return the same, unless a process is still there that is to be replaced."""
+        return (victim is None or not parts.runs(victim)) and await self._is_whole()
 
     async def _is_idle(self) -> bool:
         return await in_engines(self._http) == 0

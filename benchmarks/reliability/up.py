@@ -16,6 +16,7 @@ import httpx
 import psutil
 
 from benchmarks.reliability.invariants import held
+from benchmarks.reliability.parts import runs
 from scalesim.deployments import run_folder
 
 ENDS_S = 120.0
@@ -124,12 +125,12 @@ class Up:
     def ended(self) -> int:
         """Return the exit code once all its processes have ended, or time is up."""
         code = self._process.wait(ENDS_S)
-        until(lambda: not any(map(_runs, self._seen)), ENDS_S)
+        until(lambda: not any(map(runs, self._seen)), ENDS_S)
         return code
 
     def left(self) -> list[str]:
         """Return what of it is there still, once it has ended."""
-        found = [f"process {each.pid}" for each in self._seen if _runs(each)]
+        found = [f"process {each.pid}" for each in self._seen if runs(each)]
         files = {path for path in self._files if self._made(path)}
         files |= {str(path) for path in self.place.iterdir()}
         found += [f"file {path}" for path in sorted(files)]
@@ -149,12 +150,6 @@ class Up:
         with suppress(OSError):
             return os.stat(path).st_ctime > self._began
         return False
-
-
-def _runs(process: psutil.Process) -> bool:
-    with suppress(psutil.Error):
-        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
-    return False
 
 
 def until(holds: Callable[[], bool], within_s: float) -> bool:

@@ -56,6 +56,7 @@ async def test_a_stopped_engine_is_replaced_within_its_bound(trial: Trial) -> No
 async def test_a_controller_that_dies_knows_every_agent_again(
     trial: Trial, client: StackClient
 ) -> None:
+    assert (await client.ask(5)).status_code == 200
     before = await client.status()
     await unharmed(trial, "controller killed")
     assert (await client.status())["incarnation"] > before["incarnation"]
