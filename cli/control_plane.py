@@ -112,7 +112,7 @@ class _Fleet:
         self.obey()
 
     def obey(self) -> None:
-        """Carry out and acknowledge what every replica was told."""
+        """Carry out and acknowledge every replica's directives."""
         for name in self._names:
             directives = self._controller.poll(name, self._controller.incarnation, 0)
             if directives is None:

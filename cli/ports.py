@@ -52,7 +52,7 @@ def _free(host: str, port: int) -> bool:
 
 
 def _get(host: str, port: int, path: str, key: str = "") -> str:
-    """Return what is answered there, or "" where that is no good answer."""
+    """Return what is answered there, or "" where that is not the expected answer."""
     import httpx
 
     name = f"[{_here(host)}]" if ":" in host else _here(host)

@@ -46,7 +46,7 @@ def verbs(
     Args:
         noun: What one is called.
         about: One line of help.
-        registry: Opens the registry over a root, for a base model if one is told.
+        registry: Opens the registry over a root, for a base model if one is named.
         facts: Attributes of an item that are shown.
     """
     app = typer.Typer(no_args_is_help=True, help=about)

@@ -1,4 +1,4 @@
-"""`scalesim sim end`: what a simulation told is forgotten."""
+"""`scalesim sim end`: what a simulation reported is forgotten."""
 
 from __future__ import annotations
 

@@ -42,12 +42,12 @@ _LOAD_S = 2.0
 """How long a controller waits for a catalog that does not answer: one that was killed with it, or
 restarts, is back by then with what it held. Without it pins are lost."""
 
-_HEAD = "node:__internal_head__"  # what Ray gives the head, and nobody else, one of
+_HEAD = "node:__internal_head__"  # what Ray gives the head, and no other node, one of
 _MAX_CALLS = 10_000  # long polls are held open; each is a call
 
 
 class ControllerActor(ControllerService):
-    """The service as an actor: it remembers through the catalog."""
+    """The service as an actor: it keeps its state in the catalog."""
 
     async def __init__(  # type: ignore[misc]  # Ray awaits it, inside the actor's event loop
         self,
@@ -93,7 +93,7 @@ class ControllerActor(ControllerService):
 def start(settings: StackSettings) -> ActorHandle:
     """Return the controller of a Ray cluster, starting it if there is none.
 
-    The actor is detached and restarts for ever; `stop` ends it. It lives on the head, where it is
+    The actor is detached and restarts until `stop` ends it. It lives on the head, where it is
     scraped and where no engine runs, or beside a catalog that only this machine reaches.
 
     Raises:

@@ -1,4 +1,4 @@
-"""HTTP of which no client can take more than its share: uvicorn's protocol within limits.
+"""Limits on HTTP clients: uvicorn's protocol, bounded.
 
 uvicorn bounds neither headers nor the time a client may take to send a request or to read an
 answer, and counts connections only once they have asked for something.

@@ -350,7 +350,7 @@ class Controller:
         return claim(self._table, self._placements, simulation, keys, self._settings.max_agents)
 
     def _release(self, simulation: int) -> None:
-        """Free everything a simulation held; its agents belong to nobody."""
+        """Free everything a simulation held; its agents belong to no simulation."""
         rows = np.flatnonzero(self._table.simulation == simulation)
         self._forget_distances(rows)
         self._table.pinned[rows] = False

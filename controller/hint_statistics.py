@@ -23,7 +23,7 @@ _SCORED = 64  # requests a tick: two milliseconds; what comes faster is not samp
 
 
 class HintStatistics:
-    """Counts uses by what was told of them; keeps a sample for the shadow caches.
+    """Counts uses by what was reported of them; keeps a sample for the shadow caches.
 
     Args:
         table: Payload table; not modified.
@@ -75,7 +75,7 @@ class HintStatistics:
             self._shadow.observe(keys[:_SCORED], held[:_SCORED], self._capacity())
 
     def status(self) -> dict[str, Any]:
-        """Return uses by distance told, and by kind and tier; errors of hints; shadows' shares."""
+        """Return uses by reported distance, by kind and tier; errors of hints; shadows' shares."""
         return {
             "uses": dict(self._told),
             "found": {kind: dict(tiers) for kind, tiers in self._found.items()},

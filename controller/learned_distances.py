@@ -1,4 +1,4 @@
-"""Distances of agents that nobody told any of: learned from the requests their replicas report."""
+"""Distances of agents that none is reported for, learned from the requests of their replicas."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from scalesim.policies.online_learner import OnlineDistanceLearner
 from scalesim.vocabulary import Distances
 
 _BEHIND = np.float32(2**18)
-"""Multiplies learned distances: behind every told one of less than a quarter million steps, and as
-finely told apart as those."""
+"""Multiplies learned distances: behind every reported one below a quarter million steps, and
+with the same resolution among themselves."""
 
 _FLOOR = "recency"  # every engine's own order: nothing need be said while it does best
 
@@ -63,7 +63,7 @@ class LearnedDistances:
             learner.observe(table.key[rows], float(self._simulations.epochs[number]))
 
     def fill(self, rows: Rows, distance: Distances) -> Distances:
-        """Return distances with what was learned where none was told, behind all told ones.
+        """Return distances with what was learned where none was reported, behind all reported ones.
 
         Only state that is somewhere gets one: there is nothing to keep or fetch of the others.
 

@@ -28,7 +28,7 @@ tokens. It counts only against the time of rebuilding the state of an agent that
 
 
 class Leveling:
-    """Levels the told steps ahead, and memory with agents that have no state to lose.
+    """Levels the steps reported ahead, and memory with agents that have no state to lose.
 
     Args:
         table: Payload table.

@@ -63,7 +63,7 @@ class Replica:
 
     @property
     def attached(self) -> bool:
-        """Whether it told what it is; else it is only remembered from the catalog."""
+        """Whether it has attached; else it is only remembered from the catalog."""
         return self.budgets is not None
 
     @property

@@ -24,11 +24,11 @@ MAX_LEAP = 2**32
 below, an absurd number that no later report could follow is refused."""
 
 _ASSUMED_STEP_S = 10.0
-"""Of a simulation that told of no two steps yet: language models take seconds."""
+"""Of a simulation that has not reported two steps yet: language models take seconds."""
 
 
 class Lease(NamedTuple):
-    """A living simulation; `step_s` is how long a step lately takes, 0 before two are told."""
+    """A living simulation; `step_s` is how long a step lately takes, 0 before two are reported."""
 
     number: int
     name: str

@@ -33,8 +33,8 @@ def pack(table: PayloadTable, rows: Rows) -> Packed:
 def restore(table: PayloadTable, snapshot: CatalogSnapshot, now: float) -> None:
     """Add the payloads of a snapshot to an empty table.
 
-    Those of a simulation that ended while they were written are nobody's, as they would be had all
-    of it been written. A use after `now`, by a clock that was ahead, was just now.
+    Those of a simulation that ended while they were written belong to no simulation, as if all of
+    it had been written. A use after `now`, by a clock that was ahead, was just now.
     """
     for kind in range(len(table.kinds)):
         packed = snapshot.rows[snapshot.rows["kind"] == kind]

@@ -23,7 +23,7 @@ def _gauges(title: str, text: str, unit: str, **gauges: str) -> Panel:
 BOARD = Board(
     "scalesim-control",
     "Control plane",
-    "The way from a distance told to state moved, and whether all its parts are well.",
+    "The way from a reported distance to moved state, and whether all its parts are well.",
     [Variable("replica", "scalesim_replica_bytes", "replica")],
     {
         "Health": [
@@ -203,7 +203,8 @@ BOARD = Board(
         "Learned distances": [
             Panel(
                 "Learners",
-                "Share of requests nobody told of that each would have had on the device.",
+                "Of requests without a reported distance, the share that each learner would have "
+                "had on the device.",
                 "percentunit",
                 [
                     Query(

@@ -21,7 +21,7 @@ BOARD = Board(
     ],
     {
         "Progress": [
-            Panel("Step", "Newest step told.", "short", [Query(_EPOCH, "{{simulation}}")], True),
+            Panel("Step", "Newest step so far.", "short", [Query(_EPOCH, "{{simulation}}")], True),
             Panel(
                 "Time to the end",
                 "Left until the step given above, at the present speed.",
@@ -42,7 +42,7 @@ BOARD = Board(
             ),
             Panel(
                 "Agents",
-                "Agents the simulation has told of.",
+                "Agents the simulation has reported.",
                 "short",
                 [Query('scalesim_simulation_agents{simulation=~"$simulation"}', "{{simulation}}")],
             ),
@@ -92,7 +92,7 @@ BOARD = Board(
         "Hints": [
             Panel(
                 "Coverage",
-                "Share of requests whose agent had a distance told.",
+                "Share of requests whose agent had a reported distance.",
                 "percentunit",
                 [
                     Query(
@@ -102,8 +102,8 @@ BOARD = Board(
                 width=6,
             ),
             Panel(
-                "Distance told when used",
-                "A hint is right when it says 0 as the request comes; none: nothing was told.",
+                "Reported distance when used",
+                "A hint is right when it says 0 as the request comes; none: no reported distance.",
                 "ops",
                 [Query("sum by (told) (rate(scalesim_uses_total[$__rate_interval]))", "{{told}}")],
                 stack=True,
@@ -111,7 +111,7 @@ BOARD = Board(
             ),
             Panel(
                 "Error",
-                "Steps by which requests came before or after the step told, on average.",
+                "Steps by which requests came before or after the step reported, on average.",
                 "short",
                 [
                     Query(

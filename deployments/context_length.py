@@ -36,5 +36,5 @@ class ContextLength:
                     self._told = await asked
             except (RayError, RayServeException, AioRpcError, RuntimeError, TimeoutError) as error:
                 asked.cancel()
-                _logger.warning("No replica told its context length: %s", error)
+                _logger.warning("No replica reported its context length: %s", error)
         return self._told

@@ -97,7 +97,9 @@ class Link:
         try:
             await asyncio.wait_for(self._controller.detach(self._name), _DETACH_S)
         except Exception:
-            logger.warning("controller not told that %s leaves; its lease will end", self._name)
+            logger.warning(
+                "the controller does not know that %s leaves; its lease will end", self._name
+            )
 
     async def _obey(self) -> None:
         """Attach, make the engine report everything, then obey until the controller changes."""

@@ -48,7 +48,7 @@ from scalesim.identity import (
 from scalesim.settings import StackSettings
 
 _SCRAPE_S = 2.0
-"""Longest a scrape waits for the controller: one that hangs must not hide what is told here."""
+"""Longest a scrape waits for the controller: one that hangs must not hide our own metrics."""
 
 _KEY_HOLDER = "ingress"
 """Stands for whoever shows the one key there is."""

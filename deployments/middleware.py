@@ -115,7 +115,7 @@ async def while_connected(request: Request, work: Coroutine[Any, Any, Result]) -
     The body must have been read: what is left of it is lost.
 
     Raises:
-        ClientGoneError: It is; nobody reads what is answered.
+        ClientGoneError: It is; nothing reads the answer.
     """
     working, gone = asyncio.ensure_future(work), asyncio.ensure_future(_gone(request))
     try:

@@ -141,7 +141,9 @@ class Replica:
                 if self._link is not None:
                     await self._link.stop()
         except Exception:
-            _logger.warning("Not all was told before %s ended", self._name, exc_info=True)
+            _logger.warning(
+                "Not all calls were answered before %s ended", self._name, exc_info=True
+            )
         try:
             if self._host is not None:
                 self._host.stop()

@@ -38,7 +38,7 @@ def resolve(given: Mapping[str, str], body: Mapping[str, Any]) -> RequestIdentit
         body: Decoded JSON body.
 
     Raises:
-        InvalidRequestError: A header names nobody valid; `field` says which.
+        InvalidRequestError: A header names no valid agent; `field` says which.
     """
     simulation = given.get(headers.SIMULATION)
     if simulation is not None:

@@ -32,7 +32,7 @@ SOCKETS_FIT = 80
 """The same for sockets right in a folder, SGLang's and ours."""
 
 _SHORT = Path("/tmp")  # noqa: S108 - our own folder is made in it, and checked
-_SHARED_MEMORY = Path("/dev/shm")  # noqa: S108 - swept by names that nobody else has
+_SHARED_MEMORY = Path("/dev/shm")  # noqa: S108 - swept by names that only ours have
 _DEAF_TO = {signal.SIGTERM, signal.SIGINT, signal.SIGHUP}
 _END_S = 3.0  # what processes get to end by themselves before they are killed
 
@@ -274,7 +274,7 @@ def _lock(folder: Path, more: int = 0) -> int:
     """Return a descriptor that holds a folder's lock; the kernel lets go of a dead process's.
 
     Raises:
-        OSError: It is no folder, or another process holds it and `more` says not to wait.
+        OSError: It is not a folder, or another process holds it and `more` says not to wait.
     """
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
     try:

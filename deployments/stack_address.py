@@ -17,7 +17,7 @@ from types import TracebackType
 from scalesim.errors import ConfigurationError
 
 BACKLOG = 4096
-"""Connections that wait while the ingress is away; Linux allows so many unless told otherwise."""
+"""Connections that wait while the ingress is away; Linux allows so many by default."""
 
 _HANDOVER_S = 10.0
 """Longest a handover may take: both ends are on this machine."""
@@ -63,7 +63,7 @@ class Address:
         self._serving.start()
 
     def close(self) -> None:
-        """Listen no more; connections that nobody took are reset. Safe to call twice."""
+        """Listen no more; connections not yet taken are reset. Safe to call twice."""
         with suppress(OSError):
             self._counter.shutdown(socket.SHUT_RDWR)
         self._serving.join(_HANDOVER_S)

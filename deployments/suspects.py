@@ -1,4 +1,4 @@
-"""Which requests may be what engines die of, and whether a lost one is tried again.
+"""Which requests may have killed an engine, and whether a lost one is tried again.
 
 An engine that crashes or hangs by itself may do it because of a request. Such a request costs one
 engine where it is known, and is refused from then on; where it was one of several that may have
@@ -20,7 +20,7 @@ from scalesim.deployments.calls import Call
 from scalesim.errors import ReplicaUnavailableError, SuspectRequestError
 
 KEEP_S = 1800.0
-"""How long a suspect is remembered: whoever sends it may be told within a working session."""
+"""How long a suspect is remembered: its sender may learn of it within a working session."""
 
 MOST = 4096
 """Requests remembered by one ingress, under 1 MB; the longest ago is forgotten first."""
@@ -39,7 +39,7 @@ class Suspicion(Enum):
     CAUSE = "cause"
     """No other request can be the cause."""
     UNKNOWN = "unknown"
-    """The whole replica went without a word: from outside, as far as one can tell."""
+    """The whole replica vanished without an error: from outside, as far as is known."""
 
 
 class Next(Enum):
@@ -134,7 +134,7 @@ class Suspects:
         self._records.pop(digest(call), None)
 
     def error(self, call: Call) -> SuspectRequestError:
-        """Return what the sender of a refused call is told."""
+        """Return the error for the sender of a refused call."""
         return self._error(self._record(digest(call)))
 
     def _record(self, key: bytes) -> _Record:

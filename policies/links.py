@@ -11,7 +11,7 @@ from scalesim.errors import ConfigurationError
 from scalesim.vocabulary import Distances, TransferStats
 
 _ASSUMED_S = 1e-3
-"""Seconds of measurement that a speed nobody measured counts as."""
+"""Seconds of measurement that an assumed speed counts as."""
 
 _FADE = 0.9
 """Weight that earlier measurements keep at each new one."""

@@ -1,4 +1,4 @@
-"""Distances for simulations that tell nothing: learned from their requests, for any agents."""
+"""Distances for simulations that report none: learned from their requests, for any agents."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from scalesim.vocabulary import Distances, Keys
 
 
 class OnlineDistanceLearner:
-    """`Learned` for one simulation whose agents are keys and whose number nobody knows.
+    """`Learned` for one simulation whose agents are keys and whose number is not known beforehand.
 
     When more agents appear than there is room for, learning starts over with twice the room, on
     the requests it remembers.

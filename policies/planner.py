@@ -25,9 +25,9 @@ class DistancePlanner:
     have rebuilt the state. No simulation is fetched past its quota.
 
     A row that is in a tier counts as `margin_steps` nearer than it is and gives way only to rows
-    nearer by more than that: nothing is moved back and forth, and plans that are carried out come
-    to rest. A fetch that waits and belongs in its tier no more is called back, by the order to be
-    where its state is; one that waits for the link is not, and what moves already arrives.
+    nearer by more than that: nothing is moved back and forth, and a plan that is carried out
+    leaves nothing to do. A fetch that waits and is not wanted any more is called back, by the order
+    to be where its state is; one that waits for the link is not, and what moves already arrives.
 
     Args:
         margin_steps: Hysteresis, in simulation steps.

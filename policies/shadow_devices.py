@@ -108,7 +108,7 @@ class ShadowDevices:
 
 
 class _Foresight:
-    """A learner that is told: when each agent asks next after the requests scored so far."""
+    """A learner that knows when each agent asks next after the requests scored so far."""
 
     def __init__(self, agents: int) -> None:
         self.next_use = np.full(agents, _NEVER)

@@ -125,5 +125,5 @@ def _undisputed(simulation: NDArray[np.int32], quota: NDArray[np.float64]) -> bo
 
 
 def _alone(simulation: NDArray[np.int32]) -> bool:
-    """Tell whether there is no second simulation to be fair to."""
+    """Return whether there is no second simulation to be fair to."""
     return len(simulation) == 0 or bool((simulation == simulation[0]).all())

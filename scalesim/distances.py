@@ -1,7 +1,7 @@
 """Estimators: what a simulation knows about itself, as invocation distances.
 
-Each is told what it needs to know (wake times, positions, edges, ...) and answers `distances(now)`:
-float32[agents], steps to each agent's next call. `Nearest` composes several::
+Each is given what it needs to know (wake times, positions, edges, ...) and answers
+`distances(now)`: float32[agents], steps to each agent's next call. `Nearest` composes several::
 
     wake = scalesim.distances.Wake(agents)
     wake.wake(rows, at)

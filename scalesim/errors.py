@@ -128,6 +128,6 @@ class ReplicaUnavailableError(UnavailableError):
 
 
 class AnswerAbortedError(ReplicaUnavailableError):
-    """The engine gave a request up half way; what it had of the answer is no answer."""
+    """The engine gave a request up half way; the part it had is not an answer."""
 
     code = "answer_aborted"

@@ -25,7 +25,7 @@ class HintBatch(NamedTuple):
         epoch: Newest step when it was taken.
         due: Step of each agent's next call.
         changes: Latest change of each agent's life.
-        ends: The simulation ended before all of these were told.
+        ends: The simulation ended before all of these were reported.
     """
 
     epoch: int
@@ -97,7 +97,7 @@ class HintBuffer:
         self.epoch, self._ends = 0, True
 
     def catch_up(self, epoch: int) -> None:
-        """Move on to a step that is later; one told before the simulation ended is none."""
+        """Move on to a later step; one reported before the simulation ended does not count."""
         if not self._ends:
             self.epoch = max(self.epoch, epoch)
 

@@ -12,8 +12,8 @@ from scalesim.settings import ClientSettings
 from scalesim.transports.transport import Transport
 
 MAX_CATCH_UP = 2**20
-"""Steps: what a sibling client may be ahead. A stack farther ahead was told nonsense, or of another
-run; following it would tell nonsense again after the simulation was ended."""
+"""Steps: what a sibling client may be ahead. A stack farther ahead has an epoch sent by mistake, or
+of another run; following it would repeat the mistake after the simulation was ended."""
 
 _RETRY_FIRST_S, _RETRY_LAST_S = 0.05, 5.0
 """A controller restarts in about a second; a stack that is down is asked every five."""
@@ -64,7 +64,7 @@ class Sender:
 
     @property
     def epoch(self) -> int:
-        """Newest step told, here or by the stack."""
+        """Newest step reported, by this client or another one of the simulation."""
         return self._buffer.epoch
 
     def tell(self, due: Mapping[str, float], *, epoch: int = 0, urgent: bool = False) -> None:

@@ -1,4 +1,4 @@
-"""What a simulation tells the stack: which agent calls when."""
+"""What a simulation reports to the stack: which agent calls when."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from scalesim.transports import Transport, connect
 class Simulation:
     """A namespace of agents, and the hints about when they call.
 
-    Hints are advice: they change latency, never answers. Every verb that tells one returns at once,
-    never raises for what the stack does or for an id that is not valid, and may be called from any
-    thread; `stats` counts what was sent, dropped and failed.
+    Hints are advice: they change latency, never answers. Every method that sends one returns at
+    once, never raises for what the stack does or for an id that is not valid, and may be called
+    from any thread; `stats` counts what was sent, dropped and failed.
 
     Agents are named by text, integers or UUIDs: 7 and "7" are one agent.
 
@@ -121,7 +121,7 @@ class Simulation:
                 self._gaps.pop(id, None)
 
     def distances(self, ids: Sequence[AgentId], values: Sequence[float]) -> None:
-        """Tell distances worked out elsewhere, e.g. by one of `scalesim.policies.distance`.
+        """Report distances computed elsewhere, e.g. by one of `scalesim.policies.distance`.
 
         Args:
             ids: Agents.

@@ -12,7 +12,7 @@ from scalesim.headers import CACHED_TOKENS, REPLICA, CachedTokens
 from scalesim.proxies import may_be_proxied
 
 _PATH = "/v1/chat/completions"
-_TIMEOUT_S = 600.0  # between two bytes: a call may wait long for its turn, but not for ever
+_TIMEOUT_S = 600.0  # between two bytes: a call may wait long for its turn, but not without end
 
 
 class Answer(NamedTuple):

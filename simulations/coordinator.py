@@ -17,10 +17,10 @@ from scalesim.simulations.load_generator import LoadGenerator, Target
 from scalesim.simulations.workload import Workload
 
 Watch = Callable[[int, CallTable], None]
-"""Told the step (0 is the warm-up) and its calls when all of them ended."""
+"""Called with the step (0 is the warm-up) and its calls when all of them ended."""
 
 _FORESEEN_STEPS = 2
-"""Steps told ahead, besides each agent's own next use as its call ends."""
+"""Steps reported ahead, besides each agent's own next use as its call ends."""
 
 _WARMUP_CONCURRENCY = 8
 """Few enough that the warm-up ends with the last agents resident, in their order."""
@@ -31,7 +31,7 @@ class RunOptions(NamedTuple):
 
     Attributes:
         workers: Ray actors the agents are spread over.
-        concurrency: CallTable in flight at once, over all workers, within a step.
+        concurrency: Calls in flight at once, over all workers, within a step.
         think_s: Pause after each step: what the simulation itself would compute.
     """
 
@@ -139,7 +139,7 @@ def run_of(
 
 
 def tell(hints: Simulation, workload: Workload, step: int) -> None:
-    """Tell who calls in a step and in those that the simulation foresees."""
+    """Report who calls in a step and in those that the simulation foresees."""
     schedule = workload.schedule
     known = range(step, min(step + _FORESEEN_STEPS + 1, len(schedule)))
     now, *upcoming = ([workload.agents[row] for row in schedule.active(each)] for each in known)

@@ -1,4 +1,4 @@
-"""A slice of a workload's agents: makes their calls and tells when each is due again."""
+"""A slice of a workload's agents: makes their calls and reports when each is due again."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Backend(Protocol):
         ...
 
     def simulation(self, name: str) -> Simulation | None:
-        """Return a client that tells hints, or None where nobody listens."""
+        """Return a client that sends hints, or None for arms without a controller."""
         ...
 
 
@@ -38,7 +38,7 @@ class Target(NamedTuple):
     Attributes:
         base_url: Without `/v1`.
         model: Served model name.
-        hints: Where hints are told; None for arms without a controller.
+        hints: Where hints are sent; None for arms without a controller.
         adapters: How many LoRA adapters the agents are dealt in turn; 0 for the bare model.
         models: How many fine-tunes likewise; 0 for the served model.
     """
@@ -78,7 +78,7 @@ class LoadGenerator:
     """The agents `slice, slice + slices, ...` of a workload.
 
     Calls of different agents run at the same time; those of one agent follow each other. As soon
-    as an agent's last call of a step ended, its next use is told.
+    as an agent's last call of a step ended, its next use is reported.
 
     Args:
         workload: Agents, prompts and schedule.

@@ -1,4 +1,4 @@
-"""The catalog's address, made sure not to be told to anybody."""
+"""The catalog's address, kept out of messages and logs."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def checked(url: str) -> str:
     connect to another one, or tell half of the password.
 
     Raises:
-        ConfigurationError: It is no server's address, or has such a password; never shows it.
+        ConfigurationError: It is not a server's address, or has such a password; never shows it.
     """
     url = url.strip()
     scheme = _SERVER.match(url)

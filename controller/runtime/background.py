@@ -1,4 +1,4 @@
-"""Background work that must never end."""
+"""Background loops that survive their own faults."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class BackgroundLoop:
         await asyncio.wait([self._task])
 
     async def until(self, news: Awaitable[T]) -> T:
-        """Return what a turn has to wait for; however long that takes, it is no standstill."""
+        """Return what a turn has to wait for; meanwhile the loop does not count as stalled."""
         self._waits = True
         try:
             told = await news

@@ -43,7 +43,7 @@ class MetricsEndpoint:
     Where none is, it says so in the log: a process serves without being watched.
 
     Args:
-        figures: What is told; collected in a thread, one scrape at a time.
+        figures: The metrics; collected in a thread, one scrape at a time.
         settings: Where to listen.
         ports: Those of the settings for this process; empty is off.
         key: Asked for as a bearer token; empty asks for none.

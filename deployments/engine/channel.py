@@ -14,7 +14,7 @@ import zmq.asyncio
 from scalesim.deployments.engine.messages import Message, decode, encode
 
 _HIGH_WATER = 1000
-"""Frames queued each way before a sender is told to wait."""
+"""Frames queued each way before a sender has to wait."""
 
 
 class SchedulerEnd:

@@ -164,7 +164,7 @@ class DirectiveExecutor:
                 queue[moves.kind][key] = Move(Verb(verb), Tier(tier))
 
     def _publish(self, send: Callable[[Message], bool]) -> bool:
-        """Return whether rows were told: there may be more."""
+        """Return whether rows were sent: there may be more."""
         told = False
         if not self._unsent:
             for kind, payload in self._payloads.items():

@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable
 from math import inf
 
 PINNED = -1.0
-"""Distance of a pinned payload: nearer than any told distance."""
+"""Distance of a pinned payload: nearer than any reported distance."""
 
 
 class DistanceOrder:
@@ -44,7 +44,7 @@ class DistanceOrder:
         return PINNED if key in self._pinned else self._distances.get(key, inf)
 
     def nearest(self, owners: Collection[int]) -> float:
-        """Return the distance of the nearest owner; inf for nobody's state."""
+        """Return the distance of the nearest owner; inf for state without an owner."""
         if not owners:
             return inf
         if len(owners) == 1:

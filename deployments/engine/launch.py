@@ -113,7 +113,7 @@ def check_models(settings: EngineSettings, models: ModelSettings) -> None:
     faults = {
         f"engine.arm is {settings.arm!r}: use 'scalesim'": settings.arm != "scalesim",
         "engine.adapters is set too: serve adapters from another stack": bool(settings.adapters),
-        "engine.model_path is no folder with *.safetensors: give one, not a hub name": not files,
+        "engine.model_path is not a folder with *.safetensors: give one, not a hub name": not files,
         f"engine.models.host_bytes is {least}, one model's weights are {size}: use more": least
         < size,
     }

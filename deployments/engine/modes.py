@@ -112,13 +112,13 @@ MODES = (
         "Mamba, linear attention and hybrids of them",
         "the model",
         lambda e: e.is_recurrent,
-        "their state is no sequence of pages; use engine.arm 'hicache' or another model",
+        "their state is not a sequence of pages; use engine.arm 'hicache' or another model",
     ),
     Mode(
         "KV sized after graphs are captured",
         "`SGLANG_ENABLE_POST_CAPTURE_KV_SIZING`",
         lambda e: e.sizes_kv_late,
-        "budgets are told before; unset it",
+        "budgets are reported before that; unset it",
     ),
     Mode(
         "no radix cache",

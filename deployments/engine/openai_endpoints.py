@@ -41,7 +41,7 @@ from scalesim.headers import CachedTokens
 
 JSON = "application/json"
 
-_ABORTED = "the engine gave up this request half way: what it had is no answer, send it again"
+_ABORTED = "the engine gave up this request half way, without an answer: send it again"
 
 
 @dataclass(slots=True, eq=False)

@@ -1,4 +1,4 @@
-"""Notices that an engine died or hangs, and tells whether one of its requests may be the cause."""
+"""Notices that an engine died or hangs, and whether one of its requests may be the cause."""
 
 from __future__ import annotations
 
@@ -97,7 +97,7 @@ class EngineWatch:
             await asyncio.sleep(PROBE_PERIOD_S)
 
     def _named(self) -> frozenset[str] | None:
-        """Return the requests a crashing scheduler told of; None where it told nothing."""
+        """Return the requests a crashing scheduler named; None where it left no report."""
         try:
             return frozenset(msgspec.json.decode(self._last_words.read_bytes(), type=list[str]))
         except FileNotFoundError:

@@ -63,9 +63,9 @@ class ChatRequest(SharedFields):
     max_completion_tokens: int = Field(16, ge=1, le=2**31 - 1)
     """As `max_tokens`, and believed before it. Without both an answer may fill the context."""
     logprobs: bool = False
-    """Tell the log probability of each token."""
+    """Return the log probability of each token."""
     top_logprobs: int = Field(0, ge=0, le=20)
-    """Likeliest tokens told at each place; needs `logprobs`."""
+    """Likeliest tokens returned at each place; needs `logprobs`."""
     response_format: ResponseFormat = Field(default_factory=lambda: ResponseFormat(type="text"))
     """`text`, `json_object` or `json_schema`; needs a grammar backend."""
     tools: list[Tool] = Field(default_factory=list, max_length=128)

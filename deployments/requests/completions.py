@@ -61,7 +61,7 @@ class CompletionsRequest(SharedFields):
     echo: bool = False
     """Begin the answer with the prompt; not with `logprobs`."""
     logprobs: int = Field(0, ge=0, le=20)
-    """Likeliest tokens told at each place."""
+    """Likeliest tokens returned at each place."""
     response_format: ResponseFormat = Field(default_factory=lambda: ResponseFormat(type="text"))
     """`text`, `json_object` or `json_schema`; needs a grammar backend (SGLang and vLLM)."""
     suffix: str = Field("", max_length=0, exclude=True)

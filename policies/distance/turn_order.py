@@ -43,7 +43,7 @@ class Order:
 
 
 class ShuffledStep:
-    """Agents that all act once a step in an order nobody knows: who has not yet run comes first.
+    """Agents that all act once a step in an unknown order: those that have not run yet come first.
 
     With k of n left to run, one of them waits (k - 1) / 2 turns on average, and one that has run
     waits for the rest of this step and half of the next.

@@ -124,7 +124,7 @@ def _overlaid(
 def expiring(hints: Hints, patience: float) -> Hints:
     """Return hints that are forgotten `patience` requests after they were due.
 
-    Without this an agent that never comes would be the nearest of all for ever.
+    Without this an agent that never comes would stay the nearest of all.
     """
     order = np.lexsort((hints.at, hints.agent))
     agent, at, due = hints.agent[order], hints.at[order], hints.due[order]

@@ -93,7 +93,7 @@ def check_policies(names: Iterable[str]) -> list[str]:
     unknown = [name for name in chosen if name not in POLICIES]
     if unknown or not chosen:
         raise InvalidRequestError(
-            f"{', '.join(map(repr, unknown)) or 'nothing'} is no policy: choose from "
+            f"{', '.join(map(repr, unknown)) or 'nothing'} is not a policy: choose from "
             f"{', '.join(POLICIES)}",
             "policy",
         )

@@ -1,4 +1,4 @@
-"""Agents called by other agents: teams running workflows, and news spreading over a network."""
+"""Agents called by other agents: teams running workflows, and activity spreading over a network."""
 
 from __future__ import annotations
 

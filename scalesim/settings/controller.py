@@ -46,8 +46,8 @@ class ControllerSettings(Settings):
     """Agents moved at most, four times a second, so that no replica makes a step wait; 0 leaves
     all where hashing puts them."""
     simulations_per_key: int = Field(1024, ge=1)
-    """Simulations alive at a time that were told of over HTTP with one API key. Of the 4,096 in all
-    it leaves most to others, those inside the Ray cluster among them."""
+    """Simulations alive at a time that report over HTTP with one API key. Of the 4,096 in all it
+    leaves most to others, those inside the Ray cluster among them."""
     max_agents: int = Field(4_000_000, ge=1)
     """Reports of further agents are ignored and counted: about 700 MB of tables."""
     simulation_lease_s: float = Field(300.0, gt=0)

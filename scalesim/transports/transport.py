@@ -47,7 +47,7 @@ class Transport(Protocol):
         ...
 
     def end(self, simulation: str) -> None:
-        """Say that the simulation ended: all it told is forgotten, its steps may start over."""
+        """Say that the simulation ended: all it reported is forgotten, its steps may start over."""
         ...
 
     def epoch(self, simulation: str) -> int:

@@ -81,7 +81,7 @@ def prefetches(status: dict[str, Any]) -> dict[str, dict[str, int]]:
 def hint_quality(status: dict[str, Any]) -> dict[str, Any]:
     """Return how the hints compare with the requests that came; empty where none was compared.
 
-    Shares are of all requests; error and age are steps, on average over those told of.
+    Shares are of all requests; error and age are steps, on average over those with a distance.
     """
     uses = status.get("uses", {})
     total = sum(uses.values())

@@ -108,7 +108,7 @@ def told_distances(uses: Mapping[str, int]) -> str:
         bars = axes.bar(list(uses), shares, 0.7, color=colours)
         labels = [f"{share:.0f}%" if share >= 1 else "" for share in shares]
         axes.bar_label(bars, labels, color="#27303f", fontsize=9)
-        axes.set(xlabel="steps ahead, as told", ylabel="% of calls", ylim=(0, 108))
+        axes.set(xlabel="steps ahead, as reported", ylabel="% of calls", ylim=(0, 108))
         axes.grid(visible=False, axis="x")
         return _svg(figure)
 

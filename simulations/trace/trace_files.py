@@ -23,7 +23,7 @@ _ENCODINGS = {
 def read_lines(path: Path) -> Iterator[str]:
     """Yield the lines of a file without their ends, whichever they are.
 
-    Files in gzip are told by their first bytes, so are UTF-16 and a byte order mark.
+    Files in gzip are recognised by their first bytes, so are UTF-16 and a byte order mark.
 
     Raises:
         InvalidRequestError: The file cannot be read to its end; names the last line that could.

@@ -72,7 +72,7 @@ class Copy:
             )
         if not _is_poison(self._target.read()):
             raise RaceError(
-                f"the target of {self._name} was written before it was done: expected nobody else "
+                f"the target of {self._name} was written before it was done: expected no one else "
                 "to have it; give it away only when the copy's event is done"
             )
         self._target.write(self._data)

@@ -20,7 +20,7 @@ Seen = dict[int, int]
 
 
 class RaceError(ScaleSimError):
-    """What a real device would have computed is undefined; on a GPU nothing would have told."""
+    """What a real device would have computed is undefined; on a GPU nothing would have shown it."""
 
 
 class Access(NamedTuple):

@@ -187,7 +187,7 @@ def _compiled(field: str, expression: str) -> None:
     try:
         regex.compile(expression)
     except regex.error as error:
-        raise refused(field, expression, f"it is no regular expression ({error})") from None
+        raise refused(field, expression, f"it is not a regular expression ({error})") from None
 
 
 def _pattern(field: str, patterns: Mapping[str, Any], module: str) -> str:

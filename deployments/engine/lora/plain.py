@@ -26,7 +26,7 @@ def write(saved: Saved, source: Path, target: Path) -> None:
         target: A folder without it.
 
     Raises:
-        InvalidRequestError: A value is no finite number.
+        InvalidRequestError: A value is not a finite number.
     """
     from safetensors.torch import load_file, save_file
 

@@ -120,7 +120,7 @@ def _added(file: Path) -> int:
         return max(map(int, json.loads(file.read_bytes()).values()), default=-1)
     except (ValueError, AttributeError, TypeError):
         raise InvalidRequestError(
-            f"{WORDS} is no object of token ids: save it with its tokenizer, or leave it out",
+            f"{WORDS} is not an object of token ids: save it with its tokenizer, or leave it out",
             WORDS,
         ) from None
 

@@ -1,1 +1,1 @@
-"""Fine-tunes of an engine's model: on disk, in host memory, and whose turn it is."""
+"""Fine-tunes of an engine's model: on disk, in host memory, and which one comes next."""

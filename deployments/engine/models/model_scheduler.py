@@ -1,4 +1,4 @@
-"""Whose requests an engine admits: one model's at a time, so that a swap serves many."""
+"""Which model's requests an engine admits: one model's at a time, so that a swap serves many."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 
 class ModelTurn(NamedTuple):
-    """Whose turn it is.
+    """Which model's requests come next.
 
     Attributes:
         model: The model to admit requests of; not the resident one if it must be swapped in first.
@@ -20,7 +20,7 @@ class ModelTurn(NamedTuple):
 
 
 class ModelScheduler:
-    """A model goes on until nobody waits for it, or until it was ahead of others long enough.
+    """A model goes on until no request waits for it, or until it was ahead of others long enough.
 
     Then the model has its turn whose last one is the longest ago, of those that somebody waits for
     and whose weights are at hand. So the first in line for a model that is at hand is passed by at
@@ -41,7 +41,7 @@ class ModelScheduler:
     def whose(
         self, resident: str | None, waiting: Sequence[str], at_hand: Collection[str]
     ) -> ModelTurn | None:
-        """Return whose turn it is; None where nothing that waits can run.
+        """Return which model comes next; None where nothing that waits can run.
 
         Args:
             resident: Model whose weights are in the engine; None where they are nobody's.

@@ -55,7 +55,7 @@ def header(file: Path) -> Header:
     """Return what a file holds, after checking that it is whole and that nothing overlaps.
 
     Raises:
-        InvalidRequestError: It is no safetensors file, or not whole.
+        InvalidRequestError: It is not a safetensors file, or not whole.
         OSError: It cannot be read.
     """
     with file.open("rb") as stream:

@@ -1,4 +1,4 @@
-"""SGLang's radix cache: what happens in it is told, what directives ask of it is done."""
+"""SGLang's radix cache: it reports what happens in it and does what directives ask."""
 
 from __future__ import annotations
 
@@ -307,7 +307,7 @@ class DistanceRadixCache(UnifiedRadixCache):  # type: ignore[misc]
         return self.loads.carried_bytes, self.loads.busy_s
 
     def leave_device(self, node: Any) -> MoveOutcome:
-        """Evict a node, and what nobody owns below it; owned nodes keep a host copy.
+        """Evict a node, and what no agent owns below it; owned nodes keep a host copy.
 
         Returns:
             BUSY while a copy of it or of what is below it is written; REFUSED where something
@@ -340,7 +340,7 @@ class DistanceRadixCache(UnifiedRadixCache):  # type: ignore[misc]
         return bool(node.backuped)
 
     def leave_host(self, node: Any) -> MoveOutcome:
-        """Delete a host-only node, and what nobody owns below it; REFUSED where it is needed."""
+        """Delete a host-only node, and what no agent owns below it; REFUSED where it is needed."""
         for child in list(node.children.values()):
             if child.owners or self.leave_host(child) is not MoveOutcome.DONE:
                 return MoveOutcome.REFUSED

@@ -19,7 +19,7 @@ _NOBODYS = (inf, 1.0)
 class KnownPages:
     """Pages by name and their owners; safe to use from several threads.
 
-    What leaves is forgotten: no one is told to delete it.
+    What leaves is forgotten: nothing deletes it.
 
     Args:
         quota_bytes: Most bytes known; the farthest agent's last page leaves first.

@@ -1,4 +1,4 @@
-"""Distances nobody told: several learners watch the requests, the best one is believed."""
+"""Distances where none is reported: several learners watch the requests, the best is used."""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ Ahead = NDArray[np.float64]
 class Learner(Protocol):
     """Predicts from the order of past requests alone.
 
-    The clock is the count of requests: it runs inside a step too, and needs nothing told.
+    The clock is the count of requests: it runs inside a step too, and needs no reports.
     """
 
     def observe(self, agents: Rows) -> None:
