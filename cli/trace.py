@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import nullcontext
@@ -60,6 +59,7 @@ def convert(
     """
     from scalesim.policies.replay.convert import events
     from scalesim.policies.replay.formats import requests
+    from scalesim.policies.replay.trace import event_line
     from scalesim.simulations.trace.trace_files import read_lines
 
     if trace.exists() and not trace.is_file():
@@ -67,7 +67,7 @@ def convert(
     origin_s = min(request.time_s for request in requests(read_lines(trace)))
     asked = requests(read_lines(trace))
     found = events(asked, origin_s=origin_s, step_s=step_time, agents=agents, seed=seed)
-    _write(map(json.dumps, found), out, as_json=as_json)
+    _write((event_line(**event) for event in found), out, as_json=as_json)
 
 
 @app.command()

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import time
 from collections.abc import AsyncIterator, Callable
+
+from scalesim.policies.replay.trace import event_line
 
 _BACKLOG = 10_000
 """Events kept for a listener that reads slowly; past it the newest are lost to it."""
@@ -32,17 +33,12 @@ class TraceRecorder:
         """Note one request that has just been answered."""
         for queue, wanted in self._listeners.items():
             if wanted == simulation and not queue.full():
-                event = {
-                    "step": self._step(simulation),
-                    "agent": agent,
-                    "prompt_tokens": prompt_tokens,
-                    "output_tokens": output_tokens,
-                    "t": time.time(),
-                }
-                queue.put_nowait(json.dumps(event) + "\n")
+                step = self._step(simulation)
+                line = event_line(step, agent, prompt_tokens, output_tokens, t=time.time())
+                queue.put_nowait(line + "\n")
 
     async def listen(self, simulation: str) -> AsyncIterator[str]:
-        """Yield one JSON line per request until the listener goes away or the tap is closed."""
+        """Yield one JSON line per request until the listener goes away or the recorder is closed."""
         queue: asyncio.Queue[str] = asyncio.Queue(_BACKLOG)
         self._listeners[queue] = simulation
         try:

@@ -8,9 +8,10 @@ from typing import NamedTuple
 
 import numpy as np
 
+from scalesim.deployments.random_model import WORDS
 from scalesim.simulations.schedule import Schedule
 
-VOCABULARY = 1021
+VOCABULARY = WORDS
 """Words `w0` to `w1020` are one token each in the model that the arms serve."""
 
 

@@ -102,9 +102,24 @@ def format_trace(trace: Trace) -> Iterator[str]:
     )
     sizes = trace.size_bytes.tolist()
     for step, agent, prompt, output in columns:
-        optional = {"prompt_tokens": prompt, "output_tokens": output, "bytes": sizes[agent]}
-        event = {"step": step, "agent": trace.names[agent]}
-        yield json.dumps(event | {name: value for name, value in optional.items() if value})
+        yield event_line(step, trace.names[agent], prompt, output, bytes=sizes[agent])
+
+
+def event_line(
+    step: int, agent: str, prompt_tokens: int = 0, output_tokens: int = 0, **more: float
+) -> str:
+    """Return one event of a trace as JSON, without a line end.
+
+    Args:
+        step: Of the simulation.
+        agent: Its id.
+        prompt_tokens: 0 where they are not known, as for all that follow: left out then.
+        output_tokens: Generated.
+        more: `bytes` of the agent's state, `t` in seconds since 1970.
+    """
+    counts = {"prompt_tokens": prompt_tokens, "output_tokens": output_tokens} | more
+    known = {name: value for name, value in counts.items() if value}
+    return json.dumps({"step": step, "agent": agent} | known)
 
 
 class _Event(NamedTuple):
