@@ -38,7 +38,7 @@ class TraceRecorder:
                 queue.put_nowait(line + "\n")
 
     async def listen(self, simulation: str) -> AsyncIterator[str]:
-        """Yield one JSON line per request until the listener goes away or the recorder is closed."""
+        """Yield a JSON line per request until the listener goes away or this is closed."""
         queue: asyncio.Queue[str] = asyncio.Queue(_BACKLOG)
         self._listeners[queue] = simulation
         try:
