@@ -36,6 +36,9 @@ class Move(NamedTuple):
     tier: Tier
 
 
+_MOVES = {(verb.value, tier.value): Move(verb, tier) for verb in Verb for tier in Tier}
+
+
 class _Step(NamedTuple):
     """A piece of a message, and how many rows it has."""
 
@@ -151,6 +154,7 @@ class DirectiveExecutor:
     def _enqueue(self, moves: Moves) -> None:
         columns = zip(moves.verbs.tolist(), moves.keys.tolist(), moves.tiers.tolist(), strict=True)
         payload = self._payloads[moves.kind]
+        leaves, lifts = self._leaves[moves.kind], self._lifts[moves.kind]
         for verb, key, tier in columns:
             if verb == Verb.PIN:
                 payload.pin(key)
@@ -158,10 +162,9 @@ class DirectiveExecutor:
                 payload.unpin(key)
             else:
                 # A newer move replaces an older one of the same payload, and goes last.
-                self._leaves[moves.kind].pop(key, None)
-                self._lifts[moves.kind].pop(key, None)
-                queue = self._lifts if verb == Verb.PREFETCH else self._leaves
-                queue[moves.kind][key] = Move(Verb(verb), Tier(tier))
+                leaves.pop(key, None)
+                lifts.pop(key, None)
+                (lifts if verb == Verb.PREFETCH else leaves)[key] = _MOVES[verb, tier]
 
     def _publish(self, send: Callable[[Message], bool]) -> bool:
         """Return whether rows were sent: there may be more."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from dataclasses import dataclass
 from typing import Any
 
@@ -52,6 +53,8 @@ class ScaleSimPlugin:
         send = self._channel.send if self._channel is not None else None
         self._executor = DirectiveExecutor(kinds.build(engine), send)
         self._executor.hello(engine.tree.bytes_per_token)
+        gc.collect()
+        gc.freeze()  # what an engine is made of stays: no pass looks through it for garbage
 
     def receive(self) -> list[Command]:
         """Return commands that arrived at this rank."""
