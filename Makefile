@@ -1,6 +1,7 @@
 # make demo   install, build a small model, run three arms side by side, write a report to out/demo
 # make test   install, run every test
-# make check  ruff and mypy
+# make test-fast  the tests that need no Ray and no engine, without the slow ones: under a minute
+# make check  ruff, mypy and codespell
 # make generated  write anew what is derived: the chart's schema, README and goldens, dashboards,
 #             docs/reference
 # make clean  remove what these made
@@ -15,7 +16,7 @@ PIP    := $(BIN)/python -m pip install -q --disable-pip-version-check
 SGLANG := $(shell sed -n 's/^sglang = \["\(.*\)"\]/\1/p' pyproject.toml)
 PYTEST := $(BIN)/python -m pytest -o cache_dir=.pytest_cache
 
-.PHONY: demo test test-stack test-engine check generated clean install
+.PHONY: demo test test-fast test-stack test-engine check generated clean install
 
 install: $(READY)
 
@@ -50,6 +51,10 @@ test: $(READY)
 test-stack: $(READY)
 	@$(PYTEST)/stack --ignore=tests/deployments/engine $(MORE)
 
+test-fast: $(READY)
+	@HYPOTHESIS_PROFILE=fast $(PYTEST)/fast --ignore=tests/deployments/engine \
+	  -m "not ray and not engine and not slow" $(MORE)
+
 test-engine: $(READY)
 	@$(PYTEST)/engine tests/deployments/engine $(MORE)
 
@@ -57,6 +62,7 @@ check: $(READY)
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
+	@$(BIN)/codespell
 
 generated: $(READY)
 	@$(BIN)/python helm/generate.py

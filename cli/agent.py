@@ -18,7 +18,7 @@ _WARMTH = {"device": "hot", "host": "warm", "storage": "cold"}
 @app.command()
 def agent(
     name: Annotated[str, typer.Argument(metavar="ID", help="Agent id")],
-    simulation: Annotated[str, typer.Option(help="Whose agent")] = DEFAULT_SIMULATION,
+    simulation: Annotated[str, typer.Option(help="Simulation of the agent")] = DEFAULT_SIMULATION,
     base_url: BaseUrl = None,
     as_json: AsJson = False,
 ) -> None:

@@ -17,14 +17,14 @@ app = typer.Typer()
 @app.command()
 def doctor(
     config: Annotated[
-        Path | None, typer.Option(help="The stack's YAML: its Redis, ports and model are looked at")
+        Path | None, typer.Option(help="The stack's YAML: its Redis, ports and model are checked")
     ] = None,
     model: Annotated[
         str | None, typer.Option(help="Say what fits: a folder, or a name as `plan` knows it")
     ] = None,
-    agent_tokens: Annotated[int, typer.Option(min=1, help="Of one agent, to say how many fit")] = (
-        2048
-    ),
+    agent_tokens: Annotated[
+        int, typer.Option(min=1, help="Tokens of one agent, to say how many fit")
+    ] = (2048),
     as_json: AsJson = False,
 ) -> None:
     """Check that this machine can run the stack; exit code 1 where it cannot."""

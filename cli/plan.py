@@ -22,16 +22,28 @@ app = typer.Typer(add_completion=False)
 @app.command()
 def plan(
     trace: Annotated[Path, typer.Option(help="JSON lines with `step` and `agent`.")],
-    gpu: Annotated[str, typer.Option(help="l4, l40s, a100, h100 or h200.")] = "h100",
-    model: Annotated[str, typer.Option(help="Such as llama-3.1-8b, or a folder.")] = "llama-3.1-8b",
-    agents: Annotated[int | None, typer.Option(help="As many as traced, unless given.")] = None,
-    step_time: Annotated[float | None, typer.Option(help="Wanted seconds a step, p95.")] = None,
-    gpus: Annotated[int, typer.Option(help="Fleet to describe without --step-time.")] = 1,
+    gpu: Annotated[str, typer.Option(help="GPU: l4, l40s, a100, h100 or h200.")] = "h100",
+    model: Annotated[
+        str, typer.Option(help="Model: a name such as llama-3.1-8b, or a folder.")
+    ] = "llama-3.1-8b",
+    agents: Annotated[
+        int | None, typer.Option(help="Agents; as many as in the trace by default.")
+    ] = None,
+    step_time: Annotated[
+        float | None, typer.Option(help="Seconds that a step may take, 95th percentile.")
+    ] = None,
+    gpus: Annotated[
+        int, typer.Option(help="GPUs of the fleet to describe, without --step-time.")
+    ] = 1,
     host_gb: Annotated[
-        float, typer.Option(help="Host memory there is for state, GB a GPU.")
+        float, typer.Option(help="Host memory for agent state, GB for each GPU.")
     ] = 256.0,
-    policy: Annotated[str, typer.Option(help="Names, with commas.")] = "lru,kvflow,distance,oracle",
-    hints: Annotated[str, typer.Option(help="told, learned, none or noisy:SIGMA.")] = "told",
+    policy: Annotated[
+        str, typer.Option(help="Eviction orders, comma-separated.")
+    ] = "lru,kvflow,distance,oracle",
+    hints: Annotated[
+        str, typer.Option(help="Distances: told (from the trace), learned, none, or noisy:SIGMA.")
+    ] = "told",
     calibration: Annotated[
         Path | None, typer.Option(help="JSON file with measured values of `Calibration`.")
     ] = None,

@@ -22,11 +22,11 @@ Agents = Annotated[
     typer.Option(
         "--agent",
         metavar="SIMULATION/AGENT",
-        help="Whose requests get it where they name none; may be given again",
+        help="Agent whose requests get it where they name none; may be repeated",
     ),
 ]
 Unassigned = Annotated[
-    list[str], typer.Argument(metavar="SIMULATION/AGENT", help="Whose requests name none")
+    list[str], typer.Argument(metavar="SIMULATION/AGENT", help="Agents to take it from")
 ]
 Base = Annotated[
     Path | None,

@@ -23,12 +23,16 @@ UNITS = {"kib": 2**10, "mib": 2**20, "gib": 2**30, "tib": 2**40, "b": 1}
 def replay(
     trace: Annotated[Path, typer.Argument(help="JSON lines with `step` and `agent`.")],
     capacity: Annotated[
-        str, typer.Option(help="Share of the agents (0.4), or bytes (8GiB).")
+        str, typer.Option(help="Device tier: share of the agents (0.4), or bytes (8GiB).")
     ] = "0.4",
-    policy: Annotated[str, typer.Option(help="Names, with commas.")] = DEFAULT_POLICIES,
-    hints: Annotated[str, typer.Option(help="told, learned, none or noisy:SIGMA.")] = "told",
-    prefetch: Annotated[bool, typer.Option(help="Play against the link, or cache only.")] = True,
-    seed: Annotated[int, typer.Option(min=0, help="Of the noise.")] = 0,
+    policy: Annotated[
+        str, typer.Option(help="Eviction orders, comma-separated.")
+    ] = DEFAULT_POLICIES,
+    hints: Annotated[
+        str, typer.Option(help="Distances: told (from the trace), learned, none, or noisy:SIGMA.")
+    ] = "told",
+    prefetch: Annotated[bool, typer.Option(help="Fetch ahead at the speed of the link.")] = True,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the noise.")] = 0,
     plot: Annotated[
         Path | None, typer.Option(help="Write miss-ratio curves over 0.5-50% as SVG.")
     ] = None,

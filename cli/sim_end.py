@@ -11,7 +11,7 @@ from scalesim.identity import check_simulation
 
 
 def end(
-    name: Annotated[str, typer.Argument(help="Of the simulation")],
+    name: Annotated[str, typer.Argument(help="Name of the simulation")],
     base_url: BaseUrl = None,
 ) -> None:
     """End a simulation in the stack: its distances and pins go, its steps may start over."""

@@ -12,7 +12,8 @@ if TYPE_CHECKING:
     from scalesim.transports.http import HttpTransport
 
 BaseUrl = Annotated[
-    str | None, typer.Option(help="Of the stack [SCALESIM_BASE_URL, else http://127.0.0.1:8080]")
+    str | None,
+    typer.Option(help="URL of the stack [SCALESIM_BASE_URL, else http://127.0.0.1:8080]"),
 ]
 
 

@@ -38,13 +38,13 @@ def submit(
     context: typer.Context,
     simulation: Annotated[str, typer.Argument(help="society or trace; then options of `run`")],
     address: Annotated[
-        str | None, Option(help="Of the job server [RAY_ADDRESS, else http://127.0.0.1:8265]")
+        str | None, Option(help="URL of the job server [RAY_ADDRESS, else http://127.0.0.1:8265]")
     ] = None,
     working_dir: Annotated[
-        Path | None, Option(help="Sent to the cluster, e.g. with the trace")
+        Path | None, Option(help="Folder sent to the cluster, e.g. with the trace")
     ] = None,
     runtime_env: Annotated[Path | None, Option(help="YAML of Ray's runtime environment")] = None,
-    job_id: Annotated[str | None, Option(help="Name of the job, once in a cluster")] = None,
+    job_id: Annotated[str | None, Option(help="Name of the job, unique in the cluster")] = None,
     wait: Annotated[bool, Option(help="Show the log and wait for the end")] = True,
     as_json: AsJson = False,
 ) -> None:

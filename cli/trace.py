@@ -46,9 +46,9 @@ def convert(
     step_time: Annotated[float, typer.Option(help="Seconds that make a step.")] = 1.0,
     agents: Annotated[
         int | None,
-        typer.Option(min=1, help="Deal requests that do not say who asked to so many."),
+        typer.Option(min=1, help="Agents that requests without one are dealt to."),
     ] = None,
-    seed: Annotated[int, typer.Option(min=0, help="Of that dealing.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the dealing.")] = 0,
     out: Out = None,
     as_json: AsJson = False,
 ) -> None:
@@ -72,8 +72,12 @@ def convert(
 
 @app.command()
 def record(
-    simulation: Annotated[str, typer.Option(help="Whose requests.")] = "default",
-    requests: Annotated[int | None, typer.Option(min=1, help="Stop after as many.")] = None,
+    simulation: Annotated[
+        str, typer.Option(help="Simulation whose requests are recorded.")
+    ] = "default",
+    requests: Annotated[
+        int | None, typer.Option(min=1, help="Stop after so many requests.")
+    ] = None,
     out: Out = None,
     as_json: AsJson = False,
 ) -> None:

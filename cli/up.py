@@ -29,22 +29,28 @@ _ONE_EVENT_S = 1.0
 
 @app.command()
 def up(
-    config: Annotated[Path | None, Option(help="YAML with the names of StackSettings")] = None,
+    config: Annotated[
+        Path | None, Option(help="YAML file with the stack's settings (StackSettings)")
+    ] = None,
     model: Annotated[
         str | None, Option(help="Model folder or hub name; `random` builds one")
     ] = None,
-    arm: Annotated[str | None, Option(help="scalesim, hicache or stock")] = None,
-    device: Annotated[str | None, Option(help="auto, cuda or cpu")] = None,
-    device_tokens: Annotated[int | None, Option(help="KV tokens in GPU memory")] = None,
-    host_ratio: Annotated[float | None, Option(help="Host tier, times the device tier")] = None,
-    replicas: Annotated[int | None, Option(help="Engines")] = None,
-    host: Annotated[
-        str | None, Option(help="Address; off loopback SCALESIM_API_KEY is due")
+    arm: Annotated[
+        str | None, Option(help="What decides which state is kept: scalesim, hicache or stock")
     ] = None,
-    port: Annotated[int | None, Option(help="0 takes a free one")] = None,
+    device: Annotated[str | None, Option(help="Device: auto, cuda or cpu")] = None,
+    device_tokens: Annotated[int | None, Option(help="KV tokens in GPU memory")] = None,
+    host_ratio: Annotated[
+        float | None, Option(help="Host tier as a multiple of the device tier")
+    ] = None,
+    replicas: Annotated[int | None, Option(help="Number of engines")] = None,
+    host: Annotated[
+        str | None, Option(help="Address; beyond loopback SCALESIM_API_KEY is needed")
+    ] = None,
+    port: Annotated[int | None, Option(help="Port; 0 takes a free one")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Start the stack in the foreground; Ctrl-C drains and stops it. Flags go before the file."""
+    """Start the stack in the foreground; Ctrl-C drains and stops it. Options override the file."""
     from scalesim.deployments.run_folder import RAY_FITS, RunFolder
     from scalesim.deployments.stack import Stack
     from scalesim.environment import with_secrets_from_env

@@ -9,9 +9,10 @@ from hypothesis import settings
 
 # Real engines run beside these tests: how long an example takes says nothing. Examples are the
 # same in every run, so that what fails is what was changed; HYPOTHESIS_PROFILE=search looks for
-# new ones.
+# new ones, HYPOTHESIS_PROFILE=fast plays few.
 settings.register_profile("repeated", deadline=None, derandomize=True)
 settings.register_profile("search", deadline=None)
+settings.register_profile("fast", deadline=None, derandomize=True, max_examples=20)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "repeated"))
 
 _ALWAYS_ALLOWED = ("beside the checkout", "there is one", "has no IPv6", "open files")
@@ -21,6 +22,12 @@ _ALWAYS_ALLOWED = ("beside the checkout", "there is one", "has no IPv6", "open f
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--no-skips", action="store_true", help="skipping what could be installed is a failure"
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line(
+        "markers", "slow: takes a second or more; `make test-fast` leaves it out"
     )
 
 

@@ -25,6 +25,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> zipfile.Path:
     return zipfile.Path(next(out.glob("*.whl")))
 
 
+@pytest.mark.slow
 def test_the_wheel_installs_scalesim_and_nothing_else(wheel: zipfile.Path) -> None:
     top = {entry.name for entry in wheel.iterdir() if not entry.name.endswith(".dist-info")}
     assert top == {"scalesim"}
@@ -38,6 +39,7 @@ def test_the_wheel_installs_scalesim_and_nothing_else(wheel: zipfile.Path) -> No
         assert (package / data).is_file(), data
 
 
+@pytest.mark.slow
 def test_folders_of_a_user_s_own_hide_nothing(tmp_path: Path) -> None:
     for part in PARTS:
         (tmp_path / part).mkdir()

@@ -84,7 +84,7 @@ class ChatRequest(SharedFields):
     continue_final_message: bool = False
     """Go on with the last message, an assistant's (SGLang and vLLM)."""
     separate_reasoning: bool = True
-    """Tell reasoning apart from the answer (SGLang)."""
+    """Separate reasoning from the answer (SGLang)."""
     stream_reasoning: bool = True
     """Stream the reasoning too (SGLang)."""
 

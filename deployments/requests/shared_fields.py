@@ -87,7 +87,7 @@ class SharedFields(RequestModel):
     stop: Stop = Field(default_factory=list)
     """A string or several that end the answer; an empty one ends nothing."""
     stream: bool = False
-    """Tell the answer piece by piece."""
+    """Send the answer piece by piece."""
     stream_options: StreamOptions = StreamOptions()
     """`include_usage`, `continuous_usage_stats`."""
     temperature: float = Field(1.0, ge=0, le=2)

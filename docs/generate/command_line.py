@@ -67,7 +67,7 @@ def _parameters(callback: Callable[..., Any]) -> Iterator[tuple[str, Any, Any, A
 
 
 def _cells(name: str, info: Any, kind: Any, default: Any) -> tuple[str, str, str, str]:
-    shown = name.upper()
+    shown = getattr(info, "metavar", None) or name.upper()
     if isinstance(info, OptionInfo):
         # In `Annotated`, typer takes the first of an option's names for its default.
         named = [one for one in (info.default, *(info.param_decls or ())) if isinstance(one, str)]

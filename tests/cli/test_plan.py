@@ -24,6 +24,7 @@ def invoke(trace: Path, *arguments: object) -> Result:
     return CliRunner().invoke(app, ["--trace", str(trace), *(str(a) for a in arguments)])
 
 
+@pytest.mark.slow
 def test_json_answer(trace: Path) -> None:
     done = invoke(trace, "--agents", 1000, "--step-time", 5, "--policy", "lru,distance", "--json")
     assert done.exit_code == 0, done.output
@@ -34,6 +35,7 @@ def test_json_answer(trace: Path) -> None:
     assert report["calibration"]["prefill_share"] == 0.5
 
 
+@pytest.mark.slow
 def test_a_model_is_a_folder_too(trace: Path, tmp_path: Path) -> None:
     model = build(tmp_path / "model", size="tiny")
     report = json.loads(invoke(trace, "--model", model, "--policy", "lru", "--json").output)

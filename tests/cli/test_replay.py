@@ -22,6 +22,7 @@ def invoke(*arguments: object) -> Result:
     return CliRunner().invoke(app, [str(argument) for argument in arguments])
 
 
+@pytest.mark.slow
 def test_json_report(trace: Path) -> None:
     done = invoke(trace, "--capacity", "0.4", "--no-prefetch", "--json")
     assert done.exit_code == 0, done.output

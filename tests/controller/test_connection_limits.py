@@ -260,6 +260,7 @@ def many_files() -> None:
     resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, 3 * SLOW), hard))
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("many_files")
 async def test_normal_clients_are_served_beside_two_thousand_slow_ones() -> None:
     """Slow ones: silent, in their headers, in their body; a tenth of them too many."""

@@ -1,4 +1,5 @@
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
@@ -41,7 +42,7 @@ class IndexAgainstDict(RuleBasedStateMachine):
         assert max(self.rows.values(), default=-1) < self.index.capacity
 
 
-TestIndexAgainstDict = IndexAgainstDict.TestCase
+TestIndexAgainstDict = pytest.mark.slow(IndexAgainstDict.TestCase)
 
 
 @given(st.integers(1, 5000))

@@ -193,6 +193,7 @@ def test_memory_is_levelled_with_agents_that_have_no_state() -> None:
     assert spread(world.controller, agents) == [4, 4, 4]
 
 
+@pytest.mark.slow
 def test_steps_of_the_live_controller_wait_less_than_with_hashing() -> None:
     figures = makespans(0, agents=120, steps=40)
     hashed, leveled = figures["hashed"], figures["leveled"]

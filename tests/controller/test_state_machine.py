@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, rule
@@ -140,5 +141,5 @@ class AnythingMayHappen(RuleBasedStateMachine):
         assert replica.pins <= set(table.key[rows].tolist())
 
 
-TestAnythingMayHappen = AnythingMayHappen.TestCase
+TestAnythingMayHappen = pytest.mark.slow(AnythingMayHappen.TestCase)
 TestAnythingMayHappen.settings = settings(max_examples=150, stateful_step_count=40, deadline=None)

@@ -82,6 +82,7 @@ def test_a_folder_is_private_and_leaves_nothing(short: Path) -> None:
     assert list(short.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_what_a_killed_process_left_goes_with_the_next(owner: Owner) -> None:
     owner.kill()
     assert owner.child.is_running()
@@ -89,6 +90,7 @@ def test_what_a_killed_process_left_goes_with_the_next(owner: Owner) -> None:
         assert owner.is_gone()
 
 
+@pytest.mark.slow
 def test_what_a_living_process_has_stays(owner: Owner) -> None:
     with RunFolder():
         pass
@@ -97,6 +99,7 @@ def test_what_a_living_process_has_stays(owner: Owner) -> None:
     assert owner.child.is_running()
 
 
+@pytest.mark.slow
 def test_a_guard_sweeps_at_once(short: Path) -> None:
     owner = Owner("guard")
     assert owner.guard is not None
@@ -140,6 +143,7 @@ def test_a_folder_inside_a_folder_goes_with_it(short: Path) -> None:
     assert list(short.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_its_own_temporary_files_and_semaphores_are_in_it(short: Path) -> None:
     with RunFolder() as folder:
         with folder.as_own_tmpdir(), tempfile.NamedTemporaryFile() as file:

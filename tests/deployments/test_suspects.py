@@ -100,6 +100,7 @@ def test_judging_by_what_the_scheduler_told() -> None:
     assert judge(False, {"a"}, inside) == [innocent] * 3
 
 
+@pytest.mark.slow
 @settings(max_examples=300, deadline=None)
 @given(
     innocents=st.integers(0, 30),

@@ -90,6 +90,7 @@ MATRIX: dict[str, dict[str, Any]] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", MATRIX)
 def test_objects_pass_their_schemas(name: str) -> None:
     for (kind, _), found in render(MATRIX[name]).items():

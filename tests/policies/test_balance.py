@@ -1,4 +1,5 @@
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -63,6 +64,7 @@ def test_moves_are_bounded_and_the_nearest_step_is_served_first():
     assert rebalanced(crowded, NOBODY_ELSE, most_moves=0).tolist() == [0] * 8
 
 
+@pytest.mark.slow
 @given(
     st.lists(st.integers(0, 3), min_size=1, max_size=40),
     st.floats(0, 3),

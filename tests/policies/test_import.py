@@ -1,6 +1,8 @@
 import subprocess
 import sys
 
+import pytest
+
 HEAVY = ["ray", "torch", "sglang", "redis", "numba", "networkx", "mesa", "httpx"]
 
 
@@ -18,6 +20,7 @@ def test_no_module_of_policies_imports_anything_heavy():
     assert done.stdout.strip() == "[]"
 
 
+@pytest.mark.slow
 def test_the_replay_runs_without_numba():
     code = (
         "import sys; sys.modules['numba'] = None\n"

@@ -188,6 +188,7 @@ def worlds(draw):
     )
 
 
+@pytest.mark.slow
 @given(worlds(), st.integers(0, 120), st.integers(0, 200), st.sampled_from([0, 10_000]))
 @settings(max_examples=300)
 def test_invariants_hold_for_any_world(world, device, host, storage):
@@ -205,6 +206,7 @@ def test_invariants_hold_for_any_world(world, device, host, storage):
         assert world.distance[pushed].min() > world.distance[fetched].max()
 
 
+@pytest.mark.slow
 @given(worlds(), st.integers(0, 120), st.integers(0, 200), st.sampled_from([0, 10_000]))
 @settings(max_examples=200)
 def test_plans_carried_out_come_to_rest_without_moving_anything_back(world, device, host, storage):

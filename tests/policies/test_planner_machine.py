@@ -1,6 +1,7 @@
 """A replica's life under the planner: whatever is reported and asked, the rules hold."""
 
 import numpy as np
+import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
@@ -87,5 +88,5 @@ class PlannedReplica(RuleBasedStateMachine):
             assert fetches.any(), "room is made for somebody"
 
 
-TestPlannedReplica = PlannedReplica.TestCase
+TestPlannedReplica = pytest.mark.slow(PlannedReplica.TestCase)
 TestPlannedReplica.settings = settings(max_examples=60, stateful_step_count=30, deadline=None)

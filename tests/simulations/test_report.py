@@ -15,6 +15,8 @@ from scalesim.simulations.report.details import roles
 from scalesim.simulations.report.provenance import provenance
 from tests.simulations.runs import STATUS, outcome, small_society
 
+pytestmark = pytest.mark.slow  # every one draws plots
+
 
 @pytest.fixture
 def written(tmp_path: Path) -> Path:

@@ -28,6 +28,7 @@ document.title = JSON.stringify(
 </script>"""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("width", [1200, 600])
 def test_it_fits_and_loads_nothing(width: int, tmp_path: Path) -> None:
     browser = shutil.which("chromium") or shutil.which("google-chrome")

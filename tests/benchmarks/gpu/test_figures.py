@@ -104,6 +104,7 @@ def test_shapes_are_the_real_ones(tmp_path: Path) -> None:
     assert parameters_of(folder) + embeddings == pytest.approx(LLMS[folder.name].parameters, 0.01)
 
 
+@pytest.mark.slow
 def test_plan_reads_the_calibration(tmp_path: Path) -> None:
     found = Prices(3e-5, 0.01, 32, 2100, 40e9, 0.002)
     values = calibration(found, GPUS["h100"], 8_030_000_000, 131072, 5e9)

@@ -51,6 +51,7 @@ except NotImplementedError as error:
 """
 
 
+@pytest.mark.slow
 def test_rows_norms_and_names() -> None:
     done = subprocess.run(
         [sys.executable, "-c", SCRIPT],

@@ -212,6 +212,7 @@ def restored(snapshot: CatalogSnapshot) -> Controller:
     return make_controller(Clock(), snapshot)
 
 
+@pytest.mark.slow
 @settings(max_examples=200, deadline=None)
 @given(st.binary(max_size=60), st.binary(max_size=200))
 def test_no_bytes_are_taken_for_what_they_are_not(head: bytes, saved: bytes) -> None:
@@ -222,6 +223,7 @@ def test_no_bytes_are_taken_for_what_they_are_not(head: bytes, saved: bytes) -> 
             continue
 
 
+@pytest.mark.slow
 @settings(max_examples=200, deadline=None)
 @given(st.lists(st.binary(min_size=ROW.itemsize - 1, max_size=ROW.itemsize - 1), max_size=5))
 def test_any_rows_leave_a_table_that_adds_up(tails: list[bytes]) -> None:

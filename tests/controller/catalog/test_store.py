@@ -64,6 +64,7 @@ def test_what_was_written_is_read_back(catalog: Catalog, server: EmbeddedServer)
     assert held(server) == {2: 9.0, 4: 9.0, -(2**63): 1.0}
 
 
+@pytest.mark.slow
 def test_many_rows_are_read_in_pages(server: EmbeddedServer) -> None:
     catalog = make_catalog(server, timeout_s=10)
     keys = np.random.default_rng(0).integers(-(2**63), 2**63, 25_000).tolist()

@@ -16,6 +16,7 @@ from scalesim.errors import InvalidRequestError
 from tests.deployments.requests.hostile import bodies
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("endpoint", REQUESTS)
 @given(data=st.data())
 @settings(max_examples=150, deadline=None, derandomize=True)

@@ -77,6 +77,7 @@ def test_a_larger_batch_makes_tokens_cheaper(engine):
     assert engine.slots(1e12) == 1
 
 
+@pytest.mark.slow
 def test_foresight_needs_no_more_gpus_and_the_fleet_keeps_its_promise(trace, engine):
     report = planned(trace, engine, agents=5000, step_s=2.0)
     rows = report["policies"]
@@ -100,6 +101,7 @@ def test_a_step_time_takes_no_more_host_memory_than_it_needs(trace, engine):
     assert slower["policies"]["lru"]["step_s"]["p95"] > 2.0
 
 
+@pytest.mark.slow
 def test_a_step_time_out_of_reach_says_so(trace, engine):
     rows = planned(trace, engine, agents=10_000_000, step_s=1e-3)["policies"]
     assert rows["lru"]["gpus"] is None

@@ -94,6 +94,7 @@ def test_belady_misses_less_with_more_memory(trace):
     assert curves.miss_ratio["belady"] == sorted(curves.miss_ratio["belady"], reverse=True)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not SMALLVILLE.exists(), reason="the recorded run is not beside the checkout")
 def test_the_recorded_smallville_run():
     with SMALLVILLE.open() as lines:

@@ -26,6 +26,7 @@ def test_other_fields_are_ignored_and_sizes_keep_their_largest():
     assert trace.output_tokens.tolist() == [0, 7, 0]
 
 
+@pytest.mark.slow
 @given(st.lists(st.tuples(st.integers(0, 9), st.integers(0, 3)), min_size=1))
 def test_a_written_trace_reads_back(events):
     step, agent = np.array(sorted(events, key=lambda e: e[0])).T
