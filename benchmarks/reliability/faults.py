@@ -29,7 +29,7 @@ class Fault:
     Attributes:
         name: What happens.
         inject: Makes it happen to one process of a part.
-        healed_within_s: Goal: every agent is answered again after at most this.
+        healed_within_s: Goal: every agent is answered again after at most this, a pause included.
         may_lose: How requests may end for which more than an answer was needed.
     """
 
@@ -69,9 +69,9 @@ FAULTS = (
     Fault("ingress killed", _kill("ingress"), 15.0, _CUT),
     Fault("ingress stopped for 5 s", _pause("ingress"), PAUSE_S + 3.0),
     Fault("controller killed", _kill("controller"), 3.0),
-    Fault("controller stopped for 5 s", _pause("controller"), 3.0),
+    Fault("controller stopped for 5 s", _pause("controller"), PAUSE_S + 3.0),
     Fault("catalog killed", _kill("catalog"), 3.0),
-    Fault("catalog stopped for 5 s", _pause("catalog"), 3.0),
+    Fault("catalog stopped for 5 s", _pause("catalog"), PAUSE_S + 3.0),
 )
 """Each part killed, stopped, and kept from the others for a while.
 
