@@ -105,7 +105,7 @@ def start(settings: StackSettings) -> ActorHandle:
             "catalog.url is empty: start a server with controller.catalog.embedded.serving and "
             "pass its settings"
         )
-    Catalog(settings.catalog).close()  # its faults are for whoever starts the stack to read
+    Catalog(settings.catalog).close()  # its faults are reported to who starts the stack
     placement: dict[str, Any] = {"resources": {_HEAD: 0.001}}
     if url.startswith("unix://"):  # the socket can only be opened on this machine
         node = ray.get_runtime_context().get_node_id()
@@ -169,7 +169,7 @@ def remembering(
         snapshot, saved = _loaded(store)
         return make(snapshot, saved)
     except CatalogUnavailableError as error:
-        _logger.warning("Starting with nothing known: %s", error)
+        _logger.warning("Starting without the catalog: %s", error)
     except Exception as error:  # it is a hint: whatever is in it, the controller starts
         _logger.exception("What the catalog held cannot be used")
         with contextlib.suppress(CatalogUnavailableError):

@@ -37,7 +37,7 @@ class DirectivePlanner:
         table: Payload table; writes what replicas were told and asked for.
         simulations: Whose epochs are the clock.
         replicas: Clears their marks of change.
-        learning: Fills in distances that nobody told.
+        learning: Fills in distances that were not reported.
         planner: Decides what belongs in which tier.
         counters: Counts plans.
     """

@@ -19,7 +19,7 @@ def claim(
 ) -> Rows:
     """Return int64[n] rows of the agents a simulation speaks for, -1 where it may not.
 
-    Agents nobody knew are added while there is room, those nobody reported become its own; those
+    Unknown agents are added while there is room, those without a simulation become its own; those
     of another simulation are refused.
     """
     rows = table.find(AGENTS, keys)

@@ -23,7 +23,7 @@ class KeyIndex:
 
     Rows are dense from 0 and reused after a removal, so that the columns of a table are plain
     arrays of `capacity` rows. The hash multiplies by a random odd number, drawn per index:
-    nobody outside can choose keys that collide.
+    no client can choose keys that collide.
     """
 
     def __init__(self) -> None:

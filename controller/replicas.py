@@ -36,7 +36,7 @@ class Replica:
         kind_budgets: What of its tiers is for each of them; empty where they share all of it.
         metrics: HOST:PORT of its own metrics; empty where it tells none.
         sequence: Number of the last directives made for it. Starts at the milliseconds of its
-            attachment: no acknowledgement of older directives, whoever made them, can match.
+            attachment: no acknowledgement of older directives, of any controller, can match.
         outbox: Directives it has not acknowledged; nothing more is planned for it until it has.
         replan_at: Seconds; when a move it has not answered is to be asked for again.
         left: Payloads placed elsewhere since the last directives, by kind number: it must forget

@@ -38,7 +38,7 @@ class ControllerService(ControllerApi):
 
     Args:
         core: The controller.
-        settings: Its own.
+        settings: Of the controller.
     """
 
     def __init__(self, core: Controller, settings: ControllerSettings) -> None:

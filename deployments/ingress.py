@@ -51,7 +51,7 @@ _SCRAPE_S = 2.0
 """Longest a scrape waits for the controller: one that hangs must not hide our own metrics."""
 
 _KEY_HOLDER = "ingress"
-"""Stands for whoever shows the one key there is."""
+"""Holder of the one API key there is."""
 
 _EPOCHS_S = 0.1
 """How often the step is asked for while a trace is recorded."""

@@ -51,7 +51,7 @@ def _agent(given: Mapping[str, str], body: Mapping[str, Any]) -> str:
     if named is not None:
         return check_agent(decoded(named, headers.AGENT), headers.AGENT)
     for field in _BODY_FIELDS:
-        # Written for others than us: what names nobody here is not the caller's fault.
+        # Written for others than us: what names no agent here is not the caller's fault.
         with suppress(InvalidRequestError):
             return check_agent(body.get(field, ""), field)
     opening = body.get("messages") or body.get("prompt") or ""

@@ -1,7 +1,7 @@
 """Folders of running processes, removed with all that came of them once the process is gone.
 
-A process holds a lock on its folder for as long as it lives. Whoever starts next on this machine,
-and the guard that a stack leaves behind, sweeps the folders whose lock nobody holds: the processes
+A process holds a lock on its folder for as long as it lives. The next process to start on this
+machine, and the guard of a stack, sweep the folders whose lock is not held: the processes
 that have their TMPDIR inside, the shared memory named after it, the files.
 """
 
@@ -95,7 +95,7 @@ class RunFolder:
     def as_own_tmpdir(self) -> Iterator[None]:
         """The same for the temporary files and semaphores that this process itself makes.
 
-        Semaphores are named after the folder: whoever kills a process and its children leaves them.
+        Semaphores are named after the folder: they outlive a process that is killed.
         """
         former = tempfile.gettempdir()
         configuration = multiprocessing.current_process()._config  # type: ignore[attr-defined]
@@ -164,7 +164,7 @@ class RunFolder:
 def _has_home() -> bool:
     try:
         return os.access(Path.home(), os.W_OK)
-    except RuntimeError:  # no HOME, and a uid that nobody knows
+    except RuntimeError:  # no HOME, and an unknown uid
         return False
 
 
@@ -216,7 +216,7 @@ def _clear(folder: Path) -> None:
 def _inside(folder: Path) -> list[psutil.Process]:
     """Return the processes that were started in a folder or write to it, this one left out.
 
-    Whoever changes its title, as Ray's processes do, writes over what it was started with.
+    A process that changes its title, as Ray's do, writes over what it was started with.
     """
     return [
         process

@@ -191,7 +191,7 @@ def _has_choices(call: Call) -> bool:
 
 
 def digest(call: Call) -> bytes:
-    """Return what identifies a request to an engine: equal for equal work, whoever asks."""
+    """Return what identifies a request to an engine: equal for equal work, of any client."""
     body = {name: value for name, value in call.body.items() if name not in _IRRELEVANT}
     try:
         told = msgspec.json.encode((call.endpoint, body), order="sorted")

@@ -1,4 +1,4 @@
-"""Requests as they happen, for whoever records an activation trace."""
+"""Requests as they happen, for clients that record an activation trace."""
 
 from __future__ import annotations
 

@@ -25,7 +25,7 @@ class ShadowDevices:
     A sample of one agent in k with a cache of one k-th behaves like the whole (Waldspurger et al.,
     SHARDS, FAST 2015). Requests are scored late, after twice as many more as there are agents: by
     then the oracle may know whose next request is farthest. First requests of an agent are not
-    counted, nobody could have had those.
+    counted, no order could have had those.
 
     The oracle fetches on demand only: a stack that fetches ahead of requests may do better.
 

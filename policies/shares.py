@@ -82,7 +82,7 @@ def over_share(
     Returns:
         bool[n], True where the rows of the same simulation up to and including this one exceed
         its quota or its max-min fair share. All False with a single simulation that has no quota:
-        nobody is wronged.
+        no simulation loses by it.
     """
     if _undisputed(simulation, quota):
         return np.zeros(len(simulation), dtype=np.bool_)

@@ -148,6 +148,6 @@ def _end(engine: Any) -> None:
         engine.shutdown()
     finally:
         module.kill_process_tree = kill_all
-        # SGLang leaves it to the garbage collector, which would wait for ever to send the frames
+        # SGLang leaves it to the garbage collector, which would wait without end to send the frames
         # that a scheduler which is gone did not read.
         engine.tokenizer_manager.send_to_scheduler.linger = 0

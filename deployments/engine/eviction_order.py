@@ -12,7 +12,7 @@ PINNED = -1.0
 class DistanceOrder:
     """Distances last pushed to this engine, by payload key.
 
-    A key without a distance is infinitely far: among those, and among nodes nobody owns,
+    A key without a distance is infinitely far: among those, and among nodes without an owner,
     recency decides.
     """
 

@@ -257,7 +257,7 @@ class _IdentifiedManager:
         except InvalidRequestError as error:
             trip.fault = error
             raise ValueError(str(error)) from error  # what SGLang's endpoints take as refused
-        # SGLang then makes its own, which nobody can guess and none of which begins another: it
+        # SGLang then makes its own, which cannot be guessed and none of which begins another: it
         # ends every request whose id begins with the one it is told to end.
         request.rid = None
         request.kv_hints = hints(trip.call.key, trip.call.next_use, trip.model)

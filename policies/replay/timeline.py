@@ -2,7 +2,7 @@
 
 A model, not a measurement: requests are served one after the other, each takes its service time,
 and one link carries one agent's state at a time. While a request is served the link is free to
-fetch ahead: nearest first, in place of whoever is farthest, and only if that one is farther. A
+fetch ahead: nearest first, in place of the farthest, and only if that one is farther. A
 request whose state is absent loads it and waits; a fetch under way is waited for.
 """
 

@@ -44,7 +44,7 @@ class ModelScheduler:
         """Return which model comes next; None where nothing that waits can run.
 
         Args:
-            resident: Model whose weights are in the engine; None where they are nobody's.
+            resident: Model whose weights are in the engine; None while they are written over.
             waiting: Models of the waiting requests, in their order.
             at_hand: Models that could be swapped in now.
         """

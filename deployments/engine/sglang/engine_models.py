@@ -158,7 +158,7 @@ class EngineModels:
     # ---- swaps ----
 
     def _swap(self, model: str) -> bool:
-        self.resident = None  # until its last byte is there, the weights are nobody's
+        self.resident = None  # until its last byte is there, the weights belong to no model
         fault: Exception | None = None
         try:
             write(self._host[model], self._updater)

@@ -2,8 +2,8 @@
 
 SGLang gives pages to the tree as soon as their copy is queued; only the batch that queued it waits.
 A copy ahead of requests has no such batch: here every node knows the transfer that brings it, and
-whoever is about to read it waits for that one. One stream carries all transfers in order, so the
-latest of several covers the earlier ones.
+a pass that is about to read it waits for that one. One stream carries all transfers in order, so
+the latest of several covers the earlier ones.
 """
 
 from __future__ import annotations

@@ -29,7 +29,7 @@ def environment(folder: Path, arguments: Mapping[str, Any]) -> dict[str, str]:
 def keep_in_tmpdir() -> None:
     """Have this process look for the load figures of an engine in its TMPDIR.
 
-    SGLang puts them into shared memory that nobody removes.
+    SGLang puts them into shared memory that it never removes.
     """
     from sglang.srt.managers import load_snapshot
 

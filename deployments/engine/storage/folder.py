@@ -70,7 +70,7 @@ class PageFolder(KnownPages):
         return False
 
     def on_disk(self, name: str) -> bool:
-        """Return whether a page's file is there, whoever wrote it; corrects what is known."""
+        """Return whether a page's file is there, of any replica; corrects what is known."""
         if not self._is_on():
             return False
         present = name not in self._doomed and self._disk.has(name)
