@@ -33,7 +33,7 @@ def up(
         Path | None, Option(help="YAML file with the stack's settings (StackSettings)")
     ] = None,
     model: Annotated[
-        str | None, Option(help="Model folder or hub name; `random` builds one")
+        str | None, Option(help="Folder, name on the hub, or one to try: `random`, `smollm2`")
     ] = None,
     arm: Annotated[
         str | None, Option(help="What decides which state is kept: scalesim, hicache or stock")
@@ -118,13 +118,21 @@ def _override(values: dict[str, Any], section: str, flags: dict[str, Any]) -> No
 
 
 def _build_model(engine: dict[str, Any], folder: RunFolder) -> None:
-    """Put a random model in the place of the name `random` for as long as the stack runs."""
-    if "model_path" not in engine:
-        raise ConfigurationError("there is no model: give --model PATH, or --model random to try")
-    if engine["model_path"] == "random":
-        from scalesim.deployments.random_model import build
+    """Put folders in the place of the names of models that come with us.
 
-        engine["model_path"] = str(build(folder.path / "model"))
+    The random one lasts as long as the stack runs, the other is kept in the user's cache.
+    """
+    if "model_path" not in engine:
+        raise ConfigurationError(
+            "there is no model: give --model PATH; to try, --model random, or --model smollm2 for "
+            "one that answers in sentences"
+        )
+    from scalesim.deployments import random_model, smollm2
+
+    if engine["model_path"] == "random":
+        engine["model_path"] = str(random_model.build(folder.path / "model"))
+    elif engine["model_path"] == smollm2.NAME:
+        engine["model_path"] = str(smollm2.build())
 
 
 class _Signals:

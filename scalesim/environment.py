@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
@@ -34,6 +35,9 @@ RAY_ADDRESS = "RAY_ADDRESS"
 
 CUDA_VISIBLE_DEVICES = "CUDA_VISIBLE_DEVICES"
 """GPUs that this process may use, set by Ray in its workers."""
+
+CACHE_HOME = "XDG_CACHE_HOME"
+"""Where a user's caches are; `~/.cache` without it. Models of the package index are kept there."""
 
 ENGINE_CHANNEL = "SCALESIM_ENGINE_CHANNEL"
 """Set by a replica for its own engine processes: address of the socket between them."""
@@ -65,6 +69,11 @@ def client_from_env() -> ClientSettings:
 def ray_address_from_env() -> str | None:
     """Return RAY_ADDRESS, which Ray sets in its jobs, or None where it is not set."""
     return os.environ.get(RAY_ADDRESS) or None
+
+
+def cache_folder_from_env() -> Path:
+    """Return the folder of what can be fetched again."""
+    return Path(os.environ.get(CACHE_HOME) or Path.home() / ".cache") / "scalesim"
 
 
 def with_secrets_from_env(settings: StackSettings) -> StackSettings:
