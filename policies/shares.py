@@ -45,7 +45,7 @@ def fair_distances(
 
     A simulation that claims everything is needed now keeps only its max-min fair share ahead of
     the others, and at most its quota; the rest of its state goes before theirs. Only what has a
-    finite distance claims a share, so a simulation that is alone in telling distances keeps them
+    finite distance claims a share, so a simulation that is alone in reporting distances keeps them
     as they are.
 
     Args:

@@ -52,7 +52,8 @@ def _table(title: str, file: str, families: Iterable[Metric]) -> str:
 
 
 def _of_ingress() -> Iterable[Metric]:
-    metrics = IngressMetrics()
+    loop = SimpleNamespace(name="rotation", status=lambda: {"stalled_s": 0.0, "crashes": 0})
+    metrics = IngressMetrics([cast(Any, loop)])
     metrics.answered("town", CachedTokens(1), 200, 1.0)
     metrics.ended("town", 1, 1.0)
     metrics.refused(ScaleSimError())
