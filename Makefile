@@ -1,6 +1,6 @@
 # make demo   install, build a small model, run three arms side by side, write a report to out/demo
 # make test   install, run every test
-# make test-fast  the tests that need no Ray and no engine, without the slow ones: under a minute
+# make test-fast  about a minute: no Ray, no engine, no chart, no benchmark, none that is slow
 # make check  ruff, mypy and codespell
 # make generated  write anew what is derived: the chart's schema, README and goldens, dashboards,
 #             docs/reference
@@ -52,7 +52,7 @@ test-stack: $(READY)
 	@$(PYTEST)/stack --ignore=tests/deployments/engine $(MORE)
 
 test-fast: $(READY)
-	@HYPOTHESIS_PROFILE=fast $(PYTEST)/fast --ignore=tests/deployments/engine \
+	@HYPOTHESIS_PROFILE=fast $(PYTEST)/fast $(addprefix --ignore=tests/,deployments/engine helm benchmarks) \
 	  -m "not ray and not engine and not slow" $(MORE)
 
 test-engine: $(READY)

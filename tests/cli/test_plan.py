@@ -42,6 +42,7 @@ def test_a_model_is_a_folder_too(trace: Path, tmp_path: Path) -> None:
     assert report["state_bytes"] == 20 * 2048 * 512  # agents, tokens, bytes a token in two bytes
 
 
+@pytest.mark.slow
 def test_people_are_told_it_is_a_model(trace: Path) -> None:
     assert "not a measurement" in " ".join(invoke(trace).output.split())
 

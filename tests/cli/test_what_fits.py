@@ -60,6 +60,7 @@ def test_what_does_not_fit_comes_with_the_way_out() -> None:
     assert "not known" in fit.found
 
 
+@pytest.mark.slow
 def test_doctor_says_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(services, "hook_checks", list)
     model = build(tmp_path / "model", size="tiny")
