@@ -32,6 +32,9 @@ if TYPE_CHECKING:
 _LEAVE_S = 2.0
 """Longest a replica without an engine goes on telling its callers so."""
 
+_STOPPED_S = 30.0
+"""A replica that was stopped for so long was replaced meanwhile: it is ended, with its engine."""
+
 _FLUSH_S = 0.1
 """What was answered is on its way to its callers after this."""
 
@@ -68,6 +71,7 @@ class Replica:
         address = ray.util.get_node_ip_address()
         engines = engines_at(settings, nodes(), address)
         host = self._host = EngineHost(settings.engine, engines)
+        host.end_with_a_stopped_process(_STOPPED_S)
         await _start(host)
         adapters = settings.engine.adapters
         registry = (

@@ -9,13 +9,16 @@ from __future__ import annotations
 
 import fcntl
 import getpass
+import math
 import multiprocessing
 import os
+import select
 import shutil
 import signal
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -34,6 +37,8 @@ SOCKETS_FIT = 80
 _SHORT = Path("/tmp")  # noqa: S108 - our own folder is made in it, and checked
 _SHARED_MEMORY = Path("/dev/shm")  # noqa: S108 - swept by names that only ours have
 _DEAF_TO = {signal.SIGTERM, signal.SIGINT, signal.SIGHUP}
+_LOOK_S = 1.0  # between two looks of a guard at its process
+_ROUNDS = 5
 _END_S = 3.0  # what processes get to end by themselves before they are killed
 
 
@@ -59,12 +64,17 @@ class RunFolder:
             self._lock = _lock(self.path, fcntl.LOCK_NB)
         self._guard: subprocess.Popen[bytes] | None = None
 
-    def guard(self) -> None:
+    def guard(self, stopped_s: float = math.inf) -> None:
         """Leave a process behind that sweeps once this process is gone, however it goes.
 
         It leads a process group of its own; see `beside`.
+
+        Args:
+            stopped_s: This process is killed once it was stopped (SIGSTOP) for so long: for those
+                that others replace meanwhile.
         """
-        command = [sys.executable, "-m", "scalesim.deployments.run_folder", str(self.path.parent)]
+        command = [sys.executable, "-m", "scalesim.deployments.run_folder", str(self.path)]
+        command += [str(os.getpid()), str(stopped_s)]
         # It inherits the mask: who ends everybody at once does not end it before its work is done.
         former = signal.pthread_sigmask(signal.SIG_BLOCK, _DEAF_TO)
         try:
@@ -205,7 +215,10 @@ def _sweep(base: Path) -> None:
 
 
 def _clear(folder: Path) -> None:
-    _end(_inside(folder))
+    for _ in range(_ROUNDS):  # those that are ended may just have started others
+        if not (processes := _inside(folder)):
+            break
+        _end(processes)
     for inner in folder.glob("scalesim-*/*"):  # of its processes, which have just ended
         _clear(inner)
     for segment in _SHARED_MEMORY.glob(f"*{folder.name}*"):
@@ -306,6 +319,22 @@ def _no_place(error: OSError) -> ConfigurationError:
     )
 
 
+def _watch(folder: Path, owner: int, stopped_s: float) -> None:
+    """Wait until a folder's process has ended or closed the pipe, and clear up after it.
+
+    Its children may hold both the pipe and the lock still, where they are forks of it.
+    """
+    running_at = time.monotonic()
+    while os.getppid() == owner and not select.select([sys.stdin], [], [], _LOOK_S)[0]:
+        with suppress(psutil.Error, OSError):
+            if psutil.Process(owner).status() != psutil.STATUS_STOPPED:
+                running_at = time.monotonic()
+            elif time.monotonic() - running_at > stopped_s:
+                os.kill(owner, signal.SIGKILL)
+    with _held(folder.parent):
+        _clear(folder)
+    sweep(folder.parent)
+
+
 if __name__ == "__main__":
-    sys.stdin.buffer.read()  # ends with the process that holds the other end
-    sweep(Path(sys.argv[1]))
+    _watch(Path(sys.argv[1]), int(sys.argv[2]), float(sys.argv[3]))

@@ -67,6 +67,10 @@ class EngineHost:
         self._folder = RunFolder()
         self.last_words = self._folder.path / "last-words"
 
+    def end_with_a_stopped_process(self, stopped_s: float) -> None:
+        """Have this process and its engine ended once it was stopped for so long."""
+        self._folder.guard(stopped_s)
+
     async def start(self) -> None:
         """Start the engine; blocks the loop while it loads, as nothing can be served before.
 

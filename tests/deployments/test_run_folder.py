@@ -17,18 +17,21 @@ from scalesim.deployments.run_folder import RunFolder
 from scalesim.errors import ConfigurationError
 
 _OWNER = """
-import contextlib, subprocess, sys
+import contextlib, os, subprocess, sys, time
 from pathlib import Path
 from scalesim.deployments.run_folder import RunFolder
 folder = RunFolder()
 if "guard" in sys.argv:
-    folder.guard()
+    folder.guard(*map(float, sys.argv[2:3]))
 (folder.path / "sub").mkdir()
 log = (folder.path / "sub" / "log").open("w")
 with contextlib.nullcontext() if "log" in sys.argv else folder.as_tmpdir():
     out = log if "log" in sys.argv else 2
     child = subprocess.Popen(["sleep", "600"], stdout=out, start_new_session=True)
 Path(f"/dev/shm/any_{folder.path.name}_1").touch()
+if "fork" in sys.argv and not os.fork():  # inherits the lock, and is no process of the folder
+    time.sleep(5)
+    os._exit(0)
 print(folder.path, child.pid, folder._guard and folder._guard.pid, flush=True)
 sys.stdin.read()
 """
@@ -106,6 +109,40 @@ def test_a_guard_sweeps_at_once(short: Path) -> None:
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):  # as systemd does, to everybody
         owner.guard.send_signal(number)
     owner.kill()
+    owner.guard.wait(60)
+    assert owner.is_gone()
+    assert list(short.iterdir()) == []
+
+
+@pytest.mark.slow
+def test_a_guard_ends_a_process_that_is_stopped_for_good(short: Path) -> None:
+    owner = Owner("guard", "0.1")
+    assert owner.guard is not None
+    owner.process.send_signal(signal.SIGSTOP)
+    owner.process.wait(60)
+    owner.process.communicate()
+    owner.guard.wait(60)
+    assert owner.process.returncode == -signal.SIGKILL
+    assert owner.is_gone()
+
+
+@pytest.mark.slow
+def test_a_guard_leaves_a_process_that_goes_on_in_time(short: Path) -> None:
+    owner = Owner("guard", "600")
+    owner.process.send_signal(signal.SIGSTOP)
+    owner.process.send_signal(signal.SIGCONT)
+    assert owner.process.poll() is None
+    owner.kill()
+    assert owner.guard is not None
+    owner.guard.wait(60)
+    assert owner.is_gone()
+
+
+@pytest.mark.slow
+def test_a_guard_clears_what_a_forked_child_holds_the_lock_of(short: Path) -> None:
+    owner = Owner("guard", "600", "fork")
+    owner.kill()
+    assert owner.guard is not None
     owner.guard.wait(60)
     assert owner.is_gone()
     assert list(short.iterdir()) == []
