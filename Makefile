@@ -1,5 +1,6 @@
 # make demo   install, build a small model, run three arms side by side, write a report to out/demo
-# make test   install, run every test
+# make test   install, run every test but those of faults under load
+# make chaos  kill and stop parts of a real stack under load: minutes, wants a quiet machine
 # make test-fast  about a minute: no Ray, no engine, no chart, no benchmark, none that is slow
 # make check  ruff, mypy and codespell
 # make generated  write anew what is derived: the chart's schema, README and goldens, dashboards,
@@ -16,7 +17,7 @@ PIP    := $(BIN)/python -m pip install -q --disable-pip-version-check
 SGLANG := $(shell sed -n 's/^sglang = \["\(.*\)"\]/\1/p' pyproject.toml)
 PYTEST := $(BIN)/python -m pytest -o cache_dir=.pytest_cache
 
-.PHONY: demo test test-fast test-stack test-engine check generated clean install
+.PHONY: demo test chaos test-fast test-stack test-engine check generated clean install
 
 install: $(READY)
 
@@ -49,7 +50,10 @@ test: $(READY)
 	  $(MAKE) --no-print-directory test-engine && exit $$stack
 
 test-stack: $(READY)
-	@$(PYTEST)/stack --ignore=tests/deployments/engine $(MORE)
+	@$(PYTEST)/stack --ignore=tests/deployments/engine --ignore=tests/chaos $(MORE)
+
+chaos: $(READY)
+	@$(PYTEST)/chaos tests/chaos $(MORE)
 
 test-fast: $(READY)
 	@HYPOTHESIS_PROFILE=fast $(PYTEST)/fast $(addprefix --ignore=tests/,deployments/engine helm benchmarks) \
