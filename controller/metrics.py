@@ -60,7 +60,7 @@ def of_loops(
 
     Args:
         process: `controller`, `ingress` or `replica`.
-        loops: What `Loop.status` says, by name.
+        loops: What `BackgroundLoop.status` says, by name.
         replica: Which replica.
     """
     labels = ["process", "replica", "loop"]

@@ -28,7 +28,7 @@ from scalesim.vocabulary import (
 )
 
 _SPACING_S = 0.002  # between plans: reports of one step arrive together, one plan sees them all
-_PLACEMENTS = ""  # the bell of the placements; no replica has this name
+_PLACEMENTS = ""  # what waits for placements; no replica has this name
 
 
 class ControllerService(ControllerApi):
@@ -81,13 +81,13 @@ class ControllerService(ControllerApi):
         """Take a replica in; returns the incarnation to present."""
         incarnation = self.core.attach(info)
         self._changed.set()
-        self._notifier.ring_all()
+        self._notifier.notify_all()
         return incarnation
 
     async def detach(self, name: str) -> None:
         """Let a replica go."""
         self.core.detach(name)
-        self._notifier.ring_all()
+        self._notifier.notify_all()
 
     async def update(self, replica: str, incarnation: int, update: ReplicaUpdate) -> None:
         """Take over what a replica holds and what became of its moves."""
@@ -146,9 +146,9 @@ class ControllerService(ControllerApi):
             self.core.tick()
         if self.core.placement_version != self._announced:
             self._announced = self.core.placement_version
-            self._notifier.ring(_PLACEMENTS)
+            self._notifier.notify(_PLACEMENTS)
         for name in self.core.needing_plans():
             if self.core.plan_one(name):
-                self._notifier.ring(name)
+                self._notifier.notify(name)
             await asyncio.sleep(0)
         await asyncio.sleep(_SPACING_S)

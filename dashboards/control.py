@@ -38,7 +38,7 @@ BOARD = Board(
             ),
             Panel(
                 "Errors",
-                "Requests refused at the edge and answers of 500 or above, in a second.",
+                "Requests refused by the ingress and answers of 500 or above, in a second.",
                 "ops",
                 [
                     Query(
@@ -167,7 +167,7 @@ BOARD = Board(
                 ],
             ),
             Panel(
-                "News from engines",
+                "Messages from engines",
                 "Messages a second: what is resident where, and what became of moves.",
                 "ops",
                 [
@@ -236,7 +236,7 @@ BOARD = Board(
                 broken="streams_broken",
             ),
             Panel(
-                "Refused at the edge",
+                "Refused by the ingress",
                 "By reason.",
                 "ops",
                 [

@@ -40,13 +40,13 @@ class SimulationMetrics(Collector):
 
     def prompt(self, simulation: str, found: int, computed: int) -> None:
         """Count the prompt tokens of a request."""
-        tenant = self._tenant(simulation)
-        tenant.found += found
-        tenant.computed += computed
+        counts = self._counts_of(simulation)
+        counts.found += found
+        counts.computed += computed
 
     def generated(self, simulation: str, tokens: int) -> None:
         """Count the tokens of an answer."""
-        self._tenant(simulation).generated += tokens
+        self._counts_of(simulation).generated += tokens
 
     def collect(self) -> Iterator[Metric]:
         """Yield one counter of `MOST` simulations and the others, by what was done with tokens."""
@@ -56,21 +56,21 @@ class SimulationMetrics(Collector):
             "last; `-` is all others.",
             labels=["simulation", "tokens"],
         )
-        for name, tenant in ((OTHERS, self._others), *self._simulations.items()):
+        for name, counts in ((OTHERS, self._others), *self._simulations.items()):
             for tokens in ("found", "computed", "generated"):
-                family.add_metric([name, tokens], getattr(tenant, tokens))
+                family.add_metric([name, tokens], getattr(counts, tokens))
         yield family
 
-    def _tenant(self, simulation: str) -> _Counts:
+    def _counts_of(self, simulation: str) -> _Counts:
         now = self._clock()
-        tenant = self._simulations.get(simulation)
-        if tenant is None:
+        counts = self._simulations.get(simulation)
+        if counts is None:
             if len(self._simulations) >= MOST and not self._retire(now):
                 return self._others
-            tenant = self._simulations[simulation] = _Counts(now)
-        tenant.seen_at = now
+            counts = self._simulations[simulation] = _Counts(now)
+        counts.seen_at = now
         self._simulations.move_to_end(simulation)
-        return tenant
+        return counts
 
     def _retire(self, now: float) -> bool:
         """Give the series silent for longest to the others; False where all are in use."""

@@ -121,7 +121,7 @@ class Simulation:
                 self._gaps.pop(id, None)
 
     def distances(self, ids: Sequence[AgentId], values: Sequence[float]) -> None:
-        """Report distances computed elsewhere, e.g. by one of `scalesim.policies.distance`.
+        """Report distances computed elsewhere, e.g. by one of `scalesim.distances`.
 
         Args:
             ids: Agents.

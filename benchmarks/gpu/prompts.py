@@ -65,7 +65,7 @@ class Prompts:
         )
 
     def with_wrong_page(self, agent: int) -> list[int]:
-        """Return the agent's first prompt with a page in its middle that is nobody's."""
+        """Return the agent's first prompt with a page in its middle that belongs to no agent."""
         ids = self.ids(agent, 0)
         middle = self._size.private // 2 // PAGE * PAGE
         return [*ids[:middle], *_draw(PAGE, _APART + agent), *ids[middle + PAGE :]]

@@ -10,7 +10,7 @@ from benchmarks.gpu.variants import PEERS, VARIANTS
 from scalesim.vocabulary import TIERS
 
 Runs = Sequence[Mapping[str, Any]]
-"""What `driving.drive` returned, one a seed, in the same order in every arm."""
+"""What `workload_runner.drive` returned, one a seed, in the same order in every arm."""
 
 
 def arm_figures(runs: Runs) -> dict[str, Any]:

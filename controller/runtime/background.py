@@ -40,15 +40,15 @@ class BackgroundLoop:
         self._task.cancel()
         await asyncio.wait([self._task])
 
-    async def until(self, news: Awaitable[T]) -> T:
+    async def until(self, awaited: Awaitable[T]) -> T:
         """Return what a turn has to wait for; meanwhile the loop does not count as stalled."""
         self._waits = True
         try:
-            told = await news
+            result = await awaited
         finally:
             self._waits = False
         self._went_on_at = time.monotonic()
-        return told
+        return result
 
     def status(self) -> dict[str, float]:
         """Return crashes so far and for how long it has stood still; from any thread.

@@ -7,24 +7,24 @@ from collections import defaultdict
 
 
 class Notifier:
-    """One bell a name: ringing wakes everyone who waits for it at that moment."""
+    """Wakes everyone who waits for a name at that moment."""
 
     def __init__(self) -> None:
         self._waiting: defaultdict[str, set[asyncio.Future[None]]] = defaultdict(set)
 
-    def ring(self, name: str) -> None:
+    def notify(self, name: str) -> None:
         """Wake those who wait for one name."""
         for waiter in self._waiting.pop(name, ()):
             if not waiter.done():
                 waiter.set_result(None)
 
-    def ring_all(self) -> None:
+    def notify_all(self) -> None:
         """Wake everyone."""
         for name in list(self._waiting):
-            self.ring(name)
+            self.notify(name)
 
     async def wait(self, name: str, timeout_s: float) -> None:
-        """Return when the bell rings, or after `timeout_s`."""
+        """Return when the name is notified, or after `timeout_s`."""
         waiter = asyncio.get_running_loop().create_future()
         self._waiting[name].add(waiter)
         try:

@@ -74,12 +74,12 @@ def _unpack_array(code: int, data: memoryview) -> np.ndarray[Any, Any]:
 
 
 def _directives(fields: list[Any]) -> Directives:
-    incarnation, sequence, resync, nearness, moves = fields
+    incarnation, sequence, resync, updates, moves = fields
     return Directives(
         int(incarnation),
         int(sequence),
         bool(resync),
-        tuple(DistanceUpdate(*_aligned(row)) for row in nearness),
+        tuple(DistanceUpdate(*_aligned(row)) for row in updates),
         tuple(Moves(*_aligned(row)) for row in moves),
     )
 

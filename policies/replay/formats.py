@@ -175,7 +175,7 @@ def _json_record(numbered: tuple[int, str]) -> tuple[int, Record]:
     except (ValueError, RecursionError):
         record = None
     if not isinstance(record, dict):
-        raise InvalidRequestError(f"line {place} of the trace is no JSON object", "trace")
+        raise InvalidRequestError(f"line {place} of the trace is not a JSON object", "trace")
     return place, record
 
 

@@ -13,7 +13,7 @@ ANY_ADDRESS = frozenset({"0.0.0.0", "::"})  # noqa: S104 - compared, never a def
 
 
 class IngressSettings(Settings):
-    """The HTTP edge."""
+    """The HTTP ingress."""
 
     host: str = "127.0.0.1"
     """Address that it listens on; `0.0.0.0` takes requests from the network and needs a key."""

@@ -5,6 +5,7 @@ import time
 import pytest
 
 from scalesim.controller import clock
+from scalesim.controller.clock import next_incarnation
 from scalesim.controller.core import Controller
 from scalesim.policies.placement import rendezvous
 from scalesim.policies.planner import DistancePlanner
@@ -81,3 +82,13 @@ def test_the_controller_s_own_clock_is_steady(monkeypatch: pytest.MonkeyPatch) -
     controller.tick()
     assert controller.status()["agents"]["pinned"] == 1
     assert set(controller.status()["replicas"]) == {"r1"}
+
+
+def test_the_clock_alone_makes_it_grow() -> None:
+    assert next_incarnation(100.0) == 100_000
+    assert next_incarnation(100.001) > next_incarnation(100.0)
+
+
+def test_what_is_remembered_is_exceeded_when_the_clock_went_back() -> None:
+    assert next_incarnation(1.0, saved=5000) == 5001
+    assert next_incarnation(1.0, saved=5000, seen=7000) == 7001

@@ -164,7 +164,7 @@ def settle(controller: Controller, *replicas: FakeReplica) -> None:
         controller.plan()
         if not any([replica.obey() for replica in replicas]) and not controller.needing_plans():
             return
-    raise AssertionError("the controller never comes to rest")
+    raise AssertionError("the controller never settles")
 
 
 def saved(controller: Controller) -> CatalogSnapshot:

@@ -3,7 +3,7 @@ import sys
 
 import pytest
 
-HEAVY = ["ray", "torch", "sglang", "redis", "numba", "networkx", "mesa", "httpx"]
+HEAVY = ["ray", "torch", "sglang", "redis", "numba", "mesa", "httpx"]
 
 
 def test_no_module_of_policies_imports_anything_heavy():

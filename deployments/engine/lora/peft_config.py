@@ -92,7 +92,7 @@ def read(file: Path) -> LoraConfig:
             raise ValueError
     except ValueError:
         raise InvalidRequestError(
-            f"{file.name} is no JSON object: save it with PEFT", "model"
+            f"{file.name} is not a JSON object: save it with PEFT", "model"
         ) from None
     for field in sorted(told.keys() - HONOURED - WITHOUT_EFFECT):
         if told[field] not in (None, False, "", [], {}):

@@ -51,7 +51,8 @@ def _fields(file: Path) -> dict[str, Any]:
         return {field: fields[field] for field in fields.keys() - _BOOKKEEPING}
     except (ValueError, AttributeError):
         raise InvalidRequestError(
-            f"{file.name} of {file.parent.name!r} is no JSON object: save the model again", "model"
+            f"{file.name} of {file.parent.name!r} is not a JSON object: save the model again",
+            "model",
         ) from None
 
 

@@ -56,7 +56,7 @@ class Storage(Protocol):
     def fetch(self, prefix: Prefix, distance: float) -> StorageReadHandle | None:
         """Start reading what the tree lacks of a prefix; None where it cannot be read now.
 
-        Host memory is freed of nobody's state and of owners farther than `distance` only.
+        Host memory is freed of state that no agent owns and of owners farther than `distance` only.
         """
 
     def drop(self, key: int) -> None:

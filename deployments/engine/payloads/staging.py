@@ -44,7 +44,7 @@ class Staging:
         return MoveOutcome.STARTED
 
     def arrived(self) -> list[int]:
-        """Return the agents whose reads ended since the last call, whole, in part or in vain."""
+        """Return the agents whose reads ended since the last call, whole, in part or not at all."""
         ended = [key for key, reads in self._reads.items() if not any(r.in_flight for r in reads)]
         for key in ended:
             del self._reads[key]

@@ -3,7 +3,7 @@
 {{- $name := include "scalesim.fullname" . -}}
 {{- $values := .Values -}}
 {{- if or (gt (len $name) 47) (not (regexMatch "^[a-z]([-a-z0-9]*[a-z0-9])?$" $name)) -}}
-{{- fail (printf "the name %q is no RayService name: at most 47 characters of a-z, 0-9 and -, a letter first; set fullnameOverride" $name) -}}
+{{- fail (printf "the name %q is not a valid RayService name: at most 47 characters of a-z, 0-9 and -, a letter first; set fullnameOverride" $name) -}}
 {{- end -}}
 {{- range $path, $secret := dict "apiKey" .Values.apiKey "redis.password" .Values.redis.password -}}
 {{- if eq (empty $secret.value) (empty $secret.secretName) -}}

@@ -8,10 +8,10 @@ async def test_a_ring_wakes_those_who_wait_for_that_name() -> None:
     mine = [asyncio.create_task(notifier.wait("mine", 60)) for _ in range(2)]
     other = asyncio.create_task(notifier.wait("other", 60))
     await asyncio.sleep(0)
-    notifier.ring("mine")
+    notifier.notify("mine")
     await asyncio.gather(*mine)
     assert not other.done()
-    notifier.ring_all()
+    notifier.notify_all()
     await other
 
 
@@ -19,7 +19,7 @@ async def test_a_wait_ends_by_itself_and_leaves_nothing() -> None:
     notifier = Notifier()
     await notifier.wait("name", 0.001)
     assert not notifier._waiting
-    notifier.ring("name")
+    notifier.notify("name")
 
 
 async def test_a_wait_that_is_cancelled_leaves_nothing() -> None:
