@@ -18,7 +18,6 @@ import signal
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -38,7 +37,6 @@ _SHORT = Path("/tmp")  # noqa: S108 - our own folder is made in it, and checked
 _SHARED_MEMORY = Path("/dev/shm")  # noqa: S108 - swept by names that only ours have
 _DEAF_TO = {signal.SIGTERM, signal.SIGINT, signal.SIGHUP}
 _LOOK_S = 1.0  # between two looks of a guard at its process
-_ROUNDS = 5
 _END_S = 3.0  # what processes get to end by themselves before they are killed
 
 
@@ -148,7 +146,7 @@ class RunFolder:
         os.close(self._lock)
         self._lock = -1
         if self._guard is not None:
-            self._guard.communicate()  # closes standard input: it finds nothing, and ends
+            self._guard.communicate(b"\n")  # it finds nothing, and ends; a fork may hold the pipe
             self._guard = None
 
     def __enter__(self) -> RunFolder:
@@ -215,10 +213,10 @@ def _sweep(base: Path) -> None:
 
 
 def _clear(folder: Path) -> None:
-    for _ in range(_ROUNDS):  # those that are ended may just have started others
-        if not (processes := _inside(folder)):
-            break
-        _end(processes)
+    ended: set[psutil.Process] = set()
+    while new := set(_inside(folder)) - ended:  # those that are ended may just have started others
+        _end(list(new))
+        ended |= new
     for inner in folder.glob("scalesim-*/*"):  # of its processes, which have just ended
         _clear(inner)
     for segment in _SHARED_MEMORY.glob(f"*{folder.name}*"):
@@ -324,12 +322,12 @@ def _watch(folder: Path, owner: int, stopped_s: float) -> None:
 
     Its children may hold both the pipe and the lock still, where they are forks of it.
     """
-    running_at = time.monotonic()
+    looks = 0  # that found it stopped, one after the other
     while os.getppid() == owner and not select.select([sys.stdin], [], [], _LOOK_S)[0]:
         with suppress(psutil.Error, OSError):
-            if psutil.Process(owner).status() != psutil.STATUS_STOPPED:
-                running_at = time.monotonic()
-            elif time.monotonic() - running_at > stopped_s:
+            stopped = psutil.Process(owner).status() == psutil.STATUS_STOPPED
+            looks = looks + 1 if stopped else 0
+            if looks * _LOOK_S > stopped_s and os.getppid() == owner:
                 os.kill(owner, signal.SIGKILL)
     with _held(folder.parent):
         _clear(folder)

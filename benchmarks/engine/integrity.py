@@ -97,12 +97,20 @@ def _copies(cache: Any, nodes: list[Any]) -> list[str]:
     for node in nodes:
         here, there = _device(node), _host(node)
         if here is not None and there is not None:
-            same = all(torch.equal(device[here], host[there]) for host, device in sides)
+            same = all(torch.equal(device[here], _rows(host, there)) for host, device in sides)
             faults += [] if same else [f"node {node.id}: its copies are not the same"]
         for tensors, rows in ((1, here), (0, there)):
-            if rows is not None and any(side[tensors][rows].isnan().any() for side in sides):
+            if rows is not None and any(_rows(side[tensors], rows).isnan().any() for side in sides):
                 faults.append(f"node {node.id}: something in it never arrived")
     return faults
+
+
+def _rows(tensor: torch.Tensor, rows: torch.Tensor) -> torch.Tensor:
+    """Return rows of a pool's layer, [tokens, heads, width] or in pages [pages, tokens, ...]."""
+    if tensor.dim() == 3:
+        return tensor[rows]
+    page = tensor.shape[1]
+    return tensor[rows // page, rows % page]
 
 
 def _slots(pool: Any) -> list[str]:

@@ -26,9 +26,9 @@ class DistanceOrder:
         told = list(zip(keys, distances, strict=True))
         farther = [key for key, distance in told if distance > known.get(key, inf)]
         known.update(told)
-        for key in farther:
-            if known[key] == inf:
-                del known[key]
+        for key, distance in told:
+            if distance == inf:
+                known.pop(key, None)
         return farther
 
     def pin(self, key: int) -> None:

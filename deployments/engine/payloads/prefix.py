@@ -88,6 +88,11 @@ class PrefixPayload:
             self._counts[f"{outcome}_bytes"] += ahead
         self._changed.add(key)
 
+    def idle(self, key: int) -> None:
+        """The last request of agent `key` went: finished, aborted or refused."""
+        if key in self._known:
+            self._changed.add(key)
+
     def computed(self, tokens: int, seconds: float) -> None:
         """Prefill computed `tokens`, and the engine was busy with it for `seconds`."""
         self._counts["computed_bytes"] += tokens * self._tree.bytes_per_token

@@ -20,6 +20,9 @@ class TreeListener(Protocol):
     def used(self, key: int, host_tokens: int) -> None:
         """A request was admitted and had to load `host_tokens` by itself."""
 
+    def idle(self, key: int) -> None:
+        """No request of agent `key` is left, however the last one went."""
+
     def computed(self, tokens: int, seconds: float) -> None:
         """Prefill computed `tokens`; the engine was busy with it for `seconds`."""
 

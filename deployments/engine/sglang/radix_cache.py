@@ -86,6 +86,7 @@ class DistanceRadixCache(UnifiedRadixCache):  # type: ignore[misc]
         self.watcher = self.tree_core.watcher = watcher
         if self._scheduler is not None:
             self._prefill = PrefillClock(self._scheduler, watcher)
+            self._in_use.gone = watcher.idle
 
     # ---- what we listen to ----
 

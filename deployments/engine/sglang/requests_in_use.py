@@ -153,9 +153,13 @@ class Needed(Generic[Need]):
 
     Args:
         need: Of a request; None where it needs nothing. Asked once of each.
+
+    Attributes:
+        gone: Told what no request needs any more.
     """
 
     def __init__(self, need: Callable[[Any], Need | None]) -> None:
+        self.gone: Callable[[Need], None] = lambda need: None
         self._need = need
         self._needs: dict[int, Need] = {}
         self._counts: dict[Need, int] = {}
@@ -188,3 +192,4 @@ class Needed(Generic[Need]):
             self._counts[need] -= 1
             if not self._counts[need]:
                 del self._counts[need]
+                self.gone(need)

@@ -130,6 +130,10 @@ class DistanceTreeCore(UnifiedTreeCore):  # type: ignore[misc]
                 return True
         return False
 
+    def _remove_leaf_from_parent(self, node: Any) -> None:
+        super()._remove_leaf_from_parent(node)
+        node.parent.device_children.pop(node, None)  # it keeps its parent, and its rows
+
     def _split_node(self, key: Any, child: Any, split_len: int) -> Any:
         parent, action = super()._split_node(key, child, split_len)
         parent.parent.device_children.pop(child, None)

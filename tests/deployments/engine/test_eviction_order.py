@@ -19,6 +19,9 @@ def test_infinity_forgets() -> None:
     order.push((1,), (5.0,))
     order.push((1,), (inf,))
     assert order.distance(1) == inf
+    order.push((1, 1, 2), (5.0, inf, inf))
+    order.push((1, 1), (inf, inf))
+    assert order._distances == {}, "and leaves nothing behind"
 
 
 def test_a_pinned_key_is_nearer_than_now_until_unpinned() -> None:

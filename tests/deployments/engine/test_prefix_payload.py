@@ -42,6 +42,18 @@ class Engine:
         return self.reported
 
 
+def test_the_end_of_an_agent_s_last_request_is_reported() -> None:
+    engine = Engine(2)
+    engine.ask(1)
+    engine.tree.in_use = {1}
+    engine.payload.touch_all()
+    assert engine.read()[1][3] is True
+    engine.tree.in_use = set()
+    engine.payload.idle(1)  # it was aborted: nothing else is heard of it
+    engine.payload.idle(2)
+    assert {key: row[3] for key, row in engine.read().items()} == {1: False}
+
+
 def test_pressure_takes_the_farthest_agent() -> None:
     engine = Engine(2)
     engine.ask(1), engine.ask(2)

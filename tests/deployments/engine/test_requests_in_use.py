@@ -122,6 +122,20 @@ def test_few_are_looked_at_in_every_pass_and_many_in_some() -> None:
     assert not scheduler.needed.needs
 
 
+def test_what_no_request_needs_any_more_is_told_once() -> None:
+    scheduler, gone = Scheduler(), []
+    scheduler.needed.gone = gone.append
+    for needs in ("a", "a", "b", None):
+        scheduler.add(needs)
+    scheduler.abort()
+    scheduler.abort()
+    assert gone == ["b"]
+    scheduler.abort()
+    assert gone == ["b"], "another one needs it"
+    scheduler.abort()
+    assert gone == ["b", "a"]
+
+
 class AnyOrder(RuleBasedStateMachine):
     """Whatever comes and goes as SGLang tells of it: what is needed is what a look would find."""
 

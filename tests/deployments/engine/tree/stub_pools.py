@@ -26,6 +26,7 @@ with warnings.catch_warnings():
     )
     from sglang.srt.mem_cache.radix_cache import RadixKey
     from sglang.srt.mem_cache.unified_cache.component_type import ComponentType
+    from sglang.srt.mem_cache.unified_cache.unified_tree_core import UnifiedTreeCore
 
 POISON = -1
 PAGE = 4
@@ -217,6 +218,10 @@ class Engine:
         assert held["device"] + busy + self.device.available_size() == self.device.size
         assert held["host"] + self.host.available_size() == self.host.size
         core = cache.tree_core
+        living = set(core._node_arena.values())
+        for node in living:
+            assert node.device_children.keys() <= living
+            assert core._is_device_leaf(node) == UnifiedTreeCore._is_device_leaf(core, node)
         # SGLang tracks what a load brings at the load's end; its check wants that at once.
         coming = {
             node.id: node

@@ -6,7 +6,7 @@ from scalesim.deployments.engine.payloads.moves import MoveOutcome
 from scalesim.deployments.engine.payloads.prefix import PrefixPayload
 from scalesim.deployments.engine.prefixes import Prefix
 from scalesim.vocabulary import Tier
-from tests.deployments.engine.tree.stub_pools import Engine
+from tests.deployments.engine.tree.stub_pools import Engine, EvictParams
 
 SPACE = (None, None)
 HEAD = list(range(100, 132))
@@ -240,3 +240,15 @@ def test_loads_are_measured_by_the_device() -> None:
     agents.engine.arrive()
     transfer = agents.payload.transfer()
     assert (transfer.loaded_bytes, transfer.loaded_s) == (2 * len(ONE), 0.25)
+
+
+def test_what_leaves_without_a_host_copy_gives_its_parent_free() -> None:
+    agents = Agents()
+    engine = agents.engine
+    engine.host.closed = True
+    for tokens in (ONE, TWO):
+        assert engine.compute(tokens)
+    engine.cache.evict(EvictParams(num_tokens=1_000))
+    engine.check()
+    assert engine.device.available_size() == engine.device.size
+    assert engine.cache.evictable_size() == 0
