@@ -117,7 +117,7 @@ def test_conversations_share_a_system_prompt_and_go_on():
         ([*BURST, "nan,m,1,2,3,l"], "line 5 .* Timestamp"),
         ([*BURST, "1,m,1.5,2,3,l"], "line 5 .* Request tokens"),
         ([*BURST, "1,m,1,-2,3,l"], "line 5 .* Response tokens"),
-        ([*MOONCAKE, "{"], "line 4 .* no JSON object"),
+        ([*MOONCAKE, "{"], "line 4 .* not a JSON object"),
         ([*MOONCAKE, '{"timestamp": 1, "input_length": 1}'], "line 4 .* output_length None"),
         (
             [*MOONCAKE, '{"timestamp":1,"input_length":1,"output_length":1,"hash_ids":7}'],

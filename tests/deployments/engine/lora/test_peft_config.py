@@ -94,7 +94,7 @@ def test_what_would_change_answers_is_refused_by_name(
 @pytest.mark.parametrize("text", ["", "[]", "5", "{", '{"r": '])
 def test_what_is_no_object_is_refused(tmp_path: Path, text: str) -> None:
     (tmp_path / "adapter_config.json").write_text(text)
-    with pytest.raises(InvalidRequestError, match="no JSON object"):
+    with pytest.raises(InvalidRequestError, match="not a JSON object"):
         read(tmp_path / "adapter_config.json")
 
 

@@ -96,7 +96,7 @@ async def test_bookkeeping_may_differ(choice: ModelResolver, root: Path) -> None
 async def test_broken_files_fail_alone(choice: ModelResolver, root: Path) -> None:
     folder = write_model(root / "other")
     (folder / "config.json").write_text("[]")
-    with pytest.raises(InvalidRequestError, match="no JSON object"):
+    with pytest.raises(InvalidRequestError, match="not a JSON object"):
         await choice.of(call({"model": "other"}))
     write_model(folder)
     (folder / "model.safetensors").write_bytes(b"no tensors")
