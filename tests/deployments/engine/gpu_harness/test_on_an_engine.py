@@ -25,7 +25,7 @@ from benchmarks.gpu.workloads import played
 from scalesim.deployments.engine.engine_host import EngineHost
 from scalesim.simulations.coordinator import RunOptions
 from scalesim.simulations.workload import PromptSize
-from scalesim.vocabulary import ADAPTER, PREFIX
+from scalesim.vocabulary import PREFIX
 
 pytestmark = [pytest.mark.engine, pytest.mark.asyncio(loop_scope="session")]
 
@@ -112,4 +112,5 @@ async def test_races_keep_every_answer(host: EngineHost, steered: DrivenEngine) 
     assert outcome["wrong"] == 0, outcome["wrong_answers"]
     assert outcome["equal"] == outcome["outputs"] > 40
     assert len(outcome["turns"]) > 5
-    await steered.until(lambda: all(steered.transfers[kind].issued for kind in (PREFIX, ADAPTER)))
+    # Whether an adapter finds a slot is up to the moment; `test_real_adapters` sees them move.
+    await steered.until(lambda: bool(steered.transfers[PREFIX].issued))
