@@ -37,6 +37,8 @@ _SHORT = Path("/tmp")  # noqa: S108 - our own folder is made in it, and checked
 _SHARED_MEMORY = Path("/dev/shm")  # noqa: S108 - swept by names that only ours have
 _DEAF_TO = {signal.SIGTERM, signal.SIGINT, signal.SIGHUP}
 _LOOK_S = 1.0  # between two looks of a guard at its process
+_ROUNDS = 5
+_GUARD_S = 30.0  # longest a folder's process waits for its guard, which needs no more of it
 _END_S = 3.0  # what processes get to end by themselves before they are killed
 
 
@@ -146,7 +148,8 @@ class RunFolder:
         os.close(self._lock)
         self._lock = -1
         if self._guard is not None:
-            self._guard.communicate(b"\n")  # it finds nothing, and ends; a fork may hold the pipe
+            with suppress(subprocess.TimeoutExpired):  # it will end by itself
+                self._guard.communicate(b"\n", _GUARD_S)  # not closed alone: a fork may hold it
             self._guard = None
 
     def __enter__(self) -> RunFolder:
@@ -214,7 +217,9 @@ def _sweep(base: Path) -> None:
 
 def _clear(folder: Path) -> None:
     ended: set[psutil.Process] = set()
-    while new := set(_inside(folder)) - ended:  # those that are ended may just have started others
+    for _ in range(_ROUNDS):  # those that are ended may just have started others
+        if not (new := set(_inside(folder)) - ended):
+            break
         _end(list(new))
         ended |= new
     for inner in folder.glob("scalesim-*/*"):  # of its processes, which have just ended

@@ -17,7 +17,7 @@ from scalesim.deployments.run_folder import RunFolder
 from scalesim.errors import ConfigurationError
 
 _OWNER = """
-import contextlib, os, subprocess, sys, time
+import contextlib, os, subprocess, sys
 from pathlib import Path
 from scalesim.deployments.run_folder import RunFolder
 folder = RunFolder()
@@ -29,8 +29,9 @@ with contextlib.nullcontext() if "log" in sys.argv else folder.as_tmpdir():
     out = log if "log" in sys.argv else 2
     child = subprocess.Popen(["sleep", "600"], stdout=out, start_new_session=True)
 Path(f"/dev/shm/any_{folder.path.name}_1").touch()
-if "fork" in sys.argv and not os.fork():  # inherits the lock, and is no process of the folder
-    time.sleep(5)
+if "fork" in sys.argv and not os.fork():  # inherits lock and pipe, and is none of the folder's
+    log.close()
+    sys.stdin.read()
     os._exit(0)
 print(folder.path, child.pid, folder._guard and folder._guard.pid, flush=True)
 sys.stdin.read()
@@ -139,13 +140,15 @@ def test_a_guard_leaves_a_process_that_goes_on_in_time(short: Path) -> None:
 
 
 @pytest.mark.slow
-def test_a_guard_clears_what_a_forked_child_holds_the_lock_of(short: Path) -> None:
+def test_a_guard_waits_for_no_fork_of_its_process(short: Path) -> None:
     owner = Owner("guard", "600", "fork")
-    owner.kill()
+    owner.process.kill()
+    owner.process.wait()
     assert owner.guard is not None
-    owner.guard.wait(60)
+    owner.guard.wait(60)  # the fork holds the folder's lock and the guard's pipe all the while
     assert owner.is_gone()
     assert list(short.iterdir()) == []
+    owner.process.communicate()  # ends the fork
 
 
 def test_the_guard_outlives_what_its_folder_is_swept_of(short: Path) -> None:

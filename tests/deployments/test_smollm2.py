@@ -45,6 +45,21 @@ def test_it_is_fetched_once(
     assert [path.name for path in folder.parent.iterdir()] == ["smollm2"], "nothing is left behind"
 
 
+def test_who_comes_second_takes_what_the_first_has_written(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    target = tmp_path / "smollm2"
+
+    def write_out(weights: Path, written: Path) -> None:
+        for folder, whose in ((written, "second"), (target, "first")):  # it was quicker
+            folder.mkdir()
+            (folder / "config.json").write_text(whose)
+
+    monkeypatch.setattr(smollm2, "_fetched", lambda scratch: scratch / "weights")
+    monkeypatch.setattr(smollm2, "_write_out", write_out)
+    assert (smollm2.build(target) / "config.json").read_text() == "first"
+
+
 def test_what_is_not_as_pinned_is_refused(
     written: list[Path], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
