@@ -12,7 +12,6 @@ import socket
 import struct
 import threading
 from contextlib import suppress
-from types import TracebackType
 
 from scalesim.errors import ConfigurationError
 
@@ -73,12 +72,7 @@ class Address:
     def __enter__(self) -> Address:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def _serve(self) -> None:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 
 from rich.console import Console
+
+_logger = logging.getLogger(__name__)
 
 PERIOD_S = 5.0
 """Between two lines: seldom enough for a log of hours, often enough to see that it goes on."""
@@ -42,8 +45,11 @@ class ProgressLines:
 
     def _print(self) -> None:
         while not self._ended.wait(self._period_s):
-            for line in self._lines():
-                self._console.print(line, highlight=False, markup=False, soft_wrap=True)
+            try:
+                for line in self._lines():
+                    self._console.print(line, highlight=False, markup=False, soft_wrap=True)
+            except Exception:  # the next ones may be well; the work goes on in any case
+                _logger.warning("Progress could not be shown", exc_info=True)
 
 
 @contextmanager

@@ -6,11 +6,12 @@ import io
 import re
 import threading
 
+import pytest
 from rich.console import Console
 
 from scalesim.headers import CachedTokens
 from scalesim.simulations.progress import ArmsProgress
-from scalesim.simulations.progress_lines import waiting
+from scalesim.simulations.progress_lines import ProgressLines, waiting
 from tests.simulations.runs import outcome, small_society
 
 
@@ -78,3 +79,21 @@ def test_a_wait_without_a_terminal_is_told_again_and_again() -> None:
     with waiting(Console(file=log), "starting ...", period_s=0.001):
         assert log.written.wait(30)
     assert log.getvalue().startswith("starting ...\n")
+
+
+def test_lines_go_on_after_one_that_could_not_be_made(caplog: pytest.LogCaptureFixture) -> None:
+    made, second = iter([ValueError("not yet")]), threading.Event()
+
+    def lines() -> list[str]:
+        for error in made:
+            raise error
+        second.set()
+        return ["well"]
+
+    console = Console(file=io.StringIO())
+    progress = ProgressLines(console, lines, period_s=0.001)
+    progress.start()
+    assert second.wait(60)
+    progress.stop()
+    assert "could not be shown" in caplog.text
+    assert "well" in console.file.getvalue()  # type: ignore[attr-defined]
