@@ -29,7 +29,7 @@ def write(name: str, figures: Any, folder: Path = FOLDER, **more: Any) -> Path:
 
 
 def _commit() -> str:
-    """Return the commit that runs; empty where that cannot be told."""
+    """Return the commit that runs; empty where that cannot be found out."""
     git = shutil.which("git")
     if git is None:
         return ""

@@ -42,7 +42,7 @@ def _show(name: str, known: dict[str, Any]) -> None:
         "replica": known["replica"] or "none",
         "state": f"{tier} ({_WARMTH[tier]})" if tier in _WARMTH else tier,
         "due": due,
-        "told": "never" if known["reported_in"] is None else f"in step {known['reported_in']}",
+        "reported": "never" if known["reported_in"] is None else f"in step {known['reported_in']}",
         **{each: mebibytes(known[f"{each}_bytes"]) for each in ("total", *_WARMTH)},
         "flags": ", ".join(flags).replace("_", " ") or "none",
     }

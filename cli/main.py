@@ -93,5 +93,5 @@ def main() -> None:
         fail(error, as_json=as_json)
     except _UsageError as error:
         message = error.format_message().rstrip(".")
-        told = InvalidRequestError(f"{message}: see `scalesim --help`")
-        fail(told, as_json=as_json, exit_code=_USAGE_EXIT)
+        error = InvalidRequestError(f"{message}: see `scalesim --help`")
+        fail(error, as_json=as_json, exit_code=_USAGE_EXIT)

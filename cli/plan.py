@@ -42,8 +42,9 @@ def plan(
         str, typer.Option(help="Eviction orders, comma-separated.")
     ] = "lru,kvflow,distance,oracle",
     hints: Annotated[
-        str, typer.Option(help="Distances: told (from the trace), learned, none, or noisy:SIGMA.")
-    ] = "told",
+        str,
+        typer.Option(help="Distances: reported (from the trace), learned, none, or noisy:SIGMA."),
+    ] = "reported",
     calibration: Annotated[
         Path | None, typer.Option(help="JSON file with measured values of `Calibration`.")
     ] = None,

@@ -62,11 +62,11 @@ def verbs(
     ) -> None:
         """Check it and copy it into the root; running stacks load it when it is first needed."""
         item = registry(root, base).add(name, source, agents or ())
-        told = {fact: getattr(item, fact) for fact in facts}
+        values = {fact: getattr(item, fact) for fact in facts}
         if as_json:
-            print_json({noun: {"name": item.name, **told, "agents": len(agents or ())}})
+            print_json({noun: {"name": item.name, **values, "agents": len(agents or ())}})
             return
-        words = ", ".join(f"{fact.replace('_', ' ')} {value}" for fact, value in told.items())
+        words = ", ".join(f"{fact.replace('_', ' ')} {value}" for fact, value in values.items())
         typer.echo(f"{item.name}: {words}")
 
     @app.command("list")

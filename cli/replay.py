@@ -29,8 +29,9 @@ def replay(
         str, typer.Option(help="Eviction orders, comma-separated.")
     ] = DEFAULT_POLICIES,
     hints: Annotated[
-        str, typer.Option(help="Distances: told (from the trace), learned, none, or noisy:SIGMA.")
-    ] = "told",
+        str,
+        typer.Option(help="Distances: reported (from the trace), learned, none, or noisy:SIGMA."),
+    ] = "reported",
     prefetch: Annotated[bool, typer.Option(help="Fetch ahead at the speed of the link.")] = True,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the noise.")] = 0,
     plot: Annotated[

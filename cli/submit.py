@@ -64,7 +64,7 @@ def submit(
         details = client.get_job_info(job)
     if details.status in ("FAILED", "STOPPED"):
         raise JobFailedError(
-            f"job {job} ended as {details.status}: {details.message}. Its log tells why; the same "
+            f"job {job} ended as {details.status}: {details.message}. Its log says why; the same "
             "command goes on from the last completed step if --out was kept"
         )
     if as_json:

@@ -76,7 +76,7 @@ class ControllerActor(ControllerService):
         return {**await super().status(), **more}
 
     async def metrics(self) -> str:
-        """Return the state in Prometheus' text format, or "" where its own endpoint tells it."""
+        """Return the state in Prometheus' text format, or "" where its own endpoint serves it."""
         return "" if self._endpoint.address else exposition(await self.status())
 
     async def shutdown(self) -> None:

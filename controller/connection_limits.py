@@ -254,8 +254,8 @@ _WHY = {
 def _refusal(status: HTTPStatus) -> tuple[list[tuple[bytes, bytes]], bytes]:
     """Return headers and body, in the shape of OpenAI's errors."""
     kind = "server_error" if status >= HTTPStatus.INTERNAL_SERVER_ERROR else "invalid_request_error"
-    told = {"message": _WHY[status], "type": kind, "param": None, "code": status.name.lower()}
-    body = msgspec.json.encode({"error": told})
+    error = {"message": _WHY[status], "type": kind, "param": None, "code": status.name.lower()}
+    body = msgspec.json.encode({"error": error})
     head = [
         (b"content-type", b"application/json"),
         (b"content-length", str(len(body)).encode()),

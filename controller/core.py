@@ -41,7 +41,7 @@ _NO_KEYS: Keys = np.empty(0, np.int64)
 
 
 class Controller:
-    """Holds what is known of every agent and tells each replica what to do about it.
+    """Holds what is known of every agent and directs each replica.
 
     One thread only. Nothing here waits: the catalog's batches are handed out, not written.
 
@@ -234,9 +234,9 @@ class Controller:
             validation.check_residency(message)
         for message in messages:
             used = coming_into_use(self._table, message)
-            told = self._table.distances(used, self._simulations.epochs)
-            self._hint_statistics.observe(used, told)
-            self._learned.observe(used, told)
+            reported = self._table.distances(used, self._simulations.epochs)
+            self._hint_statistics.observe(used, reported)
+            self._learned.observe(used, reported)
             observe(self._table, self._placements, sender, message, self._clock())
         self._replicas.changed[sender.number] |= bool(messages)
 

@@ -34,7 +34,7 @@ class DirectivePlanner:
     """Fills replicas' outboxes.
 
     Args:
-        table: Payload table; writes what replicas were told and asked for.
+        table: Payload table; writes what replicas were sent and asked for.
         simulations: Whose epochs are the clock.
         replicas: Clears their marks of change.
         learning: Fills in distances that were not reported.
@@ -63,8 +63,8 @@ class DirectivePlanner:
         started = time.perf_counter()
         self._replicas.changed[replica.number] = False
         rows = self._table.rows_on(replica.number)
-        told = self._table.distances(rows, self._simulations.epochs)
-        distance = self._learned.fill(rows, told)
+        reported = self._table.distances(rows, self._simulations.epochs)
+        distance = self._learned.fill(rows, reported)
         pushed = distance_updates(self._table, self._simulations, replica, rows, distance)
         moved = moves(self._table, self._simulations, replica, rows, distance, self._planner, now)
         if pushed or moved:
@@ -92,7 +92,7 @@ def distance_updates(
     rows: Rows,
     distance: Distances,
 ) -> tuple[DistanceUpdate, ...]:
-    """Return the distances the replica does not know yet and take them as told.
+    """Return the distances the replica does not know yet and take them as sent.
 
     It evicts by them, so those past their simulation's fair share of the device are put behind.
     Payloads that moved elsewhere are forgotten first.
@@ -113,10 +113,10 @@ def distance_updates(
         replica.budgets.device_bytes,
         simulations.quota,
     )
-    told = table.sent_distance[rows]
+    sent = table.sent_distance[rows]
     with np.errstate(invalid="ignore"):  # inf - inf
-        close = np.abs(distance - told) <= np.minimum(distance, told) * _SLACK
-    changed = (distance != told) & ~close
+        close = np.abs(distance - sent) <= np.minimum(distance, sent) * _SLACK
+    changed = (distance != sent) & ~close
     rows, distance = rows[changed], distance[changed]
     table.sent_distance[rows] = distance
     kinds = table.kind[rows]
@@ -204,7 +204,7 @@ def _pools(
 
 
 def _pins(table: PayloadTable, rows: Rows) -> Orders:
-    """Return the unpins and pins the replica was not told, and take them as told."""
+    """Return the unpins and pins the replica was not sent, and take them as sent."""
     pinned = table.pinned[table.agents(rows)]
     changed = np.flatnonzero(pinned != table.sent_pin[rows])
     changed = changed[np.argsort(pinned[changed], kind="stable")]  # unpins make room for pins

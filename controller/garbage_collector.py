@@ -15,7 +15,7 @@ _ROWS = 65_536  # looked at in one turn: under a millisecond
 class GarbageCollector:
     """Goes round the table and removes rows without state, distance or pin.
 
-    A row stays until a directive has told its replica to forget its distance and pin, so that
+    A row stays until its replica was sent a directive to forget its distance and pin, so that
     nothing of it is left anywhere.
     """
 

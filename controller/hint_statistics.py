@@ -14,7 +14,7 @@ from scalesim.controller.simulations import Simulations
 from scalesim.policies.shadow_devices import ShadowDevices
 from scalesim.vocabulary import Distances, Keys, Tier
 
-_TOLD = {"0": 0.0, "1": 1.0, "2": 2.0, "4": 4.0, "8": 8.0, "16": 16.0, "more": 2.0**63}
+_COUNTED_UP_TO = {"0": 0.0, "1": 1.0, "2": 2.0, "4": 4.0, "8": 8.0, "16": 16.0, "more": 2.0**63}
 """Largest distance counted under each name; what is beyond the last was not foreseen at all."""
 
 _LATEST = 0.05  # weight of the latest sizes in their mean
@@ -35,7 +35,7 @@ class HintStatistics:
         self._table = table
         self._simulations = simulations
         self._replicas = replicas
-        self._told = dict.fromkeys((*_TOLD, "none"), 0)
+        self._uses = dict.fromkeys((*_COUNTED_UP_TO, "none"), 0)
         self._found: dict[str, dict[str, int]] = {}
         self._hints = {"early_steps": 0.0, "late_steps": 0.0, "age_steps": 0.0}
         self._shadow = ShadowDevices()
@@ -43,21 +43,21 @@ class HintStatistics:
         self._waiting: list[Keys] = []
         self._held: list[NDArray[np.float64]] = []
 
-    def observe(self, used: Rows, told: Distances) -> None:
+    def observe(self, used: Rows, reported: Distances) -> None:
         """Count payloads that came into use, before their new residency is taken over.
 
         Args:
             used: int64[n], in order.
-            told: float32[n], their told distances; all 0 if hints were perfect.
+            reported: float32[n], their reported distances; all 0 if hints were perfect.
         """
         if not used.size:
             return
         table = self._table
-        places = np.searchsorted(list(_TOLD.values()), told)
-        counts = np.bincount(places, minlength=len(self._told)).tolist()
-        for name, count in zip(self._told, counts, strict=True):
-            self._told[name] += count
-        self._compare(table.agents(used[np.isfinite(told)]))
+        places = np.searchsorted(list(_COUNTED_UP_TO.values()), reported)
+        counts = np.bincount(places, minlength=len(self._uses)).tolist()
+        for name, count in zip(self._uses, counts, strict=True):
+            self._uses[name] += count
+        self._compare(table.agents(used[np.isfinite(reported)]))
         self._find(used)
         used = used[(table.kind[used] == AGENTS) & (table.total_bytes[used] > 0)]
         if used.size:
@@ -77,7 +77,7 @@ class HintStatistics:
     def status(self) -> dict[str, Any]:
         """Return uses by reported distance, by kind and tier; errors of hints; shadows' shares."""
         return {
-            "uses": dict(self._told),
+            "uses": dict(self._uses),
             "found": {kind: dict(tiers) for kind, tiers in self._found.items()},
             "hints": dict(self._hints),
             "hits": self._shadow.hit_shares,

@@ -28,7 +28,7 @@ _REMEMBERED = 256  # requests to start over on when more agents appear than ther
 class LearnedDistances:
     """An `OnlineDistanceLearner` for each simulation with agents that no distance was reported of.
 
-    A simulation that tells everything costs nothing here.
+    A simulation that reports everything costs nothing here.
 
     Args:
         table: Payload table; not modified.
@@ -42,15 +42,17 @@ class LearnedDistances:
         self._replicas = replicas
         self._learners: dict[int, OnlineDistanceLearner] = {}
 
-    def observe(self, used: Rows, told: Distances) -> None:
+    def observe(self, used: Rows, reported: Distances) -> None:
         """Note requests.
 
         Args:
             used: int64[n], payloads that came into use, in order.
-            told: float32[n], their told distances, inf where there is none.
+            reported: float32[n], their reported distances, inf where there is none.
         """
         table = self._table
-        used = used[np.isinf(told) & (table.kind[used] == AGENTS) & (table.total_bytes[used] > 0)]
+        used = used[
+            np.isinf(reported) & (table.kind[used] == AGENTS) & (table.total_bytes[used] > 0)
+        ]
         used = used[:_MOST_REQUESTS]
         owners = table.simulation[used]
         for number in np.unique(owners).tolist():
@@ -69,7 +71,7 @@ class LearnedDistances:
 
         Args:
             rows: int64[n], the payloads of a replica, ascending.
-            distance: float32[n], their told distances; not modified.
+            distance: float32[n], their reported distances; not modified.
         """
         filled = distance
         for number, learner in self._learners.items():

@@ -134,7 +134,7 @@ class StatusCollector(Collector):
     def _hints(self) -> Iterator[Metric]:
         text = "Payloads that came into use, by the distance reported for them at that moment, "
         text += "rounded up; `none`: no distance was reported."
-        yield _counters("uses", text, "told", self._status["uses"])
+        yield _counters("uses", text, "reported", self._status["uses"])
         text = "Payloads that came into use, by the hottest tier that held some of them."
         found = CounterMetricFamily("scalesim_payload_uses", text, labels=["kind", "tier"])
         for kind, tiers in self._status["found"].items():

@@ -20,7 +20,7 @@ _JOURNAL_KEYS = 100_000  # past it a reader that fell behind gets everything
 
 
 class Placements:
-    """Places payloads and tells routers what differs from hashing.
+    """Places payloads and sends routers what differs from hashing.
 
     The home of an agent, and of all its payloads, is its hashed replica, or the one it was assigned
     to, for as long as that lives. A payload stays where its state is while that is on the device,

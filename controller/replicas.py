@@ -34,7 +34,7 @@ class Replica:
         budgets: Its tiers; None while it is only remembered from the catalog.
         kinds: Payload kinds it can move.
         kind_budgets: What of its tiers is for each of them; empty where they share all of it.
-        metrics: HOST:PORT of its own metrics; empty where it tells none.
+        metrics: HOST:PORT of its own metrics; empty where it has none.
         sequence: Number of the last directives made for it. Starts at the milliseconds of its
             attachment: no acknowledgement of older directives, of any controller, can match.
         outbox: Directives it has not acknowledged; nothing more is planned for it until it has.

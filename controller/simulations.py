@@ -116,7 +116,7 @@ class Simulations:
         Args:
             name: Checked name.
             now: Seconds.
-            holder: Of the key it was told with; empty where none was asked for.
+            holder: Of the key it was reported with; empty where none was asked for.
 
         Raises:
             UnavailableError: Too many simulations are alive, in all or of this holder.

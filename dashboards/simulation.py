@@ -6,7 +6,7 @@ from dashboards.board import Board, Panel, Query, Variable, quantiles
 
 _EPOCH = 'scalesim_simulation_epoch{simulation=~"$simulation"}'
 _SPEED = f"deriv({_EPOCH}[$__rate_interval])"
-_TOLD = 'sum(rate(scalesim_uses_total{told!="none"}[$__rate_interval]))'
+_REPORTED = 'sum(rate(scalesim_uses_total{reported!="none"}[$__rate_interval]))'
 _COST = "$usd_per_million_{}tokens / 1e6"
 
 BOARD = Board(
@@ -96,7 +96,8 @@ BOARD = Board(
                 "percentunit",
                 [
                     Query(
-                        f"{_TOLD} / (sum(rate(scalesim_uses_total[$__rate_interval])) > 0)", "told"
+                        f"{_REPORTED} / (sum(rate(scalesim_uses_total[$__rate_interval])) > 0)",
+                        "reported",
                     )
                 ],
                 width=6,
@@ -105,7 +106,12 @@ BOARD = Board(
                 "Reported distance when used",
                 "A hint is right when it says 0 as the request comes; none: no reported distance.",
                 "ops",
-                [Query("sum by (told) (rate(scalesim_uses_total[$__rate_interval]))", "{{told}}")],
+                [
+                    Query(
+                        "sum by (reported) (rate(scalesim_uses_total[$__rate_interval]))",
+                        "{{reported}}",
+                    )
+                ],
                 stack=True,
                 width=6,
             ),
@@ -116,7 +122,7 @@ BOARD = Board(
                 [
                     Query(
                         "sum by (side) (rate(scalesim_hint_error_steps_total[$__rate_interval])) "
-                        f"/ ignoring(side) group_left() ({_TOLD} > 0)",
+                        f"/ ignoring(side) group_left() ({_REPORTED} > 0)",
                         "{{side}}",
                     )
                 ],
@@ -129,7 +135,7 @@ BOARD = Board(
                 [
                     Query(
                         "sum(rate(scalesim_hint_age_steps_total[$__rate_interval])) "
-                        f"/ ({_TOLD} > 0)",
+                        f"/ ({_REPORTED} > 0)",
                         "age",
                     )
                 ],

@@ -17,7 +17,7 @@ class Call(NamedTuple):
         endpoint: Which OpenAI endpoint it came in by.
         body: What is asked, as `scalesim.deployments.requests` accepted it.
         salt: Tenant salt of its KV.
-        next_use: Steps from its end to the agent's next request, if told.
+        next_use: Steps from its end to the agent's next request, if reported.
         number: Of this try, in the process that makes it; 0 before.
     """
 

@@ -60,8 +60,8 @@ def start(folder: RunFolder) -> None:
                 _temp_dir=str(folder.path / "ray"),
             )
     except (OSError, RuntimeError, ValueError) as error:
-        told = " ".join(str(error).split())
-        raise ConfigurationError(f"Ray did not start: {told or type(error).__name__}") from error
+        reason = " ".join(str(error).split())
+        raise ConfigurationError(f"Ray did not start: {reason or type(error).__name__}") from error
     finally:
         ray_constants.ENABLE_RAY_CLUSTER = several
 

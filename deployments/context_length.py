@@ -25,16 +25,16 @@ class ContextLength:
 
     def __init__(self, replicas: Any) -> None:
         self._ask = replicas.context_length
-        self._told: int | None = None
+        self._tokens: int | None = None
 
     async def known(self) -> int | None:
         """Return tokens of a prompt with its answer, or None where no replica answers."""
-        if self._told is None:
+        if self._tokens is None:
             asked = self._ask.remote()
             try:
                 async with asyncio.timeout(_PATIENCE_S):
-                    self._told = await asked
+                    self._tokens = await asked
             except (RayError, RayServeException, AioRpcError, RuntimeError, TimeoutError) as error:
                 asked.cancel()
                 _logger.warning("No replica reported its context length: %s", error)
-        return self._told
+        return self._tokens

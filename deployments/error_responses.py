@@ -11,8 +11,8 @@ def error_body(
     message: str, kind: str, param: str | None = None, code: str | int | None = None
 ) -> bytes:
     """Return `{"error": {"message", "type", "param", "code"}}` as JSON."""
-    told = {"message": message, "type": kind, "param": param, "code": code}
-    return json.dumps({"error": told}).encode()
+    fields = {"message": message, "type": kind, "param": param, "code": code}
+    return json.dumps({"error": fields}).encode()
 
 
 def body_of(error: ScaleSimError) -> bytes:
@@ -21,5 +21,5 @@ def body_of(error: ScaleSimError) -> bytes:
         InvalidRequestError: "invalid_request_error",
         AuthenticationError: "authentication_error",
     }
-    told = next((name for cls, name in kind.items() if isinstance(error, cls)), "server_error")
-    return error_body(str(error), told, getattr(error, "field", None), error.code)
+    type_ = next((name for cls, name in kind.items() if isinstance(error, cls)), "server_error")
+    return error_body(str(error), type_, getattr(error, "field", None), error.code)

@@ -35,7 +35,7 @@ LIFECYCLE_FIELDS = {
 _FEW_IDS = 2_000
 """Read at once, in some milliseconds: passing them to a thread would take longer on average."""
 
-Told = TypeVar("Told")
+Report = TypeVar("Report")
 
 
 class Reader:
@@ -49,8 +49,8 @@ class Reader:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="hints")
 
     async def read(
-        self, into: Callable[[str, dict[str, Any]], Told], simulation: str, body: dict[str, Any]
-    ) -> Told:
+        self, into: Callable[[str, dict[str, Any]], Report], simulation: str, body: dict[str, Any]
+    ) -> Report:
         """Return `into(simulation, body)`, and raise what it raises."""
         if sum(len(value) for value in body.values() if isinstance(value, list)) <= _FEW_IDS:
             return into(simulation, body)
@@ -108,8 +108,8 @@ def _floats(values: list[Any]) -> Distances:
     if not all(value is None or _is_number(value) for value in values):
         raise InvalidRequestError("distances holds something that is not a number", "distances")
     with np.errstate(over="ignore"):
-        told = np.array([np.inf if v is None else v for v in values], np.float64)
-        return told.astype(np.float32)
+        distances = np.array([np.inf if v is None else v for v in values], np.float64)
+        return distances.astype(np.float32)
 
 
 def _is_number(value: object) -> bool:

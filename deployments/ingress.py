@@ -120,7 +120,7 @@ class Ingress:
     def check_health(self) -> None:
         """Raise where it stopped listening; called by Serve, which then starts another."""
         if self._listener is not None and not self._listener.is_up:
-            raise ReplicaUnavailableError("the ingress does not listen any more: its log tells why")
+            raise ReplicaUnavailableError("the ingress does not listen any more: its log says why")
 
     async def __del__(self) -> None:
         """Answer what is in flight; Serve, which calls this, knows nothing of it."""
@@ -184,10 +184,10 @@ class Ingress:
 
     async def _infer(self, request: Request, endpoint: Endpoint) -> Response:
         started = time.perf_counter()
-        told = await read_body(request, self._settings.max_body_bytes)
-        body = accepted(endpoint, told)
+        received = await read_body(request, self._settings.max_body_bytes)
+        body = accepted(endpoint, received)
         self._check_model(body)
-        who = resolve(request.headers, told)
+        who = resolve(request.headers, received)
         key = agent_key(who.simulation, who.agent)
         call = Call(key, endpoint, body, cache_salt(who.simulation), who.next_use)
         with self._metrics.waiting.track_inprogress():

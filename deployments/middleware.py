@@ -155,7 +155,7 @@ def guarded(handler: Handler, key: str, refused: Callable[[ScaleSimError], None]
             fault = error
         except Exception:
             _logger.exception("%s %s failed", request.method, request.url.path)
-            fault = ScaleSimError("the stack failed at this request: its log tells why")
+            fault = ScaleSimError("the stack failed at this request: its log says why")
         refused(fault)
         headers = {"Retry-After": "1"} if fault.retryable else None
         return Response(body_of(fault), fault.status, headers, "application/json")
@@ -171,9 +171,9 @@ async def no_route(request: Request, error: Exception) -> Response:
         error: Starlette's, with status 404 or 405.
     """
     assert isinstance(error, HTTPException)
-    told = (
+    message = (
         f"{request.method} {request.url.path[:80]} is not served here: the base URL of OpenAI's "
         "clients ends in /v1, chats are POST /v1/chat/completions"
     )
-    body = error_body(told, "invalid_request_error", code="unknown_url")
+    body = error_body(message, "invalid_request_error", code="unknown_url")
     return Response(body, error.status_code, error.headers, "application/json")

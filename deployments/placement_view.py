@@ -34,9 +34,9 @@ class PlacementView:
 
     def home(self, key: int, running: Sequence[str]) -> str:
         """Return the replica of `running` (not empty) that agent `key` lives on."""
-        told = self._exceptions.get(key)
-        if told is not None and told in running:
-            return told
+        placed = self._exceptions.get(key)
+        if placed is not None and placed in running:
+            return placed
         known = [name for name in self._replicas if name in running] or running
         return known[rendezvous_one(key, known)]
 

@@ -37,7 +37,7 @@ def build(folder: str | Path, model_path: str | Path, *, seed: int, rank: int = 
                 weights[f"{name}.lora_{part}.weight"] = values.astype(np.float32)
     target.mkdir(parents=True)
     save_file(weights, target / "adapter_model.safetensors")
-    told = {
+    config = {
         "peft_type": "LORA",
         "r": rank,
         "lora_alpha": 2 * rank,
@@ -45,5 +45,5 @@ def build(folder: str | Path, model_path: str | Path, *, seed: int, rank: int = 
         "bias": "none",
         "task_type": "CAUSAL_LM",
     }
-    (target / "adapter_config.json").write_text(json.dumps(told))
+    (target / "adapter_config.json").write_text(json.dumps(config))
     return target

@@ -32,7 +32,7 @@ class RemoteController(ControllerApi):
     Args:
         handle: Handle of the named actor; stays good over its restarts.
         settings: Tell how long polls are held open.
-        holder: Of the key that callers show, on whose behalf simulations are told of.
+        holder: Of the key that callers show, on whose behalf simulations are reported.
 
     Every method raises `ControllerUnavailableError` while the controller is away, and the
     controller's own `ScaleSimError` where it refuses.

@@ -38,7 +38,7 @@ _STOPPED_S = 30.0
 _FLUSH_S = 0.1
 """What was answered is on its way to its callers after this."""
 
-_TOLD = 500
+_REASON_CHARACTERS = 500
 """Characters of an engine's own error that are passed on."""
 
 _logger = logging.getLogger("ray.serve")
@@ -126,7 +126,7 @@ class Replica:
             ReplicaUnavailableError: The engine is lost.
         """
         if self._fault is not None:
-            raise ReplicaUnavailableError(f"{self._name} lost its engine: {self._fault.told}")
+            raise ReplicaUnavailableError(f"{self._name} lost its engine: {self._fault.reason}")
 
     async def _look_after(self) -> None:
         """End this process once its engine is lost: Serve then starts another one at once.
@@ -135,7 +135,7 @@ class Replica:
         """
         assert self._watching is not None
         fault = self._fault = await self._watching.until(self._watch.fault())
-        _logger.error("The engine of %s is lost: %s", self._name, fault.told)
+        _logger.error("The engine of %s is lost: %s", self._name, fault.reason)
         try:
             self._endpoints.lose(fault)
             async with asyncio.timeout(_LEAVE_S):
@@ -180,7 +180,7 @@ def _errors_of_ours() -> Iterator[None]:
     except Exception as error:
         _logger.exception("A request failed in the replica")
         raise ScaleSimError(
-            f"the replica failed at this request ({type(error).__name__}): its log tells why"
+            f"the replica failed at this request ({type(error).__name__}): its log says why"
         ) from None
 
 
@@ -189,8 +189,8 @@ async def _start(host: EngineHost) -> None:
         await host.start()
     except Exception as error:
         _logger.exception("The engine did not start")
-        told = " ".join(str(error).split())[:_TOLD]
+        reason = " ".join(str(error).split())[:_REASON_CHARACTERS]
         # Without what it comes from: Serve shows the first lines of a traceback.
         raise ReplicaUnavailableError(
-            f"the engine did not start ({type(error).__name__}: {told}): see the replica's log"
+            f"the engine did not start ({type(error).__name__}: {reason}): see the replica's log"
         ) from None

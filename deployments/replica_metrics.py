@@ -75,8 +75,8 @@ class ReplicaMetrics(Collector):
             text = "Times its engine was asked to report all of its residency."
             yield self._counter("resyncs", text, self.link.resyncs)
             loops += self.link.loops
-        told = {loop.name: loop.status() for loop in loops}
-        yield from of_loops("replica", told, self._name)
+        statuses = {loop.name: loop.status() for loop in loops}
+        yield from of_loops("replica", statuses, self._name)
 
     def _counter(self, name: str, text: str, total: int) -> Metric:
         family = CounterMetricFamily(f"scalesim_replica_{name}", text, labels=["replica"])

@@ -57,8 +57,8 @@ def _agent(given: Mapping[str, str], body: Mapping[str, Any]) -> str:
     opening = body.get("messages") or body.get("prompt") or ""
     if isinstance(opening, list):
         opening = opening[:_OPENING]
-    told = msgspec.json.encode(opening, enc_hook=str)  # what msgpack knows and JSON does not
-    digest = blake2b(told, digest_size=12).hexdigest()
+    encoded = msgspec.json.encode(opening, enc_hook=str)  # what msgpack knows and JSON does not
+    digest = blake2b(encoded, digest_size=12).hexdigest()
     return f"anonymous-{digest}"
 
 
@@ -79,16 +79,16 @@ def decoded(named: str, field: str) -> str:
 
 
 def _next_use(given: Mapping[str, str]) -> float | None:
-    told = given.get(headers.NEXT_USE)
-    if told is None:
+    value = given.get(headers.NEXT_USE)
+    if value is None:
         return None
     try:
-        steps = float(told)
+        steps = float(value)
     except ValueError:
         steps = math.nan
     if math.isnan(steps) or steps < 0:
         raise InvalidRequestError(
-            f"{headers.NEXT_USE} is {told[:40]!r}: use a number of steps, 0 or more",
+            f"{headers.NEXT_USE} is {value[:40]!r}: use a number of steps, 0 or more",
             headers.NEXT_USE,
         )
     return steps

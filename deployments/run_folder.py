@@ -160,16 +160,16 @@ class RunFolder:
 
     def _identity(self) -> dict[str, str]:
         """Return what a user without a home or a name is given: libraries ask for both."""
-        told = {}
+        variables = {}
         if not _has_home():
             home = self.path / "home"
             home.mkdir(exist_ok=True)
-            told["HOME"] = str(home)
+            variables["HOME"] = str(home)
         try:
             getpass.getuser()
         except (KeyError, OSError):
-            told["USER"] = str(os.getuid())
-        return told
+            variables["USER"] = str(os.getuid())
+        return variables
 
 
 def _has_home() -> bool:
@@ -302,9 +302,9 @@ def _lock(folder: Path, more: int = 0) -> int:
 
 
 @contextmanager
-def _environment(told: dict[str, str]) -> Iterator[None]:
-    former = {name: os.environ.get(name) for name in told}
-    os.environ.update(told)
+def _environment(variables: dict[str, str]) -> Iterator[None]:
+    former = {name: os.environ.get(name) for name in variables}
+    os.environ.update(variables)
     try:
         yield
     finally:

@@ -135,8 +135,8 @@ class Stack:
             serve.run(build_app(self.settings, self._address.name), name=APP, route_prefix="/")
         except RuntimeError as error:
             app = serve.status().applications.get(APP)
-            told = reason(each.message for each in app.deployments.values()) if app else ""
-            raise ConfigurationError(f"the stack did not start: {told or error}") from error
+            why = reason(each.message for each in app.deployments.values()) if app else ""
+            raise ConfigurationError(f"the stack did not start: {why or error}") from error
         host = f"[{edge.host}]" if ":" in edge.host else edge.host
         self.base_url = f"http://{host}:{port}"
 
@@ -160,7 +160,7 @@ class Stack:
         import ray
 
         if ray.is_initialized():
-            # Ray prints on stdout that actors it was told to end have ended.
+            # Ray prints on stdout that actors it was asked to end have ended.
             with redirect_stdout(StringIO()):
                 self._stop_ray()
         if self.catalog is not None:

@@ -2,7 +2,7 @@
 
 An engine that crashes or hangs by itself may do it because of a request. Such a request costs one
 engine where it is known, and is refused from then on; where it was one of several that may have
-been the cause, each is tried once more, one at a time, so that the second loss tells which it is.
+been the cause, each is tried once more, one at a time, so that the second loss shows which it is.
 """
 
 from __future__ import annotations
@@ -194,7 +194,7 @@ def digest(call: Call) -> bytes:
     """Return what identifies a request to an engine: equal for equal work, of any client."""
     body = {name: value for name, value in call.body.items() if name not in _IRRELEVANT}
     try:
-        told = msgspec.json.encode((call.endpoint, body), order="sorted")
+        encoded = msgspec.json.encode((call.endpoint, body), order="sorted")
     except (TypeError, ValueError, OverflowError, RecursionError):
-        told = repr((call.endpoint, body)).encode()
-    return blake2b(told, digest_size=16).digest()
+        encoded = repr((call.endpoint, body)).encode()
+    return blake2b(encoded, digest_size=16).digest()

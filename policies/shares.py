@@ -9,7 +9,7 @@ from scalesim.vocabulary import Bytes, Distances
 
 BEHIND = np.float32(2**50)
 """Multiplies the distance of state past its simulation's share: behind everything within one, and
-what is near there is still told apart as finely."""
+what is near there is still distinguished as finely."""
 
 
 def max_min_shares(demand: NDArray[np.float64], budget: float) -> NDArray[np.float64]:

@@ -119,7 +119,7 @@ def engine_channel_from_env() -> str | None:
 
 
 def engine_last_words_from_env() -> str | None:
-    """Return where a crashing scheduler tells what it worked on, or None outside a replica."""
+    """Return where a crashing scheduler writes what it worked on, or None outside a replica."""
     return os.environ.get(ENGINE_LAST_WORDS) or None
 
 

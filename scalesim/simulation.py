@@ -95,14 +95,16 @@ class Simulation:
             upcoming: Who calls in steps t+1, t+2, ...; in their order where `order` is used.
         """
         t = int(t)  # one of numpy's would travel as text
-        told = self._due(t, self._gaps.items())
+        distances = self._due(t, self._gaps.items())
         ordered = list(order)
         ahead = [ordered or list(active), *(list(agents) for agents in upcoming)]
         for steps in reversed(range(len(ahead))):
             agents = ahead[steps]
             spacing = 1.0 / max(len(agents), 1) if ordered else 0.0
-            told |= self._due(t, ((agent, steps + i * spacing) for i, agent in enumerate(agents)))
-        self._sender.tell(told, epoch=t, urgent=True)
+            distances |= self._due(
+                t, ((agent, steps + i * spacing) for i, agent in enumerate(agents))
+            )
+        self._sender.tell(distances, epoch=t, urgent=True)
 
     def wake(self, agent: AgentId, at: float) -> None:
         """Say that the agent's next call comes at step `at`; inf where none is foreseen."""

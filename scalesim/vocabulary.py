@@ -51,7 +51,7 @@ STRAGGLER = 2.0
 
 
 class Verb(IntEnum):
-    """What the controller tells a replica to do with a payload (names of SGLang RFC #27574)."""
+    """What the controller asks a replica to do with a payload (names of SGLang RFC #27574)."""
 
     PREFETCH = 1
     """Copy to a hotter tier ahead of use."""
@@ -190,7 +190,7 @@ COUNTED = tuple(field for field, empty in TransferStats._field_defaults.items() 
 
 
 ReplicaUpdate = tuple[Residency | TransferStats, ...]
-"""What a replica tells the controller at once, in order."""
+"""What a replica sends the controller at once, in order."""
 
 
 class Budgets(NamedTuple):
@@ -202,7 +202,7 @@ class Budgets(NamedTuple):
 
 
 class ReplicaInfo(NamedTuple):
-    """What a replica tells the controller when it attaches.
+    """What a replica sends the controller when it attaches.
 
     Attributes:
         name: Unique and stable while the replica lives.
@@ -210,7 +210,7 @@ class ReplicaInfo(NamedTuple):
         kinds: Payload kinds it can move.
         seen_incarnation: Newest controller it has obeyed; a controller that starts must exceed it.
         kind_budgets: What of `budgets` is for each of `kinds`; empty where they share all of it.
-        metrics: HOST:PORT of its own metrics; empty where it tells none.
+        metrics: HOST:PORT of its own metrics; empty where it has none.
     """
 
     name: str

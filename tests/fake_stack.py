@@ -1,4 +1,4 @@
-"""An in-process server that answers as the stack does, and notes what it was told."""
+"""An in-process server that answers as the stack does, and notes what it received."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ import msgspec
 class FakeStack:
     """Listens on a free loopback port while in its `with` block.
 
-    `found` is the cached-tokens header of every answer, `told` the control bodies as (path, body),
-    `calls` the (agent, prompt) of each chat call in the order they came, `asked` the paths
-    that were got.
+    `found` is the cached-tokens header of every answer, `received` the control bodies as
+    (path, body), `calls` the (agent, prompt) of each chat call in the order they came, `asked` the
+    paths that were got.
     """
 
     def __init__(self) -> None:
         self.found = "prompt=800, device=16, host=8, storage=4"
         self.fails = False
-        self.told: list[tuple[str, Any]] = []
+        self.received: list[tuple[str, Any]] = []
         self.calls: list[tuple[str | None, str]] = []
         self.headers: list[dict[str, str]] = []
         self.errors: list[tuple[int, str]] = []
@@ -66,12 +66,12 @@ def _handler(stack: FakeStack) -> type[BaseHTTPRequestHandler]:
             elif self.path == "/v1/chat/completions":
                 self._chat(body)
             else:
-                stack.told.append((self.path, body))
+                stack.received.append((self.path, body))
                 rows = len(body.get("ids", ()))
                 self._json(200, {"epoch": body.get("epoch", 0), "accepted": rows, "ignored": 0})
 
         def do_DELETE(self) -> None:
-            stack.told.append((self.path, None))
+            stack.received.append((self.path, None))
             self._json(200, {})
 
         def _fail(self) -> None:

@@ -33,14 +33,14 @@ class Asker:
         self._models = [registry.find(model_name(n)).identity for n in names] if registry else []
 
     def ask(self, agent: int, ids: list[int], *, known: bool) -> Asked:
-        """Send a request of an agent; the engine is told whose it is where that is known."""
-        told: dict[str, Any] = {}
+        """Send a request of an agent; with the agent's key where that is `known`."""
+        fields: dict[str, Any] = {}
         key = agent if known else None
         family = self.prompts.family(agent)
         if self._models:
             model = self._models[family] if family is not None else ""
             key = agent if known else _STRANGER + agent  # only agents name models
-            told = {"model": model, "cache_salt": salted("", model) or None}
+            fields = {"model": model, "cache_salt": salted("", model) or None}
         elif family is not None:
-            told = {"lora_id": self.prompts.more(agent)["lora_path"]}
-        return self._engine.ask(ids, self.prompts.output, key, **told)
+            fields = {"lora_id": self.prompts.more(agent)["lora_path"]}
+        return self._engine.ask(ids, self.prompts.output, key, **fields)

@@ -22,11 +22,11 @@ def in_fork(work: Callable[[], dict[str, Any]], timeout_s: float = 300.0) -> dic
         os.close(read)
         _report(write, work)
     os.close(write)
-    told = _read(read, pid, time.monotonic() + timeout_s)
+    answer = _read(read, pid, time.monotonic() + timeout_s)
     os.waitpid(pid, 0)
-    if not told:
+    if not answer:
         return {"fault": "the process died or did not end"}
-    return msgspec.msgpack.decode(told, type=dict[str, Any])
+    return msgspec.msgpack.decode(answer, type=dict[str, Any])
 
 
 def _report(write: int, work: Callable[[], dict[str, Any]]) -> None:
@@ -44,7 +44,7 @@ def _read(read: int, pid: int, until: float) -> bytes:
     """Return all that a child writes; end it where it takes too long."""
     import select
 
-    told = b""
+    answer = b""
     with os.fdopen(read, "rb", buffering=0) as pipe:
         while True:
             ready, _, _ = select.select([pipe], [], [], max(0.0, until - time.monotonic()))
@@ -53,5 +53,5 @@ def _read(read: int, pid: int, until: float) -> bytes:
                 return b""
             piece = pipe.read(2**16)
             if not piece:
-                return told
-            told += piece
+                return answer
+            answer += piece

@@ -36,18 +36,24 @@ _COUNTS = ("outputs", "taken_back", "equal", "tie", "wrong", "passes")
 
 def main() -> None:
     """Play each rig wanted in a process of its own; exit with 1 where something failed."""
-    told = _arguments()
+    options = _arguments()
     _hash_alike()
-    if told.rig is None:
-        asked = [f"--requests={told.requests}", f"--out={told.out}"]
-        asked += ["--shrink" if told.shrink else "--no-shrink", "--seed", *map(str, told.seed)]
+    if options.rig is None:
+        asked = [f"--requests={options.requests}", f"--out={options.out}"]
+        asked += [
+            "--shrink" if options.shrink else "--no-shrink",
+            "--seed",
+            *map(str, options.seed),
+        ]
         command = [sys.executable, "-m", __spec__.name, *asked]
         failed = [rig for rig in RIGS if subprocess.run([*command, "--rig", rig]).returncode]  # noqa: S603
         sys.exit(f"failed: {', '.join(failed)}" if failed else 0)
     with tempfile.TemporaryDirectory(prefix="scalesim-interleavings-") as folder:
-        found = play(told.rig, told.seed, told.requests, Path(folder), shrink=told.shrink)
-    write(f"interleavings-{told.rig}", found, told.out)
-    print(told.rig, {name: value for name, value in found.items() if name != "failures"})
+        found = play(
+            options.rig, options.seed, options.requests, Path(folder), shrink=options.shrink
+        )
+    write(f"interleavings-{options.rig}", found, options.out)
+    print(options.rig, {name: value for name, value in found.items() if name != "failures"})
     for failure in found["failures"]:
         print(failure)
     sys.exit(1 if found["failures"] else 0)
@@ -58,7 +64,7 @@ def play(
 ) -> dict[str, Any]:
     """Play runs of one rig, of each seed, seed + 1 and so on, until so many requests were answered.
 
-    A run that fails is shrunk, unless that is not wanted, and told, and is the last.
+    A run that fails is shrunk, unless that is not wanted, and reported, and is the last.
     """
     import torch
 
@@ -115,8 +121,8 @@ def _hash_alike() -> None:
     `PYTHONHASHSEED` says how; a run that failed needs the same one to fail again.
     """
     if os.environ.get("PYTHONHASHSEED", "random") == "random":
-        told = os.environ | {"PYTHONHASHSEED": "0"}
-        os.execve(sys.executable, [sys.executable, *sys.orig_argv[1:]], told)  # noqa: S606
+        variables = os.environ | {"PYTHONHASHSEED": "0"}
+        os.execve(sys.executable, [sys.executable, *sys.orig_argv[1:]], variables)  # noqa: S606
 
 
 def _arguments() -> argparse.Namespace:

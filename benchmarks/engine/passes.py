@@ -1,7 +1,7 @@
 """Milliseconds that all our work takes in one pass of the scheduler: 10,000 agents, 1,000 requests.
 
 Three requests come, three finish and teach an agent's prefix in every pass; every 50 passes the
-controller tells the distances of all agents and orders 200 moves; once it asks for everything.
+controller sends the distances of all agents and orders 200 moves; once it asks for everything.
 
 Processor time of the thread: other processes on the machine are left out, but for what they do to
 the caches. SGLang's own loads and evictions of the moved nodes are counted, and shown apart.
@@ -38,7 +38,7 @@ RESIDENT = AGENTS // 4
 
 
 class Request(SimpleNamespace):
-    """One request, told from others as SGLang's are."""
+    """One request, equal to itself alone as SGLang's are."""
 
     __hash__ = object.__hash__
 
@@ -132,7 +132,7 @@ def run(passes: int) -> dict[str, list[float]]:
 
     executor = DirectiveExecutor({PREFIX: payload}, send)
     while executor.work():
-        pass  # what was learned until here is told
+        pass  # what was learned until here is reported
     sent = 0
     took: dict[str, list[float]] = {part: [] for part in (*PARTS, "of it SGLang's")}
     clock = _SGLangsShare(subject)

@@ -14,12 +14,12 @@ def main() -> None:
     """Run the parts wanted with the other arguments passed on; exit with 1 where one failed."""
     arguments = parser()
     arguments.add_argument("--part", choices=PARTS, action="append", help="all, unless given")
-    told, rest = arguments.parse_known_args()
+    options, rest = arguments.parse_known_args()
     if rest:
         arguments.error(f"unknown arguments: {' '.join(rest)}")
-    passed = ["--minutes", str(told.minutes), "--out", str(told.out), "--only", told.only]
-    passed += ["--small"] * told.small
-    failed = [part for part in told.part or PARTS if _ended_badly(part, passed)]
+    passed = ["--minutes", str(options.minutes), "--out", str(options.out), "--only", options.only]
+    passed += ["--small"] * options.small
+    failed = [part for part in options.part or PARTS if _ended_badly(part, passed)]
     sys.exit(f"failed: {', '.join(failed)}" if failed else 0)
 
 

@@ -107,8 +107,8 @@ class Interleaving:
         agent, view, known = asked
         ids, more = self._prompts.ids(agent, view), self._prompts.more(agent)
         key = agent if known else None
-        told = {"rid": rid, **ASKED, **more}
-        reply = await self._steered.ask(ids, self._prompts.output, key, **told)
+        fields = {"rid": rid, **ASKED, **more}
+        reply = await self._steered.ask(ids, self._prompts.output, key, **fields)
         if reply.taken_back:
             self._tally.taken_back += 1
         else:

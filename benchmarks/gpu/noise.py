@@ -26,8 +26,8 @@ class Noise:
         """Return the report as it arrives."""
         return report._replace(distances=self._distorted(report.distances))
 
-    def _distorted(self, told: Distances) -> Distances:
+    def _distorted(self, distances: Distances) -> Distances:
         if self._sigma == math.inf:
-            return self._rng.permutation(told)
-        factor = self._rng.lognormal(0.0, self._sigma, len(told))
-        return np.maximum((told + 1.0) * factor - 1.0, 0.0).astype(np.float32)
+            return self._rng.permutation(distances)
+        factor = self._rng.lognormal(0.0, self._sigma, len(distances))
+        return np.maximum((distances + 1.0) * factor - 1.0, 0.0).astype(np.float32)

@@ -51,9 +51,9 @@ def parser() -> argparse.ArgumentParser:
 
 def main(part: Part) -> None:
     """Run one part as its command line says; exit with 1 where a check fails."""
-    told = parser().parse_args()
-    only = tuple(name for name in told.only.split(",") if name)
+    parsed = parser().parse_args()
+    only = tuple(name for name in parsed.only.split(",") if name)
     with tempfile.TemporaryDirectory(prefix="scalesim-gpu-") as scratch:
-        options = Options(told.small, told.minutes, told.out, only, Path(scratch))
+        options = Options(parsed.small, parsed.minutes, parsed.out, only, Path(scratch))
         held = asyncio.run(part(options))
     sys.exit(0 if held else 1)

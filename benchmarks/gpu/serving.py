@@ -43,7 +43,7 @@ class Serving:
         self._manager = host.engine.tokenizer_manager
         self._noise = noise or Noise()
         self._adapters = adapters
-        self._told = variant.told
+        self._reports = variant.reports
         self.service: ControllerService | None = None
         if variant.engine == "scalesim" and host.steered is not None:
             settings = ControllerSettings()
@@ -81,7 +81,7 @@ class Serving:
 
     def simulation(self, name: str) -> Simulation | None:
         """See `scalesim.simulations.load_generator.Backend`."""
-        if self.service is None or not self._told:
+        if self.service is None or not self._reports:
             return None
         transport = _LoopTransport(self.service, asyncio.get_running_loop(), self._noise)
         return Simulation(name, settings=ClientSettings(), transport=transport)

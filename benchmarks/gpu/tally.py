@@ -10,7 +10,7 @@ from benchmarks.gpu.engine_caller import Reply
 from benchmarks.gpu.reference_answers import ReferenceAnswers
 
 _SHOWN = 10
-"""Wrong answers told in full."""
+"""Wrong answers shown in full."""
 
 
 class Tally:
@@ -33,7 +33,7 @@ class Tally:
         return self._verdicts.total()
 
     def judge(self, turn: str, agent: int, view: int, reply: Reply, **more: Any) -> None:
-        """Count an answer; `more` is told where it is wrong."""
+        """Count an answer; `more` is shown where it is wrong."""
         expected = self._peace.answers[agent, view]
         verdict, drift = expected.judge(reply, self._peace.rounding), expected.drift(reply)
         self._drift = max(self._drift, drift)

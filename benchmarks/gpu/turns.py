@@ -26,7 +26,7 @@ class Ask(NamedTuple):
     Attributes:
         agent: Whose.
         view: Which of its prompts.
-        known: Whether the engine is told whose it is.
+        known: Whether the request names its agent.
     """
 
     agent: int

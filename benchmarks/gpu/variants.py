@@ -27,14 +27,14 @@ class Variant(NamedTuple):
     Attributes:
         engine: How its engine is set up.
         planner: Of its controller.
-        told: Whether the simulation tells distances, or all are learned from the calls.
+        reports: Whether the simulation reports distances, or all are learned from the calls.
         about: For the reader of its figures.
     """
 
     engine: Arm
     about: str
     planner: type[DistancePlanner | OrderOnly] = DistancePlanner
-    told: bool = True
+    reports: bool = True
 
     def new_planner(self) -> Planner:
         """Return a planner for one run."""
@@ -45,7 +45,7 @@ VARIANTS = {
     "stock": Variant("stock", "SGLang as it is, no host tier"),
     "hicache": Variant("hicache", "SGLang with its host tier, least recently used"),
     "order": Variant("scalesim", "ours without lookahead: eviction order only", OrderOnly),
-    "learned": Variant("scalesim", "ours with nothing told", told=False),
+    "learned": Variant("scalesim", "ours with no distance reported", reports=False),
     "scalesim": Variant("scalesim", "ours"),
 }
 PEERS = ("stock", "hicache")

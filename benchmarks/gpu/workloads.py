@@ -18,7 +18,7 @@ from scalesim.simulations.society import society
 from scalesim.simulations.workload import PromptSize, Workload
 
 Tell = Callable[[Simulation, Workload, int], None]
-"""Told that a step begins; tells the simulation's hints."""
+"""Called when a step begins; reports the simulation's hints."""
 
 CLASSES = ("society", *WORKLOADS)
 
@@ -27,7 +27,7 @@ _HORIZON = 64
 
 
 class Played(NamedTuple):
-    """A workload, and how its simulation tells what it foresees."""
+    """A workload, and how its simulation reports what it foresees."""
 
     workload: Workload
     tell: Tell

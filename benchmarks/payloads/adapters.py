@@ -1,4 +1,4 @@
-"""Adapters: three times as many as slots, a share of them due in each step, schedules told.
+"""Adapters: three times as many as slots, a share of them due in each step, schedules reported.
 
 On a CPU a slot is filled in less than a millisecond, so what is shown is how many requests find
 their adapter in its slot, and that arms return equal text. The peer is least recently used, as

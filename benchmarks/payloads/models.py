@@ -1,8 +1,8 @@
 """Models: fine-tunes in one engine, half of them in host memory, dealt to agents in turn.
 
-Three arms take what is ours apart: told nothing and one request a turn, told nothing and requests
-grouped by model, told schedules as well. In a crowd every model has agents in every step, so that
-only grouping can save swaps; apart, each agent has its own and few act, so that distances can.
+Three arms take what is ours apart: no hints and one request a turn, no hints and requests
+grouped by model, schedules reported as well. In a crowd every model has agents in every step, so
+that only grouping can save swaps; apart, each agent has its own and few act, so that distances can.
 Beside them stands what strict arrival order would swap, replayed over the calls of each. On a CPU a
 swap is a copy in memory.
 
@@ -53,16 +53,16 @@ POPULATIONS = {"crowd": Population(24, 4, 0.5, 8), "apart": Population(12, 12, 1
 
 
 class Arm(NamedTuple):
-    """What is ours: whether schedules are told, and how many requests a model's turn has."""
+    """What is ours: whether schedules are reported, and how many requests a model's turn has."""
 
-    told: bool
+    reports: bool
     turn_requests: int
 
 
 ARMS = {
-    "untold, one at a time": Arm(False, 1),
-    "untold, in turns": Arm(False, 64),
-    "told, in turns": Arm(True, 64),
+    "no hints, one at a time": Arm(False, 1),
+    "no hints, in turns": Arm(False, 64),
+    "reported, in turns": Arm(True, 64),
 }
 
 
@@ -75,7 +75,7 @@ def run(arm: Arm, workload: Workload, machine: Machine, folder: Path) -> dict[st
     engine = settings.engine.model_copy(update={"models": models})
     with Stack(settings.model_copy(update={"engine": engine})) as stack:
         client = ClientSettings(base_url=stack.base_url)
-        hints = client if arm.told else None
+        hints = client if arm.reports else None
         target = Target(stack.base_url, engine.served_model_name, hints, models=machine.models)
         with closing(HttpTransport(client)) as transport:
             transfers = []
@@ -129,12 +129,18 @@ def main() -> None:
     for seed in SEEDS:
         with tempfile.TemporaryDirectory(prefix="scalesim-models-") as folder:
             runs[seed] = measure(population, seed, Path(folder))
-        for arm, told in runs[seed].items():
-            counts = [str(told[name]) for name in ("swaps", "swaps_in_arrival_order")]
-            counts += [str(told["calls_per_swap"]), str(told["transfer"]["late"])]
-            counts += [f"{told['transfer']['wasted']}/{told['transfer']['issued']}"]
+        for arm, figures in runs[seed].items():
+            counts = [str(figures[name]) for name in ("swaps", "swaps_in_arrival_order")]
+            counts += [str(figures["calls_per_swap"]), str(figures["transfer"]["late"])]
+            counts += [f"{figures['transfer']['wasted']}/{figures['transfer']['issued']}"]
             table.add_row(
-                *(str(seed), arm, *counts, f"{told['ttft_s']['p50']:.2f}", f"{told['busy_s']:.1f}")
+                *(
+                    str(seed),
+                    arm,
+                    *counts,
+                    f"{figures['ttft_s']['p50']:.2f}",
+                    f"{figures['busy_s']:.1f}",
+                )
             )
     Console().print(table)
     write(f"payloads/models_{name}", runs, **population._asdict())

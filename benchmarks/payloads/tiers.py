@@ -1,8 +1,8 @@
 """Three tiers: the device holds 10% of the agents, host memory 30%, storage all of them.
 
 The peer in the same run is SGLang with HiCache and its own file backend over an equal disk: least
-recently used, read from storage when a request is queued. Schedules are told two steps ahead, and
-each agent's own next use as its call ends. The warm-up, in which everyone acts, is left out.
+recently used, read from storage when a request is queued. Schedules are reported two steps ahead,
+and each agent's own next use as its call ends. The warm-up, in which everyone acts, is left out.
 
 Run: python -m benchmarks.payloads.tiers [SEEDS]
 """

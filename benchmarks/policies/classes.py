@@ -1,9 +1,9 @@
-"""Every class of simulation: what being told, and not being told, is worth.
+"""Every class of simulation: what reported distances are worth, and what learned ones.
 
 Three settings: plain demand caching (hit ratios), the timeline with one link (share of the oracle's
 saving of stall time over LRU), and the same with requests so short that the link is the bottleneck:
-there the oracle's sight of the whole future counts, and one step told is worth less. `told_far` is
-the same policy told ten steps ahead: what is missing is knowledge, not planning.
+there the oracle's sight of the whole future counts, and one step reported is worth less.
+`reported_far` is the same policy with ten steps reported: what is missing is knowledge, not plans.
 
     python -m benchmarks.policies.classes [SEEDS]
 """
@@ -18,7 +18,7 @@ from scalesim.policies.distance.learned import LEARNERS
 from scalesim.policies.replay.case import Case
 from scalesim.policies.replay.costs import Costs
 from scalesim.policies.replay.guard import guarded
-from scalesim.policies.replay.hints import Hints, expiring, foreseen_hints, no_hints, told_hints
+from scalesim.policies.replay.hints import Hints, expiring, foreseen_hints, no_hints, reported_hints
 from scalesim.policies.replay.learned_hints import learned_hints
 from scalesim.policies.replay.trace import Trace
 from scalesim.policies.workloads import WORKLOADS, Workload, generate
@@ -30,11 +30,11 @@ EVERYONE_ACTS = ("round-robin", "shuffled")
 
 
 def lies(trace: Trace) -> Hints:
-    """Turn the told order around: the next is said to be last, the absent to be next."""
-    told = told_hints(trace)
-    distance = told.due - told.at
-    wrong = np.where(np.isfinite(distance), told.at + 1e6 / (1 + distance), told.at + 1.0)
-    return expiring(told._replace(due=wrong), 2 * len(trace.agent) / (trace.step[-1] + 1))
+    """Turn the reported order around: the next is said to be last, the absent to be next."""
+    reported = reported_hints(trace)
+    distance = reported.due - reported.at
+    wrong = np.where(np.isfinite(distance), reported.at + 1e6 / (1 + distance), reported.at + 1.0)
+    return expiring(reported._replace(due=wrong), 2 * len(trace.agent) / (trace.step[-1] + 1))
 
 
 def hit_ratios(case: Case, workload: Workload) -> dict[str, float]:
@@ -42,9 +42,9 @@ def hit_ratios(case: Case, workload: Workload) -> dict[str, float]:
     trace = case.trace
     streams = {
         "lru": no_hints(),
-        "told": case.hints,
+        "reported": case.hints,
         "estimator": guarded(trace, [foreseen_hints(*workload)], case.quality),
-        "untold": case.learned,
+        "learned": case.learned,
         "lies": guarded(trace, [lies(trace)], case.quality),
         "oracle": case.following,
     }
@@ -62,10 +62,10 @@ def savings(case: Case, workload: Workload) -> dict[str, float]:
     lru_s = case.follow(no_hints()).stall_s.sum()
     best_s = lru_s - case.follow(case.following).stall_s.sum()
     streams = {
-        "told": case.hints,
-        "told_far": told_hints(trace, FAR_STEPS),
+        "reported": case.hints,
+        "reported_far": reported_hints(trace, FAR_STEPS),
         "estimator": guarded(trace, [foreseen_hints(*workload)], case.quality),
-        "untold": guarded(trace, [case.learned], case.quality),
+        "learned": guarded(trace, [case.learned], case.quality),
         "lies": guarded(trace, [lies(trace)], case.quality),
     }
     return {
@@ -99,10 +99,10 @@ def main(seeds: int) -> None:
         }
         hits = [run["hit_percent"] for run in runs]
         rows[name]["worst_seed"] = {
-            "untold_minus_best_single": min(r["untold"] - r["best_single"] for r in hits),
-            "untold_minus_lru": min(r["untold"] - r["lru"] for r in hits),
+            "learned_minus_best_single": min(r["learned"] - r["best_single"] for r in hits),
+            "learned_minus_lru": min(r["learned"] - r["lru"] for r in hits),
             "lies_minus_lru": min(r["lies"] - r["lru"] for r in hits),
-            "told_saving": min(run["saving_percent"]["told"] for run in runs),
+            "reported_saving": min(run["saving_percent"]["reported"] for run in runs),
         }
         for setting, values in rows[name].items():
             cells = "  ".join(f"{key} {value:.1f}" for key, value in values.items())

@@ -2,7 +2,7 @@
 
 Four ways to place agents: `random` (a draw a request), `least-loaded` (each request to the replica
 with the least work), and the live controller with a router that follows it, without leveling
-(`hashed`) and with it (`leveled`). The controller is told who acts in this step and in the next
+(`hashed`) and with it (`leveled`). The simulation reports who acts in this step and in the next
 one. A request costs its own time, and rebuilding the agent's state where the replica does not have
 it; the floor is perfect balance without any rebuilding.
 
@@ -92,8 +92,8 @@ class Live:
         self.now_s += STEP_S
         self._epoch += 1
         for distance, agents in ((1.0, later), (0.0, now)):
-            told = np.full(len(agents), distance, np.float32)
-            self.controller.report("town", self._epoch, self._keys[agents], told)
+            distances = np.full(len(agents), distance, np.float32)
+            self.controller.report("town", self._epoch, self._keys[agents], distances)
         self.controller.tick()
         self._view.apply(self.controller.placements(self._view.version))
         homes = [self._view.home(key, NAMES) for key in self._keys[now].tolist()]
@@ -112,9 +112,9 @@ class Live:
             rows = Residency(PREFIX, keys, device, none, none, size, in_use)
             self.controller.residency(name, self.controller.incarnation, (rows,))
         self.controller.plan()
-        told = self.controller.poll(name, self.controller.incarnation, self._acked[name])
-        if told is not None:
-            self._acked[name] = told.sequence
+        directives = self.controller.poll(name, self.controller.incarnation, self._acked[name])
+        if directives is not None:
+            self._acked[name] = directives.sequence
 
 
 def makespans(

@@ -1,7 +1,7 @@
 """Recorded activity: the Smallville run, and OASIS's users drawn by their real hourly profiles.
 
 No prefetch, hit ratios in percent. The files are read from a folder beside the checkout; figures
-that others measured on them (`reference`) are LRU, best cheap hint, told, and oracle.
+that others measured on them (`reference`) are LRU, best cheap hint, reported, and oracle.
 
     python -m benchmarks.policies.recorded [FOLDER] [SEEDS]
 """
@@ -25,11 +25,11 @@ ACTIVE_AN_HOUR = 0.1  # of all users, on average; the profiles say only who is m
 
 
 def hit_percent(trace: Trace, capacity: float) -> dict[str, float]:
-    """Return hit ratios told, and learned from requests alone."""
-    told = replay(Case(trace, capacity, prefetch=False), POLICIES)["policies"]
+    """Return hit ratios by reported distances, and by those learned from requests alone."""
+    reported = replay(Case(trace, capacity, prefetch=False), POLICIES)["policies"]
     learned = replay(Case(trace, capacity, "learned", prefetch=False), ["distance"])["policies"]
-    rows = {name: 100 * row["hit_ratio"] for name, row in told.items()}
-    return rows | {"distance, untold": 100 * learned["distance"]["hit_ratio"]}
+    rows = {name: 100 * row["hit_ratio"] for name, row in reported.items()}
+    return rows | {"distance, learned": 100 * learned["distance"]["hit_ratio"]}
 
 
 def oasis(folder: Path, seed: int) -> Trace:

@@ -74,7 +74,7 @@ def lost(tally: Tally, may_lose: Iterable[End]) -> list[str]:
     """Return what was lost that must not be."""
     allowed = {End.ANSWERED, *may_lose}
     found = [f"{count} {end.value}" for end, count in tally.ends.items() if end not in allowed]
-    return [*found, *(f"told: {told}" for told in tally.told)] if found else []
+    return [*found, *(f"reason: {reason}" for reason in tally.reasons)] if found else []
 
 
 async def in_engines(http: httpx.AsyncClient) -> int:

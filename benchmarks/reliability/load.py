@@ -29,10 +29,10 @@ class End(Enum):
 
     ANSWERED = "answered"
     WRONG = "answered otherwise than undisturbed"
-    BROKEN = "lost after its answer had begun, and told so"
+    BROKEN = "lost after its answer had begun, with an error"
     CUT = "lost with its connection to a killed ingress"
     REFUSED = "refused before its answer began, or its connection"
-    HUNG = "neither answered nor told"
+    HUNG = "neither answered nor refused"
 
 
 @dataclass
@@ -41,18 +41,18 @@ class Tally:
 
     Attributes:
         ends: Requests by how they ended.
-        told: What was told of requests that were not answered, with how often.
+        reasons: Why requests were not answered, with how often.
     """
 
     ends: Counter[End] = field(default_factory=Counter)
-    told: Counter[str] = field(default_factory=Counter)
+    reasons: Counter[str] = field(default_factory=Counter)
     _asked: dict[int, float] = field(default_factory=lambda: dict.fromkeys(range(AGENTS), 0.0))
 
-    def add(self, agent: int, asked: float, end: End, told: str = "") -> None:
+    def add(self, agent: int, asked: float, end: End, reason: str = "") -> None:
         """Count one request that was asked at that monotonic time."""
         self.ends[end] += 1
-        if told:
-            self.told[told[:160]] += 1
+        if reason:
+            self.reasons[reason[:160]] += 1
         if end is End.ANSWERED:
             self._asked[agent] = asked
 
@@ -111,8 +111,8 @@ class Load:
             asked = time.monotonic()
             try:
                 answer = await (self._stream if turn % 2 else self._whole)(agent)
-            except _Told as told:
-                tally.add(agent, asked, told.end, str(told))
+            except _NotAnsweredError as error:
+                tally.add(agent, asked, error.end, str(error))
             except httpx.TimeoutException as error:
                 tally.add(agent, asked, End.HUNG, repr(error))
             except httpx.ConnectError as error:
@@ -128,7 +128,7 @@ class Load:
     async def _whole(self, agent: int) -> str:
         answer = await self._http.post("/v1/chat/completions", json=self._body(agent, False))
         if answer.status_code != 200:
-            raise _Told(End.REFUSED, f"{answer.status_code} {answer.text}")
+            raise _NotAnsweredError(End.REFUSED, f"{answer.status_code} {answer.text}")
         return str(answer.json()["choices"][0]["message"]["content"])
 
     async def _stream(self, agent: int) -> str:
@@ -136,17 +136,19 @@ class Load:
         call = self._http.stream("POST", "/v1/chat/completions", json=self._body(agent, True))
         async with call as answer:
             if answer.status_code != 200:
-                raise _Told(End.REFUSED, f"{answer.status_code} {(await answer.aread()).decode()}")
+                raise _NotAnsweredError(
+                    End.REFUSED, f"{answer.status_code} {(await answer.aread()).decode()}"
+                )
             async for line in answer.aiter_lines():
                 data = line.removeprefix("data: ")
                 if data == "[DONE]":
                     return text
                 event = json.loads(data) if data else {}
                 if "error" in event:
-                    raise _Told(End.BROKEN, event["error"]["message"])
+                    raise _NotAnsweredError(End.BROKEN, event["error"]["message"])
                 for choice in event.get("choices", ()):
                     text += choice["delta"].get("content") or ""
-        raise _Told(End.HUNG, "a stream ended without a word")
+        raise _NotAnsweredError(End.HUNG, "a stream ended without a word")
 
     def _body(self, agent: int, stream: bool) -> dict[str, object]:
         prompt = " ".join(f"w{(agent * 131 + i * 7) % 1000}" for i in range(64))
@@ -161,9 +163,9 @@ class Load:
         }
 
 
-class _Told(Exception):
-    """A request that was not answered, and was told so."""
+class _NotAnsweredError(Exception):
+    """A request that was not answered, and the reason."""
 
-    def __init__(self, end: End, told: str) -> None:
-        super().__init__(told)
+    def __init__(self, end: End, reason: str) -> None:
+        super().__init__(reason)
         self.end = end

@@ -37,7 +37,7 @@ KINDS = (
 
 
 def keep_connections(port: int, all_there: Event, ending: Event, made: Any) -> None:
-    """Keep as many connections open as are told; whoever is let go comes back."""
+    """Keep as many connections open as are wanted; whoever is let go comes back."""
     with selectors.DefaultSelector() as selector:
         while not ending.is_set():
             for _ in range(SLOW - len(selector.get_map())):
@@ -68,8 +68,8 @@ class SlowClients:
         apart = multiprocessing.get_context("spawn")
         self._ending, self._all_there = apart.Event(), apart.Event()
         self._made = apart.Value("q", 0)
-        told = (port, self._all_there, self._ending, self._made)
-        self._process = apart.Process(target=keep_connections, args=told)
+        arguments = (port, self._all_there, self._ending, self._made)
+        self._process = apart.Process(target=keep_connections, args=arguments)
 
     @property
     def made(self) -> int:

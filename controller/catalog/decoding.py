@@ -34,7 +34,7 @@ class DamagedError(Exception):
 
 
 class CatalogHeader(NamedTuple):
-    """Who wrote last, and how often: tells a server that lost rows from one that did not."""
+    """Who wrote last, and how often: by this a server that lost rows is found out."""
 
     incarnation: int
     flush: int

@@ -68,8 +68,8 @@ def unavailable(error: redis.RedisError, namespace: str) -> CatalogUnavailableEr
     if code in _SENTENCES:
         found = _DETAIL.search(str(error))
         sentence = _SENTENCES[code].replace("{{NAMESPACE}}", f"{{{namespace}}}")
-        told = sentence.replace("{detail}", found[0] if found else code)
-        return CatalogUnavailableError(f"the catalog's server {told}")
+        what = sentence.replace("{detail}", found[0] if found else code)
+        return CatalogUnavailableError(f"the catalog's server {what}")
     if isinstance(error, redis.ResponseError):
         said = str(error).rpartition("caused error: ")[2][:120]
         return CatalogUnavailableError(

@@ -28,10 +28,10 @@ _GUARD = """
 exec 3<&0
 (read -r _ <&3; kill $$) &
 trap 'ended=1; kill $server && kill -CONT $server' TERM
-told=
+shown=
 while [ -z "$ended" ]; do
   "$@" 3<&- & server=$!
-  [ -z "$told" ] && echo $server && told=1
+  [ -z "$shown" ] && echo $server && shown=1
   [ -n "$ended" ] && kill $server
   wait $server
   [ -z "$ended" ] && sleep 0.2

@@ -76,7 +76,7 @@ class Catalog:
                 retry=retry,
                 retry_on_error=[redis.ConnectionError, redis.TimeoutError],
             )
-        except ValueError:  # tells parts of the address, which may be of a password
+        except ValueError:  # its message shows parts of the address, perhaps of a password
             raise ConfigurationError(
                 "catalog.url is not a server's address: its port, database or an option of it is "
                 "no number, or its password is not percent-encoded. Use redis://, rediss:// or "

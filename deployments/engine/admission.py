@@ -89,10 +89,10 @@ def check_asked(body: Mapping[str, Any], limits: EngineLimits) -> None:
         ContextLengthError: It would not fit; says what does.
     """
     for field in ("max_completion_tokens", "max_tokens", "min_tokens"):
-        told = body.get(field)
-        if told is not None and told >= limits.context_length:
+        asked = body.get(field)
+        if asked is not None and asked >= limits.context_length:
             raise ContextLengthError(
-                f"{field}: {told} tokens do not fit: a prompt with its answer may have "
+                f"{field}: {asked} tokens do not fit: a prompt with its answer may have "
                 f"{limits.context_length}",
                 field,
             )
@@ -152,10 +152,10 @@ def _check_room(
             names.prompt,
         )
     for field, name in ((names.answer, "max_new_tokens"), ("min_tokens", "min_new_tokens")):
-        told = sampling.get(name)
-        if told is not None and told > room:
+        asked = sampling.get(name)
+        if asked is not None and asked > room:
             raise ContextLengthError(
-                f"{field}: a prompt of {prompt} tokens leaves room for {room} of the {told} asked "
+                f"{field}: a prompt of {prompt} tokens leaves room for {room} of the {asked} asked "
                 f"for: use at most {room}, or a shorter prompt ({limits.context_length} fit)",
                 field,
             )

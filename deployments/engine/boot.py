@@ -33,7 +33,7 @@ _end_with_parent()
 
 import torch  # noqa: E402
 
-from scalesim.deployments.engine.crash_report import told_to  # noqa: E402
+from scalesim.deployments.engine.crash_report import reporting_to  # noqa: E402
 from scalesim.environment import (  # noqa: E402
     engine_emulation_from_env,
     engine_last_words_from_env,
@@ -51,7 +51,7 @@ if not HAS_GPU:
 def run_scheduler(*args: Any, **kwargs: Any) -> None:
     """Scheduler process: SGLang's own, on a CPU with its host tier patched.
 
-    It tells what it worked on where it crashes.
+    It writes down what it worked on where it crashes.
     """
     from sglang.srt.managers.scheduler import Scheduler, run_scheduler_process
 
@@ -62,7 +62,7 @@ def run_scheduler(*args: Any, **kwargs: Any) -> None:
     path = engine_last_words_from_env()
     if path is not None:
         run = Scheduler.run_event_loop
-        Scheduler.run_event_loop = lambda self: told_to(Path(path), partial(run, self))
+        Scheduler.run_event_loop = lambda self: reporting_to(Path(path), partial(run, self))
     run_scheduler_process(*args, **kwargs)
 
 

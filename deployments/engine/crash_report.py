@@ -1,4 +1,4 @@
-"""What a crashing scheduler tells: which requests it was working on."""
+"""What a crashing scheduler leaves behind: which requests it was working on."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 
-def told_to(path: Path, run: Callable[[], None]) -> None:
+def reporting_to(path: Path, run: Callable[[], None]) -> None:
     """Run an event loop; if it raises, write the ids of the requests it worked on to `path`.
 
     Raises:

@@ -66,7 +66,7 @@ class DirectiveExecutor:
         self._inbox_rows = 0
         self._share: int | None = None
         self._unsent: list[Message] = []
-        self._told: dict[str, TransferStats] = {}
+        self._sent: dict[str, TransferStats] = {}
 
     def hello(self, bytes_per_token: int) -> None:
         """Tell the replica that the self-check passed and what there is to manage."""
@@ -107,8 +107,8 @@ class DirectiveExecutor:
                 if _try(payload, key, self._lifts[kind][key]) is not MoveOutcome.BUSY:
                     del self._lifts[kind][key]
         in_flight = self._settle()
-        told = self._send is not None and self._publish(self._send)
-        return bool(self._inbox) or self._moves_wait() or in_flight or told
+        sent = self._send is not None and self._publish(self._send)
+        return bool(self._inbox) or self._moves_wait() or in_flight or sent
 
     def _moves_wait(self) -> bool:
         return any((*self._leaves.values(), *self._lifts.values()))
@@ -168,19 +168,19 @@ class DirectiveExecutor:
 
     def _publish(self, send: Callable[[Message], bool]) -> bool:
         """Return whether rows were sent: there may be more."""
-        told = False
+        sent = False
         if not self._unsent:
             for kind, payload in self._payloads.items():
                 rows, transfer = payload.changed(), payload.transfer()
                 if rows is not None:
-                    told = True
+                    sent = True
                     self._unsent.append(rows)
-                if transfer != self._told.get(kind):
+                if transfer != self._sent.get(kind):
                     self._unsent.append(transfer)
-                    self._told[kind] = transfer
+                    self._sent[kind] = transfer
         while self._unsent and send(self._unsent[0]):
             del self._unsent[0]
-        return told
+        return sent
 
 
 def _pieces(rows: int) -> Iterator[slice]:

@@ -80,22 +80,22 @@ class EngineHost:
             EngineMismatchError: Our plugin is not in its scheduler.
         """
         self._settings = prepared(self._settings, self._engines)
-        told = {ENGINE_LAST_WORDS: str(self.last_words)}
+        variables = {ENGINE_LAST_WORDS: str(self.last_words)}
         if self._settings.emulation is not None:
-            told[ENGINE_EMULATION] = self._settings.emulation.model_dump_json()
+            variables[ENGINE_EMULATION] = self._settings.emulation.model_dump_json()
         if self._settings.arm != "scalesim":
-            self._launch(told)
+            self._launch(variables)
             return
         address = f"ipc://{self._folder.path}/channel"
         self._channel = ReplicaEnd(address)
-        told |= {
+        variables |= {
             ENGINE_CHANNEL: address,
             ENGINE_STORAGE_BYTES: str(self._settings.storage_bytes),
             ENGINE_PAYLOADS: json.dumps(self._settings.payloads),
         }
         if self._settings.models is not None:
-            told[ENGINE_MODELS] = self._settings.models.model_dump_json()
-        self._launch(told)
+            variables[ENGINE_MODELS] = self._settings.models.model_dump_json()
+        self._launch(variables)
         try:
             hello = await asyncio.wait_for(self._channel.receive(), HELLO_S)
         except TimeoutError:
@@ -107,15 +107,15 @@ class EngineHost:
             )
         self.steered = SchedulerLink(self._channel, hello)
 
-    def _launch(self, told: dict[str, str]) -> None:
-        """Start the engine with `told` in the environment of its processes."""
-        told = told | environment(self._folder.path, self._settings.extra_args)
-        os.environ.update(told)
+    def _launch(self, variables: dict[str, str]) -> None:
+        """Start the engine with `variables` in the environment of its processes."""
+        variables = variables | environment(self._folder.path, self._settings.extra_args)
+        os.environ.update(variables)
         try:
             with self._folder.as_own_tmpdir():
                 self.engine = launch(self._settings)
         finally:
-            for name in told:
+            for name in variables:
                 del os.environ[name]
         check_tokens(self.engine, self._settings)
 

@@ -23,10 +23,10 @@ class DistanceOrder:
     def push(self, keys: Iterable[int], distances: Iterable[float]) -> list[int]:
         """Take over distances, an infinite one forgets its key; return those that are farther."""
         known = self._distances
-        told = list(zip(keys, distances, strict=True))
-        farther = [key for key, distance in told if distance > known.get(key, inf)]
-        known.update(told)
-        for key, distance in told:
+        sent = list(zip(keys, distances, strict=True))
+        farther = [key for key, distance in sent if distance > known.get(key, inf)]
+        known.update(sent)
+        for key, distance in sent:
             if distance == inf:
                 known.pop(key, None)
         return farther

@@ -1,4 +1,4 @@
-"""SGLang's messages in our names: it tells people to set flags of its own command."""
+"""SGLang's messages in our names: it asks people to set flags of its own command."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ _SETTINGS = {
 """Those that have a setting of their own; the others are passed on by `engine.extra_args`."""
 
 
-def in_our_names(told: str) -> str:
+def in_our_names(message: str) -> str:
     """Return the beginning of a message of SGLang's, its flags as people set them here."""
-    named = _FLAG.sub(lambda flag: _setting(flag[1]), told)
+    named = _FLAG.sub(lambda flag: _setting(flag[1]), message)
     return named if len(named) <= _MOST_SHOWN else f"{named[:_MOST_SHOWN]}..."
 
 

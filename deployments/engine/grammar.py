@@ -35,25 +35,25 @@ class _RefusedError(Exception):
     """Says what could hold an engine."""
 
 
-def check_grammar(kind: str, told: str, field: str) -> None:
+def check_grammar(kind: str, text: str, field: str) -> None:
     """Check the grammar of a request.
 
     Args:
         kind: Of SGLang's sampling parameters. No request can name a regular expression or an EBNF
             grammar; those that SGLang makes of tools itself are only bounded in size.
-        told: JSON text of a schema, or of a structural tag with schemas in it.
+        text: JSON text of a schema, or of a structural tag with schemas in it.
         field: Of the request, from which it comes.
 
     Raises:
         InvalidRequestError: It could hold the engine; says what does.
     """
     try:
-        if len(told) > MOST_BYTES:
-            raise _RefusedError(f"{len(told)} bytes of it, {MOST_BYTES} are served")
+        if len(text) > MOST_BYTES:
+            raise _RefusedError(f"{len(text)} bytes of it, {MOST_BYTES} are served")
         if kind == "json_schema":
-            _check(orjson.loads(told))
+            _check(orjson.loads(text))
         elif kind == "structural_tag":
-            _check([_embedded(part) for part in _schemas(orjson.loads(told))])
+            _check([_embedded(part) for part in _schemas(orjson.loads(text))])
     except _RefusedError as why:
         raise InvalidRequestError(
             f"{field}: this schema could hold the engine ({why}): use a simpler one", field
@@ -74,9 +74,9 @@ def _check(root: Any) -> None:
             for name in names:
                 if _size(schema.get(name)) > most:
                     raise _RefusedError(f"{name!r} of {_size(schema[name])}, {most} are served")
-        told_format = schema.get("format")
-        if isinstance(told_format, str) and told_format not in _FORMATS:
-            raise _RefusedError(f"format {told_format[:40]!r} is not served")
+        string_format = schema.get("format")
+        if isinstance(string_format, str) and string_format not in _FORMATS:
+            raise _RefusedError(f"format {string_format[:40]!r} is not served")
         counts = (schema.get(name) for name in _REPEATS)
         repeats += sum(count for count in counts if isinstance(count, int | float))
     if repeats > MOST_REPEATS:

@@ -12,7 +12,7 @@ def hints(key: int, next_use: float | None = None, model: str = "") -> dict[str,
 
     Args:
         key: Payload key of the agent's prefix.
-        next_use: Steps from the end of this request to the agent's next one, if told.
+        next_use: Steps from the end of this request to the agent's next one, if reported.
         model: Identity of the model it is for; empty for the engine's own.
     """
     action = {

@@ -208,8 +208,8 @@ def storage_args(settings: EngineSettings) -> dict[str, Any]:
 def _fingerprint(model_path: str) -> str:
     """Return what changes with the weights: pages of another model must never be read."""
     files = sorted(Path(model_path).glob("*.*"))
-    told = [(file.name, file.stat().st_size, file.stat().st_mtime_ns) for file in files]
-    return blake2b(repr((model_path, told)).encode(), digest_size=16).hexdigest()
+    facts = [(file.name, file.stat().st_size, file.stat().st_mtime_ns) for file in files]
+    return blake2b(repr((model_path, facts)).encode(), digest_size=16).hexdigest()
 
 
 def _adapter_args(adapters: AdapterSettings) -> dict[str, Any]:

@@ -144,8 +144,8 @@ class OpenAIEndpoints:
         """End every call with `EngineLostError`, and all that still come."""
         self._fault = fault
         entered = [trip for trip in self._inside if trip.requests]
-        told = [(trip.call, trip.rids) for trip in entered]
-        found = zip(entered, judge(fault.by_request, fault.named, told), strict=True)
+        calls = [(trip.call, trip.rids) for trip in entered]
+        found = zip(entered, judge(fault.by_request, fault.named, calls), strict=True)
         self._lost = dict.fromkeys(self._inside, Suspicion.INNOCENT) | dict(found)
         for task in self._inside.values():
             if task is not None:
@@ -154,7 +154,8 @@ class OpenAIEndpoints:
     def _error(self, verdict: Suspicion) -> EngineLostError:
         assert self._fault is not None
         return EngineLostError(
-            f"{self._name} lost its engine: {self._fault.told}; it is replaced, try again", verdict
+            f"{self._name} lost its engine: {self._fault.reason}; it is replaced, try again",
+            verdict,
         )
 
     async def _answer(self, trip: _Trip) -> AsyncGenerator[AnswerPart, None]:
@@ -212,9 +213,9 @@ class _Rendering:
         Raises:
             InvalidRequestError: It cannot be served.
         """
-        told = super()._validate_request  # type: ignore[misc]
+        validate = super()._validate_request  # type: ignore[misc]
         many = bool(getattr(request, "tools", None))
-        fault = await asyncio.to_thread(told, request) if many else told(request)
+        fault = await asyncio.to_thread(validate, request) if many else validate(request)
         if fault:
             raise InvalidRequestError(f"{self.checked}: {in_our_names(fault)}", self.checked)
 
@@ -258,7 +259,7 @@ class _IdentifiedManager:
             trip.fault = error
             raise ValueError(str(error)) from error  # what SGLang's endpoints take as refused
         # SGLang then makes its own, which cannot be guessed and none of which begins another: it
-        # ends every request whose id begins with the one it is told to end.
+        # ends every request whose id begins with the one it is asked to end.
         request.rid = None
         request.kv_hints = hints(trip.call.key, trip.call.next_use, trip.model)
         request.lora_path = trip.adapter
@@ -274,12 +275,12 @@ class _IdentifiedManager:
                     yield answer
         except (ValueError, HTTPException) as error:
             if trip.fault is None:
-                told = getattr(error, "detail", error)
-                trip.fault = _fault(getattr(error, "status_code", 400), str(told), names)
+                detail = getattr(error, "detail", error)
+                trip.fault = _fault(getattr(error, "status_code", 400), str(detail), names)
             raise
 
     def _note(self, trip: _Trip, parts: list[dict[str, Any]], names: Names) -> None:
-        """Note what an answer tells of its request; raise where it is none."""
+        """Note what an answer says of its request; raise where it is none."""
         if not trip.generated and (fault := _refusal(parts, names)) is not None:
             trip.fault = fault
             raise ValueError(str(fault))
@@ -315,14 +316,14 @@ _FORMAT_FAULTS = ("Failed to compile", "Grammar accept_token failed", "Grammar p
 """How SGLang begins to say that a grammar is wrong, or that no token of the model goes on in it."""
 
 
-def _fault(status: int, told: str, names: Names) -> ScaleSimError:
+def _fault(status: int, message: str, names: Names) -> ScaleSimError:
     """Return what a refusal of SGLang's is to the caller."""
-    if told.startswith(_FORMAT_FAULTS):
+    if message.startswith(_FORMAT_FAULTS):
         return InvalidRequestError(
-            f"{names.format}: the model cannot answer so: {in_our_names(told)}", names.format
+            f"{names.format}: the model cannot answer so: {in_our_names(message)}", names.format
         )
     fault = InvalidRequestError if status < 500 else ReplicaUnavailableError
-    return fault(in_our_names(told))
+    return fault(in_our_names(message))
 
 
 def _found(meta: dict[str, Any]) -> CachedTokens:
@@ -345,11 +346,11 @@ def _plain(response: Any) -> tuple[int, bytes]:
         body = bytes(response.body)
         if response.status_code < 400:
             return response.status_code, body
-        told = orjson.loads(body)
-        told = told.get("error", told)
-        message = in_our_names(str(told.get("message")))
+        error = orjson.loads(body)
+        error = error.get("error", error)
+        message = in_our_names(str(error.get("message")))
         return response.status_code, error_body(
-            message, str(told.get("type")), told.get("param"), told.get("code")
+            message, str(error.get("type")), error.get("param"), error.get("code")
         )
     assert isinstance(response, BaseModel)
     return 200, orjson.dumps(response.model_dump())

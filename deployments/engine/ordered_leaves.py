@@ -26,7 +26,7 @@ class OrderedLeaves(set[Any]):
     """A set of leaves that knows which goes first.
 
     An entry is never behind its leaf's place: a leaf that was used, or whose owners came nearer, is
-    found out when its turn comes; one that became farther must be told, with `farther`.
+    found out when its turn comes; one that became farther must be reported, with `farther`.
 
     Args:
         priority: Of a leaf, as it is now.

@@ -36,7 +36,7 @@ class Prefix:
         prompt_length: How many tokens were the prompt.
         space: Name space of its cache key.
         length: How many tokens are expected again, a multiple of the page size.
-        pages: A number for each whole page of the sequence, that tells it from others.
+        pages: A number for each whole page of the sequence, that differs from those of others.
     """
 
     tokens: Tokens
@@ -80,8 +80,8 @@ def pages(tokens: Tokens, page: int) -> NDArray[np.uint64]:
     what comes again would follow.
     """
     whole = tokens[: len(tokens) // page * page].astype(np.int64, copy=False)
-    told: NDArray[np.uint64] = whole.view(np.uint64).reshape(-1, page).dot(_factors(page))
-    return told
+    numbers: NDArray[np.uint64] = whole.view(np.uint64).reshape(-1, page).dot(_factors(page))
+    return numbers
 
 
 @cache

@@ -88,8 +88,8 @@ def room(settings: EngineSettings, site: Site, llm: Llm) -> Room:
         site: Where it starts.
         llm: Its model.
     """
-    told = settings.extra_args.get("mem_fraction_static")
-    tier = _device_room(settings, site, llm, told or Calibration().memory_share)
+    share = settings.extra_args.get("mem_fraction_static")
+    tier = _device_room(settings, site, llm, share or Calibration().memory_share)
     if settings.device_tokens is not None:
         kv_bytes = settings.device_tokens * llm.rank_kv_bytes_per_token(tier.ranks)
         tier = replace(tier, rank_device_bytes=tier.rank_weight_bytes + kv_bytes)
@@ -238,11 +238,11 @@ def _too_much(
 ) -> ConfigurationError:
     each = f" for each of {site.engines} engines here" if site.engines > 1 else ""
     fits = max(value * there / needed, 0.0)
-    told, most = str(value), str(int(fits))
+    set_to, most = str(value), str(int(fits))
     if isinstance(value, float):
-        told, most = f"{value:g}", f"{int(fits * 10) / 10:g}"
+        set_to, most = f"{value:g}", f"{int(fits * 10) / 10:g}"
     return ConfigurationError(
-        f"engine.{name} {told} needs {gb(needed)} of {what}, {gb(max(there, 0))} is there{each}: "
+        f"engine.{name} {set_to} needs {gb(needed)} of {what}, {gb(max(there, 0))} is there{each}: "
         f"use {name} <= {most}, or leave it out"
     )
 

@@ -33,12 +33,12 @@ class EngineFault(NamedTuple):
     """How an engine was lost.
 
     Attributes:
-        told: What happened, for people.
+        reason: What happened, for people.
         by_request: Whether a request may be the cause: the engine crashed or hangs by itself.
         named: Ids of the engine's requests one of which is the cause; empty where not known.
     """
 
-    told: str
+    reason: str
     by_request: bool
     named: frozenset[str] = frozenset()
 

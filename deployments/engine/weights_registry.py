@@ -178,8 +178,8 @@ class WeightsRegistry(ABC, Generic[Item]):
             shutil.copyfile(file, target / file.name)
 
     def _version(self, name: str, folder: Path) -> str:
-        told = [(f.name, f.stat().st_size, f.stat().st_mtime_ns) for f in self._files(folder)]
-        return blake2b(repr((name, told)).encode(), digest_size=16).hexdigest()
+        facts = [(f.name, f.stat().st_size, f.stat().st_mtime_ns) for f in self._files(folder)]
+        return blake2b(repr((name, facts)).encode(), digest_size=16).hexdigest()
 
     def _refused(self, name: str, fault: str, cure: str) -> InvalidRequestError:
         return InvalidRequestError(f"{self.noun} {name!r} {fault}: {cure}", "model")

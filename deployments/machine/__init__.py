@@ -19,7 +19,7 @@ class Machine(NamedTuple):
 
     Attributes:
         memory: Of the machine or the container.
-        gpus: Those this process sees; none where there is none, or where no driver tells.
+        gpus: Those this process sees; none where there is none, or where no driver answers.
         shared_bytes: Free in /dev/shm.
     """
 

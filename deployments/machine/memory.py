@@ -102,8 +102,8 @@ def _groups(root: Path) -> Iterator[tuple[_Version, Path]]:
 def _upwards(mount: Path, path: str, inside: str) -> Iterator[Path]:
     """Yield folders from a group up to its mount.
 
-    A container sees its own group as the root of the mount, while the group's path may be told from
-    the machine's root or from its own.
+    A container sees its own group as the root of the mount, while the group's path may begin at
+    the machine's root or at its own.
     """
     relative = path.removeprefix(inside) if inside != "/" else path
     folder = mount / relative.lstrip("/")

@@ -46,13 +46,13 @@ RESERVED = frozenset(
 """Arguments of a tokenizer's `apply_chat_template`, which are not the template's own."""
 
 
-def _template_arguments(told: dict[str, Any]) -> dict[str, Any]:
-    for name in told:
+def _template_arguments(arguments: dict[str, Any]) -> dict[str, Any]:
+    for name in arguments:
         if name in RESERVED:
             raise PydanticCustomError("reserved", f"{name[:60]!r} is the server's: leave it out")
         if not name.isidentifier() or len(name) > 64:
             raise PydanticCustomError("name", f"{name[:60]!r} cannot name a template's variable")
-    return told
+    return arguments
 
 
 class ChatRequest(SharedFields):

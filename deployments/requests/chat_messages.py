@@ -24,14 +24,14 @@ class TextPart(RequestModel):
     text: str
 
 
-def _text_or_parts(told: Any) -> Any:
-    if not isinstance(told, str | list):
+def _text_or_parts(value: Any) -> Any:
+    if not isinstance(value, str | list):
         raise PydanticCustomError("content", "must be a string or a list of text parts")
-    return told
+    return value
 
 
-def _nothing(told: Any) -> Any:
-    if told:
+def _nothing(value: Any) -> Any:
+    if value:
         raise PydanticCustomError("unserved", "is not served: leave it out")
     return None
 
@@ -114,9 +114,9 @@ class NamedTool(RequestModel):
     function: NamedFunction
 
 
-def _choice(told: Any) -> Any:
-    if isinstance(told, dict) or told in ("none", "auto", "required"):
-        return told
+def _choice(value: Any) -> Any:
+    if isinstance(value, dict) or value in ("none", "auto", "required"):
+        return value
     raise PydanticCustomError("choice", "must be none, auto, required or a function's name")
 
 

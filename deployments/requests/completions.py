@@ -14,19 +14,19 @@ from scalesim.deployments.requests.values import together
 _LARGEST_ID = 2**31 - 1
 
 
-def _prompt(told: Any) -> Any:
+def _prompt(value: Any) -> Any:
     """Return a prompt: a string, strings, token ids, or lists of token ids."""
-    if told and (isinstance(told, str) or (isinstance(told, list) and _alike(told))):
-        return told
+    if value and (isinstance(value, str) or (isinstance(value, list) and _alike(value))):
+        return value
     raise PydanticCustomError(
         "prompt", "must be a string, strings, token ids or lists of token ids, and not empty"
     )
 
 
-def _alike(told: list[Any]) -> bool:
-    if all(isinstance(one, str) for one in told):
+def _alike(value: list[Any]) -> bool:
+    if all(isinstance(one, str) for one in value):
         return True
-    rows = told if isinstance(told[0], list) else [told]
+    rows = value if isinstance(value[0], list) else [value]
     return all(isinstance(row, list) and bool(row) and _are_ids(row) for row in rows)
 
 

@@ -44,13 +44,13 @@ def refusal(error: ValidationError) -> InvalidRequestError:
     faults = error.errors(include_url=False, include_input=False)
     fault = max(faults, key=lambda one: len(one["loc"]))
     where = ".".join(_path(fault))
-    told = fault["msg"]
+    message = fault["msg"]
     if fault["type"] == "extra_forbidden":
-        told = REFUSED.get(where, "is not a field here: see docs/reference/requests.md")
+        message = REFUSED.get(where, "is not a field here: see docs/reference/requests.md")
     elif fault["type"] == "together":
         name = fault["ctx"]["field"]
         where = f"{where}.{name}" if where else name
-    return InvalidRequestError(f"{where or 'body'}: {told}", where or "body")
+    return InvalidRequestError(f"{where or 'body'}: {message}", where or "body")
 
 
 def _path(fault: ErrorDetails) -> list[str]:

@@ -34,14 +34,14 @@ class RequestModel(BaseModel):
 
     @model_validator(mode="before")
     @classmethod
-    def _without_nulls(cls, told: Any) -> Any:
-        if not isinstance(told, dict):
-            return told
-        return {name: value for name, value in told.items() if value is not None}
+    def _without_nulls(cls, fields: Any) -> Any:
+        if not isinstance(fields, dict):
+            return fields
+        return {name: value for name, value in fields.items() if value is not None}
 
 
 class StreamOptions(RequestModel):
-    """What a stream tells besides its text."""
+    """What a stream sends besides its text."""
 
     include_usage: bool = False
     """Token counts in a last chunk."""

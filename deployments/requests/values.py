@@ -15,31 +15,31 @@ TokenId = Annotated[int, Field(ge=0, le=2**31 - 1)]
 """Whether it is of the vocabulary is known where the model is."""
 
 
-def listed(told: Any) -> Any:
+def listed(value: Any) -> Any:
     """Return a string as a list of it, anything else unchanged."""
-    return [told] if isinstance(told, str) else told
+    return [value] if isinstance(value, str) else value
 
 
-def together(field: str, told: str) -> PydanticCustomError:
+def together(field: str, message: str) -> PydanticCustomError:
     """Return what to raise where fields do not go together: `field` is the one to change."""
-    return PydanticCustomError("together", "{told}", {"field": field, "told": told})
+    return PydanticCustomError("together", "{message}", {"field": field, "message": message})
 
 
-def plain_json(told: Any) -> Any:
-    """Return `told` if it is JSON of bounded depth and size.
+def plain_json(value: Any) -> Any:
+    """Return `value` if it is JSON of bounded depth and size.
 
     Raises:
         PydanticCustomError: It is deeper than `MOST_DEPTH`, has more than `MOST_VALUES` values, or
             one that JSON does not know (integers beyond 64 bits, NaN, bytes).
     """
-    level, values = [told], 0
+    level, values = [value], 0
     for _ in range(MOST_DEPTH):
         values += len(level)
         if values > MOST_VALUES:
             raise PydanticCustomError("size", f"has more than {MOST_VALUES} values")
         level = [below for value in level for below in _below(value)]
         if not level:
-            return told
+            return value
     raise PydanticCustomError("depth", f"is nested deeper than {MOST_DEPTH} levels")
 
 

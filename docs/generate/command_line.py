@@ -75,10 +75,10 @@ def _cells(name: str, info: Any, kind: Any, default: Any) -> tuple[str, str, str
         switch = [plain, plain.replace("--", "--no-", 1)] if kind is bool else [plain]
         shown = ", ".join(named or switch)
     if default is inspect.Parameter.empty:
-        told = "required"
+        preset = "required"
     else:
-        told = "" if default is None or default is False else f"`{default}`"
-    return f"`{shown}`", _kind(kind), told, one_line(info.help or "")
+        preset = "" if default is None or default is False else f"`{default}`"
+    return f"`{shown}`", _kind(kind), preset, one_line(info.help or "")
 
 
 def _kind(kind: Any) -> str:

@@ -46,26 +46,26 @@ def page() -> str:
         path = {"chat": "/v1/chat/completions", "completions": "/v1/completions"}[endpoint]
         schema = model.model_json_schema()
         parts.append(f"\n## `{path}`\n| field | values | meaning |\n|---|---|---|\n")
-        for name, told in schema["properties"].items():
-            meaning = told.get("description", "")
-            parts.append(f"| `{name}` | {_values(told, schema)} | {meaning} |\n")
+        for name, described in schema["properties"].items():
+            meaning = described.get("description", "")
+            parts.append(f"| `{name}` | {_values(described, schema)} | {meaning} |\n")
     parts.append(_SCHEMAS)
     parts.append("\n## Refused, and why\n| field | |\n|---|---|\n")
     parts += [f"| `{name}` | {why} |\n" for name, why in sorted(REFUSED.items())]
     return "".join(parts)
 
 
-def _values(told: dict[str, Any], schema: dict[str, Any]) -> str:
-    if "$ref" in told:
-        told = {**schema["$defs"][told["$ref"].rpartition("/")[2]], **told}
-    kinds = [_kind(one) for one in told.get("anyOf", [told])]
-    bounds = [text.format(told[name]) for name, text in _BOUNDS.items() if name in told]
+def _values(described: dict[str, Any], schema: dict[str, Any]) -> str:
+    if "$ref" in described:
+        described = {**schema["$defs"][described["$ref"].rpartition("/")[2]], **described}
+    kinds = [_kind(one) for one in described.get("anyOf", [described])]
+    bounds = [text.format(described[name]) for name, text in _BOUNDS.items() if name in described]
     return ", ".join([" or ".join(dict.fromkeys(kinds)), *bounds])
 
 
-def _kind(told: dict[str, Any]) -> str:
-    if "enum" in told or "const" in told:
-        return ", ".join(f"`{value}`" for value in told.get("enum", [told.get("const")]))
-    if told.get("type") == "array":
-        return f"list of {_kind(told['items'])}"
-    return str(told.get("type", "object"))
+def _kind(described: dict[str, Any]) -> str:
+    if "enum" in described or "const" in described:
+        return ", ".join(f"`{value}`" for value in described.get("enum", [described.get("const")]))
+    if described.get("type") == "array":
+        return f"list of {_kind(described['items'])}"
+    return str(described.get("type", "object"))

@@ -47,7 +47,7 @@ def capacity_plan(
     engine: RooflineEngine,
     question: Question,
     names: Sequence[str],
-    hints: str = "told",
+    hints: str = "reported",
 ) -> dict[str, Any]:
     """Return, for each policy, the fleet it needs and what that fleet does.
 

@@ -19,7 +19,7 @@ from scalesim.policies.replay.hints import (
     no_hints,
     noisy_hints,
     oracle_hints,
-    told_hints,
+    reported_hints,
 )
 from scalesim.policies.replay.learned_hints import learned_hints
 from scalesim.policies.replay.orders.hinted import farthest_first
@@ -39,7 +39,7 @@ class Case:
     Args:
         trace: The requests.
         capacity: Share of the distinct agents, rounded down, at least one; or bytes.
-        hints: `told`, `learned`, `none` or `noisy:SIGMA`, the spread of a lognormal factor.
+        hints: `reported`, `learned`, `none` or `noisy:SIGMA`, the spread of a lognormal factor.
         prefetch: Play the trace against the link; else plain demand caching.
         costs: Of state and requests.
         seed: Of the noise.
@@ -49,7 +49,7 @@ class Case:
         self,
         trace: Trace,
         capacity: Capacity,
-        hints: str = "told",
+        hints: str = "reported",
         prefetch: bool = True,
         costs: Costs | None = None,
         seed: int = 0,
@@ -80,24 +80,24 @@ class Case:
         return learned_hints(self.trace, Learned(len(self.trace.names), fitting))
 
     @cached_property
-    def told(self) -> Hints:
-        """What the simulation tells, as it is: for policies that have no guard."""
+    def reported(self) -> Hints:
+        """What the simulation reports, as it is: for policies that have no guard."""
         return no_hints() if self._foresight is None else self._foresight(self.trace)
 
     @cached_property
     def hints(self) -> Hints:
-        """What the simulation tells, expiring; learned where it tells nothing; guarded.
+        """What the simulation reports, expiring; learned where it reports nothing; guarded.
 
         Learned hints alone need no guard where nothing is fetched ahead: recency is one of the
         learners, scored by the same hits, and a second judge would only add its own delay.
         """
         if self._foresight is None:
             return no_hints()
-        if not self.prefetch and len(self.told.at) == 0:
+        if not self.prefetch and len(self.reported.at) == 0:
             return self.learned
         patience = 2 * len(self.trace.agent) / len(np.unique(self.trace.step))
-        told = expiring(self.told, patience)
-        both = backed(told, self.learned, len(self.trace.names))
+        reported = expiring(self.reported, patience)
+        both = backed(reported, self.learned, len(self.trace.names))
         return guarded(self.trace, [both, self.learned], self.quality)
 
     def follow(self, hints: Hints) -> Served:
@@ -123,14 +123,14 @@ class Case:
 
 
 def _foresight(hints: str, seed: int) -> Callable[[Trace], Hints] | None:
-    """Return what tells the future of a trace, or None where nothing does."""
+    """Return what foresees the requests of a trace, or None where nothing does."""
     kind, _, value = hints.partition(":")
     if hints == "none":
         return None
     if hints == "learned":
         return lambda trace: no_hints()
-    if hints == "told":
-        return told_hints
+    if hints == "reported":
+        return reported_hints
     if kind == "noisy":
         try:
             sigma = float(value)
@@ -138,9 +138,9 @@ def _foresight(hints: str, seed: int) -> Callable[[Trace], Hints] | None:
             sigma = -1.0
         if 0 <= sigma <= MOST_NOISE:
             rng = np.random.default_rng(seed)
-            return lambda trace: noisy_hints(told_hints(trace), sigma, rng)
+            return lambda trace: noisy_hints(reported_hints(trace), sigma, rng)
     raise InvalidRequestError(
-        f"hints {hints!r} are not known: use told, learned, none, or noisy:SIGMA with SIGMA from 0 "
-        f"to {MOST_NOISE:g}",
+        f"hints {hints!r} are not known: use reported, learned, none, or noisy:SIGMA with "
+        f"SIGMA from 0 to {MOST_NOISE:g}",
         "hints",
     )

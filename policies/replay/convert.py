@@ -13,7 +13,7 @@ from scalesim.policies.replay.formats import Request
 
 
 class Conversations:
-    """Tells conversations apart by the blocks of their prompts.
+    """Separates conversations by the blocks of their prompts.
 
     A request goes on with a conversation if its prompt begins with all that one's latest prompt
     but the last block, which may have been cut short there. What several conversations begin with

@@ -42,5 +42,5 @@ class Costs(NamedTuple):
 
     def service_s(self, trace: Trace) -> NDArray[np.float64]:
         """Return engine seconds of each request."""
-        told_s = self.prefill_s + trace.output_tokens * self.output_token_s
-        return np.where(trace.output_tokens > 0, told_s, self.request_s)
+        known_s = self.prefill_s + trace.output_tokens * self.output_token_s
+        return np.where(trace.output_tokens > 0, known_s, self.request_s)

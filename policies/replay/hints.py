@@ -46,8 +46,8 @@ def oracle_hints(trace: Trace) -> Hints:
     return _merged(begin, Hints(np.arange(len(due)), trace.agent, due))
 
 
-def told_hints(trace: Trace, horizon_steps: int = 1) -> Hints:
-    """Return what a simulation tells that knows the order of this and the next steps.
+def reported_hints(trace: Trace, horizon_steps: int = 1) -> Hints:
+    """Return what a simulation reports that knows the order of this and the next steps.
 
     Args:
         trace: What will happen.
@@ -59,7 +59,7 @@ def told_hints(trace: Trace, horizon_steps: int = 1) -> Hints:
     known = np.clip(following, 0, len(following) - 1)
     near = (following != NEVER) & (index[known] <= index + horizon_steps)
     due = np.where(near, following.astype(np.float64), np.inf)
-    # A request beyond the horizon of the one before is told when its step comes into sight.
+    # A request beyond the horizon of the one before is reported when its step comes into sight.
     previous = np.full(len(following), -1, np.int64)
     real = following != NEVER
     previous[following[real]] = np.flatnonzero(real)
@@ -116,8 +116,8 @@ def _overlaid(
     result = np.empty(len(due))
     for row in range(len(due)):
         said[source[row], agent[row]] = due[row]
-        told, fallback = said[0, agent[row]], said[1, agent[row]]
-        result[row] = told if told < np.inf else fallback + BEHIND
+        reported, fallback = said[0, agent[row]], said[1, agent[row]]
+        result[row] = reported if reported < np.inf else fallback + BEHIND
     return result
 
 

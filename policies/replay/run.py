@@ -39,16 +39,16 @@ def _gdsf(case: Case) -> Served:
 def _kvflow(case: Case) -> Served:
     """Whole steps to execution; unforeseen agents by recency (arXiv 2507.07400)."""
     starts = np.flatnonzero(np.diff(case.trace.step, prepend=-1)).astype(np.float64)
-    told = case.told
-    band = starts[np.maximum(np.searchsorted(starts, told.due, side="right") - 1, 0)]
-    return case.follow(told._replace(due=np.where(np.isfinite(told.due), band, np.inf)))
+    reported = case.reported
+    band = starts[np.maximum(np.searchsorted(starts, reported.due, side="right") - 1, 0)]
+    return case.follow(reported._replace(due=np.where(np.isfinite(reported.due), band, np.inf)))
 
 
 def _bands(case: Case) -> Served:
     """Distances rounded up to powers of two: what survives in a small integer priority."""
-    told = case.told
-    distance = np.maximum(told.due - told.at, 1.0)
-    return case.follow(told._replace(due=told.at + 2.0 ** np.ceil(np.log2(distance))))
+    reported = case.reported
+    distance = np.maximum(reported.due - reported.at, 1.0)
+    return case.follow(reported._replace(due=reported.at + 2.0 ** np.ceil(np.log2(distance))))
 
 
 def _distance(case: Case) -> Served:

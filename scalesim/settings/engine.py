@@ -131,7 +131,7 @@ class EngineSettings(Settings):
     """Passed to SGLang's `ServerArgs` last, for everything not named here."""
 
     @model_validator(mode="after")
-    def _told_once(self) -> EngineSettings:
+    def _set_once(self) -> EngineSettings:
         if self.host_bytes is not None and self.host_ratio is not None:
             raise ValueError("host_bytes and host_ratio both size the host tier: give one")
         for name in self.extra_args.keys() & _SETTINGS_OF_ARGUMENTS.keys():

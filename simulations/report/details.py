@@ -85,11 +85,11 @@ def hint_quality(status: dict[str, Any]) -> dict[str, Any]:
     """
     uses = status.get("uses", {})
     total = sum(uses.values())
-    told = total - uses.get("none", 0)
-    if not told:
+    reported = total - uses.get("none", 0)
+    if not reported:
         return {}
-    steps = {name: round(value / told, 3) for name, value in status["hints"].items()}
-    return {"coverage": told / total, "exact": uses["0"] / total, **steps, "uses": uses}
+    steps = {name: round(value / reported, 3) for name, value in status["hints"].items()}
+    return {"coverage": reported / total, "exact": uses["0"] / total, **steps, "uses": uses}
 
 
 def _steps(outcome: ArmOutcome, workload: Workload) -> Iterator[dict[str, Any]]:

@@ -74,7 +74,7 @@ def _figures(report: dict[str, Any], outcomes: Outcomes, workload: Workload) -> 
     if steered.get("prefetches"):
         drawings["prefetches"] = plots.prefetch_outcomes(steered["prefetches"])
     if steered.get("hint_quality"):
-        drawings["told"] = plots.told_distances(steered["hint_quality"]["uses"])
+        drawings["reported"] = plots.reported_distances(steered["hint_quality"]["uses"])
     return {name: Markup(svg) for name, svg in drawings.items()}  # noqa: S704 - drawn by us
 
 

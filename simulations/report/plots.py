@@ -98,7 +98,7 @@ def prefetch_outcomes(prefetches: Mapping[str, Mapping[str, int]]) -> str:
         return _rows(figure, axes)
 
 
-def told_distances(uses: Mapping[str, int]) -> str:
+def reported_distances(uses: Mapping[str, int]) -> str:
     """Return how far calls were said to be as they came: all at 0 if hints were perfect."""
     with mpl.rc_context(_STYLE):
         figure, axes = _drawing(5.4, 2.6)

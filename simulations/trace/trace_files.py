@@ -34,7 +34,7 @@ def read_lines(path: Path) -> Iterator[str]:
             packed = file.peek(2)[:2] == _GZIP
             data = cast(IO[bytes], gzip.GzipFile(fileobj=file)) if packed else file
             with io.TextIOWrapper(data, _encoding(data)) as lines:
-                for place, line in enumerate(lines, 1):  # noqa: B007 - told in the error
+                for place, line in enumerate(lines, 1):  # noqa: B007 - named in the error
                     yield line.rstrip("\n")
     except (OSError, EOFError, zlib.error, UnicodeError) as error:
         after = f" after line {place}" if place else ""

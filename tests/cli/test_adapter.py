@@ -34,14 +34,14 @@ def test_adapters_come_are_listed_and_go(tmp_path: Path) -> None:
 def test_every_verb_prints_one_document_for_programs(tmp_path: Path) -> None:
     source, root = write_adapter(tmp_path / "saved" / "farmer", 1), str(tmp_path / "root")
 
-    def told(*words: str) -> Any:
+    def run(*words: str) -> Any:
         more = ["--root", root, "--json"]
         return json.loads(CliRunner().invoke(app, ["adapter", *words, *more]).output)
 
-    added = told("add", "farmer", str(source), "--agent", "town/bob")["adapter"]
-    assert [added] == told("list")["adapters"]
-    assert told("unassign", "town/bob") == {"unassigned": ["town/bob"]}
-    assert told("remove", "farmer") == {"removed": "farmer"}
+    added = run("add", "farmer", str(source), "--agent", "town/bob")["adapter"]
+    assert [added] == run("list")["adapters"]
+    assert run("unassign", "town/bob") == {"unassigned": ["town/bob"]}
+    assert run("remove", "farmer") == {"removed": "farmer"}
 
 
 @pytest.mark.parametrize("name", ["../up", "a/b", ""])
@@ -52,7 +52,7 @@ def test_names_that_lead_elsewhere_are_refused(tmp_path: Path, name: str) -> Non
     assert not root.exists()
 
 
-def test_one_for_another_model_is_refused_where_the_model_is_told(tmp_path: Path) -> None:
+def test_one_for_another_model_is_refused_where_the_model_is_named(tmp_path: Path) -> None:
     source, root = write_adapter(tmp_path / "saved" / "farmer", 1), tmp_path / "root"
     model = write_model(tmp_path / "base", vocab_size=5)
     words = ["adapter", "add", "farmer", str(source), "--root", str(root)]

@@ -33,7 +33,7 @@ def test_what_is_no_model_is_not_copied(tmp_path: Path) -> None:
     assert not (tmp_path / "r").exists()
 
 
-def test_one_of_another_shape_is_refused_where_the_model_is_told(tmp_path: Path) -> None:
+def test_one_of_another_shape_is_refused_where_the_model_is_named(tmp_path: Path) -> None:
     source, base = write_model(tmp_path / "saved", rows=5), write_model(tmp_path / "base")
     words = ["model", "add", "farmer", str(source), "--root", str(tmp_path / "r")]
     result = CliRunner().invoke(app, [*words, "--base", str(base)])

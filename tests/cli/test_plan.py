@@ -43,7 +43,7 @@ def test_a_model_is_a_folder_too(trace: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_people_are_told_it_is_a_model(trace: Path) -> None:
+def test_the_output_says_it_is_a_model(trace: Path) -> None:
     assert "not a measurement" in " ".join(invoke(trace).output.split())
 
 

@@ -78,7 +78,7 @@ def test_a_running_stack_is_recorded_until_it_ends(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("stack")
-def test_programs_are_told_what_was_written(tmp_path: Path) -> None:
+def test_programs_read_what_was_written(tmp_path: Path) -> None:
     out = tmp_path / "trace.jsonl"
     done = invoke("record", "--simulation", "town", "--out", out, "--json")
     assert json.loads(done.stdout) == {"requests": 2, "out": str(out)}
@@ -87,7 +87,7 @@ def test_programs_are_told_what_was_written(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("stack")
-def test_a_wrong_key_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_wrong_key_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SCALESIM_API_KEY", "wrong")
     done = invoke("record", "--simulation", "town")
     assert isinstance(done.exception, InvalidRequestError)

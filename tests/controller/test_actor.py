@@ -92,7 +92,7 @@ def test_a_poll_without_news_ends(controller: ActorHandle) -> None:
     assert (delta.version, delta.full, delta.keys.size) == (version, False, 0)
 
 
-def test_placements_are_told_as_soon_as_they_change(controller: ActorHandle) -> None:
+def test_placements_are_sent_as_soon_as_they_change(controller: ActorHandle) -> None:
     delta = ray.get(controller.placements.remote(0))
     assert delta.replicas == ()
     waiting = controller.placements.remote(delta.version)
@@ -177,14 +177,14 @@ def test_a_killed_controller_comes_back_with_what_it_knew(controller: ActorHandl
     heir = ray.get(controller.attach.remote(INFO._replace(seen_incarnation=incarnation)))
     assert heir == resync.incarnation
     ray.get(controller.update.remote("r", heir, (message,)))
-    told: dict[int, float] = {}
+    sent: dict[int, float] = {}
     acked = before.sequence
-    while set(told) != {A, B}:
+    while set(sent) != {A, B}:
         directives = poll(controller, heir, acked)
         acked = directives.sequence
         for push in directives.distance_updates:
-            told |= dict(zip(push.keys.tolist(), push.distances.tolist(), strict=True))
-    assert told == {A: 3, B: 1}
+            sent |= dict(zip(push.keys.tolist(), push.distances.tolist(), strict=True))
+    assert sent == {A: 3, B: 1}
 
 
 def test_it_is_scraped_by_itself_also_after_a_kill(
@@ -198,7 +198,7 @@ def test_it_is_scraped_by_itself_also_after_a_kill(
         status = ray.get(controller.status.remote())
         assert status["metrics"] == f"127.0.0.1:{port}"
         assert "scalesim_agents" in httpx.get(where).text
-        assert ray.get(controller.metrics.remote()) == "", "told twice"
+        assert ray.get(controller.metrics.remote()) == "", "served twice"
         ray.kill(controller, no_restart=False)
         wait_until(controller, lambda heir: heir["incarnation"] > status["incarnation"])
         assert "scalesim_agents" in httpx.get(where).text
@@ -240,11 +240,11 @@ def test_a_controller_needs_a_catalog(settings: StackSettings) -> None:
         actor.start(nameless)
 
 
-def test_an_address_that_is_none_is_told_to_who_starts_it(settings: StackSettings) -> None:
+def test_an_address_that_is_none_is_named_to_who_starts_it(settings: StackSettings) -> None:
     odd = load(type(settings.catalog), {"url": "redis://:hid#den@host"})
-    with pytest.raises(ConfigurationError, match="%23") as told:
+    with pytest.raises(ConfigurationError, match="%23") as caught:
         actor.start(settings.model_copy(update={"catalog": odd}))
-    assert "hid" not in str(told.value)
+    assert "hid" not in str(caught.value)
 
 
 def test_calls_do_not_need_ray(server: EmbeddedServer, settings: StackSettings) -> None:

@@ -90,13 +90,13 @@ class Server:
 
 async def closing(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bytes:
     async with asyncio.timeout(30):
-        told = await reader.read()
+        answer = await reader.read()
     writer.close()
-    return told
+    return answer
 
 
-def parsed(told: bytes) -> tuple[int, bytes]:
-    head, _, body = told.partition(b"\r\n\r\n")
+def parsed(answer: bytes) -> tuple[int, bytes]:
+    head, _, body = answer.partition(b"\r\n\r\n")
     return int(head.split()[1]), body
 
 

@@ -17,7 +17,7 @@ def use(replica: FakeReplica, *agents: int) -> None:
         replica.hold(Tier.DEVICE, agent)
 
 
-def test_uses_are_counted_by_the_distance_told() -> None:
+def test_uses_are_counted_by_the_reported_distance() -> None:
     controller = make_controller()
     replica = FakeReplica(controller, "r1")
     replica.hold(Tier.HOST, 1, 2, 3)
@@ -25,7 +25,11 @@ def test_uses_are_counted_by_the_distance_told() -> None:
     replica.hold(Tier.HOST, 1, 2, 3, in_use=True)
     replica.send(1)
     uses = controller.status()["uses"]
-    assert {told: count for told, count in uses.items() if count} == {"0": 1, "4": 1, "none": 1}
+    assert {name: count for name, count in uses.items() if count} == {
+        "0": 1,
+        "4": 1,
+        "none": 1,
+    }
 
 
 def test_a_use_that_comes_before_a_prefetch_is_answered_counts() -> None:
@@ -44,7 +48,7 @@ def test_hints_are_compared_with_what_came() -> None:
     replica.hold(Tier.HOST, 1, 2, 3, 4)
     report(controller, 1, {1: 3.0, 2: 3.0, 3: 3.0})
     report(controller, 3, {})
-    use(replica, 1, 4)  # a step early; of 4 nothing was told
+    use(replica, 1, 4)  # a step early; of 4 nothing was reported
     report(controller, 4, {})
     use(replica, 2)
     report(controller, 6, {})

@@ -11,7 +11,7 @@ DEVICE = 4
 
 
 class Engine(FakeReplica):
-    """Serves requests one by one and evicts by the distances it was told, then by recency."""
+    """Serves requests one by one and evicts by the distances it was sent, then by recency."""
 
     def __init__(self, controller: Controller) -> None:
         self.used: dict[int, int] = {}
@@ -41,7 +41,7 @@ def learned(controller, simulation="-"):
     return controller.status()["learned"][simulation]
 
 
-def test_a_round_that_nobody_told_of_is_learned_and_fetched_ahead():
+def test_a_round_that_was_not_reported_is_learned_and_fetched_ahead():
     controller = make_controller()
     engine = Engine(controller)
     found = [[engine.request(key) for key in AGENTS] for _ in range(2)]
@@ -55,7 +55,7 @@ def test_a_round_that_nobody_told_of_is_learned_and_fetched_ahead():
     assert learned(controller)["hit_shares"]["recency"] == 0
 
 
-def test_what_is_learned_stays_behind_what_is_told():
+def test_what_is_learned_stays_behind_what_is_reported():
     controller = make_controller()
     engine = Engine(controller)
     engine.hold(Tier.DEVICE, 1, 2)
@@ -85,12 +85,12 @@ def test_what_is_learned_of_an_agent_holds_for_its_other_payloads():
             controller.residency("r", engine.incarnation, (residency({key: Tier.HOST}),))
     assert learned(controller)["leader"] != "recency"
     controller.plan()
-    told = {
+    sent = {
         push.kind: dict(zip(push.keys.tolist(), push.distances.tolist(), strict=True))
         for push in engine.poll().distance_updates
     }
-    assert told["adapter"] == told[PREFIX]
-    assert len(told[PREFIX]) == len(AGENTS)
+    assert sent["adapter"] == sent[PREFIX]
+    assert len(sent[PREFIX]) == len(AGENTS)
 
 
 def test_a_simulation_that_tells_everything_costs_nothing():

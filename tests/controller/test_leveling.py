@@ -15,7 +15,7 @@ NAMES = ("a", "b", "c")
 
 
 class World:
-    """Three replicas, and a controller that levels when told."""
+    """Three replicas, and a controller that levels when asked."""
 
     def __init__(self, **settings: float) -> None:
         self.clock = Clock()
@@ -67,9 +67,9 @@ def test_a_crowded_step_is_spread_before_it_comes(distance: float) -> None:
     world.level()
     assert spread(world.controller, agents) == [4, 4, 4]
     settle(world.controller, *world.replicas.values())
-    told = [set(replica.distances) for replica in world.replicas.values()]
-    assert sorted(map(len, told)) == [4, 4, 4]
-    assert set.union(*told) == set(agents)
+    sent = [set(replica.distances) for replica in world.replicas.values()]
+    assert sorted(map(len, sent)) == [4, 4, 4]
+    assert set.union(*sent) == set(agents)
 
 
 def test_level_agents_and_far_ones_stay() -> None:

@@ -60,16 +60,16 @@ def test_state_is_shown_in_base_units() -> None:
 
 
 async def test_a_thread_reads_the_status_on_its_loop() -> None:
-    loop, told = asyncio.get_running_loop(), status(4)
+    loop, served = asyncio.get_running_loop(), status(4)
 
     async def read() -> dict[str, Any]:
         assert asyncio.get_running_loop() is loop
-        return told
+        return served
 
     registry = CollectorRegistry()
     registry.register(StatusOnLoop(read))
     text = await asyncio.to_thread(generate_latest, registry)
-    assert text.decode() == exposition(told)
+    assert text.decode() == exposition(served)
 
 
 async def test_a_loop_that_is_stuck_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:

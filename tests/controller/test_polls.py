@@ -111,7 +111,7 @@ def test_a_move_is_asked_for_once_until_it_is_answered_or_late():
     assert moves_of(replica.poll()) == [(Verb.PREFETCH, 1)]
 
 
-def test_pins_and_unpins_are_told_once():
+def test_pins_and_unpins_are_sent_once():
     controller = make_controller()
     replica = FakeReplica(controller, "r")
     controller.lifecycle("town", pin=keys(1, 2))
@@ -216,8 +216,8 @@ def test_every_payload_of_an_agent_is_as_far_and_as_pinned_as_the_agent():
     (near,) = (near for near in directives.distance_updates if near.kind == "adapter")
     assert dict(zip(near.keys.tolist(), near.distances.tolist(), strict=True)) == {1: 0.0}
     (moves,) = (moves for moves in directives.moves if moves.kind == "adapter")
-    told = zip(moves.verbs.tolist(), moves.keys.tolist(), strict=True)
-    assert {(Verb(verb), key) for verb, key in told} == {
+    sent = zip(moves.verbs.tolist(), moves.keys.tolist(), strict=True)
+    assert {(Verb(verb), key) for verb, key in sent} == {
         (Verb.PIN, 1),
         (Verb.PREFETCH, 1),
         (Verb.DROP, 2),

@@ -131,8 +131,8 @@ class AnythingMayHappen(RuleBasedStateMachine):
         )
         for row, distance in zip(rows, now.tolist(), strict=True):
             key = int(table.key[row])
-            told = replica.distances.get(key, math.inf)
-            assert told == distance or abs(told - distance) <= min(told, distance) / 8
+            sent = replica.distances.get(key, math.inf)
+            assert sent == distance or abs(sent - distance) <= min(sent, distance) / 8
             assert (key in replica.pins) == table.pinned[row]
             if table.resident(row):  # copies left by requests that strayed are not followed
                 assert key in replica.tiers

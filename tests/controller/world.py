@@ -1,4 +1,4 @@
-"""A controller with a clock that tests move, and replicas that do as they are told."""
+"""A controller with a clock that tests move, and replicas that carry out their directives."""
 
 from __future__ import annotations
 
@@ -123,7 +123,7 @@ class FakeReplica:
         return self.controller.poll(self.name, self.incarnation, self.acked)
 
     def obey(self) -> Directives | None:
-        """Ask once and do as told."""
+        """Poll once and carry out what is sent."""
         directives = self.poll()
         if directives is None:
             return None

@@ -71,7 +71,7 @@ def _places(stack: Stack) -> list[str]:
 
 
 class Load:
-    """A round of agents, four a step, that tells its distances, and a few that nobody tells of.
+    """A round of agents, four a step, that reports its distances, and a few without.
 
     Counts what it was answered.
     """
@@ -163,8 +163,8 @@ def test_every_metric_of_the_panels_is_the_products_own(
     assert counters
 
     def agree() -> bool:
-        told = _exposed(stack)
-        return all(prometheus.samples(name) == told[name] for name in counters)
+        exposed = _exposed(stack)
+        return all(prometheus.samples(name) == exposed[name] for name in counters)
 
     assert names <= set(_exposed(stack))
     _wait(agree)

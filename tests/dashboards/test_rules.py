@@ -26,7 +26,7 @@ def test_rules_are_valid(promtool: str) -> None:
     subprocess.run([promtool, "check", "rules", str(RULES)], check=True, capture_output=True)
 
 
-def test_rules_record_and_alert_as_told(promtool: str) -> None:
+def test_rules_record_and_alert_as_written(promtool: str) -> None:
     done = subprocess.run([promtool, "test", "rules", str(TESTS)], capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
 

@@ -60,7 +60,7 @@ class NoEngine:
 
 @serve.deployment
 class Caller:
-    """The ingress' replica_client, told what to do."""
+    """The ingress' replica client, driven by tests."""
 
     async def __init__(self, replicas: Any) -> None:  # type: ignore[misc]
         self._replica_client = ReplicaClient(replicas, DEADLINE_S, IngressMetrics())
@@ -73,8 +73,8 @@ class Caller:
 
     async def everyone(self) -> dict[str, list[int]]:
         """Return process and running requests of the replicas that answer, by name."""
-        told = await asyncio.gather(*(_apart(self.ask(key=key)) for key in range(32)))
-        return {name: [int(figure) for figure in first.split()] for name, first in told}
+        counts = await asyncio.gather(*(_apart(self.ask(key=key)) for key in range(32)))
+        return {name: [int(figure) for figure in first.split()] for name, first in counts}
 
     async def storm(self, requests: int) -> int:
         """Begin many requests and leave them all, each at another moment; return how many began."""
@@ -96,7 +96,7 @@ class Caller:
 
 
 def _apart(work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
-    """Start work as if it were another request: Serve tells those apart by their context."""
+    """Start work as if it were another request: Serve separates those by their context."""
     return asyncio.create_task(work, context=contextvars.Context())
 
 

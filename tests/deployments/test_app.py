@@ -38,8 +38,8 @@ def test_it_is_served_and_steered(proxy: str, tiny_model: str, tmp_path: Path) -
             for found in ("miss", "device"):
                 answer = client.post("/v1/completions", json=body, headers={"X-Agent-Id": "a"})
                 assert answer.headers["x-scalesim-residency"] == found
-            told = {"epoch": 1, "ids": ["a"], "distances": [0.0]}
-            assert client.post("/v1/simulations/town/distances", json=told).status_code == 200
+            report = {"epoch": 1, "ids": ["a"], "distances": [0.0]}
+            assert client.post("/v1/simulations/town/distances", json=report).status_code == 200
             assert client.get("/v1/status").json()["simulations"]["town"]["epoch"] == 1
             with client.stream("POST", "/v1/completions", json=body | {"stream": True}) as pieces:
                 assert "[DONE]" in pieces.read().decode()

@@ -107,8 +107,8 @@ async def neighbour(client: StackClient, tenant: int) -> dict[str, Any]:
     text = words(tenant, 24)
     asked = {"messages": [{"role": "user", "content": text}]} if tenant % 2 else {"prompt": text}
     body = {**asked, "max_tokens": 6, "temperature": 0, "ignore_eos": True}
-    told = {"X-Simulation-Id": f"town-{tenant}", "X-Agent-Id": "mayor"}
-    answer = await client.http.post(WHERE[endpoint], json=body, headers=told)
+    named = {"X-Simulation-Id": f"town-{tenant}", "X-Agent-Id": "mayor"}
+    answer = await client.http.post(WHERE[endpoint], json=body, headers=named)
     assert answer.status_code == 200, answer.text
     choice = dict(answer.json()["choices"][0])
     assert choice["finish_reason"] == "length"
@@ -226,8 +226,8 @@ async def test_prompts_that_fill_the_pool_wait_for_each_other_and_are_served_who
 
     async def ask(number: int) -> str:
         body = {"prompt": words(number, 600), "max_tokens": 24, "ignore_eos": True}
-        told = {"stream": stream, "stream_options": {"include_usage": True} if stream else None}
-        answer = await client.http.post(WHERE["completions"], json={**body, **told})
+        streamed = {"stream": stream, "stream_options": {"include_usage": True} if stream else None}
+        answer = await client.http.post(WHERE["completions"], json={**body, **streamed})
         assert answer.status_code == 200
         return answer.text
 
@@ -266,8 +266,8 @@ async def test_a_client_that_leaves_ends_its_own_request_only(client: StackClien
     body = {"prompt": "w1 w2", "max_tokens": 200, "ignore_eos": True, "temperature": 0}
 
     async def ask(name: str) -> httpx.Response:
-        told = {"X-Agent-Id": name}
-        return await client.http.post(WHERE["completions"], json=body, headers=told)
+        named = {"X-Agent-Id": name}
+        return await client.http.post(WHERE["completions"], json=body, headers=named)
 
     async with client.http.stream(
         "POST",
@@ -288,10 +288,10 @@ async def test_openais_own_client_says_what_it_likes(client: StackClient) -> Non
             ("frequency_penalty", "n", "logit_bias", "seed", "stop", "tools", "user", "top_p")
         )
         messages: Any = CHAT["messages"]
-        told = await asked.chat.completions.create(
+        answer = await asked.chat.completions.create(
             model="scalesim", messages=messages, max_tokens=3, **nulls
         )
-        assert told.choices[0].finish_reason in ("length", "stop")
+        assert answer.choices[0].finish_reason in ("length", "stop")
         stream = await asked.chat.completions.create(
             model="scalesim", messages=messages, max_completion_tokens=3, stream=True
         )

@@ -21,7 +21,7 @@ HERE = "127.0.0.1"
 
 
 class Slow:
-    """An app that answers once it is told to, and notes what became of its work."""
+    """An app that answers once it may, and notes what became of its work."""
 
     def __init__(self) -> None:
         self.begun, self.answer, self.ended = asyncio.Event(), asyncio.Event(), asyncio.Event()

@@ -68,10 +68,10 @@ def test_right_keys_and_probes_pass() -> None:
 
 
 async def test_json_and_msgpack_bodies_are_read() -> None:
-    told = {"epoch": 1}
-    assert await read_body(request(json.dumps(told).encode()), 100) == told
-    packed = request(msgspec.msgpack.encode(told), content_type="application/msgpack")
-    assert await read_body(packed, 100) == told
+    sent = {"epoch": 1}
+    assert await read_body(request(json.dumps(sent).encode()), 100) == sent
+    packed = request(msgspec.msgpack.encode(sent), content_type="application/msgpack")
+    assert await read_body(packed, 100) == sent
 
 
 DEEP = b'{"a":' + b"[" * 100_000

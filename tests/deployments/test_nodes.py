@@ -36,7 +36,7 @@ def test_nodes_that_are_gone_do_not_count() -> None:
 
 
 @pytest.mark.parametrize(
-    ("settings", "told"),
+    ("settings", "message"),
     [
         (stack(tp_size=16), "tp_size is 16, but the largest machine has 8"),
         (stack(13), "use replicas <= 12"),
@@ -44,9 +44,9 @@ def test_nodes_that_are_gone_do_not_count() -> None:
         (stack(2, tp_size=8), "use replicas <= 1"),
     ],
 )
-def test_engines_without_a_place_are_refused(settings: StackSettings, told: str) -> None:
+def test_engines_without_a_place_are_refused(settings: StackSettings, message: str) -> None:
     cluster = [HEAD, *WORKERS]
-    with pytest.raises(ConfigurationError, match=told):
+    with pytest.raises(ConfigurationError, match=message):
         check_gpus(settings, cluster, grows=False)
     check_gpus(settings, cluster, grows=True)
 

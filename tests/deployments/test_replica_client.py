@@ -124,7 +124,7 @@ async def test_the_cause_of_a_loss_costs_one_engine() -> None:
         assert (caught.value.status, caught.value.retryable) == (422, False)
 
 
-async def test_the_innocent_are_tried_on_three_engines_and_then_told_to_come_again() -> None:
+async def test_the_innocent_are_tried_on_three_engines_and_then_asked_to_come_again() -> None:
     sent = replica_client(
         *(lost(Suspicion.INNOCENT) for _ in range(5)), FakeAnswer((HEAD, b"first"))
     )
@@ -152,7 +152,7 @@ async def test_those_under_suspicion_are_tried_one_at_a_time() -> None:
     assert [answer.first for answer in await asyncio.gather(*both)] == [b"1", b"2"]
 
 
-async def test_who_waits_too_long_for_those_under_suspicion_is_told_so() -> None:
+async def test_who_waits_too_long_for_those_under_suspicion_is_refused() -> None:
     replicas = FakeReplicas(lost(Suspicion.POSSIBLE))
     sent = ReplicaClient(replicas, 0.01, IngressMetrics(), Rotation())
     async with sent._one_at_a_time:
@@ -236,7 +236,7 @@ async def test_a_client_that_goes_away_cancels_what_has_not_begun(stream: bool) 
     assert silent.cancelled
 
 
-async def test_a_stream_is_passed_on_and_its_tokens_are_told() -> None:
+async def test_a_stream_is_passed_on_and_its_tokens_are_counted() -> None:
     tokens: list[int] = []
     pieces = FakeAnswer((HEAD, b"a"), b"b", 7)
     sent = replica_client(pieces)

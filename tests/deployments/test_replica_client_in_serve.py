@@ -62,8 +62,8 @@ async def answers(caller: Any, replicas: int) -> bool:
 
 
 async def processes(caller: Any) -> dict[str, psutil.Process]:
-    told = await caller.everyone.remote()
-    return {name: psutil.Process(pid) for name, (pid, _) in told.items()}
+    answers = await caller.everyone.remote()
+    return {name: psutil.Process(pid) for name, (pid, _) in answers.items()}
 
 
 async def test_whatever_is_left_at_whatever_moment_ends(caller: Any) -> None:
@@ -71,9 +71,9 @@ async def test_whatever_is_left_at_whatever_moment_ends(caller: Any) -> None:
         await caller.storm.remote(100)
 
         async def idle() -> bool:
-            told = await caller.everyone.remote()
+            answers = await caller.everyone.remote()
             # Others of the same question may be counted with one.
-            return all(running < 32 for _, running in told.values())
+            return all(running < 32 for _, running in answers.values())
 
         await until(idle, ENDED_WITHIN_S)
 

@@ -1,4 +1,4 @@
-"""What a replica tells of itself."""
+"""What a replica reports of itself."""
 
 from __future__ import annotations
 
@@ -32,33 +32,33 @@ def test_requests_run_until_they_end_well_or_not() -> None:
         assert exposed(metrics)["scalesim_replica_requests_running", ""] == 1
     with pytest.raises(ValueError, match="a bug"), metrics:
         raise ValueError("a bug")
-    told = exposed(metrics)
-    assert told["scalesim_replica_requests_running", ""] == 0
-    assert told["scalesim_replica_requests_total", ""] == 2
+    shown = exposed(metrics)
+    assert shown["scalesim_replica_requests_running", ""] == 0
+    assert shown["scalesim_replica_requests_total", ""] == 2
 
 
 def test_health_checks_are_timed() -> None:
     metrics = ReplicaMetrics("r1")
     metrics.probed(0.5)
     metrics.probed(0.25)
-    told = exposed(metrics)
-    assert told["scalesim_replica_probe_seconds_count", ""] == 2
-    assert told["scalesim_replica_probe_seconds_sum", ""] == 0.75
-    assert ("scalesim_replica_resyncs_total", "") not in told
+    shown = exposed(metrics)
+    assert shown["scalesim_replica_probe_seconds_count", ""] == 2
+    assert shown["scalesim_replica_probe_seconds_sum", ""] == 0.75
+    assert ("scalesim_replica_resyncs_total", "") not in shown
 
 
-async def test_its_link_is_told() -> None:
+async def test_its_link_is_reported() -> None:
     metrics, controller, channel = ReplicaMetrics("r1"), FakeController(), FakeChannel()
     metrics.link = Link("r1", controller, channel, HELLO, 0.1, metrics="127.0.0.1:8082")
     await channel.sent.get()
     channel.update.put_nowait([rows(), TransferStats("prefix")])
     while not controller.heard:
         await asyncio.sleep(0)
-    told = exposed(metrics)
+    shown = exposed(metrics)
     assert controller.attached[0].metrics == "127.0.0.1:8082"
-    assert told["scalesim_replica_engine_messages_total", ""] == 2
-    assert told["scalesim_replica_resyncs_total", ""] == 1
+    assert shown["scalesim_replica_engine_messages_total", ""] == 2
+    assert shown["scalesim_replica_resyncs_total", ""] == 1
     for loop in ("directives", "residency"):
-        assert told["scalesim_loop_crashes_total", loop] == 0
-        assert told["scalesim_loop_stalled_seconds", loop] == 0
+        assert shown["scalesim_loop_crashes_total", loop] == 0
+        assert shown["scalesim_loop_stalled_seconds", loop] == 0
     await metrics.link.stop()

@@ -83,17 +83,17 @@ async def test_text_completions_models_and_metrics_answer(client: StackClient) -
 async def test_three_places_tell_their_own_figures_and_ask_for_the_key(
     client: StackClient,
 ) -> None:
-    told = await client.scrapes()
-    assert len({answer.url for answer in told.values()}) == 3
+    scraped = await client.scrapes()
+    assert len({answer.url for answer in scraped.values()}) == 3
     async with httpx.AsyncClient() as stranger:
-        for answer in told.values():
+        for answer in scraped.values():
             assert (await stranger.get(answer.url)).status_code == 401
-    texts = {name: answer.text for name, answer in told.items()}
+    texts = {name: answer.text for name, answer in scraped.items()}
     texts["ingress"] = (await client.http.get("/metrics")).text
     for metric, owners in {
         "scalesim_requests_total": {"ingress"},
         "scalesim_replicas": {"controller"},
-        "scalesim_replica_requests_total": set(told) - {"controller"},
+        "scalesim_replica_requests_total": set(scraped) - {"controller"},
         "scalesim_loop_stalled_seconds": set(texts),
     }.items():
         assert {name for name, text in texts.items() if f"\n{metric}" in text} == owners
@@ -280,7 +280,7 @@ async def test_fifty_requests_at_once_are_all_answered(client: StackClient) -> N
     assert all(text_of(answer) for answer in answers)
 
 
-async def test_a_told_agent_is_fetched_before_it_asks(client: StackClient) -> None:
+async def test_a_reported_agent_is_fetched_before_it_asks(client: StackClient) -> None:
     everyone = range(20)
     for _ in range(2):
         for agent in everyone:

@@ -87,7 +87,7 @@ def test_what_is_remembered_is_bounded() -> None:
         suspects.check(call(6))
 
 
-def test_judging_by_what_the_scheduler_told() -> None:
+def test_judging_by_what_the_scheduler_names() -> None:
     inside = [(call(1), ["a"]), (call(2), ["b"]), (call(3, n=2), ["c", "d"])]
     cause, possible, innocent = Suspicion.CAUSE, Suspicion.POSSIBLE, Suspicion.INNOCENT
     assert judge(True, {"b"}, inside) == [innocent, cause, innocent]
@@ -105,12 +105,12 @@ def test_judging_by_what_the_scheduler_told() -> None:
 @given(
     innocents=st.integers(0, 30),
     copies=st.integers(1, 3),
-    told=st.sampled_from(["nothing", "itself", "its batch"]),
+    named_by=st.sampled_from(["nothing", "itself", "its batch"]),
     batch=st.integers(1, 8),
     order=st.randoms(use_true_random=False),
 )
 def test_one_deadly_request_costs_two_engines_at_most_and_nobody_else_anything(
-    innocents: int, copies: int, told: str, batch: int, order: object
+    innocents: int, copies: int, named_by: str, batch: int, order: object
 ) -> None:
     """All are in one engine, which dies of one; what is tried again goes to another engine."""
     deadly = innocents
@@ -132,7 +132,7 @@ def test_one_deadly_request_costs_two_engines_at_most_and_nobody_else_anything(
             "nothing": set(),
             "itself": {str(place)},
             "its batch": {str(n) for n in range(max(0, place - batch + 1), place + 1)},
-        }[told]
+        }[named_by]
         inside = [(call(each), [str(n)]) for n, each in enumerate(requests)]
         found = judge(True, named, inside)
         return [
@@ -157,5 +157,5 @@ def test_one_deadly_request_costs_two_engines_at_most_and_nobody_else_anything(
 
     assert sorted(answered) == list(range(innocents))
     assert refused == [deadly] * copies
-    alone_at_first = innocents == 0 or told == "itself"
+    alone_at_first = innocents == 0 or named_by == "itself"
     assert engines <= (1 if alone_at_first and copies == 1 else 2)

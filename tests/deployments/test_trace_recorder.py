@@ -12,8 +12,8 @@ async def test_listeners_get_the_requests_of_their_simulation() -> None:
     tap.emit("city", "eve", 1, 1)
     tap.emit("town", "bob", 800, 16)
     event = json.loads(await anext(feed))
-    told = {"step": 7, "agent": "bob", "prompt_tokens": 800, "output_tokens": 16}
-    assert event.items() > told.items()
+    given = {"step": 7, "agent": "bob", "prompt_tokens": 800, "output_tokens": 16}
+    assert event.items() > given.items()
     await feed.aclose()
     assert len(tap) == 0
 

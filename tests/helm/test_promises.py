@@ -56,8 +56,10 @@ def test_ray_asks_for_a_token_by_default() -> None:
 
 def test_pods_serve_as_a_stack_on_one_machine_does() -> None:
     for pod in pods(render()).values():
-        told = {each["name"]: each.get("value") for each in pod["spec"]["containers"][0]["env"]}
-        assert told.items() >= SERVING.items()
+        variables = {
+            each["name"]: each.get("value") for each in pod["spec"]["containers"][0]["env"]
+        }
+        assert variables.items() >= SERVING.items()
 
 
 def test_a_new_chart_version_does_not_replace_the_cluster() -> None:

@@ -69,4 +69,4 @@ def test_what_is_past_the_share_keeps_its_order():
     simulation = np.array([1, 1, 1, 0, 0, 0], np.int32)
     fair = fair_distances(distance, np.full(6, 10), simulation, 20, FREE)
     assert np.argsort(fair, kind="stable").tolist() == [3, 1, 4, 5, 2, 0]
-    assert fair[0] > fair[2] * 1.1, "told apart within the slack of pushes"
+    assert fair[0] > fair[2] * 1.1, "distinguished within the slack of pushes"

@@ -59,7 +59,7 @@ def planned(world, budgets, links=LINKS):
 
 
 def carry_out(view: View, plan: Plan) -> View:
-    """Return the view after a replica did everything it was told."""
+    """Return the view after a replica did everything it was asked."""
     device, host, storage = (
         view.device_bytes.copy(),
         view.host_bytes.copy(),

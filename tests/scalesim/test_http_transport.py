@@ -39,23 +39,23 @@ def test_distances_travel_as_msgpack_with_infinity(
     ack = transport.report("town", REPORT)
     assert ack == (4, 2, 0)
     body = {"epoch": 4, "ids": ["a", "b"], "distances": [0.5, float("inf")]}
-    assert stack.told == [("/v1/simulations/town/distances", body)]
+    assert stack.received == [("/v1/simulations/town/distances", body)]
     assert stack.headers[0]["Authorization"] == "Bearer secret"
 
 
 def test_ids_out_of_an_array_travel_as_text(stack: FakeStack, transport: HttpTransport) -> None:
     transport.report("town", REPORT._replace(ids=list(np.array(["a", "b"]))))
-    assert stack.told[0][1]["ids"] == ["a", "b"]
+    assert stack.received[0][1]["ids"] == ["a", "b"]
 
 
 def test_changes_name_only_what_changed(stack: FakeStack, transport: HttpTransport) -> None:
     transport.lifecycle("town", ["a"], [], ["b"])
-    assert stack.told == [("/v1/simulations/town/agents", {"pin": ["a"], "done": ["b"]})]
+    assert stack.received == [("/v1/simulations/town/agents", {"pin": ["a"], "done": ["b"]})]
 
 
 def test_an_end_is_a_deletion(stack: FakeStack, transport: HttpTransport) -> None:
     transport.end("town")
-    assert stack.told == [("/v1/simulations/town", None)]
+    assert stack.received == [("/v1/simulations/town", None)]
 
 
 def test_epoch_of_a_known_and_an_unknown_simulation(
@@ -76,7 +76,7 @@ def test_epoch_of_a_known_and_an_unknown_simulation(
         (503, ControllerUnavailableError),
     ],
 )
-def test_statuses_are_told_apart(
+def test_statuses_are_distinguished(
     stack: FakeStack, transport: HttpTransport, status: int, error: type[ScaleSimError]
 ) -> None:
     stack.errors = [(status, "what happened")]

@@ -24,29 +24,29 @@ SETTINGS = ClientSettings(
 
 
 class FakeController:
-    """Keeps what it is told; refuses step 0."""
+    """Keeps what it receives; refuses step 0."""
 
     def __init__(self) -> None:
-        self.told: list[Any] = []
+        self.received: list[Any] = []
 
     def report(
         self, simulation: str, epoch: int, keys: np.ndarray, distances: np.ndarray
     ) -> ReportAck:
         if epoch == 0:
             raise StaleEpochError("epoch 0 is older than 5", "epoch")
-        self.told.append((simulation, keys.tolist(), distances.tolist()))
+        self.received.append((simulation, keys.tolist(), distances.tolist()))
         return ReportAck(epoch, len(keys), 0)
 
     def lifecycle(
         self, simulation: str, pin: np.ndarray, unpin: np.ndarray, done: np.ndarray
     ) -> None:
-        self.told.append((simulation, pin.tolist(), unpin.tolist(), done.tolist()))
+        self.received.append((simulation, pin.tolist(), unpin.tolist(), done.tolist()))
 
     def end(self, simulation: str) -> None:
-        self.told.append((simulation,))
+        self.received.append((simulation,))
 
     def status(self) -> dict[str, Any]:
-        return {"simulations": {"town": {"epoch": 5}}, "told": self.told}
+        return {"simulations": {"town": {"epoch": 5}}, "received": self.received}
 
 
 @pytest.fixture
@@ -66,8 +66,8 @@ def test_inside_the_cluster_arrays_go_to_the_actor(controller: Any) -> None:
     transport.lifecycle("town", ["a"], [], ["b"])
     a, b = (agent_key("town", agent) for agent in "ab")
     transport.end("town")
-    told = ray.get(controller.status.remote())["told"]
-    assert told == [("town", [a, b], [0.5, np.inf]), ("town", [a], [], [b]), ("town",)]
+    received = ray.get(controller.status.remote())["received"]
+    assert received == [("town", [a, b], [0.5, np.inf]), ("town", [a], [], [b]), ("town",)]
 
 
 def test_errors_of_the_controller_are_ours_and_readable(controller: Any) -> None:

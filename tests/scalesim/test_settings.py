@@ -9,7 +9,7 @@ from scalesim.settings import EngineSettings, load
 
 
 @pytest.mark.parametrize(
-    ("engine", "told"),
+    ("engine", "message"),
     [
         ({"host_bytes": 2**30, "host_ratio": 2.0}, "both size the host tier"),
         ({"extra_args": {"tp_size": 2}}, r"set engine\.tp_size instead"),
@@ -20,6 +20,6 @@ from scalesim.settings import EngineSettings, load
         ({"host_share": 1.0}, "host_share"),
     ],
 )
-def test_an_engine_told_twice_or_wrongly(engine: dict[str, Any], told: str) -> None:
-    with pytest.raises(ConfigurationError, match=told):
+def test_an_engine_set_twice_or_wrongly(engine: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigurationError, match=message):
         load(EngineSettings, {"model_path": "m", **engine})

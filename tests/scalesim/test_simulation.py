@@ -24,7 +24,7 @@ def town(transport: FakeTransport) -> Iterator[Simulation]:
         yield simulation
 
 
-def told(town: Simulation, transport: FakeTransport) -> dict[str, float]:
+def reported(town: Simulation, transport: FakeTransport) -> dict[str, float]:
     assert town.flush()
     return transport.distances
 
@@ -33,18 +33,18 @@ def test_active_agents_are_at_zero_and_upcoming_ones_follow(
     town: Simulation, transport: FakeTransport
 ) -> None:
     town.step(3, active=["a", "b"], upcoming=[["c", "a"], ["d"]])
-    assert told(town, transport) == {"a": 0, "b": 0, "c": 1, "d": 2}
+    assert reported(town, transport) == {"a": 0, "b": 0, "c": 1, "d": 2}
     assert transport.newest == 3
 
 
 def test_an_order_spreads_agents_over_the_step(town: Simulation, transport: FakeTransport) -> None:
     town.step(0, order=["a", "b"], upcoming=[["c", "d"]])
-    assert told(town, transport) == {"a": 0, "b": 0.5, "c": 1, "d": 1.5}
+    assert reported(town, transport) == {"a": 0, "b": 0.5, "c": 1, "d": 1.5}
 
 
 def test_arrays_of_ids_are_taken(town: Simulation, transport: FakeTransport) -> None:
     town.step(0, order=np.array(["a", "b"]), upcoming=[np.array(["c"])])  # type: ignore[arg-type]
-    assert told(town, transport) == {"a": 0, "b": 0.5, "c": 1}
+    assert reported(town, transport) == {"a": 0, "b": 0.5, "c": 1}
 
 
 def test_a_wake_is_relative_to_the_step_it_is_sent_in(
@@ -54,26 +54,26 @@ def test_a_wake_is_relative_to_the_step_it_is_sent_in(
     town.wake("a", 12.5)
     town.wake("b", 4)
     town.wake("c", INF)
-    assert told(town, transport) == {"a": 2.5, "b": 6, "c": INF}, "6 steps late"
+    assert reported(town, transport) == {"a": 2.5, "b": 6, "c": INF}, "6 steps late"
 
 
-def test_a_rate_is_told_at_every_step_until_it_is_forgotten(
+def test_a_rate_is_reported_at_every_step_until_it_is_forgotten(
     town: Simulation, transport: FakeTransport
 ) -> None:
     town.rate("a", per_hour=0.5)
     town.rate("b", per_hour=2)
     town.step(0, active=["b"])
-    assert told(town, transport) == {"a": 4, "b": 0}
+    assert reported(town, transport) == {"a": 4, "b": 0}
     town.rate("a", per_hour=0)
     transport.reports.clear()
     town.step(1)
-    assert told(town, transport) == {"b": 1}
+    assert reported(town, transport) == {"b": 1}
 
 
 def test_distances_pass_through(town: Simulation, transport: FakeTransport) -> None:
     town.step(5)
     town.distances(["a", "b"], [0.25, INF])
-    assert told(town, transport) == {"a": 0.25, "b": INF}
+    assert reported(town, transport) == {"a": 0.25, "b": INF}
 
 
 def test_pins_and_ends_travel_with_the_latest_winning(
@@ -83,7 +83,7 @@ def test_pins_and_ends_travel_with_the_latest_winning(
     town.unpin("b")
     town.wake("c", 3)
     town.done("c")
-    assert told(town, transport) == {}
+    assert reported(town, transport) == {}
     assert transport.changes == [(["a"], ["b"], ["c"])]
 
 
@@ -97,7 +97,7 @@ def test_what_is_not_valid_is_dropped_and_counted(
     town.step(0, active=[7.5, True, ["b"]])  # type: ignore[list-item]
     town.rate(["b"], per_hour=1)  # type: ignore[arg-type]
     town.done(["b"])  # type: ignore[arg-type]
-    assert told(town, transport) == {"a": 0}
+    assert reported(town, transport) == {"a": 0}
     assert town.stats.dropped == 10
     assert "is not an agent id" in town.stats.last_error
 
@@ -109,7 +109,7 @@ def test_integers_and_uuids_are_their_text(town: Simulation, transport: FakeTran
     town.rate(3, per_hour=1)
     town.rate("3", per_hour=0)
     town.step(2)
-    assert told(town, transport).keys() == {"1", "2", str(one)}
+    assert reported(town, transport).keys() == {"1", "2", str(one)}
     assert transport.changes == [(["1"], [], [])]
     assert [type(report.epoch) for report in transport.reports] == [int] * len(transport.reports)
     assert town.stats.dropped == 0
@@ -125,7 +125,7 @@ def test_the_mesa_line_of_the_documentation(town: Simulation, transport: FakeTra
 
     agents = [Villager(1), Villager(2), Villager(3)]
     town.step(4, order=[a.unique_id for a in agents])
-    assert len(told(town, transport)) == 3
+    assert len(reported(town, transport)) == 3
     assert town.stats.dropped == 0
 
 
@@ -133,13 +133,13 @@ def test_an_end_gives_up_what_waits_and_steps_start_over(
     town: Simulation, transport: FakeTransport
 ) -> None:
     town.step(9, active=["a"])
-    assert told(town, transport) == {"a": 0}
+    assert reported(town, transport) == {"a": 0}
     town.rate("a", per_hour=1)
     town.wake("b", 12)
     assert town.end()
     assert transport.ends == 1
     town.step(1, active=["c"])
-    assert told(town, transport) == {"c": 0}
+    assert reported(town, transport) == {"c": 0}
     assert transport.newest == 1
 
 

@@ -34,8 +34,8 @@ def test_workers_meet_at_the_barrier_and_hints_arrive(ray_local: None, tmp_path:
     assert run.think_s == pytest.approx(0.02)
     assert run.busy_s == pytest.approx(run.step_s.sum()) != 0
     assert len(stack.calls) == 9
-    assert {body["epoch"] for _, body in stack.told} == {0, 1, 2}
-    assert run.hints.sent == sum(len(body["ids"]) for _, body in stack.told)
+    assert {body["epoch"] for _, body in stack.received} == {0, 1, 2}
+    assert run.hints.sent == sum(len(body["ids"]) for _, body in stack.received)
     assert run.hints.dropped == 0
 
 

@@ -45,7 +45,7 @@ def test_every_agent_warms_up_and_then_the_scheduled_ones_call(workload: Workloa
     for number, calls in enumerate(steps, start=1):
         assert sorted(calls.rows["agent"]) == sorted(workload.schedule.calls(number))
         assert calls.failed == 0
-    assert stack.told == []
+    assert stack.received == []
 
 
 def test_prompts_do_not_depend_on_how_agents_are_spread(workload: Workload) -> None:
@@ -62,15 +62,15 @@ def test_hash_changes_with_one_answer(workload: Workload) -> None:
     assert calls.tokens_sha256() != changed.tokens_sha256()
 
 
-def test_next_use_is_told_for_every_call(workload: Workload) -> None:
+def test_next_use_is_sent_for_every_call(workload: Workload) -> None:
     with FakeStack() as stack:
         run(workload, stack, hints=True)
-    told = {
+    reported = {
         agent: body["epoch"] + distance
-        for path, body in stack.told
+        for path, body in stack.received
         for agent, distance in zip(body["ids"], body["distances"], strict=True)
     }
-    assert told == dict(zip(workload.agents, workload.schedule.next_use(4), strict=True))
+    assert reported == dict(zip(workload.agents, workload.schedule.next_use(4), strict=True))
 
 
 def test_a_failed_call_is_counted_with_its_reason(workload: Workload) -> None:

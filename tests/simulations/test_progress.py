@@ -69,12 +69,12 @@ def test_without_a_terminal_lines_tell_what_the_arm_does() -> None:
         line(1, run.calls)
         assert log.written.wait(30)
     assert "stock: done, busy 1.5 s\n" in log.getvalue()
-    (told, *_) = (row for row in log.getvalue().splitlines() if "step 1/2" in row)
-    assert re.match(r"scalesim: step 1/2, \d+ s · day 1 \d\d:\d\d · .* · 0 errors$", told)
+    (line, *_) = (row for row in log.getvalue().splitlines() if "step 1/2" in row)
+    assert re.match(r"scalesim: step 1/2, \d+ s · day 1 \d\d:\d\d · .* · 0 errors$", line)
     assert "stock: busy" not in log.getvalue()
 
 
-def test_a_wait_without_a_terminal_is_told_again_and_again() -> None:
+def test_a_wait_without_a_terminal_is_printed_again_and_again() -> None:
     log = Log("starting ... 0 s\nstarting ... 0 s\n")
     with waiting(Console(file=log), "starting ...", period_s=0.001):
         assert log.written.wait(30)

@@ -153,7 +153,7 @@ class Timeline:
         device: Its device.
 
     Attributes:
-        number: Tells it apart.
+        number: Distinguishes it.
         seen: What comes before the next piece of work put here.
         done_at: When the last piece is done.
     """
@@ -191,13 +191,13 @@ def _check(one: Work, other: Work) -> None:
             for b in second:
                 if a.meets(b):
                     raise RaceError(
-                        f"{other.name} touches {_told(a, b)} while {one.name} is under way: "
+                        f"{other.name} touches {_shared(a, b)} while {one.name} is under way: "
                         "expected one to wait for the other's event; let its stream or the "
                         "processor wait"
                     )
 
 
-def _told(a: Access, b: Access) -> str:
+def _shared(a: Access, b: Access) -> str:
     if a.rows is None or b.rows is None:
         return str(a.place)
     return f"{a.place}, rows {sorted(a.rows & b.rows)[:4]}"

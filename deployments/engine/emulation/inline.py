@@ -1,6 +1,6 @@
 """A real scheduler in this process, driven pass by pass over a device on a virtual clock.
 
-Everything happens in one thread and at times that are told, so a run is the same every time. One
+Everything happens in one thread and at given times, so a run is the same every time. One
 a process: SGLang keeps much of its state in modules.
 """
 
@@ -91,8 +91,8 @@ class InlineEngine:
     Attributes:
         settings: The engine's.
         scheduler: SGLang's.
-        holds: Residency as it was told last, by kind and agent: a row of `Residency`.
-        transfers: Counters as they were told last, by kind.
+        holds: Residency as it was reported last, by kind and agent: a row of `Residency`.
+        transfers: Counters as they were reported last, by kind.
         passes: How many there were.
     """
 
@@ -135,8 +135,8 @@ class InlineEngine:
         load_plugins()
         hooks.register(self)
         HookRegistry.apply_hooks()
-        told = server_args(prepared(settings))
-        args = ServerArgs(**{**told, "sleep_on_idle": False, "skip_tokenizer_init": True})
+        arguments = server_args(prepared(settings))
+        args = ServerArgs(**{**arguments, "sleep_on_idle": False, "skip_tokenizer_init": True})
         args.resolve_once()
         args.check_server_args()
         ports = PortArgs.init_new(args)
@@ -159,7 +159,7 @@ class InlineEngine:
         from scalesim.deployments.engine.sglang.scheduler_engine import SchedulerEngine
 
         engine = SchedulerEngine(scheduler, self.settings.models, self.settings.payloads)
-        self._executor = DirectiveExecutor(kinds.build(engine), self._told)
+        self._executor = DirectiveExecutor(kinds.build(engine), self._receive)
 
     def receive(self) -> list[Any]:
         """Let the script go on, and hand over what it sent."""
@@ -219,7 +219,7 @@ class InlineEngine:
             skip_special_tokens=False,
         )
         sampling.normalize(None)
-        told = {
+        fields = {
             "input_text": None,
             "input_embeds": None,
             "mm_inputs": None,
@@ -236,7 +236,7 @@ class InlineEngine:
                 rid=asked.rid,
                 input_ids=array("q", ids),
                 sampling_params=sampling,
-                **{**told, **more},
+                **{**fields, **more},
             )
         )
         self._asked[asked.rid] = asked
@@ -304,7 +304,7 @@ class InlineEngine:
         directives = Directives(1, self._sequence, **more)
         self._incoming.append(Command(encode(directives)))
 
-    def _told(self, message: Message) -> bool:
+    def _receive(self, message: Message) -> bool:
         if isinstance(message, Residency):
             for key, *row in zip(*(column.tolist() for column in message[1:]), strict=True):
                 self.holds[message.kind][key] = tuple(row)

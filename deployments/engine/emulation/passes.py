@@ -88,12 +88,12 @@ def _work(device: Device, runner: Any, batch: Any) -> tuple[float, Work]:
     reads = [Access(WEIGHTS), Access(DEVICE_KV, pages(torch.cat(read), size))]
     writes = [Access(DEVICE_KV, pages(batch.out_cache_loc, size))]
     extends = batch.forward_mode.is_extend()
-    told = times.Work(
+    batch_work = times.Work(
         prefill_tokens=batch.extend_num_tokens if extends else 0,
         decode_requests=0 if extends else len(batch.reqs),
         context_tokens=sum(lengths),
     )
-    return device.times.forward_s(told), Work("a forward pass", reads, writes)
+    return device.times.forward_s(batch_work), Work("a forward pass", reads, writes)
 
 
 def _slots(runner: Any, batch: Any) -> list[Access]:

@@ -22,7 +22,7 @@ class Stream(OnDevice, Timeline):
 
     @property
     def cuda_stream(self) -> int:
-        """Handle: tells streams apart."""
+        """Handle: distinguishes streams."""
         return self.number
 
     def wait_event(self, event: Event) -> None:

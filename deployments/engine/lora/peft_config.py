@@ -87,52 +87,52 @@ def read(file: Path) -> LoraConfig:
         OSError: It cannot be read.
     """
     try:
-        told = json.loads(file.read_text(encoding="utf-8-sig"))
-        if not isinstance(told, dict):
+        values = json.loads(file.read_text(encoding="utf-8-sig"))
+        if not isinstance(values, dict):
             raise ValueError
     except ValueError:
         raise InvalidRequestError(
             f"{file.name} is not a JSON object: save it with PEFT", "model"
         ) from None
-    for field in sorted(told.keys() - HONOURED - WITHOUT_EFFECT):
-        if told[field] not in (None, False, "", [], {}):
-            raise refused(field, told[field], "this is not served: train or convert it without")
-    return _checked(told)
+    for field in sorted(values.keys() - HONOURED - WITHOUT_EFFECT):
+        if values[field] not in (None, False, "", [], {}):
+            raise refused(field, values[field], "this is not served: train or convert it without")
+    return _checked(values)
 
 
-def _checked(told: dict[str, Any]) -> LoraConfig:
-    if str(told.get("peft_type")).upper() != "LORA":
-        raise refused("peft_type", told.get("peft_type"), "only LORA is served")
-    if told.get("init_lora_weights") not in _KEEP_THE_BASE:
+def _checked(values: dict[str, Any]) -> LoraConfig:
+    if str(values.get("peft_type")).upper() != "LORA":
+        raise refused("peft_type", values.get("peft_type"), "only LORA is served")
+    if values.get("init_lora_weights") not in _KEEP_THE_BASE:
         raise refused(
             "init_lora_weights",
-            told["init_lora_weights"],
+            values["init_lora_weights"],
             "its base model has other weights; save it with PEFT's "
             "path_initial_model_for_weight_conversion",
         )
-    if told.get("bias") not in (None, "none"):
-        raise refused("bias", told["bias"], "biases are not served: train it with 'none'")
-    pattern = told.get("layers_pattern") or "layers"
+    if values.get("bias") not in (None, "none"):
+        raise refused("bias", values["bias"], "biases are not served: train it with 'none'")
+    pattern = values.get("layers_pattern") or "layers"
     if "layers" not in ([pattern] if isinstance(pattern, str) else pattern):
         raise refused("layers_pattern", pattern, "only 'layers' is served")
-    layers = told.get("layers_to_transform")
+    layers = values.get("layers_to_transform")
     if layers is not None:
         layers = _many("layers_to_transform", [layers] if isinstance(layers, int) else layers, int)
-    targets = _names("target_modules", told.get("target_modules"))
+    targets = _names("target_modules", values.get("target_modules"))
     if not targets:
-        raise refused("target_modules", told.get("target_modules"), "name the modules it changes")
-    ranks = _patterns("rank_pattern", told.get("rank_pattern"))
+        raise refused("target_modules", values.get("target_modules"), "name the modules it changes")
+    ranks = _patterns("rank_pattern", values.get("rank_pattern"))
     return LoraConfig(
-        rank=_rank("r", told.get("r")),
-        alpha=_alpha("lora_alpha", told.get("lora_alpha")),
-        by_root=_flag("use_rslora", told.get("use_rslora")),
+        rank=_rank("r", values.get("r")),
+        alpha=_alpha("lora_alpha", values.get("lora_alpha")),
+        by_root=_flag("use_rslora", values.get("use_rslora")),
         ranks={key: _rank("rank_pattern", value) for key, value in ranks.items()},
         alphas={
             key: _alpha("alpha_pattern", value)
-            for key, value in _patterns("alpha_pattern", told.get("alpha_pattern")).items()
+            for key, value in _patterns("alpha_pattern", values.get("alpha_pattern")).items()
         },
         targets=targets,
-        excluded=_names("exclude_modules", told.get("exclude_modules")),
+        excluded=_names("exclude_modules", values.get("exclude_modules")),
         layers=frozenset(layers) if layers is not None else None,
     )
 

@@ -42,7 +42,7 @@ def write(saved: Saved, source: Path, target: Path) -> None:
         if common is None:
             weights[b] = weights[b].float() * module.scale
         weights[a], weights[b] = _padded(weights[a], rank, 0), _padded(weights[b], rank, 1)
-    told: dict[str, Any] = {
+    config: dict[str, Any] = {
         "peft_type": "LORA",
         "task_type": "CAUSAL_LM",
         "r": rank,
@@ -51,7 +51,7 @@ def write(saved: Saved, source: Path, target: Path) -> None:
         "bias": "none",
     }
     save_file(weights, target / WEIGHTS)
-    (target / CONFIG).write_text(json.dumps(told))
+    (target / CONFIG).write_text(json.dumps(config))
     if (source / WORDS).is_file():
         shutil.copyfile(source / WORDS, target / WORDS)
 

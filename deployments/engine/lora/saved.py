@@ -84,8 +84,8 @@ def load(folder: Path) -> Saved:
             raise _wrong(tensor, "is not served", "only lora_A and lora_B of layers are")
         module, layer, part = found[1], int(found[2]), found[3]
         if ".experts." in module or len(entry.shape) != 2 or entry.dtype not in _DTYPES:
-            told = f"is {entry.dtype} {list(entry.shape)}"
-            raise _wrong(tensor, told, "matrices of dense layers in F32, F16 or BF16 are served")
+            shape = f"is {entry.dtype} {list(entry.shape)}"
+            raise _wrong(tensor, shape, "matrices of dense layers in F32, F16 or BF16 are served")
         if fault := config.fault_of(module, layer):
             raise InvalidRequestError(" ".join(fault) + ": PEFT would not use them", fault[0])
         parts.setdefault(module, {})[part] = entry

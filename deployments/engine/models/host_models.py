@@ -25,7 +25,7 @@ class HostModels(Generic[Weights]):
         places: How many models fit.
         begin: Prepares reading a model, and returns what reads it: that runs on the thread, may
             raise, and returns the weights.
-        distance: Tells how far a model is; the farthest makes room.
+        distance: Returns how far a model is; the farthest makes room.
         agreed: Returns whether all ranks say yes; called on all of them at once.
     """
 

@@ -21,7 +21,7 @@ class Ranks(Protocol):
     def agreed(self, yes: bool) -> bool:
         """Return whether all say yes."""
 
-    def told(self, values: tuple[int, int]) -> tuple[int, int]:
+    def broadcast(self, values: tuple[int, int]) -> tuple[int, int]:
         """Return what the first one says."""
 
 
@@ -40,7 +40,7 @@ def shared_file(ranks: Ranks, size: int) -> int | None:
         with suppress(OSError):
             file = os.memfd_create("scalesim-model")
             os.ftruncate(file, size)
-    process, number = ranks.told((os.getpid(), file))
+    process, number = ranks.broadcast((os.getpid(), file))
     if not ranks.first and number >= 0:
         with suppress(OSError):
             file = os.open(f"/proc/{process}/fd/{number}", os.O_RDWR)

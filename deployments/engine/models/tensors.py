@@ -67,7 +67,7 @@ def header(file: Path) -> Header:
     try:
         described: dict[str, Any] = json.loads(text)
         described.pop("__metadata__", None)
-        entries = {name: _entry(told) for name, told in described.items()}
+        entries = {name: _entry(header) for name, header in described.items()}
     except (ValueError, KeyError, TypeError, AttributeError):
         raise _broken(file, "has a header that cannot be read") from None
     end = 0
@@ -98,12 +98,12 @@ def read_into(memory: memoryview, file: Path, known: Header) -> None:
             done += got
 
 
-def _entry(told: dict[str, Any]) -> Entry:
-    begin, end = told["data_offsets"]
-    shape = tuple(told["shape"])
+def _entry(header: dict[str, Any]) -> Entry:
+    begin, end = header["data_offsets"]
+    shape = tuple(header["shape"])
     if not all(isinstance(value, int) and value >= 0 for value in (begin, end, *shape)):
         raise ValueError
-    return Entry(str(told["dtype"]), shape, begin, end)
+    return Entry(str(header["dtype"]), shape, begin, end)
 
 
 def _broken(file: Path, fault: str) -> InvalidRequestError:

@@ -26,7 +26,7 @@ class AdapterSlots(Protocol):
     Requests may fill one slot more than there are, while none of them is for the bare model.
 
     Attributes:
-        distance: Tells how far an adapter is, by its id: the farthest gives way to requests that
+        distance: Returns how far an adapter is, by its id: the farthest gives way to requests that
             need a slot. Set by the payload.
     """
 

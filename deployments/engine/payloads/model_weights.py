@@ -14,7 +14,7 @@ class ModelWeights(Protocol):
     Its own loads and swaps, for requests that wait, need nothing else of the payload.
 
     Attributes:
-        distance: Tells how far a model is: the farthest leaves host memory first. Set by the
+        distance: Returns how far a model is: the farthest leaves host memory first. Set by the
             payload.
     """
 

@@ -63,7 +63,7 @@ class PrefixPayload:
         """Return the KV pools' bytes."""
         return self._tree.budgets()
 
-    # ---- what the engine tells ----
+    # ---- what the engine reports ----
 
     def learn(self, key: int, latest: Prefix, next_use: float | None) -> None:
         """A request of agent `key` finished: learn its prefix and take ownership of its nodes."""
@@ -109,7 +109,7 @@ class PrefixPayload:
             self._changed.add(key)
             self._waste(key)
 
-    # ---- what the controller tells ----
+    # ---- what the controller sends ----
 
     def push(self, keys: Iterable[int], distances: Iterable[float]) -> None:
         """Take over distances; where many are farther, the tree's order follows in some passes."""

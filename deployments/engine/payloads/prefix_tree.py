@@ -12,10 +12,10 @@ from scalesim.vocabulary import Budgets
 
 
 class TreeListener(Protocol):
-    """What the cache tells about agents' prefixes, on the scheduler's thread."""
+    """What the cache reports of agents' prefixes, on the scheduler's thread."""
 
     def learn(self, key: int, latest: Prefix, next_use: float | None) -> None:
-        """A request of agent `key` finished; `next_use` is the step distance it told."""
+        """A request of agent `key` finished; `next_use` is the step distance it reported."""
 
     def used(self, key: int, host_tokens: int) -> None:
         """A request was admitted and had to load `host_tokens` by itself."""

@@ -13,11 +13,11 @@ from scalesim.deployments.engine.prefixes import Prefix
 from scalesim.vocabulary import Residency
 
 ROWS_A_PASS = 16
-"""Most rows told together, a tenth of a millisecond: after a resync the rest comes later."""
+"""Most rows reported together, a tenth of a millisecond: after a resync the rest comes later."""
 
 
 class ChangedAgents:
-    """Agents that are to be told again: first in, first out, each once."""
+    """Agents that are to be reported again: first in, first out, each once."""
 
     def __init__(self) -> None:
         self._keys: dict[int, None] = {}

@@ -10,7 +10,7 @@ MOST_BYTES = 256 * 2**20
 """Of grammars kept ready, and as much again of their parts in xgrammar: a schema of the kind that
 people write takes 0.3 MB at a vocabulary of 128k, the largest of some that are served 15 MB."""
 
-_UNTOLD_BYTES = 2**20
+_UNKNOWN_BYTES = 2**20
 """Taken for a grammar that does not tell its size: other backends', and those that are invalid."""
 
 
@@ -33,4 +33,4 @@ def bound(backend: Any, most_bytes: int = MOST_BYTES) -> None:
 
 def _bytes(grammar: Any) -> int:
     compiled = getattr(getattr(grammar, "grammar", grammar), "ctx", None)
-    return int(getattr(compiled, "memory_size_bytes", _UNTOLD_BYTES))
+    return int(getattr(compiled, "memory_size_bytes", _UNKNOWN_BYTES))

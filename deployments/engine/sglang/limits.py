@@ -38,8 +38,8 @@ async def tokenized(manager: Any, request: Any) -> list[list[int]]:
         ids = await _ids(manager, texts)
         request.input_ids = ids[0] if isinstance(request.text, str) else ids
         request.text = None
-    told = request.input_ids
-    return [told] if not told or isinstance(told[0], int) else told
+    ids = request.input_ids
+    return [ids] if not ids or isinstance(ids[0], int) else ids
 
 
 async def _ids(manager: Any, texts: list[str]) -> list[list[int]]:

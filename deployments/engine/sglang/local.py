@@ -15,7 +15,7 @@ _SEVERAL = {"dist_init_addr": None, "nnodes": 1, "dp_size": 1, "nccl_port": None
 def environment(folder: Path, arguments: Mapping[str, Any]) -> dict[str, str]:
     """Return what has the ranks of an engine meet over a file in a folder.
 
-    torch's own way is a port, on all addresses whatever it is told.
+    torch's own way is a port, on all addresses whatever address is set.
 
     Args:
         folder: Of the engine.

@@ -30,7 +30,7 @@ class PageStore(HiCacheStorage):  # type: ignore[misc]
         extra = self._config.extra_config
         folder = Path(extra["folder"]) / self._format(mem_pool_host)
         self.faults = _faults(self._config)
-        disk = Disk(folder, told=self.faults.tell)
+        disk = Disk(folder, on_fault=self.faults.tell)
         self.folder = PageFolder(folder, extra["quota_bytes"], disk)
 
     def register_mem_host_pool_v2(self, host_pool: Any, host_pool_name: Any) -> None:
@@ -84,13 +84,13 @@ class PageStore(HiCacheStorage):  # type: ignore[misc]
         """Return a folder name for pages whose bytes mean the same: model, shard and layout."""
         config = self._config
         page = pool.get_dummy_flat_data_page()
-        told = (
+        facts = (
             *(config.extra_config["model"], pool.layout, page.dtype, page.numel()),
             *(pool.layer_num, pool.page_size, config.is_mla_model),
             *(config.tp_rank, config.tp_size, config.pp_rank, config.pp_size),
             *(config.attn_cp_rank, config.attn_cp_size),
         )
-        return blake2b(repr(told).encode(), digest_size=12).hexdigest()
+        return blake2b(repr(facts).encode(), digest_size=12).hexdigest()
 
 
 def _faults(config: Any) -> RankFaults:

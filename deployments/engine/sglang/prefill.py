@@ -10,8 +10,8 @@ from sglang.srt.model_executor.forward_batch_info import ForwardMode
 from scalesim.deployments.engine.payloads.prefix_tree import TreeListener
 from scalesim.deployments.engine.sglang.timed_copy import TimedCopy
 
-TOLD_COMPUTED_S = 0.2
-"""Seconds of prefill that are told together: its speed is no news at every request."""
+REPORTED_COMPUTED_S = 0.2
+"""Seconds of prefill that are reported together: its speed hardly changes between requests."""
 
 
 class PrefillClock:
@@ -19,7 +19,7 @@ class PrefillClock:
 
     Args:
         scheduler: SGLang's; its `run_batch` is wrapped.
-        watcher: Who is told.
+        watcher: Who is notified.
     """
 
     def __init__(self, scheduler: Any, watcher: TreeListener) -> None:
@@ -48,6 +48,6 @@ class PrefillClock:
             tokens, passed = self._under_way.popleft()
             self._tokens += tokens
             self._seconds += passed.seconds
-        if self._seconds >= TOLD_COMPUTED_S:
+        if self._seconds >= REPORTED_COMPUTED_S:
             self._watcher.computed(self._tokens, self._seconds)
             self._tokens, self._seconds = 0, 0.0

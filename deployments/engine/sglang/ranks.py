@@ -26,7 +26,7 @@ class TensorRanks:
         torch.distributed.all_reduce(flag, torch.distributed.ReduceOp.MIN, group=self._group)
         return bool(flag)
 
-    def told(self, values: tuple[int, int]) -> tuple[int, int]:
+    def broadcast(self, values: tuple[int, int]) -> tuple[int, int]:
         if self.alone:
             return values
         spoken = torch.tensor(values, dtype=torch.int64)

@@ -53,7 +53,7 @@ class Agent(NamedTuple):
 
     Attributes:
         key: Payload key.
-        next_use: Told steps to the agent's next use, if told.
+        next_use: Reported steps to the agent's next use, if any.
         model: Identity of the model it is for; empty for the engine's own.
     """
 
@@ -68,8 +68,8 @@ def agent_of(req: Any) -> Agent | None:
         if action.action_type == HINT_TYPE:
             key, next_use, model = (action.payload.get(n) for n in ("key", "next_use", "model"))
             if isinstance(key, int):
-                told = float(next_use) if isinstance(next_use, int | float) else None
-                return Agent(key, told, model if isinstance(model, str) else "")
+                steps = float(next_use) if isinstance(next_use, int | float) else None
+                return Agent(key, steps, model if isinstance(model, str) else "")
     return None
 
 
@@ -83,7 +83,7 @@ class LiveRequests:
     """The requests of a scheduler that wait or run and are not finished, as they come and go.
 
     A pass costs what came and went, not what there is: SGLang queues every request by one method,
-    drops every aborted one by another, and its cache tells of those that finish (`left`).
+    drops every aborted one by another, and its cache reports those that finish (`left`).
 
     Args:
         scheduler: SGLang's; two of its methods are wrapped.
@@ -155,7 +155,7 @@ class Needed(Generic[Need]):
         need: Of a request; None where it needs nothing. Asked once of each.
 
     Attributes:
-        gone: Told what no request needs any more.
+        gone: Called with what no request needs any more.
     """
 
     def __init__(self, need: Callable[[Any], Need | None]) -> None:

@@ -34,7 +34,7 @@ class Disk:
     Args:
         folder: Of the files.
         clock: Seconds that only go on.
-        told: Called with `fault` when it changes, on any thread.
+        on_fault: Called with `fault` when it changes, on any thread.
 
     Attributes:
         fault: What it failed with; empty while it works.
@@ -45,13 +45,13 @@ class Disk:
         self,
         folder: Path,
         clock: Callable[[], float] = time.monotonic,
-        told: Callable[[str], object] = lambda fault: None,
+        on_fault: Callable[[str], object] = lambda fault: None,
     ) -> None:
         self.folder = folder
         self.fault = ""
         self.turned = False
         self._clock = clock
-        self._told = told
+        self._on_fault = on_fault
         self._retry_at = 0.0
 
     @property
@@ -76,7 +76,7 @@ class Disk:
         if self.fault:
             _logger.warning("The storage tier in %s works again", self.folder)
             self._turn("")
-        return {name: told.st_size for told, name in sorted(found, key=_written_at)}
+        return {name: stat.st_size for stat, name in sorted(found, key=_written_at)}
 
     def sweep(self) -> None:
         """Delete what processes that died left half-written."""
@@ -163,7 +163,7 @@ class Disk:
     def _turn(self, fault: str) -> None:
         self.turned |= bool(fault) != bool(self.fault)
         self.fault = fault
-        self._told(fault)
+        self._on_fault(fault)
 
     def _path(self, name: str) -> Path:
         return self.folder / f"{name}{SUFFIX}"

@@ -43,6 +43,6 @@ class RankFaults:
             start = rank * _LINE_BYTES
             line = self._lines[start : start + _LINE_BYTES].partition(_END)[0]
             if line:
-                told = line.decode(errors="replace")
-                return f"rank {rank}: {told}" if self._ranks > 1 else told
+                reason = line.decode(errors="replace")
+                return f"rank {rank}: {reason}" if self._ranks > 1 else reason
         return ""

@@ -25,7 +25,7 @@ class KnownPages:
         quota_bytes: Most bytes known; the farthest agent's last page leaves first.
 
     Attributes:
-        nearest: Tells how far the nearest of some owners is; set once the order is known.
+        nearest: Returns how far the nearest of some owners is; set once the order is known.
     """
 
     def __init__(self, quota_bytes: int) -> None:

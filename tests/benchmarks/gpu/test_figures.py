@@ -49,14 +49,14 @@ def test_an_answer_is_judged_by_logprobs_up_to_where_it_differs(
 
 @pytest.mark.parametrize("sigma", [0.0, 1.0, math.inf])
 def test_noise_keeps_what_is_never_due(sigma: float) -> None:
-    told = np.array([0.0, 1.0, 2.0, 8.0, np.inf], np.float32)
-    report = Report(3, list("abcde"), told)
+    distances = np.array([0.0, 1.0, 2.0, 8.0, np.inf], np.float32)
+    report = Report(3, list("abcde"), distances)
     heard = Noise(sigma, seed=1)(report)
     assert (heard.epoch, heard.ids) == (3, report.ids)
     assert heard.distances.dtype == np.float32
     assert np.isinf(heard.distances).sum() == 1
     assert (heard.distances >= 0).all()
-    assert np.array_equal(heard.distances, told) == (sigma == 0.0)
+    assert np.array_equal(heard.distances, distances) == (sigma == 0.0)
 
 
 def _run(busy_s: float, tokens: str = "t") -> dict:

@@ -40,10 +40,10 @@ def test_agents_share_nothing_unless_they_are_related() -> None:
 
 def test_relatives_have_the_same_adapter() -> None:
     prompts = Prompts(SETUP._replace(adapters=3), views=1, related=True)
-    told = [prompts.more(agent) for agent in range(24)]
-    assert {} in told  # the bare model is one of them
+    asked = [prompts.more(agent) for agent in range(24)]
+    assert {} in asked  # the bare model is one of them
     for agent in range(24):
-        assert all(told[other] == told[agent] for other in prompts.relatives(agent))
+        assert all(asked[other] == asked[agent] for other in prompts.relatives(agent))
 
 
 def test_a_wrong_page_is_wrong_whoever_shares_it() -> None:

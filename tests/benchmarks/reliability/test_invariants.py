@@ -27,17 +27,17 @@ def test_only_what_a_fault_may_lose_is_forgiven() -> None:
     tally.add(1, 1.0, End.BROKEN, "it broke off")
     assert lost(tally, {End.BROKEN}) == []
     tally.add(2, 1.0, End.WRONG)
-    assert lost(tally, {End.BROKEN}) == [f"1 {End.WRONG.value}", "told: it broke off"]
+    assert lost(tally, {End.BROKEN}) == [f"1 {End.WRONG.value}", "reason: it broke off"]
 
 
-def test_a_stack_is_as_before_or_it_is_told_how_not(tmp_path: Path) -> None:
+def test_a_stack_is_as_before_or_what_differs_is_named(tmp_path: Path) -> None:
     file = tmp_path / "left"
     before = BEFORE._replace(files=frozenset({str(file)}))
     assert changed(before, BEFORE) == []
     file.touch()
     after = StackSnapshot(Counter(replica=1), frozenset(), 10, 2000)
-    told = " ".join(changed(before, after))
-    assert all(word in told for word in ("processes", str(file), "sockets", "memory"))
+    found = " ".join(changed(before, after))
+    assert all(word in found for word in ("processes", str(file), "sockets", "memory"))
 
 
 def test_every_fault_has_a_name_of_its_own() -> None:

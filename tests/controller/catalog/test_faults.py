@@ -110,9 +110,9 @@ async def test_a_fault_is_one_sentence_and_heals(
         status = writer.status()
         assert not status["ok"]
         assert status["failures"] == 1
-        with pytest.raises(CatalogUnavailableError, match=sentence) as told:
+        with pytest.raises(CatalogUnavailableError, match=sentence) as caught:
             rehearse(settings(server))
-        assert status["error"] == str(told.value) or "primary" in status["error"]
+        assert status["error"] == str(caught.value) or "primary" in status["error"]
         assert "\\x" not in status["error"]
         cure(client)
     rehearse(settings(server))
@@ -158,9 +158,9 @@ def test_a_wrong_password_and_a_user_with_just_the_rights(server: EmbeddedServer
         )
         rehearse(settings(server, "keeper:secret@"))
         assert client.keys("*") == []
-        with pytest.raises(CatalogUnavailableError, match="refuses the user or password") as told:
+        with pytest.raises(CatalogUnavailableError, match="refuses the user or password") as caught:
             rehearse(settings(server, "keeper:hidden@"))
-        assert "hidden" not in str(told.value)
+        assert "hidden" not in str(caught.value)
 
 
 def test_a_controller_waits_for_a_catalog_that_was_killed_with_it(server: EmbeddedServer) -> None:
@@ -201,9 +201,9 @@ def test_a_rehearsal_leaves_a_living_catalog_alone(server: EmbeddedServer) -> No
     ],
 )
 def test_no_address_tells_its_password(url: str) -> None:
-    with pytest.raises(ConfigurationError, match=r"catalog\.url") as told:
+    with pytest.raises(ConfigurationError, match=r"catalog\.url") as caught:
         Catalog(CatalogSettings(url=SecretStr(url)))
-    shown = f"{told.value} {told.value.__cause__}"
+    shown = f"{caught.value} {caught.value.__cause__}"
     assert "hid" not in shown.replace("hidden_", "")
     assert "den" not in shown
 

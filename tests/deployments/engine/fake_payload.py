@@ -1,4 +1,4 @@
-"""A payload that does as told and writes down what it was told."""
+"""A payload that does what it is asked and writes it down."""
 
 from collections.abc import Iterable
 

@@ -32,7 +32,7 @@ def engine() -> Any:
 
 
 class FakeManager:
-    """SGLang's tokenizer manager: gives what it is told, notes what it was asked and what ended."""
+    """SGLang's tokenizer manager: gives what it is set to, notes what is asked and what ended."""
 
     def __init__(self, *reasons: Any) -> None:
         self.rids: list[Any] = []
@@ -202,7 +202,7 @@ async def test_who_goes_away_is_cancelled_and_no_more(engine: Any) -> None:
         (HTTPException(503, "The queue is full"), ReplicaUnavailableError, None),
     ],
 )
-async def test_what_the_engine_raises_is_told_as_ours(
+async def test_what_the_engine_raises_is_raised_as_ours(
     engine: Any, raised: Exception, kind: type[Exception], field: str | None
 ) -> None:
     inside = trip(engine)

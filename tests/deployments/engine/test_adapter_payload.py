@@ -199,8 +199,8 @@ class Anything(RuleBasedStateMachine):
     def direct(self, key: int, verb: str) -> None:
         payload = self.farm.payload
         targets = {"prefetch": Tier.DEVICE, "demote": Tier.HOST}
-        told = (key, targets[verb]) if verb in targets else (key,)
-        getattr(payload, verb)(*told)
+        arguments = (key, targets[verb]) if verb in targets else (key,)
+        getattr(payload, verb)(*arguments)
 
     @invariant()
     def check_integrity(self) -> None:

@@ -62,8 +62,8 @@ def test_pickles_and_broken_configurations_are_refused(
     registry: AdapterRegistry, root: Path
 ) -> None:
     config = root / "farmer" / "adapter_config.json"
-    told = json.loads(config.read_text())
-    for broken in ("no json", "[]", "{}", *(json.dumps({**told, "r": r}) for r in ("many", 0))):
+    values = json.loads(config.read_text())
+    for broken in ("no json", "[]", "{}", *(json.dumps({**values, "r": r}) for r in ("many", 0))):
         config.write_text(broken)
         with pytest.raises(InvalidRequestError, match="'farmer' cannot be served"):
             registry.find("farmer")

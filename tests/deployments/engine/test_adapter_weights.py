@@ -93,8 +93,8 @@ def saved(folder: Path, names: dict[str, str], **tensors: torch.Tensor) -> Path:
         kept = {name.replace(old, new): tensor for name, tensor in kept.items()}
     save_file({**kept, **tensors}, file)
     config = folder / "adapter_config.json"
-    told = {**json.loads(config.read_text()), "target_modules": list(names.values())}
-    config.write_text(json.dumps(told))
+    changed = {**json.loads(config.read_text()), "target_modules": list(names.values())}
+    config.write_text(json.dumps(changed))
     return folder
 
 
@@ -109,8 +109,8 @@ def test_what_an_adapter_leaves_alone_is_changed_by_nothing(
         for part in "AB"
     )
     assert (a.shape, b.shape) == ((3 * RANK, WIDTH), (2 * WIDTH, RANK))
-    told = load_file(folder / "adapter_model.safetensors")
-    whole = next(t for n, t in told.items() if "layers.0" in n and "lora_B" in n).bfloat16()
+    weights = load_file(folder / "adapter_model.safetensors")
+    whole = next(t for n, t in weights.items() if "layers.0" in n and "lora_B" in n).bfloat16()
     place = b[:WIDTH] if kept == "q_proj" else b[-len(whole) :]
     assert torch.equal(place, whole)
     assert int((b != 0).sum()) == int((whole != 0).sum())

@@ -109,10 +109,10 @@ def test_without_a_grammar_backend_formats_are_refused() -> None:
 
 
 @pytest.mark.parametrize(
-    ("told", "taken"), [(0, -1), (-1, -1), (999, 999), (1000, -1), (2**30, -1)]
+    ("asked", "taken"), [(0, -1), (-1, -1), (999, 999), (1000, -1), (2**30, -1)]
 )
-def test_top_k_of_all_tokens_is_none(told: int, taken: int) -> None:
-    sampling = {"top_k": told}
+def test_top_k_of_all_tokens_is_none(asked: int, taken: int) -> None:
+    sampling = {"top_k": asked}
     admit([[1]], sampling, LIMITS)
     assert sampling["top_k"] == taken
 

@@ -48,7 +48,7 @@ def test_what_extra_args_turn_on_is_seen(
 
 
 @pytest.mark.parametrize(
-    ("told", "message"),
+    ("changed", "message"),
     [
         (
             {
@@ -70,14 +70,14 @@ def test_what_extra_args_turn_on_is_seen(
     ],
 )
 def test_what_the_model_itself_is_is_seen(
-    tiny_model: str, tmp_path: Path, told: dict[str, Any], message: str
+    tiny_model: str, tmp_path: Path, changed: dict[str, Any], message: str
 ) -> None:
     for file in Path(tiny_model).iterdir():
         (tmp_path / file.name).symlink_to(file)
     config = tmp_path / "config.json"
     described = json.loads(config.read_text())
     config.unlink()
-    config.write_text(json.dumps(described | told))
+    config.write_text(json.dumps(described | changed))
     with pytest.raises(ConfigurationError, match=message):
         resolve(str(tmp_path))
 

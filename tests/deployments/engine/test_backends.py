@@ -121,7 +121,7 @@ def test_only_an_engine_of_one_rank_reads_ahead(backends: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "options", "told"),
+    ("name", "options", "message"),
     [
         ("tape", {}, "use one of aibrix, dynamic, eic, file"),
         ("dynamic", {"class_name": "Diary"}, "need .'module_path', 'backend_name'."),
@@ -138,8 +138,8 @@ def test_only_an_engine_of_one_rank_reads_ahead(backends: Any) -> None:
     ],
 )
 def test_why_a_backend_cannot_be_used(
-    backends: Any, name: str, options: dict[str, Any], told: str
+    backends: Any, name: str, options: dict[str, Any], message: str
 ) -> None:
     backends.check("file", {})
-    with pytest.raises(ConfigurationError, match=told):
+    with pytest.raises(ConfigurationError, match=message):
         backends.check(name, options)

@@ -28,7 +28,7 @@ def executor() -> tuple[DirectiveExecutor, FakePayload, Wire]:
     return DirectiveExecutor({"fake": payload}, wire.send), payload, wire
 
 
-def told(*moves: tuple[Verb, int, Tier], incarnation: int = 1, kind: str = "fake") -> bytes:
+def directives(*moves: tuple[Verb, int, Tier], incarnation: int = 1, kind: str = "fake") -> bytes:
     verbs, keys, tiers = zip(*moves, strict=True)
     columns = np.array(verbs, np.uint8), np.array(keys, np.int64), np.array(tiers, np.uint8)
     batch = Moves(kind, columns[0], columns[1], columns[2])
@@ -39,7 +39,7 @@ def test_every_verb_reaches_its_payload() -> None:
     subject, payload, _ = executor()
     subject.accept(
         [
-            told(
+            directives(
                 (Verb.DEMOTE, 1, Tier.HOST),
                 (Verb.PREFETCH, 2, Tier.DEVICE),
                 (Verb.DROP, 3, Tier.ABSENT),
@@ -60,7 +60,9 @@ def test_every_verb_reaches_its_payload() -> None:
 
 def test_a_pin_does_not_replace_the_prefetch_it_comes_with() -> None:
     subject, payload, _ = executor()
-    subject.accept([told((Verb.PREFETCH, 1, Tier.DEVICE)), told((Verb.PIN, 1, Tier.DEVICE))])
+    subject.accept(
+        [directives((Verb.PREFETCH, 1, Tier.DEVICE)), directives((Verb.PIN, 1, Tier.DEVICE))]
+    )
     subject.work()
     assert payload.calls == [("pin", 1), ("prefetch", 1, Tier.DEVICE)]
 
@@ -68,7 +70,7 @@ def test_a_pin_does_not_replace_the_prefetch_it_comes_with() -> None:
 def test_a_busy_move_is_tried_again_and_others_are_not() -> None:
     subject, payload, _ = executor()
     payload.outcome = MoveOutcome.BUSY
-    subject.accept([told((Verb.PREFETCH, 2, Tier.DEVICE))])
+    subject.accept([directives((Verb.PREFETCH, 2, Tier.DEVICE))])
     assert subject.work() is True
     payload.outcome = MoveOutcome.REFUSED
     assert subject.work() is False
@@ -79,7 +81,7 @@ def test_a_busy_move_is_tried_again_and_others_are_not() -> None:
 def test_a_move_is_tried_on_what_is_in_use_now() -> None:
     subject, payload, _ = executor()
     payload.settle = lambda: payload.calls.append(("settle",)) or False  # type: ignore[method-assign]
-    subject.accept([told((Verb.DEMOTE, 1, Tier.HOST))])
+    subject.accept([directives((Verb.DEMOTE, 1, Tier.HOST))])
     subject.work()
     assert payload.calls == [("settle",), ("demote", 1, Tier.HOST), ("settle",)]
 
@@ -87,25 +89,25 @@ def test_a_move_is_tried_on_what_is_in_use_now() -> None:
 def test_a_newer_directive_replaces_an_older_one() -> None:
     subject, payload, _ = executor()
     payload.outcome = MoveOutcome.BUSY
-    subject.accept([told((Verb.PREFETCH, 2, Tier.DEVICE))])
+    subject.accept([directives((Verb.PREFETCH, 2, Tier.DEVICE))])
     subject.work()
     payload.outcome = MoveOutcome.DONE
-    subject.accept([told((Verb.DEMOTE, 2, Tier.HOST))])
+    subject.accept([directives((Verb.DEMOTE, 2, Tier.HOST))])
     subject.work()
     assert payload.calls[1:] == [("demote", 2, Tier.HOST)]
 
 
 def test_an_older_controller_is_not_obeyed() -> None:
     subject, payload, _ = executor()
-    subject.accept([told((Verb.PIN, 1, Tier.DEVICE), incarnation=9)])
-    subject.accept([told((Verb.PIN, 2, Tier.DEVICE), incarnation=8)])
+    subject.accept([directives((Verb.PIN, 1, Tier.DEVICE), incarnation=9)])
+    subject.accept([directives((Verb.PIN, 2, Tier.DEVICE), incarnation=8)])
     subject.work()
     assert payload.calls == [("pin", 1)]
 
 
 def test_broken_frames_and_unknown_kinds_are_ignored() -> None:
     subject, payload, _ = executor()
-    subject.accept([b"\xff\x00", told((Verb.PIN, 1, Tier.DEVICE), kind="other")])
+    subject.accept([b"\xff\x00", directives((Verb.PIN, 1, Tier.DEVICE), kind="other")])
     subject.accept([encode(TransferStats("fake"))])
     assert subject.work() is False
     assert payload.calls == []
@@ -113,7 +115,9 @@ def test_broken_frames_and_unknown_kinds_are_ignored() -> None:
 
 def test_work_of_one_pass_is_bounded() -> None:
     subject, payload, _ = executor()
-    subject.accept([told(*((Verb.DEMOTE, key, Tier.HOST) for key in range(LEAVES_A_PASS + 1)))])
+    subject.accept(
+        [directives(*((Verb.DEMOTE, key, Tier.HOST) for key in range(LEAVES_A_PASS + 1)))]
+    )
     assert subject.work() is True
     assert len(payload.calls) == LEAVES_A_PASS
     assert subject.work() is False
@@ -122,7 +126,7 @@ def test_work_of_one_pass_is_bounded() -> None:
 def test_a_resync_drops_pending_moves_and_reports_everything() -> None:
     subject, payload, wire = executor()
     payload.outcome = MoveOutcome.BUSY
-    subject.accept([told((Verb.PREFETCH, 2, Tier.DEVICE))])
+    subject.accept([directives((Verb.PREFETCH, 2, Tier.DEVICE))])
     subject.accept([encode(Directives(2, 0, resync=True))])
     assert subject.work() is True, "there may be more to tell"
     assert subject.work() is False
@@ -159,7 +163,7 @@ def near(keys: range, distance: float, *, incarnation: int = 1) -> bytes:
 def test_a_long_message_is_taken_over_in_shares_and_in_order() -> None:
     subject, payload, _ = executor()
     rows = 3 * ROWS_A_PASS
-    subject.accept([near(range(rows), 1.0), told((Verb.PIN, 1, Tier.DEVICE))])
+    subject.accept([near(range(rows), 1.0), directives((Verb.PIN, 1, Tier.DEVICE))])
     assert [len(pushed) for _, pushed in payload.calls] == [ROWS_A_PASS]
     subject.accept([near(range(1), 2.0, incarnation=2), near(range(1), 3.0, incarnation=1)])
     passes = 0

@@ -4,7 +4,7 @@ from scalesim.deployments.engine.flags import in_our_names
 
 
 @pytest.mark.parametrize(
-    ("told", "shown"),
+    ("message", "shown"),
     [
         ("within `--max-lora-rank`.", "within `engine.adapters.max_rank`."),
         ("set --lora-target-modules", "set engine.adapters.modules"),
@@ -13,5 +13,5 @@ from scalesim.deployments.engine.flags import in_our_names
         ("x" * 501, f"{'x' * 500}..."),
     ],
 )
-def test_flags_are_named_as_people_set_them(told: str, shown: str) -> None:
-    assert in_our_names(told) == shown
+def test_flags_are_named_as_people_set_them(message: str, shown: str) -> None:
+    assert in_our_names(message) == shown

@@ -38,10 +38,10 @@ def test_arms_differ_in_the_backend_only(tmp_path: Path) -> None:
         "dynamic",
     )
     key = "hicache_storage_backend_extra_config"
-    told = [json.loads(arm[key]) for arm in (stock, ours)]
-    assert told[0]["file_storage_path"] == told[1]["folder"] == str(tmp_path)
-    assert told[0]["max_size"] == told[1]["quota_bytes"]
-    assert told[0]["prefetch_threshold"] == told[1]["prefetch_threshold"] == 16
+    options = [json.loads(arm[key]) for arm in (stock, ours)]
+    assert options[0]["file_storage_path"] == options[1]["folder"] == str(tmp_path)
+    assert options[0]["max_size"] == options[1]["quota_bytes"]
+    assert options[0]["prefetch_threshold"] == options[1]["prefetch_threshold"] == 16
 
 
 @pytest.mark.parametrize("arm", ["hicache", "scalesim"])
@@ -53,21 +53,23 @@ def test_a_backend_named_takes_the_folders_place(tmp_path: Path, arm: Arm) -> No
         storage_backend="file",
         storage_options={"file_storage_path": "/pages", "prefetch_threshold": 64},
     )
-    told = server_args(settings)
-    assert told["hicache_storage_backend"] == "file"
-    assert json.loads(told["hicache_storage_backend_extra_config"]) == settings.storage_options
+    arguments = server_args(settings)
+    assert arguments["hicache_storage_backend"] == "file"
+    assert json.loads(arguments["hicache_storage_backend_extra_config"]) == settings.storage_options
     check_storage(settings, "file")
     with pytest.raises(ConfigurationError, match="the tier has one place"):
         check_storage(settings.model_copy(update={"storage_dir": "/pages"}), "file")
 
 
 def test_a_cpu_computes_in_full_precision_and_keeps_room(tiny_model: str) -> None:
-    told = EngineSettings(model_path=tiny_model, device="cpu")
-    args = server_args(prepared(told))
+    settings = EngineSettings(model_path=tiny_model, device="cpu")
+    args = server_args(prepared(settings))
     assert (args["max_total_tokens"], args["dtype"]) == (16_384, "float32")
     token_bytes = 2 * 2 * 2 * 32 * 4  # layers, key and value, heads, numbers, bytes
     assert args["hicache_size"] == pytest.approx(65_536 * token_bytes / 1e9)
-    named = told.model_copy(update={"device_tokens": 256, "dtype": "bfloat16", "host_ratio": 2.0})
+    named = settings.model_copy(
+        update={"device_tokens": 256, "dtype": "bfloat16", "host_ratio": 2.0}
+    )
     args = server_args(prepared(named))
     assert (args["max_total_tokens"], args["dtype"]) == (256, "bfloat16")
     assert args["hicache_ratio"] == 2.0
@@ -120,7 +122,7 @@ def test_other_weights_are_another_model(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("more", "host_bytes", "told"),
+    ("more", "host_bytes", "message"),
     [
         ({"arm": "hicache"}, 10_000, "engine.arm is 'hicache'"),
         ({"adapters": AdapterSettings(roots=("/adapters",))}, 10_000, "engine.adapters is set"),
@@ -129,10 +131,10 @@ def test_other_weights_are_another_model(tmp_path: Path) -> None:
     ],
 )
 def test_why_models_cannot_be_served(
-    tmp_path: Path, more: dict[str, Any], host_bytes: int, told: str
+    tmp_path: Path, more: dict[str, Any], host_bytes: int, message: str
 ) -> None:
     engine = {"model_path": str(write_model(tmp_path / "base"))}
     check_models(EngineSettings(**engine), ModelSettings(roots=("/tunes",), host_bytes=10_000))
     models = ModelSettings(roots=("/tunes",), host_bytes=host_bytes)
-    with pytest.raises(ConfigurationError, match=told):
+    with pytest.raises(ConfigurationError, match=message):
         check_models(EngineSettings(**engine | more), models)

@@ -19,7 +19,7 @@ SIZE = 100
 
 
 class FakeWeights:
-    """Reads end when `settle` is called; requests are served when told."""
+    """Reads end when `settle` is called; requests are served when asked."""
 
     model_bytes = SIZE
     places = 2
@@ -135,7 +135,7 @@ def test_models_are_read_ahead_one_after_the_other_nearest_first() -> None:
     assert (house.payload.transfer().issued, house.payload.transfer().refused) == (2, 0)
 
 
-def test_what_reads_and_swaps_cost_is_told() -> None:
+def test_what_reads_and_swaps_cost_is_reported() -> None:
     house = House()
     house.ask(0, "a"), house.ask(1, "b")
     house.weights.here.clear()
@@ -224,7 +224,7 @@ def test_a_read_that_failed_is_not_tried_again_until_asked() -> None:
     assert house.weights.reading == "a"
 
 
-def test_in_use_is_told_of_those_that_ask_and_shares_of_those_they_concern() -> None:
+def test_in_use_is_reported_of_those_that_ask_and_shares_of_those_they_concern() -> None:
     house = House()
     for key in range(40):
         house.ask(key, "a")
@@ -238,10 +238,10 @@ def test_in_use_is_told_of_those_that_ask_and_shares_of_those_they_concern() -> 
     reported = []
     for key in range(40, 48):
         house.queue(key, "a")
-        told = 0
+        rows_sent = 0
         while (rows := house.payload.changed()) is not None:
-            told += len(rows.keys)
-        reported.append(told)
+            rows_sent += len(rows.keys)
+        reported.append(rows_sent)
         house.serve()
         house.rows()
     assert sorted(reported)[-3] <= 2, "one more agent is not news for all others"
@@ -280,8 +280,8 @@ class Anything(RuleBasedStateMachine):
         tier=st.sampled_from((Tier.STORAGE, Tier.HOST, Tier.DEVICE)),
     )
     def direct(self, key: int, verb: str, tier: Tier) -> None:
-        told = (key, tier) if verb in ("prefetch", "demote") else (key,)
-        getattr(self.house.payload, verb)(*told)
+        arguments = (key, tier) if verb in ("prefetch", "demote") else (key,)
+        getattr(self.house.payload, verb)(*arguments)
 
     @invariant()
     def check_integrity(self) -> None:

@@ -43,7 +43,7 @@ def test_the_farthest_goes_first_then_the_one_used_longest_ago() -> None:
     assert order(subject) == [2, 1, 3, 0]
 
 
-def test_what_comes_nearer_is_found_out_and_what_becomes_farther_is_told() -> None:
+def test_what_comes_nearer_is_found_out_and_what_becomes_farther_is_reported() -> None:
     subject, leaves = some((1.0, 9.0, 5.0))
     leaves[1].distance = 0.0
     leaves[0].distance = 7.0

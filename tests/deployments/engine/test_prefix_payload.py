@@ -232,8 +232,8 @@ class Machine(RuleBasedStateMachine):
         for node in tree.nodes():
             assert not node.device or node.parent.parent is None or node.parent.device
         owned = sum(len(node.tokens) * 10 for node in tree.nodes() if node.device and node.owners)
-        told = sum(row[0] for row in reported.values())
-        assert abs(owned - told) <= 10 * len(reported)  # shares of shared nodes are rounded
+        counted = sum(row[0] for row in reported.values())
+        assert abs(owned - counted) <= 10 * len(reported)  # shares of shared nodes are rounded
         for device, host, total, _ in reported.values():
             assert 0 <= max(device, host) <= total
 

@@ -65,12 +65,12 @@ def test_common_length_is_what_a_loop_finds(a: list[int], b: list[int]) -> None:
 
 def test_pages_tell_sequences_apart() -> None:
     tokens = np.random.default_rng(1).integers(0, 128_000, 64)
-    told = pages(tokens, PAGE)
-    assert len(told) == len(set(told.tolist())) == 16
-    assert pages(tokens[:62].astype(np.int32), PAGE).tolist() == told[:15].tolist()
+    numbers = pages(tokens, PAGE)
+    assert len(numbers) == len(set(numbers.tolist())) == 16
+    assert pages(tokens[:62].astype(np.int32), PAGE).tolist() == numbers[:15].tolist()
     swapped = tokens.copy()
     swapped[[0, 1]] = swapped[[1, 0]]
-    assert pages(swapped, PAGE)[0] != told[0]
+    assert pages(swapped, PAGE)[0] != numbers[0]
 
 
 def test_little_is_kept_of_a_long_sequence() -> None:

@@ -60,10 +60,10 @@ class Farm(RealEngine):
         return await self.ask(agent, **more)
 
     async def text(self, key: int, model: str) -> str:
-        """Return what an agent is told, over OpenAI's endpoint, when it names a model."""
+        """Return what an agent is answered, over OpenAI's endpoint, when it names a model."""
         body = {"model": model, "prompt": self.prompt(0), "max_tokens": 6, "temperature": 0}
-        _, told = await anext(self.endpoints.answer(Call(key, "completions", body, "s")))
-        return str(json.loads(told)["choices"][0]["text"])
+        _, answered = await anext(self.endpoints.answer(Call(key, "completions", body, "s")))
+        return str(json.loads(answered)["choices"][0]["text"])
 
     def in_slots(self) -> set[int]:
         return {agent for agent, state in self.states[ADAPTER].items() if state.device}

@@ -202,7 +202,7 @@ async def test_fifty_requests_at_once_are_all_answered(engine: RealEngine) -> No
 
 
 async def test_random_directives_never_change_tokens(engine: RealEngine) -> None:
-    """Prefetch, demote, drop, pin and distances, told while requests run, in 120 random steps."""
+    """Prefetch, demote, drop, pin and distances, sent while requests run, in 120 random steps."""
     rng = random.Random(0)
     agents = range(8)
     expected = await learned(engine, *agents)

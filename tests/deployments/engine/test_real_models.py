@@ -87,9 +87,9 @@ async def alone(root: Path) -> dict[int, list[int]]:
     """What agents get from an engine that has `m1` alone."""
     engine = RealEngine(str(root / "m1"), DEVICE_TOKENS)
     await engine.start()
-    told = {agent: (await engine.ask(agent)).tokens for agent in AGENTS}
+    answers = {agent: (await engine.ask(agent)).tokens for agent in AGENTS}
     await engine.stop()
-    return told
+    return answers
 
 
 @pytest_asyncio.fixture(loop_scope="session", scope="module")
@@ -167,8 +167,8 @@ async def test_half_of_a_model_is_never_used(engine: House, root: Path) -> None:
         return_exceptions=True,
     )
     assert isinstance(answers[1], Exception)
-    told = [answer.tokens for answer in answers if isinstance(answer, Answer)]
-    assert told == [expected["m1"], *expected.values()]
+    tokens = [answer.tokens for answer in answers if isinstance(answer, Answer)]
+    assert tokens == [expected["m1"], *expected.values()]
     assert await engine.answers()
 
 

@@ -57,8 +57,8 @@ class Asker:
         pieces = [piece async for piece in self.endpoints.answer(call)]
         head, first = pieces[0]  # type: ignore[misc]
         assert isinstance(head, AnswerHeader)
-        told = json.loads(first) if head.media_type == "application/json" else {}
-        return Reply(head.status, told, len(pieces) - 1)
+        decoded = json.loads(first) if head.media_type == "application/json" else {}
+        return Reply(head.status, decoded, len(pieces) - 1)
 
     async def chat(self, **more: Any) -> Reply:
         return await self.ask("chat", {"messages": USER, "max_tokens": 2, **more})

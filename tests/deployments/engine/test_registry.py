@@ -143,14 +143,14 @@ def test_a_kind_the_engine_has_nothing_of_is_left_out(install: Install) -> None:
 
 
 @pytest.mark.parametrize(
-    ("entry", "told"),
+    ("entry", "message"),
     [
         ("prefix = diaries:build", "claimed twice"),
         ("notebook = diaries:build", "calls itself 'diary'"),
         ("diary = diaries:missing", "cannot be imported"),
     ],
 )
-def test_kinds_that_cannot_work_say_why(install: Install, entry: str, told: str) -> None:
+def test_kinds_that_cannot_work_say_why(install: Install, entry: str, message: str) -> None:
     install(entry)
-    with pytest.raises(ConfigurationError, match=told):
+    with pytest.raises(ConfigurationError, match=message):
         kinds.build(FakeEngine())

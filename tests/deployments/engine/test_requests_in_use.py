@@ -25,7 +25,7 @@ class Request:
         self.needs, self.done = needs, False
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Request)  # they are told apart by identity alone
+        return isinstance(other, Request)  # they are distinguished by identity alone
 
     def finished(self) -> bool:
         return self.done
@@ -59,11 +59,11 @@ class Scheduler(SimpleNamespace):
         if self.waiting_queue:
             self._release_aborted_request(self.waiting_queue.pop())
 
-    def finish(self, told: bool = True) -> None:
+    def finish(self, reported: bool = True) -> None:
         if self.running_batch.reqs:
             request = self.running_batch.reqs.pop(0)
             request.done = True
-            if told:
+            if reported:
                 self.live.left(request)
 
     def retract(self) -> None:
@@ -111,18 +111,18 @@ def test_few_are_looked_at_in_every_pass_and_many_in_some() -> None:
     scheduler.live.look()
     scheduler.add("few"), scheduler.admit()
     while scheduler.running_batch.reqs:
-        scheduler.finish(told=False)
+        scheduler.finish(reported=False)
     passes = 0
     while scheduler.needed.needs:
         scheduler.live.look()
         passes += 1
     assert 1 < passes <= 5
-    scheduler.add("few"), scheduler.admit(), scheduler.finish(told=False)
+    scheduler.add("few"), scheduler.admit(), scheduler.finish(reported=False)
     scheduler.live.look()
     assert not scheduler.needed.needs
 
 
-def test_what_no_request_needs_any_more_is_told_once() -> None:
+def test_what_no_request_needs_any_more_is_reported_once() -> None:
     scheduler, gone = Scheduler(), []
     scheduler.needed.gone = gone.append
     for needs in ("a", "a", "b", None):
@@ -137,7 +137,7 @@ def test_what_no_request_needs_any_more_is_told_once() -> None:
 
 
 class AnyOrder(RuleBasedStateMachine):
-    """Whatever comes and goes as SGLang tells of it: what is needed is what a look would find."""
+    """Whatever comes and goes as SGLang reports it: what is needed is what a look would find."""
 
     def __init__(self) -> None:
         super().__init__()

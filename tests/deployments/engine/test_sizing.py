@@ -85,9 +85,9 @@ def test_a_ratio_that_does_not_fit_names_one_that_does() -> None:
     here = site(128 * GIB, llm=SMALL)
     with pytest.raises(
         ConfigurationError, match="host_ratio 4 needs 220 GB of host memory"
-    ) as told:
+    ) as caught:
         fitted(settings(host_ratio=4.0), here)
-    assert "123 GB is there: use host_ratio <= 2.2, or leave it out" in str(told.value)
+    assert "123 GB is there: use host_ratio <= 2.2, or leave it out" in str(caught.value)
     assert fitted(settings(host_ratio=2.2), here).host_bytes is None
     with pytest.raises(ConfigurationError, match=r"for each of 8 engines here: use host_ratio"):
         fitted(settings(host_ratio=4.0), site(1024 * GIB, engines=8))
@@ -95,9 +95,9 @@ def test_a_ratio_that_does_not_fit_names_one_that_does() -> None:
 
 
 def test_bytes_that_do_not_fit_name_some_that_do() -> None:
-    with pytest.raises(ConfigurationError, match="host_bytes 200000000000 needs 200 GB") as told:
+    with pytest.raises(ConfigurationError, match="host_bytes 200000000000 needs 200 GB") as caught:
         fitted(settings(host_bytes=200_000_000_000), site(128 * GIB))
-    most = int(str(told.value).partition("<= ")[2].partition(",")[0])
+    most = int(str(caught.value).partition("<= ")[2].partition(",")[0])
     assert fitted(settings(host_bytes=most), site(128 * GIB)).host_bytes == most
 
 
@@ -113,9 +113,9 @@ def test_weights_that_do_not_fit_name_the_ranks_that_would() -> None:
 
 
 def test_device_tokens_that_do_not_fit_name_how_many_do() -> None:
-    with pytest.raises(ConfigurationError, match=r"needs 131 GB of device memory, 65 GB") as told:
+    with pytest.raises(ConfigurationError, match=r"needs 131 GB of device memory, 65 GB") as caught:
         fitted(settings(device_tokens=1_000_000), site())
-    most = int(str(told.value).partition("<= ")[2].partition(",")[0])
+    most = int(str(caught.value).partition("<= ")[2].partition(",")[0])
     assert fitted(settings(device_tokens=most), site()).device_tokens == most
     assert fitted(settings(), site()).device_tokens is None  # SGLang measures
 
@@ -146,10 +146,10 @@ def test_models_take_half_of_the_host_tier() -> None:
     sized = fitted(settings(models={"roots": ["/tunes"]}), site())
     assert sized.models is not None
     assert sized.models.host_bytes == sized.host_bytes == int(256 * GIB * 0.35)
-    told = {"roots": ["/tunes"], "host_bytes": 100 * GIB}
-    assert fitted(settings(models=told), site()).host_bytes == int(256 * GIB * 0.7) - 100 * GIB
+    models = {"roots": ["/tunes"], "host_bytes": 100 * GIB}
+    assert fitted(settings(models=models), site()).host_bytes == int(256 * GIB * 0.7) - 100 * GIB
     with pytest.raises(ConfigurationError, match=r"models.host_bytes .* needs 322 GB"):
-        fitted(settings(models=told | {"host_bytes": 300 * GIB}), site())
+        fitted(settings(models=models | {"host_bytes": 300 * GIB}), site())
 
 
 def test_every_rank_keeps_whole_models() -> None:

@@ -29,11 +29,11 @@ class Request(SimpleNamespace):
 
 
 def request(key: int | None, adapter: str | None) -> Any:
-    told = SimpleNamespace(action_type=HINT_TYPE, payload={"key": key})
+    action = SimpleNamespace(action_type=HINT_TYPE, payload={"key": key})
     return Request(
-        rid=f"{key}-{adapter}-{id(told)}",
+        rid=f"{key}-{adapter}-{id(action)}",
         lora_id=adapter,
-        kv_hints=SimpleNamespace(actions=[told]) if key is not None else None,
+        kv_hints=SimpleNamespace(actions=[action]) if key is not None else None,
         finished=lambda: False,
     )
 

@@ -1,4 +1,4 @@
-"""How the loss of an engine is noticed, and what is told of it."""
+"""How the loss of an engine is noticed, and what is reported of it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import msgspec
 import pytest
 
 from scalesim.deployments.engine import watch
-from scalesim.deployments.engine.crash_report import told_to, worked_on
+from scalesim.deployments.engine.crash_report import reporting_to, worked_on
 from scalesim.deployments.engine.watch import EngineFault, EngineWatch, by_request
 
 # Engines of other tests took the tracker of this process with them.
@@ -60,7 +60,7 @@ async def test_a_process_that_ends_is_a_fault(
     os.kill(process.pid, number)
     fault = await noticing
     assert (fault.by_request, fault.named) == (not from_outside, frozenset())
-    assert fault.told == f"its scheduler ended ({number.name})"
+    assert fault.reason == f"its scheduler ended ({number.name})"
 
 
 def test_an_exit_nobody_asked_for_is_its_own() -> None:
@@ -71,7 +71,7 @@ def test_an_exit_nobody_asked_for_is_its_own() -> None:
 
 async def test_one_silent_probe_is_a_fault_of_its_own(process: Any, tmp_path: Path) -> None:
     fault = await fault_of({"scheduler": process}, silent, tmp_path / "none")
-    assert (fault.by_request, "silent for 20 s (by itself)" in fault.told) == (True, True)
+    assert (fault.by_request, "silent for 20 s (by itself)" in fault.reason) == (True, True)
 
 
 async def test_silence_of_a_stopped_process_is_from_outside(process: Any, tmp_path: Path) -> None:
@@ -83,13 +83,13 @@ async def test_silence_of_a_stopped_process_is_from_outside(process: Any, tmp_pa
         return False
 
     fault = await fault_of({"scheduler": process}, silent_once_stopped, tmp_path / "none")
-    assert (fault.by_request, "scheduler stopped" in fault.told) == (False, True)
+    assert (fault.by_request, "scheduler stopped" in fault.reason) == (False, True)
 
 
-async def test_what_a_crashing_scheduler_told_is_read(process: Any, tmp_path: Path) -> None:
-    told = tmp_path / "last-words"
-    told.write_bytes(msgspec.json.encode(["r1"]))
-    fault = await fault_of({"scheduler": process}, well, told)
+async def test_what_a_crashing_scheduler_wrote_is_read(process: Any, tmp_path: Path) -> None:
+    path = tmp_path / "last-words"
+    path.write_bytes(msgspec.json.encode(["r1"]))
+    fault = await fault_of({"scheduler": process}, well, path)
     assert fault == EngineFault("its scheduler crashed", True, frozenset({"r1"}))
 
 
@@ -133,23 +133,23 @@ def caught(work: Any, *args: Any) -> list[str]:
     return worked_on(error.value.__traceback__)
 
 
-def test_the_request_that_failed_is_told_where_one_did() -> None:
+def test_the_request_that_failed_is_named_where_one_did() -> None:
     assert caught(step, Batch("b", "a"), True) == ["b"]
 
 
-def test_the_batch_is_told_where_it_failed_as_one() -> None:
+def test_the_batch_is_named_where_it_failed_as_one() -> None:
     assert caught(step, Batch("b", "a"), False) == ["a", "b"]
 
 
-def test_nothing_is_told_where_nothing_was_worked_on() -> None:
+def test_nothing_is_named_where_nothing_was_worked_on() -> None:
     assert caught(lambda: 1 / 0) == []
 
 
 def test_last_words_are_written_whole_and_the_error_goes_on(tmp_path: Path) -> None:
     path = tmp_path / "last-words"
-    told_to(path, lambda: None)
+    reporting_to(path, lambda: None)
     assert not path.exists()
     with pytest.raises(ZeroDivisionError):
-        told_to(path, lambda: step(Batch("a"), True))
+        reporting_to(path, lambda: step(Batch("a"), True))
     assert msgspec.json.decode(path.read_bytes()) == ["a"]
     assert [file.name for file in tmp_path.iterdir()] == ["last-words"]

@@ -1,4 +1,4 @@
-"""GPUs a process sees, told by a driver that is not there."""
+"""GPUs a process sees, reported by a driver that is not there."""
 
 from types import SimpleNamespace
 from typing import Any

@@ -32,16 +32,16 @@ _anything = st.recursive(
 )
 
 
-def _legal(told: dict[str, Any], schema: dict[str, Any]) -> st.SearchStrategy[Any]:
+def _legal(part: dict[str, Any], schema: dict[str, Any]) -> st.SearchStrategy[Any]:
     """Return values within the bounds of a field, mostly at them."""
-    if "$ref" in told:
-        told = schema["$defs"][told["$ref"].rpartition("/")[2]]
-    if "anyOf" in told:
-        return st.one_of(*(_legal(one, schema) for one in told["anyOf"]))
-    if "enum" in told or "const" in told:
-        return st.sampled_from(told.get("enum", [told.get("const")]))
-    least, most = told.get("minimum", told.get("exclusiveMinimum")), told.get("maximum")
-    kind = told.get("type")
+    if "$ref" in part:
+        part = schema["$defs"][part["$ref"].rpartition("/")[2]]
+    if "anyOf" in part:
+        return st.one_of(*(_legal(one, schema) for one in part["anyOf"]))
+    if "enum" in part or "const" in part:
+        return st.sampled_from(part.get("enum", [part.get("const")]))
+    least, most = part.get("minimum", part.get("exclusiveMinimum")), part.get("maximum")
+    kind = part.get("type")
     if kind == "integer":
         return st.sampled_from([least, least + 1, most]) | st.integers(least, most)
     if kind == "number":
@@ -49,12 +49,12 @@ def _legal(told: dict[str, Any], schema: dict[str, Any]) -> st.SearchStrategy[An
     if kind == "boolean":
         return st.booleans()
     if kind == "string":
-        return st.text(max_size=min(8, told.get("maxLength", 8)))
+        return st.text(max_size=min(8, part.get("maxLength", 8)))
     if kind == "array":
-        return st.lists(_legal(told["items"], schema), max_size=min(3, told.get("maxItems", 3)))
-    if "properties" in told:
-        fields = {name: _legal(one, schema) for name, one in told["properties"].items()}
-        needed = {name: fields.pop(name) for name in told.get("required", ())}
+        return st.lists(_legal(part["items"], schema), max_size=min(3, part.get("maxItems", 3)))
+    if "properties" in part:
+        fields = {name: _legal(one, schema) for name, one in part["properties"].items()}
+        needed = {name: fields.pop(name) for name in part.get("required", ())}
         return st.fixed_dictionaries(needed, optional=fields)
     return st.dictionaries(st.sampled_from(["a", "tokenize", "bos_token"]), _anything, max_size=3)
 
@@ -63,10 +63,13 @@ def _legal(told: dict[str, Any], schema: dict[str, Any]) -> st.SearchStrategy[An
 def bodies(endpoint: Endpoint) -> st.SearchStrategy[dict[str, Any]]:
     """Return bodies of which up to three fields are out of the ordinary."""
     schema = REQUESTS[endpoint].model_json_schema()
-    fields = {name: _legal(told, schema) | _anything for name, told in schema["properties"].items()}
+    fields = {
+        name: _legal(described, schema) | _anything
+        for name, described in schema["properties"].items()
+    }
     known = st.sampled_from(sorted(fields)).flatmap(
         lambda name: st.tuples(st.just(name), fields[name])
     )
     other = st.tuples(st.sampled_from(sorted(REFUSED)) | st.text(max_size=8), _anything)
     changes = st.lists(known | known | known | other, min_size=1, max_size=3)
-    return changes.map(lambda told: {**BODY[endpoint], **dict(told)})
+    return changes.map(lambda fields: {**BODY[endpoint], **dict(fields)})

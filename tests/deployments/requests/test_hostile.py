@@ -24,11 +24,11 @@ def test_a_body_is_accepted_or_refused_by_name(endpoint: Endpoint, data: Any) ->
     body = data.draw(bodies(endpoint))
     fault = None
     try:
-        told = accepted(endpoint, body)
+        taken = accepted(endpoint, body)
     except InvalidRequestError as error:
         fault = error
     if fault is None:
-        assert msgspec.json.decode(msgspec.json.encode(told)) == told
+        assert msgspec.json.decode(msgspec.json.encode(taken)) == taken
         assert resolve({}, body).agent
     else:
         assert (fault.status, bool(fault.field)) == (400, True)

@@ -66,8 +66,8 @@ def test_an_answers_message_can_be_sent_back() -> None:
         **{"role": "assistant", "content": None, "refusal": None, "annotations": []},
         **{"audio": None, "function_call": None, "reasoning_content": None, "tool_calls": [call]},
     }
-    told = accepted("chat", {"messages": [*BODY["chat"]["messages"], message]})
-    assert told["messages"][1] == {"role": "assistant", "tool_calls": [call]}
+    taken = accepted("chat", {"messages": [*BODY["chat"]["messages"], message]})
+    assert taken["messages"][1] == {"role": "assistant", "tool_calls": [call]}
 
 
 def test_what_is_free_in_form_stays_as_it_was() -> None:
@@ -89,9 +89,9 @@ def test_what_names_the_agent_or_changes_nothing_stays_here() -> None:
     assert accepted("chat", {**BODY["chat"], **more, "verbosity": "medium"}) == BODY["chat"]
 
 
-@pytest.mark.parametrize(("told", "stop"), [("", []), (["", "a"], ["a"]), ("a", ["a"]), ([], [])])
-def test_an_empty_stop_ends_nothing(told: Any, stop: list[str]) -> None:
-    assert accepted("chat", {**BODY["chat"], "stop": told})["stop"] == stop
+@pytest.mark.parametrize(("given", "stop"), [("", []), (["", "a"], ["a"]), ("a", ["a"]), ([], [])])
+def test_an_empty_stop_ends_nothing(given: Any, stop: list[str]) -> None:
+    assert accepted("chat", {**BODY["chat"], "stop": given})["stop"] == stop
 
 
 @pytest.mark.parametrize("name", [*REFUSED, "zzz", "x" * 999, "regex2", ""])

@@ -108,7 +108,7 @@ def test_conversations_share_a_system_prompt_and_go_on():
 
 
 @pytest.mark.parametrize(
-    ("lines", "told"),
+    ("lines", "message"),
     [
         ([], "empty"),
         (["a,b", "1,2"], "line 2 .* no format that is known"),
@@ -125,8 +125,8 @@ def test_conversations_share_a_system_prompt_and_go_on():
         ),
     ],
 )
-def test_a_bad_line_is_named(lines, told):
-    with pytest.raises(InvalidRequestError, match=told):
+def test_a_bad_line_is_named(lines, message):
+    with pytest.raises(InvalidRequestError, match=message):
         list(requests(lines))
 
 

@@ -11,7 +11,7 @@ from scalesim.policies.replay.hints import (
     foreseen_hints,
     noisy_hints,
     oracle_hints,
-    told_hints,
+    reported_hints,
 )
 from scalesim.policies.replay.orders.hinted import farthest_first
 from scalesim.policies.replay.orders.lru import lru
@@ -28,22 +28,22 @@ def known_at(hints: Hints, position: int, agents: int) -> list[float]:
     return due.tolist()
 
 
-def test_told_hints_know_this_step_and_the_next():
+def test_reported_hints_know_this_step_and_the_next():
     trace = make_trace(np.array([0, 0, 1, 2, 2]), np.array([0, 1, 1, 0, 2]), 3)
-    told = told_hints(trace, horizon_steps=1)
+    reported = reported_hints(trace, horizon_steps=1)
     inf = float("inf")
-    assert known_at(told, 0, 3) == [inf, 1, inf], "both others are two steps away"
-    assert known_at(told, 2, 3) == [3, inf, 4]
-    assert (np.diff(told.at) >= 0).all()
+    assert known_at(reported, 0, 3) == [inf, 1, inf], "both others are two steps away"
+    assert known_at(reported, 2, 3) == [3, inf, 4]
+    assert (np.diff(reported.at) >= 0).all()
 
 
 @given(st.lists(st.integers(0, 5), min_size=1, max_size=60), st.integers(1, 6))
-def test_told_far_enough_is_the_oracle(requests, per_step):
+def test_reported_far_enough_is_the_oracle(requests, per_step):
     step = np.arange(len(requests)) // per_step
     trace = make_trace(step, np.array(requests), 6)
-    told, truth = told_hints(trace, horizon_steps=100), oracle_hints(trace)
+    reported, truth = reported_hints(trace, horizon_steps=100), oracle_hints(trace)
     for position in range(len(requests)):
-        assert known_at(told, position, 6) == known_at(truth, position, 6)
+        assert known_at(reported, position, 6) == known_at(truth, position, 6)
 
 
 def test_hints_expire_unless_repeated_or_fulfilled():
@@ -55,10 +55,10 @@ def test_hints_expire_unless_repeated_or_fulfilled():
     assert known_at(expiring(repeated, patience=4), 7, 2)[0] == 20.0
 
 
-def test_what_nobody_told_is_learned_and_lies_behind():
-    told = Hints(np.array([0, 4]), np.array([0, 0], np.int32), np.array([9.0, np.inf]))
+def test_what_is_not_reported_is_learned_and_lies_behind():
+    reported = Hints(np.array([0, 4]), np.array([0, 0], np.int32), np.array([9.0, np.inf]))
     learned = Hints(np.array([0, 0]), np.array([0, 1], np.int32), np.array([2.0, 1.0]))
-    both = backed(told, learned, 2)
+    both = backed(reported, learned, 2)
     before, after = known_at(both, 0, 2), known_at(both, 4, 2)
     assert before[0] == 9.0
     assert before[0] < before[1]
@@ -102,7 +102,7 @@ DISTORTIONS = {
 def test_no_distortion_costs_more_than_one_point_against_lru(workload, distortion, seed):
     trace = generate(workload, 60, 60 if workload in ("round-robin", "shuffled") else 250, seed)[0]
     size = np.ones(60, np.int64)
-    bad = DISTORTIONS[distortion](told_hints(trace), np.random.default_rng(seed))
+    bad = DISTORTIONS[distortion](reported_hints(trace), np.random.default_rng(seed))
     bad = expiring(bad, 2 * len(trace.agent) / (trace.step[-1] + 1))
 
     def play(hints):

@@ -54,7 +54,7 @@ class TestEveryPolicy:
         assert stall_s >= POLICIES["oracle"](case).stall_s.sum() - 1e-9
 
 
-@pytest.mark.parametrize("hints", ["told", "learned", "none", "noisy:1.0"])
+@pytest.mark.parametrize("hints", ["reported", "learned", "none", "noisy:1.0"])
 def test_every_kind_of_hint_is_at_least_lru_less_a_point(trace, hints):
     policies = replay(Case(trace, 0.2, hints, prefetch=False), ["lru", "distance"])["policies"]
     assert policies["distance"]["hit_ratio"] >= policies["lru"]["hit_ratio"] - 0.01
@@ -89,7 +89,7 @@ def test_byte_capacity_counts_what_each_agent_takes():
 
 
 def test_belady_misses_less_with_more_memory(trace):
-    curves = miss_ratio_curves(trace, ["belady"], "told", prefetch=False)
+    curves = miss_ratio_curves(trace, ["belady"], "reported", prefetch=False)
     assert curves.shares == SHARES
     assert curves.miss_ratio["belady"] == sorted(curves.miss_ratio["belady"], reverse=True)
 
@@ -100,10 +100,10 @@ def test_the_recorded_smallville_run():
     with SMALLVILLE.open() as lines:
         trace = parse_trace(lines)
     names = ["lru", "distance", "belady", "oracle"]
-    told = replay(Case(trace, 0.4, prefetch=False), names)["policies"]
-    assert round(told["lru"]["hit_ratio"], 3) == 0.280
-    assert round(told["oracle"]["hit_ratio"], 3) == 0.620
-    assert told["belady"]["hits"] == told["oracle"]["hits"]
-    assert told["distance"]["hit_ratio"] >= 0.56
+    replayed = replay(Case(trace, 0.4, prefetch=False), names)["policies"]
+    assert round(replayed["lru"]["hit_ratio"], 3) == 0.280
+    assert round(replayed["oracle"]["hit_ratio"], 3) == 0.620
+    assert replayed["belady"]["hits"] == replayed["oracle"]["hits"]
+    assert replayed["distance"]["hit_ratio"] >= 0.56
     learned = replay(Case(trace, 0.4, "learned", prefetch=False), ["distance"])["policies"]
     assert learned["distance"]["hit_ratio"] >= 0.50

@@ -30,9 +30,9 @@ def test_an_engine_process_refuses_too(monkeypatch: pytest.MonkeyPatch) -> None:
     assert torch.cpu.Stream is stream
 
 
-def test_it_is_off_unless_it_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_it_is_off_unless_it_is_set(monkeypatch: pytest.MonkeyPatch) -> None:
     assert EngineSettings(model_path="m").emulation is None
     assert engine_emulation_from_env() is None
-    told = EmulationSettings(pass_s=0.5)
-    monkeypatch.setenv(ENGINE_EMULATION, told.model_dump_json())
-    assert engine_emulation_from_env() == told
+    settings = EmulationSettings(pass_s=0.5)
+    monkeypatch.setenv(ENGINE_EMULATION, settings.model_dump_json())
+    assert engine_emulation_from_env() == settings

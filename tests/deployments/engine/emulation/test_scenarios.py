@@ -40,7 +40,7 @@ def test_who_reads_too_early_answers_something_else(found: dict[str, Any]) -> No
     assert not found["reads_too_early"]["equal"]
 
 
-def test_only_the_time_of_the_link_is_told(found: dict[str, Any]) -> None:
+def test_only_the_time_of_the_link_is_counted(found: dict[str, Any]) -> None:
     assert "fault" not in found["is_timed"], found["is_timed"]
     link_s = SHAPES["tiny"].layers * COPY_S  # and what the bytes take, less than a pass does
     assert found["is_timed"]["loaded_s"] == pytest.approx(link_s, abs=1e-3)

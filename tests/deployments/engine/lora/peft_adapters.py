@@ -39,8 +39,10 @@ def make(model: str, folder: Path, seed: int = 0, **fields: Any) -> Path:
         import peft
 
         torch.manual_seed(seed)
-        told = {"r": 4, "lora_alpha": 8, "target_modules": ["q_proj", "v_proj"], **fields}
-        changed = peft.get_peft_model(_base(model), peft.LoraConfig(task_type="CAUSAL_LM", **told))
+        options = {"r": 4, "lora_alpha": 8, "target_modules": ["q_proj", "v_proj"], **fields}
+        changed = peft.get_peft_model(
+            _base(model), peft.LoraConfig(task_type="CAUSAL_LM", **options)
+        )
         for name, weight in changed.named_parameters():
             if ".lora_B." in name:
                 torch.nn.init.normal_(weight, std=0.05)

@@ -16,7 +16,7 @@ PLAIN = {"peft_type": "LORA", "r": 8, "lora_alpha": 16, "target_modules": ["q_pr
 QUERY = "model.layers.3.self_attn.q_proj"
 
 
-def told(tmp_path: Path, **fields: Any) -> LoraConfig:
+def written(tmp_path: Path, **fields: Any) -> LoraConfig:
     file = tmp_path / "adapter_config.json"
     file.write_text(json.dumps({**PLAIN, **fields}))
     return read(file)
@@ -29,7 +29,7 @@ def test_what_peft_writes_by_itself_is_taken(tmp_path: Path) -> None:
         from peft import LoraConfig as PeftConfig
     fields = PeftConfig(target_modules=["q_proj"]).to_dict()
     fields["peft_type"] = fields["peft_type"].value
-    assert told(tmp_path, **fields | {"target_modules": ["q_proj"]}).rank == 8
+    assert written(tmp_path, **fields | {"target_modules": ["q_proj"]}).rank == 8
     assert {*fields, "peft_version", "megatron_core", "runtime_config"} >= HONOURED | WITHOUT_EFFECT
 
 
@@ -87,7 +87,7 @@ def test_what_would_change_answers_is_refused_by_name(
     tmp_path: Path, field: str, value: Any
 ) -> None:
     with pytest.raises(InvalidRequestError, match=field) as refusal:
-        told(tmp_path, **{field: value})
+        written(tmp_path, **{field: value})
     assert refusal.value.field == field
 
 
@@ -105,7 +105,7 @@ def test_a_byte_order_mark_is_no_fault(tmp_path: Path) -> None:
 
 
 def test_patterns_go_before_what_holds_for_all(tmp_path: Path) -> None:
-    config = told(
+    config = written(
         tmp_path,
         rank_pattern={"layers.3.self_attn.q_proj": 4},
         alpha_pattern={r"model\.layers\.\d\.self_attn\.q_proj": 2},
@@ -119,7 +119,7 @@ def test_patterns_go_before_what_holds_for_all(tmp_path: Path) -> None:
 @pytest.mark.parametrize("field", ["target_modules", "exclude_modules", "rank_pattern"])
 def test_an_expression_that_takes_for_ever_is_refused(tmp_path: Path, field: str) -> None:
     slow = r"(\w|\.|\w\w)+[^\w.]"
-    config = told(tmp_path, **{field: {slow: 4} if field == "rank_pattern" else slow})
+    config = written(tmp_path, **{field: {slow: 4} if field == "rank_pattern" else slow})
     if field == "exclude_modules":
         config = config._replace(targets="all-linear")
     ask = config.rank_of if field == "rank_pattern" else partial(config.fault_of, layer=3)
@@ -146,5 +146,5 @@ def test_an_expression_that_takes_for_ever_is_refused(tmp_path: Path, field: str
 def test_weights_that_peft_would_not_use_name_the_field(
     tmp_path: Path, fields: dict[str, Any], field: str | None
 ) -> None:
-    fault = told(tmp_path, **fields).fault_of(QUERY, 3)
+    fault = written(tmp_path, **fields).fault_of(QUERY, 3)
     assert (fault and fault[0]) == field

@@ -117,8 +117,8 @@ def test_tokens_of_its_own_are_refused_and_the_model_s_are_not(
     assert (
         registry.add("farmer", source).folder / "added_tokens.json"
     ).read_text() == '{"<town>": 5}'
-    for told in ('{"<town>": 10000000}', "[1]", '{"a": "b"}'):
-        words.write_text(told)
+    for text in ('{"<town>": 10000000}', "[1]", '{"a": "b"}'):
+        words.write_text(text)
         with pytest.raises(InvalidRequestError, match=r"added_tokens\.json"):
             registry.add("baker", source)
 

@@ -1,4 +1,4 @@
-"""Models in host memory, read from a storage that answers when told to."""
+"""Models in host memory, read from a storage that answers when asked to."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def test_what_requests_wait_for_makes_no_room(host: HostModels[str]) -> None:
     assert set(host.held) == {"a"}
 
 
-def test_a_read_that_fails_is_told_and_can_be_tried_again(host: HostModels[str]) -> None:
+def test_a_read_that_fails_is_reported_and_can_be_tried_again(host: HostModels[str]) -> None:
     for _ in range(2):
         assert host.fetch("broken", inf, ()) is MoveOutcome.STARTED
         host.await_read(DEADLINE_S)

@@ -62,7 +62,7 @@ async def test_others_are_unknown(choice: ModelResolver, name: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    ("more", "told"),
+    ("more", "message"),
     [
         ({"hidden_size": 8}, r"hidden_size of config\.json is 8, the engine's is 4"),
         ({"rope_theta": 1e6}, r"rope_theta of config\.json is 1000000\.0, the engine's is None"),
@@ -72,10 +72,10 @@ async def test_others_are_unknown(choice: ModelResolver, name: Any) -> None:
     ],
 )
 async def test_what_differs_is_named(
-    choice: ModelResolver, root: Path, more: dict[str, Any], told: str
+    choice: ModelResolver, root: Path, more: dict[str, Any], message: str
 ) -> None:
     write_model(root / "other", **more)
-    with pytest.raises(InvalidRequestError, match=told):
+    with pytest.raises(InvalidRequestError, match=message):
         await choice.of(call({"model": "other"}))
 
 

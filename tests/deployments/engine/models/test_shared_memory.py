@@ -49,7 +49,7 @@ class Rank:
     def agreed(self, yes: bool) -> bool:
         return all(self._gathered(yes))
 
-    def told(self, values: tuple[int, int]) -> tuple[int, int]:
+    def broadcast(self, values: tuple[int, int]) -> tuple[int, int]:
         first: tuple[int, int] = self._gathered(values)[0]
         return first
 

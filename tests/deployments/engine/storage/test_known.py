@@ -4,7 +4,7 @@ from scalesim.deployments.engine.eviction_order import DistanceOrder
 from scalesim.deployments.engine.storage.known import KnownPages
 
 
-def test_a_page_told_twice_counts_once() -> None:
+def test_a_page_reported_twice_counts_once() -> None:
     pages = KnownPages(100)
     pages.own(1, [("a", "b")])
     pages.add("a", 10)

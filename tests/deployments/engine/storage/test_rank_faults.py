@@ -17,12 +17,12 @@ from scalesim.deployments.engine.storage.folder import PageFolder
 def test_the_first_rank_reads_what_another_process_says(tmp_path: Path) -> None:
     first = RankFaults(tmp_path / "faults", 0, 3)
     assert first.first() == ""
-    told = f"""
+    program = f"""
 from pathlib import Path
 from scalesim.deployments.engine.storage.faults import RankFaults
 RankFaults(Path({str(tmp_path / "faults")!r}), 2, 3).tell("/disk: Input/output error")
 """
-    subprocess.run([sys.executable, "-c", told], check=True)
+    subprocess.run([sys.executable, "-c", program], check=True)
     assert first.first() == "rank 2: /disk: Input/output error"
     first.tell("/disk: Stale file handle")
     assert first.first() == "rank 0: /disk: Stale file handle"
@@ -40,7 +40,7 @@ def test_a_long_line_is_cut_and_touches_no_other(tmp_path: Path, fault: str) -> 
     assert lines[1].first() == ""
 
 
-def test_a_disk_that_fails_and_works_again_is_told_of(
+def test_a_disk_that_fails_and_works_again_is_reported(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     faults, now = RankFaults(tmp_path / "faults", 0, 1), [0.0]

@@ -1,4 +1,4 @@
-"""SGLang's cache and tree with our rules, over pools whose copies take until they are told to end.
+"""SGLang's cache and tree with our rules, over pools whose copies take until they are ended.
 
 Rows hold the token they stand for. A copy to the device leaves poison in its rows until it ends,
 and reads its source only then: whoever reads too early or frees too early is found by content.

@@ -39,7 +39,7 @@ class Scheduler(SimpleNamespace):
             device_module=SimpleNamespace(Event=Event),
             forward_stream=SimpleNamespace(ends=0.0),
             enable_overlap=True,
-            told=[],
+            reported=[],
         )
         Event.now = 0.0
 
@@ -48,7 +48,7 @@ class Scheduler(SimpleNamespace):
         return "result"
 
     def computed(self, tokens: int, seconds: float) -> None:
-        self.told.append((tokens, seconds))
+        self.reported.append((tokens, seconds))
 
 
 def batch(mode: Any = ForwardMode.EXTEND, waits_for: int = -1) -> Any:
@@ -62,11 +62,11 @@ def test_prefill_is_timed_on_the_device_once_it_ended() -> None:
     clock = PrefillClock(scheduler, scheduler)  # type: ignore[arg-type]
     assert scheduler.run_batch(batch()) == "result"
     clock.collect()
-    assert scheduler.told == [], "it is under way"
+    assert scheduler.reported == [], "it is under way"
     Event.now = 9.0
     clock.collect()
     clock.collect()
-    assert scheduler.told == [(100, 0.25)]
+    assert scheduler.reported == [(100, 0.25)]
 
 
 def test_passes_that_wait_for_copies_or_decode_tell_nothing() -> None:
@@ -76,4 +76,4 @@ def test_passes_that_wait_for_copies_or_decode_tell_nothing() -> None:
         assert scheduler.run_batch(other) == "result"
     Event.now = 9.0
     clock.collect()
-    assert scheduler.told == []
+    assert scheduler.reported == []
