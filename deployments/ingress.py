@@ -201,8 +201,9 @@ class Ingress:
         }
 
         def ended(tokens: int) -> None:
-            self._metrics.ended(name, tokens, time.perf_counter() - started)
-            self._trace_recorder.emit(name, who.agent, head.found.prompt, tokens)
+            seconds = time.perf_counter() - started
+            self._metrics.ended(name, tokens, seconds)
+            self._trace_recorder.emit(name, who.agent, head.found, tokens, seconds)
 
         if head.media_type != "text/event-stream":
             ended(head.output_tokens)

@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Callable
 
+from scalesim.headers import CachedTokens
 from scalesim.policies.replay.trace import event_line
 
 _BACKLOG = 10_000
@@ -29,12 +30,15 @@ class TraceRecorder:
         """Return how many listen."""
         return len(self._listeners)
 
-    def emit(self, simulation: str, agent: str, prompt_tokens: int, output_tokens: int) -> None:
-        """Note one request that has just been answered."""
+    def emit(
+        self, simulation: str, agent: str, found: CachedTokens, output_tokens: int, seconds: float
+    ) -> None:
+        """Note one request that has just been answered, and that took so long."""
         for queue, wanted in self._listeners.items():
             if wanted == simulation and not queue.full():
-                step = self._step(simulation)
-                line = event_line(step, agent, prompt_tokens, output_tokens, t=time.time())
+                step, more = self._step(simulation), found._asdict()
+                more |= {"seconds": round(seconds, 4), "t": time.time()}
+                line = event_line(step, agent, more.pop("prompt"), output_tokens, **more)
                 queue.put_nowait(line + "\n")
 
     async def listen(self, simulation: str) -> AsyncIterator[str]:

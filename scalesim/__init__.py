@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from scalesim.caller import current_headers as current_headers
     from scalesim.context import agent as agent
     from scalesim.errors import ScaleSimError as ScaleSimError
-    from scalesim.integrations.httpx import httpx_auth as httpx_auth
+    from scalesim.integrations.httpx_auth import httpx_auth as httpx_auth
     from scalesim.integrations.openai import instrument_openai as instrument_openai
     from scalesim.sender import Stats as Stats
     from scalesim.settings import ClientSettings as ClientSettings
@@ -36,7 +36,7 @@ _HOMES = {
     "Stats": "sender",
     "agent": "context",
     "current_headers": "caller",
-    "httpx_auth": "integrations.httpx",
+    "httpx_auth": "integrations.httpx_auth",
     "instrument_openai": "integrations.openai",
 }
 

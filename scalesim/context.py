@@ -21,16 +21,18 @@ class agent:
     Args:
         id: Agent id: 1 to 256 bytes of printable text, or an integer or UUID, which stand for
             their text.
-        simulation: Namespace of the agent.
+        simulation: Namespace of the agent; by default that of `scalesim run`, else `default`.
 
     Raises:
         InvalidRequestError: A name is not valid.
     """
 
-    def __init__(self, id: AgentId, simulation: str = "default") -> None:
+    def __init__(self, id: AgentId, simulation: str | None = None) -> None:
+        from scalesim.environment import simulation_from_env
         from scalesim.identity import agent_text, check_simulation
 
-        self.identity = CallerIdentity(check_simulation(simulation), agent_text(id))
+        name = simulation_from_env() if simulation is None else simulation
+        self.identity = CallerIdentity(check_simulation(name), agent_text(id))
         self._tokens: list[Token[CallerIdentity | None]] = []
 
     def __enter__(self) -> CallerIdentity:

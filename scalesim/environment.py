@@ -11,6 +11,8 @@ from urllib.parse import quote
 
 from pydantic import SecretStr
 
+from scalesim.identity import DEFAULT_SIMULATION
+from scalesim.integrations.client_variables import client_variables
 from scalesim.settings import (
     ClientSettings,
     EmulationSettings,
@@ -27,8 +29,14 @@ BASE_URL = "SCALESIM_BASE_URL"
 API_KEY = "SCALESIM_API_KEY"
 """The ingress' key: a stack takes it as `ingress.api_key`, clients send it as a bearer token."""
 
+SIMULATION = "SCALESIM_SIMULATION"
+"""Simulation of a program's agents under `scalesim run`, which sets it, and `scalesim.auto`."""
+
 CATALOG_PASSWORD = "SCALESIM_CATALOG_PASSWORD"  # noqa: S105 - a name
 """Password of the server that `catalog.url` names."""
+
+PYTHONPATH = "PYTHONPATH"
+"""Folders that Python looks into first; `scalesim run` puts one in front."""
 
 RAY_ADDRESS = "RAY_ADDRESS"
 """Set by Ray in its jobs: a simulation that finds it runs in that cluster."""
@@ -58,12 +66,44 @@ ENGINE_STORAGE_BYTES = "SCALESIM_ENGINE_STORAGE_BYTES"
 """Set by a replica for its own engine processes: `EngineSettings.storage_bytes`."""
 
 
+_SITE = Path(__file__).parent / "integrations" / "site"
+
+
 def client_from_env() -> ClientSettings:
     """Return client settings from SCALESIM_BASE_URL and SCALESIM_API_KEY where set."""
     names = {"base_url": BASE_URL, "api_key": API_KEY}
     values = {field: _line(name) for field, name in names.items() if name in os.environ}
     settings: ClientSettings = load(ClientSettings, values)
     return settings
+
+
+def simulation_from_env() -> str:
+    """Return SCALESIM_SIMULATION, or the default simulation."""
+    return os.environ.get(SIMULATION) or DEFAULT_SIMULATION
+
+
+def point_clients_to_stack() -> None:
+    """Set the variables by which OpenAI clients and frameworks find the stack of SCALESIM_BASE_URL.
+
+    Under `scalesim run` they are set, also for a child process that changed them on purpose.
+    """
+    if SIMULATION not in os.environ:
+        settings = client_from_env()
+        key = settings.api_key.get_secret_value()
+        os.environ.update(client_variables(settings.base_url, key, os.environ))
+
+
+def environment_of_program(settings: ClientSettings, simulation: str) -> dict[str, str]:
+    """Return the environment of a program whose clients are to call the stack.
+
+    Args:
+        settings: Where the stack is.
+        simulation: Of the program's agents.
+    """
+    key = settings.api_key.get_secret_value()
+    own = {BASE_URL: settings.base_url, SIMULATION: simulation} | ({API_KEY: key} if key else {})
+    own[PYTHONPATH] = os.pathsep.join(filter(None, [str(_SITE), os.environ.get(PYTHONPATH)]))
+    return {**os.environ, **own, **client_variables(settings.base_url, key, os.environ)}
 
 
 def ray_address_from_env() -> str | None:

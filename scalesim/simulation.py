@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 
 from scalesim import headers
 from scalesim.context import agent as agent_context
-from scalesim.environment import client_from_env
+from scalesim.environment import client_from_env, simulation_from_env
 from scalesim.errors import InvalidRequestError
 from scalesim.identity import AgentId, agent_text, check_simulation
 from scalesim.sender import Sender, Stats
@@ -28,7 +28,8 @@ class Simulation:
     use a new name, go on counting, or `end` the last run when one starts again on a living stack.
 
     Args:
-        name: 1 to 63 letters, digits, `.`, `_` or `-`.
+        name: 1 to 63 letters, digits, `.`, `_` or `-`; by default that of `scalesim run`, else
+            `default`.
         settings: Where the stack is; by default SCALESIM_BASE_URL and SCALESIM_API_KEY.
         transport: Way to the controller; by default the direct Ray path inside the stack's own
             cluster, HTTP elsewhere.
@@ -41,17 +42,22 @@ class Simulation:
 
     def __init__(
         self,
-        name: str = "default",
+        name: str | None = None,
         *,
         settings: ClientSettings | None = None,
         transport: Transport | None = None,
         step_hours: float = 1.0,
     ) -> None:
         settings = settings or client_from_env()
-        self.name = check_simulation(name)
+        self.name = check_simulation(simulation_from_env() if name is None else name)
         self._step_hours = step_hours
         self._gaps: dict[str, float] = {}
-        self._sender = Sender(name, settings, lambda: transport or connect(settings))
+        self._sender = Sender(self.name, settings, lambda: transport or connect(settings))
+
+    @property
+    def epoch(self) -> int:
+        """Newest step reported, by this client or another one of the simulation."""
+        return self._sender.epoch
 
     @property
     def stats(self) -> Stats:

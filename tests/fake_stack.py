@@ -10,13 +10,17 @@ from typing import Any
 
 import msgspec
 
+TRACED = {"prompt_tokens": 800, "output_tokens": 4, "device": 16, "host": 8, "storage": 4}
+"""What is told of every call in the trace."""
+
 
 class FakeStack:
     """Listens on a free loopback port while in its `with` block.
 
     `found` is the cached-tokens header of every answer, `received` the control bodies as
     (path, body), `calls` the (agent, prompt) of each chat call in the order they came, `asked` the
-    paths that were got.
+    paths that were got, `callers` the (agent, simulation) of each chat call, and `refused` the
+    counts of refusals by code in its metrics.
     """
 
     def __init__(self) -> None:
@@ -28,6 +32,10 @@ class FakeStack:
         self.errors: list[tuple[int, str]] = []
         self.asked: list[str] = []
         self.status: dict[str, Any] = {"simulations": {}}
+        self.refused = {"invalid_request": 1}
+        self.callers: list[tuple[str | None, ...]] = []
+        self.called = threading.Condition()
+        self.ended = False
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.01,))
 
@@ -40,6 +48,9 @@ class FakeStack:
         return self
 
     def __exit__(self, *exc: object) -> None:
+        with self.called:
+            self.ended = True
+            self.called.notify_all()
         self._server.shutdown()
         self._thread.join()
         self._server.server_close()
@@ -51,7 +62,15 @@ def _handler(stack: FakeStack) -> type[BaseHTTPRequestHandler]:
 
         def do_GET(self) -> None:
             stack.asked.append(self.path)
-            if stack.errors:
+            if self.path == "/health":
+                self._json(200, {"status": "ok"})
+            elif self.path == "/metrics":
+                counts = stack.refused.items()
+                lines = (f'scalesim_refused_total{{code="{code}"}} {n}.0' for code, n in counts)
+                self._answer(200, "text/plain", "\n".join(lines))
+            elif self.path.startswith("/v1/trace?simulation="):
+                self._trace(self.path.partition("=")[2])
+            elif stack.errors:
                 self._fail()
             else:
                 self._json(200, stack.status)
@@ -70,6 +89,23 @@ def _handler(stack: FakeStack) -> type[BaseHTTPRequestHandler]:
                 rows = len(body.get("ids", ()))
                 self._json(200, {"epoch": body.get("epoch", 0), "accepted": rows, "ignored": 0})
 
+        def _trace(self, simulation: str) -> None:
+            """Send a line for each call of the simulation, until the stack ends."""
+            self.close_connection = True
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(b"\n")
+            sent = 0
+            with stack.called:
+                while not stack.ended:
+                    for agent, name in stack.callers[sent:]:
+                        if name == simulation:
+                            line = {"step": 0, "agent": agent or "anonymous-1", **TRACED}
+                            self.wfile.write(json.dumps(line).encode() + b"\n")
+                    sent = len(stack.callers)
+                    self.wfile.flush()
+                    stack.called.wait()
+
         def do_DELETE(self) -> None:
             stack.received.append((self.path, None))
             self._json(200, {})
@@ -81,6 +117,10 @@ def _handler(stack: FakeStack) -> type[BaseHTTPRequestHandler]:
         def _chat(self, body: dict[str, Any]) -> None:
             prompt = " ".join(message["content"] for message in body["messages"])
             stack.calls.append((self.headers.get("X-Agent-Id"), prompt))
+            with stack.called:
+                names = (self.headers.get(name) for name in ("X-Agent-Id", "X-Simulation-Id"))
+                stack.callers.append(tuple(names))
+                stack.called.notify_all()
             word = f"w{hashlib.sha256(prompt.encode()).digest()[0]}"
             usage = {"completion_tokens": body.get("max_tokens", 1)}
             if not body.get("stream"):

@@ -115,7 +115,8 @@ def event_line(
         agent: Its id.
         prompt_tokens: 0 where they are not known, as for all that follow: left out then.
         output_tokens: Generated.
-        more: `bytes` of the agent's state, `t` in seconds since 1970.
+        more: `bytes` of the agent's state; `device`, `host` and `storage`, the prompt's tokens
+            found there; `seconds` that the answer took; `t` in seconds since 1970.
     """
     counts = {"prompt_tokens": prompt_tokens, "output_tokens": output_tokens} | more
     known = {name: value for name, value in counts.items() if value}

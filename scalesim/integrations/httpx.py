@@ -1,30 +1,36 @@
-"""Plain httpx, sync and async: `httpx.AsyncClient(auth=scalesim.httpx_auth())`."""
+"""httpx and httpx2, sync and async, and all that is built on them: openai, anthropic, litellm."""
 
 from __future__ import annotations
 
-from collections.abc import Generator
+import functools
+from types import ModuleType
+from typing import Any
 
-import httpx
-
-from scalesim.caller import current_headers
-
-
-class IdentityAuth(httpx.Auth):
-    """Adds the agent's identity, and the API key where there is one, to every request."""
-
-    def __init__(self, api_key: str = "") -> None:
-        self._api_key = api_key
-
-    def auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response]:
-        """Set the headers; those the caller set win."""
-        headers = current_headers()
-        if self._api_key:
-            headers["Authorization"] = f"Bearer {self._api_key}"
-        for name, value in headers.items():
-            request.headers.setdefault(name, value)
-        yield request
+from scalesim.integrations.faults import harmless
+from scalesim.integrations.requests_of_http import identity_headers
 
 
-def httpx_auth(api_key: str = "") -> IdentityAuth:
-    """Return an `auth=` for an httpx client whose calls carry the agent's identity."""
-    return IdentityAuth(api_key)
+def install(module: ModuleType) -> None:
+    """Let every client of the module name the agent to the stack; headers that are set win."""
+    sync_send, async_send = module.Client.send, module.AsyncClient.send
+    if hasattr(sync_send, "__scalesim__"):
+        return
+
+    @functools.wraps(sync_send)
+    def send(self: Any, request: Any, **kwargs: Any) -> Any:
+        _name(request)
+        return sync_send(self, request, **kwargs)
+
+    @functools.wraps(async_send)
+    async def send_async(self: Any, request: Any, **kwargs: Any) -> Any:
+        _name(request)
+        return await async_send(self, request, **kwargs)
+
+    send.__scalesim__ = True  # type: ignore[attr-defined]
+    module.Client.send, module.AsyncClient.send = send, send_async
+
+
+@harmless
+def _name(request: Any) -> None:
+    for name, value in identity_headers(request.url.netloc.decode("ascii")).items():
+        request.headers.setdefault(name, value)

@@ -1,0 +1,39 @@
+"""Environment variables by which OpenAI clients and agent frameworks find the stack."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+_BASE_URLS = (
+    "OPENAI_BASE_URL",  # the OpenAI SDK, litellm, LangChain, CrewAI
+    "OPENAI_API_BASE",  # litellm, LangChain, CrewAI
+    "OPENAI_API_BASE_URL",  # CAMEL
+    "OPENAI_COMPATIBLE_MODEL_API_BASE_URL",  # CAMEL
+    "HOSTED_VLLM_API_BASE",  # litellm
+    "AGENTSOCIETY_LLM_API_BASE",  # agentsociety2
+)
+_KEYS = (
+    "OPENAI_API_KEY",
+    "OPENAI_COMPATIBLE_MODEL_API_KEY",
+    "HOSTED_VLLM_API_KEY",
+    "AGENTSOCIETY_LLM_API_KEY",
+)
+_NO_KEY = "-"
+"""Clients refuse to start without a key; a stack that has none takes any."""
+
+_LOOPBACK = "127.0.0.1,localhost"
+
+
+def client_variables(base_url: str, api_key: str, environment: Mapping[str, str]) -> dict[str, str]:
+    """Return what is to be set so that clients call the stack.
+
+    Args:
+        base_url: Of the stack, without `/v1`.
+        api_key: Of the stack; empty where it has none.
+        environment: What is set already; proxies are told to leave this machine alone.
+    """
+    variables = dict.fromkeys(_BASE_URLS, f"{base_url.rstrip('/')}/v1")
+    variables |= dict.fromkeys(_KEYS, api_key or _NO_KEY)
+    for name in ("NO_PROXY", "no_proxy"):
+        variables[name] = ",".join(filter(None, [environment.get(name), _LOOPBACK]))
+    return variables

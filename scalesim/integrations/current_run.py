@@ -1,0 +1,76 @@
+"""The one simulation that this process's frameworks report to, and its steps.
+
+Frameworks count their steps each in its own way, or not at all, and one process may run several
+models: the run counts by itself, one step for each that a framework begins.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Sequence
+from functools import lru_cache
+from threading import Lock
+from typing import TYPE_CHECKING
+
+from scalesim.caller import CallerIdentity
+from scalesim.integrations.faults import harmless
+
+if TYPE_CHECKING:
+    from scalesim.identity import AgentId
+    from scalesim.simulation import Simulation
+
+_lock = Lock()
+_simulation: Simulation | None = None
+
+
+def simulation() -> Simulation:
+    """Return this process's simulation: SCALESIM_SIMULATION, at SCALESIM_BASE_URL."""
+    global _simulation
+    with _lock:
+        if _simulation is None:
+            import atexit
+
+            from scalesim.simulation import Simulation
+
+            _simulation = Simulation()
+            atexit.register(_simulation.close, 1.0)
+        return _simulation
+
+
+@lru_cache(65_536)
+def identity(agent: AgentId) -> CallerIdentity:
+    """Return an agent of this process's simulation, by the name that its framework has for it.
+
+    Raises:
+        InvalidRequestError: It is no name of an agent.
+    """
+    from scalesim.identity import agent_text
+
+    return CallerIdentity(simulation().name, agent_text(agent))
+
+
+@harmless
+def begin_step(
+    active: Iterable[AgentId] = (),
+    *,
+    order: Sequence[AgentId] = (),
+    upcoming: Sequence[Iterable[AgentId]] = (),
+) -> None:
+    """Say that the next step begins, and who acts in it; see `Simulation.step`."""
+    run = simulation()
+    run.step(run.epoch + 1, active, order=order, upcoming=upcoming)
+
+
+@harmless
+def pin(*agents: AgentId) -> None:
+    """Keep agents that all others wait for on the device."""
+    simulation().pin(*agents)
+
+
+def _forget() -> None:
+    """Start over in a forked child, whose copy of the sending thread does not run."""
+    global _simulation, _lock
+    _simulation, _lock = None, Lock()
+
+
+os.register_at_fork(after_in_child=_forget)

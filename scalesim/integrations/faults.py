@@ -1,0 +1,34 @@
+"""A fault of ours never reaches the user's program: it is logged once and switched off."""
+
+from __future__ import annotations
+
+import functools
+import logging
+from collections.abc import Callable
+from typing import Any
+
+_logger = logging.getLogger("scalesim")
+
+
+def harmless(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Return `function` that answers None where it fails, and is not called again after that."""
+    failed = False
+
+    @functools.wraps(function)
+    def guarded(*args: Any, **kwargs: Any) -> Any:
+        nonlocal failed
+        if failed:
+            return None
+        try:
+            return function(*args, **kwargs)
+        except Exception:
+            failed = True
+            _logger.warning(
+                "%s.%s failed and is off from now on; the program goes on without it",
+                function.__module__,
+                function.__qualname__,
+                exc_info=True,
+            )
+            return None
+
+    return guarded

@@ -1,0 +1,119 @@
+"""A library's functions act for an agent, whatever kind of function they are."""
+
+import logging
+from collections.abc import AsyncGenerator, Generator
+from typing import Any
+
+import pytest
+
+from scalesim.caller import current
+from scalesim.integrations.acting import act_for
+from scalesim.integrations.faults import harmless
+
+
+def who() -> str | None:
+    identity = current()
+    return identity.agent if identity else None
+
+
+class Person:
+    name: Any = "ann"
+
+    def call(self) -> str | None:
+        return who()
+
+    async def call_async(self) -> str | None:
+        return who()
+
+    def pieces(self) -> Generator[str | None, str | None, str]:
+        sent = yield who()
+        yield f"{sent} to {who()}"
+        return "end"
+
+    async def pieces_async(self) -> AsyncGenerator[str | None, str | None]:
+        sent = yield who()
+        yield f"{sent} to {who()}"
+
+    def fails(self) -> None:
+        raise ValueError("the program's own")
+
+
+@pytest.fixture
+def person() -> Person:
+    class Instrumented(Person):
+        pass
+
+    for name in ("call", "call_async", "pieces", "pieces_async", "fails"):
+        act_for(Instrumented, name, lambda self: self.name)
+    return Instrumented()
+
+
+async def test_functions_and_coroutines(person: Person) -> None:
+    assert person.call() == "ann"
+    assert await person.call_async() == "ann"
+    assert who() is None
+
+
+def test_generators_act_between_and_not_around_their_pieces(person: Person) -> None:
+    pieces = person.pieces()
+    assert next(pieces) == "ann"
+    assert who() is None
+    assert pieces.send("hello") == "hello to ann"
+    with pytest.raises(StopIteration, match="end"):
+        next(pieces)
+
+
+async def test_asynchronous_generators_too(person: Person) -> None:
+    pieces = person.pieces_async()
+    assert await anext(pieces) == "ann"
+    assert who() is None
+    assert await pieces.asend("hello") == "hello to ann"
+    with pytest.raises(StopAsyncIteration):
+        await anext(pieces)
+
+
+def test_an_error_of_the_program_stays_its_own(person: Person) -> None:
+    with pytest.raises(ValueError, match="own"):
+        person.fails()
+    assert who() is None
+
+
+def test_who_has_no_name_acts_for_who_acts_already(person: Person) -> None:
+    outer = type(person)()
+    person.name = None
+    type(person).meets = lambda self, other: other.call()  # type: ignore[attr-defined]
+    act_for(type(person), "meets", lambda self, other: self.name)
+    assert outer.meets(person) == "ann"  # type: ignore[attr-defined]
+
+
+def test_a_fault_of_ours_is_logged_once_and_switched_off(
+    person: Person, caplog: pytest.LogCaptureFixture
+) -> None:
+    person.name = object()
+    with caplog.at_level(logging.WARNING):
+        assert [person.call() for _ in range(3)] == [None] * 3
+    (record,) = caplog.records
+    assert "is off from now on" in record.getMessage()
+
+
+def test_wrapped_twice_it_is_wrapped_once(person: Person) -> None:
+    wrapped = type(person).call
+    act_for(type(person), "call", lambda self: "eve")
+    assert type(person).call is wrapped
+
+
+def test_a_method_that_is_not_there_is_an_error_of_the_integration() -> None:
+    with pytest.raises(AttributeError):
+        act_for(Person, "no_such_method", lambda self: "ann")
+
+
+def test_harmless_answers_nothing_after_a_fault() -> None:
+    calls: list[int] = []
+
+    @harmless
+    def fails(number: int) -> int:
+        calls.append(number)
+        return 1 // number
+
+    assert [fails(number) for number in (1, 0, 1)] == [1, None, None]
+    assert calls == [1, 0]
