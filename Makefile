@@ -71,7 +71,7 @@ check: $(READY)
 generated: $(READY)
 	@$(BIN)/python helm/generate.py
 	@$(BIN)/python -m tests.helm.test_goldens
-	@$(BIN)/python -m dashboards.generate
+	@$(BIN)/python -m dashboards.grafana_files
 	@$(BIN)/python -m docs.generate
 
 clean:

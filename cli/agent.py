@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from scalesim.cli.output import AsJson, mebibytes, print_json
-from scalesim.cli.stack import BaseUrl, stack_at
+from scalesim.cli.running_stack import BaseUrl, stack_at
 from scalesim.identity import DEFAULT_SIMULATION, check_agent, check_simulation
 
 app = typer.Typer()

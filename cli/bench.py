@@ -25,7 +25,7 @@ def control_plane(
     as_json: AsJson = False,
 ) -> None:
     """Drive the real controller: reports of 10k agents, then a plan of every replica, each step."""
-    from scalesim.cli.control_plane import measure
+    from scalesim.cli.controller_load import measure
 
     report = measure(agents, replicas, rounds, seed)
     if as_json:

@@ -23,7 +23,7 @@ _USAGE_EXIT = 2
 
 VERBS = {
     "up": "Start the stack in the foreground.",
-    "run": "Run a program with its model calls served and told apart by agent.",
+    "run": "Run a program with its model calls served and error apart by agent.",
     "sim": "Run a reference simulation and compare the arms, or end one.",
     "status": "Show what a running stack holds and does.",
     "agent": "Show where one agent is and when it is due.",

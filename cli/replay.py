@@ -41,14 +41,14 @@ def replay(
 ) -> None:
     """Replay an activation trace against eviction orders and the planner."""
     from scalesim.policies.replay.case import Case
-    from scalesim.policies.replay.run import replay as run
+    from scalesim.policies.replay.replay_policies import replay as run
 
     requests = read_trace(trace)
     names = [name.strip() for name in policy.split(",") if name.strip()]
     case = Case(requests, parse_capacity(capacity), hints, prefetch, seed=seed)
     report = run(case, names)
     if plot is not None:
-        from scalesim.cli.curves import curves_svg
+        from scalesim.cli.curves_svg import curves_svg
         from scalesim.policies.replay.curves import miss_ratio_curves
 
         curves = miss_ratio_curves(requests, names, hints, prefetch, seed)

@@ -14,7 +14,7 @@ import typer
 from rich.console import Console
 
 from scalesim.cli.program import Program
-from scalesim.cli.stack import BaseUrl
+from scalesim.cli.running_stack import BaseUrl
 from scalesim.cli.stack_process import StackProcess, is_up
 from scalesim.errors import InvalidRequestError, ScaleSimError, UnavailableError
 

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from scalesim.cli.stack import BaseUrl, stack_at
+from scalesim.cli.running_stack import BaseUrl, stack_at
 from scalesim.identity import check_simulation
 
 

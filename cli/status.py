@@ -8,7 +8,7 @@ from typing import Any
 import typer
 
 from scalesim.cli.output import AsJson, mebibytes, print_json
-from scalesim.cli.stack import BaseUrl, stack_at
+from scalesim.cli.running_stack import BaseUrl, stack_at
 from scalesim.vocabulary import TIERS
 
 app = typer.Typer()

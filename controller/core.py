@@ -20,7 +20,7 @@ from scalesim.controller.learned_distances import LearnedDistances
 from scalesim.controller.leveling import Leveling
 from scalesim.controller.payload_table import AGENTS, SENT, STATE, PayloadTable
 from scalesim.controller.placements import Place, Placements
-from scalesim.controller.replicas import Replica, Replicas
+from scalesim.controller.replicas import ReplicaRecord, Replicas
 from scalesim.controller.simulations import NO_SIMULATION, Simulations
 from scalesim.controller.snapshot import DirtyRows, names, restore
 from scalesim.errors import InvalidRequestError, StaleControllerError, StaleEpochError
@@ -359,7 +359,7 @@ class Controller:
         self._learned.forget(simulation)
         self._simulations.end(simulation)
 
-    def _lose(self, lost: list[Replica]) -> None:
+    def _lose(self, lost: list[ReplicaRecord]) -> None:
         for replica in lost:
             self._replicas.remove(replica)
         if lost:
@@ -376,7 +376,7 @@ class Controller:
         self._table.dirty[rows] = True
         self._replicas.changed[self._table.replica[rows]] = True
 
-    def _attached(self, name: str, incarnation: int) -> Replica | None:
+    def _attached(self, name: str, incarnation: int) -> ReplicaRecord | None:
         replica = self._replicas.get(name)
         if replica is None or not replica.attached or incarnation != self.incarnation:
             return None

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from scalesim.controller.key_index import Rows
 from scalesim.controller.learned_distances import LearnedDistances
 from scalesim.controller.payload_table import PayloadTable
-from scalesim.controller.replicas import Replica, Replicas
+from scalesim.controller.replicas import ReplicaRecord, Replicas
 from scalesim.controller.simulations import Simulations
 from scalesim.controller.status import Counters
 from scalesim.policies.planning import Planner, View
@@ -58,7 +58,7 @@ class DirectivePlanner:
         self._planner = planner
         self._counters = counters
 
-    def plan(self, replica: Replica, incarnation: int, now: float) -> bool:
+    def plan(self, replica: ReplicaRecord, incarnation: int, now: float) -> bool:
         """Plan for a replica with an empty outbox; return whether there is something in it now."""
         started = time.perf_counter()
         self._replicas.changed[replica.number] = False
@@ -88,7 +88,7 @@ class Orders(NamedTuple):
 def distance_updates(
     table: PayloadTable,
     simulations: Simulations,
-    replica: Replica,
+    replica: ReplicaRecord,
     rows: Rows,
     distance: Distances,
 ) -> tuple[DistanceUpdate, ...]:
@@ -135,7 +135,7 @@ def distance_updates(
 def moves(
     table: PayloadTable,
     simulations: Simulations,
-    replica: Replica,
+    replica: ReplicaRecord,
     rows: Rows,
     distance: Distances,
     planner: Planner,
@@ -187,7 +187,7 @@ def moves(
 
 
 def _pools(
-    table: PayloadTable, replica: Replica, rows: Rows
+    table: PayloadTable, replica: ReplicaRecord, rows: Rows
 ) -> list[tuple[str, NDArray[np.bool_] | slice, Budgets]]:
     """Return what is planned together: of which kind, the rows that compete, and for which bytes.
 

@@ -7,7 +7,7 @@ import numpy as np
 from scalesim.controller.key_index import MISSING, Rows
 from scalesim.controller.payload_table import AGENTS, PayloadTable
 from scalesim.controller.placements import Placements
-from scalesim.controller.replicas import Replica
+from scalesim.controller.replicas import ReplicaRecord
 from scalesim.controller.simulations import NO_SIMULATION
 from scalesim.vocabulary import Distances, Keys, Residency
 
@@ -70,7 +70,11 @@ def coming_into_use(table: PayloadTable, message: Residency) -> Rows:
 
 
 def observe(
-    table: PayloadTable, placements: Placements, replica: Replica, message: Residency, now: float
+    table: PayloadTable,
+    placements: Placements,
+    replica: ReplicaRecord,
+    message: Residency,
+    now: float,
 ) -> None:
     """Take over where a replica says payloads of one kind are.
 

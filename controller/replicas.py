@@ -24,7 +24,7 @@ MAX_REPLICAS = int(np.iinfo(np.int16).max)
 
 
 @dataclass(slots=True)
-class Replica:
+class ReplicaRecord:
     """One replica.
 
     Attributes:
@@ -98,12 +98,12 @@ class Replicas:
         self.numbers = Interner(names)
         self.changed = np.zeros(MAX_REPLICAS + 1, np.bool_)
         """bool by replica number: its plan is out of date. The last entry stands for none."""
-        self._living = {name: Replica(at, name, now) for at, name in enumerate(names) if name}
+        self._living = {name: ReplicaRecord(at, name, now) for at, name in enumerate(names) if name}
 
     def __len__(self) -> int:
         return len(self._living)
 
-    def __iter__(self) -> Iterator[Replica]:
+    def __iter__(self) -> Iterator[ReplicaRecord]:
         return iter(self._living.values())
 
     @property
@@ -111,26 +111,26 @@ class Replicas:
         """Names of the living, sorted: the order every process hashes over."""
         return tuple(sorted(self._living))
 
-    def get(self, name: str) -> Replica | None:
+    def get(self, name: str) -> ReplicaRecord | None:
         """Return a living replica."""
         return self._living.get(name)
 
-    def add(self, name: str, now: float) -> Replica:
+    def add(self, name: str, now: float) -> ReplicaRecord:
         """Return the replica of that name, new or not."""
         if name not in self._living:
-            self._living[name] = Replica(self.numbers.number(name), name, now)
+            self._living[name] = ReplicaRecord(self.numbers.number(name), name, now)
         return self._living[name]
 
-    def remove(self, replica: Replica) -> None:
+    def remove(self, replica: ReplicaRecord) -> None:
         """Take a replica out; its payloads must be placed again at once."""
         del self._living[replica.name]
         self.numbers.free(replica.number)
 
-    def silent(self, now: float, lease_s: float) -> list[Replica]:
+    def silent(self, now: float, lease_s: float) -> list[ReplicaRecord]:
         """Return replicas that have not polled for a lease."""
         return [replica for replica in self if replica.seen_at < now - lease_s]
 
-    def due(self, now: float) -> list[Replica]:
+    def due(self, now: float) -> list[ReplicaRecord]:
         """Return replicas whose plan is out of date and that can take a new one."""
         return [
             replica

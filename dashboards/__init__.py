@@ -1,1 +1,1 @@
-"""Grafana dashboards and Prometheus rules; `python -m dashboards.generate` writes the JSON."""
+"""Grafana dashboards and Prometheus rules; `python -m dashboards.grafana_files` writes the JSON."""

@@ -27,7 +27,7 @@ _TEMPLATE_TOKENS = 64
 """Room for the chat template's own words."""
 
 
-class Machine(NamedTuple):
+class ArmMachine(NamedTuple):
     """What every arm gets.
 
     Attributes:
@@ -69,7 +69,7 @@ class ArmOutcome(NamedTuple):
 def run_arm(
     arm: Arm,
     workload: Workload,
-    machine: Machine,
+    machine: ArmMachine,
     pace: RunOptions,
     watch: Watch,
     checkpoint: Checkpoint,
@@ -121,7 +121,7 @@ def _late(status: dict[str, Any]) -> dict[str, int]:
     }
 
 
-def stack_settings(arm: Arm, workload: Workload, machine: Machine) -> StackSettings:
+def stack_settings(arm: Arm, workload: Workload, machine: ArmMachine) -> StackSettings:
     """Return the stack of an arm: same device and host bytes, whole pages.
 
     Raises:
@@ -159,7 +159,7 @@ def stack_settings(arm: Arm, workload: Workload, machine: Machine) -> StackSetti
     )
 
 
-def _adapters(machine: Machine) -> AdapterSettings:
+def _adapters(machine: ArmMachine) -> AdapterSettings:
     """Write seeded adapters beside the model and return how they are served."""
     from scalesim.deployments.random_adapter import MODULES, build
 
@@ -175,7 +175,7 @@ def _adapters(machine: Machine) -> AdapterSettings:
     )
 
 
-def _models(machine: Machine) -> ModelSettings:
+def _models(machine: ArmMachine) -> ModelSettings:
     """Write seeded fine-tunes beside the model and return how they are served."""
     from scalesim.deployments.engine.models.model_registry import ModelRegistry
     from scalesim.deployments.random_tune import build

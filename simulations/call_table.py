@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from scalesim.simulations.caller import Answer
+from scalesim.simulations.chat_caller import Answer
 
 CALL = np.dtype(
     [

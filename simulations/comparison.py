@@ -8,7 +8,7 @@ from typing import Any
 
 from scalesim.errors import ScaleSimError
 from scalesim.settings import Arm
-from scalesim.simulations.arms import ArmOutcome, Machine, run_arm
+from scalesim.simulations.arms import ArmMachine, ArmOutcome, run_arm
 from scalesim.simulations.checkpoint import Checkpoint
 from scalesim.simulations.coordinator import RunOptions
 from scalesim.simulations.progress import ArmsProgress
@@ -25,7 +25,7 @@ class TokensDifferError(ScaleSimError):
 
 
 def compare(
-    arms: Sequence[Arm], workload: Workload, machine: Machine, pace: RunOptions, kept: Path
+    arms: Sequence[Arm], workload: Workload, machine: ArmMachine, pace: RunOptions, kept: Path
 ) -> dict[Arm, ArmOutcome]:
     """Run the arms with live progress on standard error; see `run_arm` for what is raised.
 

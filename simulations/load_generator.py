@@ -12,7 +12,7 @@ from scalesim.sender import Stats
 from scalesim.settings import ClientSettings
 from scalesim.simulation import Simulation
 from scalesim.simulations.call_table import CallRow, CallTable, calls_of
-from scalesim.simulations.caller import Caller, Calling
+from scalesim.simulations.chat_caller import Caller, Calling
 from scalesim.simulations.workload import Workload
 
 

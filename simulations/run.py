@@ -56,7 +56,7 @@ def run(
 ) -> None:
     """Run a simulation on real stacks, one arm after the other, and compare them."""
     # Late, so that `--help` and a bad value answer at once.
-    from scalesim.simulations.arms import Machine
+    from scalesim.simulations.arms import ArmMachine
     from scalesim.simulations.comparison import compare, document, require_equal_tokens
     from scalesim.simulations.coordinator import RunOptions
     from scalesim.simulations.job import cluster_of_job
@@ -70,7 +70,7 @@ def run(
     pace = RunOptions(workers=workers, concurrency=at_once, think_s=think)
     with cluster_of_job(), tempfile.TemporaryDirectory(prefix="scalesim-") as scratch:
         kept = (out or Path(scratch)) / "checkpoint"
-        machine = Machine(
+        machine = ArmMachine(
             model or _random_model(kept / "model", seed),
             device=device,
             device_share=device_share,

@@ -22,7 +22,7 @@ import numpy as np
 
 from benchmarks.engine.pools import BACKEND, PAGE, cache, insert, match
 from benchmarks.results import FOLDER, write
-from scalesim.deployments.engine.payloads.prefix import PrefixPayload
+from scalesim.deployments.engine.payloads.prefix_payload import PrefixPayload
 from scalesim.deployments.engine.prefixes import Prefix
 
 CORES = ("rust", "python", BACKEND)

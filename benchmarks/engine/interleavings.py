@@ -69,7 +69,7 @@ def play(
     import torch
 
     from benchmarks.engine.player import Player
-    from scalesim.deployments.engine.emulation.clock import VirtualClock
+    from scalesim.deployments.engine.emulation.device_clock import VirtualClock
     from scalesim.deployments.engine.emulation.inline import InlineEngine
 
     torch.set_num_threads(1)  # others would not be there after a fork

@@ -25,7 +25,7 @@ from benchmarks.results import FOLDER, write
 from scalesim.deployments.engine.directive_executor import DirectiveExecutor
 from scalesim.deployments.engine.identity_envelope import HINT_TYPE
 from scalesim.deployments.engine.messages import encode
-from scalesim.deployments.engine.payloads.prefix import PrefixPayload
+from scalesim.deployments.engine.payloads.prefix_payload import PrefixPayload
 from scalesim.deployments.engine.prefixes import Prefix
 from scalesim.deployments.engine.sglang.requests_in_use import LiveRequests
 from scalesim.vocabulary import PREFIX, Directives, DistanceUpdate, Moves, Tier, Verb
@@ -37,7 +37,7 @@ HEAD, LENGTH = 256, 16 * PAGE
 RESIDENT = AGENTS // 4
 
 
-class Request(SimpleNamespace):
+class FakeRequest(SimpleNamespace):
     """One request, equal to itself alone as SGLang's are."""
 
     __hash__ = object.__hash__
@@ -47,7 +47,7 @@ class Request(SimpleNamespace):
         return False
 
 
-class Scheduler(SimpleNamespace):
+class FakeScheduler(SimpleNamespace):
     """Requests of agents in turn; half wait, half run."""
 
     def __init__(self) -> None:
@@ -59,18 +59,18 @@ class Scheduler(SimpleNamespace):
             self._add_request_to_queue(self.request())
             self.admit()
 
-    def request(self) -> Request:
+    def request(self) -> FakeRequest:
         """Return a request of the next agent."""
         payload = {"key": self.next % AGENTS, "next_use": None, "model": ""}
         action = SimpleNamespace(action_type=HINT_TYPE, payload=payload)
         hints = SimpleNamespace(actions=[action])
         self.next += 1
-        return Request(kv_hints=hints, key=payload["key"])
+        return FakeRequest(kv_hints=hints, key=payload["key"])
 
-    def _add_request_to_queue(self, request: Request) -> None:
+    def _add_request_to_queue(self, request: FakeRequest) -> None:
         self.waiting_queue.append(request)
 
-    def _release_aborted_request(self, request: Request) -> None:
+    def _release_aborted_request(self, request: FakeRequest) -> None:
         """SGLang's drops what its cache holds of it."""
 
     def admit(self) -> None:
@@ -78,9 +78,9 @@ class Scheduler(SimpleNamespace):
         if len(self.waiting_queue) > REQUESTS // 2:
             self.running_batch.reqs.append(self.waiting_queue.pop(0))
 
-    def finish(self) -> Request:
+    def finish(self) -> FakeRequest:
         """The oldest running request is done; return it."""
-        request: Request = self.running_batch.reqs.pop(0)
+        request: FakeRequest = self.running_batch.reqs.pop(0)
         return request
 
 
@@ -116,7 +116,7 @@ def run(passes: int) -> dict[str, list[float]]:
     """Return milliseconds of each pass, by part."""
     rows = prompts()
     subject = cache(BACKEND, RESIDENT * LENGTH + HEAD)
-    scheduler = Scheduler()
+    scheduler = FakeScheduler()
     subject.attend(scheduler, scheduler.requests)
     payload, sent = PrefixPayload(subject), 0
     for key, row in enumerate(rows):

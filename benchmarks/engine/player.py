@@ -12,10 +12,10 @@ from benchmarks.engine.asker import Asker
 from benchmarks.engine.integrity import check_integrity, is_settled
 from benchmarks.engine.rigs import DrawnTimes, Rig
 from benchmarks.gpu.answer_check import Verdict, reference
+from benchmarks.gpu.answer_tally import Tally
 from benchmarks.gpu.engine_caller import Reply, cached
 from benchmarks.gpu.prompts import Prompts
 from benchmarks.gpu.reference_answers import ReferenceAnswers
-from benchmarks.gpu.tally import Tally
 from benchmarks.gpu.turns import Ask, Flush, Move, Pause, Push, Step, TakeBack, Turn
 from scalesim.deployments.engine.emulation.inline import Asked, InlineEngine, Script
 from scalesim.vocabulary import ADAPTER, MODEL, PREFIX

@@ -107,7 +107,7 @@ class EventSlots:
         return self.producer_index
 
 
-class Controller:
+class StubCacheController:
     """HiCache's: what is queued becomes one copy.
 
     Args:
@@ -188,7 +188,7 @@ def assembled(core: str, controller: Any, load_from: int) -> Any:
 
     Args:
         core: Of its tree: `scalesim`, or SGLang's `rust` or `python` with LRU.
-        controller: Like `Controller`.
+        controller: Like `StubCacheController`.
         load_from: Tokens from which a request loads what is in host memory.
     """
     device, host = controller.device, controller.mem_pool_host
@@ -213,7 +213,9 @@ def assembled(core: str, controller: Any, load_from: int) -> Any:
 
 def cache(core: str, device_tokens: int) -> Any:
     """Return a cache that counts, with ten times the host memory; see `assembled`."""
-    return assembled(core, Controller(Pool(device_tokens), Pool(10 * device_tokens)), load_from=10)
+    return assembled(
+        core, StubCacheController(Pool(device_tokens), Pool(10 * device_tokens)), load_from=10
+    )
 
 
 def insert(subject: Any, tokens: list[int]) -> None:

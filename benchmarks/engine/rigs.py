@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from benchmarks.gpu.engines import Setup, settings_of
 from benchmarks.gpu.prompts import Prompts
 from scalesim.deployments import random_model
-from scalesim.deployments.engine.emulation.times import LinkSpeed, Work
+from scalesim.deployments.engine.emulation.times import LinkSpeed, PassWork
 from scalesim.settings import EngineSettings, ModelSettings
 from scalesim.simulations.workload import PromptSize
 
@@ -35,7 +35,7 @@ class DrawnTimes:
         """See `Times`; storage takes longer."""
         return self._rng.choice(_TRANSFER_S) * (2.0 if link is LinkSpeed.STORAGE else 1.0)
 
-    def forward_s(self, work: Work) -> float:
+    def forward_s(self, work: PassWork) -> float:
         """See `Times`."""
         return self._rng.choice(_FORWARD_S)
 

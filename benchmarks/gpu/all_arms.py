@@ -8,9 +8,9 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from benchmarks.gpu.engines import Setup
+from benchmarks.gpu.gains_table import print_gains
 from benchmarks.gpu.options import Options, main
 from benchmarks.gpu.result_file import ResultFile
-from benchmarks.gpu.table import print_gains
 from benchmarks.gpu.trials import Field, Trial, compare
 from benchmarks.gpu.variants import VARIANTS
 from benchmarks.gpu.workloads import CLASSES, played

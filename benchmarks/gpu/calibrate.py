@@ -16,7 +16,7 @@ from benchmarks.gpu.prices import Prices, prices
 from benchmarks.gpu.prompts import Prompts
 from benchmarks.gpu.result_file import ResultFile
 from benchmarks.gpu.shapes import parameters_of
-from scalesim.policies.capacity.hardware import GPUS, Gpu
+from scalesim.policies.capacity.hardware import GPUS, GpuModel
 from scalesim.simulations.report.provenance import hardware
 from scalesim.simulations.workload import PromptSize
 
@@ -66,7 +66,7 @@ def gpu_name() -> str:
 
 
 def calibration(
-    found: Prices, gpu: Gpu, parameters: int, kv_bytes_per_token: int, storage: float
+    found: Prices, gpu: GpuModel, parameters: int, kv_bytes_per_token: int, storage: float
 ) -> dict[str, float]:
     """Return values of `policies.capacity.hardware.Calibration`: shares of the GPU's peaks."""
     read = 2 * parameters + found.batch * found.context_tokens * kv_bytes_per_token

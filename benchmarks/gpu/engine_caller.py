@@ -12,7 +12,7 @@ from urllib.parse import unquote
 from scalesim.deployments.engine.identity_envelope import hints
 from scalesim.headers import AGENT, SIMULATION, CachedTokens
 from scalesim.identity import agent_key
-from scalesim.simulations.caller import Answer
+from scalesim.simulations.chat_caller import Answer
 from scalesim.vocabulary import TIERS
 
 _FIRST_WORD = 3
@@ -73,7 +73,7 @@ async def flush(manager: Any) -> None:
 
 
 class EngineCaller:
-    """Makes calls as `scalesim.simulations.caller.Caller` does, timed to the first token.
+    """Makes calls as `scalesim.simulations.chat_caller.Caller` does, timed to the first token.
 
     Args:
         manager: SGLang's tokenizer manager.

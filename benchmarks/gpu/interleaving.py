@@ -10,10 +10,10 @@ from itertools import count
 from typing import Any
 
 from benchmarks.gpu.answer_check import ASKED
+from benchmarks.gpu.answer_tally import AnswerTally
 from benchmarks.gpu.driven_engine import DrivenEngine
 from benchmarks.gpu.prompts import Prompts
 from benchmarks.gpu.reference_answers import ReferenceAnswers
-from benchmarks.gpu.tally import Tally
 from benchmarks.gpu.turns import Ask, Flush, Move, Pause, Push, Step, TakeBack, Turns
 
 _PASS_S = 0.0015
@@ -39,7 +39,7 @@ class Interleaving:
         self._steered = steered
         self._prompts = prompts
         self._turns = Turns(prompts, random.Random(seed))
-        self._tally = Tally(reference)
+        self._tally = AnswerTally(reference)
         self._rids = count()
         self._running: dict[asyncio.Task[None], str] = {}
 

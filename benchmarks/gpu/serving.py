@@ -17,7 +17,7 @@ from scalesim.identity import agent_keys
 from scalesim.policies.placement import rendezvous
 from scalesim.settings import CatalogSettings, ClientSettings, ControllerSettings, EngineSettings
 from scalesim.simulation import Simulation
-from scalesim.simulations.caller import Calling
+from scalesim.simulations.chat_caller import Calling
 from scalesim.simulations.load_generator import adapter_name
 from scalesim.transports.transport import Report
 from scalesim.vocabulary import ReportAck, TransferStats

@@ -10,9 +10,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from benchmarks.gpu.engines import Setup
+from benchmarks.gpu.gains_table import print_gains
 from benchmarks.gpu.options import Options, main
 from benchmarks.gpu.result_file import ResultFile
-from benchmarks.gpu.table import print_gains
 from benchmarks.gpu.trials import Field, Trial, compare
 from benchmarks.gpu.workloads import played
 from scalesim.simulations.coordinator import RunOptions

@@ -12,8 +12,8 @@ from typing import Any, NamedTuple
 from benchmarks.gpu.engines import Setup, engine
 from benchmarks.gpu.noise import Noise
 from benchmarks.gpu.result_file import ResultFile
+from benchmarks.gpu.runs_summary import arm_figures, comparison
 from benchmarks.gpu.serving import Serving
-from benchmarks.gpu.summary import arm_figures, comparison
 from benchmarks.gpu.variants import VARIANTS
 from benchmarks.gpu.workload_runner import drive
 from benchmarks.gpu.workloads import Played

@@ -21,7 +21,7 @@ from rich.table import Table
 from benchmarks.results import write
 from scalesim.deployments.random_model import build
 from scalesim.settings import Arm
-from scalesim.simulations.arms import Machine
+from scalesim.simulations.arms import ArmMachine
 from scalesim.simulations.comparison import compare, document, require_equal_tokens
 from scalesim.simulations.coordinator import RunOptions
 from scalesim.simulations.society import society
@@ -57,7 +57,7 @@ def measure(seed: int, folder: Path) -> dict[str, Any]:
     """
     workload = society(agents=AGENTS, active=ACTIVE, steps=STEPS, size=SIZE, seed=seed)
     model = build(folder / "model", seed=seed)
-    machine = Machine(model, device="cpu", device_share=SHARE, adapters=AGENTS)
+    machine = ArmMachine(model, device="cpu", device_share=SHARE, adapters=AGENTS)
     outcomes = compare(ARMS, workload, machine, PACE, folder / "kept")
     require_equal_tokens(outcomes, workload)
     (replica,) = outcomes["scalesim"].status["replicas"].values()

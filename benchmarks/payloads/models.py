@@ -25,7 +25,7 @@ from benchmarks.results import write
 from scalesim.deployments.random_model import build
 from scalesim.deployments.stack import Stack
 from scalesim.settings import ClientSettings, ModelSettings
-from scalesim.simulations.arms import Machine, stack_settings
+from scalesim.simulations.arms import ArmMachine, stack_settings
 from scalesim.simulations.checkpoint import Checkpoint
 from scalesim.simulations.coordinator import RunOptions, drive
 from scalesim.simulations.load_generator import Target
@@ -40,7 +40,7 @@ SIZE = PromptSize(private=256, output=8)
 PACE = RunOptions(workers=2, concurrency=12, think_s=0.5)
 
 
-class Population(NamedTuple):
+class FineTunes(NamedTuple):
     """Who lives on one engine."""
 
     agents: int
@@ -49,7 +49,7 @@ class Population(NamedTuple):
     steps: int
 
 
-POPULATIONS = {"crowd": Population(24, 4, 0.5, 8), "apart": Population(12, 12, 1 / 6, 16)}
+POPULATIONS = {"crowd": FineTunes(24, 4, 0.5, 8), "apart": FineTunes(12, 12, 1 / 6, 16)}
 
 
 class Arm(NamedTuple):
@@ -66,7 +66,7 @@ ARMS = {
 }
 
 
-def run(arm: Arm, workload: Workload, machine: Machine, folder: Path) -> dict[str, Any]:
+def run(arm: Arm, workload: Workload, machine: ArmMachine, folder: Path) -> dict[str, Any]:
     """Run one arm and return its figures, the warm-up's swaps left out."""
     settings = stack_settings("scalesim", workload, machine)
     models = settings.engine.models
@@ -108,12 +108,12 @@ def transfer(transport: HttpTransport) -> dict[str, int]:
     return {name: n for name, n in replica["transfers"][MODEL].items() if name != "kind"}
 
 
-def measure(population: Population, seed: int, folder: Path) -> dict[str, Any]:
+def measure(population: FineTunes, seed: int, folder: Path) -> dict[str, Any]:
     """Return the figures of all arms on one seed."""
     agents, models, active, steps = population
     workload = society(agents=agents, active=active, steps=steps, size=SIZE, seed=seed)
     model = build(folder / "model", seed=seed)
-    machine = Machine(model, device="cpu", device_share=0.5, host_share=0.5, models=models)
+    machine = ArmMachine(model, device="cpu", device_share=0.5, host_share=0.5, models=models)
     arms = {name: run(arm, workload, machine, folder / name) for name, arm in ARMS.items()}
     assert len({arm["tokens_sha256"] for arm in arms.values()}) == 1, "text differs between arms"
     return arms

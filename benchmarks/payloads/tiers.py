@@ -21,7 +21,7 @@ from benchmarks.results import write
 from scalesim.deployments.random_model import build
 from scalesim.deployments.stack import Stack
 from scalesim.settings import Arm, ClientSettings
-from scalesim.simulations.arms import Machine, stack_settings
+from scalesim.simulations.arms import ArmMachine, stack_settings
 from scalesim.simulations.call_table import CallTable
 from scalesim.simulations.checkpoint import Checkpoint
 from scalesim.simulations.coordinator import Run, RunOptions, drive
@@ -46,7 +46,7 @@ class Arms:
         self._workload = society(agents=AGENTS, active=ACTIVE, steps=STEPS, size=SIZE, seed=seed)
         model = build(folder / "model", seed=seed)
         tiers = {"device_share": 0.1, "host_share": 0.3, "storage": folder / "storage"}
-        self._machine = Machine(model, device="cpu", **tiers)
+        self._machine = ArmMachine(model, device="cpu", **tiers)
         self.flow: dict[str, int] = {}
 
     def run(self, arm: Arm) -> dict[str, Any]:

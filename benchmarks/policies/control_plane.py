@@ -6,7 +6,7 @@ python -m benchmarks.policies.control_plane [SEEDS]
 import sys
 
 from benchmarks.results import write
-from scalesim.cli.control_plane import measure
+from scalesim.cli.controller_load import measure
 
 AGENTS, REPLICAS, ROUNDS = 1_000_000, 64, 10
 

@@ -16,7 +16,7 @@ import numpy as np
 
 from benchmarks.results import write
 from scalesim.policies.replay.orders.belady import belady, next_uses
-from scalesim.policies.replay.orders.frequency import gdsf
+from scalesim.policies.replay.orders.lfu import gdsf
 from scalesim.policies.replay.orders.lru import lru
 from scalesim.policies.replay.orders.s3fifo import s3fifo
 

@@ -18,9 +18,9 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.reliability.faults import FAULTS, Fault, named
+from benchmarks.reliability.fault_runs import FaultOutcome, FaultTrial
+from benchmarks.reliability.injected_faults import FAULTS, Fault, named
 from benchmarks.reliability.load import End
-from benchmarks.reliability.run import FaultOutcome, Trial
 from benchmarks.results import write
 from scalesim.deployments.random_model import build
 from scalesim.deployments.stack import Stack
@@ -30,7 +30,7 @@ from scalesim.settings import (
     MetricsSettings,
     StackSettings,
 )
-from tests.ray_head import free_port
+from tests.support.ray_head import free_port
 
 MINUTES = 30.0
 KEY = "reliability"
@@ -51,7 +51,7 @@ def stack_settings(model: str) -> StackSettings:
 
 async def measure(stack: Stack, minutes: float, faults: Sequence[Fault]) -> list[FaultOutcome]:
     """Return what each of some faults did, for so long."""
-    trial, outcomes = Trial(stack, KEY), []
+    trial, outcomes = FaultTrial(stack, KEY), []
     await trial.prepare()
     deadline = time.monotonic() + 60 * minutes
     try:

@@ -13,7 +13,7 @@ import httpx
 import psutil
 
 from benchmarks.reliability import parts
-from benchmarks.reliability.load import End, Tally
+from benchmarks.reliability.load import End, LoadTally
 from scalesim.deployments.stack import Stack
 
 MEMORY_SHARE = 1.3
@@ -70,7 +70,7 @@ def changed(before: StackSnapshot, after: StackSnapshot) -> list[str]:
     return found
 
 
-def lost(tally: Tally, may_lose: Iterable[End]) -> list[str]:
+def lost(tally: LoadTally, may_lose: Iterable[End]) -> list[str]:
     """Return what was lost that must not be."""
     allowed = {End.ANSWERED, *may_lose}
     found = [f"{count} {end.value}" for end, count in tally.ends.items() if end not in allowed]

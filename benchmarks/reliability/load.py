@@ -36,7 +36,7 @@ class End(Enum):
 
 
 @dataclass
-class Tally:
+class LoadTally:
     """What became of the requests of one load.
 
     Attributes:
@@ -86,13 +86,13 @@ class Load:
             self._expected[agent] = whole
 
     @asynccontextmanager
-    async def running(self) -> AsyncIterator[Tally]:
+    async def running(self) -> AsyncIterator[LoadTally]:
         """Ask all the time in the block; what is asked at its end is waited for.
 
         The agents are others in each block, so that they live on all replicas there are now.
         """
         self._runs += 1
-        tally, going = Tally(), asyncio.Event()
+        tally, going = LoadTally(), asyncio.Event()
         agents = [asyncio.create_task(self._agent(n, tally, going)) for n in range(AGENTS)]
         try:
             yield tally
@@ -104,7 +104,7 @@ class Load:
         """Close its connections."""
         await self._http.aclose()
 
-    async def _agent(self, agent: int, tally: Tally, ended: asyncio.Event) -> None:
+    async def _agent(self, agent: int, tally: LoadTally, ended: asyncio.Event) -> None:
         turn = agent
         while not ended.is_set():
             turn += 1

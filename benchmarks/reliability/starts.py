@@ -16,7 +16,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.reliability.up import ENDS_S, Up, until
+from benchmarks.reliability.scalesim_up import ENDS_S, ScalesimUp, until
 from benchmarks.results import write
 from scalesim.deployments.random_model import build
 
@@ -28,24 +28,24 @@ _CATALOG = "valkey-server"
 _GUARD = f"{sys.executable} -m scalesim.deployments.run_folder"
 
 
-def _signal(number: signal.Signals, *, group: bool = False) -> Callable[[Up], None]:
+def _signal(number: signal.Signals, *, group: bool = False) -> Callable[[ScalesimUp], None]:
     return lambda up: up.ready().send(number, group=group)
 
 
-def _at_start(number: signal.Signals, *, group: bool = False) -> Callable[[Up], None]:
+def _at_start(number: signal.Signals, *, group: bool = False) -> Callable[[ScalesimUp], None]:
     """Return what ends a stack whose engine is about to start."""
 
-    def end(up: Up) -> None:
+    def end(up: ScalesimUp) -> None:
         assert until(lambda: up.part(_REPLICA) is not None, _STARTS_S)
         up.send(number, group=group)
 
     return end
 
 
-def _killed_before(title: str, number: signal.Signals) -> Callable[[Up], None]:
+def _killed_before(title: str, number: signal.Signals) -> Callable[[ScalesimUp], None]:
     """Return what kills a part, waits for another in its place, and ends the stack."""
 
-    def end(up: Up) -> None:
+    def end(up: ScalesimUp) -> None:
         part = up.ready().part(title)
         assert part is not None
         up.look()
@@ -57,19 +57,19 @@ def _killed_before(title: str, number: signal.Signals) -> Callable[[Up], None]:
     return end
 
 
-def _unguarded(up: Up) -> None:
+def _unguarded(up: ScalesimUp) -> None:
     """Kill the guard and then the stack: what is left goes with the next start."""
     guard = up.ready().part(_GUARD)
     assert guard is not None
     up.look()
     guard.kill()
     up.send(signal.SIGKILL, group=False)
-    with Up(up.config, up.place) as following:
+    with ScalesimUp(up.config, up.place) as following:
         following.ready().send(signal.SIGTERM, group=False)
         following.ended()
 
 
-WAYS: dict[str, Callable[[Up], None]] = {
+WAYS: dict[str, Callable[[ScalesimUp], None]] = {
     "SIGTERM": _signal(signal.SIGTERM),
     "SIGTERM to the group": _signal(signal.SIGTERM, group=True),
     "SIGINT": _signal(signal.SIGINT),
@@ -88,11 +88,11 @@ WAYS: dict[str, Callable[[Up], None]] = {
 }
 
 
-def once(name: str, end: Callable[[Up], None], config: Path) -> dict[str, Any]:
+def once(name: str, end: Callable[[ScalesimUp], None], config: Path) -> dict[str, Any]:
     """Return what one start and one end left."""
     with (
         tempfile.TemporaryDirectory(dir="/tmp", prefix="t-") as folder,  # short, for sockets
-        Up(config, Path(folder)) as up,
+        ScalesimUp(config, Path(folder)) as up,
     ):
         end(up)
         ended = time.monotonic()

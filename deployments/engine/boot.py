@@ -73,7 +73,7 @@ def prepare(emulation: EmulationSettings | None) -> None:
         ConfigurationError: A device is to be emulated beside a real one.
     """
     if emulation is not None:
-        from scalesim.deployments.engine.emulation.clock import RealClock
+        from scalesim.deployments.engine.emulation.device_clock import RealClock
         from scalesim.deployments.engine.emulation.install import install
         from scalesim.deployments.engine.emulation.storage import watch_storage
         from scalesim.deployments.engine.emulation.times import SetTimes

@@ -29,14 +29,14 @@ PASSES_A_BACKLOG = 32
 """Where more than so many shares wait, a share is that part of what waits: nothing piles up."""
 
 
-class Move(NamedTuple):
+class PendingMove(NamedTuple):
     """What is to be done with an agent's payload."""
 
     verb: Verb
     tier: Tier
 
 
-_MOVES = {(verb.value, tier.value): Move(verb, tier) for verb in Verb for tier in Tier}
+_MOVES = {(verb.value, tier.value): PendingMove(verb, tier) for verb in Verb for tier in Tier}
 
 
 class _Step(NamedTuple):
@@ -60,8 +60,8 @@ class DirectiveExecutor:
         self._payloads = payloads
         self._send = send
         self._incarnation = 0
-        self._leaves: dict[str, dict[int, Move]] = {kind: {} for kind in payloads}
-        self._lifts: dict[str, dict[int, Move]] = {kind: {} for kind in payloads}
+        self._leaves: dict[str, dict[int, PendingMove]] = {kind: {} for kind in payloads}
+        self._lifts: dict[str, dict[int, PendingMove]] = {kind: {} for kind in payloads}
         self._inbox: deque[_Step] = deque()
         self._inbox_rows = 0
         self._share: int | None = None
@@ -188,7 +188,7 @@ def _pieces(rows: int) -> Iterator[slice]:
         yield slice(start, min(start + ROWS_A_PASS, rows))
 
 
-def _try(payload: Payload, key: int, move: Move) -> MoveOutcome:
+def _try(payload: Payload, key: int, move: PendingMove) -> MoveOutcome:
     if move.verb is Verb.PREFETCH:
         return payload.prefetch(key, move.tier)
     if move.verb is Verb.DEMOTE:

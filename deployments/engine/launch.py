@@ -189,7 +189,7 @@ def storage_args(settings: EngineSettings) -> dict[str, Any]:
         backend = "dynamic"
         extra |= {
             "backend_name": "scalesim",
-            "module_path": "scalesim.deployments.engine.sglang.pages",
+            "module_path": "scalesim.deployments.engine.sglang.page_store",
             "class_name": "PageStore",
             "folder": settings.storage_dir,
             "quota_bytes": (settings.storage_bytes or 0) // settings.tp_size,  # of one rank

@@ -11,7 +11,7 @@ import numpy as np
 from scalesim.errors import InvalidRequestError
 from scalesim.policies.capacity.roofline import RooflineEngine
 from scalesim.policies.replay.case import Case
-from scalesim.policies.replay.run import POLICIES, check_policies
+from scalesim.policies.replay.replay_policies import POLICIES, check_policies
 from scalesim.policies.replay.trace import Trace
 
 MOST_GPUS = 4096

@@ -15,7 +15,7 @@ MIB = 2**20
 
 
 @dataclass(frozen=True, slots=True)
-class Gpu:
+class GpuModel:
     """One accelerator.
 
     Attributes:
@@ -83,15 +83,15 @@ GPUS = {
     # by the page named with each. Their bf16 figures "with sparsity" are twice the dense ones, and
     # their PCIe figures count both directions (64 GB/s for PCIe 4.0 x16, 128 GB/s for 5.0 x16).
     # L4: 300 GB/s, 121 TFLOPS, PCIe 4.0 x16 (inferenceengineering.tech, hardware cheat sheet).
-    "l4": Gpu(23_034 * MIB, 300e9, 121e12, 32e9),
+    "l4": GpuModel(23_034 * MIB, 300e9, 121e12, 32e9),
     # L40S: 864 GB/s, 362.05 TFLOPS, PCIe 4.0 x16 (mullet.se, product 355414).
-    "l40s": Gpu(46_068 * MIB, 864e9, 362e12, 32e9),
+    "l40s": GpuModel(46_068 * MIB, 864e9, 362e12, 32e9),
     # A100 80GB SXM: 2,039 GB/s, 312 TFLOPS, PCIe 4.0 (glennklockwood.com, processors/A100).
-    "a100": Gpu(81_920 * MIB, 2039e9, 312e12, 32e9),
+    "a100": GpuModel(81_920 * MIB, 2039e9, 312e12, 32e9),
     # H100 SXM: 3.35 TB/s, 989.4 TFLOPS, PCIe 5.0 (glennklockwood.com, processors/h100).
-    "h100": Gpu(81_559 * MIB, 3350e9, 989e12, 64e9),
+    "h100": GpuModel(81_559 * MIB, 3350e9, 989e12, 64e9),
     # H200 SXM: 4.8 TB/s, 989 TFLOPS as the H100, PCIe 5.0 (inferenceengineering.tech, as above).
-    "h200": Gpu(143_771 * MIB, 4800e9, 989e12, 64e9),
+    "h200": GpuModel(143_771 * MIB, 4800e9, 989e12, 64e9),
 }
 
 LLMS = {

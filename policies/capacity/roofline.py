@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from scalesim.errors import InvalidRequestError
-from scalesim.policies.capacity.hardware import Calibration, Gpu, Llm
+from scalesim.policies.capacity.hardware import Calibration, GpuModel, Llm
 from scalesim.policies.replay.costs import Costs
 
 
@@ -26,7 +26,7 @@ class RooflineEngine:
         InvalidRequestError: The weights do not fit on the GPU.
     """
 
-    gpu: Gpu
+    gpu: GpuModel
     llm: Llm
     calibration: Calibration
 

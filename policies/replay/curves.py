@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from scalesim.policies.replay.case import Case
-from scalesim.policies.replay.run import replay
+from scalesim.policies.replay.replay_policies import replay
 from scalesim.policies.replay.trace import Trace
 
 SHARES = (0.005, 0.01, 0.02, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5)

@@ -7,12 +7,12 @@ from collections.abc import Callable
 import numpy as np
 
 from scalesim.errors import InvalidRequestError
-from scalesim.policies.workloads.every_step import round_robin, shuffled
+from scalesim.policies.workloads.every_step_workload import round_robin, shuffled
 from scalesim.policies.workloads.generated import GeneratedWorkload
-from scalesim.policies.workloads.graph import diffusion, workflow
-from scalesim.policies.workloads.random import zipf
-from scalesim.policies.workloads.scheduled import activity, event_queue
-from scalesim.policies.workloads.spatial import spatial
+from scalesim.policies.workloads.graph_workload import diffusion, workflow
+from scalesim.policies.workloads.random_workload import zipf
+from scalesim.policies.workloads.scheduled_workload import activity, event_queue
+from scalesim.policies.workloads.spatial_workload import spatial
 
 WORKLOADS: dict[str, Callable[[np.random.Generator, int, int], GeneratedWorkload]] = {
     "event-queue": event_queue,

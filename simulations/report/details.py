@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from scalesim.simulations.arms import ArmOutcome, Machine
+from scalesim.simulations.arms import ArmMachine, ArmOutcome
 from scalesim.simulations.call_table import CallTable
 from scalesim.simulations.report.orders import on_device
 from scalesim.simulations.summary import percentiles
@@ -24,7 +24,7 @@ _FASTEST = 5  # percent of calls that found everything in place and did not queu
 
 
 def details(
-    outcome: ArmOutcome, workload: Workload, machine: Machine, floor_s: float
+    outcome: ArmOutcome, workload: Workload, machine: ArmMachine, floor_s: float
 ) -> dict[str, Any]:
     """Return an arm's measurements, ready for JSON.
 

@@ -6,14 +6,14 @@ import numpy as np
 
 from scalesim.policies.replay.orders.belady import belady, next_uses
 from scalesim.policies.replay.orders.lru import lru
-from scalesim.simulations.arms import Machine
+from scalesim.simulations.arms import ArmMachine
 from scalesim.simulations.call_table import CallTable
 from scalesim.simulations.coordinator import Run
 from scalesim.simulations.summary import prefix_tokens
 from scalesim.simulations.workload import Workload
 
 
-def on_device(run: Run, workload: Workload, machine: Machine) -> dict[str, float]:
+def on_device(run: Run, workload: Workload, machine: ArmMachine) -> dict[str, float]:
     """Return shares of prefixes found on the device: in this run, by LRU, and by Belady's order.
 
     Both orders get the run's calls as they began, warm-up included but not counted, on one device

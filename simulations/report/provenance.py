@@ -12,14 +12,14 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from scalesim.simulations.arms import Machine
+from scalesim.simulations.arms import ArmMachine
 from scalesim.simulations.coordinator import RunOptions
 from scalesim.simulations.workload import Workload
 
 _PACKAGES = ("scalesim-serve", "sglang", "ray", "torch", "mesa", "numpy")
 
 
-def provenance(workload: Workload, machine: Machine, pace: RunOptions) -> dict[str, Any]:
+def provenance(workload: Workload, machine: ArmMachine, pace: RunOptions) -> dict[str, Any]:
     """Return seed, hashes, sizes, versions and hardware, ready for JSON.
 
     Equal `config_hash`es are of equal workloads on equal machines at an equal pace.

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from scalesim.simulations.arms import Machine
+from scalesim.simulations.arms import ArmMachine
 from scalesim.simulations.comparison import Outcomes
 from scalesim.simulations.coordinator import RunOptions
 from scalesim.simulations.report.details import details, fastest_s
@@ -20,7 +20,7 @@ def write_report(
     result: dict[str, Any],
     outcomes: Outcomes,
     workload: Workload,
-    machine: Machine,
+    machine: ArmMachine,
     pace: RunOptions,
 ) -> None:
     """Write both files into `folder`, which is made if need be."""

@@ -5,11 +5,11 @@ import pytest
 import pytest_asyncio
 
 from benchmarks.reliability.__main__ import KEY, stack_settings
+from benchmarks.reliability.fault_runs import FaultTrial
 from benchmarks.reliability.load import REQUEST_S
-from benchmarks.reliability.run import Trial
 from scalesim.deployments.random_model import build
 from scalesim.deployments.stack import Stack
-from tests.deployments.stack_client import StackClient
+from tests.support.stack_client import StackClient
 
 
 @pytest.fixture(scope="package")
@@ -21,9 +21,9 @@ def stack(ray_local: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator
 
 
 @pytest_asyncio.fixture(loop_scope="session", scope="package")
-async def trial(stack: Stack) -> AsyncIterator[Trial]:
+async def trial(stack: Stack) -> AsyncIterator[FaultTrial]:
     """The stack under faults, once it was asked undisturbed."""
-    trial = Trial(stack, KEY)
+    trial = FaultTrial(stack, KEY)
     await trial.prepare()
     yield trial
     await trial.close()

@@ -12,8 +12,8 @@ from scalesim.cli.agent import app
 from scalesim.errors import InvalidRequestError
 from scalesim.identity import agent_key
 from scalesim.vocabulary import Tier
-from tests.controller.world import FakeReplica, make_controller
-from tests.fake_stack import FakeStack
+from tests.support.controller_world import FakeReplica, make_controller
+from tests.support.fake_stack import FakeStack
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from scalesim.cli import doctor, machine, ports, services
 from scalesim.cli.finding import Check
 from scalesim.controller.catalog.embedded import EmbeddedServer
 from scalesim.settings import CatalogSettings, IngressSettings, StackSettings
-from tests.fake_stack import FakeStack
+from tests.support.fake_stack import FakeStack
 
 
 @pytest.fixture

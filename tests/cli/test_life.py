@@ -8,7 +8,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from benchmarks.reliability.up import Up
+from benchmarks.reliability.scalesim_up import ScalesimUp
 from scalesim.deployments.random_model import build
 
 pytestmark = pytest.mark.engine
@@ -42,7 +42,7 @@ def listened_to(processes: list[psutil.Process]) -> set[str]:
 def test_bound_to_loopback_everything_is_and_a_signal_to_all_leaves_nothing(
     config: Path, place: Path
 ) -> None:
-    with Up(config, place) as up:
+    with ScalesimUp(config, place) as up:
         assert up.ready().answers()
         assert listened_to(up.processes()) == {"127.0.0.1"}
         up.send(signal.SIGTERM, group=True)
@@ -51,7 +51,7 @@ def test_bound_to_loopback_everything_is_and_a_signal_to_all_leaves_nothing(
 
 
 def test_a_stack_that_was_killed_leaves_nothing(config: Path, place: Path) -> None:
-    with Up(config, place) as up:
+    with ScalesimUp(config, place) as up:
         up.ready().send(signal.SIGKILL, group=False)
         assert up.ended() == -signal.SIGKILL
         assert up.left() == []

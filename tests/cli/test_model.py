@@ -7,7 +7,7 @@ from typer.testing import CliRunner
 
 from scalesim.cli.main import app
 from scalesim.errors import InvalidRequestError, UnknownModelError
-from tests.deployments.engine.models.model_files import write_model
+from tests.support.model_files import write_model
 
 
 def test_models_come_are_listed_and_go(tmp_path: Path) -> None:

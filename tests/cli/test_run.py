@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 from scalesim.cli import run
 from scalesim.cli.program import Program
 from scalesim.errors import InvalidRequestError, UnavailableError
-from tests.fake_stack import FakeStack
+from tests.support.fake_stack import FakeStack
 
 PROGRAM = """
 import asyncio, multiprocessing, os, sys, threading

@@ -9,8 +9,8 @@ from typer.testing import CliRunner
 from scalesim.cli.status import app
 from scalesim.errors import AuthenticationError, ControllerUnavailableError
 from scalesim.vocabulary import Tier, TransferStats
-from tests.controller.world import FakeReplica, make_controller, report
-from tests.fake_stack import FakeStack
+from tests.support.controller_world import FakeReplica, make_controller, report
+from tests.support.fake_stack import FakeStack
 
 
 def document(**changed: Any) -> dict[str, Any]:

@@ -11,7 +11,7 @@ import psutil
 import pytest
 
 from scalesim.deployments.random_model import build
-from tests.ray_head import BIN, ENVIRONMENT, ray_head, until
+from tests.support.ray_head import BIN, ENVIRONMENT, ray_head, until
 
 pytestmark = [pytest.mark.engine, pytest.mark.ray, pytest.mark.timeout(900)]
 

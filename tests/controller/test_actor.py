@@ -26,8 +26,8 @@ from scalesim.errors import (
 from scalesim.identity import agent_key
 from scalesim.settings import MetricsSettings, StackSettings, load
 from scalesim.vocabulary import PREFIX, Budgets, Directives, ReplicaInfo, Tier
-from tests.controller.world import SIZE, keys, residency, steps
-from tests.ray_head import free_port
+from tests.support.controller_world import SIZE, keys, residency, steps
+from tests.support.ray_head import free_port
 
 pytestmark = pytest.mark.ray
 

@@ -13,8 +13,8 @@ from scalesim.controller.catalog_flusher import CatalogFlusher
 from scalesim.controller.core import Controller
 from scalesim.settings import CatalogSettings
 from scalesim.vocabulary import Tier
-from tests.controller.integrity import check_integrity
-from tests.controller.world import Clock, FakeReplica, keys, make_controller, report, settle
+from tests.support.controller_world import Clock, FakeReplica, keys, make_controller, report, settle
+from tests.support.table_integrity import check_integrity
 
 
 @pytest.fixture

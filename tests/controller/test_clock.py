@@ -11,7 +11,7 @@ from scalesim.policies.placement import rendezvous
 from scalesim.policies.planner import DistancePlanner
 from scalesim.settings import CatalogSettings, ControllerSettings
 from scalesim.vocabulary import Tier
-from tests.controller.world import FakeReplica, keys, report, settle
+from tests.support.controller_world import FakeReplica, keys, report, settle
 
 DAY_S = 86_400.0
 

@@ -7,7 +7,7 @@ import pytest
 from scalesim.controller.catalog.rows import CatalogSnapshot
 from scalesim.controller.core import Controller
 from scalesim.vocabulary import Tier
-from tests.controller.world import Clock, FakeReplica, make_controller, report
+from tests.support.controller_world import Clock, FakeReplica, make_controller, report
 
 
 def use(replica: FakeReplica, *agents: int) -> None:

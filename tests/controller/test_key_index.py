@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from scalesim.controller.key_index import MISSING, KeyIndex
-from tests.controller.world import keys
+from tests.support.controller_world import keys
 
 int64s = st.integers(-(2**63), 2**63 - 1) | st.integers(-5, 5)
 

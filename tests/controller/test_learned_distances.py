@@ -4,7 +4,7 @@ import pytest
 from scalesim.controller import learned_distances
 from scalesim.controller.core import Controller
 from scalesim.vocabulary import PREFIX, Tier
-from tests.controller.world import FakeReplica, make_controller, report, residency, settle
+from tests.support.controller_world import FakeReplica, make_controller, report, residency, settle
 
 AGENTS = range(100, 112)
 DEVICE = 4

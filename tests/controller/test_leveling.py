@@ -3,12 +3,20 @@
 import numpy as np
 import pytest
 
-from benchmarks.policies.placement import makespans
+from benchmarks.policies.makespans import makespans
 from scalesim.controller.core import Controller
 from scalesim.policies.placement import rendezvous
 from scalesim.vocabulary import Tier
-from tests.controller.integrity import check_integrity
-from tests.controller.world import Clock, FakeReplica, keys, make_controller, report, saved, settle
+from tests.support.controller_world import (
+    Clock,
+    FakeReplica,
+    keys,
+    make_controller,
+    report,
+    saved,
+    settle,
+)
+from tests.support.table_integrity import check_integrity
 
 AGENTS = range(60)
 NAMES = ("a", "b", "c")

@@ -5,7 +5,7 @@ import pytest
 from scalesim.controller.core import Controller
 from scalesim.policies.links import Links
 from scalesim.vocabulary import Tier, TransferStats, Verb
-from tests.controller.world import SIZE, Clock, FakeReplica, make_controller, report, settle
+from tests.support.controller_world import SIZE, Clock, FakeReplica, make_controller, report, settle
 
 
 def fetched(replica: FakeReplica) -> set[int]:

@@ -3,7 +3,7 @@ import numpy as np
 from scalesim.controller.core import Controller
 from scalesim.policies.placement import rendezvous
 from scalesim.vocabulary import PlacementDelta, Tier
-from tests.controller.world import Clock, FakeReplica, keys, make_controller, report, settle
+from tests.support.controller_world import Clock, FakeReplica, keys, make_controller, report, settle
 
 AGENTS = list(range(60))
 

@@ -8,7 +8,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from scalesim.controller import metrics
 from scalesim.controller.metrics import MOST_SIMULATIONS, StatusOnLoop, exposition
 from scalesim.vocabulary import Tier, TransferStats
-from tests.controller.world import FakeReplica, make_controller, report, settle
+from tests.support.controller_world import FakeReplica, make_controller, report, settle
 
 
 def status(agents: int, **state: Any) -> dict[str, Any]:

@@ -3,7 +3,7 @@ import pytest
 
 from scalesim.errors import StaleControllerError
 from scalesim.vocabulary import Budgets, ReplicaInfo, Tier, Verb
-from tests.controller.world import (
+from tests.support.controller_world import (
     Clock,
     FakeReplica,
     keys,

@@ -4,7 +4,7 @@ import pytest
 from scalesim.errors import InvalidRequestError, StaleEpochError, UnavailableError
 from scalesim.identity import agent_key
 from scalesim.vocabulary import PREFIX, Tier
-from tests.controller.world import (
+from tests.support.controller_world import (
     Clock,
     FakeReplica,
     keys,

@@ -4,7 +4,7 @@ import pytest
 
 from scalesim.controller.simulations import MAX_LEAP
 from scalesim.errors import InvalidRequestError, StaleEpochError, UnavailableError
-from tests.controller.world import keys, make_controller, report, steps
+from tests.support.controller_world import keys, make_controller, report, steps
 
 FAR = 2**53
 

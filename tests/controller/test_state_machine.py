@@ -13,8 +13,16 @@ from scalesim.controller.catalog.rows import CatalogSnapshot
 from scalesim.errors import StaleControllerError, StaleEpochError
 from scalesim.policies.shares import fair_distances
 from scalesim.vocabulary import Tier
-from tests.controller.integrity import check_integrity
-from tests.controller.world import Clock, FakeReplica, keys, make_controller, report, saved, settle
+from tests.support.controller_world import (
+    Clock,
+    FakeReplica,
+    keys,
+    make_controller,
+    report,
+    saved,
+    settle,
+)
+from tests.support.table_integrity import check_integrity
 
 agent_keys = st.integers(0, 12)
 towns = st.sampled_from(["town", "city"])

@@ -6,7 +6,7 @@ import pytest
 from scalesim.controller import validation
 from scalesim.errors import InvalidRequestError
 from scalesim.vocabulary import Tier
-from tests.controller.world import residency
+from tests.support.controller_world import residency
 
 
 @pytest.mark.parametrize("epoch", [None, 1.0, "1", True, -1, 2**60, np.float32(1)])

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from dashboards.board import Board
-from dashboards.generate import BOARDS, FOLDER, written
+from dashboards.grafana_files import BOARDS, FOLDER, written
 
 each_board = pytest.mark.parametrize("board", BOARDS, ids=lambda board: board.uid)
 
@@ -21,7 +21,7 @@ def _file(board: Board) -> dict[str, Any]:
 @each_board
 def test_written_anew_it_is_the_same(board: Board) -> None:
     file = FOLDER / f"{board.uid}.json"
-    assert file.read_text() == written(board), "run python -m dashboards.generate"
+    assert file.read_text() == written(board), "run python -m dashboards.grafana_files"
 
 
 def test_no_file_without_a_board() -> None:

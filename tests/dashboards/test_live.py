@@ -15,14 +15,14 @@ import ray
 from prometheus_client.parser import text_string_to_metric_families
 
 from dashboards.board import Query
-from dashboards.generate import BOARDS
+from dashboards.grafana_files import BOARDS
 from scalesim.deployments.random_model import build
 from scalesim.deployments.stack import Stack
 from scalesim.headers import CACHED_TOKENS, CachedTokens
 from scalesim.settings import EngineSettings, IngressSettings, MetricsSettings, StackSettings
-from tests.dashboards.prometheus import Prometheus, scraping
-from tests.deployments.stack_client import KEY, StackClient
-from tests.ray_head import free_port
+from tests.support.prometheus import Prometheus, scraping
+from tests.support.ray_head import free_port
+from tests.support.stack_client import KEY, StackClient
 
 pytestmark = [pytest.mark.engine, pytest.mark.ray]
 

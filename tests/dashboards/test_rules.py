@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from dashboards.generate import FOLDER
+from dashboards.grafana_files import FOLDER
 
 RULES = FOLDER.parent / "prometheus" / "rules.yaml"
 TESTS = Path(__file__).parent / "rules_test.yaml"

@@ -11,8 +11,8 @@ from scalesim.settings import (
     ModelSettings,
     StackSettings,
 )
-from tests.deployments.stack_client import KEY
-from tests.ray_head import free_port
+from tests.support.ray_head import free_port
+from tests.support.stack_client import KEY
 
 
 @pytest.fixture(scope="session")

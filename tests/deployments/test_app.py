@@ -11,8 +11,8 @@ from scalesim.controller import actor
 from scalesim.controller.catalog.embedded import EmbeddedServer
 from scalesim.deployments.app import build
 from scalesim.settings import ControllerSettings
-from tests.deployments.stack_client import words
-from tests.ray_head import free_port
+from tests.support.ray_head import free_port
+from tests.support.stack_client import words
 
 pytestmark = [pytest.mark.ray, pytest.mark.engine]
 

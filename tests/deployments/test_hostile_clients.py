@@ -25,8 +25,8 @@ from scalesim.deployments.random_adapter import build
 from scalesim.deployments.requests import REQUESTS
 from scalesim.deployments.stack import Stack
 from scalesim.settings import AdapterSettings, EngineSettings, IngressSettings, StackSettings
-from tests.deployments.requests.hostile import bodies
-from tests.deployments.stack_client import KEY, StackClient, words
+from tests.support.hostile_bodies import bodies
+from tests.support.stack_client import KEY, StackClient, words
 
 pytestmark = [pytest.mark.engine, pytest.mark.ray, pytest.mark.asyncio(loop_scope="session")]
 

@@ -10,7 +10,7 @@ from scalesim.controller.core import Controller
 from scalesim.deployments.remote import RemoteController
 from scalesim.settings import ControllerSettings
 from scalesim.transports.transport import MAX_ROWS
-from tests.controller.world import keys, make_controller
+from tests.support.controller_world import keys, make_controller
 
 NONE = keys()
 

@@ -16,7 +16,7 @@ from ray.serve.config import RequestRouterConfig
 from scalesim.deployments.rotation import ASK_PERIOD_S, SILENT_S
 from scalesim.deployments.stack import HEALTH_PERIOD_S, HEALTH_TIMEOUT_S
 from scalesim.errors import SuspectRequestError
-from tests.deployments.no_engine import DEADLINE_S, Caller, NoEngine
+from tests.support.serve_without_engine import DEADLINE_S, Caller, NoEngine
 
 pytestmark = [pytest.mark.ray, pytest.mark.asyncio(loop_scope="module")]
 

@@ -19,7 +19,7 @@ from scalesim.deployments.middleware import OPEN_PATHS
 from scalesim.deployments.stack import Stack
 from scalesim.errors import ConfigurationError
 from scalesim.settings import EngineSettings, StackSettings
-from tests.deployments.stack_client import StackClient, text_of, words
+from tests.support.stack_client import StackClient, text_of, words
 
 pytestmark = [pytest.mark.engine, pytest.mark.ray, pytest.mark.asyncio(loop_scope="session")]
 

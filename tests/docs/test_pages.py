@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from docs.generate.pages import FOLDER, PAGES
+from docs.generate.reference import FOLDER, PAGES
 from docs.generate.text import ROOT
 
 TEXTS = sorted({*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")})

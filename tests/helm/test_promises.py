@@ -11,8 +11,8 @@ import yaml
 
 from scalesim.deployments.stack import SERVING
 from scalesim.settings import MetricsSettings, StackSettings, load
-from tests.helm.chart import pods, render
 from tests.helm.test_schemas import ALL_MONITORING, MATRIX
+from tests.support.chart import pods, render
 
 LABELS = {
     *(f"app.kubernetes.io/{name}" for name in ("name", "instance", "version", "component")),

@@ -9,8 +9,8 @@ import pytest
 import yaml
 
 from scalesim.settings import StackSettings, load
-from tests.helm.chart import render, values_file
-from tests.helm.crds import validator
+from tests.support.chart import render, values_file
+from tests.support.crds import validator
 
 KUBERNETES = "1.31"
 UNCHECKED = {"PodMonitor", "ServiceMonitor", "PrometheusRule"}

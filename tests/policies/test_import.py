@@ -25,7 +25,7 @@ def test_the_replay_runs_without_numba():
     code = (
         "import sys; sys.modules['numba'] = None\n"
         "from scalesim.policies.replay.case import Case\n"
-        "from scalesim.policies.replay.run import POLICIES, replay\n"
+        "from scalesim.policies.replay.replay_policies import POLICIES, replay\n"
         "from scalesim.policies.workloads import generate\n"
         "trace = generate('event-queue', 20, 20, 0).trace\n"
         "for prefetch in (False, True):\n"

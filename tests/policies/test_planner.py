@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from scalesim.policies import ranking
 from scalesim.policies.links import Links
 from scalesim.vocabulary import Budgets, Tier, Verb
-from tests.policies.worlds import carry_out, moves, planned, view
+from tests.support.planner_worlds import carry_out, moves, planned, view
 
 INF = float("inf")
 

@@ -8,7 +8,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from scalesim.policies.links import Links
 from scalesim.vocabulary import Budgets, Tier, Verb
-from tests.policies.worlds import carry_out, planned, view
+from tests.support.planner_worlds import carry_out, planned, view
 
 AGENTS = 10
 SIZE = 10

@@ -15,7 +15,7 @@ from scalesim.errors import (
 from scalesim.settings import ClientSettings
 from scalesim.transports import Report, connect
 from scalesim.transports.http import HttpTransport
-from tests.fake_stack import FakeStack
+from tests.support.fake_stack import FakeStack
 
 REPORT = Report(4, ["a", "b"], np.array([0.5, np.inf], np.float32))
 

@@ -7,7 +7,7 @@ import pytest
 from scalesim.proxies import may_be_proxied
 from scalesim.settings import ClientSettings
 from scalesim.transports.http import HttpTransport
-from tests.fake_stack import FakeStack
+from tests.support.fake_stack import FakeStack
 
 
 @pytest.fixture

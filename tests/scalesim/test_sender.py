@@ -9,7 +9,7 @@ from scalesim.sender import Sender
 from scalesim.settings import ClientSettings
 from scalesim.transports import MAX_ROWS, Report
 from scalesim.vocabulary import ReportAck
-from tests.scalesim.fake_transport import FakeTransport
+from tests.support.fake_transport import FakeTransport
 
 SOON = ClientSettings(flush_interval_s=0.001)
 LATE = ClientSettings(flush_interval_s=3600)

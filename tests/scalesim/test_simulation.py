@@ -8,7 +8,7 @@ import pytest
 
 from scalesim import Simulation
 from scalesim.errors import InvalidRequestError
-from tests.scalesim.fake_transport import FakeTransport
+from tests.support.fake_transport import FakeTransport
 
 INF = float("inf")
 

@@ -11,7 +11,7 @@ from scalesim.deployments.engine.models.model_registry import ModelRegistry
 from scalesim.deployments.random_model import build
 from scalesim.errors import ConfigurationError
 from scalesim.settings import Arm
-from scalesim.simulations.arms import ArmOutcome, Machine, run_arm, stack_settings
+from scalesim.simulations.arms import ArmMachine, ArmOutcome, run_arm, stack_settings
 from scalesim.simulations.call_table import joined
 from scalesim.simulations.checkpoint import Checkpoint
 from scalesim.simulations.comparison import document, require_equal_tokens
@@ -27,7 +27,7 @@ WORKLOAD = society(
 
 
 def test_arms_differ_in_nothing_but_the_arm() -> None:
-    machine = Machine(Path("/models/m"), device="cpu", device_share=0.5, replicas=2)
+    machine = ArmMachine(Path("/models/m"), device="cpu", device_share=0.5, replicas=2)
     stock, ours = (stack_settings(arm, WORKLOAD, machine) for arm in ("stock", "scalesim"))
     assert stock.engine.model_copy(update={"arm": "scalesim"}) == ours.engine
     assert stock.engine.device_tokens == 288  # whole pages of half of 8 * 148 over two replicas
@@ -36,7 +36,7 @@ def test_arms_differ_in_nothing_but_the_arm() -> None:
 
 
 def test_each_arm_has_its_own_storage() -> None:
-    machine = Machine(Path("/models/m"), device="cpu", device_share=0.5, storage=Path("/disk"))
+    machine = ArmMachine(Path("/models/m"), device="cpu", device_share=0.5, storage=Path("/disk"))
     folders = [
         stack_settings(arm, WORKLOAD, machine).engine.storage_dir for arm in ("hicache", "scalesim")
     ]
@@ -45,7 +45,7 @@ def test_each_arm_has_its_own_storage() -> None:
 
 def test_agents_are_dealt_adapters_in_turn(tmp_path: Path) -> None:
     model = build(tmp_path / "model", size="tiny")
-    machine = Machine(model, device="cpu", device_share=0.5, adapters=6)
+    machine = ArmMachine(model, device="cpu", device_share=0.5, adapters=6)
     adapters = stack_settings("scalesim", WORKLOAD, machine).engine.adapters
     assert adapters is not None
     assert (adapters.slots, adapters.loaded) == (3, 6)
@@ -62,7 +62,7 @@ def test_agents_are_dealt_adapters_in_turn(tmp_path: Path) -> None:
 
 def test_agents_are_dealt_fine_tunes_in_turn(tmp_path: Path) -> None:
     model = build(tmp_path / "model", size="tiny")
-    machine = Machine(model, device="cpu", device_share=0.5, host_share=0.5, models=4)
+    machine = ArmMachine(model, device="cpu", device_share=0.5, host_share=0.5, models=4)
     models = stack_settings("scalesim", WORKLOAD, machine).engine.models
     assert models is not None
     shelved = ModelRegistry(models).all()
@@ -90,7 +90,7 @@ def test_what_adapters_cannot_mean(text: str) -> None:
 
 
 def test_a_device_tier_too_small_is_refused() -> None:
-    machine = Machine(Path("/models/m"), device="cpu", device_share=0.1)
+    machine = ArmMachine(Path("/models/m"), device="cpu", device_share=0.1)
     with pytest.raises(ConfigurationError, match="use a larger share"):
         stack_settings("stock", WORKLOAD, machine)
 
@@ -111,7 +111,7 @@ def test_two_routed_replicas_return_what_stock_returns(ray_local: None, tmp_path
     model = build(tmp_path / "model", size="tiny")
 
     def run(arm: Arm, replicas: int) -> ArmOutcome:
-        machine = Machine(model, device="cpu", device_share=0.8, replicas=replicas)
+        machine = ArmMachine(model, device="cpu", device_share=0.8, replicas=replicas)
         pace = RunOptions(workers=2, concurrency=4, think_s=0.1)
         return run_arm(arm, WORKLOAD, machine, pace, lambda *_: None, Checkpoint(tmp_path / arm))
 

@@ -4,7 +4,7 @@ import pytest
 
 from scalesim.headers import CachedTokens
 from scalesim.simulations.comparison import TokensDifferError, document, require_equal_tokens
-from tests.simulations.runs import outcome, small_society
+from tests.support.simulation_runs import outcome, small_society
 
 MISS = CachedTokens(76)
 HIT = CachedTokens(76, 64)

@@ -9,8 +9,8 @@ from scalesim.simulations.call_table import CallTable
 from scalesim.simulations.checkpoint import Checkpoint
 from scalesim.simulations.coordinator import RunOptions, drive
 from scalesim.simulations.load_generator import Target
-from tests.fake_stack import FakeStack
-from tests.simulations.runs import small_society
+from tests.support.fake_stack import FakeStack
+from tests.support.simulation_runs import small_society
 
 pytestmark = pytest.mark.ray
 

@@ -10,7 +10,7 @@ from scalesim.simulations.load_generator import LoadGenerator, Target
 from scalesim.simulations.society import society
 from scalesim.simulations.summary import prefix_tokens
 from scalesim.simulations.workload import PromptSize, Workload
-from tests.fake_stack import FakeStack
+from tests.support.fake_stack import FakeStack
 
 SIZE = PromptSize(private=64, observation=8, output=4)
 

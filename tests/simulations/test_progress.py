@@ -12,7 +12,7 @@ from rich.console import Console
 from scalesim.headers import CachedTokens
 from scalesim.simulations.progress import ArmsProgress
 from scalesim.simulations.progress_lines import ProgressLines, waiting
-from tests.simulations.runs import outcome, small_society
+from tests.support.simulation_runs import outcome, small_society
 
 
 def test_a_line_tells_step_clock_rates_tiers_stragglers_and_errors() -> None:

@@ -7,13 +7,13 @@ from pathlib import Path
 import pytest
 
 from scalesim.headers import CachedTokens
-from scalesim.simulations.arms import Machine
+from scalesim.simulations.arms import ArmMachine
 from scalesim.simulations.comparison import document
 from scalesim.simulations.coordinator import RunOptions
 from scalesim.simulations.report import print_table, write_report
 from scalesim.simulations.report.details import roles
 from scalesim.simulations.report.provenance import provenance
-from tests.simulations.runs import STATUS, outcome, small_society
+from tests.support.simulation_runs import STATUS, outcome, small_society
 
 pytestmark = pytest.mark.slow  # every one draws plots
 
@@ -28,7 +28,7 @@ def written(tmp_path: Path) -> Path:
     }
     result = document(outcomes, workload)
     folder = tmp_path / "made" / "here"
-    write_report(folder, result, outcomes, workload, Machine(Path("/models/m")), RunOptions())
+    write_report(folder, result, outcomes, workload, ArmMachine(Path("/models/m")), RunOptions())
     return folder
 
 
@@ -67,7 +67,7 @@ def test_a_run_that_was_resumed_and_failed_says_so(tmp_path: Path) -> None:
     workload = small_society()
     good = outcome(workload, CachedTokens(76), busy_s=3.0, text="", error="HTTP 503: <none>")
     outcomes = {"stock": good._replace(run=good.run._replace(resumed_after=1))}
-    machine = Machine(Path("/models/m"), storage=tmp_path)
+    machine = ArmMachine(Path("/models/m"), storage=tmp_path)
     write_report(tmp_path, document(outcomes, workload), outcomes, workload, machine, RunOptions())
     page = (tmp_path / "report.html").read_text()
     assert "went on after step 1" in page
@@ -79,7 +79,7 @@ def test_equal_configurations_have_equal_hashes() -> None:
     workload, pace = small_society(), RunOptions()
 
     def config_hash(model: str, pace: RunOptions) -> str:
-        return str(provenance(workload, Machine(Path(model)), pace)["config_hash"])
+        return str(provenance(workload, ArmMachine(Path(model)), pace)["config_hash"])
 
     assert config_hash("/a/m", pace) == config_hash("/b/m", pace)
     assert config_hash("/a/m", pace) != config_hash("/a/m", RunOptions(workers=3))

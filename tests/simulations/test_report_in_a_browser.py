@@ -11,11 +11,11 @@ from pathlib import Path
 import pytest
 
 from scalesim.headers import CachedTokens
-from scalesim.simulations.arms import Machine
+from scalesim.simulations.arms import ArmMachine
 from scalesim.simulations.comparison import document
 from scalesim.simulations.coordinator import RunOptions
 from scalesim.simulations.report import write_report
-from tests.simulations.runs import STATUS, outcome, small_society
+from tests.support.simulation_runs import STATUS, outcome, small_society
 
 _MEASURE = """<script>
 const wide = [...document.querySelectorAll("main *:not(svg *)")].filter(
@@ -40,7 +40,7 @@ def test_it_fits_and_loads_nothing(width: int, tmp_path: Path) -> None:
         "scalesim": outcome(workload, CachedTokens(76, 64), busy_s=2.0, text="w", status=STATUS),
     }
     result = document(outcomes, workload)
-    write_report(tmp_path, result, outcomes, workload, Machine(Path("m")), RunOptions())
+    write_report(tmp_path, result, outcomes, workload, ArmMachine(Path("m")), RunOptions())
     page = tmp_path / "report.html"
     page.write_text(page.read_text().replace("</body>", _MEASURE + "</body>"))
     command = [browser, "--headless", "--no-sandbox", "--disable-gpu", f"--window-size={width},900"]

@@ -1,4 +1,4 @@
-"""Work on streams: when it is done, what it waits for, and what must not happen beside it.
+"""StreamWork on streams: when it is done, what it waits for, and what must not happen beside it.
 
 Which piece of work comes before which is kept as vector clocks: by stream, the number of its last
 piece that is surely done. Two pieces that touch the same memory, one of them writing, and of which
@@ -11,7 +11,7 @@ from collections.abc import Callable, Hashable, Sequence
 from itertools import count
 from typing import Any, NamedTuple
 
-from scalesim.deployments.engine.emulation.clock import Clock
+from scalesim.deployments.engine.emulation.device_clock import Clock
 from scalesim.deployments.engine.emulation.times import Times
 from scalesim.errors import ScaleSimError
 
@@ -41,7 +41,7 @@ class Access(NamedTuple):
         return self.rows is None or other.rows is None or not self.rows.isdisjoint(other.rows)
 
 
-class Work(NamedTuple):
+class StreamWork(NamedTuple):
     """A piece of work on a stream.
 
     Attributes:
@@ -60,7 +60,7 @@ class Work(NamedTuple):
 class _Placed(NamedTuple):
     stream: int
     number: int
-    work: Work
+    work: StreamWork
 
 
 class Device:
@@ -98,7 +98,7 @@ class Device:
         """Raise on the scheduler's thread what another thread found."""
         self._fault = fault
 
-    def put(self, stream: Timeline, work: Work, seconds: float) -> None:
+    def put(self, stream: Timeline, work: StreamWork, seconds: float) -> None:
         """Put work on a stream, after all that is there.
 
         Raises:
@@ -178,7 +178,7 @@ def join(seen: Seen, more: Seen) -> None:
             seen[stream] = number
 
 
-def _check(one: Work, other: Work) -> None:
+def _check(one: StreamWork, other: StreamWork) -> None:
     # What has not arrived is poison, and shows in what is made of it.
     written = one.writes if one.arrive is None else ()
     pairs: list[tuple[Any, Any]] = [

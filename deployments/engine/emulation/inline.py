@@ -20,7 +20,7 @@ import zmq
 
 from scalesim.deployments.engine import boot  # noqa: F401 - before SGLang
 from scalesim.deployments.engine.directive_executor import DirectiveExecutor
-from scalesim.deployments.engine.emulation.clock import VirtualClock
+from scalesim.deployments.engine.emulation.device_clock import VirtualClock
 from scalesim.deployments.engine.emulation.install import install
 from scalesim.deployments.engine.emulation.late_storage import watch_storage_late
 from scalesim.deployments.engine.emulation.reads import LateReads

@@ -8,12 +8,12 @@ import torch
 
 from scalesim.deployments.engine import cpu
 from scalesim.deployments.engine.emulation import streams
-from scalesim.deployments.engine.emulation.adapters import watch_adapters
-from scalesim.deployments.engine.emulation.clock import Clock
 from scalesim.deployments.engine.emulation.copies import Copy
-from scalesim.deployments.engine.emulation.device import Access, Device, Work
-from scalesim.deployments.engine.emulation.passes import watch_passes
+from scalesim.deployments.engine.emulation.device import Access, Device, StreamWork
+from scalesim.deployments.engine.emulation.device_clock import Clock
+from scalesim.deployments.engine.emulation.forward_passes import watch_passes
 from scalesim.deployments.engine.emulation.places import DEVICE_KV, HOST_KV, pages
+from scalesim.deployments.engine.emulation.slot_copies import watch_adapters
 from scalesim.deployments.engine.emulation.times import LinkSpeed, Times
 from scalesim.deployments.engine.emulation.weights import watch_weights
 from scalesim.deployments.engine.sglang.pool_rows import RowCopies
@@ -59,4 +59,4 @@ def _copy_rows(device: Device, copies: RowCopies) -> None:
         for copy in started:
             copy.arrive()
 
-    device.put(streams.current_stream(), Work(name, [source], [target], arrive), seconds)
+    device.put(streams.current_stream(), StreamWork(name, [source], [target], arrive), seconds)

@@ -7,9 +7,9 @@ from typing import Any
 
 import torch
 
-from scalesim.deployments.engine.emulation.clock import Clock
 from scalesim.deployments.engine.emulation.copies import poison, same
 from scalesim.deployments.engine.emulation.device import RaceError
+from scalesim.deployments.engine.emulation.device_clock import Clock
 from scalesim.deployments.engine.emulation.storage import pages_at
 from scalesim.deployments.engine.emulation.threads import LateThreads
 from scalesim.deployments.engine.emulation.times import LinkSpeed, Times

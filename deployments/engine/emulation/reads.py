@@ -6,7 +6,7 @@ from collections.abc import Callable
 from concurrent.futures import Executor, Future
 from typing import Any
 
-from scalesim.deployments.engine.emulation.clock import Clock
+from scalesim.deployments.engine.emulation.device_clock import Clock
 from scalesim.deployments.engine.emulation.times import LinkSpeed, Times
 
 

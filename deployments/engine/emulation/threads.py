@@ -12,7 +12,7 @@ from queue import Empty, Queue
 from types import ModuleType, SimpleNamespace
 from typing import Any, cast
 
-from scalesim.deployments.engine.emulation.clock import Clock
+from scalesim.deployments.engine.emulation.device_clock import Clock
 
 Begin = Callable[[Any], float]
 """Begins a piece of work that is handed over, and returns the seconds that it takes."""

@@ -16,7 +16,7 @@ class LinkSpeed(Enum):
     STORAGE = "storage"
 
 
-class Work(NamedTuple):
+class PassWork(NamedTuple):
     """One forward pass.
 
     Attributes:
@@ -37,7 +37,7 @@ class Times(Protocol):
         """Return how long one copy of so many bytes takes."""
         ...
 
-    def forward_s(self, work: Work) -> float:
+    def forward_s(self, work: PassWork) -> float:
         """Return how long a forward pass takes."""
         ...
 
@@ -57,6 +57,6 @@ class SetTimes:
         """Return the time of the bytes on a link, and that of starting a copy."""
         return self._settings.transfer_s + size / self._bytes_per_s[link]
 
-    def forward_s(self, work: Work) -> float:
+    def forward_s(self, work: PassWork) -> float:
         """Return the time of a pass, and that of the prompt tokens in it."""
         return self._settings.pass_s + work.prefill_tokens * self._settings.prefill_token_s

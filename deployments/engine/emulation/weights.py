@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from scalesim.deployments.engine.emulation.copies import Copy, Whole
-from scalesim.deployments.engine.emulation.device import Access, Device, Work
+from scalesim.deployments.engine.emulation.device import Access, Device, StreamWork
 from scalesim.deployments.engine.emulation.places import WEIGHTS
 from scalesim.deployments.engine.emulation.streams import current_stream
 from scalesim.deployments.engine.emulation.times import LinkSpeed
@@ -28,7 +28,7 @@ def watch_weights(device: Device) -> None:
                 copy.arrive()
 
         seconds = device.times.transfer_s(LinkSpeed.TO_DEVICE, sum(t.nbytes for _, t in tensors))
-        work = Work("the load of a model", (), [Access(WEIGHTS)], arrive)
+        work = StreamWork("the load of a model", (), [Access(WEIGHTS)], arrive)
         device.put(current_stream(), work, seconds)
         return result
 

@@ -16,9 +16,9 @@ from scalesim.errors import ConfigurationError
 GROUP = "scalesim.payloads"
 
 BUILT_IN = {
-    "prefix": "scalesim.deployments.engine.payloads.prefix:build",
-    "adapter": "scalesim.deployments.engine.payloads.adapter:build",
-    "model": "scalesim.deployments.engine.payloads.model:build",
+    "prefix": "scalesim.deployments.engine.payloads.prefix_payload:build",
+    "adapter": "scalesim.deployments.engine.payloads.adapter_payload:build",
+    "model": "scalesim.deployments.engine.payloads.model_payload:build",
 }
 """Where the factories of our own kinds are; imported only in the engine."""
 

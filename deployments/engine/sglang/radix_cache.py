@@ -19,7 +19,7 @@ from scalesim.deployments.engine.payloads.prefix_tree import TreeListener
 from scalesim.deployments.engine.prefixes import Prefix, Space, Tokens
 from scalesim.deployments.engine.sglang.backends import is_read_ahead, watched
 from scalesim.deployments.engine.sglang.loads import NO_EVENT, Loads
-from scalesim.deployments.engine.sglang.pages import PageStore
+from scalesim.deployments.engine.sglang.page_store import PageStore
 from scalesim.deployments.engine.sglang.prefill import PrefillClock
 from scalesim.deployments.engine.sglang.requests_in_use import (
     LiveRequests,
@@ -29,7 +29,7 @@ from scalesim.deployments.engine.sglang.requests_in_use import (
 )
 from scalesim.deployments.engine.sglang.storage_tier import StorageTier
 from scalesim.deployments.engine.sglang.tree_core import BACKEND, FULL, OrderedFull
-from scalesim.deployments.engine.storage.faults import RankFaults
+from scalesim.deployments.engine.storage.rank_faults import RankFaults
 from scalesim.environment import engine_storage_bytes_from_env
 from scalesim.vocabulary import Budgets
 

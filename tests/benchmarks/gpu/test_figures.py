@@ -16,8 +16,8 @@ from benchmarks.gpu.engine_caller import Reply
 from benchmarks.gpu.noise import Noise
 from benchmarks.gpu.prices import Prices
 from benchmarks.gpu.result_file import ResultFile
+from benchmarks.gpu.runs_summary import comparison
 from benchmarks.gpu.shapes import SHAPES, folder_of, parameters_of
-from benchmarks.gpu.summary import comparison
 from benchmarks.gpu.sweep import stops_paying
 from benchmarks.gpu.workloads import CLASSES, played
 from scalesim.cli.plan import app as plan

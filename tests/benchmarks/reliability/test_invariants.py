@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections import Counter
 from pathlib import Path
 
-from benchmarks.reliability.faults import FAULTS, named
+from benchmarks.reliability.injected_faults import FAULTS, named
 from benchmarks.reliability.invariants import StackSnapshot, changed, lost
-from benchmarks.reliability.load import AGENTS, End, Tally
+from benchmarks.reliability.load import AGENTS, End, LoadTally
 
 BEFORE = StackSnapshot(Counter(replica=2), frozenset(), 9, 1000)
 
 
 def test_agents_are_served_once_all_of_them_are() -> None:
-    tally = Tally()
+    tally = LoadTally()
     for agent in range(AGENTS):
         assert not tally.all_served_since(5.0)
         tally.add(agent, 6.0, End.ANSWERED)
@@ -22,7 +22,7 @@ def test_agents_are_served_once_all_of_them_are() -> None:
 
 
 def test_only_what_a_fault_may_lose_is_forgiven() -> None:
-    tally = Tally()
+    tally = LoadTally()
     tally.add(0, 1.0, End.ANSWERED)
     tally.add(1, 1.0, End.BROKEN, "it broke off")
     assert lost(tally, {End.BROKEN}) == []

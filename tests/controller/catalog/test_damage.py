@@ -23,8 +23,16 @@ from scalesim.controller.catalog_flusher import CatalogFlusher
 from scalesim.controller.core import Controller
 from scalesim.settings import CatalogSettings, ControllerSettings
 from scalesim.vocabulary import Tier
-from tests.controller.integrity import check_integrity
-from tests.controller.world import Clock, FakeReplica, keys, make_controller, report, saved, settle
+from tests.support.controller_world import (
+    Clock,
+    FakeReplica,
+    keys,
+    make_controller,
+    report,
+    saved,
+    settle,
+)
+from tests.support.table_integrity import check_integrity
 
 HEAD, NAMES, AGENTS = (f"{{scalesim}}:{name}" for name in ("head", "names", "agents"))
 

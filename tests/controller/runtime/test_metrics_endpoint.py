@@ -14,7 +14,7 @@ from prometheus_client.registry import Collector
 from scalesim.controller.runtime.metrics_endpoint import MetricsEndpoint
 from scalesim.errors import ConfigurationError
 from scalesim.settings import MetricsSettings, load
-from tests.ray_head import free_port
+from tests.support.ray_head import free_port
 
 
 class Figures(Collector):

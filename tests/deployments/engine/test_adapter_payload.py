@@ -10,11 +10,11 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from scalesim.deployments.engine.payloads.adapter import AdapterPayload
+from scalesim.deployments.engine.payloads.adapter_payload import AdapterPayload
 from scalesim.deployments.engine.payloads.adapter_slots import Arrival
 from scalesim.deployments.engine.payloads.moves import MoveOutcome, RequestNeed
 from scalesim.vocabulary import Budgets, Tier
-from tests.deployments.engine.sharing import Sharing
+from tests.support.sharing import Sharing
 
 SIZE = 100
 

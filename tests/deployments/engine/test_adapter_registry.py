@@ -9,7 +9,7 @@ from scalesim.deployments.engine.adapter_registry import AdapterRegistry
 from scalesim.errors import InvalidRequestError, UnknownModelError
 from scalesim.identity import agent_key
 from scalesim.settings import AdapterSettings
-from tests.deployments.engine.adapter_files import write_adapter
+from tests.support.adapter_files import write_adapter
 
 
 @pytest.fixture

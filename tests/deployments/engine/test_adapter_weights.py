@@ -14,7 +14,7 @@ from safetensors.torch import load_file, save_file
 
 from scalesim.deployments.engine import boot
 from scalesim.deployments.random_adapter import build
-from tests.deployments.engine.adapter_files import SHAPE
+from tests.support.adapter_files import SHAPE
 
 pytestmark = pytest.mark.engine
 

@@ -9,7 +9,7 @@ from scalesim.deployments.engine.directive_executor import (
 from scalesim.deployments.engine.messages import Hello, Message, TransferStats, encode
 from scalesim.deployments.engine.payloads.moves import MoveOutcome
 from scalesim.vocabulary import Budgets, Directives, DistanceUpdate, Moves, Residency, Tier, Verb
-from tests.deployments.engine.fake_payload import FakePayload
+from tests.support.fake_payload import FakePayload
 
 
 class Wire:

@@ -17,7 +17,7 @@ from scalesim.deployments.engine.launch import (
 )
 from scalesim.errors import ConfigurationError
 from scalesim.settings import AdapterSettings, Arm, EngineSettings, ModelSettings
-from tests.deployments.engine.models.model_files import write_model
+from tests.support.model_files import write_model
 
 
 def args(arm: Arm, folder: Path | None, model: Path) -> dict[str, Any]:

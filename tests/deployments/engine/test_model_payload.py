@@ -10,10 +10,10 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from scalesim.deployments.engine.payloads.model import ModelPayload
+from scalesim.deployments.engine.payloads.model_payload import ModelPayload
 from scalesim.deployments.engine.payloads.moves import MoveOutcome, RequestNeed
 from scalesim.vocabulary import Budgets, Tier
-from tests.deployments.engine.sharing import Sharing
+from tests.support.sharing import Sharing
 
 SIZE = 100
 

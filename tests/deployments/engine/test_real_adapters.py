@@ -21,8 +21,8 @@ from scalesim.errors import InvalidRequestError, UnknownModelError
 from scalesim.identity import agent_key
 from scalesim.settings import AdapterSettings
 from scalesim.vocabulary import ADAPTER, Tier, Verb
-from tests.deployments.engine.lora.peft_adapters import HONOURED, answer, make
-from tests.deployments.engine.real_engine import Answer, RealEngine
+from tests.support.peft_adapters import HONOURED, answer, make
+from tests.support.real_engine import Answer, RealEngine
 
 pytestmark = [pytest.mark.engine, pytest.mark.asyncio(loop_scope="session")]
 

@@ -10,7 +10,7 @@ import pytest
 import pytest_asyncio
 
 from scalesim.vocabulary import Tier, Verb
-from tests.deployments.engine.real_engine import PREFIX_TOKENS, RealEngine
+from tests.support.real_engine import PREFIX_TOKENS, RealEngine
 
 pytestmark = [pytest.mark.engine, pytest.mark.asyncio(loop_scope="session")]
 

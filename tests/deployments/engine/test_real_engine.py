@@ -15,7 +15,7 @@ import pytest_asyncio
 
 from scalesim.deployments.engine.channel import ReplicaEnd, SchedulerEnd
 from scalesim.vocabulary import Directives, Tier, Verb
-from tests.deployments.engine.real_engine import DEADLINE_S, PREFIX_TOKENS, RealEngine
+from tests.support.real_engine import DEADLINE_S, PREFIX_TOKENS, RealEngine
 
 pytestmark = [pytest.mark.engine, pytest.mark.asyncio(loop_scope="session")]
 

@@ -21,7 +21,7 @@ from scalesim.deployments.random_model import build
 from scalesim.errors import InvalidRequestError
 from scalesim.settings import EngineSettings, ModelSettings
 from scalesim.vocabulary import MODEL, Tier, Verb
-from tests.deployments.engine.real_engine import Answer, RealEngine
+from tests.support.real_engine import Answer, RealEngine
 
 pytestmark = [pytest.mark.engine, pytest.mark.asyncio(loop_scope="session")]
 

@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 from scalesim.deployments.calls import AnswerHeader, Call, Endpoint
 from scalesim.deployments.requests import REQUESTS, accepted
 from scalesim.errors import InvalidRequestError
-from tests.deployments.engine.real_engine import RealEngine
-from tests.deployments.requests.hostile import bodies
+from tests.support.hostile_bodies import bodies
+from tests.support.real_engine import RealEngine
 
 pytestmark = [
     pytest.mark.engine,

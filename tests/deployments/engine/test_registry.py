@@ -16,7 +16,7 @@ from scalesim.deployments.engine.messages import Hello, Message, encode
 from scalesim.deployments.engine.payloads import kinds
 from scalesim.errors import ConfigurationError
 from scalesim.vocabulary import Budgets, Directives, Moves, Residency, Tier, TransferStats, Verb
-from tests.deployments.engine.fake_tree import FakeTree
+from tests.support.fake_tree import FakeTree
 
 DIARY = '''
 import numpy as np

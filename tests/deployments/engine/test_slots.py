@@ -13,10 +13,10 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from scalesim.deployments.engine import boot
 from scalesim.deployments.engine.identity_envelope import HINT_TYPE
-from scalesim.deployments.engine.payloads.adapter import AdapterPayload
+from scalesim.deployments.engine.payloads.adapter_payload import AdapterPayload
 from scalesim.deployments.engine.payloads.moves import MoveOutcome
 from scalesim.vocabulary import Tier
-from tests.deployments.engine.ordered_device import OrderedDevice
+from tests.support.ordered_device import OrderedDevice
 
 pytestmark = pytest.mark.engine
 

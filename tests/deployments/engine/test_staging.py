@@ -6,12 +6,12 @@ import numpy as np
 
 from scalesim.deployments.engine.eviction_order import DistanceOrder
 from scalesim.deployments.engine.payloads.moves import MoveOutcome
-from scalesim.deployments.engine.payloads.prefix import PrefixPayload
+from scalesim.deployments.engine.payloads.prefix_payload import PrefixPayload
 from scalesim.deployments.engine.payloads.staging import READS
 from scalesim.deployments.engine.prefixes import Prefix
 from scalesim.vocabulary import Tier
-from tests.deployments.engine.fake_storage import FakeStorage
-from tests.deployments.engine.fake_tree import FakeTree
+from tests.support.fake_storage import FakeStorage
+from tests.support.fake_tree import FakeTree
 
 SPACE = (None, "salt")
 LENGTH = 6

@@ -6,7 +6,7 @@ import pytest
 
 from scalesim.deployments.machine import disk_bytes, look
 from scalesim.deployments.machine.memory import read_memory
-from tests.deployments.machine.trees import GIB, write, write_group, write_machine
+from tests.support.machine_trees import GIB, write, write_group, write_machine
 
 TWO = "31 23 0:28 {inside} {mount} rw,relatime - cgroup2 cgroup2 rw"
 ONE = "35 31 0:32 {inside} {mount} rw,relatime - cgroup cgroup rw,memory"

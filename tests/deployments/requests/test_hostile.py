@@ -13,7 +13,7 @@ from scalesim.deployments.calls import Endpoint
 from scalesim.deployments.request_identity import resolve
 from scalesim.deployments.requests import REQUESTS, accepted
 from scalesim.errors import InvalidRequestError
-from tests.deployments.requests.hostile import bodies
+from tests.support.hostile_bodies import bodies
 
 
 @pytest.mark.slow

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from scalesim.policies.replay.hints import oracle_hints
 from scalesim.policies.replay.orders.belady import NEVER, belady, next_uses
-from scalesim.policies.replay.orders.frequency import gdsf, lfu
 from scalesim.policies.replay.orders.hinted import farthest_first
+from scalesim.policies.replay.orders.lfu import gdsf, lfu
 from scalesim.policies.replay.orders.lru import lru
 from scalesim.policies.replay.orders.oracle import cost_aware
 from scalesim.policies.replay.orders.s3fifo import s3fifo

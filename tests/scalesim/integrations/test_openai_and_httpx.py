@@ -7,7 +7,7 @@ import openai
 import pytest
 
 from scalesim import agent, httpx_auth, instrument_openai
-from tests.fake_stack import FakeStack
+from tests.support.fake_stack import FakeStack
 
 PROMPT = {"model": "m", "messages": [{"role": "user", "content": "w1"}]}
 

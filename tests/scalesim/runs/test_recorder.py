@@ -8,7 +8,7 @@ from scalesim.errors import UnavailableError
 from scalesim.runs.recorder import Recorder
 from scalesim.runs.tally import Tally
 from scalesim.settings import ClientSettings
-from tests.fake_stack import FakeStack
+from tests.support.fake_stack import FakeStack
 
 
 def test_it_says_where_the_trace_broke_off(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ from scalesim.errors import UnavailableError
 from scalesim.runs import stack_counts
 from scalesim.runs.stack_counts import StackCounts
 from scalesim.settings import ClientSettings
-from tests.fake_stack import FakeStack
+from tests.support.fake_stack import FakeStack
 
 
 def test_a_run_is_the_difference_of_two_readings() -> None:

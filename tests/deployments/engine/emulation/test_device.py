@@ -6,12 +6,12 @@ import pytest
 import torch
 
 from scalesim.deployments.engine.emulation import streams
-from scalesim.deployments.engine.emulation.clock import VirtualClock
 from scalesim.deployments.engine.emulation.copies import Copy, Whole
-from scalesim.deployments.engine.emulation.device import Access, Device, RaceError, Work
-from scalesim.deployments.engine.emulation.passes import Pass
+from scalesim.deployments.engine.emulation.device import Access, Device, RaceError, StreamWork
+from scalesim.deployments.engine.emulation.device_clock import VirtualClock
+from scalesim.deployments.engine.emulation.forward_passes import Pass
 from scalesim.deployments.engine.emulation.times import LinkSpeed, SetTimes
-from scalesim.deployments.engine.emulation.times import Work as Computed
+from scalesim.deployments.engine.emulation.times import PassWork as Computed
 from scalesim.deployments.engine.sglang.pool_rows import Rows
 from scalesim.settings import EmulationSettings
 
@@ -37,7 +37,9 @@ def put(
     accesses = [
         [Access(KV, frozenset(rows))] if rows is not None else [] for rows in (reads, writes)
     ]
-    device.put(stream, Work("it", *accesses, copy.arrive if copy is not None else None), seconds)
+    device.put(
+        stream, StreamWork("it", *accesses, copy.arrive if copy is not None else None), seconds
+    )
 
 
 def rows(tensor: torch.Tensor, *numbers: int) -> Rows:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from scalesim.deployments.random_model import SHAPES
-from tests.deployments.engine.emulation.scenarios import COPY_S
+from tests.support.race_scenarios import COPY_S
 
 pytestmark = pytest.mark.engine
 

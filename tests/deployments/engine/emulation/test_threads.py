@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from scalesim.deployments.engine.emulation.clock import VirtualClock
+from scalesim.deployments.engine.emulation.device_clock import VirtualClock
 from scalesim.deployments.engine.emulation.threads import LateQueue, LateThreads
 
 

@@ -15,7 +15,7 @@ from scalesim.deployments.engine.adapter_registry import AdapterRegistry
 from scalesim.deployments.random_adapter import build
 from scalesim.errors import InvalidRequestError
 from scalesim.settings import AdapterSettings
-from tests.deployments.engine.lora.peft_adapters import HONOURED, logits, make
+from tests.support.peft_adapters import HONOURED, logits, make
 
 TOKENS = list(range(3, 40))
 

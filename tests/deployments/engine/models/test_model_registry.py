@@ -9,7 +9,7 @@ import pytest
 from scalesim.deployments.engine.models.model_registry import INDEX, ModelRegistry, weight_files
 from scalesim.errors import InvalidRequestError, UnknownModelError
 from scalesim.settings import ModelSettings
-from tests.deployments.engine.models.model_files import write_model
+from tests.support.model_files import write_model
 
 
 @pytest.fixture

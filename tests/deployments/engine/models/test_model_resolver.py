@@ -12,7 +12,7 @@ from scalesim.deployments.engine.models.model_resolver import ModelResolver
 from scalesim.errors import InvalidRequestError, UnknownModelError
 from scalesim.identity import agent_key
 from scalesim.settings import EngineSettings, ModelSettings
-from tests.deployments.engine.models.model_files import write_model
+from tests.support.model_files import write_model
 
 pytestmark = pytest.mark.asyncio
 

@@ -9,7 +9,7 @@ from safetensors.numpy import load_file
 
 from scalesim.deployments.engine.models.tensors import header, read_into
 from scalesim.errors import InvalidRequestError
-from tests.deployments.engine.models.model_files import write_model
+from tests.support.model_files import write_model
 
 
 @pytest.fixture

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from scalesim.deployments.engine.storage.disk import RETRY_S, Disk
-from scalesim.deployments.engine.storage.faults import RankFaults
 from scalesim.deployments.engine.storage.folder import PageFolder
+from scalesim.deployments.engine.storage.rank_faults import RankFaults
 
 
 def test_the_first_rank_reads_what_another_process_says(tmp_path: Path) -> None:
@@ -19,7 +19,7 @@ def test_the_first_rank_reads_what_another_process_says(tmp_path: Path) -> None:
     assert first.first() == ""
     program = f"""
 from pathlib import Path
-from scalesim.deployments.engine.storage.faults import RankFaults
+from scalesim.deployments.engine.storage.rank_faults import RankFaults
 RankFaults(Path({str(tmp_path / "faults")!r}), 2, 3).tell("/disk: Input/output error")
 """
     subprocess.run([sys.executable, "-c", program], check=True)

@@ -3,10 +3,10 @@ from __future__ import annotations
 import numpy as np
 
 from scalesim.deployments.engine.payloads.moves import MoveOutcome
-from scalesim.deployments.engine.payloads.prefix import PrefixPayload
+from scalesim.deployments.engine.payloads.prefix_payload import PrefixPayload
 from scalesim.deployments.engine.prefixes import Prefix
 from scalesim.vocabulary import Tier
-from tests.deployments.engine.tree.stub_pools import Engine, EvictParams
+from tests.support.stub_pools import Engine, EvictParams
 
 SPACE = (None, None)
 HEAD = list(range(100, 132))

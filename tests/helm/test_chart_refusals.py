@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from helm_python.errors import HelmError
 
-from tests.helm.chart import render
+from tests.support.chart import render
 
 GPUS: dict[str, Any] = {"workers": {"gpus": 8}}
 

@@ -109,7 +109,7 @@ class EventSlots(pools.EventSlots):
         return slot
 
 
-class Controller(pools.Controller):
+class StubCacheController(pools.StubCacheController):
     """HiCache's, with one stream a direction."""
 
     layer_done_counter: EventSlots
@@ -131,7 +131,7 @@ class Engine:
 
     def __init__(self, device_tokens: int, host_tokens: int) -> None:
         self.device, self.host = Pool(device_tokens), Pool(host_tokens)
-        self.controller = Controller(self.device, self.host)
+        self.controller = StubCacheController(self.device, self.host)
         self.cache = pools.assembled(pools.BACKEND, self.controller, load_from=1)
 
     def match(self, tokens: Sequence[int]) -> Any:

@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 TRACED = {"prompt_tokens": 800, "output_tokens": 4, "device": 16, "host": 8, "storage": 4}
-"""What is told of every call in the trace."""
+"""What the trace says of every call."""
 
 
 class FakeStack:

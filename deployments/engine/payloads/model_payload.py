@@ -9,7 +9,7 @@ from math import inf
 from scalesim.deployments.engine.payloads.interfaces import PayloadEngine
 from scalesim.deployments.engine.payloads.model_weights import ModelWeights
 from scalesim.deployments.engine.payloads.moves import MoveOutcome, RequestNeed
-from scalesim.deployments.engine.payloads.shared import SharedPayload
+from scalesim.deployments.engine.payloads.shared_payload import SharedPayload
 from scalesim.vocabulary import MODEL, Budgets, Tier
 
 

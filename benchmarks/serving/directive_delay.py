@@ -3,7 +3,7 @@
 The effect of a demote is GPU memory freed, of a prefetch the prefix back on the device. The peer
 is the engine's own forward pass in the same run: a busy scheduler acts between two of them.
 
-Run: python -m benchmarks.serving.directives
+Run: python -m benchmarks.serving.directive_delay
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from rich.table import Table
 from benchmarks.results import write
 from scalesim.deployments.random_model import build
 from scalesim.vocabulary import Tier, Verb
-from tests.deployments.engine.real_engine import RealEngine
+from tests.support.real_engine import RealEngine
 
 ROUNDS = 100
 AGENT = 1

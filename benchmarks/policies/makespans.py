@@ -6,7 +6,7 @@ with the least work), and the live controller with a router that follows it, wit
 one. A request costs its own time, and rebuilding the agent's state where the replica does not have
 it; the floor is perfect balance without any rebuilding.
 
-    python -m benchmarks.policies.placement [SEEDS]
+    python -m benchmarks.policies.makespans [SEEDS]
 """
 
 import sys
@@ -156,7 +156,7 @@ def main(seeds: int) -> None:
     }
     for name, row in rows.items():
         print(f"{name:13} makespan {row['over_floor']:.2f} x the floor, {row['moved']:.1%} moved")
-    write("policies/placement", rows, seeds=seeds)
+    write("policies/makespans", rows, seeds=seeds)
 
 
 if __name__ == "__main__":

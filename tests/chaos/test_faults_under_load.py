@@ -10,9 +10,9 @@ import signal
 
 import pytest
 
-from benchmarks.reliability.faults import named
-from benchmarks.reliability.run import FaultOutcome, Trial
-from tests.deployments.stack_client import StackClient
+from benchmarks.reliability.fault_runs import FaultOutcome, FaultTrial
+from benchmarks.reliability.injected_faults import named
+from tests.support.stack_client import StackClient
 
 pytestmark = [
     pytest.mark.engine,
@@ -25,7 +25,7 @@ HUNG_ENGINE_S = 40.0
 """Bound of 25 s, and what a busy machine adds: Serve's own checks would take 55 s."""
 
 
-async def unharmed(trial: Trial, name: str) -> FaultOutcome:
+async def unharmed(trial: FaultTrial, name: str) -> FaultOutcome:
     """Return what a fault did once it is sure that it did no more than it may."""
     outcome = await trial.inject(named(name))
     assert outcome.broken == []
@@ -44,17 +44,19 @@ async def unharmed(trial: Trial, name: str) -> FaultOutcome:
         "catalog stopped for 5 s",
     ],
 )
-async def test_what_a_fault_may_lose_and_that_all_is_as_before(trial: Trial, name: str) -> None:
+async def test_what_a_fault_may_lose_and_that_all_is_as_before(
+    trial: FaultTrial, name: str
+) -> None:
     await unharmed(trial, name)
 
 
-async def test_a_stopped_engine_is_replaced_within_its_bound(trial: Trial) -> None:
+async def test_a_stopped_engine_is_replaced_within_its_bound(trial: FaultTrial) -> None:
     outcome = await unharmed(trial, "engine stopped for good")
     assert outcome.served_s < HUNG_ENGINE_S
 
 
 async def test_a_controller_that_dies_knows_every_agent_again(
-    trial: Trial, client: StackClient
+    trial: FaultTrial, client: StackClient
 ) -> None:
     assert (await client.ask(5)).status_code == 200
     before = await client.status()

@@ -13,7 +13,7 @@ _SHOWN = 10
 """Wrong answers shown in full."""
 
 
-class Tally:
+class AnswerTally:
     """Judges answers and counts them.
 
     Args:

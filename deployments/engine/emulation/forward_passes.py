@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from scalesim.deployments.engine.emulation import times
-from scalesim.deployments.engine.emulation.device import Access, Device, Timeline, Work
+from scalesim.deployments.engine.emulation.device import Access, Device, StreamWork, Timeline
 from scalesim.deployments.engine.emulation.places import DEVICE_KV, WEIGHTS, pages, slot
 from scalesim.deployments.engine.emulation.streams import current_stream
 
@@ -80,7 +80,7 @@ def watch_passes(device: Device) -> None:
     ModelRunner.forward = computed
 
 
-def _work(device: Device, runner: Any, batch: Any) -> tuple[float, Work]:
+def _work(device: Device, runner: Any, batch: Any) -> tuple[float, StreamWork]:
     """Return how long a batch takes, and what it touches."""
     table, lengths = runner.req_to_token_pool.req_to_token, batch.seq_lens.tolist()
     read = [table[row, :n] for row, n in zip(batch.req_pool_indices.tolist(), lengths, strict=True)]
@@ -88,12 +88,12 @@ def _work(device: Device, runner: Any, batch: Any) -> tuple[float, Work]:
     reads = [Access(WEIGHTS), Access(DEVICE_KV, pages(torch.cat(read), size))]
     writes = [Access(DEVICE_KV, pages(batch.out_cache_loc, size))]
     extends = batch.forward_mode.is_extend()
-    batch_work = times.Work(
+    batch_work = times.PassWork(
         prefill_tokens=batch.extend_num_tokens if extends else 0,
         decode_requests=0 if extends else len(batch.reqs),
         context_tokens=sum(lengths),
     )
-    return device.times.forward_s(batch_work), Work("a forward pass", reads, writes)
+    return device.times.forward_s(batch_work), StreamWork("a forward pass", reads, writes)
 
 
 def _slots(runner: Any, batch: Any) -> list[Access]:

@@ -13,7 +13,7 @@ import httpx
 import psutil
 
 from benchmarks.reliability import parts
-from benchmarks.reliability.faults import Fault
+from benchmarks.reliability.injected_faults import Fault
 from benchmarks.reliability.invariants import StackSnapshot, changed, in_engines, lost, snapshot
 from benchmarks.reliability.load import End, Load
 from scalesim.deployments.stack import Stack
@@ -46,7 +46,7 @@ class FaultOutcome:
     broken: list[str] = field(default_factory=list)
 
 
-class Trial:
+class FaultTrial:
     """A stack under faults.
 
     Args:

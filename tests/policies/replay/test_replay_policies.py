@@ -8,7 +8,7 @@ import pytest
 from scalesim.errors import InvalidRequestError
 from scalesim.policies.replay.case import Case
 from scalesim.policies.replay.curves import SHARES, miss_ratio_curves
-from scalesim.policies.replay.run import POLICIES, replay
+from scalesim.policies.replay.replay_policies import POLICIES, replay
 from scalesim.policies.replay.trace import make_trace, parse_trace
 from scalesim.policies.workloads import generate
 

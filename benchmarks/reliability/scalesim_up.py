@@ -23,7 +23,7 @@ _LOOK_S = 0.05
 _COMMAND = [sys.executable, "-c", "from scalesim.cli.main import main; main()", "up"]
 
 
-class Up:
+class ScalesimUp:
     """The leader of a process group, behind a proxy that does not answer.
 
     Args:
@@ -55,7 +55,7 @@ class Up:
         self._files: set[str] = set()
         self._ports: set[int] = set()
 
-    def __enter__(self) -> Up:
+    def __enter__(self) -> ScalesimUp:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -65,7 +65,7 @@ class Up:
         assert self._process.stdout is not None
         self._process.stdout.close()
 
-    def ready(self) -> Up:
+    def ready(self) -> ScalesimUp:
         """Return once it answers; what it says of itself goes where this process's errors go."""
         assert self._process.stdout is not None
         line = self._process.stdout.readline()

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 
 from scalesim.deployments.engine.emulation.copies import Copy, Whole
-from scalesim.deployments.engine.emulation.device import Access, Device, Work
+from scalesim.deployments.engine.emulation.device import Access, Device, StreamWork
 from scalesim.deployments.engine.emulation.places import slot
 from scalesim.deployments.engine.emulation.streams import current_stream
 from scalesim.deployments.engine.emulation.times import LinkSpeed
@@ -49,4 +49,4 @@ def watch_adapters(device: Device) -> None:
 
 def _put(device: Device, name: str, number: int, size: int, arrive: Any) -> None:
     seconds = device.times.transfer_s(LinkSpeed.TO_DEVICE, size) if size else 0.0
-    device.put(current_stream(), Work(name, (), [Access(slot(number))], arrive), seconds)
+    device.put(current_stream(), StreamWork(name, (), [Access(slot(number))], arrive), seconds)

@@ -1,4 +1,4 @@
-"""Writes the dashboards: `python -m dashboards.generate`."""
+"""Writes the dashboards: `python -m dashboards.grafana_files`."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from pathlib import Path
 
 from grafana_foundation_sdk.cog.encoder import JSONEncoder
 
-from dashboards import control, memory, simulation
+from dashboards import control_board, memory_board, simulation_board
 from dashboards.board import Board
 
 FOLDER = Path(__file__).parent / "grafana"
-BOARDS = (memory.BOARD, simulation.BOARD, control.BOARD)
+BOARDS = (memory_board.BOARD, simulation_board.BOARD, control_board.BOARD)
 
 
 def written(board: Board) -> str:

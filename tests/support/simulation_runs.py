@@ -8,7 +8,7 @@ from scalesim.headers import CachedTokens
 from scalesim.sender import Stats
 from scalesim.simulations.arms import ArmOutcome
 from scalesim.simulations.call_table import CallRow, calls_of
-from scalesim.simulations.caller import Answer
+from scalesim.simulations.chat_caller import Answer
 from scalesim.simulations.coordinator import Run
 from scalesim.simulations.society import society
 from scalesim.simulations.workload import PromptSize, Workload

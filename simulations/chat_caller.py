@@ -79,7 +79,7 @@ class Caller:
         """Return the answer to one prompt; a failure is an answer with `error`, never raised."""
         messages = [{"role": "system", "content": system}, {"role": "user", "content": user}]
         start = time.monotonic()
-        stream = _Stream()
+        stream = _AnswerStream()
         try:
             request = self._client.stream(
                 "POST",
@@ -108,7 +108,7 @@ class Caller:
         await self._client.aclose()
 
 
-class _Stream:
+class _AnswerStream:
     """Reads one server-sent event stream."""
 
     def __init__(self) -> None:

@@ -11,8 +11,8 @@ import numpy as np
 from scalesim.errors import InvalidRequestError
 from scalesim.policies.replay.case import Case
 from scalesim.policies.replay.orders.belady import belady, next_uses
-from scalesim.policies.replay.orders.frequency import gdsf, lfu
 from scalesim.policies.replay.orders.hinted import farthest_first
+from scalesim.policies.replay.orders.lfu import gdsf, lfu
 from scalesim.policies.replay.orders.lru import lru
 from scalesim.policies.replay.orders.oracle import cost_aware
 from scalesim.policies.replay.orders.s3fifo import s3fifo

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from scalesim.deployments.engine.prefixes import Prefix
-from tests.deployments.engine.fake_tree import FakeTree
+from tests.support.fake_tree import FakeTree
 
 
 class FakeRead:

@@ -23,7 +23,7 @@ from scalesim.controller.catalog.store import Catalog
 from scalesim.controller.catalog_flusher import CatalogFlusher
 from scalesim.errors import CatalogUnavailableError, ConfigurationError
 from scalesim.settings import CatalogSettings, ControllerSettings
-from tests.controller.world import keys, make_controller, report
+from tests.support.controller_world import keys, make_controller, report
 
 RIGHTS = [
     f"+{command}"

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from scalesim.deployments.engine import boot
-from scalesim.deployments.engine.emulation.clock import VirtualClock
+from scalesim.deployments.engine.emulation.device_clock import VirtualClock
 from scalesim.deployments.engine.emulation.install import install
 from scalesim.deployments.engine.emulation.times import SetTimes
 from scalesim.deployments.engine.launch import prepared

@@ -11,8 +11,8 @@ import torch
 from sglang.srt.mem_cache.hicache_storage import HiCacheStorage, PoolName
 
 from scalesim.deployments.engine.storage.disk import Disk
-from scalesim.deployments.engine.storage.faults import RankFaults
 from scalesim.deployments.engine.storage.folder import PageFolder
+from scalesim.deployments.engine.storage.rank_faults import RankFaults
 from scalesim.errors import ConfigurationError
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 
 from scalesim.deployments.engine.payloads.moves import RequestNeed
-from scalesim.deployments.engine.payloads.shared import SharedPayload
+from scalesim.deployments.engine.payloads.shared_payload import SharedPayload
 
 
 class Sharing(ABC):

@@ -8,7 +8,7 @@ from heapq import nlargest
 from scalesim.deployments.engine.payloads.adapter_slots import AdapterSlots
 from scalesim.deployments.engine.payloads.interfaces import PayloadEngine
 from scalesim.deployments.engine.payloads.moves import MoveOutcome, RequestNeed
-from scalesim.deployments.engine.payloads.shared import SharedPayload
+from scalesim.deployments.engine.payloads.shared_payload import SharedPayload
 from scalesim.vocabulary import ADAPTER, Budgets, Tier
 
 

@@ -12,10 +12,10 @@ import psutil
 import pytest
 
 from benchmarks.reliability import parts
+from benchmarks.reliability.fault_runs import ENDED_S
 from benchmarks.reliability.invariants import in_engines
-from benchmarks.reliability.run import ENDED_S
 from scalesim.deployments.stack import Stack
-from tests.deployments.stack_client import StackClient
+from tests.support.stack_client import StackClient
 
 pytestmark = [
     pytest.mark.engine,

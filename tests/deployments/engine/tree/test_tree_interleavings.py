@@ -7,10 +7,10 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from scalesim.deployments.engine.payloads.prefix import PrefixPayload
+from scalesim.deployments.engine.payloads.prefix_payload import PrefixPayload
 from scalesim.deployments.engine.prefixes import Prefix
 from scalesim.vocabulary import Tier
-from tests.deployments.engine.tree.stub_pools import PAGE, Batch, Engine
+from tests.support.stub_pools import PAGE, Batch, Engine
 
 SPACE = (None, None)
 AGENTS = 6

@@ -1,0 +1,1 @@
+"""What tests share: fakes, drivers of real parts, and checks."""
