@@ -12,7 +12,7 @@ from benchmarks.engine.asker import Asker
 from benchmarks.engine.integrity import check_integrity, is_settled
 from benchmarks.engine.rigs import DrawnTimes, Rig
 from benchmarks.gpu.answer_check import Verdict, reference
-from benchmarks.gpu.answer_tally import Tally
+from benchmarks.gpu.answer_tally import AnswerTally
 from benchmarks.gpu.engine_caller import Reply, cached
 from benchmarks.gpu.prompts import Prompts
 from benchmarks.gpu.reference_answers import ReferenceAnswers
@@ -82,7 +82,7 @@ class Player:
             shutil.rmtree(self._pages)
             shutil.copytree(self._kept(self._pages), self._pages)
         self._times.reseed(seed)
-        playing = _Playing(self._engine, self._asker, self._kinds, Tally(self.reference))
+        playing = _Playing(self._engine, self._asker, self._kinds, AnswerTally(self.reference))
         self._engine.run(playing.script(turns))
         check_integrity(self._engine.scheduler)
         return playing.figures()
@@ -131,7 +131,7 @@ class _Playing:
     """
 
     def __init__(
-        self, engine: InlineEngine, asker: Asker, kinds: Sequence[str], tally: Tally
+        self, engine: InlineEngine, asker: Asker, kinds: Sequence[str], tally: AnswerTally
     ) -> None:
         self._engine = engine
         self._asker = asker

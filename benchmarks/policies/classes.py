@@ -21,7 +21,7 @@ from scalesim.policies.replay.guard import guarded
 from scalesim.policies.replay.hints import Hints, expiring, foreseen_hints, no_hints, reported_hints
 from scalesim.policies.replay.learned_hints import learned_hints
 from scalesim.policies.replay.trace import Trace
-from scalesim.policies.workloads import WORKLOADS, Workload, generate
+from scalesim.policies.workloads import WORKLOADS, GeneratedWorkload, generate
 
 AGENTS, CAPACITY = 100, 0.2
 FAR_STEPS = 10
@@ -37,7 +37,7 @@ def lies(trace: Trace) -> Hints:
     return expiring(reported._replace(due=wrong), 2 * len(trace.agent) / (trace.step[-1] + 1))
 
 
-def hit_ratios(case: Case, workload: Workload) -> dict[str, float]:
+def hit_ratios(case: Case, workload: GeneratedWorkload) -> dict[str, float]:
     """Return hit ratios without prefetch, in percent."""
     trace = case.trace
     streams = {
@@ -56,7 +56,7 @@ def hit_ratios(case: Case, workload: Workload) -> dict[str, float]:
     return hits | {"best_single": max(singles)}
 
 
-def savings(case: Case, workload: Workload) -> dict[str, float]:
+def savings(case: Case, workload: GeneratedWorkload) -> dict[str, float]:
     """Return the share of the oracle's saving of stall time over LRU, in percent."""
     trace = case.trace
     lru_s = case.follow(no_hints()).stall_s.sum()
@@ -74,7 +74,7 @@ def savings(case: Case, workload: Workload) -> dict[str, float]:
     }
 
 
-def measure(workload: Workload) -> dict[str, dict[str, float]]:
+def measure(workload: GeneratedWorkload) -> dict[str, dict[str, float]]:
     """Return all figures of one run."""
     caching = Case(workload.trace, CAPACITY, prefetch=False)
     timeline = Case(workload.trace, CAPACITY)
