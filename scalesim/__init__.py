@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from scalesim.sender import Stats as Stats
     from scalesim.settings import ClientSettings as ClientSettings
     from scalesim.simulation import Simulation as Simulation
+    from scalesim.world import World as World
 
     __version__: str
 
@@ -34,6 +35,7 @@ _HOMES = {
     "ScaleSimError": "errors",
     "Simulation": "simulation",
     "Stats": "sender",
+    "World": "world",
     "agent": "context",
     "current_headers": "caller",
     "httpx_auth": "integrations.httpx_auth",

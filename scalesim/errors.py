@@ -11,6 +11,8 @@
     ├── ConfigurationError        no   settings that cannot work; found at start-up
     ├── EngineMismatchError       no   the engine is not the one our hooks were written for
     ├── StaleControllerError      no   directives of an older controller (fencing)
+    ├── WorldError                no   a World did what it must not; names agent and step
+    │   └── OutOfReachError       no   it looked at, or told, an agent that is out of its reach
     └── UnavailableError          yes  a part is down or busy; the same call may work later
         ├── CatalogUnavailableError
         ├── ControllerUnavailableError
@@ -99,6 +101,18 @@ class StaleControllerError(ScaleSimError):
 
     status = 409
     code = "stale_controller"
+
+
+class WorldError(ScaleSimError):
+    """A World did what it must not; the message names the agent and the step."""
+
+    code = "world_error"
+
+
+class OutOfReachError(WorldError):
+    """An agent looked at, or told, another one that is out of its reach."""
+
+    code = "out_of_reach"
 
 
 class UnavailableError(ScaleSimError):

@@ -6,10 +6,10 @@ import time
 from typing import Any, NamedTuple, Protocol
 
 import httpx
-import msgspec
 
-from scalesim.headers import CACHED_TOKENS, REPLICA, CachedTokens
+from scalesim.headers import CachedTokens
 from scalesim.proxies import may_be_proxied
+from scalesim.simulations.answer_stream import AnswerStream, TextListener
 
 _PATH = "/v1/chat/completions"
 _TIMEOUT_S = 600.0  # between two bytes: a call may wait long for its turn, but not without end
@@ -39,6 +39,14 @@ class Answer(NamedTuple):
     replica: str
 
 
+class Said(NamedTuple):
+    """A call's answer with OpenAI's own message and token counts; empty on failure."""
+
+    answer: Answer
+    message: dict[str, Any]
+    usage: dict[str, Any]
+
+
 class Calling(Protocol):
     """A way to make calls."""
 
@@ -56,44 +64,43 @@ class Caller:
 
     Args:
         base_url: Of the stack, without `/v1`.
-        output_tokens: To generate, exactly: greedy and past the end token.
+        output_tokens: To generate by `call`, exactly: greedy and past the end token.
+        api_key: Of the stack, where it has one.
     """
 
-    def __init__(self, base_url: str, output_tokens: int) -> None:
+    def __init__(self, base_url: str, output_tokens: int = 0, api_key: str = "") -> None:
         limits = httpx.Limits(max_connections=None, max_keepalive_connections=None)
         self._client = httpx.AsyncClient(
             base_url=base_url,
             timeout=_TIMEOUT_S,
             limits=limits,
             trust_env=may_be_proxied(base_url),
+            headers={"Authorization": f"Bearer {api_key}"} if api_key else {},
         )
-        self._fixed = {
-            "max_tokens": output_tokens,
-            "temperature": 0,
-            "ignore_eos": True,
-            "stream": True,
-            "stream_options": {"include_usage": True},
-        }
+        self._fixed = {"max_tokens": output_tokens, "temperature": 0, "ignore_eos": True}
 
     async def call(self, model: str, system: str, user: str, headers: dict[str, str]) -> Answer:
         """Return the answer to one prompt; a failure is an answer with `error`, never raised."""
         messages = [{"role": "system", "content": system}, {"role": "user", "content": user}]
+        body = {**self._fixed, "model": model, "messages": messages}
+        return (await self.chat(body, headers)).answer
+
+    async def chat(
+        self, body: dict[str, Any], headers: dict[str, str], on_text: TextListener | None = None
+    ) -> Said:
+        """Return the answer to any chat request, which is streamed; failures as of `call`."""
+        body = {**body, "stream": True, "stream_options": {"include_usage": True}}
         start = time.monotonic()
-        stream = _AnswerStream()
+        stream = AnswerStream(on_text)
         try:
-            request = self._client.stream(
-                "POST",
-                _PATH,
-                json={**self._fixed, "model": model, "messages": messages},
-                headers=headers,
-            )
+            request = self._client.stream("POST", _PATH, json=body, headers=headers)
             async with request as response:
                 await stream.read(response)
         except httpx.HTTPError as error:
             stream.error = f"{type(error).__name__}: {error}"
         end = time.monotonic()
-        return Answer(
-            text="" if stream.error else "".join(stream.parts),
+        answer = Answer(
+            text="" if stream.error else stream.text,
             error=stream.error,
             start_s=start,
             ttft_s=stream.first_s - start,
@@ -102,46 +109,8 @@ class Caller:
             output_tokens=stream.output_tokens,
             replica=stream.replica,
         )
+        return Said(answer, stream.message(), stream.usage)
 
     async def close(self) -> None:
         """Close the connections."""
         await self._client.aclose()
-
-
-class _AnswerStream:
-    """Reads one server-sent event stream."""
-
-    def __init__(self) -> None:
-        self.parts: list[str] = []
-        self.error = ""
-        self.first_s = float("nan")
-        self.cached = CachedTokens(0, 0, 0, 0)
-        self.output_tokens = 0
-        self.replica = ""
-
-    async def read(self, response: httpx.Response) -> None:
-        self.cached = CachedTokens.parse(response.headers.get(CACHED_TOKENS, ""))
-        self.replica = response.headers.get(REPLICA, "")
-        if not response.is_success:
-            body = (await response.aread()).decode(errors="replace")
-            self.error = f"HTTP {response.status_code}: {body[:300]}"
-            return
-        finished = False
-        async for line in response.aiter_lines():
-            if line.startswith("data: [DONE]"):
-                finished = True
-            elif line.startswith("data:"):
-                self._take(msgspec.json.decode(line[5:]))
-        if not finished and not self.error:
-            self.error = "the stream ended before [DONE]"
-
-    def _take(self, event: dict[str, Any]) -> None:
-        if "error" in event:
-            self.error = str(event["error"])
-            return
-        for choice in event.get("choices", ()):
-            if self.first_s != self.first_s:
-                self.first_s = time.monotonic()
-            self.parts.append(choice["delta"].get("content") or "")
-        if event.get("usage"):
-            self.output_tokens = event["usage"]["completion_tokens"]

@@ -12,6 +12,7 @@ NAMES = [
     "ScaleSimError",
     "Simulation",
     "Stats",
+    "World",
     "agent",
     "current_headers",
     "httpx_auth",

@@ -1,0 +1,1 @@
+"""Runs a World: one driver for all, in this process or over Ray workers."""

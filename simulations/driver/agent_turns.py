@@ -1,0 +1,68 @@
+"""What travels between the driver and its workers: turns to take, and turns that were taken."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from scalesim.simulations.call_table import CallRow
+
+
+class Sight(NamedTuple):
+    """Another agent as it is seen: its row, what it shows (msgpack), and how far it is."""
+
+    row: int
+    public: bytes
+    distance: float
+
+
+class Letter(NamedTuple):
+    """Something that was told: by whom, in which step, and what (msgpack)."""
+
+    step: int
+    sender: int
+    number: int
+    content: bytes
+
+
+class AgentTurn(NamedTuple):
+    """One turn to take, with all that it may know: any worker can take it, again if need be.
+
+    Attributes:
+        row: Of the agent.
+        step: Of the turn.
+        state: What it remembers, in msgpack.
+        sees: The others that it sees, in order of rows; may hold itself.
+        inbox: What it was told since its last turn.
+    """
+
+    row: int
+    step: int
+    state: bytes
+    sees: tuple[Sight, ...]
+    inbox: tuple[Letter, ...]
+
+
+class TakenTurn(NamedTuple):
+    """One turn that was taken.
+
+    Attributes:
+        row: Of the agent.
+        step: Of the turn.
+        state: What it remembers now; as before where the turn failed.
+        public: What it shows now.
+        place: Where it is now; None where it is nowhere.
+        next_step: When it acts next.
+        told: Whom it told what: rows and msgpack.
+        calls: Its calls of the model.
+        error: Why it failed, naming agent and step; empty where it did not.
+    """
+
+    row: int
+    step: int
+    state: bytes
+    public: bytes
+    place: tuple[float, float] | None
+    next_step: int
+    told: tuple[tuple[int, bytes], ...]
+    calls: tuple[CallRow, ...]
+    error: str

@@ -1,0 +1,85 @@
+"""How agents of a World ask: a model behind a stack, or a stand-in of the same shape."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple, Protocol
+
+from scalesim.headers import identity
+from scalesim.me import Chat, TextListener
+from scalesim.simulations.chat_caller import Caller, Said
+
+
+class AskedModel(Protocol):
+    """Answers chats on behalf of agents."""
+
+    async def chat(
+        self,
+        row: int,
+        agent: str,
+        messages: Chat,
+        parameters: Mapping[str, Any],
+        on_text: TextListener | None,
+    ) -> Said:
+        """Return the answer; a failure is an answer with `error`, never raised."""
+        ...
+
+    async def close(self) -> None:
+        """Release what it holds."""
+        ...
+
+
+MakeModel = Callable[[], AskedModel]
+"""Makes a model where it is used: in each worker its own."""
+
+
+class ServedModel:
+    """A model behind a stack, asked with each agent's identity.
+
+    Args:
+        base_url: Of the stack, without `/v1`.
+        simulation: Namespace of the agents.
+        model_of: Returns the served model that an agent's calls name, by its row.
+        api_key: Of the stack, where it has one.
+    """
+
+    def __init__(
+        self, base_url: str, simulation: str, model_of: Callable[[int], str], api_key: str = ""
+    ) -> None:
+        self._caller = Caller(base_url, api_key=api_key)
+        self._simulation = simulation
+        self._model_of = model_of
+
+    async def chat(
+        self,
+        row: int,
+        agent: str,
+        messages: Chat,
+        parameters: Mapping[str, Any],
+        on_text: TextListener | None,
+    ) -> Said:
+        """See `AskedModel.chat`."""
+        given = {key: value for key, value in parameters.items() if key not in _OURS}
+        body = {"model": self._model_of(row), "temperature": 0, **given, "messages": list(messages)}
+        return await self._caller.chat(body, identity(self._simulation, agent), on_text)
+
+    async def close(self) -> None:
+        """See `AskedModel.close`."""
+        await self._caller.close()
+
+
+_OURS = {"stream", "stream_options"}
+"""Every call is streamed, for its times; `on_text` passes the pieces on."""
+
+
+class MakeServedModel(NamedTuple):
+    """Makes a `ServedModel`; travels to workers."""
+
+    base_url: str
+    simulation: str
+    model_of: Callable[[int], str]
+    api_key: str = ""
+
+    def __call__(self) -> ServedModel:
+        """Return a model of this process."""
+        return ServedModel(*self)

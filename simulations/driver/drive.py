@@ -1,0 +1,134 @@
+"""The driver's loop: turns that may begin go to the pool, what came of them to the conductor."""
+
+from __future__ import annotations
+
+import heapq
+import time
+from collections.abc import Callable
+from typing import Literal, NamedTuple
+
+import numpy as np
+
+from scalesim.errors import WorldError
+from scalesim.policies.planning import Rows
+from scalesim.policies.stepping import Barrier, Causal, Conductor, Dependencies
+from scalesim.simulations.driver.agent_turns import TakenTurn
+from scalesim.simulations.driver.roster import Roster
+from scalesim.simulations.driver.turn_pool import TurnPool
+from scalesim.simulations.driver.world_state import WorldState
+from scalesim.world import World
+
+Stepping = Literal["barrier", "causal"]
+OnError = Literal["stop", "continue"]
+Watch = Callable[[int, list[TakenTurn]], None]
+"""Called with a step that everyone is past, in order of steps, and the turns taken since."""
+
+
+class DriveOptions(NamedTuple):
+    """How a World is driven.
+
+    Attributes:
+        steps: How many.
+        stepping: `causal` lets agents go on as soon as nobody behind them can reach them; None does
+            where the World says who can.
+        concurrency: Turns under way at once.
+        on_error: What a turn that fails does to the run.
+    """
+
+    steps: int
+    stepping: Stepping | None = None
+    concurrency: int = 64
+    on_error: OnError = "stop"
+
+
+def stepping_of(world: World, wanted: Stepping | None) -> Stepping:
+    """Return how a World steps: out of order where it says who can have an effect on whom.
+
+    Raises:
+        WorldError: `causal` is wanted of a World that does not.
+    """
+    if world.knows("order"):
+        if wanted == "causal":
+            raise WorldError("with `order` agents act one after the other: use --stepping barrier")
+        return "barrier"
+    told = any(map(world.knows, ("position", "edges", "depends_on")))
+    if wanted == "causal" and not told:
+        raise WorldError(
+            f"{type(world).__name__} does not say who can have an effect on whom: give it "
+            "`position`, `edges` or `depends_on`, or use --stepping barrier"
+        )
+    return wanted or ("causal" if told else "barrier")
+
+
+def conductor_of(
+    world: World, roster: Roster, state: WorldState, options: DriveOptions
+) -> Conductor:
+    """Return the conductor of a World whose agents stand as they do."""
+    step = np.array([agent.next_step for agent in state.agents], np.int64)
+    end = options.steps + 1
+    step = np.minimum(step, end)
+    depends = Dependencies.make(len(roster), roster.seen, roster.parents)
+    if stepping_of(world, options.stepping) == "causal":
+        return Causal(
+            step,
+            end,
+            space=state.space,
+            reach=world.reach,
+            speed=world.speed,
+            depends=depends,
+        )
+
+    def ranks(step: int) -> Rows:
+        places = roster.order(step)
+        return np.array([places.get(row, 0) for row in range(len(roster))])
+
+    depth = depends.depths()
+    in_waves = ranks if roster.ordered else (lambda _: depth) if depth.any() else None
+    return Barrier(step, end, in_waves, state.space)
+
+
+async def drive(
+    conductor: Conductor,
+    state: WorldState,
+    pool: TurnPool,
+    options: DriveOptions,
+    watch: Watch,
+) -> float:
+    """Take every turn up to the last step; returns the seconds that took.
+
+    Of the turns that may begin the earliest steps go first.
+
+    Raises:
+        WorldError: A turn failed, and `on_error` is `stop`.
+    """
+    end = options.steps + 1
+    waiting: list[tuple[int, int]] = []
+    since: list[TakenTurn] = []
+    under_way = 0
+    begun = time.monotonic()
+    ready, floor = conductor.begin(), conductor.floor()
+    while True:
+        for row in ready.tolist():
+            heapq.heappush(waiting, (int(conductor.step[row]), row))
+        free = min(options.concurrency - under_way, len(waiting))
+        rows = np.array([heapq.heappop(waiting)[1] for _ in range(free)], np.int64)
+        if free:
+            await pool.give(state.turns(rows))
+            under_way += free
+        if not under_way:
+            return time.monotonic() - begun
+        ended = sorted(await pool.taken(), key=lambda turn: (turn.step, turn.row))
+        under_way -= len(ended)
+        since += ended
+        if options.on_error == "stop" and (failed := next((e for e in ended if e.error), None)):
+            raise WorldError(failed.error)
+        took = np.array([turn.row for turn in ended], np.int64)
+        next_step = np.array([min(turn.next_step, end) for turn in ended], np.int64)
+        places = [turn.place or (np.nan, np.nan) for turn in ended]
+        ready = conductor.done(took, next_step, np.array(places, np.float64))
+        for turn in ended:
+            state.took(turn, conductor.floor())
+        if conductor.floor() > floor:
+            floor = conductor.floor()
+            watch(floor - 1, since)
+            since = []

@@ -1,0 +1,185 @@
+"""Takes turns: gives an agent what it may know, lets the World act, and checks what it did."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from scalesim.context import agent as agent_context
+from scalesim.errors import ScaleSimError, WorldError
+from scalesim.me import Chat, InboxMessage, Me, ModelReply, TextListener
+from scalesim.simulations.call_table import CallRow
+from scalesim.simulations.driver.agent_turns import AgentTurn, TakenTurn
+from scalesim.simulations.driver.around import Surroundings
+from scalesim.simulations.driver.asked_model import AskedModel
+from scalesim.simulations.driver.roster import Roster
+from scalesim.world import World
+
+TURN_TIMEOUT_S = 1800.0
+"""For a whole turn with all its calls: it may wait long for the model, but not without end."""
+
+_FAR = 2.0**40
+"""Positions beyond it cannot be told apart to a thousandth."""
+
+
+class CallFailedError(ScaleSimError):
+    """The model did not answer a call of an agent; the turn fails unless the World catches it."""
+
+    retryable = True
+    code = "call_failed"
+
+
+class TurnRunner:
+    """Takes the turns it is given, on one event loop.
+
+    Args:
+        world: What agents do; nothing of it can be set from now on.
+        model: What they ask.
+        simulation: Namespace of the agents.
+        end: The first step that is not run.
+    """
+
+    def __init__(self, world: World, model: AskedModel, simulation: str, end: int) -> None:
+        self._world, self._model, self._simulation, self._end = world, model, simulation, end
+        self._roster = Roster(world)
+        object.__setattr__(world, "_sealed", True)
+
+    async def take(self, turn: AgentTurn) -> TakenTurn:
+        """Return what came of a turn; where the World raises, nothing but an `error` did."""
+        name = self._roster.names[turn.row]
+        calls: list[CallRow] = []
+        try:
+            with agent_context(name, self._simulation):
+                return await asyncio.wait_for(self._take(turn, name, calls), TURN_TIMEOUT_S)
+        except Exception as error:
+            told = str(error) or "no message"
+            if not isinstance(error, ScaleSimError):
+                told = f"{type(error).__name__}: {told}"
+            where = f"{name} in step {turn.step}"
+            return self.unchanged(turn, calls, told if where in told else f"{where}: {told}")
+
+    def begin(self, row: int) -> TakenTurn:
+        """Return how an agent begins, as a turn of step 0.
+
+        Raises:
+            WorldError: Its state cannot be written down, or it is nowhere that can be.
+        """
+        name = self._roster.names[row]
+        turn = AgentTurn(row, 0, b"", (), ())
+        around = Surroundings(self._roster, turn)
+        me = Me(name, 0, self._world.start(name), (), around, _nobody, self._world.seed)
+        return self._taken(me, row, self._world.position(me.state), ())
+
+    def unchanged(self, turn: AgentTurn, calls: list[CallRow], error: str) -> TakenTurn:
+        """Return a turn after which everything is as before it."""
+        state = msgspec.msgpack.decode(turn.state)
+        shown = msgspec.msgpack.encode(self._world.public(state))
+        place = self._world.position(state)
+        after = turn.step + 1
+        return TakenTurn(turn.row, turn.step, turn.state, shown, place, after, (), (*calls,), error)
+
+    async def close(self) -> None:
+        """Release connections."""
+        await self._model.close()
+
+    async def _take(self, turn: AgentTurn, name: str, calls: list[CallRow]) -> TakenTurn:
+        async def ask(messages: Chat, parameters: Any, on_text: TextListener | None) -> ModelReply:
+            said = await self._model.chat(turn.row, name, messages, parameters, on_text)
+            calls.append(CallRow(turn.step, turn.row, len(calls), said.answer))
+            if said.answer.error:
+                raise CallFailedError(f"the model did not answer: {said.answer.error}")
+            return ModelReply(said.answer.text, said.message, said.usage)
+
+        state = msgspec.msgpack.decode(turn.state)
+        before = self._world.position(state)
+        inbox = [
+            InboxMessage(
+                self._roster.names[one.sender], msgspec.msgpack.decode(one.content), one.step
+            )
+            for one in turn.inbox
+        ]
+        around = Surroundings(self._roster, turn)
+        me = Me(name, turn.step, state, inbox, around, ask, self._world.seed)
+        await self._world.act(me, turn.step)
+        return self._taken(me, turn.row, before, calls)
+
+    def _taken(
+        self, me: Me, row: int, before: tuple[float, float] | None, calls: Sequence[CallRow]
+    ) -> TakenTurn:
+        told = tuple((self._roster.rows[to], self._packed(me, what)) for to, what in me.told)
+        return TakenTurn(
+            row,
+            me.step,
+            self._packed(me, me.state),
+            self._packed(me, self._world.public(me.state)),
+            self._place(me, before),
+            self._next_step(me, row),
+            told,
+            tuple(calls),
+            "",
+        )
+
+    def _packed(self, me: Me, value: Any) -> bytes:
+        try:
+            packed = msgspec.msgpack.encode(value, enc_hook=_plain)
+            if type(value) is dict and any(type(key) is not str for key in value):
+                raise TypeError("its keys are not all text")
+        except (TypeError, ValueError, OverflowError, RecursionError) as error:
+            raise WorldError(
+                f"{me.id} in step {me.step} keeps or tells what cannot be written down ({error}): "
+                "use dicts with text keys, lists, text, numbers, True, False and None"
+            ) from None
+        return packed
+
+    def _place(self, me: Me, before: tuple[float, float] | None) -> tuple[float, float] | None:
+        place = self._world.position(me.state)
+        if (place is None) != (before is None):
+            raise WorldError(
+                f"{me.id} in step {me.step} went from {before} to {place}: an agent is somewhere "
+                "always or never"
+            )
+        if place is None or before is None:
+            return None
+        if not all(abs(value) < _FAR for value in place):
+            raise WorldError(f"{me.id} in step {me.step} is at {place}: use finite numbers")
+        moved, speed = math.dist(before, place), self._world.speed
+        if moved > speed * (1 + 1e-9) + 1e-9:
+            raise WorldError(
+                f"{me.id} in step {me.step} moved {moved:g}, faster than the World's speed of "
+                f"{speed:g} a step: move less, or give the World a greater speed"
+            )
+        return (float(place[0]), float(place[1]))
+
+    def _next_step(self, me: Me, row: int) -> int:
+        world, roster = self._world, self._roster
+        step = int(world.next_turn(me))
+        if step <= me.step:
+            raise WorldError(
+                f"{me.id} in step {me.step} acts next in step {step}: next_turn must be later"
+            )
+        if roster.ordered:
+            acts = (later for later in range(step, self._end) if row in roster.order(later))
+            return next(acts, self._end)
+        if not world.knows("rate"):
+            return step
+        draws = ((later, me.random.random()) for later in range(step, self._end))
+        acts = (later for later, draw in draws if draw < world.rate(me, later))
+        return next(acts, self._end)
+
+
+def _plain(value: Any) -> Any:
+    """Return what replies and numpy's numbers are to whoever reads them."""
+    if isinstance(value, str):
+        return str(value)
+    if isinstance(value, np.generic):
+        return value.item()
+    raise TypeError(f"{type(value).__name__} is none of what is written down")
+
+
+async def _nobody(*_: object) -> ModelReply:
+    raise WorldError("a model is asked in turns, not before them")

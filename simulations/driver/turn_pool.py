@@ -1,0 +1,68 @@
+"""Who takes the turns: tasks of this process. Ray workers are in `ray_pool`."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from typing import Protocol
+
+from scalesim.simulations.driver.agent_turns import AgentTurn, TakenTurn
+from scalesim.simulations.driver.runner import TurnRunner
+
+_GATHER_S = 0.002
+"""What ends within so long of each other is handed over together."""
+
+
+class TurnPool(Protocol):
+    """Takes turns, many at a time."""
+
+    async def give(self, turns: Sequence[AgentTurn]) -> None:
+        """Begin turns; does not wait for them."""
+        ...
+
+    async def taken(self) -> list[TakenTurn]:
+        """Wait until a turn has ended, and return all that have since the last call."""
+        ...
+
+    async def close(self) -> None:
+        """Give up what is under way and release everything."""
+        ...
+
+
+class LocalPool:
+    """Turns as tasks of the running event loop.
+
+    Args:
+        runner: Takes them.
+    """
+
+    def __init__(self, runner: TurnRunner) -> None:
+        self._runner = runner
+        self._ended: asyncio.Queue[TakenTurn] = asyncio.Queue()
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def give(self, turns: Sequence[AgentTurn]) -> None:
+        """See `TurnPool.give`."""
+        for turn in turns:
+            task = asyncio.create_task(self._take(turn))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+
+    async def taken(self) -> list[TakenTurn]:
+        """See `TurnPool.taken`."""
+        ended = [await self._ended.get()]
+        if self._tasks:
+            await asyncio.sleep(_GATHER_S if len(self._tasks) > 1 else 0)
+        while not self._ended.empty():
+            ended.append(self._ended.get_nowait())
+        return ended
+
+    async def close(self) -> None:
+        """See `TurnPool.close`."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._runner.close()
+
+    async def _take(self, turn: AgentTurn) -> None:
+        self._ended.put_nowait(await self._runner.take(turn))
