@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import re
 from collections import Counter
 from pathlib import Path
 
@@ -15,7 +14,6 @@ MODULES = sorted(
     for file in (ROOT / part).rglob("*.py")
     if not any(parent.is_symlink() for parent in file.parents) and file.stem[:2] != "__"
 )
-OURS = ("scalesim", "benchmarks", "docs")
 NAMED_BY_A_RULE = {ROOT / "cli", ROOT / "scalesim" / "settings"}
 """Folders with a file for each verb, and for each part that has settings."""
 
@@ -33,24 +31,3 @@ def test_no_two_classes_share_a_name() -> None:
         if isinstance(node, ast.ClassDef)
     )
     assert [name for name, classes in names.items() if classes > 1 and name[0] != "_"] == []
-
-
-def test_what_benchmarks_import_of_ours_is_there() -> None:
-    """Benchmarks run by hand: a name that moved would be missed by nothing else."""
-    missing = [
-        f"{file.relative_to(ROOT)}: {node.module}.{alias.name}"
-        for file in sorted((ROOT / "benchmarks").rglob("*.py"))
-        for node in ast.walk(ast.parse(file.read_text()))
-        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith(OURS)
-        for alias in node.names
-        if not _defines(str(node.module), alias.name)
-    ]
-    assert missing == []
-
-
-def _defines(module: str, name: str) -> bool:
-    place = ROOT.joinpath(*module.split("."))
-    if (place / f"{name}.py").exists() or (place / name / "__init__.py").exists():
-        return True
-    source = place / "__init__.py" if place.is_dir() else place.with_suffix(".py")
-    return source.exists() and bool(re.search(rf"\b{name}\b", source.read_text()))

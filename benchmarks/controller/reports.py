@@ -24,7 +24,6 @@ WORKERS, BATCH, BATCHES, IN_FLIGHT = 4, 10_000, 300, 8
 AGENTS = 100_000  # of each worker
 
 
-@ray.remote(num_cpus=0)
 class Empty:
     """Takes the same arguments and does nothing: what Ray itself allows."""
 
@@ -32,7 +31,6 @@ class Empty:
         """Do nothing."""
 
 
-@ray.remote(num_cpus=0)
 def send(target: ActorHandle, worker: int, epoch: int, batches: int) -> None:
     """Report `batches` batches of one simulation's agents, a few calls in flight."""
     rng = np.random.default_rng(worker)
@@ -50,9 +48,10 @@ def send(target: ActorHandle, worker: int, epoch: int, batches: int) -> None:
 
 def updates_per_s(target: ActorHandle, epoch: int) -> float:
     """Return distances taken per second from all workers together."""
+    task = ray.remote(num_cpus=0)(send)
 
     def run(batches: int) -> None:
-        ray.get([send.remote(target, worker, epoch, batches) for worker in range(WORKERS)])
+        ray.get([task.remote(target, worker, epoch, batches) for worker in range(WORKERS)])
 
     run(20)
     started = time.perf_counter()
@@ -66,7 +65,7 @@ def main() -> None:
     with serving(CatalogSettings()) as catalog:
         settings = StackSettings(engine=EngineSettings(model_path="none"), catalog=catalog)
         figures: dict[str, list[float]] = {"empty actor": [], "controller": []}
-        controller, empty = actor.start(settings), Empty.remote()
+        controller, empty = actor.start(settings), ray.remote(num_cpus=0)(Empty).remote()
         for epoch in range(3):
             figures["empty actor"].append(updates_per_s(empty, epoch))
             figures["controller"].append(updates_per_s(controller, epoch))

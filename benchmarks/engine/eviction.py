@@ -14,6 +14,7 @@ import gc
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -65,8 +66,8 @@ def measure(core: str, leaves: int) -> dict[str, float]:
         "all moved": moved,
         "evict one": timed([lambda: _evict(subject, EvictParams(LENGTH))] * EVICTIONS),
         "evict sixteen": timed([lambda: _evict(subject, EvictParams(16 * LENGTH))] * 10),
-        "insert": timed([lambda t=t: insert(subject, t) for t in more]),
-        "match": timed([lambda t=t: match(subject, t) for t in more]),
+        "insert": timed([partial(insert, subject, t) for t in more]),
+        "match": timed([partial(match, subject, t) for t in more]),
     }
     gc.unfreeze()
     return figures

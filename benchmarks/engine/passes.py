@@ -40,7 +40,7 @@ RESIDENT = AGENTS // 4
 class FakeRequest(SimpleNamespace):
     """One request, equal to itself alone as SGLang's are."""
 
-    __hash__ = object.__hash__
+    __hash__ = object.__hash__  # type: ignore[assignment]
 
     def finished(self) -> bool:
         """It leaves the batch when it is."""

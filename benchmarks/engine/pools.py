@@ -25,7 +25,8 @@ with warnings.catch_warnings():
     from sglang.srt.mem_cache.unified_radix_cache import UnifiedRadixCache
 
     from scalesim.deployments.engine.sglang.radix_cache import DistanceRadixCache
-    from scalesim.deployments.engine.sglang.tree_core import BACKEND, DistanceTreeCore
+    from scalesim.deployments.engine.sglang.tree_core import BACKEND as BACKEND
+    from scalesim.deployments.engine.sglang.tree_core import DistanceTreeCore
 
 assert boot
 register_tree_core_backend(BACKEND, DistanceTreeCore)

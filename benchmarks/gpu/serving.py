@@ -110,8 +110,11 @@ class _LoopTransport:
     def lifecycle(
         self, simulation: str, pin: Sequence[str], unpin: Sequence[str], done: Sequence[str]
     ) -> None:
-        keys = (agent_keys(simulation, agents) for agents in (pin, unpin, done))
-        self._wait(self._service.lifecycle(simulation, *keys))
+        pins, unpins, ended = (agent_keys(simulation, agents) for agents in (pin, unpin, done))
+        self._wait(self._service.lifecycle(simulation, pins, unpins, ended))
+
+    def end(self, simulation: str) -> None:
+        self._wait(self._service.end(simulation))
 
     def epoch(self, simulation: str) -> int:
         status = self._wait(self._service.status())

@@ -45,9 +45,10 @@ class Arms:
         self._folder = folder
         self._workload = society(agents=AGENTS, active=ACTIVE, steps=STEPS, size=SIZE, seed=seed)
         model = build(folder / "model", seed=seed)
-        tiers = {"device_share": 0.1, "host_share": 0.3, "storage": folder / "storage"}
-        self._machine = ArmMachine(model, device="cpu", **tiers)
-        self.flow: dict[str, int] = {}
+        self._machine = ArmMachine(
+            model, device="cpu", device_share=0.1, host_share=0.3, storage=folder / "storage"
+        )
+        self.transfer: dict[str, int] = {}
 
     def run(self, arm: Arm) -> dict[str, Any]:
         """Run one arm and return its figures."""
@@ -64,12 +65,12 @@ class Arms:
 
             def watch(step: int, calls: CallTable) -> None:
                 if step == 0 and hints:
-                    self.flow = {name: -n for name, n in transfer_of(transport).items()}
+                    self.transfer = {name: -n for name, n in transfer_of(transport).items()}
 
             run = drive(self._workload, target, PACE, watch, Checkpoint(self._folder / arm))
             if hints:
-                self.flow = {
-                    name: n + self.flow[name] for name, n in transfer_of(transport).items()
+                self.transfer = {
+                    name: n + self.transfer[name] for name, n in transfer_of(transport).items()
                 }
             transport.close()
         return run

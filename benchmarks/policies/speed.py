@@ -8,6 +8,7 @@ cachetools is a Python peer; libcachesim (GPL, C++) is measured where it happens
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
@@ -36,7 +37,7 @@ def cachetools_lru(requests: np.ndarray) -> float:
     """Return the hit ratio of `cachetools.LRUCache`."""
     from cachetools import LRUCache
 
-    cache: LRUCache = LRUCache(CAPACITY)
+    cache: LRUCache[int, None] = LRUCache(CAPACITY)
     hits = 0
     for agent in requests.tolist():
         if agent in cache:
@@ -64,9 +65,17 @@ def libcachesim(name: str, requests: np.ndarray, folder: Path) -> Callable[[], f
     def play() -> float:
         reader = lcs.TraceReader(str(path), lcs.TraceType.ORACLE_GENERAL_TRACE)
         misses, _ = getattr(lcs, name)(cache_size=CAPACITY).process_trace(reader)
-        return 1.0 - misses
+        return 1.0 - float(misses)
 
     return play
+
+
+def _share(order: Callable[..., np.ndarray], *arguments: object) -> float:
+    return float(order(*arguments).mean())
+
+
+def _belady(requests: np.ndarray) -> float:
+    return _share(belady, requests, next_uses(requests, AGENTS), AGENTS, CAPACITY)
 
 
 def main(seeds: int, folder: Path) -> None:
@@ -76,11 +85,11 @@ def main(seeds: int, folder: Path) -> None:
     for seed in range(seeds):
         requests = zipf(seed)
         plays: dict[str, Callable[[], float] | None] = {
-            "lru": lambda r=requests: lru(r, UNIT, CAPACITY).mean(),
-            "s3fifo": lambda r=requests: s3fifo(r, UNIT, CAPACITY).mean(),
-            "gdsf": lambda r=requests: gdsf(r, UNIT, np.ones(AGENTS), CAPACITY).mean(),
-            "belady": lambda r=requests: belady(r, next_uses(r, AGENTS), AGENTS, CAPACITY).mean(),
-            "cachetools lru": lambda r=requests: cachetools_lru(r),
+            "lru": partial(_share, lru, requests, UNIT, CAPACITY),
+            "s3fifo": partial(_share, s3fifo, requests, UNIT, CAPACITY),
+            "gdsf": partial(_share, gdsf, requests, UNIT, np.ones(AGENTS), CAPACITY),
+            "belady": partial(_belady, requests),
+            "cachetools lru": partial(cachetools_lru, requests),
             "libcachesim lru": libcachesim("LRU", requests, folder),
             "libcachesim s3fifo": libcachesim("S3FIFO", requests, folder),
             "libcachesim belady": libcachesim("Belady", requests, folder),

@@ -56,5 +56,5 @@ def stopped(processes: Sequence[psutil.Process]) -> Iterator[None]:
 
 def _title(process: psutil.Process) -> str:
     with suppress(psutil.Error):
-        return (process.cmdline() or [""])[0]
+        return str((process.cmdline() or [""])[0])
     return ""

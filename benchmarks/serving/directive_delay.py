@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import tempfile
 import time
+from collections.abc import Callable
 
 import numpy as np
 from rich.console import Console
@@ -34,10 +35,14 @@ async def effects_s(engine: RealEngine) -> list[float]:
         sent = time.perf_counter()
         verb, tier = (Verb.DEMOTE, Tier.HOST) if away else (Verb.PREFETCH, Tier.DEVICE)
         await engine.move(verb, AGENT, tier=tier)
-        await engine.until(lambda away=away: (engine.state[AGENT].device == 0) is away)
+        await engine.until(_found(engine, away))
         taken.append(time.perf_counter() - sent)
         await engine.until(lambda: not engine.state[AGENT].in_use)
     return taken
+
+
+def _found(engine: RealEngine, away: bool) -> Callable[[], bool]:
+    return lambda: (engine.state[AGENT].device == 0) is away
 
 
 async def pass_s(engine: RealEngine) -> float:
