@@ -7,7 +7,7 @@ answer, and counts connections only once they have asked for something.
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
+import sys
 from dataclasses import dataclass
 from http import HTTPStatus
 
@@ -15,6 +15,11 @@ import msgspec
 import uvicorn
 from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from scalesim.controller.connection_counts import ConnectionCounts
+
+BACKLOG = 4096
+"""Connections that wait until they are taken; Linux allows so many by default."""
 
 _KEEP_ALIVE_S = 90
 """An idle connection is closed after this long, as by Serve's proxies."""
@@ -38,8 +43,9 @@ class ConnectionLimits:
         body_bytes: Of a body; what the app allows, framing is added.
         header_s: From the connection, or the first byte of a further request, to the last header.
         body_s: From there to the end of the body; and for a client to read on in an answer.
-        connections: At a time; further ones are answered 503.
+        connections: At a time, of all processes that count together; further ones are answered 503.
         connections_per_address: The same, of one client address.
+        connections_here: The same as `connections`, of this process alone.
     """
 
     header_bytes: int
@@ -48,40 +54,48 @@ class ConnectionLimits:
     body_s: float
     connections: int
     connections_per_address: int
+    connections_here: int = sys.maxsize
 
 
-def server(app: ASGIApp, limits: ConnectionLimits, drain_s: int) -> uvicorn.Server:
+def server(
+    app: ASGIApp,
+    limits: ConnectionLimits,
+    drain_s: int,
+    counts: ConnectionCounts | None = None,
+) -> uvicorn.Server:
     """Return what serves an app within limits, on the sockets that its `serve` is given.
 
     Args:
         app: What answers.
         limits: What clients may take.
         drain_s: Seconds that requests in flight get once it should exit.
+        counts: Of the connections that there are; its own where None.
     """
     config = uvicorn.Config(
         app,
-        http=_bounded(limits),
+        http=_bounded(limits, counts or ConnectionCounts()),
         ws="none",
         lifespan="off",
         log_config=None,
         access_log=False,
         server_header=False,
+        backlog=BACKLOG,
         timeout_keep_alive=_KEEP_ALIVE_S,
         timeout_graceful_shutdown=drain_s,
     )
     return uvicorn.Server(config)
 
 
-def _bounded(limits: ConnectionLimits) -> type[LimitedProtocol]:
+def _bounded(limits: ConnectionLimits, counts: ConnectionCounts) -> type[LimitedProtocol]:
     """Return the protocol of one server."""
-    return type("Bounded", (LimitedProtocol,), {"limits": limits, "addresses": Counter()})
+    return type("Bounded", (LimitedProtocol,), {"limits": limits, "counts": counts})
 
 
 class LimitedProtocol(HttpToolsProtocol):
     """One connection of a `server`."""
 
     limits: ConnectionLimits
-    addresses: Counter[str]
+    counts: ConnectionCounts
 
     _address = ""
     _deadline: asyncio.TimerHandle | None = None
@@ -97,9 +111,11 @@ class LimitedProtocol(HttpToolsProtocol):
         """Count it; one too many gets a moment to ask, and a 503."""
         super().connection_made(transport)  # type: ignore[arg-type]
         self._address = self.client[0] if self.client else ""
-        self.addresses[self._address] += 1
-        over = len(self.connections) - self.limits.connections
-        if over <= 0 and self.addresses[self._address] <= self.limits.connections_per_address:
+        self.counts.add(self._address)
+        limits = self.limits
+        over = self.counts.total - limits.connections
+        over = max(over, len(self.connections) - limits.connections_here)
+        if over <= 0 and self.counts.of(self._address) <= limits.connections_per_address:
             self._expect(self.limits.header_s)
         elif over <= _REFUSED_MORE:
             self.app = _full
@@ -109,9 +125,7 @@ class LimitedProtocol(HttpToolsProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Forget it, and its timers with it."""
-        self.addresses[self._address] -= 1
-        if not self.addresses[self._address]:
-            del self.addresses[self._address]
+        self.counts.remove(self._address)
         self._expect(None)
         for timer in (self._stalled, self._ending):
             if timer is not None:

@@ -19,6 +19,8 @@ class Call(NamedTuple):
         salt: Tenant salt of its KV.
         next_use: Steps from its end to the agent's next request, if reported.
         number: Of this try, in the process that makes it; 0 before.
+        under_suspicion: Whether an engine may have been lost because of it: all such calls go to
+            one replica, which takes them one at a time.
     """
 
     key: int
@@ -27,6 +29,7 @@ class Call(NamedTuple):
     salt: str
     next_use: float | None = None
     number: int = 0
+    under_suspicion: bool = False
 
 
 class AnswerHeader(NamedTuple):
@@ -37,7 +40,7 @@ class AnswerHeader(NamedTuple):
         media_type: Content type of the body that follows.
         found: Where the prompt was found.
         replica: Name of the replica that answered.
-        output_tokens: Tokens generated; those of a stream come as its last piece.
+        output_tokens: Tokens generated; those of a stream come with its end.
     """
 
     status: int
@@ -47,6 +50,18 @@ class AnswerHeader(NamedTuple):
     output_tokens: int = 0
 
 
-AnswerPart = tuple[AnswerHeader, bytes] | bytes | int
-"""Item of an answer: the first is the head with the first bytes, the others are bytes, and the last
-of a stream is the number of tokens it took."""
+class AnswerEnd(NamedTuple):
+    """The end of a stream.
+
+    Attributes:
+        data: The last bytes.
+        output_tokens: Tokens generated.
+    """
+
+    data: bytes
+    output_tokens: int
+
+
+AnswerPart = tuple[AnswerHeader, bytes] | bytes | AnswerEnd
+"""Item of an answer: the first is the head with the first bytes; a stream goes on with bytes and
+has an end."""

@@ -23,7 +23,7 @@ from scalesim.deployments.calls import Call, Endpoint
 from scalesim.deployments.cluster import keep_serve_on_loopback
 from scalesim.deployments.context_length import ContextLength
 from scalesim.deployments.engine.models.model_registry import ModelRegistry
-from scalesim.deployments.ingress_metrics import IngressMetrics
+from scalesim.deployments.ingress_metrics import IngressMetrics, exposition
 from scalesim.deployments.listener import Listener
 from scalesim.deployments.middleware import (
     check_binding,
@@ -32,11 +32,11 @@ from scalesim.deployments.middleware import (
     read_body,
     while_connected,
 )
+from scalesim.deployments.peers import Peers, peers_in_serve
 from scalesim.deployments.remote import RemoteController
 from scalesim.deployments.replica_client import ReplicaClient
 from scalesim.deployments.request_identity import decoded, resolve
 from scalesim.deployments.requests import accepted
-from scalesim.deployments.trace_recorder import TraceRecorder
 from scalesim.errors import ReplicaUnavailableError, ScaleSimError, UnknownModelError
 from scalesim.identity import (
     DEFAULT_SIMULATION,
@@ -52,9 +52,6 @@ _SCRAPE_S = 2.0
 
 _KEY_HOLDER = "ingress"
 """Holder of the one API key there is."""
-
-_EPOCHS_S = 0.1
-"""How often the step is asked for while a trace is recorded."""
 
 ROUTES = (
     ("POST", "/v1/chat/completions", "chat"),
@@ -94,15 +91,21 @@ class Ingress:
         self._registry = ModelRegistry(models) if models is not None else None
         self._loops: list[BackgroundLoop] = []
         self._metrics = IngressMetrics(self._loops)
+        self._peers = Peers(
+            serve.get_replica_context().replica_id.unique_id,
+            self._metrics,
+            self._steps,
+            peers_in_serve(self._settings.processes or 1, "among_peers"),
+        )
+        self._trace_recorder = self._peers.recorder
+        self._loops += self._peers.loops
         self._replica_client = ReplicaClient(
-            replicas, self._settings.request_timeout_s, self._metrics
+            replicas, self._settings.request_timeout_s, self._metrics, self._peers.suspects
         )
         self._loops.append(BackgroundLoop("rotation", self._replica_client.ask))
         self._context = ContextLength(replicas)
         self._created = int(time.time())
         self._controller: RemoteController | None = None
-        self._epochs: dict[str, int] = {}
-        self._trace_recorder = TraceRecorder(lambda simulation: self._epochs.get(simulation, 0))
         if settings.engine.arm == "scalesim":
             from scalesim.controller.actor import connect
 
@@ -110,7 +113,6 @@ class Ingress:
                 connect(settings.controller), settings.controller, holder=_KEY_HOLDER
             )
             self._loops.append(BackgroundLoop("placements", self._follow_placements))
-            self._loops.append(BackgroundLoop("epochs", self._follow_epochs))
         self._reader = hint_routes.Reader()
         self._listener: Listener | None = None
         if address is not None:
@@ -124,6 +126,7 @@ class Ingress:
 
     async def __del__(self) -> None:
         """Answer what is in flight; Serve, which calls this, knows nothing of it."""
+        await self._peers.collect()
         self._trace_recorder.close()
         self._reader.close()
         if self._listener is not None:
@@ -316,20 +319,24 @@ class Ingress:
         return JSONResponse({"status": "ok"})
 
     async def metrics(self, request: Request) -> Response:
-        """Return this process's metrics, and the controller's where it has no port of its own."""
-        text = self._metrics.text()
+        """Return the ingress' metrics, and the controller's where it has no port of its own."""
+        text = exposition(await self._peers.figures())
         if self._controller is not None:
             with suppress(ScaleSimError, TimeoutError):
                 async with asyncio.timeout(_SCRAPE_S):
                     text += await self._controller.metrics()
         return Response(text, media_type="text/plain; version=0.0.4")
 
-    async def _follow_epochs(self) -> None:
-        """Know the step of each simulation while somebody records."""
-        await asyncio.sleep(_EPOCHS_S)
-        if len(self._trace_recorder):
-            known = (await self._steering().status())["simulations"]
-            self._epochs = {name: row["epoch"] for name, row in known.items()}
+    async def among_peers(self, question: str, *more: Any) -> Any:
+        """Answer another process of the ingress; see `Peers.answer`."""
+        return self._peers.answer(question, *more)
+
+    async def _steps(self) -> dict[str, int]:
+        """Return the step of each simulation; none where nobody counts them."""
+        if self._controller is None:
+            return {}
+        known = (await self._controller.status())["simulations"]
+        return {name: row["epoch"] for name, row in known.items()}
 
     async def _follow_placements(self) -> None:
         assert self._controller is not None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
@@ -117,9 +117,36 @@ class IngressMetrics:
         """Count a stream whose replica died after the first piece."""
         self._broken.inc()
 
-    def text(self) -> str:
-        """Return all of it in Prometheus' text format."""
-        return generate_latest(self._registry).decode()
+    def families(self) -> list[Metric]:
+        """Return all of it as it is now."""
+        return list(self._registry.collect())
+
+
+def exposition(processes: Iterable[tuple[str, Sequence[Metric]]]) -> str:
+    """Return what processes of the ingress count, each under its name, in Prometheus' text format.
+
+    One that is started anew has another name, so that no sum over all goes back by what it counted.
+    """
+    registry = CollectorRegistry()
+    registry.register(_Together(processes))
+    return generate_latest(registry).decode()
+
+
+class _Together(Collector):
+    def __init__(self, processes: Iterable[tuple[str, Sequence[Metric]]]) -> None:
+        self._families: dict[str, Metric] = {}
+        for name, families in processes:
+            for one in families:
+                all_of_it = self._families.setdefault(
+                    one.name, Metric(one.name, one.documentation, one.type)
+                )
+                all_of_it.samples += [
+                    sample._replace(labels={**sample.labels, "ingress": name})
+                    for sample in one.samples
+                ]
+
+    def collect(self) -> Iterator[Metric]:
+        return iter(self._families.values())
 
 
 class _Loops(Collector):

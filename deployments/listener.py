@@ -24,7 +24,8 @@ class Listener:
 
     Args:
         app: What answers.
-        address: Name of the `Address`; where another listener has it too, both get connections.
+        address: Name of the `Address`; where other listeners have it too, they share connections
+            and the limits on them.
         settings: What clients may take.
         drain_s: Seconds that requests in flight get once it is closed.
     """
@@ -32,9 +33,9 @@ class Listener:
     def __init__(
         self, app: ASGIApp, address: str, settings: IngressSettings, drain_s: int = DRAIN_S
     ) -> None:
-        self._server = server(app, _limits(settings), drain_s)
-        self._socket = taken(address)
-        self._serving = asyncio.create_task(self._server.serve([self._socket]))
+        self._taken = taken(address)
+        self._server = server(app, _limits(settings), drain_s, self._taken.counts)
+        self._serving = asyncio.create_task(self._server.serve([self._taken.socket]))
 
     @property
     def is_up(self) -> bool:
@@ -45,7 +46,7 @@ class Listener:
         """Take no more connections; wait for the requests in flight, cancel those that outlast."""
         self._server.should_exit = True
         await self._serving
-        self._socket.close()
+        self._taken.close()
 
 
 def _limits(settings: IngressSettings) -> ConnectionLimits:
@@ -55,6 +56,7 @@ def _limits(settings: IngressSettings) -> ConnectionLimits:
         body_bytes=settings.max_body_bytes,
         header_s=settings.header_timeout_s,
         body_s=settings.body_timeout_s,
-        connections=min(settings.max_connections, max(files // 2, files - _OTHER_FILES)),
+        connections=settings.max_connections,
         connections_per_address=settings.max_connections_per_address,
+        connections_here=max(files // 2, files - _OTHER_FILES),
     )

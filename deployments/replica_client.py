@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, nullcontext
 from typing import Any, NamedTuple
 
 from grpc.aio import AioRpcError
@@ -16,7 +15,7 @@ from ray.serve.exceptions import (
     RequestCancelledError,
 )
 
-from scalesim.deployments.calls import AnswerHeader, Call
+from scalesim.deployments.calls import AnswerEnd, AnswerHeader, Call
 from scalesim.deployments.error_responses import body_of
 from scalesim.deployments.ingress_metrics import IngressMetrics
 from scalesim.deployments.rotation import ROTATION, Attempt, Rotation
@@ -66,6 +65,7 @@ class ReplicaClient:
         replicas: Handle of the `Replica` deployment.
         timeout_s: Longest a request waits for its first piece.
         metrics: Counts what was lost.
+        suspects: What is known of requests that were lost.
         rotation: Which replicas there are; the router's.
     """
 
@@ -74,6 +74,7 @@ class ReplicaClient:
         replicas: Any,
         timeout_s: float,
         metrics: IngressMetrics,
+        suspects: Suspects,
         rotation: Rotation = ROTATION,
     ) -> None:
         # A handle for each method: making one takes longer than a call through it.
@@ -82,8 +83,7 @@ class ReplicaClient:
         self._timeout_s = timeout_s
         self._metrics = metrics
         self._rotation = rotation
-        self._suspects = Suspects()
-        self._one_at_a_time = asyncio.Lock()
+        self._suspects = suspects
 
     async def ask(self) -> None:
         """Ask every replica whether it is there: a turn of a loop."""
@@ -105,41 +105,21 @@ class ReplicaClient:
         for attempt in range(_ATTEMPTS):
             if attempt:
                 self._metrics.retried()
-            async with self._alone() if step is Next.RETRY_ALONE else nullcontext():
-                if attempt:
-                    self._suspects.check(call)  # an equal one may have been found out meanwhile
-                found = await self._try(call)
+                self._suspects.check(call)  # an equal one may have been found out meanwhile
+            found = await self._try(call)
             if isinstance(found, ReplicaAnswer):
-                if step is Next.RETRY_ALONE:
+                if call.under_suspicion:
                     self._suspects.cleared(call)
                 return found
             step = self._suspects.lost(call, found.verdict, found.replica)
+            if step is Next.RETRY_ALONE:
+                call = call._replace(under_suspicion=True)
             fault = type(found.fault).__name__
             if step is Next.REFUSE:
                 raise self._suspects.error(call) from found.fault
         raise ReplicaUnavailableError(
             f"{_ATTEMPTS} replicas were lost one after the other ({fault}): try again"
         )
-
-    @asynccontextmanager
-    async def _alone(self) -> AsyncIterator[None]:
-        """Hold back every other request under suspicion.
-
-        Raises:
-            ReplicaUnavailableError: It took too long until those before it were through.
-        """
-        try:
-            async with asyncio.timeout(self._timeout_s):
-                await self._one_at_a_time.acquire()
-        except TimeoutError:
-            raise ReplicaUnavailableError(
-                "other requests that were lost with the same engine are still tried before this "
-                "one, one at a time: send it again"
-            ) from None
-        try:
-            yield
-        finally:
-            self._one_at_a_time.release()
 
     async def _try(self, call: Call) -> ReplicaAnswer | _Lost:
         """Return how a call begins to be answered, or that it was lost.
@@ -192,10 +172,10 @@ class ReplicaClient:
         try:
             yield answer.first
             async for piece in answer.attempt.response:
-                if isinstance(piece, int):
-                    ended(piece)
-                else:
-                    yield piece
+                if isinstance(piece, AnswerEnd):
+                    ended(piece.output_tokens)
+                    piece = piece.data
+                yield piece
             self._rotation.end(answer.attempt)
         except Exception as error:
             # Tokens already sent cannot be taken back: say that the rest is missing.

@@ -31,6 +31,12 @@ class ResidencyRouter(ConsistentHashRouter):  # type: ignore[misc]
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._in_flight: Counter[ReplicaID] = Counter()
+        self._spill_requests = SPILL_REQUESTS
+
+    def initialize_state(self, *, processes: int = 1, **kwargs: Any) -> None:
+        """Take over of how many processes this is one: each sees its share; called by Serve."""
+        super().initialize_state(**kwargs)
+        self._spill_requests = SPILL_REQUESTS // processes
 
     def on_send_request(self, replica_id: ReplicaID) -> None:
         """Count a request; called by Serve."""
@@ -72,8 +78,10 @@ class ResidencyRouter(ConsistentHashRouter):  # type: ignore[misc]
         if call is None:
             return [[replica] for replica in by_load]
         names = {replica.replica_id.unique_id: replica for replica in by_load}
+        if call.under_suspicion:
+            return [[names[min(names)]]]  # whichever ingress it comes by
         home = names[placement_view.VIEW.home(call.key, tuple(names))]
-        if self._load(home) > self._load(by_load[0]) + SPILL_REQUESTS:
+        if self._load(home) > self._load(by_load[0]) + self._spill_requests:
             home = by_load[0]
         return [[home], *([replica] for replica in by_load if replica is not home)]
 

@@ -24,6 +24,7 @@ from pathlib import Path
 
 import psutil
 
+from scalesim.deployments.sudden_end import sentence
 from scalesim.errors import ConfigurationError
 
 RAY_FITS = 30
@@ -67,7 +68,8 @@ class RunFolder:
     def guard(self, stopped_s: float = math.inf) -> None:
         """Leave a process behind that sweeps once this process is gone, however it goes.
 
-        It leads a process group of its own; see `beside`.
+        It leads a process group of its own; see `beside`. What is known of an end that was not
+        the process's own doing it says where the process's errors go.
 
         Args:
             stopped_s: This process is killed once it was stopped (SIGSTOP) for so long: for those
@@ -82,7 +84,6 @@ class RunFolder:
                 command,
                 stdin=subprocess.PIPE,
                 stdout=subprocess.DEVNULL,
-                stderr=subprocess.DEVNULL,
                 # Not in the folder, or it would be swept too.
                 env={**os.environ, "TMPDIR": str(self.path.parent.parent)},
                 process_group=0,
@@ -334,9 +335,17 @@ def _watch(folder: Path, owner: int, stopped_s: float) -> None:
             looks = looks + 1 if stopped else 0
             if looks * _LOOK_S > stopped_s and os.getppid() == owner:
                 os.kill(owner, signal.SIGKILL)
+    if not _stopped_itself():
+        with suppress(OSError):  # nobody reads it any more
+            print(sentence(owner, folder), file=sys.stderr, flush=True)
     with _held(folder.parent):
         _clear(folder)
     sweep(folder.parent)
+
+
+def _stopped_itself() -> bool:
+    """Return whether the process said so: it writes a byte, and only closes the pipe if it dies."""
+    return bool(select.select([sys.stdin], [], [], 0)[0]) and os.read(0, 1) == b"\n"
 
 
 if __name__ == "__main__":

@@ -233,29 +233,35 @@ def build_app(settings: StackSettings, address: str | None = None) -> Any:
 
     from scalesim.deployments.ingress import Ingress
     from scalesim.deployments.listener import DRAIN_S
-    from scalesim.deployments.nodes import device_of, nodes
+    from scalesim.deployments.nodes import device_of, ingress_processes, nodes
     from scalesim.deployments.replica import Replica
 
-    engine = settings.engine.model_copy(update={"device": device_of(settings, nodes())})
-    settings = settings.model_copy(update={"engine": engine})
+    cluster = nodes()
+    node = None if address is None else ray.util.get_node_ip_address()
+    processes = ingress_processes(settings, cluster, node)
+    engine = settings.engine.model_copy(update={"device": device_of(settings, cluster)})
+    edge = settings.ingress.model_copy(update={"processes": processes})
+    settings = settings.model_copy(update={"engine": engine, "ingress": edge})
     resources: dict[str, float] = {"num_cpus": settings.cpus_per_replica}
     if engine.device == "cuda":
         resources["num_gpus"] = engine.tp_size
     replicas = Replica.options(  # type: ignore[attr-defined]
         num_replicas=settings.replicas,
         max_ongoing_requests=settings.max_ongoing_requests,
-        max_queued_requests=settings.ingress.max_queued_requests,
+        max_queued_requests=_share(edge.max_queued_requests, processes),
         ray_actor_options=resources,
         graceful_shutdown_timeout_s=DRAIN_S,
         logging_config=_LOGGING,
         health_check_period_s=HEALTH_PERIOD_S,
         health_check_timeout_s=HEALTH_TIMEOUT_S,
         request_router_config=RequestRouterConfig(
-            request_router_class="scalesim.deployments.router.ResidencyRouter"
+            request_router_class="scalesim.deployments.router.ResidencyRouter",
+            request_router_kwargs={"processes": processes},
         ),
     ).bind(settings)
-    here = {} if address is None else {f"node:{ray.util.get_node_ip_address()}": 0.001}
-    edge = Ingress.options(  # type: ignore[attr-defined]
+    here = {} if node is None else {f"node:{node}": 0.001}
+    ingress = Ingress.options(  # type: ignore[attr-defined]
+        num_replicas=processes,
         max_ongoing_requests=max(100, 2 * settings.replicas * settings.max_ongoing_requests),
         ray_actor_options={"num_cpus": 0, "resources": here},
         graceful_shutdown_timeout_s=DRAIN_S,
@@ -263,7 +269,12 @@ def build_app(settings: StackSettings, address: str | None = None) -> Any:
         health_check_period_s=HEALTH_PERIOD_S,
         health_check_timeout_s=HEALTH_TIMEOUT_S,
     )
-    return edge.bind(settings, replicas, address)
+    return ingress.bind(settings, replicas, address)
+
+
+def _share(queued: int, processes: int) -> int:
+    """Return how many requests each process may queue; -1 is any number."""
+    return queued if queued < 0 else -(-queued // processes)
 
 
 def reason(messages: Iterable[str]) -> str:

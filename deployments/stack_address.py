@@ -1,27 +1,31 @@
 """An address of the stack's own: the stack listens on it, its ingress takes what comes in.
 
-The listening socket is the stack's, so that connections wait in its backlog while the ingress is
-away: killed, draining, or not started yet. The ingress gets it over a Unix socket.
+The listening socket is the stack's, and all processes of the ingress take connections from its one
+backlog: what comes in while one of them is away is another's, and while all are, it waits. They get
+it over a Unix socket, with their row of the table in which they count connections.
 """
 
 from __future__ import annotations
 
+import mmap
 import os
 import secrets
+import selectors
 import socket
 import struct
 import threading
 from contextlib import suppress
+from typing import NamedTuple
 
+from scalesim.controller.connection_counts import PROCESSES, TABLE_BYTES, ConnectionCounts, table_in
+from scalesim.controller.connection_limits import BACKLOG
 from scalesim.errors import ConfigurationError
-
-BACKLOG = 4096
-"""Connections that wait while the ingress is away; Linux allows so many by default."""
 
 _HANDOVER_S = 10.0
 """Longest a handover may take: both ends are on this machine."""
 
 _CREDENTIALS = struct.Struct("3i")
+_ROW = struct.Struct("i")
 
 
 class Address:
@@ -55,6 +59,10 @@ class Address:
             ) from error
         self.port = int(self._socket.getsockname()[1])
         self.name = f"scalesim-{secrets.token_hex(16)}"
+        self._memory = os.memfd_create("connections")
+        os.truncate(self._memory, TABLE_BYTES)
+        self._table = table_in(memoryview(mmap.mmap(self._memory, TABLE_BYTES)))
+        self._rows: dict[socket.socket, int] = {}
         self._counter = socket.socket(socket.AF_UNIX)
         self._counter.bind(f"\0{self.name}")  # no file: nothing is left behind
         self._counter.listen()
@@ -68,6 +76,9 @@ class Address:
         self._serving.join(_HANDOVER_S)
         self._counter.close()
         self._socket.close()
+        if self._memory >= 0:
+            os.close(self._memory)
+            self._memory = -1
 
     def __enter__(self) -> Address:
         return self
@@ -76,30 +87,83 @@ class Address:
         self.close()
 
     def _serve(self) -> None:
-        while True:
+        with selectors.DefaultSelector() as selector:
+            selector.register(self._counter, selectors.EVENT_READ)
             try:
-                asking, _ = self._counter.accept()
-            except OSError:
-                return
-            with asking, suppress(OSError):
-                asking.settimeout(_HANDOVER_S)
-                if _user_of(asking) == os.getuid():
-                    socket.send_fds(asking, [b"."], [self._socket.fileno()])
+                while True:
+                    for key, _ in selector.select():
+                        if key.fileobj is self._counter:
+                            self._hand_over(selector)
+                        else:
+                            selector.unregister(key.fileobj)
+                            self._take_back(key.fileobj)  # type: ignore[arg-type]
+            except OSError:  # it was closed
+                for taker in list(self._rows):
+                    self._take_back(taker)
+
+    def _hand_over(self, selector: selectors.BaseSelector) -> None:
+        """Give one that asks the socket and the lowest free row.
+
+        Raises:
+            OSError: Nobody can ask any more.
+        """
+        taker, _ = self._counter.accept()
+        free = [row for row in range(PROCESSES) if row not in self._rows.values()]
+        if _user_of(taker) != os.getuid() or not free:
+            taker.close()
+            return
+        self._rows[taker] = free[0]
+        selector.register(taker, selectors.EVENT_READ)
+        with suppress(OSError):  # it is gone, and is taken back as such
+            taker.settimeout(_HANDOVER_S)
+            files = [self._socket.fileno(), self._memory]
+            socket.send_fds(taker, [_ROW.pack(free[0])], files)
+
+    def _take_back(self, taker: socket.socket) -> None:
+        """Count the connections of one that is gone no more."""
+        self._table[:, self._rows.pop(taker)] = 0
+        taker.close()
 
 
-def taken(name: str) -> socket.socket:
-    """Return the listening socket of an `Address` of this user on this machine.
+class Taken(NamedTuple):
+    """An `Address` as one of those has it that take connections from it.
+
+    Attributes:
+        socket: It listens.
+        counts: Of the connections that all of them have.
+        lease: To be closed in the end; the counts are taken back with it.
+    """
+
+    socket: socket.socket
+    counts: ConnectionCounts
+    lease: socket.socket
+
+    def close(self) -> None:
+        """Take no more."""
+        self.socket.close()
+        self.lease.close()
+
+
+def taken(name: str) -> Taken:
+    """Return an `Address` of this user on this machine.
 
     Raises:
-        OSError: There is none, or it is another user's.
+        OSError: There is none, it is another user's, or more have it than there may be.
     """
-    with socket.socket(socket.AF_UNIX) as asking:
-        asking.settimeout(_HANDOVER_S)
-        asking.connect(f"\0{name}")
-        _, descriptors, _, _ = socket.recv_fds(asking, 1, 1)
-    if not descriptors:
-        raise OSError("the stack did not hand over its address: it is another user's")
-    return socket.socket(fileno=descriptors[0])
+    lease = socket.socket(socket.AF_UNIX)
+    try:
+        lease.settimeout(_HANDOVER_S)
+        lease.connect(f"\0{name}")
+        row, descriptors, _, _ = socket.recv_fds(lease, _ROW.size, 2)
+        if len(descriptors) != 2:
+            raise OSError("the stack did not hand over its address: it is another user's")
+    except OSError:
+        lease.close()
+        raise
+    listening, memory = descriptors
+    table = table_in(memoryview(mmap.mmap(memory, TABLE_BYTES)))
+    os.close(memory)
+    return Taken(socket.socket(fileno=listening), ConnectionCounts(table, *_ROW.unpack(row)), lease)
 
 
 def _user_of(peer: socket.socket) -> int:

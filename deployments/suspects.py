@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from hashlib import blake2b
+from typing import NamedTuple
 
 import msgspec
 
@@ -23,7 +24,7 @@ KEEP_S = 1800.0
 """How long a suspect is remembered: its sender may learn of it within a working session."""
 
 MOST = 4096
-"""Requests remembered by one ingress, under 1 MB; the longest ago is forgotten first."""
+"""Requests remembered, under 1 MB; the longest ago is forgotten first."""
 
 _IRRELEVANT = ("stream", "stream_options", "user")
 """Fields that change nothing of what an engine computes."""
@@ -70,6 +71,22 @@ class EngineLostError(ReplicaUnavailableError):
         return type(self), (str(self), self.verdict)
 
 
+class Loss(NamedTuple):
+    """That a request was lost, as processes of the ingress tell it each other.
+
+    Attributes:
+        key: Digest of the request.
+        verdict: What is known of it; innocent is one that was tried again and answered.
+        replica: What it was lost with.
+        age_s: Seconds since then.
+    """
+
+    key: bytes
+    verdict: Suspicion
+    replica: str
+    age_s: float = 0.0
+
+
 @dataclass(slots=True)
 class _Record:
     seen: float
@@ -79,12 +96,13 @@ class _Record:
 
 
 class Suspects:
-    """What one ingress remembers of requests that were lost, by their digest.
+    """What is remembered of requests that were lost, by their digest; other processes are told.
 
     Args:
         keep_s: Seconds after which a request is forgotten.
         most: Requests remembered.
         clock: Returns monotonic seconds.
+        tell: Called with every loss that others have to know of.
     """
 
     def __init__(
@@ -92,10 +110,12 @@ class Suspects:
         keep_s: float = KEEP_S,
         most: int = MOST,
         clock: Callable[[], float] = time.monotonic,
+        tell: Callable[[Loss], None] = lambda _: None,
     ) -> None:
         self._keep_s = keep_s
         self._most = most
         self._clock = clock
+        self._tell = tell
         self._records: OrderedDict[bytes, _Record] = OrderedDict()
 
     def __len__(self) -> int:
@@ -118,29 +138,56 @@ class Suspects:
         """Take over that a call was lost with a replica; return what becomes of it."""
         if verdict is Suspicion.INNOCENT:
             return Next.RETRY
-        record = self._record(digest(call))
-        if verdict is Suspicion.CAUSE:
-            record.refused = True
-        else:
-            losses = record.possible if verdict is Suspicion.POSSIBLE else record.unknown
-            losses.add(replica)
-            record.refused |= len(losses) > 1
+        loss = Loss(digest(call), verdict, replica)
+        record = self._note(loss)
+        self._tell(loss)
         if record.refused:
             return Next.REFUSE
         return Next.RETRY_ALONE if verdict is Suspicion.POSSIBLE else Next.RETRY
 
     def cleared(self, call: Call) -> None:
         """Forget a call that was tried again and answered."""
-        self._records.pop(digest(call), None)
+        loss = Loss(digest(call), Suspicion.INNOCENT, "")
+        self.learn([loss])
+        self._tell(loss)
+
+    def learn(self, losses: Iterable[Loss]) -> None:
+        """Take over what another process of the ingress found."""
+        for loss in losses:
+            if loss.verdict is Suspicion.INNOCENT:
+                self._records.pop(loss.key, None)
+            else:
+                self._note(loss)
+
+    def known(self) -> list[Loss]:
+        """Return all that is remembered, oldest first."""
+        now, losses = self._clock(), []
+        for key, record in self._records.items():
+            age_s = now - record.seen
+            losses += [Loss(key, Suspicion.POSSIBLE, name, age_s) for name in record.possible]
+            losses += [Loss(key, Suspicion.UNKNOWN, name, age_s) for name in record.unknown]
+            if record.refused:
+                losses.append(Loss(key, Suspicion.CAUSE, "", age_s))
+        return losses
 
     def error(self, call: Call) -> SuspectRequestError:
         """Return the error for the sender of a refused call."""
         return self._error(self._record(digest(call)))
 
-    def _record(self, key: bytes) -> _Record:
-        now = self._clock()
-        record = self._records.pop(key, None) or _Record(now)
-        record.seen = now
+    def _note(self, loss: Loss) -> _Record:
+        record = self._record(loss.key, loss.age_s)
+        if loss.verdict is Suspicion.CAUSE:
+            record.refused = True
+        else:
+            losses = record.possible if loss.verdict is Suspicion.POSSIBLE else record.unknown
+            losses.add(loss.replica)
+            record.refused |= len(losses) > 1
+        return record
+
+    def _record(self, key: bytes, age_s: float = 0.0) -> _Record:
+        seen = self._clock() - age_s
+        record = self._records.pop(key, None) or _Record(seen)
+        record.seen = max(seen, record.seen)
         self._records[key] = record
         if len(self._records) > self._most:
             self._records.popitem(last=False)

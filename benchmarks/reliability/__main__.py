@@ -37,14 +37,14 @@ KEY = "reliability"
 
 
 def stack_settings(model: str) -> StackSettings:
-    """Return two engines of a tiny model, all parts of them scraped."""
+    """Return two engines of a tiny model behind two processes of the ingress, all scraped."""
     port = free_port()
     return StackSettings(
         engine=EngineSettings(
             model_path=model, dtype="float32", device_tokens=4096, context_length=1024
         ),
         replicas=2,
-        ingress=IngressSettings(port=0, api_key=KEY),
+        ingress=IngressSettings(port=0, api_key=KEY, processes=2),
         metrics=MetricsSettings(controller_port=port, replica_port=port + 1),
     )
 

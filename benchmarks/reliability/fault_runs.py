@@ -25,6 +25,8 @@ ENDED_S = 1.0
 """After the last request nothing runs in any engine once this has passed."""
 
 _LOOK_S = 0.05
+_SEARCH_S = 0.25
+"""Between two searches for parts, which take a processor tens of milliseconds each."""
 
 
 @dataclass
@@ -79,7 +81,7 @@ class FaultTrial:
             victim = await fault.inject(self._stack, self._rng)
             served = await self._until(self._holds(lambda: tally.all_served_since(began)), BACK_S)
             served_s = time.monotonic() - began
-            back = await self._until(lambda: self._is_whole_without(victim), BACK_S)
+            back = await self._until(lambda: self._is_whole_without(victim), BACK_S, _SEARCH_S)
             back_s = time.monotonic() - began
         broken = lost(tally, fault.may_lose)
         if not served:
@@ -98,9 +100,12 @@ class FaultTrial:
 
     async def _is_whole(self) -> bool:
         """Return whether every part runs and the controller knows of it."""
-        found = {part: len(await asyncio.to_thread(parts.of, self._stack, part)) for part in _WHOLE}
-        wanted = self._stack.settings.replicas
-        if found != {part: wanted if _WHOLE[part] else 1 for part in _WHOLE}:
+        running = await asyncio.to_thread(parts.all_of, self._stack)
+        found = {part: len(running[part]) for part in _WHOLE}
+        settings = self._stack.settings
+        wanted = settings.replicas
+        several = {"replica": wanted, "scheduler": wanted, "ingress": settings.ingress.processes}
+        if found != {part: several.get(part, 1) for part in _WHOLE}:
             return False
         try:
             status = (await self._http.get("/v1/status")).json()
@@ -122,15 +127,17 @@ class FaultTrial:
 
         return holds
 
-    async def _until(self, holds: Callable[[], Awaitable[bool]], within_s: float) -> bool:
+    async def _until(
+        self, holds: Callable[[], Awaitable[bool]], within_s: float, look_s: float = _LOOK_S
+    ) -> bool:
         """Return whether it holds within that time."""
         deadline = time.monotonic() + within_s
         while not await holds():
             if time.monotonic() > deadline:
                 return False
-            await asyncio.sleep(_LOOK_S)
+            await asyncio.sleep(look_s)
         return True
 
 
-_WHOLE = {"ingress": False, "replica": True, "scheduler": True, "controller": False}
-"""Parts that are replaced, with whether there is one a replica."""
+_WHOLE = ("ingress", "replica", "scheduler", "controller")
+"""Parts that are replaced."""

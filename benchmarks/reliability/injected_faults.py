@@ -58,7 +58,13 @@ def _pause(part: str) -> Inject:
 
 _CUT = frozenset({End.BROKEN, End.CUT})
 
+
+async def _nothing(stack: Stack, rng: random.Random) -> None:
+    """Leave the stack as it is."""
+
+
 FAULTS = (
+    Fault("nothing", _nothing, 3.0, frozenset()),
     Fault("engine killed", _kill("scheduler"), 3.0),
     Fault("engine crashes", _kill("scheduler", signal.SIGSEGV), 3.0),
     Fault("engine stopped for good", _kill("scheduler", signal.SIGSTOP), 25.0),
@@ -66,14 +72,14 @@ FAULTS = (
     Fault("replica killed", _kill("replica"), 3.0),
     Fault("replica stopped for good", _kill("replica", signal.SIGSTOP), 25.0),
     Fault("replica stopped for 5 s", _pause("replica"), PAUSE_S + 3.0),
-    Fault("ingress killed", _kill("ingress"), 15.0, _CUT),
+    Fault("ingress killed", _kill("ingress"), 3.0, _CUT),
     Fault("ingress stopped for 5 s", _pause("ingress"), PAUSE_S + 3.0),
     Fault("controller killed", _kill("controller"), 3.0),
     Fault("controller stopped for 5 s", _pause("controller"), PAUSE_S + 3.0),
     Fault("catalog killed", _kill("catalog"), 3.0),
     Fault("catalog stopped for 5 s", _pause("catalog"), PAUSE_S + 3.0),
 )
-"""Each part killed, stopped, and kept from the others for a while.
+"""Each part killed, stopped, and kept from the others for a while; and nothing, to compare with.
 
 The goals add to those of the part the time that a busy request of 24 tokens takes on two cores.
 """

@@ -49,7 +49,7 @@ def snapshot(stack: Stack) -> StackSnapshot:
             ports += sum(each.status == psutil.CONN_LISTEN for each in listening)
             files |= set(held(process))
     return StackSnapshot(
-        Counter({part: len(parts.of(stack, part)) for part in parts.PARTS}),
+        Counter({part: len(found) for part, found in parts.all_of(stack).items()}),
         frozenset(files),
         ports,
         memory,

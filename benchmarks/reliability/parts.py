@@ -23,10 +23,20 @@ PARTS = (*_TITLES, "catalog")
 
 def of(stack: Stack, part: str) -> list[psutil.Process]:
     """Return the processes of one of `PARTS`, stopped ones included."""
-    if part == "catalog":
-        return [psutil.Process(stack.catalog.pid)] if stack.catalog is not None else []
-    below = psutil.Process().children(recursive=True)
-    return [process for process in below if _title(process).startswith(_TITLES[part])]
+    return all_of(stack)[part]
+
+
+def all_of(stack: Stack) -> dict[str, list[psutil.Process]]:
+    """Return the processes of all `PARTS`, at the cost of one look through this machine's."""
+    found: dict[str, list[psutil.Process]] = {part: [] for part in PARTS}
+    if stack.catalog is not None:
+        found["catalog"].append(psutil.Process(stack.catalog.pid))
+    for process in psutil.Process().children(recursive=True):
+        title = _title(process)
+        for part, begin in _TITLES.items():
+            if title.startswith(begin):
+                found[part].append(process)
+    return found
 
 
 def runs(process: psutil.Process) -> bool:

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import aclosing
+from contextlib import aclosing, nullcontext
 from contextvars import ContextVar
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import orjson
@@ -20,7 +21,7 @@ from sglang.srt.entrypoints.openai.serving_completions import OpenAIServingCompl
 from starlette.exceptions import HTTPException
 from starlette.responses import Response, StreamingResponse
 
-from scalesim.deployments.calls import AnswerHeader, AnswerPart, Call, Endpoint
+from scalesim.deployments.calls import AnswerEnd, AnswerHeader, AnswerPart, Call, Endpoint
 from scalesim.deployments.engine.adapter_loader import AdapterLoader
 from scalesim.deployments.engine.adapter_registry import AdapterRegistry
 from scalesim.deployments.engine.admission import EngineLimits, Names, admit, check_asked
@@ -28,9 +29,11 @@ from scalesim.deployments.engine.flags import in_our_names
 from scalesim.deployments.engine.identity_envelope import hints, salted
 from scalesim.deployments.engine.models.model_resolver import ModelResolver
 from scalesim.deployments.engine.sglang.limits import limits_of, tokenized
+from scalesim.deployments.engine.sglang.requests_under_way import has_ended
+from scalesim.deployments.engine.stream_pace import StreamPace
 from scalesim.deployments.engine.watch import EngineFault
 from scalesim.deployments.error_responses import body_of, error_body
-from scalesim.deployments.suspects import EngineLostError, Suspicion, judge
+from scalesim.deployments.suspects import EngineLostError, Suspicion, digest, judge
 from scalesim.errors import (
     AnswerAbortedError,
     InvalidRequestError,
@@ -88,14 +91,18 @@ class OpenAIEndpoints:
         self, engine: Any, name: str, models: ModelResolver, adapters: AdapterRegistry | None = None
     ) -> None:
         self.limits = limits_of(engine)
-        manager = _IdentifiedManager(engine.tokenizer_manager, self.limits)
+        self._manager = engine.tokenizer_manager
+        manager = _IdentifiedManager(self._manager, self.limits)
         self._models = models
-        self._loader = AdapterLoader(engine.tokenizer_manager, adapters)
+        self._loader = AdapterLoader(self._manager, adapters)
         template = engine.template_manager
         self._name = name
+        self._pace = StreamPace()
         self._inside: dict[_Trip, asyncio.Task[Any] | None] = {}
         self._lost: dict[_Trip, Suspicion] = {}
         self._fault: EngineFault | None = None
+        self._blamed: dict[bytes, Suspicion] = {}
+        self._one_under_suspicion = asyncio.Lock()
         self._endpoints: dict[Endpoint, tuple[Any, Any]] = {
             "chat": (ChatCompletionRequest, _Chat(manager, template)),
             "completions": (CompletionRequest, _Completions(manager, template)),
@@ -111,12 +118,13 @@ class OpenAIEndpoints:
             AnswerAbortedError: The engine gave it up half way.
         """
         if self._fault is not None:
-            raise self._error(Suspicion.INNOCENT)
+            raise self._error(self._blamed.get(digest(call), Suspicion.INNOCENT))
         trip = _Trip(call)
         _TRIP.set(trip)
         self._inside[trip] = asyncio.current_task()
+        alone = self._one_under_suspicion if call.under_suspicion else nullcontext()
         try:
-            async with aclosing(self._answer(trip)) as pieces:
+            async with alone, aclosing(self._answer(trip)) as pieces:
                 async for piece in pieces:
                     self._inside[trip] = None  # `lose` must not end what sends the piece
                     yield piece
@@ -145,8 +153,14 @@ class OpenAIEndpoints:
         self._fault = fault
         entered = [trip for trip in self._inside if trip.requests]
         calls = [(trip.call, trip.rids) for trip in entered]
-        found = zip(entered, judge(fault.by_request, fault.named, calls), strict=True)
-        self._lost = dict.fromkeys(self._inside, Suspicion.INNOCENT) | dict(found)
+        found = judge(fault.by_request, fault.named, calls)
+        # Equal ones that were not in the engine yet must not go to the next.
+        self._blamed = {
+            digest(trip.call): verdict for trip, verdict in zip(entered, found, strict=True)
+        }
+        self._lost = {
+            trip: self._blamed.get(digest(trip.call), Suspicion.INNOCENT) for trip in self._inside
+        }
         for task in self._inside.values():
             if task is not None:
                 task.cancel()
@@ -157,6 +171,14 @@ class OpenAIEndpoints:
             f"{self._name} lost its engine: {self._fault.reason}; it is replaced, try again",
             verdict,
         )
+
+    def _has_ended(self, trip: _Trip) -> bool:
+        """Return whether the engine has ended an answer, whatever of it is not sent yet.
+
+        That of several prompts or choices is not looked at: SGLang has ids of its own for them.
+        """
+        alone = len(trip.rids) == 1 and trip.call.body.get("n") in (None, 1)
+        return alone and has_ended(self._manager, trip.rids[0])
 
     async def _answer(self, trip: _Trip) -> AsyncGenerator[AnswerPart, None]:
         call = trip.call
@@ -184,11 +206,17 @@ class OpenAIEndpoints:
             async with aclosing(body) as chunks:
                 first = await anext(chunks)
                 yield AnswerHeader(200, "text/event-stream", trip.found, self._name), _bytes(first)
-                async for chunk in chunks:
-                    yield _bytes(chunk)
+                last = b""
+                with self._pace:
+                    async for chunk in chunks:
+                        if self._has_ended(trip):
+                            last += _bytes(chunk)  # what is left is there already
+                            continue
+                        yield _bytes(chunk)
+                        await self._pace.wait(partial(self._has_ended, trip))
             if trip.fault is not None:
                 raise trip.fault
-            yield sum(trip.generated.values())
+            yield AnswerEnd(last, sum(trip.generated.values()))
             return
         status, body = _plain(response)
         tokens = sum(trip.generated.values())

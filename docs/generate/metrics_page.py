@@ -12,7 +12,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from docs.generate.text import one_line
 from scalesim.controller.core import Controller
 from scalesim.controller.metrics import StatusCollector
-from scalesim.deployments.ingress_metrics import IngressMetrics
+from scalesim.deployments.ingress_metrics import IngressMetrics, exposition
 from scalesim.deployments.replica_metrics import ReplicaMetrics
 from scalesim.errors import ScaleSimError
 from scalesim.headers import CachedTokens
@@ -57,7 +57,7 @@ def _of_ingress() -> Iterable[Metric]:
     metrics.answered("town", CachedTokens(1), 200, 1.0)
     metrics.ended("town", 1, 1.0)
     metrics.refused(ScaleSimError())
-    families = text_string_to_metric_families(metrics.text())
+    families = text_string_to_metric_families(exposition([("i", metrics.families())]))
     return [family for family in families if not family.name.endswith("_created")]
 
 

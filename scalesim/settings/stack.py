@@ -21,6 +21,10 @@ class IngressSettings(Settings):
     """0 takes a free one."""
     api_key: SecretStr = SecretStr("")
     """Required unless `host` is loopback."""
+    processes: int | None = Field(None, ge=1, le=32)
+    """Take connections, all on one address; one that dies is replaced, and the others go on. Left
+    out: 1 on two cores or fewer, else one for four cores, at least 2 and at most 8; on a cluster
+    one a node, as many as there are when it is deployed."""
     max_body_bytes: int = Field(8 * 2**20, ge=1024)
     """Larger bodies are refused with 413: 8 MiB is about two million tokens of text."""
     max_header_bytes: int = Field(64 * 2**10, ge=1024)

@@ -5,13 +5,19 @@ Each fault once; `python -m benchmarks.reliability` does all there are, over and
 
 from __future__ import annotations
 
+import asyncio
 import os
+import re
 import signal
 
+import httpx
 import pytest
 
+from benchmarks.reliability import parts
 from benchmarks.reliability.fault_runs import FaultOutcome, FaultTrial
 from benchmarks.reliability.injected_faults import named
+from benchmarks.reliability.load import REQUEST_S
+from scalesim.deployments.stack import Stack
 from tests.support.stack_client import StackClient
 
 pytestmark = [
@@ -48,6 +54,33 @@ async def test_what_a_fault_may_lose_and_that_all_is_as_before(
     trial: FaultTrial, name: str
 ) -> None:
     await unharmed(trial, name)
+
+
+async def test_while_one_process_of_the_ingress_is_away_the_other_takes_all_connections(
+    client: StackClient, stack: Stack
+) -> None:
+    before = {each.pid for each in parts.of(stack, "ingress")}
+    killed = parts.of(stack, "ingress")[0]
+    killed.kill()
+    async with httpx.AsyncClient(
+        base_url=stack.base_url, headers=client.http.headers, timeout=REQUEST_S
+    ) as later:
+        answers = await asyncio.gather(*(later.get("/v1/models") for _ in range(50)))
+        assert {answer.status_code for answer in answers} == {200}
+        text = (await later.get("/metrics")).text
+
+    async def replaced() -> bool:
+        now = {each.pid for each in parts.of(stack, "ingress")}
+        return killed.pid not in now and len(now) == len(before)
+
+    await client.until(replaced)
+
+    async def counted() -> bool:
+        answer = await client.http.get("/metrics")
+        return len(set(re.findall(r'ingress="(\w+)"', answer.text))) == len(before)
+
+    await client.until(counted)
+    assert text.count("# TYPE scalesim_requests_total") == 1
 
 
 async def test_a_stopped_engine_is_replaced_within_its_bound(trial: FaultTrial) -> None:

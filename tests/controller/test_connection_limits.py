@@ -113,7 +113,7 @@ async def serving(limits: ConnectionLimits = LIMITS) -> AsyncIterator[Server]:
         made.should_exit = True
         await task
     async with asyncio.timeout(30):
-        while protocol.addresses:  # everything that was counted is counted off
+        while protocol.counts.total:  # everything that was counted is counted off
             await asyncio.sleep(0)
 
 
@@ -122,7 +122,7 @@ async def test_requests_within_the_limits_are_answered_on_one_connection() -> No
         for size in (0, 1000, LIMITS.body_bytes):
             answer = await c.post("/", content=bytes(size))
             assert (answer.status_code, answer.text) == (200, str(size))
-        assert sum(server.protocol.addresses.values()) == 1
+        assert server.protocol.counts.total == 1
 
 
 @pytest.mark.parametrize(
@@ -274,7 +274,7 @@ async def test_normal_clients_are_served_beside_two_thousand_slow_ones() -> None
         for number, client in enumerate(slow):
             client.send(kinds[number % len(kinds)])
         async with asyncio.timeout(60):
-            while server.protocol.addresses[HERE] < room:
+            while server.protocol.counts.of(HERE) < room:
                 await asyncio.sleep(0)
         local = httpx.AsyncHTTPTransport(local_address="127.0.0.2")
         async with httpx.AsyncClient(transport=local, timeout=60) as normal:

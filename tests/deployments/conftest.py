@@ -42,7 +42,7 @@ def stack(ray_local: None, tiny_model: str, tunes: str) -> Iterator[Stack]:
             models=ModelSettings(roots=(tunes,)),
         ),
         replicas=2,
-        ingress=IngressSettings(port=0, api_key=KEY),
+        ingress=IngressSettings(port=0, api_key=KEY, processes=2),
         metrics=MetricsSettings(controller_port=port, replica_port=port + 1),
     )
     with Stack(settings) as running:

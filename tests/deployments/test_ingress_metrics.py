@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from prometheus_client.parser import text_string_to_metric_families
 
-from scalesim.deployments.ingress_metrics import IngressMetrics
+from scalesim.deployments.ingress_metrics import IngressMetrics, exposition
 from scalesim.headers import CachedTokens
 
 
 def exposed(metrics: IngressMetrics) -> dict[str, float]:
     """Sum of each metric's samples, by name."""
     sums: dict[str, float] = {}
-    for family in text_string_to_metric_families(metrics.text()):
+    for family in text_string_to_metric_families(exposition([("i", metrics.families())])):
         for sample in family.samples:
             if not sample.name.endswith("_bucket"):
                 sums[sample.name] = sums.get(sample.name, 0) + sample.value

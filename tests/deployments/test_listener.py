@@ -1,8 +1,8 @@
 """The address of a stack is its own, and what came by it is answered."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
 
 import httpx
 import pytest
@@ -11,6 +11,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from scalesim.controller.connection_counts import PROCESSES
 from scalesim.deployments.listener import Listener
 from scalesim.deployments.middleware import ClientGoneError, while_connected
 from scalesim.deployments.stack_address import Address, taken
@@ -144,3 +145,51 @@ def test_an_address_that_is_closed_is_handed_to_nobody() -> None:
     address.close()
     with pytest.raises(ConnectionRefusedError):
         taken(address.name)
+
+
+async def test_limits_hold_for_all_listeners_together_and_a_lost_one_counts_no_more() -> None:
+    settings = IngressSettings(max_connections=4, max_connections_per_address=3)
+    slow = Slow()
+    slow.answer.set()
+    with Address(HERE, 0) as address:
+        both = [Listener(slow.app, address.name, settings) for _ in range(2)]
+        counts = both[0]._taken.counts
+        for _ in range(3):
+            both[1]._taken.counts.add(HERE)  # as one does that was killed with them
+        refused = await ask(address.port)
+        assert refused.startswith(b"HTTP/1.1 503 ")
+        await until(lambda: counts.total == 3)
+        both[1]._taken.lease.close()
+        await until(lambda: counts.total == 0)
+        assert (await ask(address.port)).startswith(b"HTTP/1.1 200 ")
+        for listener in both:
+            await listener.close()
+
+
+def test_a_row_is_given_again_once_its_process_is_gone() -> None:
+    with Address(HERE, 0) as address:
+        held = [taken(address.name) for _ in range(PROCESSES)]
+        with pytest.raises(OSError, match="did not hand over"):
+            taken(address.name)
+        held.pop(3).close()
+        while True:  # the stack sees it a moment later
+            with suppress(OSError):
+                held.append(taken(address.name))
+                break
+        for each in held:
+            each.close()
+
+
+async def ask(port: int) -> bytes:
+    reader, writer = await asyncio.open_connection(HERE, port)
+    writer.write(b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+    answer = await reader.read()
+    writer.close()
+    await writer.wait_closed()
+    return answer
+
+
+async def until(holds: Callable[[], bool]) -> None:
+    async with asyncio.timeout(30):
+        while not holds():
+            await asyncio.sleep(0)

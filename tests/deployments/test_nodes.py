@@ -4,9 +4,16 @@ from typing import Any
 
 import pytest
 
-from scalesim.deployments.nodes import Node, check_gpus, device_of, engines_at, nodes_of
+from scalesim.deployments.nodes import (
+    Node,
+    check_gpus,
+    device_of,
+    engines_at,
+    ingress_processes,
+    nodes_of,
+)
 from scalesim.errors import ConfigurationError
-from scalesim.settings import StackSettings
+from scalesim.settings import IngressSettings, StackSettings
 
 HEAD = Node("10.0.0.1", 0, 8)
 WORKERS = [Node("10.0.0.2", 8, 64), Node("10.0.0.3", 4, 64)]
@@ -70,3 +77,17 @@ def test_engines_that_may_share_a_machine() -> None:
     assert engines_at(stack(2), twins, "a") == 2
     assert engines_at(stack(100), [HEAD], HEAD.address) == 16
     assert engines_at(stack(100, cpus=0), [HEAD], HEAD.address) == 100
+
+
+@pytest.mark.parametrize(("cores", "processes"), [(1, 1), (2, 1), (3, 2), (8, 2), (16, 4), (96, 8)])
+def test_a_machine_has_as_many_ingresses_as_its_cores_can_do_with(
+    cores: int, processes: int
+) -> None:
+    cluster = [Node("here", 0, cores), Node("there", 8, 128)]
+    assert ingress_processes(stack(), cluster, "here") == processes
+
+
+def test_a_cluster_has_an_ingress_a_node_unless_set_otherwise() -> None:
+    assert ingress_processes(stack(), [HEAD, *WORKERS], None) == 3
+    five = stack().model_copy(update={"ingress": IngressSettings(processes=5)})
+    assert ingress_processes(five, [HEAD, *WORKERS], None) == 5

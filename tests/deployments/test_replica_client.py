@@ -14,11 +14,11 @@ from ray.exceptions import ActorUnavailableError
 from ray.serve._private.common import DeploymentID
 from ray.serve.exceptions import BackPressureError, DeploymentUnavailableError
 
-from scalesim.deployments.calls import AnswerHeader, Call
+from scalesim.deployments.calls import AnswerEnd, AnswerHeader, Call
 from scalesim.deployments.ingress_metrics import IngressMetrics
 from scalesim.deployments.replica_client import ReplicaClient
 from scalesim.deployments.rotation import Rotation
-from scalesim.deployments.suspects import EngineLostError, Suspicion
+from scalesim.deployments.suspects import EngineLostError, Suspects, Suspicion
 from scalesim.errors import InvalidRequestError, ReplicaUnavailableError, SuspectRequestError
 from scalesim.headers import CachedTokens
 
@@ -68,12 +68,14 @@ class FakeReplicas:
         self.results: list[FakeAnswer] = []
         self.left = list(answers)
         self.answer = self.stream = self
+        self.calls: list[Call] = []
 
     def options(self, *, stream: bool) -> FakeReplicas:
         return self
 
     def remote(self, call: Call) -> FakeAnswer:
         answer = self.left.pop(0)
+        self.calls.append(call)
         self.results.append(FakeAnswer())
         self.rotation.sent(call, f"r{len(self.left)}", self.results[-1])
         return answer
@@ -81,7 +83,7 @@ class FakeReplicas:
 
 def replica_client(*answers: FakeAnswer, timeout_s: float = 60.0) -> ReplicaClient:
     replicas = FakeReplicas(*answers)
-    return ReplicaClient(replicas, timeout_s, IngressMetrics(), replicas.rotation)
+    return ReplicaClient(replicas, timeout_s, IngressMetrics(), Suspects(), replicas.rotation)
 
 
 def call(stream: bool) -> Call:
@@ -89,8 +91,8 @@ def call(stream: bool) -> Call:
 
 
 def count(replica_client: ReplicaClient, name: str) -> float:
-    lines = replica_client._metrics.text().splitlines()
-    return next(float(line.split()[1]) for line in lines if line.startswith(f"{name}_total "))
+    (family,) = (one for one in replica_client._metrics.families() if one.name == name)
+    return next(sample.value for sample in family.samples if sample.name.endswith("_total"))
 
 
 @pytest.mark.parametrize("stream", [False, True])
@@ -133,31 +135,15 @@ async def test_the_innocent_are_tried_on_three_engines_and_then_asked_to_come_ag
     assert (await sent.begin(call(stream=False))).first == b"first"
 
 
-async def test_those_under_suspicion_are_tried_one_at_a_time() -> None:
-    gate = asyncio.Event()
-
-    class Gated(FakeAnswer):
-        async def __anext__(self) -> Any:
-            await gate.wait()
-            return await super().__anext__()
-
-    replicas = FakeReplicas(*(lost(Suspicion.POSSIBLE) for _ in range(2)))
-    replicas.left += [Gated((HEAD, b"1")), FakeAnswer((HEAD, b"2"))]
-    sent = ReplicaClient(replicas, 60.0, IngressMetrics(), Rotation())
-    calls = [Call(1, "chat", {"seed": seed}, "salt") for seed in range(2)]
-    both = [asyncio.create_task(sent.begin(each)) for each in calls]
-    await asyncio.wait(both, timeout=0.01)
-    assert len(replicas.left) == 1
-    gate.set()
-    assert [answer.first for answer in await asyncio.gather(*both)] == [b"1", b"2"]
-
-
-async def test_who_waits_too_long_for_those_under_suspicion_is_refused() -> None:
-    replicas = FakeReplicas(lost(Suspicion.POSSIBLE))
-    sent = ReplicaClient(replicas, 0.01, IngressMetrics(), Rotation())
-    async with sent._one_at_a_time:
-        with pytest.raises(ReplicaUnavailableError, match="one at a time"):
-            await sent.begin(call(stream=False))
+async def test_those_under_suspicion_are_tried_again_as_such_until_they_are_answered() -> None:
+    losses = [lost(Suspicion.POSSIBLE), lost(Suspicion.INNOCENT)]
+    replicas = FakeReplicas(*losses, FakeAnswer((HEAD, b"first")))
+    suspects = Suspects()
+    sent = ReplicaClient(replicas, 60.0, IngressMetrics(), suspects, replicas.rotation)
+    assert (await sent.begin(call(stream=False))).first == b"first"
+    # The second was lost with another one, before its own turn came.
+    assert [each.under_suspicion for each in replicas.calls] == [False, True, True]
+    assert len(suspects) == 0
 
 
 async def test_an_own_runtime_error_of_a_replica_is_no_loss() -> None:
@@ -187,7 +173,7 @@ async def test_what_has_begun_on_a_silent_replica_breaks_off() -> None:
 
 async def test_an_answer_that_was_assigned_but_not_awaited_is_cancelled_too() -> None:
     replicas = FakeReplicas(FakeAnswer(SILENCE))
-    sent = ReplicaClient(replicas, 60.0, IngressMetrics(), replicas.rotation)
+    sent = ReplicaClient(replicas, 60.0, IngressMetrics(), Suspects(), replicas.rotation)
     waiting = asyncio.create_task(sent.begin(call(stream=False)))
     await asyncio.sleep(0)
     waiting.cancel()
@@ -238,10 +224,10 @@ async def test_a_client_that_goes_away_cancels_what_has_not_begun(stream: bool) 
 
 async def test_a_stream_is_passed_on_and_its_tokens_are_counted() -> None:
     tokens: list[int] = []
-    pieces = FakeAnswer((HEAD, b"a"), b"b", 7)
+    pieces = FakeAnswer((HEAD, b"a"), b"b", AnswerEnd(b"c", 7))
     sent = replica_client(pieces)
     answer = await sent.begin(call(stream=True))
-    assert [piece async for piece in sent.relay(answer, tokens.append)] == [b"a", b"b"]
+    assert [piece async for piece in sent.relay(answer, tokens.append)] == [b"a", b"b", b"c"]
     assert tokens == [7]
     assert not pieces.cancelled
 
@@ -281,9 +267,9 @@ async def test_a_client_that_leaves_before_the_first_piece_is_passed_on_cancels(
 
 
 async def test_a_stream_that_came_to_its_end_is_not_cancelled() -> None:
-    pieces = FakeAnswer((HEAD, b"a"), 7)
+    pieces = FakeAnswer((HEAD, b"a"), AnswerEnd(b"b", 7))
     sent = replica_client(pieces)
     answer = await sent.begin(call(stream=True))
-    assert [piece async for piece in sent.relay(answer, lambda _: None)] == [b"a"]
+    assert [piece async for piece in sent.relay(answer, lambda _: None)] == [b"a", b"b"]
     sent.close(answer)
     assert not pieces.cancelled

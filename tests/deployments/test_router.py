@@ -121,6 +121,23 @@ async def test_a_swamped_home_is_given_up(router: Router) -> None:
     assert (await order(router, 1))[0] != "a"
 
 
+async def test_of_several_processes_each_sees_its_share_of_a_load(router: Router) -> None:
+    router.initialize_state(processes=4)
+    busy(router, "a", SPILL_REQUESTS // 4)
+    assert (await order(router, 1))[0] == "a"
+    busy(router, "a", 1)
+    assert (await order(router, 1))[0] != "a"
+
+
+async def test_those_under_suspicion_go_to_one_replica_and_no_other(router: Router) -> None:
+    busy(router, "a", 2 * SPILL_REQUESTS)
+    for key in range(5):
+        asked = request(key)
+        asked.args[0] = asked.args[0]._replace(under_suspicion=True)
+        chosen = await router.choose_replicas(list(router.curr_replicas.values()), asked)
+        assert [[each.replica_id.unique_id for each in rank] for rank in chosen] == [["a"]]
+
+
 async def test_a_burst_that_ended_is_no_load(router: Router) -> None:
     burst = 2 * SPILL_REQUESTS
     busy(router, "a", burst)

@@ -50,10 +50,10 @@ def short(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 class Owner:
     """Another process with a folder, a child in it and a segment of shared memory."""
 
-    def __init__(self, *arguments: str) -> None:
+    def __init__(self, *arguments: str, stderr: int | None = None) -> None:
         command = [sys.executable, "-c", _OWNER, *arguments]
         pipe = subprocess.PIPE
-        self.process = subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True)
+        self.process = subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=stderr, text=True)
         assert self.process.stdout is not None
         path, child, guard = self.process.stdout.readline().split()
         self.path = Path(path)
@@ -113,6 +113,29 @@ def test_a_guard_sweeps_at_once(short: Path) -> None:
     owner.guard.wait(60)
     assert owner.is_gone()
     assert list(short.iterdir()) == []
+
+
+@pytest.mark.slow
+def test_a_guard_says_what_is_known_of_a_sudden_end(short: Path) -> None:
+    owner = Owner("guard", stderr=subprocess.PIPE)
+    logs = owner.path / "ray" / "session_2026-01-01" / "logs"
+    logs.mkdir(parents=True)
+    serious = "[2026-01-01 10:00:00,000 C 1 2] client.cc:1: The raylet is gone"
+    (logs / "python-core-driver-1.log").write_text(
+        f"[2026-01-01 10:00:00,000 I 1 2] started\n{serious}\n"
+    )
+    owner.process.kill()
+    _, said = owner.process.communicate()
+    assert f"process {owner.process.pid} ended without stopping" in said
+    assert said.count("\n") == 2
+    assert f"python-core-driver-1.log: {serious}" in said
+
+
+@pytest.mark.slow
+def test_a_guard_has_nothing_to_say_of_an_end_in_order(short: Path) -> None:
+    code = "from scalesim.deployments.run_folder import RunFolder as R\nwith R() as f: f.guard()"
+    ended = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
+    assert ended.stderr == b""
 
 
 @pytest.mark.slow

@@ -14,7 +14,7 @@ from scalesim.controller.runtime.background import BackgroundLoop
 from scalesim.deployments.calls import AnswerHeader, AnswerPart, Call
 from scalesim.deployments.ingress_metrics import IngressMetrics
 from scalesim.deployments.replica_client import ReplicaAnswer, ReplicaClient
-from scalesim.deployments.suspects import EngineLostError, Suspicion
+from scalesim.deployments.suspects import EngineLostError, Suspects, Suspicion
 from scalesim.headers import CachedTokens
 
 DEADLINE_S = 60.0
@@ -63,7 +63,7 @@ class Caller:
     """The ingress' replica client, driven by tests."""
 
     async def __init__(self, replicas: Any) -> None:  # type: ignore[misc]
-        self._replica_client = ReplicaClient(replicas, DEADLINE_S, IngressMetrics())
+        self._replica_client = ReplicaClient(replicas, DEADLINE_S, IngressMetrics(), Suspects())
         self._loop = BackgroundLoop("rotation", self._replica_client.ask)
 
     async def ask(self, **body: Any) -> tuple[str, str]:

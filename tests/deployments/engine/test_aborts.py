@@ -129,7 +129,8 @@ def endpoints(engine: Any, entered: bool = True) -> Any:
     class Silent(engine.OpenAIEndpoints):  # type: ignore[misc]
         def __init__(self) -> None:
             self._name = "r1"
-            self._inside, self._lost, self._fault = {}, {}, None
+            self._inside, self._lost, self._fault, self._blamed = {}, {}, None, {}
+            self._one_under_suspicion = asyncio.Lock()
 
         async def _answer(self, trip: Any) -> AsyncIterator[Any]:
             if entered:
@@ -177,6 +178,24 @@ async def test_what_had_not_reached_the_engine_is_no_cause(engine: Any) -> None:
     await asyncio.sleep(0)
     silent.lose(EngineFault("it crashed", True))
     assert await waiting == Suspicion.INNOCENT
+
+
+async def test_those_under_suspicion_enter_one_at_a_time_and_their_equals_not_at_all(
+    engine: Any,
+) -> None:
+    silent = endpoints(engine)
+    suspect = call("a")._replace(under_suspicion=True)
+    asked = (suspect, suspect, call("b")._replace(under_suspicion=True))
+    waiting = [asyncio.create_task(end_of(silent.answer(each))) for each in asked]
+    await asyncio.sleep(0)
+    assert [len(trip.requests) for trip in silent._inside] == [1, 0, 0]
+    silent.lose(EngineFault("it crashed", True))
+    assert await asyncio.gather(*waiting) == [
+        Suspicion.CAUSE,
+        Suspicion.CAUSE,
+        Suspicion.INNOCENT,
+    ]
+    assert await end_of(silent.answer(suspect)) == Suspicion.CAUSE  # on its way meanwhile
 
 
 async def test_who_goes_away_is_cancelled_and_no_more(engine: Any) -> None:

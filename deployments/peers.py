@@ -1,0 +1,147 @@
+"""What the processes of the ingress tell each other: losses, recorded requests, figures."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any
+
+from grpc.aio import AioRpcError
+from prometheus_client.core import Metric
+from ray import serve
+from ray.exceptions import RayError
+from ray.serve.exceptions import RayServeException
+
+from scalesim.controller.runtime.background import BackgroundLoop
+from scalesim.deployments.ingress_metrics import IngressMetrics
+from scalesim.deployments.suspects import Loss, Suspects
+from scalesim.deployments.trace_recorder import Answered, TraceRecorder
+
+_ANSWER_S = 5.0
+"""Longest that others are waited for: one that hangs is replaced, and then the rest answer."""
+
+_TRACE_S = 0.1
+"""How often steps and requests of others are asked for while a trace is recorded."""
+
+_logger = logging.getLogger(__name__)
+
+Ask = Callable[..., Awaitable[list[Any]]]
+"""Asks all processes, this one included: the question and what `Peers.answer` takes with it."""
+
+Steps = Callable[[], Awaitable[dict[str, int]]]
+
+
+class Peers:
+    """This process among those of the ingress. Make it in a running event loop.
+
+    Args:
+        name: Of this process.
+        metrics: Its own.
+        steps: Returns the step of every simulation.
+        ask: See `Ask`; returns nothing where this process is alone.
+
+    Attributes:
+        suspects: What is known of requests that were lost, here or elsewhere.
+        recorder: Of requests that are answered, here or elsewhere.
+        loops: What runs.
+    """
+
+    def __init__(self, name: str, metrics: IngressMetrics, steps: Steps, ask: Ask) -> None:
+        self._name = name
+        self._metrics = metrics
+        self._read_steps = steps
+        self._ask = ask
+        self._losses: asyncio.Queue[Loss] = asyncio.Queue()
+        self._knows_suspects = False
+        self._steps: dict[str, int] = {}
+        self._got: dict[str, int] = {}
+        self._wanted: frozenset[str] = frozenset()
+        self.suspects = Suspects(tell=self._losses.put_nowait)
+        self.recorder = TraceRecorder(
+            lambda simulation: self._steps.get(simulation, 0), self.collect
+        )
+        self._sharing = BackgroundLoop("suspects", self._share)
+        self.loops = (self._sharing, BackgroundLoop("trace", self._follow))
+
+    def answer(self, question: str, *more: Any) -> Any:
+        """Return what another process asks of this one."""
+        match question:
+            case "figures":
+                return self._name, self._metrics.families()
+            case "suspects":
+                return self.suspects.known()
+            case "losses":
+                return self.suspects.learn(*more)
+            case "answered":
+                return self._name, self._answered(*more)
+        raise ValueError(f"{question!r} is not asked among processes of the ingress")
+
+    async def figures(self) -> list[tuple[str, Sequence[Metric]]]:
+        """Return the metrics of all processes by name; this one's where others do not answer."""
+        return await self._ask("figures") or [self.answer("figures")]
+
+    async def collect(self) -> None:
+        """Take over what others answered of the simulations that are recorded here."""
+        wanted = self._wanted = self.recorder.wanted
+        for process, events in await self._ask("answered", self._name, wanted, self._got):
+            last = self._got.get(process, 0)  # another collection may have come before this one
+            self.recorder.add([event for event in events if event.number > last])
+            if events:
+                self._got[process] = max(last, events[-1].number)
+
+    def _answered(
+        self, process: str, wanted: frozenset[str], got: dict[str, int]
+    ) -> list[Answered]:
+        if process == self._name:
+            return []
+        return self.recorder.collect(process, wanted, got.get(self._name, 0))
+
+    async def _share(self) -> None:
+        """Learn what others know, as they do after this one was lost; then tell what is found."""
+        if not self._knows_suspects:
+            for losses in await self._ask("suspects"):
+                self.suspects.learn(losses)
+            self._knows_suspects = True
+        losses = [await self._sharing.until(self._losses.get())]
+        while not self._losses.empty():
+            losses.append(self._losses.get_nowait())
+        await self._ask("losses", losses)
+
+    async def _follow(self) -> None:
+        await asyncio.sleep(_TRACE_S)
+        if self.recorder.wanted:
+            self._steps = await self._read_steps()
+        if self.recorder.wanted or self._wanted:  # or others would go on to keep it for this one
+            await self.collect()
+
+
+async def nobody(question: str, *more: Any) -> list[Any]:
+    """Return nothing: there is one process, which has nobody to ask."""
+    return []
+
+
+def peers_in_serve(processes: int, method: str) -> Ask:
+    """Return what asks all processes of this deployment.
+
+    Args:
+        processes: How many there are to be.
+        method: Of theirs, which passes questions on to `Peers.answer`.
+    """
+    if processes == 1:
+        return nobody
+    own = serve.get_replica_context()
+    handle: Any = serve.get_deployment_handle(
+        own.deployment, own.app_name, _check_exists=False, _record_telemetry=False
+    )
+
+    async def ask(question: str, *more: Any) -> list[Any]:
+        try:
+            asked = handle.broadcast(method, question, *more)
+            answers = await asked.results_async(timeout_s=_ANSWER_S, return_exceptions=True)
+        except (RayError, RayServeException, AioRpcError, RuntimeError, TimeoutError) as error:
+            _logger.warning("Not all processes of the ingress answer: %r", error)
+            return []
+        return [one for one in answers if not isinstance(one, BaseException)]
+
+    return ask
