@@ -1,4 +1,4 @@
-"""`scalesim bench`: how fast the control plane is on this machine, without Ray and without GPUs."""
+"""`scalesim bench`: the control plane on this machine, and arms on an emulated GPU; needs none."""
 
 from __future__ import annotations
 
@@ -7,13 +7,15 @@ from typing import Annotated
 import typer
 
 from scalesim.cli.output import AsJson, print_json
+from scalesim.simulations.emulated.command import emulated
 
 app = typer.Typer(add_completion=False)
+app.command("emulated")(emulated)
 
 
 @app.callback()
 def _group() -> None:
-    """Measure the control plane on this machine."""
+    """Measure the control plane on this machine; compare arms on an emulated GPU."""
 
 
 @app.command("control-plane")

@@ -39,6 +39,12 @@ def up(
         str | None, Option(help="What decides which state is kept: scalesim, hicache or stock")
     ] = None,
     device: Annotated[str | None, Option(help="Device: auto, cuda or cpu")] = None,
+    emulate: Annotated[
+        str | None, Option(help="Emulate a GPU's times on a CPU: h100, h100:llama-3.1-8b ...")
+    ] = None,
+    dilate: Annotated[
+        float, Option(min=1.0, help="With --emulate: seconds that one of its seconds takes")
+    ] = 8.0,
     device_tokens: Annotated[int | None, Option(help="KV tokens in GPU memory")] = None,
     host_ratio: Annotated[
         float | None, Option(help="Host tier as a multiple of the device tier")
@@ -54,17 +60,20 @@ def up(
     from scalesim.deployments.run_folder import RAY_FITS, RunFolder
     from scalesim.deployments.stack import Stack
     from scalesim.environment import with_secrets_from_env
-    from scalesim.settings import StackSettings, load
+    from scalesim.settings import EmulationSettings, StackSettings, load
     from scalesim.simulations.progress_lines import waiting
 
     values = read_config(config) if config else {}
-    engine = {
+    engine: dict[str, Any] = {
         "model_path": model,
         "arm": arm,
         "device": device,
         "device_tokens": device_tokens,
         "host_ratio": host_ratio,
     }
+    if emulate is not None:
+        emulation = EmulationSettings.of(emulate, dilate)
+        engine |= {"device": "cpu", "emulation": emulation.model_dump()}
     _override(values, "engine", engine)
     _override(values, "ingress", {"host": host, "port": port})
     if replicas is not None:
@@ -81,7 +90,8 @@ def up(
             if as_json:
                 print_json({"base_url": stack.base_url})
             else:
-                typer.echo(f"ready at {stack.base_url}")
+                emulated = f", emulated {emulate}" if emulate is not None else ""
+                typer.echo(f"ready at {stack.base_url}{emulated}")
             with suppress(KeyboardInterrupt):
                 _wait()
             console.print("draining ...")

@@ -28,15 +28,18 @@ class Shape:
     heads: int
     kv_heads: int
     head_dim: int
+    positions: int = 8192
 
 
 SHAPES = {
+    "micro": Shape(32, 64, 1, 2, 1, 16, 65536),
     "tiny": Shape(128, 256, 2, 4, 2, 32),
     "small": Shape(512, 1408, 8, 8, 4, 64),
     "wide": Shape(1024, 1024, 4, 32, 32, 128),
 }
-"""On a CPU `tiny` answers in milliseconds; `small` (25M parameters) makes recompute cost some. On a
-GPU `wide` (130 kB of KV a token in float32) takes longer to copy than to compute."""
+"""`micro` answers in the place of a model whose times are emulated. On a CPU `tiny` answers in
+milliseconds; `small` (25M parameters) makes recompute cost some. On a GPU `wide` (130 kB of KV a
+token in float32) takes longer to copy than to compute."""
 
 
 def build(path: str | Path, *, seed: int = 0, size: str = "small") -> Path:
@@ -91,7 +94,7 @@ def _save_weights(target: Path, shape: Shape, seed: int) -> None:
         num_attention_heads=shape.heads,
         num_key_value_heads=shape.kv_heads,
         head_dim=shape.head_dim,
-        max_position_embeddings=8192,
+        max_position_embeddings=shape.positions,
         bos_token_id=1,
         eos_token_id=2,
         tie_word_embeddings=False,

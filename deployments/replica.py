@@ -61,6 +61,7 @@ class Replica:
         # The engine is imported only where it runs: the ingress needs none of it.
         from scalesim.deployments.engine.adapter_registry import AdapterRegistry
         from scalesim.deployments.engine.engine_host import EngineHost
+        from scalesim.deployments.engine.launch import device_name
         from scalesim.deployments.engine.models.model_resolver import ModelResolver
         from scalesim.deployments.engine.openai_endpoints import OpenAIEndpoints
         from scalesim.deployments.engine.probe import probe, unended
@@ -79,7 +80,7 @@ class Replica:
         )
         models = ModelResolver(settings.engine)
         self._endpoints = OpenAIEndpoints(host.engine, self._name, models, registry)
-        self._metrics = ReplicaMetrics(self._name)
+        self._metrics = ReplicaMetrics(self._name, device_name(settings.engine))
         self._watch = EngineWatch(
             take_over(host.engine),
             partial(probe, host.engine),

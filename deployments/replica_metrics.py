@@ -27,6 +27,8 @@ class ReplicaMetrics(Collector):
 
     Args:
         name: Of the replica.
+        device: What its engine computes on: `cuda`, `cpu`, or `emulated-` and a GPU's name, whose
+            times are then made up.
 
     Attributes:
         link: Its link to the controller, once there is one.
@@ -34,11 +36,12 @@ class ReplicaMetrics(Collector):
         in_engine: Returns how many requests its engine has not ended, aborted ones included.
     """
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, device: str = "cpu") -> None:
         self.link: Link | None = None
         self.watching: BackgroundLoop | None = None
         self.in_engine: Callable[[], int] = lambda: 0
         self._name = name
+        self._device = device
         self._begun = self._ended = 0
         self._probes, self._probed_s = 0, 0.0
 
@@ -66,7 +69,10 @@ class ReplicaMetrics(Collector):
         text = "Time that its engine takes to answer a health check."
         probes = SummaryMetricFamily("scalesim_replica_probe_seconds", text, labels=["replica"])
         probes.add_metric([self._name], self._probes, self._probed_s)
-        yield from (running, inside, probes)
+        text = "What its engine computes on; the times of an emulated device are made up."
+        device = GaugeMetricFamily("scalesim_replica_info", text, labels=["replica", "device"])
+        device.add_metric([self._name, self._device], 1)
+        yield from (running, inside, probes, device)
         loops = [] if self.watching is None else [self.watching]
         if self.link is not None:
             yield self._counter(

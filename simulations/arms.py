@@ -11,6 +11,8 @@ from scalesim.settings import (
     AdapterSettings,
     Arm,
     ClientSettings,
+    ControllerSettings,
+    EmulationSettings,
     EngineSettings,
     IngressSettings,
     ModelSettings,
@@ -42,6 +44,8 @@ class ArmMachine(NamedTuple):
             device has slots for `device_share` of them.
         models: Distinct fine-tunes, dealt likewise; 0 serves the model alone. One is on the device,
             `host_share` of them are in host memory. Arm `scalesim` only.
+        emulate: GPU whose times are put in the place of this machine's, `h100:llama-3.1-8b`.
+        dilate: Seconds that one of its seconds takes here; all figures are in its own.
     """
 
     model_path: Path
@@ -53,6 +57,8 @@ class ArmMachine(NamedTuple):
     storage: Path | None = None
     adapters: int = 0
     models: int = 0
+    emulate: str | None = None
+    dilate: float = 1.0
 
 
 class ArmOutcome(NamedTuple):
@@ -88,7 +94,7 @@ def run_arm(
     if (ended := checkpoint.ending()) is not None:
         steps = checkpoint.steps()
         run = run_of(steps, pace, ended.warmup, ended.warmup_s, ended.hints, len(steps))
-        return ArmOutcome(run, ended.status)
+        return ArmOutcome(run.faster(machine.dilate), ended.status)
     settings = stack_settings(arm, workload, machine)
     with Stack(settings) as stack:
         client = ClientSettings(base_url=stack.base_url)
@@ -108,7 +114,7 @@ def run_arm(
         if hints:
             status["late"] = {kind: late - before[kind] for kind, late in _late(status).items()}
     checkpoint.end(Ending(run.warmup, run.warmup_s, run.hints, status))
-    return ArmOutcome(run, status)
+    return ArmOutcome(run.faster(machine.dilate), status)
 
 
 def _late(status: dict[str, Any]) -> dict[str, int]:
@@ -141,6 +147,7 @@ def stack_settings(arm: Arm, workload: Workload, machine: ArmMachine) -> StackSe
             f"{machine.replicas} replicas, but one call needs {needed}: use a larger share, more "
             "agents or fewer replicas"
         )
+    emulation = EmulationSettings.of(machine.emulate, machine.dilate) if machine.emulate else None
     return StackSettings(
         engine=EngineSettings(
             model_path=str(machine.model_path),
@@ -153,8 +160,10 @@ def stack_settings(arm: Arm, workload: Workload, machine: ArmMachine) -> StackSe
             storage_dir=str(machine.storage / arm) if machine.storage else None,
             adapters=_adapters(machine) if machine.adapters else None,
             models=_models(machine) if machine.models else None,
+            emulation=emulation,
         ),
         replicas=machine.replicas,
+        controller=ControllerSettings(tick_s=machine.dilate * ControllerSettings().tick_s),
         ingress=IngressSettings(port=0),
     )
 

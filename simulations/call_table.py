@@ -56,6 +56,13 @@ class CallTable(NamedTuple):
         """How many calls failed."""
         return sum(map(bool, self.errors))
 
+    def faster(self, times: float) -> CallTable:
+        """Return the same calls with all seconds divided."""
+        rows = self.rows.copy()
+        for name in ("start_s", "ttft_s", "latency_s"):
+            rows[name] /= times
+        return self._replace(rows=rows)
+
     def by_call(self) -> dict[tuple[int, int, int], str]:
         """Return the texts by (agent, step, call), in that order."""
         calls = zip(*(self.rows[name].tolist() for name in ("agent", "step", "call")), strict=True)

@@ -40,8 +40,10 @@ def compare(
     return outcomes
 
 
-def document(outcomes: Outcomes, workload: Workload) -> dict[str, Any]:
-    """Return `{"arms": {ARM: figures}, "speedup": {...}}`.
+def document(outcomes: Outcomes, workload: Workload, emulated: str = "") -> dict[str, Any]:
+    """Return `{"arms": {ARM: figures}, "speedup": {...}, "emulated": GPU}`.
+
+    `emulated` names the GPU whose seconds the figures are in; empty where they are this machine's.
 
     `found` of an arm is, by kind, the share of calls whose adapter or model was on the device.
     """
@@ -51,7 +53,7 @@ def document(outcomes: Outcomes, workload: Workload) -> dict[str, Any]:
     for arm, outcome in outcomes.items():
         late, calls = outcome.status.get("late", {}), max(1, arms[arm]["calls"])
         arms[arm]["found"] = {kind: round(1 - count / calls, 4) for kind, count in late.items()}
-    return {"arms": arms, "speedup": speedup(arms)}
+    return {"arms": arms, "speedup": speedup(arms), "emulated": emulated}
 
 
 def require_equal_tokens(outcomes: Outcomes, workload: Workload) -> None:

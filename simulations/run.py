@@ -45,6 +45,12 @@ def run(
     ] = None,
     replicas: Annotated[int, Option(min=1, help="Engines of each arm")] = 1,
     device: Annotated[str, Option(help="Device: auto, cuda or cpu")] = "auto",
+    emulate: Annotated[
+        str | None, Option(help="Emulated GPU and model: h100, h100:llama-3.1-8b ...")
+    ] = None,
+    dilate: Annotated[
+        float, Option(min=1.0, help="With --emulate: seconds that one of its seconds takes")
+    ] = 8.0,
     model: Annotated[Path | None, Option(help="Model folder; else a random one is built")] = None,
     workers: Annotated[int, Option(min=1, help="Ray workers the agents are spread over")] = 2,
     concurrency: Annotated[int | None, Option(min=1, help="Calls at once [64; trace 4]")] = None,
@@ -67,23 +73,26 @@ def run(
     workload = _workload(simulation, agents, active, trace, steps, size, seed)
     # A recorded order means something only where few calls run at once.
     at_once = concurrency or (4 if workload.schedule.ordered else 64)
-    pace = RunOptions(workers=workers, concurrency=at_once, think_s=think)
+    dilate = dilate if emulate else 1.0
+    pace = RunOptions(workers=workers, concurrency=at_once, think_s=think * dilate)
     with cluster_of_job(), tempfile.TemporaryDirectory(prefix="scalesim-") as scratch:
         kept = (out or Path(scratch)) / "checkpoint"
         machine = ArmMachine(
-            model or _random_model(kept / "model", seed),
-            device=device,
+            model or _random_model(kept / "model", seed, "micro" if emulate else "small"),
+            device="cpu" if emulate else device,
             device_share=device_share,
             host_share=host_share,
             replicas=replicas,
             storage=storage,
             adapters=_dealt("adapters", adapters, len(workload.agents)),
             models=_dealt("models", models, len(workload.agents)),
+            emulate=emulate,
+            dilate=dilate,
         )
         same = f"{workload.digest} {machine._replace(model_path=model or Path('random'))} {pace}"
         run_name = hashlib.sha256(same.encode()).hexdigest()[:12]
         outcomes = compare(names, workload, machine, pace, kept / run_name)
-        result = document(outcomes, workload)
+        result = document(outcomes, workload, emulate or "")
         if out is not None:
             write_report(out, result, outcomes, workload, machine, pace)
         shutil.rmtree(kept)
@@ -146,10 +155,10 @@ def _workload(
             raise ConfigurationError(f"there is no simulation {simulation!r}: use society or trace")
 
 
-def _random_model(folder: Path, seed: int) -> Path:
+def _random_model(folder: Path, seed: int, size: str) -> Path:
     from scalesim.deployments.random_model import build
 
-    return build(folder, seed=seed)
+    return build(folder, seed=seed, size=size)
 
 
 if __name__ == "__main__":

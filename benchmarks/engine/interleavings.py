@@ -21,11 +21,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks.engine.forks import in_fork
 from benchmarks.engine.rigs import RIGS, DrawnTimes
 from benchmarks.engine.shrinker import shrunk
 from benchmarks.gpu.turns import Turn, Turns
 from benchmarks.results import FOLDER, write
+from scalesim.deployments.engine.emulation.forks import in_fork
 
 RUN_TURNS = 60
 """Turns between two checks: about 200 requests."""

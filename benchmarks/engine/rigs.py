@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from benchmarks.gpu.engines import Setup, settings_of
 from benchmarks.gpu.prompts import Prompts
 from scalesim.deployments import random_model
-from scalesim.deployments.engine.emulation.times import LinkSpeed, PassWork
+from scalesim.deployments.engine.emulation.times import LinkSpeed, Moved, PassWork
 from scalesim.settings import EngineSettings, ModelSettings
 from scalesim.simulations.workload import PromptSize
 
@@ -24,6 +24,8 @@ _FORWARD_S = (0.001, 0.004)
 class DrawnTimes:
     """Times drawn anew for every piece of work, so that anything may overtake anything."""
 
+    layers = 0
+
     def __init__(self) -> None:
         self.reseed(0)
 
@@ -31,7 +33,7 @@ class DrawnTimes:
         """Draw from here on what this seed says."""
         self._rng = random.Random(seed)
 
-    def transfer_s(self, link: LinkSpeed, size: int) -> float:
+    def transfer_s(self, link: LinkSpeed, moved: Moved) -> float:
         """See `Times`; storage takes longer."""
         return self._rng.choice(_TRANSFER_S) * (2.0 if link is LinkSpeed.STORAGE else 1.0)
 

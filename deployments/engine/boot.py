@@ -74,11 +74,12 @@ def prepare(emulation: EmulationSettings | None) -> None:
     """
     if emulation is not None:
         from scalesim.deployments.engine.emulation.device_clock import RealClock
+        from scalesim.deployments.engine.emulation.gpu_times import times_of
         from scalesim.deployments.engine.emulation.install import install
         from scalesim.deployments.engine.emulation.storage import watch_storage
-        from scalesim.deployments.engine.emulation.times import SetTimes
 
-        watch_storage(install(SetTimes(emulation), RealClock()))
+        checked = emulation.gpu is None
+        watch_storage(install(times_of(emulation), RealClock(), checked=checked))
     elif not HAS_GPU:
         cpu.patch_host_tier()
 

@@ -26,6 +26,9 @@ _CPU_ARGS = {
 }
 """What SGLang lacks without a GPU; the layout of the host tier is the one that GPUs have."""
 
+_EMULATED_ARGS = {"chunked_prefill_size": 8192}
+"""What SGLang chooses on a GPU of 60 GB or more."""
+
 
 def launch(settings: EngineSettings) -> Any:
     """Return a started `sglang` engine; takes 5 to 15 s on a CPU.
@@ -95,6 +98,13 @@ def check_tokens(engine: Any, settings: EngineSettings) -> None:
             f"engine.device_tokens {asked} do not fit: SGLang found room for {there}; use "
             f"device_tokens <= {there}, or leave it out"
         )
+
+
+def device_name(settings: EngineSettings) -> str:
+    """Return what an engine computes on: `cuda`, `cpu`, or `emulated-` and a GPU's name."""
+    if settings.emulation is not None:
+        return f"emulated-{settings.emulation.gpu or 'device'}"
+    return "cpu" if _on_cpu(settings) else "cuda"
 
 
 def _on_cpu(settings: EngineSettings) -> bool:
@@ -173,6 +183,8 @@ def server_args(settings: EngineSettings) -> dict[str, Any]:
         args |= _adapter_args(settings.adapters)
     if _on_cpu(settings):
         args |= _CPU_ARGS
+    if settings.emulation is not None and settings.emulation.gpu is not None:
+        args |= _EMULATED_ARGS
     return args | settings.extra_args
 
 

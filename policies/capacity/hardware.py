@@ -45,6 +45,7 @@ class Llm:
             tensor-parallel rank keeps whole; 0 for keys and values by head.
         parameter_bytes: Bytes of a parameter on the device.
         kv_number_bytes: Bytes of a number in the KV cache.
+        query_heads: Query heads a layer; 0 leaves the arithmetic of attention out.
     """
 
     parameters: float
@@ -55,6 +56,7 @@ class Llm:
     latent_dim: int = 0
     parameter_bytes: float = 2.0
     kv_number_bytes: int = 2
+    query_heads: int = 0
 
     @property
     def weight_bytes(self) -> float:
@@ -97,10 +99,10 @@ GPUS = {
 LLMS = {
     # Shapes as in each model's config.json; parameters are the sum of the matrices and vectors that
     # it describes, embeddings included, and agree with the model cards (8.03, 70.6, 7.61, 8.2 B).
-    "llama-3.1-8b": Llm(8_030_261_248, 32, 8, 128),
-    "llama-3.1-70b": Llm(70_553_706_496, 80, 8, 128),
-    "qwen2.5-7b": Llm(7_615_616_512, 28, 4, 128),
-    "qwen3-8b": Llm(8_190_735_360, 36, 8, 128),
+    "llama-3.1-8b": Llm(8_030_261_248, 32, 8, 128, query_heads=32),
+    "llama-3.1-70b": Llm(70_553_706_496, 80, 8, 128, query_heads=64),
+    "qwen2.5-7b": Llm(7_615_616_512, 28, 4, 128, query_heads=28),
+    "qwen3-8b": Llm(8_190_735_360, 36, 8, 128, query_heads=32),
 }
 
 

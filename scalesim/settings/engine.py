@@ -57,10 +57,21 @@ _SETTINGS_OF_ARGUMENTS = {
 class EmulationSettings(Settings):
     """Times of a device that is emulated on a CPU; what is computed stays right.
 
-    Copies and forward passes are under way for so long; who reads what has not arrived reads
-    something else, and who writes what is still read ends the engine.
+    Copies and forward passes are under way for so long. Where no GPU is named, who reads what has
+    not arrived reads something else, and who writes what is still read ends the engine.
     """
 
+    gpu: str | None = None
+    """One that `scalesim plan` knows, such as `h100`: its times take the place of those below."""
+    model: str = "llama-3.1-8b"
+    """Whose bytes and arithmetic the GPU's times are of, whatever small model answers."""
+    dilate: float = Field(8.0, ge=1.0)
+    """A second of the GPU takes so many here: what the processor itself needs then counts for
+    little. Reports of `scalesim sim run` are divided by it."""
+    calibration: dict[str, float] = Field(default_factory=dict)
+    """Measured values of `scalesim plan`'s calibration in place of the assumed ones."""
+    adapter_bytes: float = Field(336e6, gt=0)
+    """Of one adapter: rank 64 on all linear layers of an 8B model in bf16."""
     to_device_bytes_per_s: float = Field(25e9, gt=0)
     """Host memory to device: half of what PCIe 5 carries."""
     to_host_bytes_per_s: float = Field(25e9, gt=0)
@@ -73,6 +84,12 @@ class EmulationSettings(Settings):
     """A forward pass without prompt tokens."""
     prefill_token_s: float = Field(3e-5, ge=0)
     """For each prompt token in it."""
+
+    @classmethod
+    def of(cls, named: str, dilate: float) -> EmulationSettings:
+        """Return those of a GPU with a model, named as `h100` or `h100:llama-3.1-8b`."""
+        gpu, _, model = named.partition(":")
+        return cls(gpu=gpu, dilate=dilate, **({"model": model} if model else {}))
 
 
 class EngineSettings(Settings):

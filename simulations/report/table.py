@@ -36,6 +36,8 @@ def print_table(result: dict[str, Any], out: Path | None) -> None:
             figures["tokens_sha256"][:6],
         )
     console = Console()
+    if result["emulated"]:
+        console.print(f"[bold]emulated[/] {result['emulated']}: seconds of that GPU, not measured")
     console.print(table)
     for arm, figures in arms.items():
         for kind, share in figures["found"].items():

@@ -47,6 +47,14 @@ def test_health_checks_are_timed() -> None:
     assert ("scalesim_replica_resyncs_total", "") not in shown
 
 
+def test_what_is_emulated_is_labelled() -> None:
+    metrics = ReplicaMetrics("r1", "emulated-h100")
+    (info,) = (family for family in metrics.collect() if family.name == "scalesim_replica_info")
+    assert [sample.labels for sample in info.samples] == [
+        {"replica": "r1", "device": "emulated-h100"}
+    ]
+
+
 async def test_its_link_is_reported() -> None:
     metrics, controller, channel = ReplicaMetrics("r1"), FakeController(), FakeChannel()
     metrics.link = Link("r1", controller, channel, HELLO, 0.1, metrics="127.0.0.1:8082")

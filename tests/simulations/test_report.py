@@ -34,7 +34,7 @@ def written(tmp_path: Path) -> Path:
 
 def test_the_json_says_what_was_run(written: Path) -> None:
     report = json.loads((written / "report.json").read_text())
-    assert {"arms", "speedup", "run", "details"} == set(report)
+    assert {"arms", "speedup", "emulated", "run", "details"} == set(report)
     assert report["run"]["machine"]["model_path"] == "m"
     assert report["run"]["versions"]["ray"] == "2.60.0"
     steps = report["details"]["hicache"]["steps"]

@@ -14,10 +14,10 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.engine.forks import in_fork
 from benchmarks.engine.integrity import check_integrity
 from benchmarks.engine.player import settled, until
 from scalesim.deployments.engine.emulation.device_clock import VirtualClock
+from scalesim.deployments.engine.emulation.forks import in_fork
 from scalesim.deployments.engine.emulation.inline import Asked, InlineEngine, Script
 from scalesim.deployments.engine.emulation.times import SetTimes
 from scalesim.deployments.random_model import build

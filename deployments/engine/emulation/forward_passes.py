@@ -10,7 +10,7 @@ import torch
 from scalesim.deployments.engine.emulation import times
 from scalesim.deployments.engine.emulation.device import Access, Device, StreamWork, Timeline
 from scalesim.deployments.engine.emulation.places import DEVICE_KV, WEIGHTS, pages, slot
-from scalesim.deployments.engine.emulation.streams import current_stream
+from scalesim.deployments.engine.emulation.streams import Event, current_stream
 
 
 class Pass:
@@ -21,19 +21,36 @@ class Pass:
         seconds: It takes without waiting.
         layers: It has.
         now: When it is started.
+        finer: Layers of the model whose times these are, for each of them.
     """
 
-    def __init__(self, stream: Timeline, seconds: float, layers: int, now: float) -> None:
+    def __init__(
+        self, stream: Timeline, seconds: float, layers: int, now: float, finer: float = 1.0
+    ) -> None:
         self._stream = stream
         self._layer_s = seconds / layers
         self._layers = layers
         self._layer = 0
-        stream.done_at = max(stream.done_at, now)
+        self._finer = finer
+        self._earliest = 0.0
+        self.begin = stream.done_at = max(stream.done_at, now)
 
     def reach(self, layer: int) -> None:
         """Run up to a layer."""
-        self._stream.done_at += max(0, layer - self._layer) * self._layer_s
-        self._layer = max(layer, self._layer)
+        if layer > self._layer:
+            self._stream.done_at += (layer - self._layer) * self._layer_s
+            self._stream.done_at = max(self._stream.done_at, self._earliest)
+            self._layer = layer
+
+    def load(self, event: Event) -> None:
+        """Wait for what a layer reads, which arrives as evenly as the layer is computed.
+
+        Where a layer stands for several, the first of those begins when its part is there, and the
+        last is computed when all is.
+        """
+        first_part_at = event.done_at - event.latest_s * (1.0 - 1.0 / self._finer)
+        self._stream.follow(event.seen, first_part_at)
+        self._earliest = event.done_at + self._layer_s / self._finer
 
     def end(self) -> None:
         """Run the rest."""
@@ -54,21 +71,31 @@ def watch_passes(device: Device) -> None:
     def wait(counter: Any, layer: int) -> None:
         for one in running:
             one.reach(layer)
-        wait_until(counter, layer)
+        if running and device.times.layers and counter.consumer_index >= 0:
+            running[-1].load(counter.events[counter.consumer_index].load_events[layer])
+        else:
+            wait_until(counter, layer)
 
     def run(worker: Any, batch: Any, *args: Any, **kwargs: Any) -> Any:
         if batch is None or not batch.reqs:
             return forward(worker, batch, *args, **kwargs)
-        seconds, work = _work(device, worker.model_runner, batch)
+        runner = worker.model_runner
+        seconds = device.times.forward_s(_computed(batch))
+        work = _work(runner, batch) if device.checked else StreamWork("a forward pass")
         stream = current_stream()
-        layers = worker.model_runner.token_to_kv_pool.layer_num
-        running.append(Pass(stream, seconds, layers, device.clock.now()))
+        layers = runner.token_to_kv_pool.layer_num
+        finer = device.times.layers / layers if device.times.layers else 1.0
+        one = Pass(stream, seconds, layers, device.clock.now(), finer)
+        running.append(one)
         try:
             result = forward(worker, batch, *args, **kwargs)
         finally:
             running.pop().end()
-        reads = [*work.reads, *_slots(worker.model_runner, batch)]  # it filled slots that it needs
-        device.put(stream, work._replace(reads=reads), 0.0)
+        if device.checked:
+            reads = [*work.reads, *_slots(runner, batch)]  # it filled slots that it needs
+            device.put(stream, work._replace(reads=reads), 0.0)
+        elif device.watch is not None:
+            device.watch(_name(batch), stream.number, one.begin, stream.done_at)
         return result
 
     def computed(runner: Any, *args: Any, **kwargs: Any) -> Any:
@@ -80,20 +107,30 @@ def watch_passes(device: Device) -> None:
     ModelRunner.forward = computed
 
 
-def _work(device: Device, runner: Any, batch: Any) -> tuple[float, StreamWork]:
-    """Return how long a batch takes, and what it touches."""
+def _computed(batch: Any) -> times.PassWork:
+    """Return what a batch computes."""
+    lengths = batch.seq_lens.tolist()
+    if not batch.forward_mode.is_extend():
+        return times.PassWork(0, len(lengths), sum(lengths), sum(lengths))
+    new = batch.extend_lens
+    attended = sum(n * (total - n // 2) for n, total in zip(new, lengths, strict=True))
+    return times.PassWork(batch.extend_num_tokens, 0, sum(lengths), attended)
+
+
+def _name(batch: Any) -> str:
+    if batch.forward_mode.is_extend():
+        return f"prefill of {len(batch.reqs)}"
+    return f"decode of {len(batch.reqs)}"
+
+
+def _work(runner: Any, batch: Any) -> StreamWork:
+    """Return what a batch touches."""
     table, lengths = runner.req_to_token_pool.req_to_token, batch.seq_lens.tolist()
     read = [table[row, :n] for row, n in zip(batch.req_pool_indices.tolist(), lengths, strict=True)]
     size = runner.page_size
     reads = [Access(WEIGHTS), Access(DEVICE_KV, pages(torch.cat(read), size))]
     writes = [Access(DEVICE_KV, pages(batch.out_cache_loc, size))]
-    extends = batch.forward_mode.is_extend()
-    batch_work = times.PassWork(
-        prefill_tokens=batch.extend_num_tokens if extends else 0,
-        decode_requests=0 if extends else len(batch.reqs),
-        context_tokens=sum(lengths),
-    )
-    return device.times.forward_s(batch_work), StreamWork("a forward pass", reads, writes)
+    return StreamWork("a forward pass", reads, writes)
 
 
 def _slots(runner: Any, batch: Any) -> list[Access]:

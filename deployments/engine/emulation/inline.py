@@ -9,7 +9,7 @@ from __future__ import annotations
 import itertools
 from array import array
 from collections import defaultdict
-from collections.abc import Generator, Iterable, Mapping
+from collections.abc import Callable, Generator, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -57,6 +57,8 @@ class Asked:
         rid: Its id.
         key: Agent.
         done: Whether it was answered.
+        first_s: When its first token came, by the device's clock.
+        done_s: When the last one did.
         tokens: The answer; what there was of it where it was aborted.
         meta: `output_token_logprobs` and `finish_reason` as SGLang's replies have them, and where
             the prompt was found.
@@ -65,6 +67,8 @@ class Asked:
     rid: str
     key: int | None
     done: bool = False
+    first_s: float = 0.0
+    done_s: float = 0.0
     tokens: list[int] | None = None
     meta: dict[str, Any] | None = None
 
@@ -83,10 +87,12 @@ class InlineEngine:
     """One scheduler with our plugin.
 
     Args:
-        settings: The engine's, of arm `scalesim`; its `emulation` is not read.
+        settings: The engine's; its `emulation` is not read. Only arm `scalesim` takes commands.
         times: Of the device.
         clock: Of the device; it moves with every pass.
         pass_s: What the processor itself takes for one.
+        checked: See `Device`.
+        heard: Called with every message of ours for a replica.
 
     Attributes:
         settings: The engine's.
@@ -94,11 +100,21 @@ class InlineEngine:
         holds: Residency as it was reported last, by kind and agent: a row of `Residency`.
         transfers: Counters as they were reported last, by kind.
         passes: How many there were.
+        device: The emulated one.
     """
 
     def __init__(
-        self, settings: EngineSettings, times: Times, clock: VirtualClock, pass_s: float = 1e-3
+        self,
+        settings: EngineSettings,
+        times: Times,
+        clock: VirtualClock,
+        pass_s: float = 1e-3,
+        *,
+        checked: bool = True,
+        heard: Callable[[Message], None] | None = None,
     ) -> None:
+        self._checked = checked
+        self._heard = heard
         self._clock = clock
         self._pass_s = pass_s
         self._incoming: list[Any] = []
@@ -115,7 +131,7 @@ class InlineEngine:
         self.scheduler = self._make(settings, times)
 
     def _make(self, settings: EngineSettings, times: Times) -> Any:
-        install(times, self._clock)
+        self.device = install(times, self._clock, checked=self._checked)
         self._threads = watch_storage_late(times, self._clock)
         from sglang.srt.managers.scheduler import Scheduler
         from sglang.srt.mem_cache.pool_host import common
@@ -133,7 +149,10 @@ class InlineEngine:
         # SGLang's is one memory for all forks of this process.
         common.alloc_mmap = lambda dims, dtype: torch.zeros(dims, dtype=dtype)
         load_plugins()
-        hooks.register(self)
+        if settings.arm == "scalesim":
+            hooks.register(self)
+        else:
+            hooks.receive_by(self.receive)
         HookRegistry.apply_hooks()
         arguments = server_args(prepared(settings))
         args = ServerArgs(**{**arguments, "sleep_on_idle": False, "skip_tokenizer_init": True})
@@ -160,6 +179,7 @@ class InlineEngine:
 
         engine = SchedulerEngine(scheduler, self.settings.models, self.settings.payloads)
         self._executor = DirectiveExecutor(kinds.build(engine), self._receive)
+        self._executor.hello(engine.tree.bytes_per_token)
 
     def receive(self) -> list[Any]:
         """Let the script go on, and hand over what it sent."""
@@ -257,6 +277,10 @@ class InlineEngine:
         keys, values = np.array(list(distances), np.int64), np.array(list(distances.values()))
         self._send(distance_updates=(DistanceUpdate(kind, keys, values.astype(np.float32)),))
 
+    def obey(self, directives: Directives) -> None:
+        """Send what a controller says."""
+        self._incoming.append(Command(encode(directives)))
+
     def move(self, verb: Verb, keys: Iterable[int], tier: Tier, kind: str) -> None:
         """Send one verb for some agents, in their order."""
         agents = np.array(list(keys), np.int64)
@@ -305,6 +329,8 @@ class InlineEngine:
         self._incoming.append(Command(encode(directives)))
 
     def _receive(self, message: Message) -> bool:
+        if self._heard is not None:
+            self._heard(message)
         if isinstance(message, Residency):
             for key, *row in zip(*(column.tolist() for column in message[1:]), strict=True):
                 self.holds[message.kind][key] = tuple(row)
@@ -330,14 +356,18 @@ class InlineEngine:
             self._answers.append(output)
 
     def _take(self, output: Any, place: int, rid: str) -> None:
-        reason = output.finished_reasons[place]
-        if reason is None or rid not in self._asked:
+        asked = self._asked.get(rid)
+        if asked is None:
             return
-        asked = self._asked.pop(rid)
-        tokens = list(output.output_ids[place])
+        asked.done_s = self._clock.now()
+        asked.first_s = asked.first_s or asked.done_s
+        asked.tokens = (asked.tokens or []) + list(output.output_ids[place])
+        reason = output.finished_reasons[place]
+        if reason is None:
+            return
+        del self._asked[rid]
         top = [output.output_top_logprobs_val, output.output_top_logprobs_idx]
         values = output.output_token_logprobs_val
-        asked.tokens = tokens
         asked.meta = {
             "finish_reason": reason,
             "cached_tokens_details": output.cached_tokens_details[place],

@@ -14,14 +14,21 @@ from scalesim.deployments.engine.emulation.device_clock import Clock
 from scalesim.deployments.engine.emulation.forward_passes import watch_passes
 from scalesim.deployments.engine.emulation.places import DEVICE_KV, HOST_KV, pages
 from scalesim.deployments.engine.emulation.slot_copies import watch_adapters
-from scalesim.deployments.engine.emulation.times import LinkSpeed, Times
+from scalesim.deployments.engine.emulation.times import LinkSpeed, Moved, Times
 from scalesim.deployments.engine.emulation.weights import watch_weights
+from scalesim.deployments.engine.sglang import pool_rows
 from scalesim.deployments.engine.sglang.pool_rows import RowCopies
 from scalesim.errors import ConfigurationError
+from scalesim.vocabulary import PREFIX
 
 
-def install(times: Times, clock: Clock) -> Device:
+def install(times: Times, clock: Clock, *, checked: bool = True) -> Device:
     """Patch SGLang for a CPU; let streams, events and copies be those of a device.
+
+    Args:
+        times: How long things take.
+        clock: What time it is.
+        checked: See `Device`.
 
     Returns:
         The device; storage is the caller's to watch.
@@ -35,7 +42,7 @@ def install(times: Times, clock: Clock) -> Device:
             "the GPU (CUDA_VISIBLE_DEVICES=)"
         )
     os.environ["SGLANG_ENABLE_WAR_BARRIER"] = "1"  # as it is on CUDA
-    device = streams.OnDevice.device = Device(times, clock)
+    device = streams.OnDevice.device = Device(times, clock, checked=checked)
     for name, face in streams.FACE.items():
         setattr(torch.cpu, name, face)
     watch_passes(device)
@@ -48,12 +55,19 @@ def install(times: Times, clock: Clock) -> Device:
 def _copy_rows(device: Device, copies: RowCopies) -> None:
     """Start copies of KV rows on the current stream."""
     name = "a load" if copies.to_device else "a backup"
-    started = [Copy(name, target, source) for source, target in copies.pairs]
     link = LinkSpeed.TO_DEVICE if copies.to_device else LinkSpeed.TO_HOST
+    tokens = len(copies.device_rows)
+    if not device.checked:
+        pool_rows.copy_now(copies)
+        moved = Moved(PREFIX, 0, tokens, copies.layers)
+        device.occupy(streams.current_stream(), device.times.transfer_s(link, moved), name)
+        return
+    started = [Copy(name, target, source) for source, target in copies.pairs]
     here = Access(DEVICE_KV, pages(copies.device_rows, copies.page_size))
     there = Access(HOST_KV, pages(copies.host_rows, copies.page_size))
     source, target = (there, here) if copies.to_device else (here, there)
-    seconds = device.times.transfer_s(link, sum(copy.size for copy in started))
+    moved = Moved(PREFIX, sum(copy.size for copy in started), tokens, copies.layers)
+    seconds = device.times.transfer_s(link, moved)
 
     def arrive() -> None:
         for copy in started:

@@ -12,7 +12,8 @@ from scalesim.deployments.engine.emulation.device import RaceError
 from scalesim.deployments.engine.emulation.device_clock import Clock
 from scalesim.deployments.engine.emulation.storage import pages_at
 from scalesim.deployments.engine.emulation.threads import LateThreads
-from scalesim.deployments.engine.emulation.times import LinkSpeed, Times
+from scalesim.deployments.engine.emulation.times import LinkSpeed, Moved, Times
+from scalesim.vocabulary import PREFIX
 
 
 def watch_storage_late(times: Times, clock: Clock) -> LateThreads:
@@ -35,10 +36,13 @@ def watch_storage_late(times: Times, clock: Clock) -> LateThreads:
     start, write = base._start_storage_threads, base._page_backup_or_log
     kept: dict[int, torch.Tensor] = {}
 
+    def storage_s(size: int, tokens: int) -> float:
+        return times.transfer_s(LinkSpeed.STORAGE, Moved(PREFIX, size, tokens))
+
     def started(self: Any) -> None:
         start(self)
         for name, begin in (
-            ("prefetch_queue", lambda operation: times.transfer_s(LinkSpeed.STORAGE, 0)),
+            ("prefetch_queue", lambda operation: storage_s(0, 0)),
             ("prefetch_buffer", lambda operation: begin_read(self, operation)),
             ("prefetch_sync_queue", lambda ack: 0.0),
             ("backup_queue", lambda operation: begin_write(self, operation)),
@@ -50,11 +54,11 @@ def watch_storage_late(times: Times, clock: Clock) -> LateThreads:
         empty = poison(pool.get_dummy_flat_data_page())
         for row in rows[:: controller.page_size].tolist():
             pool.set_from_flat_data_page(row, empty)
-        return times.transfer_s(LinkSpeed.STORAGE, len(operation.hash_value) * empty.nbytes)
+        return storage_s(len(operation.hash_value) * empty.nbytes, len(rows))
 
     def begin_write(controller: Any, operation: Any) -> float:
         pages = kept[operation.id] = pages_at(controller, operation.host_indices)
-        return times.transfer_s(LinkSpeed.STORAGE, pages.nbytes)
+        return storage_s(pages.nbytes, len(operation.host_indices))
 
     def written(self: Any, operation: Any) -> Any:
         if not same(pages_at(self, operation.host_indices), kept.pop(operation.id)):

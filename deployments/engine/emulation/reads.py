@@ -7,7 +7,8 @@ from concurrent.futures import Executor, Future
 from typing import Any
 
 from scalesim.deployments.engine.emulation.device_clock import Clock
-from scalesim.deployments.engine.emulation.times import LinkSpeed, Times
+from scalesim.deployments.engine.emulation.times import LinkSpeed, Moved, Times
+from scalesim.vocabulary import MODEL
 
 
 class LateReads(Executor):
@@ -24,7 +25,7 @@ class LateReads(Executor):
 
     def submit(self, work: Callable[..., Any], /, *args: Any, **more: Any) -> Future[Any]:
         """Return what will be read."""
-        until = self._clock.now() + self._times.transfer_s(LinkSpeed.STORAGE, 0)
+        until = self._clock.now() + self._times.transfer_s(LinkSpeed.STORAGE, Moved(MODEL, 0))
         return _Late(lambda: work(*args, **more), self._clock, until)
 
 

@@ -10,7 +10,8 @@ from scalesim.deployments.engine.emulation.copies import Copy, Whole
 from scalesim.deployments.engine.emulation.device import Access, Device, StreamWork
 from scalesim.deployments.engine.emulation.places import slot
 from scalesim.deployments.engine.emulation.streams import current_stream
-from scalesim.deployments.engine.emulation.times import LinkSpeed
+from scalesim.deployments.engine.emulation.times import LinkSpeed, Moved
+from scalesim.vocabulary import ADAPTER
 
 
 def watch_adapters(device: Device) -> None:
@@ -29,13 +30,13 @@ def watch_adapters(device: Device) -> None:
     def load_late(self: Any, uid: Any, number: int, *args: Any, **kwargs: Any) -> None:
         written.clear()
         load(self, uid, number, *args, **kwargs)
-        copies = [Copy(f"adapter {uid}", Whole(view)) for view in written]
+        size = sum(view.nbytes for view in written)
+        late = [Copy(f"adapter {uid}", Whole(view)) for view in written if device.checked]
 
         def arrive() -> None:
-            for copy in copies:
+            for copy in late:
                 copy.arrive()
 
-        size = sum(copy.size for copy in copies)
         _put(device, f"the load of adapter {uid}", number, size, arrive)
 
     def clear_noted(self: Any, number: int) -> None:
@@ -48,5 +49,6 @@ def watch_adapters(device: Device) -> None:
 
 
 def _put(device: Device, name: str, number: int, size: int, arrive: Any) -> None:
-    seconds = device.times.transfer_s(LinkSpeed.TO_DEVICE, size) if size else 0.0
+    moved = Moved(ADAPTER, size)
+    seconds = device.times.transfer_s(LinkSpeed.TO_DEVICE, moved) if size else 0.0
     device.put(current_stream(), StreamWork(name, (), [Access(slot(number))], arrive), seconds)

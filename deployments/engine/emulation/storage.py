@@ -8,7 +8,8 @@ import torch
 
 from scalesim.deployments.engine.emulation.copies import poison, same
 from scalesim.deployments.engine.emulation.device import Device
-from scalesim.deployments.engine.emulation.times import LinkSpeed
+from scalesim.deployments.engine.emulation.times import LinkSpeed, Moved
+from scalesim.vocabulary import PREFIX
 
 
 def watch_storage(device: Device) -> None:
@@ -17,22 +18,24 @@ def watch_storage(device: Device) -> None:
 
     get, put = HiCacheController._generic_page_get, HiCacheController._generic_page_set
 
+    def storage_s(size: int, tokens: int) -> float:
+        return device.times.transfer_s(LinkSpeed.STORAGE, Moved(PREFIX, size, tokens))
+
     def get_late(
         self: Any, operation: Any, hashes: list[str], rows: torch.Tensor, extra: Any = None
     ) -> int:
         pool, begun = self.storage_host_pool, device.clock.now()
         empty = poison(pool.get_dummy_flat_data_page())
-        for row in rows[:: self.page_size].tolist():
+        for row in rows[:: self.page_size].tolist() if device.checked else ():
             pool.set_from_flat_data_page(row, empty)
         size = len(hashes) * empty.nbytes
-        device.clock.wait_until(begun + device.times.transfer_s(LinkSpeed.STORAGE, size))
+        device.clock.wait_until(begun + storage_s(size, len(rows)))
         return int(get(self, operation, hashes, rows, extra))
 
     def put_late(self: Any, hashes: list[str], rows: torch.Tensor, extra: Any = None) -> bool:
         begun, before = device.clock.now(), pages_at(self, rows)
-        seconds = device.times.transfer_s(LinkSpeed.STORAGE, before.nbytes)
-        device.clock.wait_until(begun + seconds)
-        if not same(pages_at(self, rows), before):
+        device.clock.wait_until(begun + storage_s(before.nbytes, len(rows)))
+        if device.checked and not same(pages_at(self, rows), before):
             device.fail("pages were written anew while storage read them: free them afterwards")
         return bool(put(self, hashes, rows, extra))
 

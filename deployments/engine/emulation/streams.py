@@ -54,11 +54,13 @@ class Event(OnDevice):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         self.seen: Seen = {}
         self.done_at = 0.0
+        self.latest_s = 0.0
 
     def record(self, stream: Stream | None = None) -> None:
         """Stand for all that is on a stream now, the current one by default."""
         stream = stream if stream is not None else current_stream()
         self.seen, self.done_at = dict(stream.seen), max(stream.done_at, self.device.clock.now())
+        self.latest_s = stream.latest_s
 
     def query(self) -> bool:
         """Return whether it is done; an event that was never recorded is."""

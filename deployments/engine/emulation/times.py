@@ -16,6 +16,22 @@ class LinkSpeed(Enum):
     STORAGE = "storage"
 
 
+class Moved(NamedTuple):
+    """What one copy carries.
+
+    Attributes:
+        kind: Of payload.
+        size: Bytes that are copied here; 0 where only those of the named model count.
+        amount: Tokens of a prefix; how much of an adapter or of a model's weights.
+        layers: Share of the model's layers that it is of.
+    """
+
+    kind: str
+    size: int
+    amount: float = 1.0
+    layers: float = 1.0
+
+
 class PassWork(NamedTuple):
     """One forward pass.
 
@@ -23,18 +39,29 @@ class PassWork(NamedTuple):
         prefill_tokens: Of prompts, computed in it.
         decode_requests: That get one more token.
         context_tokens: That attention reads.
+        attended: Pairs of a token that is computed and one that it attends to.
     """
 
     prefill_tokens: int
     decode_requests: int
     context_tokens: int
+    attended: int = 0
 
 
 class Times(Protocol):
-    """Seconds that a stream is busy."""
+    """Seconds that a stream is busy.
 
-    def transfer_s(self, link: LinkSpeed, size: int) -> float:
-        """Return how long one copy of so many bytes takes."""
+    Attributes:
+        layers: Of the model whose times these are; 0 is as many as the engine's own has.
+    """
+
+    @property
+    def layers(self) -> int:
+        """Return how many."""
+        ...
+
+    def transfer_s(self, link: LinkSpeed, moved: Moved) -> float:
+        """Return how long one copy takes."""
         ...
 
     def forward_s(self, work: PassWork) -> float:
@@ -45,6 +72,8 @@ class Times(Protocol):
 class SetTimes:
     """Times that are set one by one."""
 
+    layers = 0
+
     def __init__(self, settings: EmulationSettings) -> None:
         self._settings = settings
         self._bytes_per_s = {
@@ -53,9 +82,9 @@ class SetTimes:
             LinkSpeed.STORAGE: settings.storage_bytes_per_s,
         }
 
-    def transfer_s(self, link: LinkSpeed, size: int) -> float:
+    def transfer_s(self, link: LinkSpeed, moved: Moved) -> float:
         """Return the time of the bytes on a link, and that of starting a copy."""
-        return self._settings.transfer_s + size / self._bytes_per_s[link]
+        return self._settings.transfer_s + moved.size / self._bytes_per_s[link]
 
     def forward_s(self, work: PassWork) -> float:
         """Return the time of a pass, and that of the prompt tokens in it."""

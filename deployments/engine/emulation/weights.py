@@ -9,7 +9,8 @@ from scalesim.deployments.engine.emulation.copies import Copy, Whole
 from scalesim.deployments.engine.emulation.device import Access, Device, StreamWork
 from scalesim.deployments.engine.emulation.places import WEIGHTS
 from scalesim.deployments.engine.emulation.streams import current_stream
-from scalesim.deployments.engine.emulation.times import LinkSpeed
+from scalesim.deployments.engine.emulation.times import LinkSpeed, Moved
+from scalesim.vocabulary import MODEL
 
 
 def watch_weights(device: Device) -> None:
@@ -21,13 +22,16 @@ def watch_weights(device: Device) -> None:
     def update_late(self: Any, tensors: Sequence[tuple[str, Any]], *args: Any) -> Any:
         device.arrive(current_stream().seen)  # of one model's buckets, the one before
         result = update(self, tensors, *args)
-        copies = [Copy("a model", Whole(p)) for p in self.get_model().parameters()]
+        weights = list(self.get_model().parameters())
+        late = [Copy("a model", Whole(each)) for each in weights if device.checked]
 
         def arrive() -> None:
-            for copy in copies:
+            for copy in late:
                 copy.arrive()
 
-        seconds = device.times.transfer_s(LinkSpeed.TO_DEVICE, sum(t.nbytes for _, t in tensors))
+        size = sum(tensor.nbytes for _, tensor in tensors)
+        part = size / sum(each.nbytes for each in weights)
+        seconds = device.times.transfer_s(LinkSpeed.TO_DEVICE, Moved(MODEL, size, part))
         work = StreamWork("the load of a model", (), [Access(WEIGHTS)], arrive)
         device.put(current_stream(), work, seconds)
         return result

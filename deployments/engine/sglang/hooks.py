@@ -61,12 +61,6 @@ def register(plugin: Plugin) -> None:
         BACKEND, lambda ctx: create_unified_radix_cache(ctx, cache_class=DistanceRadixCache)
     )
 
-    def pull(original: Callable[[Any], Any], receiver: Any) -> Any:
-        requests = original(receiver)
-        if requests is not None:
-            requests.extend(plugin.receive())
-        return requests
-
     def process(original: Callable[..., Any], scheduler: Any, requests: list[Any]) -> Any:
         return original(scheduler, plugin.accept(requests))
 
@@ -75,10 +69,22 @@ def register(plugin: Plugin) -> None:
         grammars.bound(scheduler.grammar_manager.grammar_backend)
         plugin.open(scheduler)
 
-    process_requests, init_info, pull_requests = _HOOKS
+    process_requests, init_info, _ = _HOOKS
     HookRegistry.register(process_requests, process, HookType.AROUND)
     HookRegistry.register(init_info, opened, HookType.AFTER)
-    HookRegistry.register(pull_requests, pull, HookType.AROUND)
+    receive_by(plugin.receive)
+
+
+def receive_by(receive: Callable[[], Collection[Any]]) -> None:
+    """Let rank 0 of a scheduler take what this returns in every pass, beside its requests."""
+
+    def pull(original: Callable[[Any], Any], receiver: Any) -> Any:
+        requests = original(receiver)
+        if requests is not None:
+            requests.extend(receive())
+        return requests
+
+    HookRegistry.register(_HOOKS[-1], pull, HookType.AROUND)
 
 
 def is_first_rank() -> bool:

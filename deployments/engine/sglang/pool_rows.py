@@ -38,11 +38,13 @@ class RowCopies(NamedTuple):
         page_size: Rows a page.
         device_rows: Of the KV pool.
         host_rows: Of the host pool.
+        layers: Share of the model's layers that they are of.
         pairs: Rows from, rows to.
     """
 
     to_device: bool
     page_size: int
+    layers: float
     device_rows: Any
     host_rows: Any
     pairs: Sequence[tuple[Rows, Rows]]
@@ -72,7 +74,7 @@ def _load_layer(
     is_draft: bool = False,
 ) -> None:
     pairs = _pairs(pool, host_rows, device_rows, [layer])
-    copy(RowCopies(True, pool.page_size, device_rows, host_rows, pairs))
+    copy(RowCopies(True, pool.page_size, 1 / pool.layer_num, device_rows, host_rows, pairs))
 
 
 def _back_up(
@@ -85,7 +87,7 @@ def _back_up(
 ) -> None:
     pairs = _pairs(pool, host_rows, device_rows, range(pool.layer_num))
     back = [(here, there) for there, here in pairs]
-    copy(RowCopies(False, pool.page_size, device_rows, host_rows, back))
+    copy(RowCopies(False, pool.page_size, 1.0, device_rows, host_rows, back))
 
 
 def _pairs(

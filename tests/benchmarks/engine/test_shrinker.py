@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from benchmarks.engine.forks import in_fork
 from benchmarks.engine.shrinker import TRIES, shrunk
+from scalesim.deployments.engine.emulation.forks import in_fork
 
 
 @given(st.sets(st.integers(0, 59), min_size=1, max_size=3))

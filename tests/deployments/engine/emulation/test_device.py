@@ -10,10 +10,11 @@ from scalesim.deployments.engine.emulation.copies import Copy, Whole
 from scalesim.deployments.engine.emulation.device import Access, Device, RaceError, StreamWork
 from scalesim.deployments.engine.emulation.device_clock import VirtualClock
 from scalesim.deployments.engine.emulation.forward_passes import Pass
-from scalesim.deployments.engine.emulation.times import LinkSpeed, SetTimes
+from scalesim.deployments.engine.emulation.times import LinkSpeed, Moved, SetTimes
 from scalesim.deployments.engine.emulation.times import PassWork as Computed
 from scalesim.deployments.engine.sglang.pool_rows import Rows
 from scalesim.settings import EmulationSettings
+from scalesim.vocabulary import PREFIX
 
 KV = "kv"
 
@@ -237,5 +238,5 @@ def test_times_are_of_the_link_and_the_work() -> None:
         prefill_token_s=0.1,
     )
     times = SetTimes(settings)
-    assert [times.transfer_s(link, 100) for link in LinkSpeed] == [1.5, 2.5, 10.5]
+    assert [times.transfer_s(link, Moved(PREFIX, 100)) for link in LinkSpeed] == [1.5, 2.5, 10.5]
     assert times.forward_s(Computed(20, 0, 20)) == pytest.approx(3.0)

@@ -1,0 +1,1 @@
+"""What distances are worth on a GPU whose times are emulated: the real scheduler, no GPU."""

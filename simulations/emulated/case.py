@@ -1,0 +1,137 @@
+"""What is compared: workloads, machines and arms, as data."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from scalesim.policies import workloads
+from scalesim.settings import Arm
+from scalesim.simulations.schedule import Schedule
+from scalesim.simulations.society import society
+from scalesim.simulations.workload import PromptSize, Workload
+
+PAGE = 16
+
+_FORESEEN_STEPS = 16
+"""Steps drawn past the end of the run: what is told ahead does not end where it does."""
+
+
+class Case(NamedTuple):
+    """One workload on one machine.
+
+    Attributes:
+        workload: `society`, or a class of `scalesim.policies.workloads`.
+        agents: How many.
+        prefix: Private tokens of each.
+        output: Tokens of an answer.
+        active: Share that acts in a step, of `society`.
+        steps: After the warm-up.
+        device_share: Device tier as a share of all agents' tokens, and slots of all adapters.
+        host_share: Host tier likewise.
+        think_s: Pause after each step.
+        adapters: Distinct LoRA adapters.
+        concurrency: Most calls at once.
+        seed: Of everything drawn.
+    """
+
+    workload: str = "society"
+    agents: int = 100
+    prefix: int = 2048
+    output: int = 16
+    active: float = 0.2
+    steps: int = 10
+    device_share: float = 0.25
+    host_share: float = 1.5
+    think_s: float = 0.3
+    adapters: int = 0
+    concurrency: int = 64
+    seed: int = 0
+
+    @property
+    def title(self) -> str:
+        """What it is, for people."""
+        told = f"{self.workload} {self.agents} x {self.prefix}, {self.output} out"
+        if self.think_s != Case().think_s:
+            told += f", pause {self.think_s:g} s"
+        return told + (f", {self.adapters} adapters" if self.adapters else "")
+
+    @property
+    def size(self) -> PromptSize:
+        """Tokens of a call."""
+        return PromptSize(self.prefix, 24, self.output)
+
+    @property
+    def device_tokens(self) -> int:
+        """KV tokens on the device, whole pages."""
+        return int(self.device_share * self.agents * self.size.total) // PAGE * PAGE
+
+    def made(self) -> Workload:
+        """Return who calls when."""
+        if self.workload == "society":
+            return society(
+                agents=self.agents,
+                steps=self.steps,
+                active=self.active,
+                size=self.size,
+                seed=self.seed,
+            )
+        steps = range(self.steps + _FORESEEN_STEPS)
+        trace = workloads.generate(self.workload, self.agents, len(steps), self.seed).trace
+        calls = [trace.agent[trace.step == step].astype(np.int32) for step in steps]
+        names = tuple(str(row) for row in range(self.agents))
+        ordered = self.workload == "round-robin"
+        schedule = Schedule(self.agents, calls, ordered=ordered)
+        return Workload(self.workload, names, schedule, self.steps, self.size, self.seed)
+
+
+class ArmOptions(NamedTuple):
+    """What decides which state an engine keeps.
+
+    Attributes:
+        arm: Of the engine.
+        everything_fits: The device holds all agents, whatever the case says.
+        foreseen: Steps told ahead, besides each agent's next use; None tells nothing.
+        pushes: Distances reach the engine's own evictions.
+        moves: What the planner wants moved is moved.
+        priced: The planner asks what a move costs.
+        reserve_share: Of the device that the planner leaves to running requests' new tokens.
+    """
+
+    arm: Arm
+    everything_fits: bool = False
+    foreseen: int | None = 2
+    pushes: bool = True
+    moves: bool = True
+    priced: bool = True
+    reserve_share: float = 0.1
+
+
+ARMS = {
+    "stock": ArmOptions("stock"),
+    "hicache": ArmOptions("hicache"),
+    "scalesim": ArmOptions("scalesim"),
+    "perfect": ArmOptions("hicache", everything_fits=True),
+    "eviction only": ArmOptions("scalesim", moves=False),
+    "prefetch only": ArmOptions("scalesim", pushes=False),
+    "no prices": ArmOptions("scalesim", priced=False),
+    "one step told": ArmOptions("scalesim", foreseen=1),
+    "ten steps told": ArmOptions("scalesim", foreseen=10),
+    "small reserve": ArmOptions("scalesim", reserve_share=0.02),
+    "nothing told": ArmOptions("scalesim", foreseen=None),
+}
+
+
+MAIN_ARMS = ("stock", "hicache", "scalesim", "perfect")
+
+DEFAULT_CASES = (
+    Case(output=8),
+    Case(output=16),
+    Case(output=128, steps=6),
+    Case(output=8, think_s=0.05),
+    Case(output=8, prefix=8192, steps=6),
+    Case(output=8, adapters=40, agents=40),
+    *(Case(name, output=8) for name in ("event-queue", "activity", "workflow", "diffusion")),
+)
+"""Under 15 minutes on two cores, with `MAIN_ARMS`."""

@@ -1,0 +1,96 @@
+"""`scalesim bench emulated`: arms on an emulated GPU, case by case."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from scalesim.errors import ConfigurationError
+from scalesim.simulations.emulated.case import ARMS, DEFAULT_CASES, MAIN_ARMS, Case
+
+Option = typer.Option
+
+
+def emulated(
+    gpu: Annotated[str, Option(help="GPU and model: h100, h100:llama-3.1-8b ...")] = "h100",
+    arms: Annotated[str, Option(help=f"Some of: {', '.join(ARMS)}")] = ",".join(MAIN_ARMS),
+    case: Annotated[
+        list[str] | None,
+        Option(help="FIELD=VALUE[,VALUE...] of a case, instead of the ten built in; repeatable"),
+    ] = None,
+    calibration: Annotated[
+        Path | None, Option(help="JSON file of `benchmarks.gpu` with measured values")
+    ] = None,
+    out: Annotated[Path | None, Option(help="Folder for JSON, time lines and plots")] = None,
+    as_json: Annotated[bool, Option("--json", help="Print one JSON document")] = False,
+) -> None:
+    """Compare arms on an emulated GPU: the scheduler is real, the seconds are a model's."""
+    from scalesim.settings import EmulationSettings
+    from scalesim.simulations.emulated.plan import POLICY_OF, predicted_step_s
+    from scalesim.simulations.emulated.runs import runs
+    from scalesim.simulations.emulated.table import document, print_row, print_table
+
+    names = arms.split(",")
+    if unknown := set(names) - ARMS.keys():
+        raise ConfigurationError(
+            f"there is no arm {unknown.pop()!r}: use some of {', '.join(ARMS)}"
+        )
+    cases = cases_of(case) if case else DEFAULT_CASES
+    emulation = EmulationSettings.of(gpu, 1.0)
+    if calibration is not None:
+        measured = json.loads(calibration.read_text())
+        emulation = emulation.model_copy(update={"calibration": measured})
+    label = f"{emulation.gpu}:{emulation.model}"
+    played = []
+    with tempfile.TemporaryDirectory(prefix="scalesim-emulated-") as folder:
+        for row in runs(cases, names, emulation, Path(folder)):
+            played.append(row)
+            if not as_json:
+                print_row(*row)
+    predicted = {
+        f"{each.title}, {arm}": predicted_step_s(each, arm, emulation)
+        for each in cases
+        for arm in POLICY_OF
+        if arm in names
+    }
+    result = document(played, label, predicted)
+    if out is not None:
+        from scalesim.simulations.emulated.plots import write_plots
+
+        out.mkdir(parents=True, exist_ok=True)
+        (out / "emulated.json").write_text(json.dumps(result, indent=1) + "\n")
+        write_plots(out, played, label)
+    if as_json:
+        typer.echo(json.dumps(result))
+    else:
+        print_table(played, label, predicted)
+
+
+def cases_of(fields: Sequence[str]) -> list[Case]:
+    """Return every combination of the values that fields are given.
+
+    Raises:
+        ConfigurationError: There is no such field, or a value is not of its type.
+    """
+    values: dict[str, list[Any]] = {}
+    for field in fields:
+        name, _, listed = field.partition("=")
+        if name not in Case._fields:
+            known = ", ".join(Case._fields)
+            raise ConfigurationError(f"there is no {name!r} in a case: use some of {known}")
+        default = Case._field_defaults[name]
+        kind = type(default)
+        try:
+            values[name] = [kind(value) for value in listed.split(",")]
+        except ValueError:
+            raise ConfigurationError(
+                f"--case {field}: expected {kind.__name__}s, as in {name}={default}"
+            ) from None
+    products = itertools.product(*values.values())
+    return [Case(**dict(zip(values, each, strict=True))) for each in products]

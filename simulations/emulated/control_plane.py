@@ -1,0 +1,185 @@
+"""The controller on a virtual clock: reports in, directives out, each as late as in a stack."""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+from collections.abc import Callable, Mapping
+
+import numpy as np
+
+from scalesim.controller.core import Controller
+from scalesim.deployments.engine.emulation.device_clock import Clock
+from scalesim.deployments.engine.messages import Hello, Message
+from scalesim.identity import agent_keys
+from scalesim.policies.links import Links
+from scalesim.policies.placement import rendezvous
+from scalesim.policies.planner import DistancePlanner
+from scalesim.policies.planning import Plan, View
+from scalesim.settings import CatalogSettings, ClientSettings, ControllerSettings
+from scalesim.simulations.emulated.case import ArmOptions
+from scalesim.vocabulary import (
+    PREFIX,
+    Budgets,
+    Directives,
+    ReplicaInfo,
+    Residency,
+    TransferStats,
+)
+
+CALL_S = 2e-3
+"""Between two processes of the stack, one way."""
+
+GATHER_S = 10e-3
+"""A replica's messages wait for more, as `deployments.controller_link` has it."""
+
+SPACING_S = 2e-3
+"""Between plans, as `controller.service` has it."""
+
+_REPLICA = "emulated"
+
+
+class ControlPlane:
+    """A controller and the links to it from one simulation and one replica.
+
+    Args:
+        clock: Of the engine's device.
+        options: What of it is used.
+        obey: Hands directives to the engine.
+        simulation: Its name.
+    """
+
+    def __init__(
+        self,
+        clock: Clock,
+        options: ArmOptions,
+        obey: Callable[[Directives], None],
+        simulation: str,
+    ) -> None:
+        self._clock = clock
+        self._options = options
+        self._obey = obey
+        self._simulation = simulation
+        self._settings = ControllerSettings()
+        planner = DistancePlanner() if options.priced else _Unpriced()
+        self.core = Controller(
+            self._settings, CatalogSettings(), planner, rendezvous, clock=clock.now
+        )
+        self._due: list[tuple[float, int, Callable[[], None]]] = []
+        self._numbers = itertools.count()
+        self._gathered: list[Message] = []
+        self._hints: dict[str, float] = {}
+        self._epoch = 0
+        self._incarnation = 0
+        self._acked = 0
+        self._changed = False
+        self._plan_at = self._tick_at = 0.0
+
+    # ---- the simulation ----
+
+    def step(self, step: int, ahead: Mapping[str, float]) -> None:
+        """Say that a step begins, and in how many steps agents call."""
+        self._epoch = step
+        self._later(CALL_S, lambda: self._report(step, dict(ahead)))
+
+    def wake(self, agent: str, at: float) -> None:
+        """Say in which step an agent calls next."""
+        if not self._hints:
+            self._later(ClientSettings().flush_interval_s + CALL_S, self._flush)
+        self._hints[agent] = at
+
+    def _flush(self) -> None:
+        told, self._hints = self._hints, {}
+        self._report(self._epoch, {agent: at - self._epoch for agent, at in told.items()})
+
+    def _report(self, step: int, ahead: Mapping[str, float]) -> None:
+        distances = np.array(list(ahead.values()), np.float32)
+        keys = agent_keys(self._simulation, list(ahead))
+        self.core.report(self._simulation, step, keys, np.maximum(distances, 0.0))
+        self._changed = True
+
+    # ---- the replica ----
+
+    def hear(self, message: Message) -> None:
+        """Take what the engine says."""
+        if isinstance(message, Hello):
+            self._attach(message)
+            return
+        if not self._gathered:
+            self._later(GATHER_S + CALL_S, self._update)
+        self._gathered.append(message)
+
+    def _attach(self, hello: Hello) -> None:
+        reserve = self._options.reserve_share
+        budgets = tuple(
+            each._replace(
+                device_bytes=int(each.device_bytes * (1 - reserve)),
+                host_bytes=int(each.host_bytes * (1 - reserve)),
+            )
+            if kind == PREFIX
+            else each
+            for kind, each in zip(hello.kinds, hello.budgets, strict=True)
+        )
+        total = Budgets(*(sum(column) for column in zip(*budgets, strict=True)))
+        self._incarnation = self.core.attach(
+            ReplicaInfo(_REPLICA, total, hello.kinds, kind_budgets=budgets)
+        )
+        self._changed = True
+
+    def _update(self) -> None:
+        messages, self._gathered = self._gathered, []
+        rows = tuple(message for message in messages if isinstance(message, Residency))
+        self.core.residency(_REPLICA, self._incarnation, rows)
+        for message in messages:
+            if isinstance(message, TransferStats):
+                self.core.transfer(_REPLICA, self._incarnation, message)
+        self._changed = True
+
+    # ---- the controller ----
+
+    def go_on(self) -> None:
+        """Let happen what is due by now."""
+        now = self._clock.now()
+        while self._due and self._due[0][0] <= now:
+            heapq.heappop(self._due)[2]()
+        if now < self._plan_at or not (self._changed or now >= self._tick_at):
+            return
+        self._changed = False
+        if now >= self._tick_at:
+            self._tick_at = now + self._settings.tick_s
+            self.core.tick()
+        self._plan_at = now + SPACING_S
+        for name in self.core.needing_plans():
+            if self.core.plan_one(name):
+                self._later(CALL_S, self._deliver)
+
+    def _deliver(self) -> None:
+        directives = self.core.poll(_REPLICA, self._incarnation, self._acked)
+        if directives is None or directives.sequence <= self._acked:
+            return
+        self._acked = directives.sequence
+        if not self._options.pushes:
+            directives = directives._replace(distance_updates=())
+        if not self._options.moves:
+            directives = directives._replace(moves=())
+        self._obey(directives)
+        self._later(CALL_S, self._acknowledge)
+
+    def _acknowledge(self) -> None:
+        self.core.poll(_REPLICA, self._incarnation, self._acked)
+        self._changed = True
+
+    def _later(self, seconds: float, call: Callable[[], None]) -> None:
+        when = self._clock.now() + seconds
+        heapq.heappush(self._due, (when, next(self._numbers), call))
+
+
+class _Unpriced:
+    """The planner as if every link were endless."""
+
+    def __init__(self) -> None:
+        self._planner = DistancePlanner()
+
+    def plan(self, view: View, budgets: Budgets, links: Links) -> Plan:
+        """See `Planner`."""
+        return self._planner.plan(view, budgets, Links(1e18, 1e18, 1e18, 1e18))

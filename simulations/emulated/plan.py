@@ -1,0 +1,42 @@
+"""What `scalesim plan` says of a case: its roofline and its replay, on the same memory."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+
+import numpy as np
+
+from scalesim.policies.capacity.hardware import GPUS, LLMS, Calibration
+from scalesim.policies.capacity.roofline import RooflineEngine
+from scalesim.policies.replay.case import Case
+from scalesim.policies.replay.replay_policies import POLICIES
+from scalesim.policies.replay.trace import make_trace
+from scalesim.settings import EmulationSettings
+from scalesim.simulations.emulated.case import Case as Emulated
+
+POLICY_OF = {"hicache": "lru", "scalesim": "distance"}
+"""What the plan calls the order of an arm."""
+
+
+def predicted_step_s(case: Emulated, arm: str, emulation: EmulationSettings) -> float:
+    """Return the median seconds of a step as the plan has them; it knows no pause between steps."""
+    workload = case.made()
+    steps = [workload.schedule.calls(step) for step in range(case.steps + 1)]
+    step = np.repeat(np.arange(len(steps)), [len(rows) for rows in steps])
+    trace = make_trace(step, np.concatenate(steps), case.agents)
+    llm = LLMS[emulation.model]
+    state_bytes = case.size.total * llm.kv_bytes_per_token
+    trace = trace._replace(size_bytes=np.full(case.agents, state_bytes))
+    active = int(np.mean([len(rows) for rows in steps[1:]]))
+    of_case = {
+        "fresh_tokens": case.size.observation,
+        "output_tokens": case.output,
+        "slots": min(case.concurrency, active),
+    }
+    calibration = Calibration(**{**asdict(Calibration()), **emulation.calibration, **of_case})
+    engine = RooflineEngine(GPUS[emulation.gpu or ""], llm, calibration)
+    costs = engine.costs(state_bytes, 1.0)
+    capacity = case.device_tokens * llm.kv_bytes_per_token
+    served = POLICIES[POLICY_OF[arm]](Case(trace, capacity, costs=costs))
+    seconds = np.bincount(step, costs.service_s(trace) + served.stall_s)
+    return float(np.median(seconds[1:]))

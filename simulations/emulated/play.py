@@ -1,0 +1,260 @@
+"""One arm of one case on the virtual clock, in this process: SGLang keeps state in modules."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from scalesim.deployments import random_model
+from scalesim.deployments.engine.emulation.device_clock import VirtualClock
+from scalesim.deployments.engine.emulation.gpu_times import times_of
+from scalesim.deployments.engine.emulation.inline import Asked, InlineEngine, Script
+from scalesim.deployments.random_adapter import MODULES
+from scalesim.deployments.random_adapter import build as build_adapter
+from scalesim.identity import agent_key
+from scalesim.settings import AdapterSettings, EmulationSettings, EngineSettings
+from scalesim.simulations.emulated.case import PAGE, ArmOptions, Case
+from scalesim.simulations.emulated.control_plane import CALL_S, ControlPlane
+from scalesim.simulations.emulated.timeline import Timeline
+from scalesim.simulations.workload import Workload
+from scalesim.vocabulary import COUNTED, TransferStats
+
+_FIRST_WORD = 3
+_WARMUP_CONCURRENCY = 8
+_ADAPTER_RANK = 2
+
+
+class Called(NamedTuple):
+    """One call of an agent."""
+
+    step: int
+    row: int
+    sent_s: float
+    asked: Asked
+
+
+def imported() -> None:
+    """Import what an engine needs, the models of its registry included."""
+    from sglang.srt.managers import scheduler  # noqa: F401
+    from sglang.srt.models.registry import ModelRegistry
+
+    ModelRegistry.get_supported_archs()
+
+
+def play(
+    case: Case, options: ArmOptions, emulation: EmulationSettings, folder: Path
+) -> dict[str, Any]:
+    """Run an arm and return its figures, all in seconds of the emulated GPU."""
+    clock = VirtualClock()
+    plane: list[ControlPlane] = []
+    waiting: list[Any] = []
+
+    def heard(message: Any) -> None:
+        (plane[0].hear if plane else waiting.append)(message)
+
+    workload = case.made()
+    engine = InlineEngine(
+        _settings(case, options, folder),
+        times_of(emulation.model_copy(update={"dilate": 1.0})),
+        clock,
+        checked=False,
+        heard=heard,
+    )
+    timeline = engine.device.watch = Timeline()
+    if options.arm == "scalesim":
+        plane.append(ControlPlane(clock, options, engine.obey, workload.name))
+        for message in waiting:
+            heard(message)
+    playing = _Playing(case, options, workload, engine, clock, plane[0] if plane else None)
+    engine.run(playing.script())
+    return playing.figures() | {"timeline": timeline.of(*playing.span)}
+
+
+def _settings(case: Case, options: ArmOptions, folder: Path) -> EngineSettings:
+    model = random_model.build(folder / "model", size="micro")
+    tokens = case.device_tokens
+    if options.everything_fits:
+        tokens = int(1.25 * case.agents * case.size.total) // PAGE * PAGE
+    adapters = None
+    if case.adapters:
+        root = folder / "adapters"
+        for number in range(case.adapters):
+            build_adapter(root / f"adapter-{number}", model, seed=number, rank=_ADAPTER_RANK)
+        share = 1.0 if options.everything_fits else case.device_share
+        adapters = AdapterSettings(
+            roots=(str(root),),
+            slots=max(1, int(share * case.adapters)),
+            loaded=case.adapters,
+            max_rank=_ADAPTER_RANK,
+            modules=MODULES,
+        )
+    host_tokens = case.host_share * case.agents * case.size.total
+    return EngineSettings(
+        model_path=str(model),
+        arm=options.arm,
+        device="cpu",
+        dtype="float32",
+        page_size=PAGE,
+        device_tokens=tokens,
+        host_ratio=None if options.arm == "stock" else host_tokens / tokens,
+        context_length=case.size.total + 64,
+        max_running_requests=case.concurrency,
+        adapters=adapters,
+        # As an 80 GB GPU has it; the rest is SGLang's own.
+        extra_args={"skip_tokenizer_init": True, "chunked_prefill_size": 8192, "random_seed": 0},
+    )
+
+
+class _Playing:
+    """Who calls, when."""
+
+    def __init__(
+        self,
+        case: Case,
+        options: ArmOptions,
+        workload: Workload,
+        engine: InlineEngine,
+        clock: VirtualClock,
+        plane: ControlPlane | None,
+    ) -> None:
+        self._case = case
+        self._options = options
+        self._workload = workload
+        self._engine = engine
+        self._clock = clock
+        self._plane = plane
+        self._calls: list[Called] = []
+        self._step_s: list[float] = []
+        self._before: dict[str, TransferStats] = {}
+        self.span = (0.0, 0.0)
+
+    def script(self) -> Script:
+        """Warm up, then take all steps."""
+        adapters = self._engine.settings.adapters
+        if adapters is not None:
+            yield from self._engine.load_adapters(Path(adapters.roots[0]), adapters.loaded)
+        yield from self._step(0, _WARMUP_CONCURRENCY)
+        self._before = dict(self._engine.transfers)
+        yield from self._think()
+        for step in range(1, self._workload.steps + 1):
+            begun = self._clock.now()
+            yield from self._step(step, self._case.concurrency)
+            self._step_s.append(self._clock.now() - begun)
+            self.span = (begun, self._clock.now())
+            yield from self._think()
+
+    def _think(self) -> Script:
+        yield from self._until(self._clock.now() + self._case.think_s)
+
+    def _until(self, when: float) -> Script:
+        while self._clock.now() < when:
+            self._go_on()
+            yield
+
+    def _go_on(self) -> None:
+        if self._plane is not None:
+            self._plane.go_on()
+
+    def _step(self, step: int, concurrency: int) -> Script:
+        """Make all calls of a step."""
+        self._tell(step)
+        schedule = self._workload.schedule
+        next_use = schedule.next_use(step)
+        left = schedule.calls(step).tolist()[::-1]
+        told = self._plane is not None and self._options.foreseen is not None
+        running: list[Called] = []
+        coming: list[tuple[float, int]] = []
+        counts: dict[int, int] = {}
+        while left or coming or running:
+            now = self._clock.now()
+            while left and len(running) + len(coming) < concurrency:
+                coming.append((now, left.pop()))
+            for sent_s, row in [each for each in coming if each[0] + CALL_S <= now]:
+                coming.remove((sent_s, row))
+                counts[row] = counts.get(row, -1) + 1
+                running.append(Called(step, row, sent_s, self._ask(step, row, counts[row])))
+            for called in [each for each in running if each.asked.done]:
+                running.remove(called)
+                self._calls.append(called)
+                if told and self._plane is not None:
+                    name = self._workload.agents[called.row]
+                    self._plane.wake(name, float(next_use[called.row]))
+            self._go_on()
+            yield
+        # The last answer is on its way to its caller.
+        yield from self._until(self._clock.now() + CALL_S)
+
+    def _tell(self, step: int) -> None:
+        """Report who calls in a step and in those that are foreseen."""
+        if self._plane is None or self._options.foreseen is None:
+            return
+        schedule, names = self._workload.schedule, self._workload.agents
+        ahead: dict[str, float] = {}
+        for later in reversed(range(self._options.foreseen + 1)):
+            if step + later >= len(schedule):
+                continue
+            rows = schedule.active(step + later).tolist()
+            spacing = 1.0 / max(len(rows), 1) if schedule.ordered else 0.0
+            ahead |= {names[row]: later + place * spacing for place, row in enumerate(rows)}
+        self._plane.step(step, ahead)
+
+    def _ask(self, step: int, row: int, call: int) -> Asked:
+        size, seed = self._case.size, self._case.seed
+        ids = [
+            1,
+            *_words(size.private, seed, row),
+            *_words(size.observation, seed, row, step, call),
+        ]
+        more: dict[str, Any] = {}
+        if self._case.adapters:
+            more["lora_id"] = f"adapter-{row % self._case.adapters}"
+        return self._engine.ask(
+            ids,
+            size.output,
+            agent_key(self._workload.name, self._workload.agents[row]),
+            stream=True,
+            return_logprob=False,
+            top_logprobs_num=0,
+            **more,
+        )
+
+    def figures(self) -> dict[str, Any]:
+        """Return what the arm did after the warm-up."""
+        calls = [called for called in self._calls if called.step]
+        ttft = np.array([called.asked.first_s - called.sent_s + CALL_S for called in calls])
+        found = {"device": 0, "host": 0, "total": 0}
+        for called in calls:
+            details = (called.asked.meta or {})["cached_tokens_details"] or {}
+            left = self._case.prefix
+            found["total"] += left
+            for tier in ("device", "host"):
+                here = min(left, details.get(tier) or 0)
+                found[tier] += here
+                left -= here
+        transfers = {
+            kind: _since(now, self._before.get(kind))
+            for kind, now in self._engine.transfers.items()
+        }
+        answers = sorted((c.row, c.step, tuple(c.asked.tokens or ())) for c in calls)
+        return {
+            "busy_s": sum(self._step_s),
+            "steps": self._step_s,
+            "calls": len(calls),
+            "ttft_s": {f"p{q}": float(np.percentile(ttft, q)) for q in (50, 95, 99)},
+            "found": found,
+            "transfers": transfers,
+            "answers": hash(tuple(answers)),
+        }
+
+
+def _since(now: TransferStats, before: TransferStats | None) -> dict[str, float]:
+    then = before or TransferStats(now.kind)
+    counts = {name: getattr(now, name) - getattr(then, name) for name in COUNTED}
+    return {name: count for name, count in counts.items() if count}
+
+
+def _words(count: int, *path: int) -> list[int]:
+    drawn = np.random.default_rng(path).integers(0, random_model.WORDS, count)
+    return [_FIRST_WORD + int(word) for word in drawn]
