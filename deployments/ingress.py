@@ -126,7 +126,8 @@ class Ingress:
 
     async def __del__(self) -> None:
         """Answer what is in flight; Serve, which calls this, knows nothing of it."""
-        await self._peers.collect()
+        if len(self._trace_recorder):
+            await self._peers.collect()
         self._trace_recorder.close()
         self._reader.close()
         if self._listener is not None:
