@@ -20,7 +20,7 @@ class Call(NamedTuple):
         next_use: Steps from its end to the agent's next request, if reported.
         number: Of this try, in the process that makes it; 0 before.
         under_suspicion: Whether an engine may have been lost because of it: all such calls go to
-            one replica, which takes them one at a time.
+            one replica, which begins them one at a time.
     """
 
     key: int

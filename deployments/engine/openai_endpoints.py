@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import aclosing, nullcontext
+from contextlib import AsyncExitStack, aclosing
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from functools import partial
@@ -122,10 +122,13 @@ class OpenAIEndpoints:
         trip = _Trip(call)
         _TRIP.set(trip)
         self._inside[trip] = asyncio.current_task()
-        alone = self._one_under_suspicion if call.under_suspicion else nullcontext()
         try:
-            async with alone, aclosing(self._answer(trip)) as pieces:
+            async with AsyncExitStack() as turn, aclosing(self._answer(trip)) as pieces:
+                if call.under_suspicion:
+                    await turn.enter_async_context(self._one_under_suspicion)
                 async for piece in pieces:
+                    if call.under_suspicion:
+                        await turn.aclose()  # the next one's: this one has begun
                     self._inside[trip] = None  # `lose` must not end what sends the piece
                     yield piece
                     self._inside[trip] = asyncio.current_task()
