@@ -14,6 +14,9 @@ from scalesim.sender import Sender, Stats
 from scalesim.settings import ClientSettings
 from scalesim.transports import Transport, connect
 
+# Not on the sending thread: the OpenAI SDK 3.x fails a call that finds httpx half imported.
+from scalesim.transports import http as http
+
 
 class Simulation:
     """A namespace of agents, and the hints about when they call.

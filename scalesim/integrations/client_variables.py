@@ -10,12 +10,14 @@ _BASE_URLS = (
     "OPENAI_API_BASE_URL",  # CAMEL
     "OPENAI_COMPATIBLE_MODEL_API_BASE_URL",  # CAMEL
     "HOSTED_VLLM_API_BASE",  # litellm
+    "VLLM_BASE_URL",  # CrewAI's `hosted_vllm/` models
     "AGENTSOCIETY_LLM_API_BASE",  # agentsociety2
 )
 _KEYS = (
     "OPENAI_API_KEY",
     "OPENAI_COMPATIBLE_MODEL_API_KEY",
     "HOSTED_VLLM_API_KEY",
+    "VLLM_API_KEY",
     "AGENTSOCIETY_LLM_API_KEY",
 )
 _NO_KEY = "-"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import importlib
 from types import ModuleType
 from typing import Any
 
@@ -13,6 +14,8 @@ from scalesim.integrations.requests_of_http import identity_headers
 def install(module: ModuleType) -> None:
     """Let every client of the module name the agent to the stack; headers that are set win."""
     sync_send, async_send = module.Client.send, module.AsyncClient.send
+    # What reports hints uses httpx too, and the OpenAI SDK 3.x fails calls while it is imported.
+    importlib.import_module("scalesim.simulation")
     if hasattr(sync_send, "__scalesim__"):
         return
 

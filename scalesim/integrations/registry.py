@@ -24,7 +24,8 @@ class Integration(NamedTuple):
 
     Attributes:
         module: Imported module that is patched.
-        file: Module of this package with `install(module)`.
+        file: Module of this package.
+        function: In it, called with the imported module.
         distribution: Name on the package index; empty where versions do not matter.
         since: First version whose insides are known.
         before: First version whose insides are not known.
@@ -32,6 +33,7 @@ class Integration(NamedTuple):
 
     module: str
     file: str
+    function: str = "install"
     distribution: str = ""
     since: Version = ()
     before: Version = ()
@@ -45,7 +47,75 @@ CLIENTS = (
 )
 """How requests leave a process: all that names who calls."""
 
-FRAMEWORKS: tuple[Integration, ...] = ()
+
+def _of(
+    distribution: str, since: Version, before: Version, file: str, **modules: str
+) -> tuple[Integration, ...]:
+    """Return the places of one framework: in which module what is installed."""
+    return tuple(
+        Integration(module, file, function, distribution, since, before)
+        for function, module in modules.items()
+    )
+
+
+FRAMEWORKS = (
+    *_of("mesa", (3,), (4,), "mesa", install="mesa.agent"),
+    *_of(
+        "mesa-llm",
+        (0, 1),
+        (0, 3),
+        "mesa_llm",
+        install_models="mesa_llm.module_llm",
+        install_agents="mesa_llm.llm_agent",
+        install_memories="mesa_llm.memory.memory",
+        install_steps="mesa_llm.parallel_stepping",
+    ),
+    *_of("camel-ai", (0, 2, 70), (0, 3), "camel", install="camel.agents.chat_agent"),
+    *_of(
+        "camel-oasis",
+        (0, 2),
+        (0, 3),
+        "oasis",
+        install="oasis.environment.env",
+        install_agents="oasis.social_agent.agent",
+    ),
+    *_of("agentscope", (2,), (3,), "agentscope", install="agentscope.agent._agent"),
+    *_of(
+        "langgraph",
+        (1,),
+        (2,),
+        "langgraph",
+        install_runner="langgraph.pregel._runner",
+        install_loop="langgraph.pregel._loop",
+    ),
+    *_of(
+        "autogen-agentchat",
+        (0, 7),
+        (0, 8),
+        "autogen",
+        install_agents="autogen_agentchat.agents._base_chat_agent",
+        install_participants="autogen_agentchat.teams._group_chat._chat_agent_container",
+        install_round_robin="autogen_agentchat.teams._group_chat._round_robin_group_chat",
+        install_selector="autogen_agentchat.teams._group_chat._selector_group_chat",
+    ),
+    *_of(
+        "gdm-concordia",
+        (2,),
+        (3,),
+        "concordia",
+        install_entities="concordia.agents.entity_agent",
+        install_sequential="concordia.environment.engines.sequential",
+        install_simultaneous="concordia.environment.engines.simultaneous",
+    ),
+    *_of(
+        "crewai",
+        (1,),
+        (2,),
+        "crewai",
+        install_agents="crewai.agent.core",
+        install_crews="crewai.crew",
+    ),
+)
 """Who acts, and in which order, by the framework's own objects."""
 
 
@@ -64,7 +134,7 @@ def install_all() -> None:
 def _install(integration: Integration, module: ModuleType) -> None:
     if _is_known(integration):
         file = importlib.import_module(f"scalesim.integrations.{integration.file}")
-        file.install(module)
+        getattr(file, integration.function)(module)
 
 
 def _is_known(integration: Integration) -> bool:

@@ -12,6 +12,14 @@ from scalesim.integrations import current_run
 _LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
 
 
+class _Count:
+    total = 0
+
+
+named_requests = _Count()
+"""How many requests of this process have named an agent, about: threads may pass over one."""
+
+
 @cache
 def stack_netlocs() -> frozenset[str]:
     """Return HOST:PORT of the stack; on this machine also under its other names."""
@@ -33,5 +41,6 @@ def identity_headers(netloc: str) -> dict[str, str]:
         return {}
     who = caller.get()
     if who is not None:
+        named_requests.total += 1
         return identity(*who)
     return {SIMULATION: current_run.simulation().name}

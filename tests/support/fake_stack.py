@@ -115,19 +115,30 @@ def _handler(stack: FakeStack) -> type[BaseHTTPRequestHandler]:
             self._json(status, {"error": {"message": message, "param": None}})
 
         def _chat(self, body: dict[str, Any]) -> None:
-            prompt = " ".join(message["content"] for message in body["messages"])
+            prompt = " ".join(str(message["content"]) for message in body["messages"])
             stack.calls.append((self.headers.get("X-Agent-Id"), prompt))
             with stack.called:
                 names = (self.headers.get(name) for name in ("X-Agent-Id", "X-Simulation-Id"))
                 stack.callers.append(tuple(names))
                 stack.called.notify_all()
             word = f"w{hashlib.sha256(prompt.encode()).digest()[0]}"
-            usage = {"completion_tokens": body.get("max_tokens", 1)}
+            tokens = body.get("max_tokens", 1)
+            usage = {"prompt_tokens": 1, "completion_tokens": tokens, "total_tokens": 1 + tokens}
+            about = {"id": "1", "created": 1, "model": body["model"]}
+            choice = {"index": 0, "finish_reason": "stop", "logprobs": None}
+            if schema := body.get("response_format", {}).get("json_schema"):
+                properties = schema["schema"]["properties"].items()
+                word = json.dumps({name: each["enum"][0] for name, each in properties})
             if not body.get("stream"):
-                message = {"role": "assistant", "content": word}
-                self._json(200, {"choices": [{"message": message}], "usage": usage})
+                choice["message"] = {"role": "assistant", "content": word}
+                about |= {"object": "chat.completion", "choices": [choice], "usage": usage}
+                self._json(200, about)
                 return
-            events = [{"choices": [{"delta": {"content": word}}]}, {"choices": [], "usage": usage}]
+            about["object"] = "chat.completion.chunk"
+            events = [
+                about | {"choices": [choice | {"delta": {"content": word}}]},
+                about | {"choices": [], "usage": usage},
+            ]
             lines = [json.dumps(event) for event in events] + ["[DONE]"]
             self._answer(200, "text/event-stream", "".join(f"data: {x}\n\n" for x in lines))
 

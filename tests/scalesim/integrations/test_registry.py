@@ -14,7 +14,8 @@ def test_every_file_that_is_named_can_be_loaded_without_its_library() -> None:
     import importlib
 
     for integration in (*registry.CLIENTS, *registry.FRAMEWORKS):
-        assert importlib.import_module(f"scalesim.integrations.{integration.file}").install
+        file = importlib.import_module(f"scalesim.integrations.{integration.file}")
+        assert callable(getattr(file, integration.function))
 
 
 @pytest.mark.parametrize(
@@ -35,7 +36,7 @@ def test_an_unknown_version_is_warned_of_and_left_alone(
     monkeypatch.setattr("importlib.metadata.version", find)
     installed: list[ModuleType] = []
     monkeypatch.setattr("scalesim.integrations.httpx.install", installed.append)
-    integration = Integration("mesa", "httpx", "mesa", since=(2,), before=(3,))
+    integration = Integration("mesa", "httpx", distribution="mesa", since=(2,), before=(3,))
     with caplog.at_level(logging.WARNING):
         registry._install(integration, registry)
     assert bool(installed) == is_known

@@ -1,0 +1,45 @@
+"""AutoGen: each participant of a team asks for itself; a round robin is known ahead."""
+
+from __future__ import annotations
+
+from types import ModuleType
+from typing import Any
+
+from scalesim.integrations.acting import act_for
+from scalesim.integrations.current_run import begin_step, pin
+from scalesim.integrations.watching import before
+
+
+def install_agents(module: ModuleType) -> None:
+    """Let agents that run by themselves act for themselves."""
+    for name in ("run", "run_stream"):
+        act_for(module.BaseChatAgent, name, lambda self, *args, **kwargs: self.name)
+
+
+def install_participants(module: ModuleType) -> None:
+    """Let the participants of teams act for themselves."""
+    act_for(
+        module.ChatAgentContainer, "handle_request", lambda self, *args, **kwargs: self._agent.name
+    )
+
+
+def install_round_robin(module: ModuleType) -> None:
+    """Report each turn of a round robin, and those after it."""
+
+    def tell(self: Any, thread: Any) -> None:
+        names, place = self._participant_names, self._next_speaker_index
+        ahead = [*names[place:], *names[:place]]
+        begin_step(ahead[:1], upcoming=[[name] for name in ahead[1:]])
+
+    before(module.RoundRobinGroupChatManager, "select_speaker", tell)
+
+
+def install_selector(module: ModuleType) -> None:
+    """Let the model that selects speakers act for itself, and keep what all wait for."""
+    manager = module.SelectorGroupChatManager
+    act_for(manager, "select_speaker", lambda self, *args, **kwargs: _keep(self._name))
+
+
+def _keep(name: str) -> str:
+    pin(name)
+    return name

@@ -1,0 +1,25 @@
+"""CAMEL: each `ChatAgent` asks for itself."""
+
+from __future__ import annotations
+
+from types import ModuleType
+from typing import Any
+
+from scalesim.integrations.acting import act_for
+
+_ASKS = ("_step_impl", "_astep_non_streaming_task", "_stream", "_astream")
+"""Below `step` and `astep`, which observers wrap and streams outlive."""
+
+
+def install(module: ModuleType) -> None:
+    """Let the steps of all chat agents act for them."""
+    for name in _ASKS:
+        act_for(module.ChatAgent, name, lambda self, *args, **kwargs: agent_id(self))
+
+
+def agent_id(agent: Any) -> str:
+    """Return an agent's name: OASIS's number of a user, else its role and its own id."""
+    number = getattr(agent, "social_agent_id", None)
+    if number is not None:
+        return f"user {number}"
+    return f"{agent.role_name} {agent.agent_id}"
