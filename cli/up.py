@@ -26,6 +26,9 @@ Option = typer.Option
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _ONE_EVENT_S = 1.0
 
+_ANSWER_TOKENS = 512
+"""Longest answer of the models that come with us where none is asked for."""
+
 
 @app.command()
 def up(
@@ -79,7 +82,7 @@ def up(
     if replicas is not None:
         values["replicas"] = replicas
     with _Signals() as signals, RunFolder(RAY_FITS) as folder, folder.as_own_tmpdir():
-        _build_model(values["engine"], folder)
+        _build_model(values, folder)
         settings = with_secrets_from_env(load(StackSettings, values))
         console = Console(stderr=True)
         stack = Stack(settings, folder)
@@ -127,11 +130,13 @@ def _override(values: dict[str, Any], section: str, flags: dict[str, Any]) -> No
     values[section] = {**(values.get(section) or {}), **given}
 
 
-def _build_model(engine: dict[str, Any], folder: RunFolder) -> None:
+def _build_model(values: dict[str, Any], folder: RunFolder) -> None:
     """Put folders in the place of the names of models that come with us.
 
-    The random one lasts as long as the stack runs, the other is kept in the user's cache.
+    The random one lasts as long as the stack runs, the other is kept in the user's cache. Neither
+    ends its answers reliably, so those to clients that name no length are bounded.
     """
+    engine = values["engine"]
     if "model_path" not in engine:
         raise ConfigurationError(
             "there is no model: give --model PATH; to try, --model random, or --model smollm2 for "
@@ -143,6 +148,9 @@ def _build_model(engine: dict[str, Any], folder: RunFolder) -> None:
         engine["model_path"] = str(random_model.build(folder.path / "model"))
     elif engine["model_path"] == smollm2.NAME:
         engine["model_path"] = str(smollm2.build())
+    else:
+        return
+    values["ingress"].setdefault("default_max_tokens", _ANSWER_TOKENS)
 
 
 class _Signals:

@@ -347,7 +347,11 @@ class Controller:
         return status.agent(self._table, self._simulations, self._replicas, row)
 
     def _rows_of(self, simulation: int, keys: Keys) -> Rows:
-        return claim(self._table, self._placements, simulation, keys, self._settings.max_agents)
+        room, quota = self._settings.max_agents - len(self._table), None
+        if (most := self._simulations.max_agents(simulation)) is not None:
+            mine = self._simulations.with_same_key(simulation)
+            quota = most - int(np.count_nonzero(mine[self._table.simulation]))
+        return claim(self._table, self._placements, simulation, keys, room, quota)
 
     def _release(self, simulation: int) -> None:
         """Free everything a simulation held; its agents belong to no simulation."""

@@ -15,21 +15,35 @@ _FARTHEST = np.float32(2**40)  # steps; anything farther means the same
 
 
 def claim(
-    table: PayloadTable, placements: Placements, simulation: int, keys: Keys, max_agents: int
+    table: PayloadTable,
+    placements: Placements,
+    simulation: int,
+    keys: Keys,
+    room: int,
+    quota: int | None = None,
 ) -> Rows:
     """Return int64[n] rows of the agents a simulation speaks for, -1 where it may not.
 
     Unknown agents are added while there is room, those without a simulation become its own; those
     of another simulation are refused.
+
+    Args:
+        table: Payload table.
+        placements: Where agents are.
+        simulation: Its number.
+        keys: int64[n], of agents.
+        room: Agents that may be added to the table.
+        quota: Agents that may become the simulation's own; None for all.
     """
     rows = table.find(AGENTS, keys)
     new = np.flatnonzero(rows == MISSING)
     if new.size:
-        new = new[: max(max_agents - len(table), 0)]
+        new = new[: max(room if quota is None else min(room, quota), 0)]
         rows[new] = placements.admit(AGENTS, keys[new])
     owner = table.simulation[rows]
     if not (owner == simulation).all():
-        table.simulation[rows[(owner == NO_SIMULATION) & (rows != MISSING)]] = simulation
+        unowned = rows[(owner == NO_SIMULATION) & (rows != MISSING)]
+        table.simulation[unowned if quota is None else unowned[: max(quota, 0)]] = simulation
         rows[table.simulation[rows] != simulation] = MISSING
     return rows
 

@@ -69,6 +69,7 @@ class Simulations:
         self._holders: dict[int, str] = {}
         self._most_held = settings.simulations_per_key
         self._quotas = settings.quotas
+        self._key_quotas = settings.key_quotas
         self.quota = np.ones(MAX_SIMULATIONS)
         self.quota[: len(names)] = [settings.quotas.get(name, 1.0) for name in names]
 
@@ -136,16 +137,34 @@ class Simulations:
                 "again when a silent one's lease ran out"
             )
         self._seen[number] = now
-        self._holders[number] = holder
-        self.quota[number] = self._quotas.get(name, 1.0)
+        former = self._holders.get(number)
+        if former != holder:
+            self._holders[number] = holder
+            self.quota[number] = self._quotas.get(name, 1.0)
+            self._share_out(former)
+            self._share_out(holder)
         return number
+
+    def max_agents(self, number: int) -> int | None:
+        """Return how many agents a simulation's key may have; None where it has no bound."""
+        quota = self._key_quotas.get(self._holders.get(number, ""))
+        return quota.max_agents if quota is not None else None
+
+    def with_same_key(self, number: int) -> NDArray[np.bool_]:
+        """Return bool[m] by simulation number: those reported with the key of one, it included."""
+        same = np.zeros(MAX_SIMULATIONS, np.bool_)
+        same[self._of(self._holders.get(number))] = True
+        same[number] = True
+        return same
 
     def end(self, number: int) -> None:
         """Forget a simulation; nothing may refer to its number any more."""
         self.names.free(number)
         self.epochs[number] = 0
         self._clocks.pop(number, None)
-        self._holders.pop(number, None)
+        former = self._holders.pop(number, None)
+        self.quota[number] = 1.0
+        self._share_out(former)
         self.step_s[number] = _ASSUMED_STEP_S
 
     def silent(self, now: float, lease_s: float) -> list[Lease]:
@@ -157,3 +176,15 @@ class Simulations:
         clock = self._clocks.setdefault(number, StepClock(0.0))
         clock.tick(epoch, now)
         self.step_s[number] = clock.step_s or _ASSUMED_STEP_S
+
+    def _of(self, holder: str | None) -> list[int]:
+        return [number for number, other in self._holders.items() if other == holder]
+
+    def _share_out(self, holder: str | None) -> None:
+        """Give each simulation of a key an equal part of what they may have together."""
+        quota = self._key_quotas.get(holder or "")
+        if quota is not None and quota.max_share < 1:
+            mine = self._of(holder)
+            for number in mine:
+                own = self._quotas.get(self.names[number], 1.0)
+                self.quota[number] = min(own, quota.max_share / len(mine))

@@ -6,7 +6,8 @@ from typing import Any, Literal, NamedTuple
 
 from scalesim.headers import CachedTokens
 
-Endpoint = Literal["chat", "completions"]
+Endpoint = Literal["chat", "completions", "responses", "messages", "tokenize"]
+"""OpenAI's, Anthropic's messages, and the tokens of a text."""
 
 
 class Call(NamedTuple):

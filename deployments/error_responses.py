@@ -1,4 +1,4 @@
-"""Errors in the shape OpenAI clients expect."""
+"""Errors in the shape that clients of OpenAI and of Anthropic expect."""
 
 from __future__ import annotations
 
@@ -10,9 +10,12 @@ from scalesim.errors import AuthenticationError, InvalidRequestError, ScaleSimEr
 def error_body(
     message: str, kind: str, param: str | None = None, code: str | int | None = None
 ) -> bytes:
-    """Return `{"error": {"message", "type", "param", "code"}}` as JSON."""
+    """Return `{"type": "error", "error": {"message", "type", "param", "code"}}` as JSON.
+
+    OpenAI's is the inner object; Anthropic's needs `type` beside it.
+    """
     fields = {"message": message, "type": kind, "param": param, "code": code}
-    return json.dumps({"error": fields}).encode()
+    return json.dumps({"type": "error", "error": fields}).encode()
 
 
 def body_of(error: ScaleSimError) -> bytes:

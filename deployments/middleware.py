@@ -4,25 +4,34 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Coroutine
+import re
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from typing import Any, TypeVar
+from uuid import uuid4
 
 import msgspec
 from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
+from scalesim.deployments.api_keys import ApiKeys, KeyHolder, check_keys
 from scalesim.deployments.error_responses import body_of, error_body
 from scalesim.errors import (
-    AuthenticationError,
     ConfigurationError,
     InvalidRequestError,
     ScaleSimError,
 )
-from scalesim.headers import bears
+from scalesim.headers import REQUEST_ID
 from scalesim.settings import LOOPBACK, StackSettings
 
 _logger = logging.getLogger(__name__)
+
+_PREFLIGHT_S = 600
+"""How long a browser remembers what a page may ask."""
+
+_REQUEST_ID = re.compile(r"[\x21-\x7e]{1,256}")
 
 OPEN_PATHS = frozenset({"/health"})
 """Answered without a key: a probe learns nothing but that the process lives."""
@@ -46,32 +55,19 @@ def check_binding(settings: StackSettings) -> None:
     """Refuse to serve a network without a key.
 
     Raises:
-        ConfigurationError: A `host` is not loopback and there is no key.
+        ConfigurationError: A `host` is not loopback and there is no key for it; or a key cannot be
+            distinguished from another.
     """
-    if settings.ingress.api_key.get_secret_value():
-        return
-    for section in ("ingress", "metrics"):
+    ingress = settings.ingress
+    own = ingress.api_key.get_secret_value()
+    check_keys(ingress.api_keys, own)
+    for section, has_key in (("ingress", own or ingress.api_keys), ("metrics", own)):
         host = getattr(settings, section).host
-        if host not in LOOPBACK:
+        if host not in LOOPBACK and not has_key:
             raise ConfigurationError(
                 f"{section}.host is {host!r} but ingress.api_key is empty: set a key, or bind to "
                 "127.0.0.1"
             )
-
-
-def authenticate(request: Request, key: str) -> None:
-    """Let a request pass if it carries the key, or if there is none to carry.
-
-    Raises:
-        AuthenticationError: No key or a wrong one.
-    """
-    if not key or request.url.path in OPEN_PATHS:
-        return
-    if not bears(request.headers.get("authorization", ""), key):
-        raise AuthenticationError(
-            "the API key is missing or wrong: send 'Authorization: Bearer KEY' with the key the "
-            "stack was started with"
-        )
 
 
 async def read_body(request: Request, limit_bytes: int) -> dict[str, Any]:
@@ -137,30 +133,61 @@ async def _gone(request: Request) -> None:
 Handler = Callable[[Request], Awaitable[Response]]
 
 
-def guarded(handler: Handler, key: str, refused: Callable[[ScaleSimError], None]) -> Handler:
+def guarded(handler: Handler, keys: ApiKeys, refused: Callable[[ScaleSimError], None]) -> Handler:
     """Return a route's handler that authenticates first and answers our errors in OpenAI's shape.
 
     Args:
-        handler: The route.
-        key: API key, or empty on loopback.
+        handler: The route; `holder_of` tells it whose key was shown.
+        keys: Every key there is.
         refused: Called with the error of every refused request.
     """
 
     async def route(request: Request) -> Response:
         fault: ScaleSimError
         try:
-            authenticate(request, key)
-            return await handler(request)
+            if request.url.path not in OPEN_PATHS:
+                request.state.holder = keys.holder(request)
+            return _named(request, await handler(request))
         except ScaleSimError as error:
             fault = error
         except Exception:
             _logger.exception("%s %s failed", request.method, request.url.path)
-            fault = ScaleSimError("the stack failed at this request: its log says why")
+            fault = ScaleSimError("the stack failed at this request: its log tells why")
         refused(fault)
         headers = {"Retry-After": "1"} if fault.retryable else None
-        return Response(body_of(fault), fault.status, headers, "application/json")
+        return _named(request, Response(body_of(fault), fault.status, headers, "application/json"))
 
     return route
+
+
+def holder_of(request: Request) -> KeyHolder:
+    """Return whose key a guarded request showed."""
+    holder: KeyHolder = request.state.holder
+    return holder
+
+
+def _named(request: Request, answer: Response) -> Response:
+    """Give an answer the name of its request, which clients keep in their logs."""
+    given = request.headers.get(REQUEST_ID, "")
+    name = given if _REQUEST_ID.fullmatch(given) else uuid4().hex
+    answer.headers[REQUEST_ID] = answer.headers["request-id"] = name  # OpenAI's and Anthropic's
+    return answer
+
+
+def cross_origin(origins: Sequence[str]) -> list[Middleware]:
+    """Return what lets web pages of some origins call; nothing where there are none."""
+    if not origins:
+        return []
+    return [
+        Middleware(
+            CORSMiddleware,
+            allow_origins=list(origins),
+            allow_methods=["*"],
+            allow_headers=["*"],
+            expose_headers=["*"],
+            max_age=_PREFLIGHT_S,
+        )
+    ]
 
 
 async def no_route(request: Request, error: Exception) -> Response:
@@ -171,9 +198,13 @@ async def no_route(request: Request, error: Exception) -> Response:
         error: Starlette's, with status 404 or 405.
     """
     assert isinstance(error, HTTPException)
+    if request.method == "OPTIONS" and error.headers:
+        methods = sorted({*error.headers["Allow"].split(", "), "OPTIONS"})
+        return _named(request, Response(status_code=204, headers={"Allow": ", ".join(methods)}))
     message = (
         f"{request.method} {request.url.path[:80]} is not served here: the base URL of OpenAI's "
         "clients ends in /v1, chats are POST /v1/chat/completions"
     )
     body = error_body(message, "invalid_request_error", code="unknown_url")
-    return Response(body, error.status_code, error.headers, "application/json")
+    answer = Response(body, error.status_code, error.headers, "application/json")
+    return _named(request, answer)

@@ -1,6 +1,7 @@
 """A seeded random-weight Llama with a one-word-one-token tokenizer, built without a download.
 
-Speed and cache behaviour do not depend on weight values, so demos, tests and benchmarks use it.
+Speed and cache behaviour do not depend on weight values, so demos, tests and benchmarks use it. It
+answers in words; where a grammar leaves it no word, as in JSON, in characters.
 """
 
 from __future__ import annotations
@@ -11,6 +12,14 @@ from pathlib import Path
 
 WORDS = 1021
 """Words `w0` .. `w1020`; any other word is `<unk>`."""
+
+_CHARACTERS = [chr(code) for code in range(ord("!"), ord("~") + 1)]
+"""Tokens beside the words: printable ASCII without the space, so that JSON has no gaps."""
+
+_TOKENS = 3 + WORDS + len(_CHARACTERS)
+
+_FAINT = 0.1
+"""Scale of what leads to characters, so that words win wherever both may stand."""
 
 _CHAT_TEMPLATE = (
     "{% for m in messages %}{{ m['role'] }} {{ m['content'] }} {% endfor %}"
@@ -51,7 +60,7 @@ def build(path: str | Path, *, seed: int = 0, size: str = "small") -> Path:
         size: A key of `SHAPES`.
     """
     target = Path(path)
-    recipe = {"seed": seed, "size": size, **asdict(SHAPES[size])}
+    recipe = {"seed": seed, "size": size, "tokens": _TOKENS, **asdict(SHAPES[size])}
     marker = target / "recipe.json"
     if marker.exists() and json.loads(marker.read_text()) == recipe:
         return target
@@ -63,13 +72,16 @@ def build(path: str | Path, *, seed: int = 0, size: str = "small") -> Path:
 
 
 def _save_tokenizer(target: Path) -> None:
-    from tokenizers import Tokenizer, models, pre_tokenizers
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers
     from transformers import PreTrainedTokenizerFast
 
     vocabulary = {"<unk>": 0, "<s>": 1, "</s>": 2}
-    vocabulary |= {f"w{i}": 3 + i for i in range(WORDS)}
+    vocabulary |= {f"\u0120w{i}": 3 + i for i in range(WORDS)}  # with its space, in bytes' letters
+    vocabulary |= {char: 3 + WORDS + i for i, char in enumerate(_CHARACTERS)}
     tokenizer = Tokenizer(models.WordLevel(vocabulary, unk_token="<unk>"))
-    tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
+    spaced = pre_tokenizers.ByteLevel(add_prefix_space=True, use_regex=False)
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence([pre_tokenizers.Whitespace(), spaced])
+    tokenizer.decoder = decoders.ByteLevel()
     PreTrainedTokenizerFast(
         tokenizer_object=tokenizer,
         unk_token="<unk>",
@@ -102,4 +114,11 @@ def _save_weights(target: Path, shape: Shape, seed: int) -> None:
     logging.disable_progress_bar()
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        LlamaForCausalLM(config).to(torch.bfloat16).save_pretrained(str(target))
+        words = LlamaForCausalLM(config)
+        config.vocab_size += len(_CHARACTERS)
+        model = LlamaForCausalLM(config)
+        weights = model.state_dict()
+        for name, values in words.state_dict().items():
+            weights[name][: len(values)] = values  # the same as without characters
+        model.lm_head.weight.data[len(words.lm_head.weight) :] *= _FAINT
+        model.to(torch.bfloat16).save_pretrained(str(target))

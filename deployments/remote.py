@@ -32,15 +32,13 @@ class RemoteController(ControllerApi):
     Args:
         handle: Handle of the named actor; stays good over its restarts.
         settings: Tell how long polls are held open.
-        holder: Of the key that callers show, on whose behalf simulations are reported.
 
     Every method raises `ControllerUnavailableError` while the controller is away, and the
     controller's own `ScaleSimError` where it refuses.
     """
 
-    def __init__(self, handle: Any, settings: ControllerSettings, holder: str = "") -> None:
+    def __init__(self, handle: Any, settings: ControllerSettings) -> None:
         self._handle = handle
-        self._holder = holder
         self._poll_s = settings.poll_timeout_s
 
     async def report(
@@ -50,19 +48,25 @@ class RemoteController(ControllerApi):
         keys: Keys,
         distances: NDArray[np.float32],
         expires_in: float | None = None,
+        holder: str = "",
     ) -> ReportAck:
-        """Take over distances, in batches of `MAX_ROWS` between which it serves others."""
+        """Take over distances, in batches of `MAX_ROWS` between which it serves others.
+
+        `holder` is whose key the caller showed.
+        """
         accepted = ignored = 0
         for rows in _batches(keys.size):
             ack: ReportAck = await _answer(
                 self._handle.report.remote(
-                    simulation, epoch, keys[rows], distances[rows], expires_in, self._holder
+                    simulation, epoch, keys[rows], distances[rows], expires_in, holder
                 )
             )
             accepted, ignored = accepted + ack.accepted, ignored + ack.ignored
         return ReportAck(ack.epoch, accepted, ignored)
 
-    async def lifecycle(self, simulation: str, pin: Keys, unpin: Keys, done: Keys) -> None:
+    async def lifecycle(
+        self, simulation: str, pin: Keys, unpin: Keys, done: Keys, holder: str = ""
+    ) -> None:
         """Pin, unpin or end agents, in this order; many of them in batches of `MAX_ROWS`."""
         batches = [[pin, unpin, done]]
         if pin.size + unpin.size + done.size > MAX_ROWS:
@@ -71,7 +75,7 @@ class RemoteController(ControllerApi):
             batches += [[none, unpin[rows], none] for rows in _batches(unpin.size)]
             batches += [[none, none, done[rows]] for rows in _batches(done.size)]
         for batch in batches:
-            await _answer(self._handle.lifecycle.remote(simulation, *batch, self._holder))
+            await _answer(self._handle.lifecycle.remote(simulation, *batch, holder))
 
     async def end(self, simulation: str) -> None:
         """End a simulation."""

@@ -79,7 +79,8 @@ class Replica:
             AdapterRegistry(adapters, settings.engine.model_path) if adapters is not None else None
         )
         models = ModelResolver(settings.engine)
-        self._endpoints = OpenAIEndpoints(host.engine, self._name, models, registry)
+        answer = settings.ingress.default_max_tokens
+        self._endpoints = OpenAIEndpoints(host.engine, self._name, models, registry, answer)
         self._metrics = ReplicaMetrics(self._name, device_name(settings.engine))
         self._watch = EngineWatch(
             take_over(host.engine),

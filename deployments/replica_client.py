@@ -36,6 +36,10 @@ _NEVER_TAKEN = "Unexpected error (StatusCode."
 that it takes it. Replicas raise none: what fails in them comes as an error of ours."""
 
 
+_NAMED_EVENTS = ("messages", "responses")
+"""Endpoints whose streams name each event."""
+
+
 class ReplicaAnswer(NamedTuple):
     """An answer that has begun.
 
@@ -181,7 +185,8 @@ class ReplicaClient:
             # Tokens already sent cannot be taken back: say that the rest is missing.
             self._metrics.broken()
             self._lost_half_way(answer, error)
-            yield b"data: " + body_of(_broken(error)) + b"\n\n"
+            named = b"event: error\n" if answer.attempt.call.endpoint in _NAMED_EVENTS else b""
+            yield named + b"data: " + body_of(_broken(error)) + b"\n\n"
 
     def close(self, answer: ReplicaAnswer) -> None:
         """Cancel a stream in the engine unless it came to its end; safe to call twice."""

@@ -18,6 +18,9 @@ from scalesim.identity import DEFAULT_SIMULATION, check_agent, check_simulation
 _BODY_FIELDS = ("session_id", "prompt_cache_key", "user")
 """Body fields that name a caller, in the order they are believed."""
 
+_ANTHROPIC = "user_id"
+"""The same in Anthropic's `metadata`, believed last."""
+
 _OPENING = 2
 """Messages hashed where nothing names the caller: the system prompt and the first turn."""
 
@@ -30,12 +33,15 @@ class RequestIdentity(NamedTuple):
     next_use: float | None
 
 
-def resolve(given: Mapping[str, str], body: Mapping[str, Any]) -> RequestIdentity:
+def resolve(
+    given: Mapping[str, str], body: Mapping[str, Any], default: str = DEFAULT_SIMULATION
+) -> RequestIdentity:
     """Return the identity of a request.
 
     Args:
         given: HTTP headers, names in any case if the mapping ignores case.
         body: Decoded JSON body.
+        default: Simulation where none is named.
 
     Raises:
         InvalidRequestError: A header names no valid agent; `field` says which.
@@ -43,7 +49,7 @@ def resolve(given: Mapping[str, str], body: Mapping[str, Any]) -> RequestIdentit
     simulation = given.get(headers.SIMULATION)
     if simulation is not None:
         check_simulation(simulation, headers.SIMULATION)
-    return RequestIdentity(simulation or DEFAULT_SIMULATION, _agent(given, body), _next_use(given))
+    return RequestIdentity(simulation or default, _agent(given, body), _next_use(given))
 
 
 def _agent(given: Mapping[str, str], body: Mapping[str, Any]) -> str:
@@ -54,9 +60,15 @@ def _agent(given: Mapping[str, str], body: Mapping[str, Any]) -> str:
         # Written for others than us: what names no agent here is not the caller's fault.
         with suppress(InvalidRequestError):
             return check_agent(body.get(field, ""), field)
-    opening = body.get("messages") or body.get("prompt") or ""
+    metadata = body.get("metadata")
+    if isinstance(metadata, dict):
+        with suppress(InvalidRequestError):
+            return check_agent(metadata.get(_ANTHROPIC, ""), _ANTHROPIC)
+    opening = body.get("messages") or body.get("prompt") or body.get("input") or ""
     if isinstance(opening, list):
         opening = opening[:_OPENING]
+    if persona := body.get("system") or body.get("instructions"):
+        opening = [persona, opening]
     encoded = msgspec.json.encode(opening, enc_hook=str)  # what msgpack knows and JSON does not
     digest = blake2b(encoded, digest_size=12).hexdigest()
     return f"anonymous-{digest}"

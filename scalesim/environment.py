@@ -11,9 +11,11 @@ from urllib.parse import quote
 
 from pydantic import SecretStr
 
+from scalesim.errors import ConfigurationError
 from scalesim.identity import DEFAULT_SIMULATION
 from scalesim.integrations.client_variables import client_variables
 from scalesim.settings import (
+    ApiKeySettings,
     ClientSettings,
     EmulationSettings,
     ModelSettings,
@@ -31,6 +33,9 @@ API_KEY = "SCALESIM_API_KEY"
 
 SIMULATION = "SCALESIM_SIMULATION"
 """Simulation of a program's agents under `scalesim run`, which sets it, and `scalesim.auto`."""
+
+API_KEYS = "SCALESIM_API_KEYS"
+"""Keys of `ingress.api_keys`, as a JSON object by name: keeps them out of files."""
 
 CATALOG_PASSWORD = "SCALESIM_CATALOG_PASSWORD"  # noqa: S105 - a name
 """Password of the server that `catalog.url` names."""
@@ -119,12 +124,18 @@ def cache_folder_from_env() -> Path:
 def with_secrets_from_env(settings: StackSettings) -> StackSettings:
     """Return stack settings with the secrets that manifests keep out of their arguments.
 
-    SCALESIM_API_KEY is the ingress' key, SCALESIM_CATALOG_PASSWORD goes into the catalog's URL. The
+    SCALESIM_API_KEY is the ingress' key, SCALESIM_API_KEYS has those of `ingress.api_keys`,
+    SCALESIM_CATALOG_PASSWORD goes into the catalog's URL. The
     embedded server, which other users cannot reach, takes none; that is logged.
+
+    Raises:
+        ConfigurationError: SCALESIM_API_KEYS is no JSON object of keys that the settings name.
     """
     ingress, catalog = settings.ingress, settings.catalog
     if key := _line(API_KEY):
         ingress = ingress.model_copy(update={"api_key": SecretStr(key)})
+    if keys := _line(API_KEYS):
+        ingress = ingress.model_copy(update={"api_keys": _with_keys(ingress.api_keys, keys)})
     if password := _line(CATALOG_PASSWORD):
         if url := catalog.url.get_secret_value().strip():
             url = _with_password(url, password)
@@ -135,6 +146,26 @@ def with_secrets_from_env(settings: StackSettings) -> StackSettings:
                 "server needs no password. Name the server that the password is for"
             )
     return settings.model_copy(update={"ingress": ingress, "catalog": catalog})
+
+
+def _with_keys(settings: dict[str, ApiKeySettings], text: str) -> dict[str, ApiKeySettings]:
+    try:
+        keys = json.loads(text)
+    except ValueError:
+        keys = None
+    if not isinstance(keys, dict) or not all(isinstance(key, str) for key in keys.values()):
+        raise ConfigurationError(
+            f'{API_KEYS} is no JSON object of keys: set it to e.g. {{"town": "KEY"}}'
+        )
+    for name in keys.keys() - settings.keys():
+        raise ConfigurationError(
+            f"{API_KEYS} has a key for {name!r}, ingress.api_keys has no such name: add it there, "
+            "with its simulations"
+        )
+    return settings | {
+        name: settings[name].model_copy(update={"key": SecretStr(key)})
+        for name, key in keys.items()
+    }
 
 
 def _line(name: str) -> str:

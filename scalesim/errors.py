@@ -7,13 +7,16 @@
     │   ├── StaleEpochError       no   a report older than the simulation's epoch
     │   ├── UnknownModelError     no   the model asked for is not served
     │   └── SuspectRequestError   no   an engine was lost because of this request
+    ├── NotServedError            no   the stack was not set up to serve this
     ├── AuthenticationError       no   no key or a wrong key
+    ├── PermissionDeniedError     no   the key is not for that simulation
     ├── ConfigurationError        no   settings that cannot work; found at start-up
     ├── EngineMismatchError       no   the engine is not the one our hooks were written for
     ├── StaleControllerError      no   directives of an older controller (fencing)
     ├── WorldError                no   a World did what it must not; names agent and step
     │   └── OutOfReachError       no   it looked at, or told, an agent that is out of its reach
     └── UnavailableError          yes  a part is down or busy; the same call may work later
+        ├── QuotaExceededError      the key has as much as it may have
         ├── CatalogUnavailableError
         ├── ControllerUnavailableError
         └── ReplicaUnavailableError
@@ -77,11 +80,25 @@ class SuspectRequestError(InvalidRequestError):
     code = "request_suspected"
 
 
+class NotServedError(ScaleSimError):
+    """The stack was not set up to serve this."""
+
+    status = 501
+    code = "not_served"
+
+
 class AuthenticationError(ScaleSimError):
     """No API key, or a wrong one."""
 
     status = 401
     code = "invalid_api_key"
+
+
+class PermissionDeniedError(ScaleSimError):
+    """The key is not for that simulation, or not for all of them."""
+
+    status = 403
+    code = "permission_denied"
 
 
 class ConfigurationError(ScaleSimError):
@@ -121,6 +138,13 @@ class UnavailableError(ScaleSimError):
     retryable = True
     status = 503
     code = "unavailable"
+
+
+class QuotaExceededError(UnavailableError):
+    """The key has as much as it may have; it may have more later."""
+
+    status = 429
+    code = "rate_limit_exceeded"
 
 
 class CatalogUnavailableError(UnavailableError):

@@ -12,6 +12,9 @@ SIMULATION = "X-Simulation-Id"
 NEXT_USE = "X-Agent-Next-Use"
 """Steps from now to the agent's next call, as a float."""
 
+REQUEST_ID = "X-Request-Id"
+"""Names a request in the logs of its client: taken, or made, and returned."""
+
 RESIDENCY = "x-scalesim-residency"
 """Coldest tier that had to be read: `device`, `host`, `storage`, or `miss`."""
 REPLICA = "x-scalesim-replica"
@@ -29,10 +32,15 @@ def identity(simulation: str, agent: str, next_use: float | None = None) -> dict
     return headers
 
 
+def bearer(authorization: str) -> str:
+    """Return the token in the value of an Authorization header; empty where there is none."""
+    scheme, _, given = authorization.partition(" ")
+    return given if scheme.lower() == "bearer" else ""
+
+
 def bears(authorization: str, key: str) -> bool:
     """Return whether the value of an Authorization header is the key as a bearer token."""
-    scheme, _, given = authorization.partition(" ")
-    return scheme.lower() == "bearer" and hmac.compare_digest(given.encode(), key.encode())
+    return hmac.compare_digest(bearer(authorization).encode(), key.encode())
 
 
 class CachedTokens(NamedTuple):

@@ -39,13 +39,18 @@ not assigned is not among them: it may be a name in a Unicode version newer than
 _SIMULATION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
 
 
+def is_simulation(name: object) -> bool:
+    """Return whether something can name a simulation."""
+    return isinstance(name, str) and _SIMULATION.fullmatch(name) is not None
+
+
 def check_simulation(name: str, field: str = "simulation") -> str:
     """Return `name` if it can name a simulation.
 
     Raises:
         InvalidRequestError: Not 1 to 63 letters, digits, `.`, `_` or `-`.
     """
-    if not isinstance(name, str) or not _SIMULATION.fullmatch(name):
+    if not is_simulation(name):
         raise InvalidRequestError(
             f"{field} {_shown(name)} is not a simulation id: use 1 to 63 letters, digits, "
             "'.', '_' or '-', beginning with a letter or digit",

@@ -31,11 +31,13 @@ class EngineLimits:
         vocabulary: Token ids are below this.
         context_length: Most tokens of a prompt with its answer.
         grammar: Whether answers can be made to follow a grammar.
+        answer: Tokens of an answer whose length is not asked for; None lets it fill the context.
     """
 
     vocabulary: int
     context_length: int
     grammar: bool
+    answer: int | None = None
 
     @classmethod
     def of(cls, context: int, pool: int, page: int, vocabulary: int, grammar: bool) -> EngineLimits:
@@ -71,9 +73,11 @@ class Names(NamedTuple):
     def of(cls, body: Mapping[str, Any]) -> Names:
         """Return the names of the fields that a body has."""
         return cls(
-            prompt="messages" if "messages" in body else "prompt",
-            answer=_present(body, "max_completion_tokens", "max_tokens"),
-            format=_present(body, "response_format", "tool_choice", "tools"),
+            prompt=_present(body, "messages", "input", "prompt"),
+            answer=_present(body, "max_completion_tokens", "max_output_tokens", "max_tokens"),
+            format=_present(
+                body, "response_format", "text", "output_config", "tool_choice", "tools"
+            ),
         )
 
 
@@ -88,7 +92,7 @@ def check_asked(body: Mapping[str, Any], limits: EngineLimits) -> None:
     Raises:
         ContextLengthError: It would not fit; says what does.
     """
-    for field in ("max_completion_tokens", "max_tokens", "min_tokens"):
+    for field in ("max_completion_tokens", "max_output_tokens", "max_tokens", "min_tokens"):
         asked = body.get(field)
         if asked is not None and asked >= limits.context_length:
             raise ContextLengthError(
@@ -108,7 +112,8 @@ def admit(
 
     Args:
         prompts: Token ids of each.
-        sampling: SGLang's sampling parameters, the same for all; `top_k` is brought into range.
+        sampling: SGLang's sampling parameters, the same for all; `top_k` is brought into range,
+            and an answer without a length gets one where there is one for all.
         limits: Of the engine.
         names: Of the fields, for messages.
 
@@ -142,7 +147,7 @@ def _check_ids(field: str, ids: Sequence[int], limits: EngineLimits) -> None:
 
 
 def _check_room(
-    prompt: int, sampling: Mapping[str, Any], limits: EngineLimits, names: Names
+    prompt: int, sampling: MutableMapping[str, Any], limits: EngineLimits, names: Names
 ) -> None:
     room = limits.context_length - prompt
     if room < 1:
@@ -160,6 +165,8 @@ def _check_room(
                 field,
             )
     longest, shortest = sampling.get("max_new_tokens"), sampling.get("min_new_tokens") or 0
+    if longest is None and limits.answer is not None:
+        sampling["max_new_tokens"] = min(room, max(limits.answer, shortest))
     if longest is not None and shortest > longest:
         raise InvalidRequestError(
             f"min_tokens: {shortest} is more than {names.answer}, {longest}: use at most that",

@@ -19,7 +19,7 @@ _CPU_ARGS = {
     "device": "cpu",
     "attention_backend": "torch_native",
     "sampling_backend": "pytorch",
-    "grammar_backend": "none",
+    "grammar_backend": "xgrammar",
     "disable_cuda_graph": True,
     "mem_fraction_static": 0.3,
     "lora_backend": "torch_native",

@@ -6,22 +6,19 @@ Templates, tools, streaming and usage are SGLang's code; only its tokenizer mana
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator
 from contextlib import AsyncExitStack, aclosing
 from contextvars import ContextVar
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
 import orjson
 from pydantic import BaseModel, ValidationError
-from sglang.srt.entrypoints.openai.protocol import ChatCompletionRequest, CompletionRequest
-from sglang.srt.entrypoints.openai.serving_chat import OpenAIServingChat
-from sglang.srt.entrypoints.openai.serving_completions import OpenAIServingCompletion
 from starlette.exceptions import HTTPException
 from starlette.responses import Response, StreamingResponse
 
-from scalesim.deployments.calls import AnswerEnd, AnswerHeader, AnswerPart, Call, Endpoint
+from scalesim.deployments.calls import AnswerEnd, AnswerHeader, AnswerPart, Call
 from scalesim.deployments.engine.adapter_loader import AdapterLoader
 from scalesim.deployments.engine.adapter_registry import AdapterRegistry
 from scalesim.deployments.engine.admission import EngineLimits, Names, admit, check_asked
@@ -30,6 +27,7 @@ from scalesim.deployments.engine.identity_envelope import hints, salted
 from scalesim.deployments.engine.models.model_resolver import ModelResolver
 from scalesim.deployments.engine.sglang.limits import limits_of, tokenized
 from scalesim.deployments.engine.sglang.requests_under_way import has_ended
+from scalesim.deployments.engine.sglang.serving import EVENTS, JSON, servings
 from scalesim.deployments.engine.stream_pace import StreamPace
 from scalesim.deployments.engine.watch import EngineFault
 from scalesim.deployments.error_responses import body_of, error_body
@@ -41,8 +39,6 @@ from scalesim.errors import (
     ScaleSimError,
 )
 from scalesim.headers import CachedTokens
-
-JSON = "application/json"
 
 _ABORTED = "the engine gave up this request half way, without an answer: send it again"
 
@@ -85,17 +81,22 @@ class OpenAIEndpoints:
         name: Of the replica.
         models: Which model a call is for.
         adapters: What `model:adapter` may name and agents may have; None refuses every adapter.
+        answer: Tokens of an answer whose length is not asked for; None lets it fill the context.
     """
 
     def __init__(
-        self, engine: Any, name: str, models: ModelResolver, adapters: AdapterRegistry | None = None
+        self,
+        engine: Any,
+        name: str,
+        models: ModelResolver,
+        adapters: AdapterRegistry | None = None,
+        answer: int | None = None,
     ) -> None:
-        self.limits = limits_of(engine)
+        self.limits = replace(limits_of(engine), answer=answer)
         self._manager = engine.tokenizer_manager
         manager = _IdentifiedManager(self._manager, self.limits)
         self._models = models
         self._loader = AdapterLoader(self._manager, adapters)
-        template = engine.template_manager
         self._name = name
         self._pace = StreamPace()
         self._inside: dict[_Trip, asyncio.Task[Any] | None] = {}
@@ -103,10 +104,7 @@ class OpenAIEndpoints:
         self._fault: EngineFault | None = None
         self._blamed: dict[bytes, Suspicion] = {}
         self._one_under_suspicion = asyncio.Lock()
-        self._endpoints: dict[Endpoint, tuple[Any, Any]] = {
-            "chat": (ChatCompletionRequest, _Chat(manager, template)),
-            "completions": (CompletionRequest, _Completions(manager, template)),
-        }
+        self._servings = servings(manager, engine.template_manager)
 
     async def answer(self, call: Call) -> AsyncGenerator[AnswerPart, None]:
         """Yield the head with the body's first bytes, then the rest of a stream as it comes.
@@ -185,10 +183,10 @@ class OpenAIEndpoints:
 
     async def _answer(self, trip: _Trip) -> AsyncGenerator[AnswerPart, None]:
         call = trip.call
-        model, serving = self._endpoints[call.endpoint]
+        serving = self._servings[call.endpoint]
         try:
             check_asked(call.body, self.limits)
-            request = model(**call.body)
+            request = serving.request_model(**call.body)
             trip.model = await self._models.of(call)
             trip.adapter = await self._loader.load(call)
             await serving.check(request)
@@ -196,19 +194,18 @@ class OpenAIEndpoints:
             yield AnswerHeader(400, JSON, trip.found, self._name), _validation_body(error)
             return
         except InvalidRequestError as error:
-            yield AnswerHeader(error.status, JSON, trip.found, self._name), body_of(error)
+            yield self._refusal(trip, error)
             return
-        response = await serving.handle_request(request, None)
-        if isinstance(trip.fault, InvalidRequestError):
-            yield AnswerHeader(trip.fault.status, JSON, trip.found, self._name), body_of(trip.fault)
-            return
-        if trip.fault is not None:
-            raise trip.fault
+        response = await serving.answer(request)
         if isinstance(response, StreamingResponse):
-            body: Any = response.body_iterator
-            async with aclosing(body) as chunks:
-                first = await anext(chunks)
-                yield AnswerHeader(200, "text/event-stream", trip.found, self._name), _bytes(first)
+            async with aclosing(response.body_iterator) as chunks:  # type: ignore[type-var]
+                first = await _begun(trip, chunks)
+                if isinstance(trip.fault, InvalidRequestError):
+                    yield self._refusal(trip, trip.fault)
+                    return
+                if trip.fault is not None:
+                    raise trip.fault
+                yield AnswerHeader(200, EVENTS, trip.found, self._name), first
                 last = b""
                 with self._pace:
                     async for chunk in chunks:
@@ -221,50 +218,31 @@ class OpenAIEndpoints:
                 raise trip.fault
             yield AnswerEnd(last, sum(trip.generated.values()))
             return
+        if isinstance(trip.fault, InvalidRequestError):
+            yield self._refusal(trip, trip.fault)
+            return
+        if trip.fault is not None:
+            raise trip.fault
         status, body = _plain(response)
         tokens = sum(trip.generated.values())
         yield AnswerHeader(status, JSON, trip.found, self._name, tokens), body
 
+    def _refusal(self, trip: _Trip, error: InvalidRequestError) -> tuple[AnswerHeader, bytes]:
+        return AnswerHeader(error.status, JSON, trip.found, self._name), body_of(error)
 
-class _Rendering:
-    """Mixed into SGLang's endpoints: what a body cannot be made a prompt of is the body's fault.
 
-    SGLang checks a request on the event loop, schemas of tools for seconds; here `check` does.
+async def _begun(trip: _Trip, chunks: AsyncIterable[Any]) -> bytes:
+    """Return what a stream begins with, once its request is answered or refused.
+
+    Some of SGLang's endpoints send events before the engine has the request: what is refused then
+    would be a stream that holds an error, and could not be tried on another replica.
     """
-
-    checked: str
-    """Field that what SGLang itself checks is about."""
-
-    def _validate_request(self, request: Any) -> None:
-        return None
-
-    async def check(self, request: Any) -> None:
-        """Check a request as SGLang does.
-
-        Raises:
-            InvalidRequestError: It cannot be served.
-        """
-        validate = super()._validate_request  # type: ignore[misc]
-        many = bool(getattr(request, "tools", None))
-        fault = await asyncio.to_thread(validate, request) if many else validate(request)
-        if fault:
-            raise InvalidRequestError(f"{self.checked}: {in_our_names(fault)}", self.checked)
-
-    def _convert_to_internal_request(self, *args: Any) -> Any:
-        try:
-            return super()._convert_to_internal_request(*args)  # type: ignore[misc]
-        except Exception as error:
-            raise ValueError(
-                f"the model's chat template cannot take this request ({error}): change it"
-            ) from error
-
-
-class _Chat(_Rendering, OpenAIServingChat):  # type: ignore[misc]
-    checked = "tools"
-
-
-class _Completions(_Rendering, OpenAIServingCompletion):  # type: ignore[misc]
-    checked = "prompt"
+    first = b""
+    async for chunk in chunks:
+        first += _bytes(chunk)
+        if trip.generated or trip.fault is not None:
+            break
+    return first
 
 
 class _IdentifiedManager:

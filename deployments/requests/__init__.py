@@ -1,4 +1,4 @@
-"""What may be asked: every field of both endpoints with its bounds, checked before any engine.
+"""What may be asked: every field of every endpoint with its bounds, checked before any engine.
 
 A field that is not listed is refused by name. What depends on the model (its vocabulary, how much
 fits) is checked by the replica once the prompt is tokenized: `deployments.engine.admission`.
@@ -11,14 +11,20 @@ from typing import Any
 from pydantic import ValidationError
 
 from scalesim.deployments.calls import Endpoint
+from scalesim.deployments.requests.anthropic import AnthropicRequest
 from scalesim.deployments.requests.chat import ChatRequest
 from scalesim.deployments.requests.completions import CompletionsRequest
 from scalesim.deployments.requests.refusal import refusal
+from scalesim.deployments.requests.responses import ResponsesRequest
 from scalesim.deployments.requests.shared_fields import RequestModel
+from scalesim.deployments.requests.tokenize import TokenizeRequest
 
 REQUESTS: dict[Endpoint, type[RequestModel]] = {
     "chat": ChatRequest,
     "completions": CompletionsRequest,
+    "responses": ResponsesRequest,
+    "messages": AnthropicRequest,
+    "tokenize": TokenizeRequest,
 }
 """By endpoint."""
 

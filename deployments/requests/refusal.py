@@ -11,30 +11,42 @@ _SHOWN = 60
 _OURS = "is the server's own: leave it out"
 _INSIDE = "would reach inside the engine: leave it out"
 _GRAMMAR = "can hold an engine for minutes: use response_format with a JSON schema"
+_KEPT = "names what is not kept here: send the whole input"
+_ELSEWHERE = "is for Anthropic's own servers: leave it out"
 
 REFUSED = {
     "audio": "is not served: only text is",
     "cache_salt": _OURS,
+    "container": _ELSEWHERE,
+    "conversation": _KEPT,
     "custom_logit_processor": _INSIDE,
     "custom_params": _INSIDE,
     "data_parallel_rank": _OURS,
+    "diagnostics": _ELSEWHERE,
     "ebnf": _GRAMMAR,
     "extra_key": _OURS,
     "function_call": "is not served: use tool_choice",
     "functions": "is not served: use tools",
+    "inference_geo": _ELSEWHERE,
     "input_embeds": _INSIDE,
     "input_ids": "is not served: send token ids as the prompt of /v1/completions",
     "json_schema": "is not served: use response_format",
     "kv_hints": _OURS,
     "lora_path": "names files: use `model:adapter` as the model",
+    "max_tool_calls": "is for tools of OpenAI's own servers, which are not served: leave it out",
+    "mcp_servers": _ELSEWHERE,
+    "previous_response_id": _KEPT,
     "priority": _OURS,
     "regex": _GRAMMAR,
     "rid": _OURS,
     "routed_dp_rank": _OURS,
     "session_params": _INSIDE,
+    "speed": _ELSEWHERE,
     "stop_regex": "can hold an engine for minutes: use stop",
     "structural_tag": _GRAMMAR,
+    "user_profile_id": _ELSEWHERE,
     "web_search_options": "is not served: no search is",
+    "workspace_id": _ELSEWHERE,
 }
 """Known fields that are never taken, and what to do instead."""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from pydantic import Field
+from pydantic import Discriminator, Field
 from pydantic_core import PydanticCustomError
 
 MOST_DEPTH = 32
@@ -23,6 +23,30 @@ def listed(value: Any) -> Any:
 def together(field: str, message: str) -> PydanticCustomError:
     """Return what to raise where fields do not go together: `field` is the one to change."""
     return PydanticCustomError("together", "{message}", {"field": field, "message": message})
+
+
+def branch(kind: str) -> str:
+    """Return the tag of a branch of a union, which is no part of a field's name."""
+    return f"[{kind}]"
+
+
+def by_type(*kinds: str, absent: str = "") -> Discriminator:
+    """Return what chooses the branch of a union by the `type` of an object.
+
+    Args:
+        kinds: Those there are, the tag of each a `branch`.
+        absent: Where there is no `type`.
+    """
+
+    def tag(value: Any) -> str | None:
+        kind = value.get("type") if isinstance(value, dict) else getattr(value, "type", None)
+        return branch(str(kind or absent))
+
+    return Discriminator(
+        tag,
+        custom_error_type="kind",
+        custom_error_message=f"must be an object whose type is one of {', '.join(kinds)}",
+    )
 
 
 def plain_json(value: Any) -> Any:

@@ -7,6 +7,7 @@ from typing import Any
 from docs.generate.text import first_paragraph, raised
 from scalesim import headers
 from scalesim.deployments import hint_routes
+from scalesim.deployments.embeddings import EmbeddingsRequest
 from scalesim.deployments.engine.admission import ContextLengthError
 from scalesim.deployments.ingress import ROUTES, Ingress
 from scalesim.deployments.middleware import OPEN_PATHS
@@ -15,15 +16,23 @@ from scalesim.errors import ScaleSimError
 
 _HEAD = """# HTTP routes
 Written by `make generated` from `deployments/ingress.py`. A key is `Authorization: Bearer KEY`,
-asked for where the stack has one, which it must beyond loopback. Bodies are JSON, or msgpack with
-`Content-Type: application/msgpack`.
+or `x-api-key: KEY` as Anthropic's clients send it, asked for where the stack has one, which it must
+beyond loopback. Bodies are JSON, or msgpack with `Content-Type: application/msgpack`. Every `GET`
+also answers `HEAD`, every path `OPTIONS`. How clients use it: [endpoints](../api.md).
 
 | route | key | |
 |---|---|---|
 """
-_BODIES = {
+_BODIES: dict[str, str | dict[str, str]] = {
     "chat": "[Fields](requests.md).",
     "completions": "[Fields](requests.md).",
+    "responses": "[Fields](requests.md).",
+    "messages": "[Fields](requests.md).",
+    "tokenize": "[Fields](requests.md).",
+    "embeddings": {
+        name: str(field.description).rstrip(".")
+        for name, field in EmbeddingsRequest.model_fields.items()
+    },
     "distances": hint_routes.DISTANCES_FIELDS,
     "agents": hint_routes.LIFECYCLE_FIELDS,
 }
@@ -32,8 +41,9 @@ _HEADERS = f"""
 | header | meaning |
 |---|---|
 | `{headers.AGENT}` | agent id, percent-encoded UTF-8 where it is not ASCII |
-| `{headers.SIMULATION}` | simulation [`default`] |
+| `{headers.SIMULATION}` | simulation [`default`, or the first one of the key] |
 | `{headers.NEXT_USE}` | steps from now to the agent's call after this one |
+| `{headers.REQUEST_ID}` | of any route: names the request, comes back with its answer |
 
 Its answer carries `{headers.RESIDENCY}` (coldest tier that had to be read: `device`, `host`,
 `storage`, or `miss`), `{headers.CACHED_TOKENS}` (`prompt=800, device=704, host=0, storage=0`) and
@@ -41,11 +51,11 @@ Its answer carries `{headers.RESIDENCY}` (coldest tier that had to be read: `dev
 """
 _ERRORS = """
 ## Errors
-Every error is `{"error": {"message", "type", "param", "code"}}`; one that may go away by itself has
-`Retry-After: 1`. Every route that needs the key may answer `invalid_api_key`, and any route
-`internal_error`. What is refused before a request is read: 408 for headers or a body that do not
-come in time, 431 for headers too large, 503 for a connection too many
-(`controller/connection_limits.py`).
+Every error is `{"type": "error", "error": {"message", "type", "param", "code"}}`, which clients of
+OpenAI and of Anthropic read; one that may go away by itself has `Retry-After: 1`. Every route that
+needs the key may answer `invalid_api_key`, and any route `internal_error`. What is refused before a
+request is read: 408 for headers or a body that do not come in time, 431 for headers too large, 503
+for a connection too many (`controller/connection_limits.py`).
 A stream that breaks off ends with one event that holds such an error.
 
 | code | status | try again | meaning |

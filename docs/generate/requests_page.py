@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from scalesim.deployments.engine import grammar
+from scalesim.deployments.ingress import ROUTES
 from scalesim.deployments.requests import REQUESTS
 from scalesim.deployments.requests.refusal import REFUSED
 
@@ -34,16 +35,17 @@ is refused: over {grammar.MOST_BYTES // 1024} KiB of JSON, over {grammar.MOST_BR
 and counts that add up to more than {grammar.MOST_REPEATS}, `pattern`, `patternProperties`,
 `propertyNames`, and formats other than dates, times, `email`, `hostname`, `ipv4`, `ipv6` and
 `uuid`. `min_tokens` does not go with a schema. An engine keeps 256 MiB of schemas ready to be
-followed, the ones used last. On a CPU there is no grammar backend unless
-`engine.extra_args.grammar_backend` names one.
+followed, the ones used last. xgrammar follows them, on GPUs and CPUs alike;
+`engine.extra_args.grammar_backend` names another one, or `none`.
 """
 
 
 def page() -> str:
     """Return the page."""
     parts = [_HEAD]
+    paths = {name: path for _, path, name in ROUTES}
     for endpoint, model in REQUESTS.items():
-        path = {"chat": "/v1/chat/completions", "completions": "/v1/completions"}[endpoint]
+        path = paths[endpoint]
         schema = model.model_json_schema()
         parts.append(f"\n## `{path}`\n| field | values | meaning |\n|---|---|---|\n")
         for name, described in schema["properties"].items():

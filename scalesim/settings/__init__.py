@@ -6,7 +6,7 @@ Every default states its unit and its reason. Unknown names and bad values raise
 
 from scalesim.settings.client import ClientSettings
 from scalesim.settings.common import Settings, load
-from scalesim.settings.controller import CatalogSettings, ControllerSettings
+from scalesim.settings.controller import CatalogSettings, ControllerSettings, KeyQuota
 from scalesim.settings.engine import (
     AdapterSettings,
     Arm,
@@ -17,6 +17,8 @@ from scalesim.settings.engine import (
 from scalesim.settings.stack import (
     ANY_ADDRESS,
     LOOPBACK,
+    ApiKeySettings,
+    EmbeddingsSettings,
     IngressSettings,
     MetricsSettings,
     StackSettings,
@@ -26,13 +28,16 @@ __all__ = [
     "ANY_ADDRESS",
     "LOOPBACK",
     "AdapterSettings",
+    "ApiKeySettings",
     "Arm",
     "CatalogSettings",
     "ClientSettings",
     "ControllerSettings",
+    "EmbeddingsSettings",
     "EmulationSettings",
     "EngineSettings",
     "IngressSettings",
+    "KeyQuota",
     "MetricsSettings",
     "ModelSettings",
     "Settings",

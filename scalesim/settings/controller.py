@@ -28,6 +28,16 @@ class CatalogSettings(Settings):
     """Prefix of every key."""
 
 
+class KeyQuota(Settings):
+    """What the simulations of one key may have together."""
+
+    max_agents: int | None = Field(None, ge=1)
+    """Agents known at a time; reports of further ones are ignored and counted."""
+    max_share: float = Field(1.0, gt=0, le=1)
+    """Share of each tier of each replica that they may fill ahead of their requests; those that
+    are alive have equal parts of it."""
+
+
 class ControllerSettings(Settings):
     """The central actor."""
 
@@ -42,6 +52,8 @@ class ControllerSettings(Settings):
     quotas: dict[str, Annotated[float, Field(gt=0, le=1)]] = Field(default_factory=dict)
     """Largest share of each tier of each replica a simulation may fill ahead of its requests, by
     its name; those not named share what there is."""
+    key_quotas: dict[str, KeyQuota] = Field(default_factory=dict)
+    """Of keys, by their names in `ingress.api_keys`."""
     leveling_moves: int = Field(256, ge=0)
     """Agents moved at most, four times a second, so that no replica makes a step wait; 0 leaves
     all where hashing puts them."""

@@ -12,6 +12,31 @@ LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 ANY_ADDRESS = frozenset({"0.0.0.0", "::"})  # noqa: S104 - compared, never a default
 
 
+class ApiKeySettings(Settings):
+    """A key for some simulations; `controller.key_quotas` bounds what state they may have."""
+
+    key: SecretStr = SecretStr("")
+    """Sent as a bearer token; SCALESIM_API_KEYS keeps it out of files."""
+    simulations: tuple[str, ...] = Field(min_length=1)
+    """Those it is for, by name or pattern (`town-*`). Requests that name none are for the first
+    one, where that is a plain name."""
+    max_requests: int | None = Field(None, ge=1)
+    """Most of its requests in flight, answered 429 beyond; None: as many as the stack takes."""
+
+
+class EmbeddingsSettings(Settings):
+    """A server of OpenAI's kind that makes the embeddings asked for here."""
+
+    url: str = Field(pattern=r"^https?://")
+    """Its base URL, with `/v1`."""
+    api_key: SecretStr = SecretStr("")
+    """Sent to it as a bearer token, where it needs one."""
+    model: str = ""
+    """What it is asked for, whatever a client names; empty asks for what the client named."""
+    timeout_s: float = Field(60.0, gt=0)
+    """Longest it may take to answer."""
+
+
 class IngressSettings(Settings):
     """The HTTP ingress."""
 
@@ -20,7 +45,10 @@ class IngressSettings(Settings):
     port: int = Field(8080, ge=0, le=65535)
     """0 takes a free one."""
     api_key: SecretStr = SecretStr("")
-    """Required unless `host` is loopback."""
+    """Of whoever operates the stack: it is for all simulations. Without it and `api_keys` `host`
+    must be loopback."""
+    api_keys: dict[str, ApiKeySettings] = Field(default_factory=dict)
+    """Further keys by name, each for some simulations and with quotas of its own."""
     processes: int | None = Field(None, ge=1, le=32)
     """Take connections, all on one address; one that dies is replaced, and the others go on. Left
     out: 1 on two cores or fewer, else one for four cores, at least 2 and at most 8; on a cluster
@@ -40,6 +68,16 @@ class IngressSettings(Settings):
     Raise it where all clients come through one proxy."""
     request_timeout_s: float = Field(600.0, gt=0)
     """Longest a request waits for its first piece."""
+    default_max_tokens: int | None = Field(None, ge=1)
+    """Longest answer to a chat that names no length; None lets it fill its context. 512 where the
+    model is `random` or `smollm2`, which may never end by themselves."""
+    model_aliases: dict[str, str] = Field(default_factory=dict)
+    """Other names of what is served, for clients that have one written into them, such as
+    `gpt-4o-mini: scalesim`; `"*"` stands for every name that is not served."""
+    embeddings: EmbeddingsSettings | None = None
+    """Answers `/v1/embeddings`; None answers 501, which says how to set it."""
+    cors_origins: tuple[str, ...] = ()
+    """Web pages that may call from a browser, by origin (`https://town.example`); `*` for all."""
     max_queued_requests: int = Field(10_000, ge=-1)
     """Requests waiting past this are answered 503 at once."""
 
@@ -86,3 +124,11 @@ class StackSettings(Settings):
     controller: ControllerSettings = ControllerSettings()
     ingress: IngressSettings = IngressSettings()
     metrics: MetricsSettings = MetricsSettings()
+
+    @model_validator(mode="after")
+    def _keys_known(self) -> StackSettings:
+        if unknown := self.controller.key_quotas.keys() - self.ingress.api_keys.keys():
+            raise ValueError(
+                f"controller.key_quotas has {min(unknown)!r}: ingress.api_keys has not"
+            )
+        return self

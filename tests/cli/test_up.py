@@ -139,3 +139,21 @@ def test_a_file_that_cannot_work_is_refused(tmp_path: Path, text: str, message: 
     result = invoke("--config", str(config))
     assert isinstance(result.exception, ConfigurationError)
     assert message in str(result.exception)
+
+
+@pytest.mark.parametrize(
+    ("model", "given", "bound"), [("random", "", 512), ("random", "9", 9), ("/m", "", None)]
+)
+def test_models_that_may_never_end_have_their_answers_bounded(
+    started: list[StackSettings],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    model: str,
+    given: str,
+    bound: int | None,
+) -> None:
+    monkeypatch.setattr("scalesim.deployments.random_model.build", lambda path: path)
+    config = tmp_path / "stack.yaml"
+    config.write_text(f"ingress: {{default_max_tokens: {given}}}" if given else "replicas: 1")
+    assert invoke("--config", str(config), "--model", model).exit_code == 0
+    assert started[0].ingress.default_max_tokens == bound

@@ -2,8 +2,9 @@
 
 import pytest
 
-from scalesim.controller.simulations import MAX_LEAP
+from scalesim.controller.simulations import MAX_LEAP, Simulations
 from scalesim.errors import InvalidRequestError, StaleEpochError, UnavailableError
+from scalesim.settings import ControllerSettings
 from tests.support.controller_world import keys, make_controller, report, steps
 
 FAR = 2**53
@@ -47,3 +48,39 @@ def test_one_key_s_simulations_leave_room_for_others() -> None:
     controller.end("made-up-1")
     tell("one-more", "one")
     assert len(controller.status()["simulations"]) == 5
+
+
+QUOTAS = {"one": {"max_agents": 5, "max_share": 0.5}}
+
+
+def test_one_key_s_agents_leave_room_for_others() -> None:
+    controller = make_controller(key_quotas=QUOTAS)
+
+    def tell(name: str, holder: str, *agents: int) -> int:
+        return controller.report(
+            name, 1, keys(*agents), steps(*[0.0] * len(agents)), None, holder
+        ).accepted
+
+    assert tell("town", "one", 1, 2, 3) == 3
+    assert tell("town-2", "one", 4, 5, 6, 7) == 2
+    assert tell("town", "one", 1, 2, 3, 8) == 3
+    assert tell("other", "two", *range(10, 30)) == 20
+    assert tell("mine", "", 31) == 1
+    controller.end("town-2")
+    assert tell("town", "one", 6, 7) == 2
+
+
+def test_simulations_of_a_key_share_what_it_may_have() -> None:
+    settings = ControllerSettings.model_validate({"key_quotas": QUOTAS, "quotas": {"a": 0.2}})
+    simulations = Simulations(settings)
+    a = simulations.touch("a", 0, "one")
+    b = simulations.touch("b", 0, "one")
+    other = simulations.touch("c", 0, "two")
+    assert simulations.quota[[a, b, other]].tolist() == [0.2, 0.25, 1.0]
+    d = simulations.touch("d", 0, "one")
+    assert simulations.quota[[a, b, d]].tolist() == pytest.approx([1 / 6] * 3)
+    simulations.end(a)
+    simulations.end(d)
+    assert simulations.quota[b] == 0.5
+    simulations.touch("b", 0, "")
+    assert simulations.quota[b] == 1.0

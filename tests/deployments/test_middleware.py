@@ -12,21 +12,21 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from scalesim.deployments.api_keys import ApiKeys
 from scalesim.deployments.middleware import (
-    authenticate,
     check_binding,
+    cross_origin,
     guarded,
     no_route,
     read_body,
 )
 from scalesim.errors import (
-    AuthenticationError,
     ConfigurationError,
     InvalidRequestError,
     ReplicaUnavailableError,
     ScaleSimError,
 )
-from scalesim.settings import StackSettings
+from scalesim.settings import IngressSettings, StackSettings
 
 
 def request(body: bytes = b"", path: str = "/v1/models", **headers: str) -> Request:
@@ -38,6 +38,9 @@ def request(body: bytes = b"", path: str = "/v1/models", **headers: str) -> Requ
         return {"type": "http.request", "body": chunk, "more_body": bool(chunks)}
 
     return Request({"type": "http", "path": path, "headers": given, "method": "POST"}, receive)
+
+
+OPEN = ApiKeys(IngressSettings())
 
 
 def stack(ingress: dict[str, str], metrics: dict[str, str] | None = None) -> StackSettings:
@@ -52,19 +55,6 @@ def test_a_network_address_needs_a_key() -> None:
         check_binding(stack({"host": "0.0.0.0"}))
     with pytest.raises(ConfigurationError, match=r"metrics\.host .* ingress\.api_key"):
         check_binding(stack({}, {"host": "0.0.0.0"}))
-
-
-@pytest.mark.parametrize("given", ["", "k", "Bearer wrong", "Basic k", "Bearer k\u00e9"])
-def test_wrong_keys_are_refused(given: str) -> None:
-    with pytest.raises(AuthenticationError):
-        authenticate(request(authorization=given), "k")
-
-
-def test_right_keys_and_probes_pass() -> None:
-    authenticate(request(authorization="Bearer k"), "k")
-    authenticate(request(authorization="bearer k"), "k")
-    authenticate(request(path="/health"), "k")
-    authenticate(request(), "")
 
 
 async def test_json_and_msgpack_bodies_are_read() -> None:
@@ -105,15 +95,16 @@ async def test_errors_are_answered_in_openai_shape() -> None:
     async def handler(_: Request) -> Response:
         raise InvalidRequestError("ids is not a list", "ids")
 
-    answer = await guarded(handler, "", refused.append)(request())
+    answer = await guarded(handler, OPEN, refused.append)(request())
     assert answer.status_code == 400
     assert json.loads(bytes(answer.body)) == {
+        "type": "error",
         "error": {
             "message": "ids is not a list",
             "type": "invalid_request_error",
             "param": "ids",
             "code": "invalid_request",
-        }
+        },
     }
     assert len(refused) == 1
 
@@ -126,7 +117,7 @@ async def test_faults_of_our_own_have_the_shape_and_tell_nothing(
     async def handler(_: Request) -> Response:
         raise ZeroDivisionError("secret")
 
-    answer = await guarded(handler, "", refused.append)(request())
+    answer = await guarded(handler, OPEN, refused.append)(request())
     error = json.loads(bytes(answer.body))["error"]
     assert (answer.status_code, error["code"]) == (500, "internal_error")
     assert "secret" not in error["message"]
@@ -138,7 +129,7 @@ async def test_what_may_work_later_says_when() -> None:
     async def handler(_: Request) -> Response:
         raise ReplicaUnavailableError("busy")
 
-    answer = await guarded(handler, "", lambda _: None)(request())
+    answer = await guarded(handler, OPEN, lambda _: None)(request())
     assert (answer.status_code, answer.headers["retry-after"]) == (503, "1")
 
 
@@ -156,3 +147,44 @@ async def test_what_there_is_no_route_for_is_said_in_openais_shape(
     error = answer.json()["error"]
     assert (answer.status_code, error["code"]) == (status, "unknown_url")
     assert error["message"].startswith(f"{method} {path[:80]} is not served here")
+
+
+@pytest.mark.parametrize(("given", "taken"), [("town-7/3", True), ("", False), ("x" * 257, False)])
+async def test_requests_have_names(given: str, taken: bool) -> None:
+    async def handler(_: Request) -> Response:
+        return Response()
+
+    answer = await guarded(handler, OPEN, lambda _: None)(request(x_request_id=given))
+    name = answer.headers["x-request-id"]
+    assert name
+    assert (name == given) == taken
+    assert answer.headers["request-id"] == name
+
+
+def app(*origins: str) -> Starlette:
+    return Starlette(
+        routes=[Route("/v1/models", lambda _: Response("body"), methods=["GET"])],
+        middleware=cross_origin(origins),
+        exception_handlers={HTTPException: no_route},
+    )
+
+
+async def test_what_a_route_takes_can_be_asked() -> None:
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app()), base_url="http://x") as http:
+        answer = await http.options("/v1/models")
+        assert (answer.status_code, answer.headers["allow"]) == (204, "GET, HEAD, OPTIONS")
+        assert (await http.head("/v1/models")).status_code == 200
+        assert (await http.options("/other")).status_code == 404
+
+
+async def test_pages_of_the_origins_named_may_call() -> None:
+    asked = {"Origin": "https://town.example", "Access-Control-Request-Method": "POST"}
+    asked["Access-Control-Request-Headers"] = "authorization, x-agent-id"
+    for origins, status in ((("https://town.example",), 200), (("https://other",), 400)):
+        transport = httpx.ASGITransport(app(*origins))
+        async with httpx.AsyncClient(transport=transport, base_url="http://x") as http:
+            assert (await http.options("/v1/models", headers=asked)).status_code == status
+            answer = await http.get("/v1/models", headers=asked)
+            assert (answer.headers.get("access-control-allow-origin") is not None) == (
+                status == 200
+            )

@@ -36,7 +36,9 @@ async def client(stack: Stack) -> AsyncIterator[StackClient]:
 async def test_every_route_needs_the_key(
     client: StackClient, method: str, path: str, _: str
 ) -> None:
-    where = client.stack.base_url + path.replace(":path", "").format(simulation="town", agent="bob")
+    where = client.stack.base_url + path.replace(":path", "").format(
+        simulation="town", agent="bob", model="m"
+    )
     async with httpx.AsyncClient() as stranger:
         for headers in ({}, {"Authorization": "Bearer wrong"}):
             answer = await stranger.request(method, where, headers=headers)

@@ -3,6 +3,7 @@
 import pytest
 
 from scalesim.environment import client_from_env, ray_address_from_env, with_secrets_from_env
+from scalesim.errors import ConfigurationError
 from scalesim.settings import StackSettings, load
 
 
@@ -52,3 +53,27 @@ def test_without_secrets_settings_stay(monkeypatch: pytest.MonkeyPatch) -> None:
     settings = load(StackSettings, {"engine": {"model_path": "m"}})
     assert with_secrets_from_env(settings) == settings
     assert ray_address_from_env() is None
+
+
+TOWN = {"engine": {"model_path": "m"}, "ingress": {"api_keys": {"town": {"simulations": ["town"]}}}}
+
+
+def test_keys_of_simulations_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SCALESIM_API_KEYS", '{"town": "hidden"}\n')
+    settings = with_secrets_from_env(load(StackSettings, TOWN))
+    assert settings.ingress.api_keys["town"].key.get_secret_value() == "hidden"
+    assert settings.ingress.api_keys["town"].simulations == ("town",)
+    assert "hidden" not in repr(settings)
+
+
+@pytest.mark.parametrize("text", ["hidden", '["hidden"]', '{"town": 1}', '{"city": "hidden"}'])
+def test_keys_that_cannot_be_read_are_refused(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SCALESIM_API_KEYS", text)
+    with pytest.raises(ConfigurationError, match="SCALESIM_API_KEYS") as caught:
+        with_secrets_from_env(load(StackSettings, TOWN))
+    assert "hidden" not in str(caught.value)
+
+
+def test_quotas_are_of_keys_that_there_are() -> None:
+    with pytest.raises(ConfigurationError, match=r"key_quotas has 'city'"):
+        load(StackSettings, {**TOWN, "controller": {"key_quotas": {"city": {"max_agents": 1}}}})

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -39,7 +41,7 @@ def make_controller(
     snapshot: CatalogSnapshot | None = None,
     saved_incarnation: int = 0,
     flush_rows: int = 20_000,
-    **settings: float | dict[str, float],
+    **settings: float | dict[str, Any],
 ) -> Controller:
     return Controller(
         ControllerSettings.model_validate(settings),

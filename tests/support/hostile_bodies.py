@@ -14,6 +14,13 @@ from scalesim.deployments.requests.refusal import REFUSED
 BODY: dict[Endpoint, dict[str, Any]] = {
     "chat": {"messages": [{"role": "user", "content": "w1 w2"}], "max_tokens": 2},
     "completions": {"prompt": "w1 w2", "max_tokens": 2},
+    "responses": {"input": "w1 w2", "max_output_tokens": 2},
+    "messages": {
+        "model": "scalesim",
+        "messages": [{"role": "user", "content": "w1 w2"}],
+        "max_tokens": 2,
+    },
+    "tokenize": {"prompt": "w1 w2"},
 }
 
 _EXTREMES: tuple[Any, ...] = (
@@ -36,8 +43,8 @@ def _legal(part: dict[str, Any], schema: dict[str, Any]) -> st.SearchStrategy[An
     """Return values within the bounds of a field, mostly at them."""
     if "$ref" in part:
         part = schema["$defs"][part["$ref"].rpartition("/")[2]]
-    if "anyOf" in part:
-        return st.one_of(*(_legal(one, schema) for one in part["anyOf"]))
+    if branches := part.get("anyOf") or part.get("oneOf"):
+        return st.one_of(*(_legal(one, schema) for one in branches))
     if "enum" in part or "const" in part:
         return st.sampled_from(part.get("enum", [part.get("const")]))
     least, most = part.get("minimum", part.get("exclusiveMinimum")), part.get("maximum")

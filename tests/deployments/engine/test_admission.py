@@ -158,3 +158,23 @@ def test_schemas_that_could_hold_an_engine_are_refused(schema: dict[str, Any]) -
 )
 def test_plain_schemas_pass(schema: dict[str, Any]) -> None:
     admit([[1]], {"json_schema": json.dumps(schema)}, LIMITS)
+
+
+@pytest.mark.parametrize(
+    ("prompt", "asked", "given"),
+    [(10, None, 20), (10, 50, 50), (90, None, 10), (10, 3, 3)],
+)
+def test_an_answer_without_a_length_gets_the_one_for_all(
+    prompt: int, asked: int | None, given: int
+) -> None:
+    limits = EngineLimits(vocabulary=1000, context_length=100, grammar=False, answer=20)
+    sampling: dict[str, Any] = {"max_new_tokens": asked}
+    admit([[5] * prompt], sampling, limits)
+    assert sampling["max_new_tokens"] == given
+
+
+def test_the_shortest_answer_asked_for_goes_before_the_length_for_all() -> None:
+    limits = EngineLimits(vocabulary=1000, context_length=100, grammar=False, answer=20)
+    sampling: dict[str, Any] = {"max_new_tokens": None, "min_new_tokens": 30}
+    admit([[5]], sampling, limits)
+    assert sampling["max_new_tokens"] == 30

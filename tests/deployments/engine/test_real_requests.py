@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from scalesim.deployments.calls import AnswerHeader, Call, Endpoint
 from scalesim.deployments.requests import REQUESTS, accepted
 from scalesim.errors import InvalidRequestError
-from tests.support.hostile_bodies import bodies
+from tests.support.hostile_bodies import BODY, bodies
 from tests.support.real_engine import RealEngine
 
 pytestmark = [
@@ -27,6 +27,7 @@ pytestmark = [
 ]
 
 POOL = 256
+SLOW = {"type": "json_schema", "json_schema": {"name": "a", "schema": {"pattern": "(a+)+"}}}
 USER = [{"role": "user", "content": "w1 w2"}]
 
 
@@ -98,7 +99,7 @@ def words(count: int) -> str:
         ("logit_bias", {"logit_bias": {"151645": 1.0}}),
         ("min_tokens", {"min_tokens": 3}),
         ("min_tokens", {"min_tokens": 10**6, "max_tokens": 10**6 + 1}),
-        ("response_format", {"response_format": {"type": "json_object"}}),
+        ("response_format", {"response_format": SLOW}),
     ],
 )
 @pytest.mark.parametrize("stream", [False, True])
@@ -157,11 +158,21 @@ async def test_what_the_template_cannot_take_is_the_bodys_fault(asker: Asker) ->
     assert reply.status == 400
 
 
-async def test_forced_tools_need_a_grammar(asker: Asker) -> None:
-    tools = [{"type": "function", "function": {"name": "f", "parameters": {"type": "object"}}}]
-    reply = await asker.chat(tools=tools, tool_choice="required", stream=True)
-    assert (reply.status, reply.error["param"]) == (400, "tool_choice")
-    assert "engine.extra_args.grammar_backend" in reply.error["message"]
+async def test_formats_and_forced_tools_work_out_of_the_box(asker: Asker) -> None:
+    mood = {"type": "object", "properties": {"mood": {"enum": ["calm", "angry"]}}}
+    mood |= {"required": ["mood"], "additionalProperties": False}
+    schema = {"type": "json_schema", "json_schema": {"name": "mood", "schema": mood}}
+    reply = await asker.chat(response_format=schema, max_tokens=64)
+    told = json.loads(reply.body["choices"][0]["message"]["content"])
+    assert told["mood"] in ("calm", "angry")
+    tools = [{"type": "function", "function": {"name": "feel", "parameters": mood}}]
+    named = {"type": "function", "function": {"name": "feel"}}
+    for choice in ("required", named):
+        reply = await asker.chat(
+            tools=tools, tool_choice=choice, max_tokens=128, parallel_tool_calls=False
+        )
+        (call, *_) = reply.body["choices"][0]["message"]["tool_calls"]
+        assert json.loads(call["function"]["arguments"])["mood"] in ("calm", "angry")
     assert (await asker.chat(tools=tools)).status == 200
 
 
@@ -175,8 +186,9 @@ async def test_forced_tools_need_a_grammar(asker: Asker) -> None:
 )
 async def test_hostile_bodies_harm_nobody(asker: Asker, endpoint: Endpoint, data: Any) -> None:
     body = data.draw(bodies(endpoint))
-    if body.get("max_tokens") is None:
-        body["max_tokens"] = 2  # not the whole context, many times
+    length = "max_output_tokens" if endpoint == "responses" else "max_tokens"
+    if length in BODY[endpoint] and body.get(length) is None:
+        body[length] = 2  # not the whole context, many times
     other = asyncio.ensure_future(asker.complete(temperature=0, max_tokens=4, ignore_eos=True))
     reply = await asyncio.wait_for(asker.ask(endpoint, body), 60)
     assert reply.status in (200, 400, 404)

@@ -9,6 +9,7 @@ import pytest
 from openai.types import completion_create_params as completion_params
 from openai.types.chat import completion_create_params as chat_params
 from openai.types.chat.chat_completion_message import ChatCompletionMessage
+from openai.types.responses import response_create_params as response_params
 
 from scalesim.deployments.calls import Endpoint
 from scalesim.deployments.requests import REQUESTS, accepted
@@ -21,7 +22,15 @@ from scalesim.errors import InvalidRequestError
 BODY: dict[Endpoint, dict[str, Any]] = {
     "chat": {"messages": [{"role": "user", "content": "hi"}]},
     "completions": {"prompt": "hi"},
+    "responses": {"input": "hi"},
+    "messages": {
+        "model": "scalesim",
+        "messages": [{"role": "user", "content": "hi"}],
+        "max_tokens": 2,
+    },
+    "tokenize": {"prompt": "hi"},
 }
+OPENAIS: tuple[Endpoint, ...] = ("chat", "completions")
 FUNCTION = {"name": "f", "parameters": {"type": "object", "default": None}}
 
 
@@ -53,10 +62,11 @@ def test_every_field_of_openai_is_known() -> None:
     asked = {
         "chat": chat_params.CompletionCreateParamsBase.__annotations__,
         "completions": completion_params.CompletionCreateParamsBase.__annotations__,
+        "responses": response_params.ResponseCreateParamsBase.__annotations__,
     }
     for endpoint, fields in asked.items():
         known = REQUESTS[endpoint].model_fields.keys() | REFUSED.keys()  # type: ignore[index]
-        assert fields.keys() <= known
+        assert fields.keys() - {"prompt"} <= known
 
 
 def test_an_answers_message_can_be_sent_back() -> None:
@@ -137,7 +147,7 @@ def test_other_fields_are_refused_by_name(endpoint: Endpoint, name: str) -> None
         ("model", 5),
     ],
 )
-@pytest.mark.parametrize("endpoint", REQUESTS)
+@pytest.mark.parametrize("endpoint", OPENAIS)
 def test_bounds_are_kept_by_name(endpoint: Endpoint, field: str, value: Any) -> None:
     assert refused(endpoint, **{field.partition(".")[0]: value}).field == field
 
@@ -213,3 +223,94 @@ def test_the_servers_template_arguments_are_reserved() -> None:
 
 def test_depth_within_the_bound_passes() -> None:
     accepted("chat", {**BODY["chat"], "chat_template_kwargs": nested(MOST_DEPTH)})
+
+
+CALL = {"type": "function_call", "call_id": "c", "name": "f", "arguments": "{}", "id": "x"}
+OUTPUT = {"type": "function_call_output", "call_id": "c", "output": "1"}
+TEXT_FORMAT = {"type": "json_schema", "name": "s", "schema": {"enum": [None, 1]}}
+
+
+def test_what_a_response_gave_can_be_sent_back() -> None:
+    part = {"type": "output_text", "text": "ho", "annotations": [], "logprobs": []}
+    answer = {"type": "message", "id": "m", "role": "assistant", "status": "completed"}
+    items = [{"role": "user", "content": "hi"}, {**answer, "content": [part]}, CALL, OUTPUT]
+    taken = accepted("responses", {"input": items, "text": {"format": TEXT_FORMAT}})
+    assert taken["text"]["format"] == TEXT_FORMAT
+    sent = {"type": "message", "role": "assistant"}
+    assert taken["input"] == [
+        items[0],
+        {**sent, "content": [{"type": "output_text", "text": "ho"}]},
+        {name: value for name, value in CALL.items() if name != "id"},
+        OUTPUT,
+    ]
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("input", []),
+        ("input", 5),
+        ("input.0", [5]),
+        ("input.0", [{"type": "item_reference", "id": "x"}]),
+        ("input.0.role", [{"role": "king", "content": "x"}]),
+        ("input.0.content.0.type", [{"role": "user", "content": [{"type": "input_image"}]}]),
+        ("input.0.name", [{**CALL, "name": "a b"}]),
+        ("max_output_tokens", 0),
+        ("temperature", 3),
+        ("text.format.schema", {"format": {"type": "json_schema", "name": "s"}}),
+        ("tools.0.type", [{"type": "web_search"}]),
+        ("tool_choice", {"type": "function", "name": "f"}),
+        ("tool_choice", "required"),
+        ("top_logprobs", 2),
+        ("truncation", "auto"),
+        ("background", True),
+        ("include.0", ["file_search_call.results"]),
+        ("chat_template_kwargs", {"tokenize": False}),
+    ],
+)
+def test_bounds_of_responses_are_kept_by_name(field: str, value: Any) -> None:
+    assert refused("responses", **{field.partition(".")[0]: value}).field == field
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("messages", []),
+        ("messages.0.role", [{"role": "system", "content": "x"}]),
+        ("messages.0.content", [{"role": "user", "content": None}]),
+        ("messages.0.content.0", [{"role": "user", "content": [{"type": "image", "source": {}}]}]),
+        ("messages.0.content.0.text", [{"role": "user", "content": [{"type": "text"}]}]),
+        ("max_tokens", 0),
+        ("tools.0.type", [{"type": "web_search_20250305", "name": "web_search"}]),
+        ("tools.0.input_schema", [{"name": "f"}]),
+        ("tool_choice", {"type": "any"}),
+        ("tool_choice", {"type": "auto", "name": "f"}),
+        ("thinking.type", {"type": "enabled", "budget_tokens": 2000}),
+        ("thinking.budget_tokens", {"type": "adaptive", "budget_tokens": 2000}),
+        ("stop_sequences.0", [""]),
+        ("n", 2),
+    ],
+)
+def test_bounds_of_messages_are_kept_by_name(field: str, value: Any) -> None:
+    assert refused("messages", **{field.partition(".")[0]: value}).field == field
+
+
+def test_a_message_says_its_length() -> None:
+    with pytest.raises(InvalidRequestError) as caught:
+        accepted("messages", {"model": "m", "messages": BODY["messages"]["messages"]})
+    assert caught.value.field == "max_tokens"
+
+
+def test_what_changes_no_message_stays_here() -> None:
+    cached = {"type": "text", "text": "s", "cache_control": {"type": "ephemeral"}}
+    more = {"system": [cached], "metadata": {"user_id": "u"}, "service_tier": "auto"}
+    taken = accepted("messages", {**BODY["messages"], **more})
+    assert taken == {**BODY["messages"], "system": [{"type": "text", "text": "s"}]}
+
+
+@pytest.mark.parametrize(
+    "more", [{"messages": BODY["chat"]["messages"]}, {"prompt": None}, {"prompt": [], "n": 1}]
+)
+def test_tokens_are_those_of_a_prompt_or_of_messages(more: dict[str, Any]) -> None:
+    with pytest.raises(InvalidRequestError):
+        accepted("tokenize", {**BODY["tokenize"], **more})

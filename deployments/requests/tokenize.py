@@ -1,0 +1,47 @@
+"""Fields of `/tokenize`."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints, model_validator
+from pydantic_core import PydanticCustomError
+
+from scalesim.deployments.requests.chat import template_arguments
+from scalesim.deployments.requests.chat_messages import JsonObject, Message, Tool
+from scalesim.deployments.requests.shared_fields import MOST_SEQUENCES, RequestModel
+from scalesim.deployments.requests.values import together
+
+
+def _texts(value: Any) -> Any:
+    if not isinstance(value, str | list):
+        raise PydanticCustomError("prompt", "must be a string or strings")
+    return value
+
+
+class TokenizeRequest(RequestModel):
+    """Whose tokens are asked for."""
+
+    model: Annotated[str, StringConstraints(min_length=1, max_length=512)] = ""
+    """The model served."""
+    prompt: Annotated[
+        str | Annotated[list[str], Field(min_length=1, max_length=MOST_SEQUENCES)],
+        BeforeValidator(_texts),
+    ] = ""
+    """A string, or several; either this or `messages`."""
+    messages: list[Message] = Field(default_factory=list, max_length=4096)
+    """Turns of a chat, put through the model's template."""
+    tools: list[Tool] = Field(default_factory=list, max_length=128)
+    """Functions that the chat may call."""
+    chat_template_kwargs: Annotated[JsonObject, AfterValidator(template_arguments)] = Field(
+        default_factory=dict
+    )
+    """Variables of the template."""
+    add_special_tokens: bool = True
+    """Begin a prompt with the model's first token, if it has one."""
+
+    @model_validator(mode="after")
+    def _one(self) -> TokenizeRequest:
+        if ("prompt" in self.model_fields_set) == bool(self.messages):
+            raise together("prompt", "or messages: send one of them")
+        return self
