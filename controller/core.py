@@ -20,7 +20,7 @@ from scalesim.controller.learned_distances import LearnedDistances
 from scalesim.controller.leveling import Leveling
 from scalesim.controller.payload_table import AGENTS, SENT, STATE, PayloadTable
 from scalesim.controller.placements import Place, Placements
-from scalesim.controller.replicas import ReplicaRecord, Replicas
+from scalesim.controller.replicas import AttachedReplica, ReplicaRecord, Replicas
 from scalesim.controller.simulations import NO_SIMULATION, Simulations
 from scalesim.controller.snapshot import DirtyRows, names, restore
 from scalesim.errors import InvalidRequestError, StaleControllerError, StaleEpochError
@@ -201,8 +201,7 @@ class Controller:
         if info.seen_incarnation > self.incarnation:
             self.incarnation = next_incarnation(self._clock(), seen=info.seen_incarnation)
         known = self._replicas.get(info.name)
-        replica = self._replicas.add(info.name, self._clock())
-        replica.attach(info, self._clock())
+        replica = self._replicas.attach(info, self._clock())
         for kind in info.kinds:
             self._table.kinds.number(kind)
         if known is None:
@@ -289,8 +288,8 @@ class Controller:
 
     def plan_one(self, name: str) -> bool:
         """Plan for one replica; return whether it has new directives."""
-        replica = self._replicas.get(name)
-        if replica is None or not replica.attached or replica.outbox is not None:
+        replica = self._replicas.get_attached(name)
+        if replica is None or replica.outbox is not None:
             return False
         return self._directives.plan(replica, self.incarnation, self._clock())
 
@@ -380,8 +379,5 @@ class Controller:
         self._table.dirty[rows] = True
         self._replicas.changed[self._table.replica[rows]] = True
 
-    def _attached(self, name: str, incarnation: int) -> ReplicaRecord | None:
-        replica = self._replicas.get(name)
-        if replica is None or not replica.attached or incarnation != self.incarnation:
-            return None
-        return replica
+    def _attached(self, name: str, incarnation: int) -> AttachedReplica | None:
+        return self._replicas.get_attached(name) if incarnation == self.incarnation else None

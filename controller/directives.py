@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from scalesim.controller.key_index import Rows
 from scalesim.controller.learned_distances import LearnedDistances
 from scalesim.controller.payload_table import PayloadTable
-from scalesim.controller.replicas import ReplicaRecord, Replicas
+from scalesim.controller.replicas import AttachedReplica, Replicas
 from scalesim.controller.simulations import Simulations
 from scalesim.controller.status import Counters
 from scalesim.policies.planning import Planner, View
@@ -58,7 +58,7 @@ class DirectivePlanner:
         self._planner = planner
         self._counters = counters
 
-    def plan(self, replica: ReplicaRecord, incarnation: int, now: float) -> bool:
+    def plan(self, replica: AttachedReplica, incarnation: int, now: float) -> bool:
         """Plan for a replica with an empty outbox; return whether there is something in it now."""
         started = time.perf_counter()
         self._replicas.changed[replica.number] = False
@@ -88,7 +88,7 @@ class Orders(NamedTuple):
 def distance_updates(
     table: PayloadTable,
     simulations: Simulations,
-    replica: ReplicaRecord,
+    replica: AttachedReplica,
     rows: Rows,
     distance: Distances,
 ) -> tuple[DistanceUpdate, ...]:
@@ -100,11 +100,10 @@ def distance_updates(
     Args:
         table: Payload table; writes `sent_distance`.
         simulations: Whose quotas hold.
-        replica: Whose; it has attached. Empties `left`.
+        replica: Whose. Empties `left`.
         rows: int64[n], its payloads.
         distance: float32[n], their distances now.
     """
-    assert replica.budgets is not None
     simulation = table.simulation[table.agents(rows)]
     distance = fair_distances(
         distance,
@@ -135,7 +134,7 @@ def distance_updates(
 def moves(
     table: PayloadTable,
     simulations: Simulations,
-    replica: ReplicaRecord,
+    replica: AttachedReplica,
     rows: Rows,
     distance: Distances,
     planner: Planner,
@@ -146,13 +145,12 @@ def moves(
     Args:
         table: Payload table; writes `sent_pin` and the `pending_action` columns.
         simulations: Whose quotas hold and whose steps take time.
-        replica: Whose; it has attached. Its `replan_at` is set.
+        replica: Whose. Its `replan_at` is set.
         rows: int64[n], its payloads.
         distance: float32[n], their distances now.
         planner: Decides between the tiers; pins and drops are the simulations' own wish.
         now: Seconds.
     """
-    assert replica.budgets is not None
     movable = [number for number, name in enumerate(table.kinds) if name in replica.kinds]
     if len(movable) < len(table.kinds):
         mine = np.isin(table.kind[rows], movable)
@@ -187,13 +185,12 @@ def moves(
 
 
 def _pools(
-    table: PayloadTable, replica: ReplicaRecord, rows: Rows
+    table: PayloadTable, replica: AttachedReplica, rows: Rows
 ) -> list[tuple[str, NDArray[np.bool_] | slice, Budgets]]:
     """Return what is planned together: of which kind, the rows that compete, and for which bytes.
 
     Where all kinds share the bytes, the links are those of the largest: prefixes.
     """
-    assert replica.budgets is not None
     if not replica.kind_budgets:
         return [(PREFIX, slice(None), replica.budgets)]
     kinds = table.kind[rows]

@@ -110,5 +110,5 @@ class HintStatistics:
 
     def _capacity(self) -> float:
         """Return how many agents' prefixes fit on all devices."""
-        device_bytes = sum(replica.prefix_device_bytes for replica in self._replicas)
+        device_bytes = sum(replica.prefix_device_bytes for replica in self._replicas.attached())
         return device_bytes / self._mean_bytes

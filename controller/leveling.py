@@ -67,8 +67,8 @@ class Leveling:
         if not self.wanted or now < self._again_at or not self._most_moves:
             return
         self.wanted, self._again_at = False, now + _EVERY_S
-        homes = list(self._replicas)
-        if len(homes) < 2 or not all(replica.attached for replica in homes):
+        homes = self._replicas.attached()
+        if len(homes) < max(2, len(self._replicas)):
             return
         numbers = np.array([replica.number for replica in homes], np.int16)
         rebuild_bytes_per_s = [

@@ -25,65 +25,60 @@ MAX_REPLICAS = int(np.iinfo(np.int16).max)
 
 @dataclass(slots=True)
 class ReplicaRecord:
-    """One replica.
+    """One replica; only remembered from the catalog, unless it is an `AttachedReplica`.
 
     Attributes:
         number: Its dense number, used in the payload table.
         name: Its own name.
         seen_at: Seconds; when it last attached or polled.
-        budgets: Its tiers; None while it is only remembered from the catalog.
-        kinds: Payload kinds it can move.
-        kind_budgets: What of its tiers is for each of them; empty where they share all of it.
-        metrics: HOST:PORT of its own metrics; empty where it has none.
-        sequence: Number of the last directives made for it. Starts at the milliseconds of its
-            attachment: no acknowledgement of older directives, of any controller, can match.
-        outbox: Directives it has not acknowledged; nothing more is planned for it until it has.
-        replan_at: Seconds; when a move it has not answered is to be asked for again.
-        left: Payloads placed elsewhere since the last directives, by kind number: it must forget
-            their distances.
-        made_at: Seconds; when its outbox was filled.
         transfers: What became of its moves, by kind.
         meters: What moving and rebuilding state costs there by those transfers, by kind.
+        left: Payloads placed elsewhere since the last directives, by kind number: it must forget
+            their distances.
+        sequence: Number of the last directives made for it.
     """
 
     number: int
     name: str
     seen_at: float
-    budgets: Budgets | None = None
-    kinds: tuple[str, ...] = ()
-    kind_budgets: tuple[Budgets, ...] = ()
-    metrics: str = ""
-    sequence: int = 0
-    outbox: Directives | None = None
-    replan_at: float = math.inf
-    left: dict[int, list[Keys]] = field(default_factory=dict)
-    made_at: float = 0.0
     transfers: dict[str, TransferStats] = field(default_factory=dict)
     meters: dict[str, LinkMeter] = field(default_factory=lambda: defaultdict(LinkMeter))
-
-    @property
-    def attached(self) -> bool:
-        """Whether it has attached; else it is only remembered from the catalog."""
-        return self.budgets is not None
-
-    @property
-    def prefix_device_bytes(self) -> int:
-        """Bytes of its device that prefixes may fill; 0 until it has attached."""
-        own = dict(zip(self.kinds, self.kind_budgets, strict=False)).get(PREFIX, self.budgets)
-        return own.device_bytes if own else 0
-
-    def attach(self, info: ReplicaInfo, now: float) -> None:
-        """Take over what it is; what it was sent before is void."""
-        self.seen_at = now
-        self.budgets, self.kinds = info.budgets, info.kinds
-        self.kind_budgets, self.metrics = info.kind_budgets, info.metrics
-        self.sequence = max(self.sequence, int(now * 1000))
-        self.outbox, self.left = None, {}
+    left: dict[int, list[Keys]] = field(default_factory=dict)
+    sequence: int = 0
 
     def note(self, transfer: TransferStats) -> None:
         """Take over what became of its moves."""
         self.meters[transfer.kind].observe(self.transfers.get(transfer.kind, transfer), transfer)
         self.transfers[transfer.kind] = transfer
+
+
+@dataclass(slots=True, kw_only=True)
+class AttachedReplica(ReplicaRecord):
+    """A replica that attached to this controller: it can be sent directives.
+
+    Attributes:
+        budgets: Its tiers.
+        kinds: Payload kinds it can move.
+        kind_budgets: What of its tiers is for each of them; empty where they share all of it.
+        metrics: HOST:PORT of its own metrics; empty where it has none.
+        outbox: Directives it has not acknowledged; nothing more is planned for it until it has.
+        made_at: Seconds; when its outbox was filled.
+        replan_at: Seconds; when a move it has not answered is to be asked for again.
+    """
+
+    budgets: Budgets
+    kinds: tuple[str, ...]
+    kind_budgets: tuple[Budgets, ...]
+    metrics: str
+    outbox: Directives | None = None
+    made_at: float = 0.0
+    replan_at: float = math.inf
+
+    @property
+    def prefix_device_bytes(self) -> int:
+        """Bytes of its device that prefixes may fill."""
+        own = dict(zip(self.kinds, self.kind_budgets, strict=False)).get(PREFIX, self.budgets)
+        return own.device_bytes
 
 
 class Replicas:
@@ -115,11 +110,38 @@ class Replicas:
         """Return a living replica."""
         return self._living.get(name)
 
-    def add(self, name: str, now: float) -> ReplicaRecord:
-        """Return the replica of that name, new or not."""
-        if name not in self._living:
-            self._living[name] = ReplicaRecord(self.numbers.number(name), name, now)
-        return self._living[name]
+    def attached(self) -> list[AttachedReplica]:
+        """Return the living replicas that attached."""
+        return [replica for replica in self if isinstance(replica, AttachedReplica)]
+
+    def get_attached(self, name: str) -> AttachedReplica | None:
+        """Return a living replica if it attached."""
+        replica = self._living.get(name)
+        return replica if isinstance(replica, AttachedReplica) else None
+
+    def attach(self, info: ReplicaInfo, now: float) -> AttachedReplica:
+        """Take a replica in, new or not; what it was sent before is void.
+
+        Its directives are numbered from the milliseconds of its attachment: no acknowledgement of
+        older ones, of any controller, can match.
+        """
+        known = self._living.get(info.name) or ReplicaRecord(
+            self.numbers.number(info.name), info.name, now
+        )
+        replica = AttachedReplica(
+            number=known.number,
+            name=known.name,
+            seen_at=now,
+            transfers=known.transfers,
+            meters=known.meters,
+            sequence=max(known.sequence, int(now * 1000)),
+            budgets=info.budgets,
+            kinds=info.kinds,
+            kind_budgets=info.kind_budgets,
+            metrics=info.metrics,
+        )
+        self._living[info.name] = replica
+        return replica
 
     def remove(self, replica: ReplicaRecord) -> None:
         """Take a replica out; its payloads must be placed again at once."""
@@ -130,12 +152,10 @@ class Replicas:
         """Return replicas that have not polled for a lease."""
         return [replica for replica in self if replica.seen_at < now - lease_s]
 
-    def due(self, now: float) -> list[ReplicaRecord]:
+    def due(self, now: float) -> list[AttachedReplica]:
         """Return replicas whose plan is out of date and that can take a new one."""
         return [
             replica
-            for replica in self
-            if replica.attached
-            and replica.outbox is None
-            and (self.changed[replica.number] or replica.replan_at <= now)
+            for replica in self.attached()
+            if replica.outbox is None and (self.changed[replica.number] or replica.replan_at <= now)
         ]

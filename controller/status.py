@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scalesim.controller.payload_table import AGENTS, PayloadTable
-from scalesim.controller.replicas import Replicas
+from scalesim.controller.replicas import AttachedReplica, Replicas
 from scalesim.controller.simulations import Simulations
 from scalesim.vocabulary import PREFIX, TIERS, Moves, Tier, Verb
 
@@ -125,21 +125,29 @@ def replicas(table: PayloadTable, replicas: Replicas, now: float) -> dict[str, d
             **{f"{tier}_agents": int(holders[tier][replica, kind]) for tier in TIERS},
         }
 
+    def attachment(replica: AttachedReplica) -> dict[str, Any]:
+        kinds = {kind: of_kind(replica.number, table.kinds.number(kind)) for kind in replica.kinds}
+        return {
+            "budgets": replica.budgets._asdict(),
+            "kinds": kinds,
+            "awaiting_ack": replica.outbox is not None,
+            "metrics": replica.metrics,
+        }
+
     return {
         replica.name: {
-            "attached": replica.attached,
+            "attached": isinstance(replica, AttachedReplica),
             "agents": int(payloads[replica.number, AGENTS]),
             **{f"{tier}_bytes": int(held[tier][replica.number].sum()) for tier in TIERS},
-            "budgets": replica.budgets._asdict() if replica.budgets else None,
-            "kinds": {
-                kind: of_kind(replica.number, table.kinds.number(kind)) for kind in replica.kinds
-            },
+            "budgets": None,
+            "kinds": {},
             "sequence": replica.sequence,
-            "awaiting_ack": replica.outbox is not None,
+            "awaiting_ack": False,
             "silent_s": max(now - replica.seen_at, 0.0),
-            "metrics": replica.metrics,
+            "metrics": "",
             "links": asdict(replica.meters[PREFIX].links),
             "transfers": {kind: transfer._asdict() for kind, transfer in replica.transfers.items()},
+            **(attachment(replica) if isinstance(replica, AttachedReplica) else {}),
         }
         for replica in replicas
     }
