@@ -9,16 +9,20 @@ the latest of several covers the earlier ones.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from scalesim.deployments.engine.sglang.radix_cache import DistanceRadixCache
+from typing import Any, Protocol
 
 NO_EVENT = -1
 """What SGLang calls the slot of a batch that waits for nothing."""
 
 SLOTS_OF_REQUESTS = 1
 """Slots of SGLang's layer-wise events that our transfers leave to those of requests."""
+
+
+class LoadingCache(Protocol):
+    """What of a cache is needed: SGLang's controller of its copies, and our tree."""
+
+    cache_controller: Any
+    tree_core: Any
 
 
 class Loads:
@@ -29,7 +33,7 @@ class Loads:
         busy_s: Seconds they took, by the device's own clock where it has one.
     """
 
-    def __init__(self, cache: DistanceRadixCache) -> None:
+    def __init__(self, cache: LoadingCache) -> None:
         self._cache = cache
         self._awaited: list[tuple[Any, int]] = []
         self._ours = 0
