@@ -168,7 +168,7 @@ class PayloadTable:
     def agents(self, rows: Rows) -> Rows:
         """Return int64[n] rows of the agents whose payloads these are.
 
-        All payloads of an agent have its key. One whose key is no agent's stands for itself.
+        All payloads of an agent have its key. One whose key belongs to no agent stands for itself.
         """
         others = np.flatnonzero(self.kind[rows] != AGENTS)
         if not others.size:

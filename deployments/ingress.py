@@ -269,7 +269,7 @@ class Ingress(InferenceRoutes):
         return self._peers.answer(question, *more)
 
     async def _steps(self) -> dict[str, int]:
-        """Return the step of each simulation; none where nobody counts them."""
+        """Return the step of each simulation; none where no controller counts them."""
         if self._controller is None:
             return {}
         known = (await self._controller.status())["simulations"]

@@ -37,7 +37,7 @@ class Peers:
 
     Args:
         name: Of this process.
-        metrics: Its own.
+        metrics: Of this process.
         steps: Returns the step of every simulation.
         ask: See `Ask`; returns nothing where this process is alone.
 
@@ -117,7 +117,7 @@ class Peers:
 
 
 async def nobody(question: str, *more: Any) -> list[Any]:
-    """Return nothing: there is one process, which has nobody to ask."""
+    """Return nothing: a single process has no others to ask."""
     return []
 
 

@@ -45,7 +45,7 @@ class ReplicaAnswer(NamedTuple):
 
     Attributes:
         head: Status, headers, where the prompt was found.
-        first: First bytes of the body; all of it where it is no stream.
+        first: First bytes of the body; all of it where it is not a stream.
         attempt: What the rest of a stream comes by.
     """
 

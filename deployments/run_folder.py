@@ -210,7 +210,7 @@ def _leave(base: Path) -> None:
 
 def _sweep(base: Path) -> None:
     for folder in base.iterdir():
-        with suppress(OSError):  # its process lives, or it is no folder
+        with suppress(OSError):  # its process lives, or it is not a folder
             lock = _lock(folder, fcntl.LOCK_NB)
             _clear(folder)
             os.close(lock)

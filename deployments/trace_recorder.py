@@ -81,7 +81,7 @@ class TraceRecorder:
 
     @property
     def wanted(self) -> frozenset[str]:
-        """Return the simulations that somebody listens to."""
+        """Return the simulations that are being recorded."""
         return frozenset(self._listeners.values())
 
     def emit(

@@ -33,7 +33,7 @@ class ArmsProgress:
     Args:
         workload: What the arms run.
         console: Where to; standard error by default.
-        period_s: Seconds between two lines where it is no terminal.
+        period_s: Seconds between two lines where it is not a terminal.
     """
 
     def __init__(

@@ -16,7 +16,7 @@ from benchmarks.reliability.load import End
 from scalesim.deployments.stack import Stack
 
 PAUSE_S = 5.0
-"""How long parts are stopped that nobody replaces for it: others see a partition that long."""
+"""How long parts are stopped that are not replaced meanwhile: others see a partition that long."""
 
 Inject = Callable[[Stack, random.Random], Coroutine[Any, Any, psutil.Process | None]]
 """Returns the process that another one must take the place of; None where it goes on itself."""

@@ -86,7 +86,7 @@ def _check(root: Any) -> None:
 
 
 def _schemas(root: Any) -> Iterator[dict[str, Any]]:
-    """Yield every object that is no map of names and no plain value."""
+    """Yield every object that is neither a map of names nor a plain value."""
     below = [root]
     while below:
         value = below.pop()

@@ -19,7 +19,7 @@ class ResolvedEngine(NamedTuple):
         settings: Ours.
         args: SGLang's arguments, as SGLang has resolved them.
         model: SGLang's configuration of the model.
-        is_recurrent: The model keeps a state that is no KV (Mamba, linear attention).
+        is_recurrent: The model keeps another state than a KV cache (Mamba, linear attention).
         sizes_kv_late: SGLang sizes its KV pool after it has captured graphs.
     """
 

@@ -14,7 +14,7 @@ MOST_S = 0.1
 """Between two pieces of a stream: readers see no gaps."""
 
 LEAST_S = 0.005
-"""What is less is no wait: a token takes as long."""
+"""Less than this is not counted as a wait: a token takes as long."""
 
 _LOOK_S = 0.01
 """How soon the end of an answer is noticed, which is sent at once."""

@@ -24,7 +24,7 @@ LOOK_S = 0.2
 _FROM_OUTSIDE = frozenset(
     -number for number in (signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 )
-"""Exit codes of processes that somebody ended."""
+"""Exit codes of processes that were ended from outside."""
 
 _STOPPED = frozenset({psutil.STATUS_STOPPED, psutil.STATUS_TRACING_STOP})
 

@@ -42,7 +42,7 @@ def identity(agent: AgentId) -> CallerIdentity:
     """Return an agent of this process's simulation, by the name that its framework has for it.
 
     Raises:
-        InvalidRequestError: It is no name of an agent.
+        InvalidRequestError: It is not a name of an agent.
     """
     from scalesim.identity import agent_text
 

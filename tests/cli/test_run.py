@@ -47,7 +47,7 @@ if __name__ == "__main__":
     for name in ("pool 1", "pool 2"):
         with scalesim.agent(name):
             pool.submit(ask).result()
-    pool.submit(ask).result()  # nobody's, in a thread that somebody's call began
+    pool.submit(ask).result()  # of no agent, in a thread that an agent's call began
     with scalesim.agent("task"):
         asyncio.run(ask_async())
     with scalesim.agent("forked"):

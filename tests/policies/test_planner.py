@@ -220,7 +220,7 @@ def test_plans_carried_out_come_to_rest_without_moving_anything_back(world, devi
         if len(plan.rows) == 0:
             return
         world = carry_out(world, plan)
-    pytest.fail("the plans do not come to rest")
+    pytest.fail("the plans never end")
 
 
 @pytest.mark.parametrize("distance", [float("nan"), -1.0, 3e38])

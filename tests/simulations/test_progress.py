@@ -43,7 +43,7 @@ def test_a_town_has_a_clock_that_goes_on() -> None:
 
 
 class Log(io.StringIO):
-    """A file that is no terminal; notes when a text was written to it."""
+    """A file that is not a terminal; notes when a text was written to it."""
 
     def __init__(self, wanted: str) -> None:
         super().__init__()

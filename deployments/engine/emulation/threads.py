@@ -120,7 +120,7 @@ class LateQueue(Queue[Any]):
         return self.queue.popleft()[1]
 
     def get(self, block: bool = True, timeout: float | None = None) -> Any:
-        """Return the first item; nobody waits for it here."""
+        """Return the first item without waiting for one."""
         if not self.queue or (self.queue[0][0] > self._now() and not self._hurried()):
             raise _WaitsError if block else Empty
         return super().get(block=False)

@@ -59,7 +59,7 @@ class AdapterPayload(SharedPayload):
         return MoveOutcome.STARTED
 
     def demote(self, key: int, tier: Tier) -> MoveOutcome:
-        """Free the slot of an agent's adapter unless another agent uses it; storage is no tier."""
+        """Free the slot of an agent's adapter unless another agent uses it; refuses storage."""
         adapter = self._item.get(key)
         if adapter is None or adapter in self._in_use or tier is not Tier.HOST:
             return self._refuse()

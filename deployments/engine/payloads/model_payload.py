@@ -19,7 +19,7 @@ def build(engine: PayloadEngine) -> ModelPayload | None:
 
 
 class ModelPayload(SharedPayload):
-    """Reads models to host memory ahead of their agents' requests, and swaps while nobody waits.
+    """Reads models to host memory before their agents ask, and swaps while no request waits.
 
     Args:
         weights: The engine's.

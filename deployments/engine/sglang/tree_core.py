@@ -173,7 +173,7 @@ class DistanceTreeCore(UnifiedTreeCore):  # type: ignore[misc]
         data = node.component_data[FULL]
         if data.host_value is None:
             return super().evict_device_leaf(node_id, is_write_back)
-        assert self._is_device_leaf(node), f"node {node_id} is no leaf on the device"
+        assert self._is_device_leaf(node), f"node {node_id} is not a leaf on the device"
         result = EvictDeviceLeafResult()
         freed = self.components_by_type[FULL].reclaimable_value_len(node)
         result.tracker[FULL] = freed

@@ -171,7 +171,7 @@ def test_a_prefix_leaves_once_the_rest_of_its_request_is_written() -> None:
     agents = Agents()
     agents.learn(1, ONE)
     agents.learn(2, [*ONE, *range(600, 608)], written=False)
-    agents.payload.drop(2)  # what is below the prefix is nobody's, and on its way to host memory
+    agents.payload.drop(2)  # what is below the prefix has no owner, and on its way to host memory
     assert agents.payload.demote(1, Tier.HOST) is MoveOutcome.BUSY
     agents.engine.arrive()
     assert agents.payload.demote(1, Tier.HOST) is MoveOutcome.DONE
