@@ -46,13 +46,13 @@ class AdapterPayload(SharedPayload):
         """
         adapter = self._item.get(key)
         if adapter is None or adapter not in self._slots.loaded():
-            return self._refuse()
+            return self._counters.refuse()
         if tier is not Tier.DEVICE or adapter in self._slots.resident():
             return MoveOutcome.DONE
         if self._copying is not None:
             return MoveOutcome.BUSY
         if not self._slots.free() and not self._make_room(self._distance(adapter)):
-            return self._refuse()
+            return self._counters.refuse()
         self._slots.enter(adapter)
         self._copying = adapter
         self._issue(adapter)
@@ -62,16 +62,16 @@ class AdapterPayload(SharedPayload):
         """Free the slot of an agent's adapter unless another agent uses it; refuses storage."""
         adapter = self._item.get(key)
         if adapter is None or adapter in self._in_use or tier is not Tier.HOST:
-            return self._refuse()
+            return self._counters.refuse()
         if self._agents[adapter] == {key} and adapter in self._slots.resident():
             self._slots.leave(adapter)
-            self._counts["evicted_by_plan"] += 1
+            self._counters.evicted(planned=True)
         return MoveOutcome.DONE
 
     def settle(self) -> bool:
         """Complete the copy under way; see `SharedPayload.settle`."""
         for adapter, seconds in self._slots.arrived():
-            self._loads.note(self._size_bytes, seconds)
+            self._counters.loads.note(self._size_bytes, seconds)
             if adapter == self._copying:
                 self._copying = None
         super().settle()
@@ -99,5 +99,5 @@ class AdapterPayload(SharedPayload):
             return False
         for adapter in farthest:
             self._slots.leave(adapter)
-            self._counts["evicted_by_pressure"] += 1
+            self._counters.evicted()
         return True

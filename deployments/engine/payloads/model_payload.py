@@ -47,7 +47,7 @@ class ModelPayload(SharedPayload):
         """Want an agent's model in a tier; `settle` brings the nearest of those wanted first."""
         model = self._item.get(key)
         if model is None:
-            return self._refuse()
+            return self._counters.refuse()
         if self._is_in(model, tier):
             return MoveOutcome.DONE
         self._wanted[model] = max(tier, self._wanted.get(model, tier))
@@ -60,7 +60,7 @@ class ModelPayload(SharedPayload):
         """
         model = self._item.get(key)
         if model is None or model in self._in_use:
-            return self._refuse()
+            return self._counters.refuse()
         if self._agents[model] == {key}:
             self._forget(model)
             if tier is not Tier.HOST:
@@ -74,15 +74,14 @@ class ModelPayload(SharedPayload):
         would give way to the next of them.
         """
         waited_for = self._weights.settle()
-        self._reads.settle(self._weights.reading is not None)
+        self._counters.reads.settle(self._weights.reading is not None)
         for model in () if waited_for else sorted(self._wanted, key=self._distance):
             if self._bring(model, self._wanted[model]) is not MoveOutcome.BUSY:
                 self._forget(model)
         before = self._device
         super().settle()
         if before and before != self._device:
-            planned = self._device == {self._planned}
-            self._counts["evicted_by_plan" if planned else "evicted_by_pressure"] += 1
+            self._counters.evicted(planned=self._device == {self._planned})
         self._planned = None
         return waited_for or self._weights.reading is not None
 
@@ -98,7 +97,7 @@ class ModelPayload(SharedPayload):
         began = time.monotonic()
         if not self._weights.swap(model):
             return MoveOutcome.BUSY
-        self._loads.note(self._size_bytes, time.monotonic() - began)
+        self._counters.loads.note(self._size_bytes, time.monotonic() - began)
         self._issue(model)
         self._planned = model
         return MoveOutcome.DONE
@@ -107,13 +106,13 @@ class ModelPayload(SharedPayload):
         if model == self._weights.reading:
             return MoveOutcome.BUSY
         if model in self._begun:  # and it is neither here nor on its way: the read failed
-            return self._refuse()
+            return self._counters.refuse()
         outcome = self._weights.fetch(model, self._distance(model))
         if outcome is MoveOutcome.STARTED:
             self._begun.add(model)
-            self._reads.begin(self._size_bytes)
+            self._counters.reads.begin(self._size_bytes)
             self._issue(model)
-        return self._refuse() if outcome is MoveOutcome.REFUSED else MoveOutcome.BUSY
+        return self._counters.refuse() if outcome is MoveOutcome.REFUSED else MoveOutcome.BUSY
 
     def _forget(self, model: str) -> None:
         self._wanted.pop(model, None)

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Sequence
 from itertools import islice
 from typing import Any
 
 from scalesim.deployments.engine.payloads.interfaces import PayloadEngine
-from scalesim.deployments.engine.payloads.meter import Meter
+from scalesim.deployments.engine.payloads.move_counters import MoveCounters
 from scalesim.deployments.engine.payloads.moves import MoveOutcome
 from scalesim.deployments.engine.payloads.prefix_tree import PrefixTree
 from scalesim.deployments.engine.payloads.residency_accounting import (
@@ -19,7 +18,7 @@ from scalesim.deployments.engine.payloads.residency_accounting import (
 )
 from scalesim.deployments.engine.payloads.staging import Staging
 from scalesim.deployments.engine.prefixes import Prefix, learn
-from scalesim.vocabulary import COUNTED, PREFIX, Budgets, Residency, Tier, TransferStats
+from scalesim.vocabulary import PREFIX, Budgets, Residency, Tier, TransferStats
 
 PREFETCH_TOKENS_A_PASS = 8192
 """Most tokens submitted at once: a request that must load by itself waits behind at most this
@@ -51,12 +50,10 @@ class PrefixPayload:
         self._staging = Staging(tree.storage)
         self._onward: set[int] = set()
         self._farther: dict[int, None] = {}
-        self._ahead: dict[int, int] = {}
         self._queued_tokens = 0
-        self._reads = Meter()
         self._computed_s = 0.0
-        self._cause = "evicted_by_pressure"
-        self._counts: dict[str, Any] = dict.fromkeys(COUNTED, 0)
+        self._computed_bytes = 0
+        self._counters = MoveCounters(PREFIX)
         tree.watch(self)
 
     def budgets(self) -> Budgets:
@@ -81,11 +78,7 @@ class PrefixPayload:
 
     def used(self, key: int, host_tokens: int) -> None:
         """A request of agent `key` was admitted; `host_tokens` it had to load by itself."""
-        ahead = self._ahead.pop(key, None)
-        if ahead is not None:
-            outcome = "late" if host_tokens or key in self._loading else "used"
-            self._counts[outcome] += 1
-            self._counts[f"{outcome}_bytes"] += ahead
+        self._counters.use(key, "late" if host_tokens or key in self._loading else "used")
         self._changed.add(key)
 
     def idle(self, key: int) -> None:
@@ -95,19 +88,19 @@ class PrefixPayload:
 
     def computed(self, tokens: int, seconds: float) -> None:
         """Prefill computed `tokens`, and the engine was busy with it for `seconds`."""
-        self._counts["computed_bytes"] += tokens * self._tree.bytes_per_token
+        self._computed_bytes += tokens * self._tree.bytes_per_token
         self._computed_s += seconds
 
     def evicted(self, owners: Iterable[int]) -> None:
         """A node of these owners left the device, by whatever cause."""
-        self._counts[self._cause] += 1
+        self._counters.evicted()
         self.touched(owners)
 
     def touched(self, owners: Iterable[int]) -> None:
         """Something of these owners left a tier: what was fetched ahead for them is lost."""
         for key in owners:
             self._changed.add(key)
-            self._waste(key)
+            self._counters.waste(key)
 
     # ---- what the controller sends ----
 
@@ -119,7 +112,7 @@ class PrefixPayload:
     def prefetch(self, key: int, tier: Tier) -> MoveOutcome:
         """Read from storage what host memory lacks, then queue for the device what that lacks."""
         if key not in self._known:
-            return self._refuse()
+            return self._counters.refuse()
         if self._lacking(key):
             staged = self._stage(key)
             if tier is Tier.DEVICE and staged is MoveOutcome.STARTED:
@@ -131,16 +124,16 @@ class PrefixPayload:
         """Take an agent's own nodes out of hotter tiers, deepest first, where `tier` has copies."""
         self._onward.discard(key)  # what is still read from storage stays in host memory
         if self._busy(key) or key not in self._known:
-            return self._refuse()
+            return self._counters.refuse()
         if tier is Tier.STORAGE and not self._is_stored(key):
-            return self._refuse()
-        with self._planned():
+            return self._counters.refuse()
+        with self._counters.planned():
             for node in reversed(self._nodes(key)):
                 if node.owners != {key}:
                     continue
                 left = self._leave(node, tier)
                 if left is not MoveOutcome.DONE:
-                    return self._refuse() if left is MoveOutcome.REFUSED else left
+                    return self._counters.refuse() if left is MoveOutcome.REFUSED else left
         return MoveOutcome.DONE
 
     def _leave(self, node: Any, tier: Tier) -> MoveOutcome:
@@ -154,10 +147,10 @@ class PrefixPayload:
         """Take an agent's own nodes out of every tier and forget its prefixes."""
         self._onward.discard(key)
         if self._busy(key) or key not in self._known:
-            return self._refuse()
+            return self._counters.refuse()
         nodes = self._nodes(key)
         self._disown(key, nodes)
-        with self._planned():
+        with self._counters.planned():
             for node in reversed(nodes):
                 if not node.owners:  # needs no host copy: what is needed still is evicted first
                     if self._tree.on_device(node):
@@ -167,7 +160,7 @@ class PrefixPayload:
             self._storage.drop(key)
         self._known.pop(key, None)
         self._anchors.pop(key, None)
-        self._waste(key)
+        self._counters.waste(key)
         self._changed.add(key)
         return MoveOutcome.DONE
 
@@ -197,7 +190,7 @@ class PrefixPayload:
             if not any(map(self._tree.is_loading, self._loading[key])):
                 del self._loading[key]
                 self._changed.add(key)
-        self._reads.settle(bool(self._staging))
+        self._counters.reads.settle(bool(self._staging))
         return bool(self._loading or self._onward or self._staging)
 
     # ---- what the controller asks ----
@@ -219,25 +212,22 @@ class PrefixPayload:
 
     def transfer(self) -> TransferStats:
         """Return the counters."""
-        if self._storage is not None:
-            self._counts["restarted"] = self._storage.restarted()
         loaded_bytes, loaded_s = self._tree.loaded()
-        measured = {
-            "loaded_bytes": loaded_bytes,
-            "loaded_s": loaded_s,
-            "staged_bytes": self._reads.carried_bytes,
-            "staged_s": self._reads.busy_s,
-            "computed_s": self._computed_s,
-            "fault": self._tree.storage_fault(),
-        }
-        return TransferStats(self.kind, **(self._counts | measured))
+        return self._counters.stats(
+            loaded_bytes=loaded_bytes,
+            loaded_s=loaded_s,
+            computed_bytes=self._computed_bytes,
+            computed_s=self._computed_s,
+            restarted=self._storage.restarted() if self._storage is not None else 0,
+            fault=self._tree.storage_fault(),
+        )
 
     def forget(self) -> None:
         """The cache was flushed: agents stay known, their state is absent."""
         self._changed.add_all(self._known)
         self._anchors.clear()
         self._loading.clear()
-        self._ahead.clear()
+        self._counters.forget()
         self._onward.clear()
         self._queued_tokens = 0
 
@@ -260,9 +250,9 @@ class PrefixPayload:
         outcome = self._staging.start(key, self._lacking(key), self._order.distance(key))
         if outcome is MoveOutcome.STARTED:
             missing = before.storage - before.host
-            self._reads.begin(missing)
+            self._counters.reads.begin(missing)
             self._issue(key, missing)
-        return self._refuse() if outcome is MoveOutcome.REFUSED else outcome
+        return self._counters.refuse() if outcome is MoveOutcome.REFUSED else outcome
 
     def _is_stored(self, key: int) -> bool:
         stored = self._storage.stored_tokens(key) if self._storage is not None else {}
@@ -287,7 +277,7 @@ class PrefixPayload:
             if room is MoveOutcome.BUSY:
                 return MoveOutcome.BUSY
             if room is MoveOutcome.REFUSED or not tree.load(missing[-1]):
-                return self._refuse()
+                return self._counters.refuse()
             self._queued_tokens += tokens
             self._loading.setdefault(key, []).append(missing[-1])
             self._issue(key, tokens * tree.bytes_per_token)
@@ -295,25 +285,8 @@ class PrefixPayload:
         return outcome
 
     def _issue(self, key: int, size: int) -> None:
-        self._ahead[key] = self._ahead.get(key, 0) + size
-        self._counts["issued"] += 1
-        self._counts["issued_bytes"] += size
+        self._counters.issue(key, size)
         self._changed.add(key)
-
-    def _waste(self, key: int) -> None:
-        wasted = self._ahead.pop(key, None)
-        if wasted is not None:
-            self._counts["wasted"] += 1
-            self._counts["wasted_bytes"] += wasted
-
-    @contextmanager
-    def _planned(self) -> Iterator[None]:
-        """Count evictions as ordered by a directive."""
-        self._cause = "evicted_by_plan"
-        try:
-            yield
-        finally:
-            self._cause = "evicted_by_pressure"
 
     # ---- what an agent has ----
 
@@ -380,7 +353,3 @@ class PrefixPayload:
 
     def _busy(self, key: int) -> bool:
         return self._moves(key) or key in self._tree.keys_in_use()
-
-    def _refuse(self) -> MoveOutcome:
-        self._counts["refused"] += 1
-        return MoveOutcome.REFUSED

@@ -14,14 +14,14 @@ from math import inf
 from typing import Any
 
 from scalesim.deployments.engine.eviction_order import DistanceOrder
-from scalesim.deployments.engine.payloads.meter import Meter
+from scalesim.deployments.engine.payloads.move_counters import MoveCounters
 from scalesim.deployments.engine.payloads.moves import MoveOutcome, RequestNeed
 from scalesim.deployments.engine.payloads.residency_accounting import (
     ChangedAgents,
     HeldBytes,
     residency,
 )
-from scalesim.vocabulary import COUNTED, Residency, Tier, TransferStats
+from scalesim.vocabulary import Residency, Tier, TransferStats
 
 _NOTHING = HeldBytes(0, 0, 0, 0)
 
@@ -44,15 +44,13 @@ class SharedPayload(ABC):
         self._order = DistanceOrder()
         self._item: dict[int, str] = {}
         self._agents: dict[str, set[int]] = {}
-        self._ahead: set[str] = set()
         self._uses_seen: frozenset[RequestNeed] = frozenset()
         self._in_use: Counter[str] = Counter()
         self._users: Counter[int] = Counter()
         self._device: frozenset[str] = frozenset()
         self._host: frozenset[str] = frozenset()
         self._changed = ChangedAgents()
-        self._loads, self._reads = Meter(), Meter()
-        self._counts: dict[str, Any] = dict.fromkeys(COUNTED, 0)
+        self._counters = MoveCounters(self.kind)
 
     # ---- what a kind must answer ----
 
@@ -101,9 +99,8 @@ class SharedPayload(ABC):
         """Learn from the requests there are, and notice what came and left."""
         self._look(frozenset(self._uses()))
         device, host = frozenset(self._on_device()), frozenset(self._in_host())
-        for item in self._ahead.difference(self._kept()):
-            self._ahead.discard(item)
-            self._count("wasted")
+        for item in self._counters.ahead.difference(self._kept()):
+            self._counters.waste(item)
         for item in (device ^ self._device) | (host ^ self._host):
             self._changed.update(self._agents.get(item, ()))
         self._device, self._host = device, host
@@ -141,28 +138,18 @@ class SharedPayload(ABC):
 
     def transfer(self) -> TransferStats:
         """Return the counters; `late` are requests that came before their item was in place."""
-        return TransferStats(self.kind, **self._counts)._replace(
-            loaded_bytes=self._loads.carried_bytes,
-            loaded_s=self._loads.busy_s,
-            staged_bytes=self._reads.carried_bytes,
-            staged_s=self._reads.busy_s,
-        )
+        return self._counters.stats()
 
     # ---- for subclasses ----
 
     def _issue(self, item: str) -> None:
         """Note that an item is moved ahead of its use."""
-        if item not in self._ahead:
-            self._ahead.add(item)
-            self._count("issued")
+        if item not in self._counters.ahead:
+            self._counters.issue(item, self._size_bytes)
 
     def _distance(self, item: str) -> float:
         agents = self._agents.get(item)
         return self._order.nearest(agents) if agents else inf
-
-    def _refuse(self) -> MoveOutcome:
-        self._counts["refused"] += 1
-        return MoveOutcome.REFUSED
 
     # ---- whose is what ----
 
@@ -182,15 +169,9 @@ class SharedPayload(ABC):
             self._agents.setdefault(item, set()).add(key)
             self._changed.add(key)
             self._resized(item, -1)
-        if item in self._ahead:
-            self._ahead.discard(item)
-            self._count("used")
+        self._counters.use(item)
         if item not in self._on_device():
-            self._count("late")
-
-    def _count(self, what: str) -> None:
-        self._counts[what] += 1
-        self._counts[f"{what}_bytes"] += self._size_bytes
+            self._counters.count("late", self._size_bytes)
 
     def _unlearn(self, key: int) -> None:
         item = self._item.pop(key, None)

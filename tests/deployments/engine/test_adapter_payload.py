@@ -209,7 +209,7 @@ class Anything(RuleBasedStateMachine):
         for key, adapter in payload._item.items():
             assert key in payload._agents[adapter]
         assert sum(map(len, payload._agents.values())) == len(payload._item)
-        assert payload._ahead <= set(self.farm.slots.here)
+        assert payload._counters.ahead <= set(self.farm.slots.here)
         rows = np.array([row[:4] for row in self.farm.rows().values()]).reshape(-1, 4)
         assert (rows[:, 0] <= rows[:, 3]).all()
         assert rows[:, 0].sum() <= FakeSlots.slots * SIZE
