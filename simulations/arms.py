@@ -20,7 +20,7 @@ from scalesim.settings import (
 )
 from scalesim.simulations.call_table import CallTable
 from scalesim.simulations.checkpoint import Checkpoint, Ending
-from scalesim.simulations.coordinator import Run, RunOptions, Watch, drive, run_of
+from scalesim.simulations.coordinator import Drive, Run, RunOptions, Watch, drive, run_of
 from scalesim.simulations.load_generator import Target, adapter_name, tune_name
 from scalesim.simulations.workload import Workload
 from scalesim.vocabulary import ADAPTER, MODEL
@@ -79,8 +79,9 @@ def run_arm(
     pace: RunOptions,
     watch: Watch,
     checkpoint: Checkpoint,
+    drive: Drive = drive,
 ) -> ArmOutcome:
-    """Start a stack for one arm, run the workload on it and stop the stack.
+    """Start a stack for one arm, run the workload on it by `drive` and stop the stack.
 
     An arm that has ended according to its checkpoint is not run again.
 

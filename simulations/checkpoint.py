@@ -44,7 +44,7 @@ class Checkpoint:
     """
 
     def __init__(self, folder: Path) -> None:
-        self._folder = folder
+        self.folder = folder
         folder.mkdir(parents=True, exist_ok=True)
 
     def steps(self) -> list[Step]:
@@ -71,11 +71,11 @@ class Checkpoint:
         _write(self._end, ending._replace(warmup=_plain(ending.warmup)))
 
     def _step(self, step: int) -> Path:
-        return self._folder / f"step-{step:06}.msgpack"
+        return self.folder / f"step-{step:06}.msgpack"
 
     @property
     def _end(self) -> Path:
-        return self._folder / "end.msgpack"
+        return self.folder / "end.msgpack"
 
 
 def _plain(calls: CallTable) -> Any:

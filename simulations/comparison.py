@@ -10,7 +10,7 @@ from scalesim.errors import ScaleSimError
 from scalesim.settings import Arm
 from scalesim.simulations.arms import ArmMachine, ArmOutcome, run_arm
 from scalesim.simulations.checkpoint import Checkpoint
-from scalesim.simulations.coordinator import RunOptions
+from scalesim.simulations.coordinator import Drive, RunOptions, drive
 from scalesim.simulations.progress import ArmsProgress
 from scalesim.simulations.summary import arm_summary, speedup
 from scalesim.simulations.workload import Workload
@@ -25,7 +25,12 @@ class TokensDifferError(ScaleSimError):
 
 
 def compare(
-    arms: Sequence[Arm], workload: Workload, machine: ArmMachine, pace: RunOptions, kept: Path
+    arms: Sequence[Arm],
+    workload: Workload,
+    machine: ArmMachine,
+    pace: RunOptions,
+    kept: Path,
+    drive: Drive = drive,
 ) -> dict[Arm, ArmOutcome]:
     """Run the arms with live progress on standard error; see `run_arm` for what is raised.
 
@@ -35,7 +40,8 @@ def compare(
     with ArmsProgress(workload) as progress:
         for arm in arms:
             line = progress.arm(arm)
-            outcomes[arm] = run_arm(arm, workload, machine, pace, line, Checkpoint(kept / arm))
+            kept_arm = Checkpoint(kept / arm)
+            outcomes[arm] = run_arm(arm, workload, machine, pace, line, kept_arm, drive)
             line.finish(outcomes[arm].run.busy_s)
     return outcomes
 

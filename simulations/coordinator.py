@@ -19,6 +19,9 @@ from scalesim.simulations.workload import Workload
 Watch = Callable[[int, CallTable], None]
 """Called with the step (0 is the warm-up) and its calls when all of them ended."""
 
+Drive = Callable[[Workload, Target, "RunOptions", Watch, Checkpoint], "Run"]
+"""Runs a workload on a stack; see `drive`."""
+
 _FORESEEN_STEPS = 2
 """Steps reported ahead, besides each agent's own next use as its call ends."""
 

@@ -17,15 +17,15 @@ class _Lock:
 
 
 @contextmanager
-def cluster_of_job() -> Iterator[None]:
-    """Hold the cluster that a job was submitted to; outside of a job this does nothing.
+def cluster_of_job(address: str | None = None) -> Iterator[None]:
+    """Hold the cluster at an address, or that a job was submitted to; else this does nothing.
 
     A stack left behind by a simulation that died is removed.
 
     Raises:
         ConfigurationError: Another simulation, or anything else that is served, has the cluster.
     """
-    address = ray_address_from_env()
+    address = address or ray_address_from_env()
     if address is None:
         yield
         return

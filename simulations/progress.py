@@ -103,7 +103,7 @@ class ArmProgress:
     def __init__(self, bars: Progress, task: TaskID, workload: Workload) -> None:
         self._bars, self._task, self._workload = bars, task, workload
         self._begin = time.monotonic()
-        self._calls = self._failed = 0
+        self._calls = self._failed = self._tokens = 0
         self._found = dict.fromkeys((*TIERS, "total"), 0)
 
     def __call__(self, step: int, calls: CallTable) -> None:
@@ -114,6 +114,7 @@ class ArmProgress:
             return
         self._calls += len(calls.texts)
         self._failed += calls.failed
+        self._tokens += int((calls.rows["prompt_tokens"] + calls.rows["output_tokens"]).sum())
         found = prefix_tokens(calls, self._workload.size.private)
         self._found = {tier: count + found[tier] for tier, count in self._found.items()}
         self._bars.update(
@@ -126,13 +127,13 @@ class ArmProgress:
     def _detail(self, step: int, calls: CallTable) -> str:
         elapsed = time.monotonic() - self._begin
         latency = calls.rows["latency_s"]
-        stragglers = int(np.count_nonzero(latency > STRAGGLER * np.median(latency)))
-        per_call = self._workload.size.total
+        usual = np.median(latency) if len(latency) else 0.0
+        stragglers = int(np.count_nonzero(latency > STRAGGLER * usual))
         hours = self._workload.hours[step - 1 : step]
         parts = [
             *(f"day {int(at) // 24 + 1} {int(at) % 24:02}:{int(at * 60) % 60:02}" for at in hours),
             f"{self._calls / elapsed:.1f} calls/s",
-            f"{self._calls * per_call / elapsed:,.0f} tokens/s",
+            f"{self._tokens / elapsed:,.0f} tokens/s",
             *(
                 f"{tier} {n / self._found['total']:.0%}"
                 for tier in TIERS

@@ -46,15 +46,16 @@ def prefix_tokens(calls: CallTable, private: int) -> dict[str, int]:
     """Return private tokens by the tier they were found in.
 
     A call's cached tokens begin with its prefix, so a tier counts for the prefix as far as it
-    reaches into the first `private` tokens, hottest tier first.
+    reaches into the first `private` tokens, hottest tier first. Shorter prompts count whole.
     """
-    left = np.full(len(calls.rows), private)
+    prompts = np.minimum(calls.rows["prompt_tokens"], private)
+    left = prompts
     found = {}
     for tier in TIERS:
         here = np.minimum(calls.rows[f"{tier}_tokens"], left)
         left = left - here
         found[tier] = int(here.sum())
-    return {"total": private * len(calls.rows), **found, "recomputed": int(left.sum())}
+    return {"total": int(prompts.sum()), **found, "recomputed": int(left.sum())}
 
 
 def speedup(arms: Mapping[str, Mapping[str, Any]]) -> dict[str, float]:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple, Protocol
+from dataclasses import dataclass, field
+from typing import Any, Protocol
 
 from scalesim.headers import identity
 from scalesim.me import Chat, TextListener
@@ -72,14 +73,15 @@ _OURS = {"stream", "stream_options"}
 """Every call is streamed, for its times; `on_text` passes the pieces on."""
 
 
-class MakeServedModel(NamedTuple):
+@dataclass(frozen=True)
+class MakeServedModel:
     """Makes a `ServedModel`; travels to workers."""
 
     base_url: str
     simulation: str
     model_of: Callable[[int], str]
-    api_key: str = ""
+    api_key: str = field(default="", repr=False)
 
-    def __call__(self) -> ServedModel:
+    def __call__(self) -> AskedModel:
         """Return a model of this process."""
-        return ServedModel(*self)
+        return ServedModel(self.base_url, self.simulation, self.model_of, self.api_key)

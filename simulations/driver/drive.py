@@ -93,10 +93,19 @@ async def drive(
     pool: TurnPool,
     options: DriveOptions,
     watch: Watch,
+    progressed: Callable[[list[TakenTurn]], None] = lambda turns: None,
 ) -> float:
     """Take every turn up to the last step; returns the seconds that took.
 
     Of the turns that may begin the earliest steps go first.
+
+    Args:
+        conductor: Says who may go on.
+        state: All agents.
+        pool: Takes the turns.
+        options: How to drive.
+        watch: Told of each step that all are past.
+        progressed: Told of turns as they end, once those they let begin have begun.
 
     Raises:
         WorldError: A turn failed, and `on_error` is `stop`.
@@ -107,6 +116,7 @@ async def drive(
     under_way = 0
     begun = time.monotonic()
     ready, floor = conductor.begin(), conductor.floor()
+    ended: list[TakenTurn] = []
     while True:
         for row in ready.tolist():
             heapq.heappush(waiting, (int(conductor.step[row]), row))
@@ -115,6 +125,7 @@ async def drive(
         if free:
             await pool.give(state.turns(rows))
             under_way += free
+        progressed(ended)
         if not under_way:
             return time.monotonic() - begun
         ended = sorted(await pool.taken(), key=lambda turn: (turn.step, turn.row))

@@ -73,10 +73,15 @@ class WorldState:
         self._follows = _by_second(roster.parents)
         self._everyone: tuple[int, tuple[Sight, ...]] = (-1, ())
         self.space: Space | None = None
-        if roster.spatial:
+        self.place_all()
+
+    def place_all(self) -> None:
+        """Put all agents where they are, anew; `took` leaves moving to the conductor."""
+        if self._roster.spatial:
+            agents = self.agents
             places = [agent.shown[-1].place or (_NAN, _NAN) for agent in agents]
             steps = np.array([agent.next_step for agent in agents], np.int64)
-            self.space = Space(np.array(places), steps, max(reach + speed, 1e-9))
+            self.space = Space(np.array(places), steps, max(self._reach + self._speed, 1e-9))
 
     def turns(self, rows: Rows) -> list[AgentTurn]:
         """Return the next turns of agents that may take them; their mail is read with that."""

@@ -96,6 +96,8 @@ def _steps(outcome: ArmOutcome, workload: Workload) -> Iterator[dict[str, Any]]:
     calls = outcome.run.calls
     for step in range(1, workload.steps + 1):
         here = calls.rows["step"] == step
+        if not here.any():  # nobody asked anything
+            continue
         slowest = calls.rows[here][np.argmax(calls.rows["latency_s"][here])]
         yield {
             "step": step,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -13,9 +13,14 @@ from scalesim.simulations.report import plots
 from scalesim.simulations.workload import Workload
 from scalesim.vocabulary import TIERS
 
+_MOST_LINES = 400
+"""Of what was said; the rest is in the file of `--transcript`."""
 
-def render(report: dict[str, Any], outcomes: Outcomes, workload: Workload) -> str:
-    """Return the page for a report document and the calls behind it."""
+
+def render(
+    report: dict[str, Any], outcomes: Outcomes, workload: Workload, said: Sequence[str] = ()
+) -> str:
+    """Return the page for a report document and the calls behind it; `said` is who said what."""
     environment = Environment(
         loader=PackageLoader("scalesim.simulations.report", "."),
         autoescape=True,
@@ -34,6 +39,8 @@ def render(report: dict[str, Any], outcomes: Outcomes, workload: Workload) -> st
         colours=plots.ARM_COLOURS,
         figures=_figures(report, outcomes, workload),
         stragglers=_stragglers(report),
+        said=said[:_MOST_LINES],
+        unsaid=max(0, len(said) - _MOST_LINES),
         hints=steered.get("hint_quality", {}),
         prefetches=steered.get("prefetches", {}),
     )

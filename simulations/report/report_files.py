@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,8 +23,9 @@ def write_report(
     workload: Workload,
     machine: ArmMachine,
     pace: RunOptions,
+    said: Sequence[str] = (),
 ) -> None:
-    """Write both files into `folder`, which is made if need be."""
+    """Write both files into `folder`, which is made if need be; `said` is who said what."""
     folder.mkdir(parents=True, exist_ok=True)
     floor_s = fastest_s(outcomes.values())
     report = {
@@ -34,4 +36,4 @@ def write_report(
         },
     }
     (folder / "report.json").write_text(json.dumps(report, indent=2) + "\n")
-    (folder / "report.html").write_text(render(report, outcomes, workload))
+    (folder / "report.html").write_text(render(report, outcomes, workload, said))

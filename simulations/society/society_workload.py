@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from scalesim.errors import ConfigurationError
 from scalesim.simulations.schedule import Schedule
-from scalesim.simulations.society.town import draw_days
+from scalesim.simulations.society.daily_plans import draw_days
 from scalesim.simulations.workload import PromptSize, Workload
 
 _FORESEEN_STEPS = 16

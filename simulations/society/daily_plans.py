@@ -23,7 +23,7 @@ _ACTIVITIES = (5, 10)  # a day has five to nine
 class Villager(mesa.Agent):  # type: ignore[misc]
     """One villager; acts at the end of each activity of the day."""
 
-    def __init__(self, town: Town, row: int) -> None:
+    def __init__(self, town: DailyPlans, row: int) -> None:
         super().__init__(town)
         self.row = row
         self._hours_left: list[float] = []
@@ -44,7 +44,7 @@ class Villager(mesa.Agent):  # type: ignore[misc]
         return [_NIGHT_HOURS, *(_DAY_HOURS * shares)]
 
 
-class Town(mesa.Model):  # type: ignore[misc]
+class DailyPlans(mesa.Model):  # type: ignore[misc]
     """All villagers and their clock, in simulated hours."""
 
     def __init__(self, villagers: int, seed: int) -> None:
@@ -80,7 +80,7 @@ class Days(NamedTuple):
 
 def draw_days(villagers: int, active: int, steps: int, seed: int) -> Days:
     """Return the first `steps` steps of a town, `active` villagers acting in each."""
-    town = Town(villagers, seed)
+    town = DailyPlans(villagers, seed)
     drawn = [(town.next_step(active), float(town.clock.time)) for _ in range(steps)]
     calls, hours = zip(*drawn, strict=True)
     return Days(list(calls), hours)

@@ -1,0 +1,149 @@
+"""One arm of a World: its agents over Ray workers, kept on disk, reported to the stack."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from scalesim.headers import CachedTokens
+from scalesim.sender import Stats
+from scalesim.simulation import Simulation
+from scalesim.simulations.call_table import CallRow, CallTable, calls_of
+from scalesim.simulations.chat_caller import Answer
+from scalesim.simulations.coordinator import Run
+from scalesim.simulations.driver.agent_turns import TakenTurn
+from scalesim.simulations.driver.asked_model import MakeModel
+from scalesim.simulations.driver.drive import DriveOptions, conductor_of, drive
+from scalesim.simulations.driver.forecast import Forecast
+from scalesim.simulations.driver.journal import Journal, SavedStep
+from scalesim.simulations.driver.roster import Roster
+from scalesim.simulations.driver.runner import TurnRunner
+from scalesim.simulations.driver.turn_pool import TurnPool
+from scalesim.simulations.driver.world_state import WorldState, state_of
+from scalesim.world import World
+
+StepWatch = Callable[[int, CallTable], None]
+
+
+class WorldRun(NamedTuple):
+    """What to run, and where.
+
+    Attributes:
+        world: The World.
+        options: How it is driven.
+        simulation: Namespace of its agents.
+        folder: Keeps the run; one that died there goes on.
+    """
+
+    world: World
+    options: DriveOptions
+    simulation: str
+    folder: Path
+
+
+def run_world(
+    run: WorldRun,
+    model: MakeModel,
+    make_pool: Callable[[], TurnPool],
+    hints: Simulation | None,
+    watch: StepWatch,
+) -> Run:
+    """Run a World to its last step; returns what the steps did, resumed ones included.
+
+    Args:
+        run: What, how and where.
+        model: Makes what the agents ask; used here before the first step only.
+        make_pool: Makes who takes the turns.
+        hints: Where distances are reported; None in arms without a controller.
+        watch: Called with each step that everyone is past, and the calls that ended in it.
+
+    Raises:
+        WorldError: A turn failed and the options say to stop, or the World cannot begin.
+    """
+    return asyncio.run(_run(run, model, make_pool, hints, watch))
+
+
+async def _run(
+    run: WorldRun,
+    model: MakeModel,
+    make_pool: Callable[[], TurnPool],
+    hints: Simulation | None,
+    watch: StepWatch,
+) -> Run:
+    world, options = run.world, run.options
+    journal, roster = Journal(run.folder), Roster(world)
+    state = await _state(run, roster, journal, model)
+    done = journal.steps()
+    conductor = conductor_of(world, roster, state, options)
+    forecast = None if hints is None else Forecast(world, roster, hints)
+    last = time.monotonic()
+
+    def ended(step: int, turns: list[TakenTurn]) -> None:
+        nonlocal last
+        now = time.monotonic()
+        turns = [_with_failure(turn) for turn in turns]
+        journal.save(step + 1, now - last, turns, state)
+        done.append(SavedStep(step, now - last, [call for turn in turns for call in turn.calls]))
+        last = now
+        watch(step, calls_of(done[-1].calls))
+
+    def progressed(turns: Sequence[TakenTurn]) -> None:
+        if forecast is not None:
+            forecast.took(turns, conductor.floor())
+            forecast.report(conductor)
+
+    pool = make_pool()
+    resumed_after = min(conductor.floor(), options.steps + 1) - 1
+    try:
+        progressed(())
+        await drive(conductor, state, pool, options, ended, progressed)
+    finally:
+        await pool.close()
+        journal.close()
+        if hints is not None:
+            await asyncio.to_thread(hints.close)
+    return _outcome(done, options.steps, hints.stats if hints else Stats(), resumed_after)
+
+
+async def _state(run: WorldRun, roster: Roster, journal: Journal, model: MakeModel) -> WorldState:
+    """Return the agents as the run left them, or before their first step."""
+    kept = journal.agents()
+    if kept is None:
+        runner = TurnRunner(run.world, model(), run.simulation, run.options.steps + 1)
+        state = state_of(roster, run.world, runner)
+        await runner.close()
+        journal.write(state)
+        return state
+    state = WorldState(roster, run.world.reach, run.world.speed, kept)
+    for saved in journal.turns():
+        for turn in saved.turns:
+            state.took(turn, saved.floor)
+    state.place_all()
+    return state
+
+
+def _outcome(done: list[SavedStep], steps: int, hints: Stats, resumed_after: int) -> Run:
+    calls = {(c.row, c.step, c.call): c for saved in done for c in saved.calls}
+    step_s = np.zeros(steps)
+    for saved in done:
+        step_s[min(saved.step, steps) - 1] += saved.seconds
+    table = calls_of(sorted(calls.values(), key=lambda c: (c.step, c.row, c.call)))
+    return Run(calls_of([]), 0.0, table, step_s, float(step_s.sum()), 0.0, hints, resumed_after)
+
+
+def _with_failure(turn: TakenTurn) -> TakenTurn:
+    """Return the turn with its failure among its calls, where no call tells it."""
+    if not turn.error or any(call.answer.error for call in turn.calls):
+        return turn
+    none: dict[str, Any] = {"text": "", "output_tokens": 0, "replica": ""}
+    nan, cached = float("nan"), CachedTokens()
+    failed = Answer(
+        error=turn.error, start_s=time.monotonic(), ttft_s=nan, latency_s=0.0, cached=cached, **none
+    )
+    row = CallRow(turn.step, turn.row, len(turn.calls), failed)
+    return turn._replace(calls=(*turn.calls, row))

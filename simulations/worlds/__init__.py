@@ -1,0 +1,1 @@
+"""Reference Worlds, one for each class of simulation; `scalesim sim run town` runs one."""

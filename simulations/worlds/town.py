@@ -1,0 +1,89 @@
+"""`town`: villagers walk between places and talk to those they meet (spatial)."""
+
+from __future__ import annotations
+
+import math
+import random
+from typing import Any
+
+from scalesim import World
+from scalesim.me import Me
+
+TRADES = ("baker", "smith", "teacher", "doctor", "farmer", "painter", "fisher", "mayor")
+TOPICS = ("the harvest", "the festival", "a lost dog", "the new bridge", "last night's storm")
+FIRST = ("Ada", "Ben", "Cleo", "Dan", "Eva", "Finn", "Gia", "Hugo", "Ida", "Jon", "Kim", "Leo")
+ROOM = 12.0
+"""Side of the square that each villager has, on average, in the unit of `reach`: they meet now and
+then, as in Smallville."""
+
+
+class Town(World):
+    """Villagers who walk from place to place and speak when somebody new is within reach."""
+
+    reach = 3.0
+    speed = 1.0
+
+    def agents(self) -> list[str]:
+        """See `World.agents`."""
+        return [f"{FIRST[row % len(FIRST)]}-{row}" for row in range(self.count)]
+
+    def start(self, agent: str) -> dict[str, Any]:
+        """See `World.start`."""
+        draw = random.Random(f"{self.seed}/{agent}")
+        trade = draw.choice(TRADES)
+        return {
+            "trade": trade,
+            "topic": draw.choice(TOPICS),
+            "words": draw.choice((8, 12, 16, 24, 64)),  # few talk long, and all wait for them
+            "at": self._somewhere(draw),
+            "goal": self._somewhere(draw),
+            "met": [],
+            "memory": [],
+        }
+
+    def position(self, state: dict[str, Any]) -> tuple[float, float]:
+        """See `World.position`."""
+        return (state["at"][0], state["at"][1])
+
+    def public(self, state: dict[str, Any]) -> Any:
+        """See `World.public`."""
+        return {"trade": state["trade"]}
+
+    async def act(self, me: Me, step: int) -> None:
+        """See `World.act`."""
+        state = me.state
+        heard = [f"{message.sender}: {message.content}" for message in me.inbox]
+        state["memory"] = (state["memory"] + heard)[-6:]
+        near = {other.id: other.state["trade"] for other in me.near()}
+        new = [name for name in near if name not in state["met"]]
+        state["met"] = [name for name in state["met"] if name in near] + new
+        if new or heard:
+            said = await me.ask(self._prompt(me, near), max_tokens=state["words"])
+            state["memory"].append(f"{me.id}: {said}")
+            for name in near:
+                me.tell(name, said)
+        self._walk(me)
+
+    def _prompt(self, me: Me, near: dict[str, str]) -> list[dict[str, str]]:
+        state = me.state
+        persona = (
+            f"You are {me.id}, the {state['trade']} of a small town. You care about "
+            f"{state['topic']}. You speak in one short, friendly sentence, in your own voice."
+        )
+        company = ", ".join(f"{name} the {trade}" for name, trade in near.items()) or "nobody"
+        memory = "\n".join(state["memory"]) or "(nothing yet)"
+        user = f"Heard so far:\n{memory}\nBeside you: {company}. Say one sentence to them."
+        return [{"role": "system", "content": persona}, {"role": "user", "content": user}]
+
+    def _walk(self, me: Me) -> None:
+        (x, y), (goal_x, goal_y) = me.state["at"], me.state["goal"]
+        left = math.dist((x, y), (goal_x, goal_y))
+        if left <= self.speed:
+            me.state["at"], me.state["goal"] = [goal_x, goal_y], self._somewhere(me.random)
+        else:
+            share = self.speed / left
+            me.state["at"] = [x + share * (goal_x - x), y + share * (goal_y - y)]
+
+    def _somewhere(self, draw: random.Random) -> list[float]:
+        side = ROOM * math.sqrt(self.count)
+        return [round(draw.uniform(0, side), 3), round(draw.uniform(0, side), 3)]
