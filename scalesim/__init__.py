@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from scalesim.errors import ScaleSimError as ScaleSimError
     from scalesim.integrations.httpx_auth import httpx_auth as httpx_auth
     from scalesim.integrations.openai import instrument_openai as instrument_openai
+    from scalesim.mesa_world import MesaWorld as MesaWorld
     from scalesim.sender import Stats as Stats
     from scalesim.settings import ClientSettings as ClientSettings
     from scalesim.simulation import Simulation as Simulation
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "ClientSettings": "settings",
+    "MesaWorld": "mesa_world",
     "ScaleSimError": "errors",
     "Simulation": "simulation",
     "Stats": "sender",

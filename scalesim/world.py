@@ -99,10 +99,9 @@ class World:
         """Return who acts in a step, one after the other; each sees those before it."""
         return ()
 
-    @classmethod
-    def knows(cls, name: str) -> bool:
+    def knows(self, name: str) -> bool:
         """Return whether the World says something by `name`, one of the optional methods."""
-        return getattr(cls, name) is not getattr(World, name)
+        return getattr(type(self), name) is not getattr(World, name)
 
     def __setattr__(self, name: str, value: Any) -> None:
         """Set an attribute.

@@ -8,11 +8,11 @@ from collections.abc import Sequence
 from typing import Any
 
 import msgspec
-import numpy as np
 
 from scalesim.context import agent as agent_context
 from scalesim.errors import ScaleSimError, WorldError
 from scalesim.me import Chat, InboxMessage, Me, ModelReply, TextListener
+from scalesim.plain_values import packed
 from scalesim.simulations.call_table import CallRow
 from scalesim.simulations.driver.agent_turns import AgentTurn, TakenTurn
 from scalesim.simulations.driver.around import Surroundings
@@ -73,13 +73,13 @@ class TurnRunner:
         turn = AgentTurn(row, 0, b"", (), ())
         around = Surroundings(self._roster, turn)
         me = Me(name, 0, self._world.start(name), (), around, _nobody, self._world.seed)
-        return self._taken(me, row, self._world.position(me.state), ())
+        return self._taken(me, row, self._where(me.state), ())
 
     def unchanged(self, turn: AgentTurn, calls: list[CallRow], error: str) -> TakenTurn:
         """Return a turn after which everything is as before it."""
         state = msgspec.msgpack.decode(turn.state)
         shown = msgspec.msgpack.encode(self._world.public(state))
-        place = self._world.position(state)
+        place = self._where(state)
         after = turn.step + 1
         return TakenTurn(turn.row, turn.step, turn.state, shown, place, after, (), (*calls,), error)
 
@@ -96,7 +96,7 @@ class TurnRunner:
             return ModelReply(said.answer.text, said.message, said.usage)
 
         state = msgspec.msgpack.decode(turn.state)
-        before = self._world.position(state)
+        before = self._where(state)
         inbox = [
             InboxMessage(
                 self._roster.names[one.sender], msgspec.msgpack.decode(one.content), one.step
@@ -124,20 +124,17 @@ class TurnRunner:
             "",
         )
 
+    def _where(self, state: dict[str, Any]) -> tuple[float, float] | None:
+        return self._world.position(state) if self._roster.spatial else None
+
     def _packed(self, me: Me, value: Any) -> bytes:
         try:
-            packed = msgspec.msgpack.encode(value, enc_hook=_plain)
-            if type(value) is dict and any(type(key) is not str for key in value):
-                raise TypeError("its keys are not all text")
-        except (TypeError, ValueError, OverflowError, RecursionError) as error:
-            raise WorldError(
-                f"{me.id} in step {me.step} keeps or tells what cannot be written down ({error}): "
-                "use dicts with text keys, lists, text, numbers, True, False and None"
-            ) from None
-        return packed
+            return packed(value)
+        except ValueError as error:
+            raise WorldError(f"{me.id} in step {me.step} keeps or tells: {error}") from None
 
     def _place(self, me: Me, before: tuple[float, float] | None) -> tuple[float, float] | None:
-        place = self._world.position(me.state)
+        place = self._where(me.state)
         if (place is None) != (before is None):
             raise WorldError(
                 f"{me.id} in step {me.step} went from {before} to {place}: an agent is somewhere "
@@ -170,15 +167,6 @@ class TurnRunner:
         draws = ((later, me.random.random()) for later in range(step, self._end))
         acts = (later for later, draw in draws if draw < world.rate(me, later))
         return next(acts, self._end)
-
-
-def _plain(value: Any) -> Any:
-    """Return what replies and numpy's numbers are to whoever reads them."""
-    if isinstance(value, str):
-        return str(value)
-    if isinstance(value, np.generic):
-        return value.item()
-    raise TypeError(f"{type(value).__name__} is none of what is written down")
 
 
 async def _nobody(*_: object) -> ModelReply:

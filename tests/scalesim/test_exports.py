@@ -9,6 +9,7 @@ import scalesim
 
 NAMES = [
     "ClientSettings",
+    "MesaWorld",
     "ScaleSimError",
     "Simulation",
     "Stats",
