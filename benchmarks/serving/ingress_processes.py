@@ -61,15 +61,15 @@ def figures(processes: int) -> dict[str, float]:
             for process in psutil.Process().children(recursive=True)
             if (process.cmdline() or [""])[0].startswith("ray::ServeReplica:app:Ingress")
         ]
-        asyncio.run(run(url, running, 1, False))  # not counted
-        found = asyncio.run(run(url, running, 1, False))
+        asyncio.run(run(url, [running], 1, False))  # not counted
+        found = asyncio.run(run(url, [running], 1, False))
         text = httpx.get(f"{url}/metrics").text
         serve.delete("app")
     pattern = r"^scalesim_request_seconds_count\{.*\} (\S+)$"
     shares = [float(count) for count in re.findall(pattern, text, re.MULTILINE)]
     return {
         "processes": processes,
-        "request_ms": found.milliseconds,
+        "request_ms": found.milliseconds[0],
         "requests_per_s": found.requests_per_s,
         "largest_share": max(shares) / sum(shares),
     }

@@ -26,15 +26,23 @@ from scalesim.deployments.stack import Stack
 from scalesim.settings import EngineSettings, IngressSettings, StackSettings
 
 CLIENTS = 64
-REQUESTS = 1024
+REQUESTS = 512
 TOKENS = 32
 
 
 class Cost(NamedTuple):
-    """Milliseconds of a processor a request, and requests a second, of one run."""
+    """What a run of requests took.
 
-    milliseconds: float
+    Attributes:
+        milliseconds: Of a processor a request, by process or group of processes.
+        requests_per_s: Of all clients together.
+    """
+
+    milliseconds: tuple[float, ...]
     requests_per_s: float
+
+
+Groups = Sequence[Sequence[psutil.Process]]
 
 
 def request(number: int, tokens: int, stream: bool) -> bytes:
@@ -69,34 +77,38 @@ async def ask_in_turn(url: httpx.URL, requests: Sequence[bytes]) -> None:
     await writer.wait_closed()
 
 
-async def run(url: str, processes: Sequence[psutil.Process], tokens: int, stream: bool) -> Cost:
-    """Ask by all clients at once; return what it took some processes."""
+async def run(url: str, groups: Groups, tokens: int, stream: bool) -> Cost:
+    """Ask by all clients at once; return what it took each group of processes."""
     made = [request(number, tokens, stream) for number in range(REQUESTS)]
-    before, began = _seconds(processes), time.perf_counter()
+    before, began = [_seconds(group) for group in groups], time.perf_counter()
     shares = [made[n::CLIENTS] for n in range(CLIENTS)]
     await asyncio.gather(*(ask_in_turn(httpx.URL(url), share) for share in shares))
     took_s = time.perf_counter() - began
-    return Cost(1e3 * (_seconds(processes) - before) / REQUESTS, REQUESTS / took_s)
+    spent_s = [_seconds(group) - former for group, former in zip(groups, before, strict=True)]
+    return Cost(tuple(1e3 * each / REQUESTS for each in spent_s), REQUESTS / took_s)
 
 
 def _seconds(processes: Sequence[psutil.Process]) -> float:
     return sum(sum(process.cpu_times()[:2]) for process in processes)
 
 
-def figures(url: str, processes: Sequence[psutil.Process]) -> dict[str, Any]:
-    """Return what a plain request and a streamed token cost some processes."""
-    asyncio.run(run(url, processes, 1, False))  # not counted
-    plain = asyncio.run(run(url, processes, 1, False))
-    whole = asyncio.run(run(url, processes, TOKENS, False))
-    streamed = asyncio.run(run(url, processes, TOKENS, True))
-    return {
-        "plain_ms": plain.milliseconds,
-        "whole_ms": whole.milliseconds,
-        "stream_ms": streamed.milliseconds,
-        "token_ms": (streamed.milliseconds - plain.milliseconds) / TOKENS,
-        "plain_per_s": plain.requests_per_s,
-        "stream_per_s": streamed.requests_per_s,
-    }
+def figures(url: str, groups: Groups) -> list[dict[str, Any]]:
+    """Return what a plain request and a streamed token cost each group of processes."""
+    asyncio.run(run(url, groups, 1, False))  # not counted
+    plain = asyncio.run(run(url, groups, 1, False))
+    whole = asyncio.run(run(url, groups, TOKENS, False))
+    streamed = asyncio.run(run(url, groups, TOKENS, True))
+    return [
+        {
+            "plain_ms": plain.milliseconds[n],
+            "whole_ms": whole.milliseconds[n],
+            "stream_ms": streamed.milliseconds[n],
+            "token_ms": (streamed.milliseconds[n] - plain.milliseconds[n]) / TOKENS,
+            "plain_per_s": plain.requests_per_s,
+            "stream_per_s": streamed.requests_per_s,
+        }
+        for n in range(len(groups))
+    ]
 
 
 def bare_process(url: str) -> psutil.Process:
@@ -116,12 +128,13 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         model = str(build(folder, size="tiny"))
         with bare_server(model) as bare:
-            rows["SGLang's server"] = figures(bare, [bare_process(bare)])
+            (rows["SGLang's server"],) = figures(bare, [[bare_process(bare)]])
         engine = EngineSettings(model_path=model, dtype="float32", device_tokens=8192)
         settings = StackSettings(engine=engine, ingress=IngressSettings(port=0, processes=1))
         with Stack(settings) as stack:
-            for part in ("ingress", "replica"):
-                rows[part] = figures(stack.base_url, parts.of(stack, part))
+            found = parts.all_of(stack)
+            groups = [found["ingress"], found["replica"]]
+            rows["ingress"], rows["replica"] = figures(stack.base_url, groups)
     rows["added by the stack"] = {
         name: rows["ingress"][name] + rows["replica"][name] - own
         for name, own in rows["SGLang's server"].items()
