@@ -26,7 +26,7 @@ from scalesim.integrations import (
 from scalesim.integrations.requests_of_http import named_requests
 from scalesim.settings import ClientSettings
 from scalesim.simulation import Simulation
-from tests.scalesim.fake_transport import FakeTransport
+from tests.support.fake_transport import FakeTransport
 
 
 @pytest.fixture
