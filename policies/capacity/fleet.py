@@ -129,14 +129,14 @@ def _fleet(
     part = gpus * len(trace.names) / agents
     state_bytes = _state_bytes(trace, engine)
     total = state_bytes * agents
-    costs = engine.costs(state_bytes, part)
+    _, step = np.unique(trace.step, return_inverse=True)
+    costs = engine.costs(state_bytes, part, len(step) / (step.max() + 1))
     link_s = 1.0 / costs.link_bytes_per_s
     disk_s = (1.0 - host_bytes / total) / (engine.calibration.storage_bytes_per_s * part)
     costs = costs._replace(link_bytes_per_s=1.0 / (link_s + disk_s))
     largest = int(costs.state_bytes(trace).max())
     case = Case(trace, max(int(engine.kv_bytes * part), largest), hints, costs=costs)
     served = POLICIES[name](case)
-    _, step = np.unique(trace.step, return_inverse=True)
     step_s = np.bincount(step, costs.service_s(trace) + served.stall_s)
     p50, p95 = (float(value) for value in np.percentile(step_s, [50, 95]))
     return {

@@ -45,6 +45,7 @@ def llm_of(
         value_dim=int(text.get("v_head_dim") or 0),
         latent_dim=latent + int(text.get("qk_rope_head_dim") or 0) if latent else 0,
         parameter_bytes=_BYTES.get(stored, 2) if kept else number_bytes,
+        query_heads=heads,
         kv_number_bytes=1 if kv_dtype.startswith("fp8") else _BYTES.get(kv_dtype, number_bytes),
     )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import inf
 
 from scalesim.errors import InvalidRequestError
 from scalesim.policies.capacity.hardware import Calibration, GpuModel, Llm
@@ -57,17 +58,25 @@ class RooflineEngine:
         """Return requests decoded together, with `state_bytes` each."""
         return max(min(int(self.kv_bytes / max(state_bytes, 1.0)), self.calibration.slots), 1)
 
-    def output_token_s(self, state_bytes: float) -> float:
-        """Return engine time per output token, shared by the whole batch."""
-        slots = self.slots(state_bytes)
+    def output_token_s(self, state_bytes: float, at_once: float = inf) -> float:
+        """Return engine time per output token, shared by the whole batch.
+
+        Args:
+            state_bytes: Of each request.
+            at_once: Requests there are at a time: no batch is larger.
+        """
+        slots = max(min(self.slots(state_bytes), at_once), 1)
         bytes_read = self.llm.weight_bytes + slots * state_bytes
         return bytes_read / (self.gpu.memory_bytes_per_s * self.calibration.decode_share) / slots
 
-    def costs(self, state_bytes: float, gpus: float) -> Costs:
-        """Return what requests and loads cost a fleet of `gpus` that share the work equally."""
+    def costs(self, state_bytes: float, gpus: float, at_once: float = inf) -> Costs:
+        """Return what requests and loads cost a fleet of `gpus` that share the work equally.
+
+        `at_once` requests are there at a time, for all of them together.
+        """
         own = self.calibration
         fresh_s = own.fresh_tokens / self.prefill_tokens_per_s
-        token_s = self.output_token_s(state_bytes)
+        token_s = self.output_token_s(state_bytes, at_once / gpus)
         return Costs(
             kv_bytes_per_token=self.llm.kv_bytes_per_token,
             state_tokens=own.state_tokens,

@@ -27,15 +27,14 @@ def predicted_step_s(case: Emulated, arm: str, emulation: EmulationSettings) -> 
     llm = LLMS[emulation.model]
     state_bytes = case.size.total * llm.kv_bytes_per_token
     trace = trace._replace(size_bytes=np.full(case.agents, state_bytes))
-    active = int(np.mean([len(rows) for rows in steps[1:]]))
     of_case = {
         "fresh_tokens": case.size.observation,
         "output_tokens": case.output,
-        "slots": min(case.concurrency, active),
+        "slots": case.concurrency,
     }
     calibration = Calibration(**{**asdict(Calibration()), **emulation.calibration, **of_case})
     engine = RooflineEngine(GPUS[emulation.gpu or ""], llm, calibration)
-    costs = engine.costs(state_bytes, 1.0)
+    costs = engine.costs(state_bytes, 1.0, float(np.mean([len(rows) for rows in steps[1:]])))
     capacity = case.device_tokens * llm.kv_bytes_per_token
     served = POLICIES[POLICY_OF[arm]](Case(trace, capacity, costs=costs))
     seconds = np.bincount(step, costs.service_s(trace) + served.stall_s)

@@ -38,6 +38,11 @@ def test_one_gpu_by_hand(engine):
     assert engine.slots(state_bytes) == 64
     assert engine.slots(2e9) == 27
     assert engine.output_token_s(state_bytes) == pytest.approx(258.4e-6, rel=1e-3)
+    # 20 requests at a time: all weights and 20 contexts are read for 20 tokens.
+    few = (16.06e9 + 20 * state_bytes) / (0.6 * 3.35e12) / 20
+    assert engine.output_token_s(state_bytes, 20) == pytest.approx(few, rel=1e-3)
+    shared = engine.costs(state_bytes, gpus=2, at_once=40)
+    assert shared.output_token_s == pytest.approx(few / 2, rel=1e-3)
     costs = engine.costs(state_bytes, gpus=2)
     assert costs.link_bytes_per_s == pytest.approx(2 * 49.92e9)
     assert costs.request_s == pytest.approx((128 / 30_791 + 128 * 258.4e-6) / 2, rel=1e-3)
