@@ -27,7 +27,7 @@ from scalesim.identity import agent_key, cache_salt
 _CREATED = int(time.time())
 
 
-class Serving(NamedTuple):
+class InferenceParts(NamedTuple):
     """What inference is served by.
 
     Attributes:
@@ -52,7 +52,7 @@ class Serving(NamedTuple):
 class InferenceRoutes:
     """Mixed into the ingress, which sets `_serving`."""
 
-    _serving: Serving
+    _serving: InferenceParts
 
     async def chat(self, request: Request) -> Response:
         """Answer OpenAI's chat completions.

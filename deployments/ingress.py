@@ -20,7 +20,7 @@ from scalesim.deployments.cluster import keep_serve_on_loopback
 from scalesim.deployments.context_length import ContextLength
 from scalesim.deployments.embeddings import Embeddings
 from scalesim.deployments.engine.models.model_registry import ModelRegistry
-from scalesim.deployments.inference_routes import InferenceRoutes, Serving
+from scalesim.deployments.inference_routes import InferenceParts, InferenceRoutes
 from scalesim.deployments.ingress_metrics import IngressMetrics, exposition
 from scalesim.deployments.listener import Listener
 from scalesim.deployments.middleware import (
@@ -99,7 +99,7 @@ class Ingress(InferenceRoutes):
             replicas, self._settings.request_timeout_s, self._metrics, self._peers.suspects
         )
         self._loops.append(BackgroundLoop("rotation", client.ask))
-        self._serving = Serving(
+        self._serving = InferenceParts(
             names=ModelNames(
                 settings.engine.served_model_name,
                 self._settings.model_aliases,

@@ -9,11 +9,11 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from benchmarks.gpu.engine_backend import EngineBackend
 from benchmarks.gpu.engines import Setup, engine
 from benchmarks.gpu.noise import Noise
 from benchmarks.gpu.result_file import ResultFile
 from benchmarks.gpu.runs_summary import arm_figures, comparison
-from benchmarks.gpu.serving import Serving
 from benchmarks.gpu.variants import VARIANTS
 from benchmarks.gpu.workload_runner import drive
 from benchmarks.gpu.workloads import Played
@@ -70,7 +70,7 @@ async def _runs(arm: str, trial: Trial, host: EngineHost, field: Field) -> list[
     runs = []
     for seed, played in enumerate(trial.played):
         noise = Noise(trial.sigma, seed)
-        serving = Serving(host, VARIANTS[arm], noise, field.setup.adapters)
+        serving = EngineBackend(host, VARIANTS[arm], noise, field.setup.adapters)
         try:
             runs.append(await drive(played, serving, field.pace))
         finally:

@@ -6,7 +6,7 @@ import asyncio
 import time
 from typing import Any
 
-from benchmarks.gpu.serving import Serving
+from benchmarks.gpu.engine_backend import EngineBackend
 from benchmarks.gpu.workloads import Played
 from scalesim.sender import Stats
 from scalesim.simulations.checkpoint import Step
@@ -19,7 +19,7 @@ _WARMUP_CONCURRENCY = 8
 """Few enough that the warm-up ends with the last agents resident, in their order."""
 
 
-async def drive(played: Played, serving: Serving, pace: RunOptions) -> dict[str, Any]:
+async def drive(played: Played, serving: EngineBackend, pace: RunOptions) -> dict[str, Any]:
     """Run a workload on an empty cache; return the arm's figures after the warm-up.
 
     `transfer` counts what was moved ahead since the warm-up, by kind.

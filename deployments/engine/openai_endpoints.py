@@ -25,9 +25,9 @@ from scalesim.deployments.engine.admission import EngineLimits, Names, admit, ch
 from scalesim.deployments.engine.flags import in_our_names
 from scalesim.deployments.engine.identity_envelope import hints, salted
 from scalesim.deployments.engine.models.model_resolver import ModelResolver
+from scalesim.deployments.engine.sglang.engine_endpoints import EVENTS, JSON, servings
 from scalesim.deployments.engine.sglang.limits import limits_of, tokenized
 from scalesim.deployments.engine.sglang.requests_under_way import has_ended
-from scalesim.deployments.engine.sglang.serving import EVENTS, JSON, servings
 from scalesim.deployments.engine.stream_pace import StreamPace
 from scalesim.deployments.engine.watch import EngineFault
 from scalesim.deployments.error_responses import body_of, error_body

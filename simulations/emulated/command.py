@@ -12,7 +12,7 @@ from typing import Annotated, Any
 import typer
 
 from scalesim.errors import ConfigurationError
-from scalesim.simulations.emulated.case import ARMS, DEFAULT_CASES, MAIN_ARMS, Case
+from scalesim.simulations.emulated.emulated_case import ARMS, DEFAULT_CASES, MAIN_ARMS, EmulatedCase
 
 Option = typer.Option
 
@@ -32,9 +32,9 @@ def emulated(
 ) -> None:
     """Compare arms on an emulated GPU: the scheduler is real, the seconds are a model's."""
     from scalesim.settings import EmulationSettings
+    from scalesim.simulations.emulated.emulated_table import document, print_row, print_table
     from scalesim.simulations.emulated.plan import POLICY_OF, predicted_step_s
     from scalesim.simulations.emulated.runs import runs
-    from scalesim.simulations.emulated.table import document, print_row, print_table
 
     names = arms.split(",")
     if unknown := set(names) - ARMS.keys():
@@ -61,7 +61,7 @@ def emulated(
     }
     result = document(played, label, predicted)
     if out is not None:
-        from scalesim.simulations.emulated.plots import write_plots
+        from scalesim.simulations.emulated.step_plots import write_plots
 
         out.mkdir(parents=True, exist_ok=True)
         (out / "emulated.json").write_text(json.dumps(result, indent=1) + "\n")
@@ -72,7 +72,7 @@ def emulated(
         print_table(played, label, predicted)
 
 
-def cases_of(fields: Sequence[str]) -> list[Case]:
+def cases_of(fields: Sequence[str]) -> list[EmulatedCase]:
     """Return every combination of the values that fields are given.
 
     Raises:
@@ -81,10 +81,10 @@ def cases_of(fields: Sequence[str]) -> list[Case]:
     values: dict[str, list[Any]] = {}
     for field in fields:
         name, _, listed = field.partition("=")
-        if name not in Case._fields:
-            known = ", ".join(Case._fields)
+        if name not in EmulatedCase._fields:
+            known = ", ".join(EmulatedCase._fields)
             raise ConfigurationError(f"there is no {name!r} in a case: use some of {known}")
-        default = Case._field_defaults[name]
+        default = EmulatedCase._field_defaults[name]
         kind = type(default)
         try:
             values[name] = [kind(value) for value in listed.split(",")]
@@ -93,4 +93,4 @@ def cases_of(fields: Sequence[str]) -> list[Case]:
                 f"--case {field}: expected {kind.__name__}s, as in {name}={default}"
             ) from None
     products = itertools.product(*values.values())
-    return [Case(**dict(zip(values, each, strict=True))) for each in products]
+    return [EmulatedCase(**dict(zip(values, each, strict=True))) for each in products]

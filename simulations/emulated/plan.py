@@ -12,13 +12,13 @@ from scalesim.policies.replay.case import Case
 from scalesim.policies.replay.replay_policies import POLICIES
 from scalesim.policies.replay.trace import make_trace
 from scalesim.settings import EmulationSettings
-from scalesim.simulations.emulated.case import Case as Emulated
+from scalesim.simulations.emulated.emulated_case import EmulatedCase
 
 POLICY_OF = {"hicache": "lru", "scalesim": "distance"}
 """What the plan calls the order of an arm."""
 
 
-def predicted_step_s(case: Emulated, arm: str, emulation: EmulationSettings) -> float:
+def predicted_step_s(case: EmulatedCase, arm: str, emulation: EmulationSettings) -> float:
     """Return the median seconds of a step as the plan has them; it knows no pause between steps."""
     workload = case.made()
     steps = [workload.schedule.calls(step) for step in range(case.steps + 1)]

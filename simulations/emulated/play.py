@@ -15,9 +15,9 @@ from scalesim.deployments.random_adapter import MODULES
 from scalesim.deployments.random_adapter import build as build_adapter
 from scalesim.identity import agent_key
 from scalesim.settings import AdapterSettings, EmulationSettings, EngineSettings
-from scalesim.simulations.emulated.case import PAGE, ArmOptions, Case
-from scalesim.simulations.emulated.control_plane import CALL_S, ControlPlane
-from scalesim.simulations.emulated.timeline import Timeline
+from scalesim.simulations.emulated.emulated_case import PAGE, ArmOptions, EmulatedCase
+from scalesim.simulations.emulated.emulated_controller import CALL_S, ControlPlane
+from scalesim.simulations.emulated.step_timeline import StepTimeline
 from scalesim.simulations.workload import Workload
 from scalesim.vocabulary import COUNTED, TransferStats
 
@@ -44,7 +44,7 @@ def imported() -> None:
 
 
 def play(
-    case: Case, options: ArmOptions, emulation: EmulationSettings, folder: Path
+    case: EmulatedCase, options: ArmOptions, emulation: EmulationSettings, folder: Path
 ) -> dict[str, Any]:
     """Run an arm and return its figures, all in seconds of the emulated GPU."""
     clock = VirtualClock()
@@ -62,7 +62,7 @@ def play(
         checked=False,
         heard=heard,
     )
-    timeline = engine.device.watch = Timeline()
+    timeline = engine.device.watch = StepTimeline()
     if options.arm == "scalesim":
         plane.append(ControlPlane(clock, options, engine.obey, workload.name))
         for message in waiting:
@@ -72,7 +72,7 @@ def play(
     return playing.figures() | {"timeline": timeline.of(*playing.span)}
 
 
-def _settings(case: Case, options: ArmOptions, folder: Path) -> EngineSettings:
+def _settings(case: EmulatedCase, options: ArmOptions, folder: Path) -> EngineSettings:
     model = random_model.build(folder / "model", size="micro")
     tokens = case.device_tokens
     if options.everything_fits:
@@ -112,7 +112,7 @@ class _Playing:
 
     def __init__(
         self,
-        case: Case,
+        case: EmulatedCase,
         options: ArmOptions,
         workload: Workload,
         engine: InlineEngine,

@@ -9,15 +9,15 @@ from typing import Any
 
 from scalesim.deployments.engine.emulation.forks import in_fork
 from scalesim.settings import EmulationSettings
-from scalesim.simulations.emulated.case import ARMS, Case
+from scalesim.simulations.emulated.emulated_case import ARMS, EmulatedCase
 
 ARM_S = 600.0
 """Longest an arm may take here."""
 
 
 def runs(
-    cases: Sequence[Case], arms: Sequence[str], emulation: EmulationSettings, folder: Path
-) -> Iterator[tuple[Case, str, dict[str, Any]]]:
+    cases: Sequence[EmulatedCase], arms: Sequence[str], emulation: EmulationSettings, folder: Path
+) -> Iterator[tuple[EmulatedCase, str, dict[str, Any]]]:
     """Yield what each arm of each case did; arms of a case take turns.
 
     A run that fails has `fault` in the place of figures.

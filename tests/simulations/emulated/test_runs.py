@@ -12,7 +12,7 @@ import pytest
 from scalesim.deployments.engine.emulation.gpu_times import COPY_S, GpuTimes
 from scalesim.deployments.engine.emulation.times import PassWork
 from scalesim.settings import EmulationSettings
-from scalesim.simulations.emulated.case import Case
+from scalesim.simulations.emulated.emulated_case import EmulatedCase
 
 pytestmark = pytest.mark.engine
 
@@ -58,7 +58,7 @@ def test_tokens_are_the_same_in_all_arms(arms: dict[str, dict[str, Any]]) -> Non
 
 
 def test_passes_take_what_the_formula_says(arms: dict[str, dict[str, Any]]) -> None:
-    size = Case(prefix=PREFIX, output=OUTPUT).size
+    size = EmulatedCase(prefix=PREFIX, output=OUTPUT).size
     context = ACTIVE * (1 + size.private + size.observation + 2)
     times = GpuTimes(EmulationSettings.of("h100", 1.0))
     seconds = times.forward_s(PassWork(0, ACTIVE, context, context))

@@ -12,13 +12,13 @@ import pytest_asyncio
 from benchmarks.gpu import reference_answers
 from benchmarks.gpu.answer_check import ASKED, Verdict
 from benchmarks.gpu.driven_engine import DrivenEngine
+from benchmarks.gpu.engine_backend import EngineBackend
 from benchmarks.gpu.engine_caller import ask
 from benchmarks.gpu.engines import Setup, engine
 from benchmarks.gpu.interleaving import Interleaving
 from benchmarks.gpu.prices import prices
 from benchmarks.gpu.prompts import Prompts
 from benchmarks.gpu.reference_answers import ReferenceAnswers
-from benchmarks.gpu.serving import Serving
 from benchmarks.gpu.variants import VARIANTS
 from benchmarks.gpu.workload_runner import drive
 from benchmarks.gpu.workloads import played
@@ -98,7 +98,7 @@ _HASHES: dict[str, list[str]] = {}
 
 async def _figures(host: EngineHost, name: str, arm: str) -> dict:
     run = played(name, SETUP.agents, 4, SETUP.size, seed=0, active=1 / 3)
-    serving = Serving(host, VARIANTS[arm], adapters=SETUP.adapters)
+    serving = EngineBackend(host, VARIANTS[arm], adapters=SETUP.adapters)
     try:
         async with asyncio.timeout(60):
             return await drive(run, serving, PACE)

@@ -17,7 +17,7 @@ from scalesim.policies.placement import rendezvous
 from scalesim.policies.planner import DistancePlanner
 from scalesim.policies.planning import Plan, View
 from scalesim.settings import CatalogSettings, ClientSettings, ControllerSettings
-from scalesim.simulations.emulated.case import ArmOptions
+from scalesim.simulations.emulated.emulated_case import ArmOptions
 from scalesim.vocabulary import (
     PREFIX,
     Budgets,

@@ -30,7 +30,7 @@ JSON = "application/json"
 EVENTS = "text/event-stream"
 
 
-class Serving(Protocol):
+class EngineEndpoint(Protocol):
     """One endpoint."""
 
     request_model: type[BaseModel]
@@ -47,7 +47,7 @@ class Serving(Protocol):
         """Return SGLang's answer: whole, a stream, or an error in a response."""
 
 
-def servings(manager: Any, template: Any) -> dict[Endpoint, Serving]:
+def servings(manager: Any, template: Any) -> dict[Endpoint, EngineEndpoint]:
     """Return every endpoint over one tokenizer manager and its chat template."""
     chat = _Chat(manager, template)
     return {

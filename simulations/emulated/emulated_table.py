@@ -9,7 +9,7 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
-from scalesim.simulations.emulated.case import Case
+from scalesim.simulations.emulated.emulated_case import EmulatedCase
 
 LIMITS = (
     "emulated: SGLang's scheduler, caches and our plugin and controller ran; passes and copies "
@@ -19,7 +19,7 @@ LIMITS = (
 
 
 def document(
-    played: list[tuple[Case, str, dict[str, Any]]], gpu: str, predicted: dict[str, float]
+    played: list[tuple[EmulatedCase, str, dict[str, Any]]], gpu: str, predicted: dict[str, float]
 ) -> dict[str, Any]:
     """Return everything of a comparison, ready for JSON; `timeline` is of each run's last step."""
     rows = [
@@ -29,14 +29,14 @@ def document(
     return {"emulated": gpu, "limits": LIMITS, "rows": rows, "predicted_step_s": predicted}
 
 
-def print_row(case: Case, arm: str, found: dict[str, Any]) -> None:
+def print_row(case: EmulatedCase, arm: str, found: dict[str, Any]) -> None:
     """Print how one arm went, as soon as it is known."""
     told = found.get("fault") or f"{found['busy_s']:.3f} s"
     Console(stderr=True).print(f"{case.title}: {arm} {told} ({found['wall_s']} s here)")
 
 
 def print_table(
-    played: list[tuple[Case, str, dict[str, Any]]], gpu: str, predicted: dict[str, float]
+    played: list[tuple[EmulatedCase, str, dict[str, Any]]], gpu: str, predicted: dict[str, float]
 ) -> None:
     """Print a row an arm; ratios are against `hicache` of the same case."""
     table = Table(

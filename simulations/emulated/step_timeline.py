@@ -14,7 +14,7 @@ class Piece(NamedTuple):
     end_s: float
 
 
-class Timeline:
+class StepTimeline:
     """Keeps all pieces; called by the device."""
 
     def __init__(self) -> None:

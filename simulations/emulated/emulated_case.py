@@ -18,7 +18,7 @@ _FORESEEN_STEPS = 16
 """Steps drawn past the end of the run: what is told ahead does not end where it does."""
 
 
-class Case(NamedTuple):
+class EmulatedCase(NamedTuple):
     """One workload on one machine.
 
     Attributes:
@@ -53,7 +53,7 @@ class Case(NamedTuple):
     def title(self) -> str:
         """What it is, for people."""
         told = f"{self.workload} {self.agents} x {self.prefix}, {self.output} out"
-        if self.think_s != Case().think_s:
+        if self.think_s != EmulatedCase().think_s:
             told += f", pause {self.think_s:g} s"
         return told + (f", {self.adapters} adapters" if self.adapters else "")
 
@@ -126,12 +126,15 @@ ARMS = {
 MAIN_ARMS = ("stock", "hicache", "scalesim", "perfect")
 
 DEFAULT_CASES = (
-    Case(output=8),
-    Case(output=16),
-    Case(output=128, steps=6),
-    Case(output=8, think_s=0.05),
-    Case(output=8, prefix=8192, steps=6),
-    Case(output=8, adapters=40, agents=40),
-    *(Case(name, output=8) for name in ("event-queue", "activity", "workflow", "diffusion")),
+    EmulatedCase(output=8),
+    EmulatedCase(output=16),
+    EmulatedCase(output=128, steps=6),
+    EmulatedCase(output=8, think_s=0.05),
+    EmulatedCase(output=8, prefix=8192, steps=6),
+    EmulatedCase(output=8, adapters=40, agents=40),
+    *(
+        EmulatedCase(name, output=8)
+        for name in ("event-queue", "activity", "workflow", "diffusion")
+    ),
 )
 """Under 15 minutes on two cores, with `MAIN_ARMS`."""

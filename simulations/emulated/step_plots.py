@@ -7,14 +7,16 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
-from scalesim.simulations.emulated.case import Case
+from scalesim.simulations.emulated.emulated_case import EmulatedCase
 
 _ROWS = ("prefill", "decode", "a load", "the load", "a backup")
 _LABELS = ("prefill", "decode", "loads", "adapters", "backups")
 _COLOURS = ("#4477aa", "#66ccee", "#ee6677", "#aa3377", "#bbbbbb")
 
 
-def write_plots(out: Path, played: list[tuple[Case, str, dict[str, Any]]], gpu: str) -> None:
+def write_plots(
+    out: Path, played: list[tuple[EmulatedCase, str, dict[str, Any]]], gpu: str
+) -> None:
     """Write one SVG a case: the last step of each of its arms."""
     for number, case in enumerate(dict.fromkeys(case for case, _, _ in played)):
         lines = [

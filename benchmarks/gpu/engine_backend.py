@@ -27,7 +27,7 @@ _TIMEOUT_S = 10.0
 _RESERVE_SHARE = EngineSettings.model_fields["reserve_share"].default
 
 
-class Serving:
+class EngineBackend:
     """One arm over a started engine; make it in the event loop that the engine lives on.
 
     Args:
