@@ -23,6 +23,8 @@ _USAGE_EXIT = 2
 
 VERBS = {
     "up": "Start the stack in the foreground.",
+    "down": "End the stack on a Ray cluster whose own process is gone.",
+    "config": "Print a stack's settings as `serve deploy` takes them.",
     "run": "Run a program with its model calls served and error apart by agent.",
     "sim": "Run a reference simulation and compare the arms, or end one.",
     "status": "Show what a running stack holds and does.",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import shlex
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from scalesim.cli.output import AsJson, print_json
+from scalesim.environment import as_ray_job_server, ray_job_server_from_env
 from scalesim.errors import (
     AuthenticationError,
     ConfigurationError,
@@ -28,6 +30,10 @@ PASS_ON = {"allow_extra_args": True, "ignore_unknown_options": True}
 """Settings of the command: what it does not know goes to `scalesim.simulations.run`."""
 
 
+_DEFAULT_URL = "http://127.0.0.1:8265"
+_JOB_SERVER = re.compile(r"https?://(\[[\da-fA-F:.]+\]|[\w.-]+)(:\d{1,5})?(/.*)?")
+
+
 class JobFailedError(ScaleSimError):
     """The job ended without success."""
 
@@ -38,10 +44,11 @@ def submit(
     context: typer.Context,
     simulation: Annotated[str, typer.Argument(help="society or trace; then options of `run`")],
     address: Annotated[
-        str | None, Option(help="URL of the job server [RAY_ADDRESS, else http://127.0.0.1:8265]")
+        str | None,
+        Option(help="Job server, http://HEAD:8265 [RAY_ADDRESS, else http://127.0.0.1:8265]"),
     ] = None,
     working_dir: Annotated[
-        Path | None, Option(help="Folder sent to the cluster, e.g. with the trace")
+        str | None, Option(help="Folder sent to the cluster, e.g. with the trace")
     ] = None,
     runtime_env: Annotated[Path | None, Option(help="YAML of Ray's runtime environment")] = None,
     job_id: Annotated[str | None, Option(help="Name of the job, unique in the cluster")] = None,
@@ -80,29 +87,73 @@ def _jobs_of(address: str | None) -> Iterator[JobSubmissionClient]:
     from ray.job_submission import JobSubmissionClient
 
     try:
-        yield JobSubmissionClient(address)
+        with as_ray_job_server(_url(address)):
+            client = JobSubmissionClient()
+        yield client
     except exceptions.AuthenticationError:
         raise AuthenticationError(
             "the Ray cluster refused the token: set RAY_AUTH_MODE=token and RAY_AUTH_TOKEN to the "
             "one it was started with"
         ) from None
-    except (ConnectionError, RuntimeError) as error:
+    except (OSError, RuntimeError) as error:  # those of its HTTP client are the former
         raise UnavailableError(
             f"the job server did not take it ({error}): give --address http://HEAD:8265, see that "
             "the head runs its dashboard, and try again where it has just started"
         ) from None
 
 
-def _environment(file: Path | None, working_dir: Path | None) -> dict[str, Any]:
+def _url(address: str | None) -> str:
+    """Return the job server's URL: the named one, else what the environment names.
+
+    Raises:
+        ConfigurationError: That is no URL.
+    """
+    named = address or ray_job_server_from_env() or _DEFAULT_URL
+    if named == "auto" or named.startswith("ray://"):
+        return named  # Ray asks the cluster
+    url = named if "://" in named or ":" not in named else f"http://{named}"
+    if not _JOB_SERVER.fullmatch(url):
+        raise ConfigurationError(
+            f"{'--address' if address else 'RAY_ADDRESS'} {named} is not a job server's: give "
+            "http://HEAD:8265, the address of the head's dashboard"
+        )
+    return url
+
+
+def _environment(file: Path | None, working_dir: str | None) -> dict[str, Any]:
+    """Return the job's environment.
+
+    Raises:
+        ConfigurationError: It cannot be read, or Ray would not take it.
+    """
     import yaml
+    from ray.runtime_env import RuntimeEnv
 
     try:
-        environment = yaml.safe_load(file.read_text()) if file else {}
-    except (OSError, yaml.YAMLError) as error:
-        raise ConfigurationError(f"--runtime-env {file} cannot be read: {error}") from error
+        environment = yaml.safe_load(file.read_text("utf-8")) if file else {}
+    except (OSError, ValueError, yaml.YAMLError) as error:
+        raise ConfigurationError(f"--runtime-env {file} cannot be read: {_line(error)}") from error
+    if not isinstance(environment, dict):
+        raise ConfigurationError(
+            f"--runtime-env {file} holds no mapping: write e.g. `env_vars: {{NAME: text}}`"
+        )
     if working_dir is not None:
-        environment["working_dir"] = str(working_dir)
-    return dict(environment)
+        environment["working_dir"] = working_dir
+    folder = environment.get("working_dir")
+    if folder is not None and "://" not in str(folder) and not Path(str(folder)).exists():
+        raise ConfigurationError(
+            f"the working directory {folder} is not there: give a folder or a .zip to send along"
+        )
+    try:
+        RuntimeEnv(**environment)
+    except (TypeError, ValueError) as error:
+        told = f"Ray does not take the runtime environment: {_line(error)}"
+        raise ConfigurationError(told) from None
+    return environment
+
+
+def _line(error: Exception) -> str:
+    return " ".join(str(error).split())
 
 
 async def _follow(client: JobSubmissionClient, job: str, *, quiet: bool) -> None:

@@ -29,6 +29,9 @@ _ONE_EVENT_S = 1.0
 _ANSWER_TOKENS = 512
 """Longest answer of the models that come with us where none is asked for."""
 
+_EXAMPLES = {"engine": "model_path: /models/m", "ingress": "port: 8080"}
+"""What a section of the YAML file may look like."""
+
 
 @app.command()
 def up(
@@ -57,6 +60,9 @@ def up(
         str | None, Option(help="Address; beyond loopback SCALESIM_API_KEY is needed")
     ] = None,
     port: Annotated[int | None, Option(help="Port; 0 takes a free one")] = None,
+    address: Annotated[
+        str | None, Option(help="Ray cluster to run on, HOST:PORT or `auto`; else one of its own")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Start the stack in the foreground; Ctrl-C drains and stops it. Options override the file."""
@@ -85,7 +91,7 @@ def up(
         _build_model(values, folder)
         settings = with_secrets_from_env(load(StackSettings, values))
         console = Console(stderr=True)
-        stack = Stack(settings, folder)
+        stack = Stack(settings, folder, address)
         with ExitStack() as running:
             with waiting(console, "starting the stack; the engine takes 10 s to a few minutes ..."):
                 running.enter_context(stack)
@@ -127,7 +133,13 @@ def read_config(path: Path) -> dict[str, Any]:
 
 def _override(values: dict[str, Any], section: str, flags: dict[str, Any]) -> None:
     given = {name: value for name, value in flags.items() if value is not None}
-    values[section] = {**(values.get(section) or {}), **given}
+    known = values.get(section) or {}
+    if not isinstance(known, dict):
+        raise ConfigurationError(
+            f"{section} in --config is {str(known)[:80]!r}, not a section: write its settings "
+            f"below it, e.g. `{section}: {{{_EXAMPLES[section]}}}`"
+        )
+    values[section] = {**known, **given}
 
 
 def _build_model(values: dict[str, Any], folder: RunFolder) -> None:

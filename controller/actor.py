@@ -38,6 +38,9 @@ from scalesim.settings import (
 _logger = logging.getLogger(__name__)
 
 _STOP_S = 5.0
+_START_S = 30.0
+"""Longest that one that is about to start, and to read its catalog, is waited for."""
+_REPLACE_S = 60.0
 _LOAD_S = 2.0
 """How long a controller waits for a catalog that does not answer: one that was killed with it, or
 restarts, is back by then with what it held. Without it pins are lost."""
@@ -56,6 +59,7 @@ class ControllerActor(ControllerService):
         metrics: MetricsSettings = MetricsSettings(),  # noqa: B008 - frozen
         key: SecretStr = SecretStr(""),  # noqa: B008 - frozen
     ) -> None:
+        self._made_with = (settings, catalog, metrics, key)
         store = Catalog(catalog)
         core = remembering(settings, catalog, store)
         super().__init__(core, settings)
@@ -69,6 +73,10 @@ class ControllerActor(ControllerService):
             key.get_secret_value(),
             ray.util.get_node_ip_address(),
         )
+
+    async def is_made_with(self, *arguments: Any) -> bool:
+        """Return whether it was constructed with these."""
+        return arguments == self._made_with
 
     async def status(self) -> dict[str, Any]:
         """Return the state of the controller, its loops, its catalog and where it is scraped."""
@@ -91,13 +99,15 @@ class ControllerActor(ControllerService):
 
 
 def start(settings: StackSettings) -> ActorHandle:
-    """Return the controller of a Ray cluster, starting it if there is none.
+    """Return the controller of a Ray cluster, starting it if there is none with these settings.
 
-    The actor is detached and restarts until `stop` ends it. It lives on the head, where it is
+    One with other settings writes all that it knows and goes; the new one goes on from there. The
+    actor is detached and restarts until `stop` ends it. It lives on the head, where it is
     scraped and where no engine runs, or beside a catalog that only this machine reaches.
 
     Raises:
         ConfigurationError: The settings name no catalog, or none by an address of one.
+        ControllerUnavailableError: The one before does not go.
     """
     url = settings.catalog.url.get_secret_value()
     if not url:
@@ -110,20 +120,36 @@ def start(settings: StackSettings) -> ActorHandle:
     if url.startswith("unix://"):  # the socket can only be opened on this machine
         node = ray.get_runtime_context().get_node_id()
         placement = {"scheduling_strategy": NodeAffinitySchedulingStrategy(node, soft=False)}
-    return (
-        ray.remote(ControllerActor)
-        .options(
-            name=settings.controller.name,
-            namespace=settings.controller.namespace,
-            lifetime="detached",
-            get_if_exists=True,
-            max_restarts=-1,
-            max_task_retries=-1,
-            max_concurrency=_MAX_CALLS,
-            num_cpus=0,
-            **placement,
-        )
-        .remote(settings.controller, settings.catalog, settings.metrics, settings.ingress.api_key)
+    arguments = (
+        settings.controller,
+        settings.catalog,
+        settings.metrics,
+        settings.ingress.api_key,
+    )
+    make = ray.remote(ControllerActor).options(
+        name=settings.controller.name,
+        namespace=settings.controller.namespace,
+        lifetime="detached",
+        get_if_exists=True,
+        max_restarts=-1,
+        max_task_retries=-1,
+        max_concurrency=_MAX_CALLS,
+        num_cpus=0,
+        **placement,
+    )
+    deadline = time.monotonic() + _REPLACE_S
+    while time.monotonic() < deadline:
+        try:
+            controller = connect(settings.controller)
+        except ControllerUnavailableError:
+            return make.remote(*arguments)
+        with contextlib.suppress(ray.exceptions.GetTimeoutError, ray.exceptions.RayActorError):
+            if ray.get(controller.is_made_with.remote(*arguments), timeout=_START_S):
+                return controller
+        stop(settings.controller)
+    raise ControllerUnavailableError(
+        f"a controller with other settings does not end within {_REPLACE_S:g} s: end the actor "
+        f"{settings.controller.name!r} of Ray namespace {settings.controller.namespace!r}"
     )
 
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 import logging
 import os
 import resource
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from scalesim.errors import ConfigurationError
+from scalesim.errors import AuthenticationError, ConfigurationError, UnavailableError
 
 if TYPE_CHECKING:
     from scalesim.deployments.run_folder import RunFolder
@@ -64,6 +65,40 @@ def start(folder: RunFolder) -> None:
         raise ConfigurationError(f"Ray did not start: {reason or type(error).__name__}") from error
     finally:
         ray_constants.ENABLE_RAY_CLUSTER = several
+
+
+def join(address: str, environment: Mapping[str, str]) -> None:
+    """Connect this process to a cluster that runs.
+
+    Args:
+        address: HOST:PORT of its head, or `auto` for the one of this machine.
+        environment: Of every process that is started for it there, on whatever node.
+
+    Raises:
+        UnavailableError: There is none, or this machine has no node of it.
+        AuthenticationError: It asks for a token that was not given.
+    """
+    import ray
+
+    try:
+        ray.init(
+            address,
+            log_to_driver=False,
+            logging_level=logging.ERROR,
+            configure_logging=False,
+            runtime_env={"env_vars": {**environment, **_ENVIRONMENT}},
+        )
+    except ray.exceptions.AuthenticationError:
+        raise AuthenticationError(
+            f"the Ray cluster at {address} asks for a token: set RAY_AUTH_MODE=token and "
+            "RAY_AUTH_TOKEN to the one it was started with"
+        ) from None
+    except (OSError, RuntimeError, ValueError) as error:
+        found = " ".join(str(error).split())
+        raise UnavailableError(
+            f"no Ray cluster at {address} can be joined ({found}): give HOST:PORT of its head, and "
+            "start this on a machine that has a node of it (`ray start --address HOST:PORT`)"
+        ) from error
 
 
 def is_broken() -> bool:

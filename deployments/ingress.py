@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import suppress
+from functools import partial
 from typing import Any
 
 from ray import serve
@@ -116,7 +117,8 @@ class Ingress(InferenceRoutes):
         if settings.engine.arm == "scalesim":
             from scalesim.controller.actor import connect
 
-            self._controller = RemoteController(connect(settings.controller), settings.controller)
+            find = partial(connect, settings.controller)
+            self._controller = RemoteController(find, settings.controller)
             self._loops.append(BackgroundLoop("placements", self._follow_placements))
         self._reader = hint_routes.Reader()
         self._listener: Listener | None = None

@@ -66,7 +66,7 @@ def check_gpus(settings: StackSettings, cluster: Sequence[Node], *, grows: bool)
     """
     if device_of(settings, cluster) == "cpu":
         return
-    ranks, replicas = settings.engine.tp_size, settings.replicas
+    ranks, replicas = settings.engine.tp_size, settings.fewest_replicas
     largest = max((int(node.gpus) for node in cluster), default=0)
     if not largest:
         raise ConfigurationError(
@@ -122,5 +122,5 @@ def engines_at(settings: StackSettings, cluster: Sequence[Node], address: str) -
     elif settings.cpus_per_replica:
         places = sum(math.floor(node.cpus / settings.cpus_per_replica) for node in here)
     else:
-        places = settings.replicas
-    return max(1, min(settings.replicas, places))
+        places = settings.most_replicas
+    return max(1, min(settings.engines_per_machine or settings.most_replicas, places))

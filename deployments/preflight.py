@@ -15,8 +15,9 @@ def site_here(settings: StackSettings) -> Site:
     """
     engine, found = settings.engine, machine.look()
     on_cpu = engine.device == "cpu" or (engine.device == "auto" and not found.gpus)
-    places = settings.replicas if on_cpu else len(found.gpus) // engine.tp_size
-    engines = max(1, min(settings.replicas, places))
+    most = settings.engines_per_machine or settings.most_replicas
+    places = most if on_cpu else len(found.gpus) // engine.tp_size
+    engines = max(1, min(most, places))
     return Site(found, on_cpu, engines, llm_at(engine, dtype_of(engine, on_cpu=on_cpu)))
 
 

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from ray.exceptions import ActorDiedError
 
 from scalesim.controller.api import ControllerApi
+from scalesim.errors import ControllerUnavailableError
 from scalesim.settings import ControllerSettings
 from scalesim.transports.ray import controller_errors
 from scalesim.transports.transport import MAX_ROWS
@@ -30,15 +33,17 @@ class RemoteController(ControllerApi):
     """Calls of one process to the controller.
 
     Args:
-        handle: Handle of the named actor; stays good over its restarts.
+        find: Returns the handle of the named actor. That stays good over restarts of the actor,
+            and is asked for again once another one took its place.
         settings: Tell how long polls are held open.
 
     Every method raises `ControllerUnavailableError` while the controller is away, and the
     controller's own `ScaleSimError` where it refuses.
     """
 
-    def __init__(self, handle: Any, settings: ControllerSettings) -> None:
-        self._handle = handle
+    def __init__(self, find: Callable[[], Any], settings: ControllerSettings) -> None:
+        self._find = find
+        self._handle = find()
         self._poll_s = settings.poll_timeout_s
 
     async def report(
@@ -56,11 +61,8 @@ class RemoteController(ControllerApi):
         """
         accepted = ignored = 0
         for rows in _batches(keys.size):
-            ack: ReportAck = await _answer(
-                self._handle.report.remote(
-                    simulation, epoch, keys[rows], distances[rows], expires_in, holder
-                )
-            )
+            told = (simulation, epoch, keys[rows], distances[rows], expires_in, holder)
+            ack: ReportAck = await self._answer("report", *told)
             accepted, ignored = accepted + ack.accepted, ignored + ack.ignored
         return ReportAck(ack.epoch, accepted, ignored)
 
@@ -75,57 +77,63 @@ class RemoteController(ControllerApi):
             batches += [[none, unpin[rows], none] for rows in _batches(unpin.size)]
             batches += [[none, none, done[rows]] for rows in _batches(done.size)]
         for batch in batches:
-            await _answer(self._handle.lifecycle.remote(simulation, *batch, holder))
+            await self._answer("lifecycle", simulation, *batch, holder)
 
     async def end(self, simulation: str) -> None:
         """End a simulation."""
-        await _answer(self._handle.end.remote(simulation))
+        await self._answer("end", simulation)
 
     async def attach(self, info: ReplicaInfo) -> int:
         """Take a replica in; returns the incarnation to present."""
-        return int(await _answer(self._handle.attach.remote(info)))
+        return int(await self._answer("attach", info))
 
     async def detach(self, replica: str) -> None:
         """Let a replica go."""
-        await _answer(self._handle.detach.remote(replica))
+        await self._answer("detach", replica)
 
     async def update(self, replica: str, incarnation: int, update: ReplicaUpdate) -> None:
         """Hand over what a replica holds and what became of its moves."""
-        await _answer(self._handle.update.remote(replica, incarnation, update))
+        await self._answer("update", replica, incarnation, update)
 
     async def poll(self, replica: str, incarnation: int, acked: int) -> Directives | None:
         """Wait for directives, at most for the poll's time."""
-        call = self._handle.poll.remote(replica, incarnation, acked, self._poll_s)
-        directives: Directives | None = await _answer(call, self._poll_s + _CALL_S)
+        told = (replica, incarnation, acked, self._poll_s)
+        longest_s = self._poll_s + _CALL_S
+        directives: Directives | None = await self._answer("poll", *told, within_s=longest_s)
         return directives
 
     async def placements(self, version: int) -> PlacementDelta:
         """Wait for placements newer than `version`, at most for the poll's time."""
-        call = self._handle.placements.remote(version, self._poll_s)
-        delta: PlacementDelta = await _answer(call, self._poll_s + _CALL_S)
+        told, longest_s = (version, self._poll_s), self._poll_s + _CALL_S
+        delta: PlacementDelta = await self._answer("placements", *told, within_s=longest_s)
         return delta
 
     async def status(self) -> dict[str, Any]:
         """Return the state of the controller."""
-        status: dict[str, Any] = await _answer(self._handle.status.remote())
+        status: dict[str, Any] = await self._answer("status")
         return status
 
     async def agent(self, simulation: str, agent: str) -> dict[str, Any]:
         """Return what is known of one agent."""
-        known: dict[str, Any] = await _answer(self._handle.agent.remote(simulation, agent))
+        known: dict[str, Any] = await self._answer("agent", simulation, agent)
         return known
 
     async def metrics(self) -> str:
         """Return the controller's metrics in Prometheus' text format."""
-        return str(await _answer(self._handle.metrics.remote()))
+        return str(await self._answer("metrics"))
+
+    async def _answer(self, method: str, *args: Any, within_s: float = _CALL_S) -> Any:
+        try:
+            with controller_errors(within_s):
+                return await asyncio.wait_for(getattr(self._handle, method).remote(*args), within_s)
+        except ControllerUnavailableError as error:
+            if isinstance(error.__cause__, ActorDiedError):  # for good: another may be in its place
+                with suppress(ControllerUnavailableError):
+                    self._handle = await asyncio.to_thread(self._find)
+            raise
 
 
 def _batches(rows: int) -> Iterator[slice]:
     """Yield slices that cover so many rows; one even where there are none: it renews a lease."""
     for start in range(0, max(rows, 1), MAX_ROWS):
         yield slice(start, start + MAX_ROWS)
-
-
-async def _answer(call: Any, timeout_s: float = _CALL_S) -> Any:
-    with controller_errors(timeout_s):
-        return await asyncio.wait_for(call, timeout_s)

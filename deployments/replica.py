@@ -99,7 +99,8 @@ class Replica:
             address,
         )
         if host.steered is not None:
-            controller = RemoteController(connect(settings.controller), settings.controller)
+            find = partial(connect, settings.controller)
+            controller = RemoteController(find, settings.controller)
             reserve, scraped = settings.engine.reserve_share, self._endpoint.address
             self._link = Link(self._name, controller, *host.steered, reserve, scraped)
             self._metrics.link = self._link

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import SecretStr
 
-from scalesim.errors import ConfigurationError
-from scalesim.settings import StackSettings
+from scalesim.errors import ConfigurationError, ControllerUnavailableError
+from scalesim.settings import ControllerSettings, StackSettings
 
 if TYPE_CHECKING:
     from scalesim.controller.catalog.embedded import EmbeddedServer
@@ -61,6 +61,9 @@ class Stack:
     Args:
         settings: What to run.
         folder: Where it keeps what is to go with it; its own, where None.
+        cluster: Ray cluster to run on, as HOST:PORT of its head or `auto`; a node of it must be on
+            this machine, which the ingress and the controller stay on. None: the one this process
+            is connected to, else one of its own.
 
     Attributes:
         base_url: Where it listens, once started.
@@ -68,8 +71,15 @@ class Stack:
         catalog: The embedded catalog server, where this stack started one.
     """
 
-    def __init__(self, settings: StackSettings, folder: RunFolder | None = None) -> None:
+    def __init__(
+        self,
+        settings: StackSettings,
+        folder: RunFolder | None = None,
+        cluster: str | None = None,
+    ) -> None:
         self.settings = settings
+        self._cluster = cluster
+        self._joined = False
         self._folder = folder
         self.base_url = ""
         self.controller: Any = None
@@ -116,7 +126,10 @@ class Stack:
         port = self._address.port
         for name, level in _QUIET.items():
             logging.getLogger(name).setLevel(level)
-        if not ray.is_initialized():
+        if self._cluster is not None:
+            cluster.join(self._cluster, SERVING)
+            self._joined = True
+        elif not ray.is_initialized():
             check_here(self.settings)
             cluster.start(self._folder)
             self._owns_ray = True
@@ -188,6 +201,9 @@ class Stack:
             shutdown.start()
             shutdown.join(_SHUTDOWN_S)  # it waits long for parts that have gone
             self._owns_ray = False
+        elif self._joined:
+            ray.shutdown()  # leaves it
+            self._joined = False
 
     def _drain(self) -> None:
         import ray
@@ -246,7 +262,7 @@ def build_app(settings: StackSettings, address: str | None = None) -> Any:
     if engine.device == "cuda":
         resources["num_gpus"] = engine.tp_size
     replicas = Replica.options(  # type: ignore[attr-defined]
-        num_replicas=settings.replicas,
+        **scaling(settings),
         max_ongoing_requests=settings.max_ongoing_requests,
         max_queued_requests=_share(edge.max_queued_requests, processes),
         ray_actor_options=resources,
@@ -262,7 +278,7 @@ def build_app(settings: StackSettings, address: str | None = None) -> Any:
     here = {} if node is None else {f"node:{node}": 0.001}
     ingress = Ingress.options(  # type: ignore[attr-defined]
         num_replicas=processes,
-        max_ongoing_requests=max(100, 2 * settings.replicas * settings.max_ongoing_requests),
+        max_ongoing_requests=edge.max_connections,
         ray_actor_options={"num_cpus": 0, "resources": here},
         graceful_shutdown_timeout_s=DRAIN_S,
         logging_config=_LOGGING,
@@ -275,6 +291,40 @@ def build_app(settings: StackSettings, address: str | None = None) -> Any:
 def _share(queued: int, processes: int) -> int:
     """Return how many requests each process may queue; -1 is any number."""
     return queued if queued < 0 else -(-queued // processes)
+
+
+def scaling(settings: StackSettings) -> dict[str, Any]:
+    """Return how many engines Serve runs, as its options have it.
+
+    In a manifest the same stands under `deployments`, beside the application's arguments: what is
+    changed there scales, and restarts nothing.
+    """
+    options: dict[str, Any] = {"max_replicas_per_node": settings.engines_per_machine}
+    if settings.autoscaling is None:
+        return options | {"num_replicas": settings.replicas}
+    return options | {"autoscaling_config": settings.autoscaling.model_dump()}
+
+
+def remove(settings: ControllerSettings) -> bool:
+    """End what a stack has in the cluster that this process is connected to; return if there was.
+
+    For one whose own process is gone; other applications of Serve go on.
+    """
+    from ray import serve
+
+    from scalesim.controller import actor
+
+    served = serve.status().applications
+    if APP in served:
+        serve.delete(APP)
+        if len(served) == 1:
+            serve.shutdown()
+    try:
+        actor.connect(settings)
+    except ControllerUnavailableError:
+        return APP in served
+    actor.stop(settings)
+    return True
 
 
 def reason(messages: Iterable[str]) -> str:

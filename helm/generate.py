@@ -11,6 +11,7 @@ import inspect
 import itertools
 import json
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -20,6 +21,7 @@ from scalesim import settings
 from scalesim.settings import StackSettings
 
 CHART = Path(__file__).parent / "scalesim"
+DASHBOARDS = Path(__file__).parents[1] / "dashboards"
 
 _TYPES = {bool: "boolean", int: "integer", str: "string", list: "array", dict: "object"}
 _KEY = re.compile(r"^( *)([A-Za-z]\w*):")
@@ -150,7 +152,18 @@ def readme() -> str:
 
 _TABLE = "| value | default | meaning |\n| --- | --- | --- |"
 
-FILES = {"values.schema.json": lambda: json.dumps(schema(), indent=2) + "\n", "README.md": readme}
+_COPIED = ("grafana/*.json", "prometheus/*.yaml")
+"""Of the folder dashboards/: links to it are lost where a chart is taken from a git server."""
+
+FILES: dict[str, Callable[[], str]] = {
+    "values.schema.json": lambda: json.dumps(schema(), indent=2) + "\n",
+    "README.md": readme,
+    **{
+        str(file.relative_to(DASHBOARDS)): file.read_text
+        for pattern in _COPIED
+        for file in sorted(DASHBOARDS.glob(pattern))
+    },
+}
 """What is written into the chart, by name."""
 
 

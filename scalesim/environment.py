@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import logging
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -45,6 +47,12 @@ PYTHONPATH = "PYTHONPATH"
 
 RAY_ADDRESS = "RAY_ADDRESS"
 """Set by Ray in its jobs: a simulation that finds it runs in that cluster."""
+
+RAY_JOB_SERVER = "RAY_API_SERVER_ADDRESS"
+"""Where Ray's clients submit jobs: they prefer it to RAY_ADDRESS and to their arguments."""
+
+PODS = "SCALESIM_PODS"
+"""Set by the chart: which template its pods are of."""
 
 CUDA_VISIBLE_DEVICES = "CUDA_VISIBLE_DEVICES"
 """GPUs that this process may use, set by Ray in its workers."""
@@ -114,6 +122,30 @@ def environment_of_program(settings: ClientSettings, simulation: str) -> dict[st
 def ray_address_from_env() -> str | None:
     """Return RAY_ADDRESS, which Ray sets in its jobs, or None where it is not set."""
     return os.environ.get(RAY_ADDRESS) or None
+
+
+def ray_job_server_from_env() -> str | None:
+    """Return what Ray's own clients would submit jobs to, or None where nothing is set."""
+    return os.environ.get(RAY_JOB_SERVER) or ray_address_from_env()
+
+
+@contextmanager
+def as_ray_job_server(url: str) -> Iterator[None]:
+    """Have Ray's clients in this process submit jobs to `url`, whatever the environment says."""
+    before = os.environ.get(RAY_JOB_SERVER)
+    os.environ[RAY_JOB_SERVER] = url
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ[RAY_JOB_SERVER]
+        else:
+            os.environ[RAY_JOB_SERVER] = before
+
+
+def pods_from_env() -> str | None:
+    """Return which template this pod is of, or None outside of the chart."""
+    return os.environ.get(PODS) or None
 
 
 def cache_folder_from_env() -> Path:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Callable, Iterable, Mapping
 from typing import NamedTuple
@@ -10,6 +11,8 @@ from scalesim.errors import ScaleSimError, StaleEpochError
 from scalesim.hint_buffer import Change, HintBatch, HintBuffer
 from scalesim.settings import ClientSettings
 from scalesim.transports.transport import Transport
+
+_logger = logging.getLogger(__name__)
 
 MAX_CATCH_UP = 2**20
 """Steps: what a sibling client may be ahead. A stack farther ahead has an epoch sent by mistake, or
@@ -57,7 +60,7 @@ class Sender:
         self._transport: Transport | None = None
         self._buffer = HintBuffer(settings.buffer_rows)
         self._changed = threading.Condition()
-        self._urgent = self._sending = self._closing = False
+        self._urgent = self._sending = self._closing = self._is_away = False
         self._ended = 0
         self._retry_s = 0.0
         self._thread: threading.Thread | None = None
@@ -162,6 +165,9 @@ class Sender:
             self._retry_s = 0.0
             self._ended += batch.ends
             self._count(sent=batch.rows)
+            if self._is_away:
+                self._is_away = False
+                _logger.info("Hints of %s reach the stack again", self._simulation)
         return False
 
     def _deliver(self, transport: Transport, batch: HintBatch) -> None:
@@ -192,6 +198,9 @@ class Sender:
 
     def _failed(self, batch: HintBatch, error: Exception, *, again: bool) -> bool:
         with self._changed:
+            if not (self._is_away or isinstance(error, StaleEpochError)):
+                self._is_away = True  # said once, however long it lasts
+                _logger.warning("Hints of %s do not reach the stack: %s", self._simulation, error)
             self._retry_s = min(max(2 * self._retry_s, _RETRY_FIRST_S), _RETRY_LAST_S)
             self._count(
                 dropped=0 if again else batch.rows,

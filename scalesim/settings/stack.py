@@ -110,12 +110,38 @@ class MetricsSettings(Settings):
         return self
 
 
+class AutoscalingSettings(Settings):
+    """How many engines, by the requests there are; names and delays are Ray Serve's own."""
+
+    min_replicas: int = Field(1, ge=1)
+    """Fewest engines."""
+    max_replicas: int = Field(ge=1)
+    """Most engines."""
+    target_ongoing_requests: float = Field(gt=0)
+    """Requests of one engine, those that wait among them: with more there are more engines."""
+    upscale_delay_s: float = Field(30.0, ge=0)
+    """For so long there must be more of them."""
+    downscale_delay_s: float = Field(600.0, ge=0)
+    """For so long there must be fewer; an engine that goes takes its device and host tier along."""
+
+    @model_validator(mode="after")
+    def _in_order(self) -> AutoscalingSettings:
+        if self.min_replicas > self.max_replicas:
+            raise ValueError("min_replicas is above max_replicas: swap them")
+        return self
+
+
 class StackSettings(Settings):
     """Everything `scalesim up` needs."""
 
     engine: EngineSettings
     replicas: int = Field(1, ge=1)
     """Engines, each on `engine.tp_size` GPUs."""
+    autoscaling: AutoscalingSettings | None = None
+    """Takes the place of `replicas`."""
+    engines_per_machine: int | None = Field(None, ge=1, le=100)
+    """Most engines of one machine or pod, which share its memory. None: as many as it has GPUs or
+    CPUs for, and no more than there are; name it where their number is to change as they run."""
     max_ongoing_requests: int = Field(256, ge=1)
     """Requests in one replica at a time; the engine queues and batches them."""
     cpus_per_replica: float = Field(0.5, ge=0)
@@ -124,6 +150,26 @@ class StackSettings(Settings):
     controller: ControllerSettings = ControllerSettings()
     ingress: IngressSettings = IngressSettings()
     metrics: MetricsSettings = MetricsSettings()
+
+    @property
+    def fewest_replicas(self) -> int:
+        """Engines there always are."""
+        return self.autoscaling.min_replicas if self.autoscaling else self.replicas
+
+    @property
+    def most_replicas(self) -> int:
+        """Engines there may be."""
+        return self.autoscaling.max_replicas if self.autoscaling else self.replicas
+
+    @model_validator(mode="after")
+    def _can_grow(self) -> StackSettings:
+        scaling = self.autoscaling
+        if scaling and scaling.target_ongoing_requests > self.max_ongoing_requests:
+            raise ValueError(
+                "autoscaling.target_ongoing_requests is above max_ongoing_requests, which no "
+                "engine ever has: lower it"
+            )
+        return self
 
     @model_validator(mode="after")
     def _keys_known(self) -> StackSettings:

@@ -20,8 +20,9 @@ class FakeStack:
     started: list[StackSettings]
     base_url = "http://127.0.0.1:1"
 
-    def __init__(self, settings: StackSettings, folder: RunFolder) -> None:
+    def __init__(self, settings: StackSettings, folder: RunFolder, cluster: str | None) -> None:
         assert folder.path.is_dir()
+        assert cluster is None
         self.started.append(settings)
 
     def __enter__(self) -> "FakeStack":
@@ -63,6 +64,15 @@ def test_flags_go_before_the_file(started: list[StackSettings], tmp_path: Path) 
     (settings,) = started
     assert (settings.replicas, settings.engine.page_size, settings.engine.arm) == (2, 32, "hicache")
     assert signal.getsignal(signal.SIGTERM) is before
+
+
+@pytest.mark.parametrize("text", ["engine: random", "engine: {model_path: m}\ningress: 8080"])
+def test_a_section_that_is_none_is_refused_in_words(text: str, tmp_path: Path) -> None:
+    config = tmp_path / "stack.yaml"
+    config.write_text(text)
+    error = invoke("--config", str(config)).exception
+    assert isinstance(error, ConfigurationError)
+    assert "not a section" in str(error)
 
 
 def test_the_key_comes_from_the_environment(

@@ -4,6 +4,7 @@ import asyncio
 import os
 import signal
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import httpx
@@ -16,6 +17,7 @@ from ray.actor import ActorHandle
 from scalesim.controller import actor
 from scalesim.controller.catalog.embedded import EmbeddedServer
 from scalesim.controller.catalog.store import Catalog
+from scalesim.deployments.remote import RemoteController
 from scalesim.errors import (
     ConfigurationError,
     ControllerUnavailableError,
@@ -82,6 +84,46 @@ def test_a_report_becomes_directives(controller: ActorHandle, settings: StackSet
     assert ray.get(controller.agent.remote("town", "b"))["residency"] == "host"
     assert "scalesim_agents" in ray.get(controller.metrics.remote())
     assert actor.start(settings) == actor.connect(settings.controller) == controller
+
+
+async def test_other_settings_take_the_place_of_the_old_and_lose_nothing(
+    controller: ActorHandle, settings: StackSettings
+) -> None:
+    remote = RemoteController(partial(actor.connect, settings.controller), settings.controller)
+    incarnation = await remote.attach(INFO)
+    await remote.report("town", 3, keys(A, B), steps(3, 1))
+    await remote.lifecycle("town", keys(A), keys(), keys())
+    polling = asyncio.create_task(_poll_on(remote, incarnation))
+    quotas = settings.controller.model_copy(update={"quotas": {"town": 0.5}})
+    changed = settings.model_copy(update={"controller": quotas})
+    new = await asyncio.to_thread(actor.start, changed)
+    assert new != controller
+    assert await asyncio.to_thread(actor.start, changed) == new
+    with pytest.raises(ControllerUnavailableError):
+        await polling
+    status = await _status_once_found(remote)
+    assert status["simulations"]["town"]["epoch"] == 3
+    assert status["agents"]["pinned"] == 1
+    known = await remote.agent("town", "b")
+    assert known["distance"] == 1
+    assert await remote.attach(INFO._replace(seen_incarnation=incarnation)) > incarnation
+
+
+async def _status_once_found(remote: RemoteController) -> dict[str, Any]:
+    """Have what was connected to the old one find the new one."""
+    async with asyncio.timeout(60):
+        while True:
+            try:
+                return await remote.status()
+            except ControllerUnavailableError:
+                await asyncio.sleep(0.05)  # as every loop does
+
+
+async def _poll_on(remote: RemoteController, incarnation: int) -> None:
+    acked = 0
+    while True:
+        directives = await remote.poll("r", incarnation, acked)
+        acked = directives.sequence if directives else acked
 
 
 def test_a_poll_without_news_ends(controller: ActorHandle) -> None:

@@ -35,7 +35,7 @@ class Handle:
 
 def remote() -> tuple[RemoteController, Handle]:
     handle = Handle(make_controller(simulations_per_key=1))
-    return RemoteController(handle, ControllerSettings()), handle
+    return RemoteController(lambda: handle, ControllerSettings()), handle
 
 
 async def test_many_rows_go_in_batches_and_are_counted_together() -> None:

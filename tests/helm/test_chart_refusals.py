@@ -34,6 +34,42 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
         },
         "volumes.models",
     ),
+    "nothing to run": ({"serve": {"enabled": False}}, "nothing would run"),
+    "gateway of every host": ({"gateway": {"enabled": True}}, "needs gateway.parentRefs"),
+    "gateway behind a closed door": (
+        {"gateway": {"enabled": True, "hostnames": ["h"], "parentRefs": [{"name": "g"}]}},
+        "networkPolicy.clients",
+    ),
+    "autoscaling without an end": (
+        {"stack": {"autoscaling": {"target_ongoing_requests": 8}}},
+        "max_replicas",
+    ),
+    "autoscaling that never happens": (
+        GPUS | {"stack": {"autoscaling": {"max_replicas": 2, "target_ongoing_requests": 500}}},
+        "which no engine ever has",
+    ),
+    "autoscaling backwards": (
+        GPUS
+        | {
+            "stack": {
+                "autoscaling": {
+                    "min_replicas": 3,
+                    "max_replicas": 2,
+                    "target_ongoing_requests": 5,
+                }
+            }
+        },
+        "swap them",
+    ),
+    "too many engines at most": (
+        GPUS | {"stack": {"autoscaling": {"max_replicas": 9, "target_ongoing_requests": 5}}},
+        "room for 8",
+    ),
+    "more engines on a worker than GPUs": (
+        GPUS | {"stack": {"engines_per_machine": 9}},
+        "but a worker has 8",
+    ),
+    "a second engine on a CPU": ({"stack": {"replicas": 2}}, "engines_per_machine"),
     "ingress of every host": ({"ingress": {"enabled": True}}, "needs ingress.host"),
     "ingress behind a closed door": (
         {"ingress": {"enabled": True, "host": "sim.example.org"}},

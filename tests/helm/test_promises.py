@@ -7,12 +7,10 @@ import json
 from typing import Any
 
 import pytest
-import yaml
 
 from scalesim.deployments.stack import SERVING
-from scalesim.settings import MetricsSettings, StackSettings, load
 from tests.helm.test_schemas import ALL_MONITORING, MATRIX
-from tests.support.chart import pods, render
+from tests.support.chart import pods, render, settings
 
 LABELS = {
     *(f"app.kubernetes.io/{name}" for name in ("name", "instance", "version", "component")),
@@ -96,12 +94,6 @@ def test_the_monitor_scrapes_the_ingress_once() -> None:
     assert endpoint["authorization"]["credentials"] == {"name": "keys", "key": "api-key"}
 
 
-def _metrics(objects: dict[tuple[str, str], dict[str, Any]]) -> MetricsSettings:
-    service = yaml.safe_load(objects["RayService", "town-scalesim"]["spec"]["serveConfigV2"])
-    settings: StackSettings = load(StackSettings, service["applications"][0]["args"])
-    return settings.metrics
-
-
 def _ports(pod: dict[str, Any]) -> dict[str, int]:
     ports = pod["spec"]["containers"][0]["ports"]
     return {port["name"]: port["containerPort"] for port in ports}
@@ -111,7 +103,7 @@ def test_controller_and_replicas_are_scraped_with_the_key_and_through_the_policy
     objects = render(
         ALL_MONITORING, {"workers": {"gpus": 4, "replicas": 2}, "stack": {"replicas": 7}}
     )
-    metrics = _metrics(objects)
+    metrics = settings(objects).metrics
     assert metrics.host == "0.0.0.0"
     monitor = objects["PodMonitor", "town-scalesim-ray"]["spec"]
     scraped = {each["port"]: each for each in monitor["podMetricsEndpoints"]}
@@ -135,7 +127,7 @@ def test_controller_and_replicas_are_scraped_with_the_key_and_through_the_policy
 
 def test_without_a_pod_monitor_the_api_tells_all_and_nothing_more_is_open() -> None:
     objects = render({"monitoring": {"serviceMonitor": {"enabled": True}}})
-    metrics = _metrics(objects)
+    metrics = settings(objects).metrics
     assert (metrics.controller_port, metrics.replica_port) == (0, 0)
     for pod in pods(objects).values():
         assert set(_ports(pod)) <= {"serve", "metrics", "gcs-server", "dashboard", "client"}

@@ -6,17 +6,16 @@ from typing import Any
 
 import kubernetes_validate
 import pytest
-import yaml
 
-from scalesim.settings import StackSettings, load
-from tests.support.chart import render, values_file
+from tests.support.chart import render, settings, values_file
 from tests.support.crds import validator
 
 KUBERNETES = "1.31"
-UNCHECKED = {"PodMonitor", "ServiceMonitor", "PrometheusRule"}
+UNCHECKED = {"PodMonitor", "ServiceMonitor", "PrometheusRule", "HTTPRoute"}
 
 ALL_MONITORING = {
     "monitoring": {
+        "prometheusOperator": "present",
         "podMonitor": {"enabled": True, "labels": {"release": "prometheus"}},
         "serviceMonitor": {"enabled": True},
         "rules": {"enabled": True, "prometheusRule": True},
@@ -87,6 +86,11 @@ MATRIX: dict[str, dict[str, Any]] = {
         "networkPolicy": {"clients": [{"namespaceSelector": {}}]},
     },
     "job": {"job": {"enabled": True, "outClaim": "reports"}},
+    "autoscaled": {
+        "autoscaling": {"enabled": True},
+        "stack": {"autoscaling": {"max_replicas": 4, "target_ongoing_requests": 32}},
+    },
+    "openshift": {"platform": "openshift", "ray": {"tokenSecretName": "token"}},
 }
 
 
@@ -103,14 +107,9 @@ def test_objects_pass_their_schemas(name: str) -> None:
 
 @pytest.mark.parametrize("name", MATRIX)
 def test_the_stack_is_one_that_starts(name: str) -> None:
-
-    service = next(
-        found for (kind, _), found in render(MATRIX[name]).items() if kind == "RayService"
-    )
-    (app,) = yaml.safe_load(service["spec"]["serveConfigV2"])["applications"]
-    settings = load(StackSettings, app["args"])
-    assert settings.engine.device == ("cuda" if "gpu" in name else "cpu")
-    assert not settings.ingress.api_key.get_secret_value()
+    found = settings(render(MATRIX[name]))
+    assert found.engine.device == ("cuda" if "gpu" in name else "cpu")
+    assert not found.ingress.api_key.get_secret_value()
 
 
 def test_a_typo_in_a_kuberay_object_is_seen() -> None:

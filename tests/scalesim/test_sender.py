@@ -3,6 +3,7 @@
 import threading
 
 import numpy as np
+import pytest
 
 from scalesim.errors import ControllerUnavailableError, InvalidRequestError, StaleEpochError
 from scalesim.sender import Sender
@@ -69,6 +70,20 @@ def test_while_the_stack_is_away_hints_are_kept_and_the_newest_win() -> None:
     assert hints.flush(5)
     assert transport.distances == {"a": 7, "b": 1}
     assert hints.stats[:3] == (2, 0, 2)
+    hints.close(5)
+
+
+def test_that_hints_go_nowhere_is_said_once(caplog: pytest.LogCaptureFixture) -> None:
+    transport = FakeTransport()
+    transport.errors = [ControllerUnavailableError("no answer from http://h:8080")] * 3
+    hints = sender(transport, SOON)
+    with caplog.at_level("INFO", "scalesim.sender"):
+        hints.tell({"a": 1.0})
+        assert hints.flush(30)
+    assert [record.getMessage() for record in caplog.records] == [
+        "Hints of town do not reach the stack: no answer from http://h:8080",
+        "Hints of town reach the stack again",
+    ]
     hints.close(5)
 
 

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import json
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import helm_python
 import yaml
+
+from scalesim.settings import StackSettings, load
 
 ROOT = Path(__file__).parents[2]
 CHART = ROOT / "helm" / "scalesim"
@@ -38,18 +42,27 @@ def values_file(name: str) -> dict[str, Any]:
 
 def render(*layers: dict[str, Any], release: str = "town") -> dict[tuple[str, str], dict[str, Any]]:
     """Return the objects that Helm makes of `NEEDED` and further values, by kind and name."""
-    with helm_python.Chart.load(str(CHART)) as chart:
-        files = chart.render(merged(NEEDED, *layers), name=release, namespace="sim")
     objects = [
         found
-        for path, text in files.items()
+        for path, text in rendered_files(*layers, release=release).items()
         if not path.endswith("NOTES.txt")
-        for found in yaml.safe_load_all(text)
+        for found in yaml.load_all(text, yaml.CSafeLoader)
         if found
     ]
     named = {(found["kind"], found["metadata"]["name"]): found for found in objects}
     assert len(named) == len(objects), "two objects share kind and name"
     return named
+
+
+def rendered_files(*layers: dict[str, Any], release: str = "town") -> dict[str, str]:
+    """Return the files that Helm makes of `NEEDED` and further values, by the template's path."""
+    return _rendered(json.dumps(merged(NEEDED, *layers)), release)
+
+
+@cache
+def _rendered(values: str, release: str) -> dict[str, str]:
+    with helm_python.Chart.load(str(CHART)) as chart:
+        return dict(chart.render(json.loads(values), name=release, namespace="sim"))
 
 
 def pods(objects: dict[tuple[str, str], dict[str, Any]]) -> dict[str, dict[str, Any]]:
@@ -63,3 +76,17 @@ def pods(objects: dict[tuple[str, str], dict[str, Any]]) -> dict[str, dict[str, 
         "head": cluster["headGroupSpec"]["template"],
         "worker": cluster["workerGroupSpecs"][0]["template"],
     }
+
+
+def application(objects: dict[tuple[str, str], dict[str, Any]]) -> dict[str, Any]:
+    """Return the RayService's one application, as Serve is given it."""
+    (service,) = (found for (kind, _), found in objects.items() if kind == "RayService")
+    (app,) = yaml.safe_load(service["spec"]["serveConfigV2"])["applications"]
+    return dict(app)
+
+
+def settings(objects: dict[tuple[str, str], dict[str, Any]]) -> StackSettings:
+    """Return what its application loads."""
+    args = application(objects)["args"]
+    loaded: StackSettings = load(StackSettings, {k: v for k, v in args.items() if k != "pods"})
+    return loaded

@@ -14,14 +14,19 @@ _CRDS = Path(__file__).parents[3] / "shared" / "crds"
 
 
 @cache
-def validator(kind: str) -> Draft202012Validator:
-    """Return the validator of a KubeRay kind; skips the test where the CRDs are not present."""
+def crd(kind: str) -> dict[str, Any]:
+    """Return the CRD of a KubeRay kind; skips the test where the CRDs are not present."""
     path = _CRDS / f"ray.io_{kind.lower()}s.yaml"
     if not path.exists():
         pytest.skip(f"KubeRay's CRDs are not beside the checkout, in {_CRDS}")
     with path.open() as text:
-        crd = yaml.load(text, yaml.CSafeLoader)
-    (schema,) = (v["schema"] for v in crd["spec"]["versions"] if v["name"] == "v1")
+        return dict(yaml.load(text, yaml.CSafeLoader))
+
+
+@cache
+def validator(kind: str) -> Draft202012Validator:
+    """Return the validator of a KubeRay kind; skips the test where the CRDs are not present."""
+    (schema,) = (v["schema"] for v in crd(kind)["spec"]["versions"] if v["name"] == "v1")
     return Draft202012Validator(_strict(schema["openAPIV3Schema"]))
 
 

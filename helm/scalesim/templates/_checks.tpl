@@ -5,7 +5,10 @@
 {{- if or (gt (len $name) 47) (not (regexMatch "^[a-z]([-a-z0-9]*[a-z0-9])?$" $name)) -}}
 {{- fail (printf "the name %q is not a valid RayService name: at most 47 characters of a-z, 0-9 and -, a letter first; set fullnameOverride" $name) -}}
 {{- end -}}
-{{- range $path, $secret := dict "apiKey" .Values.apiKey "redis.password" .Values.redis.password -}}
+{{- if not (or .Values.serve.enabled .Values.job.enabled) -}}
+{{- fail "neither serve.enabled nor job.enabled: nothing would run" -}}
+{{- end -}}
+{{- range $path, $secret := ternary (dict "apiKey" .Values.apiKey "redis.password" .Values.redis.password) dict .Values.serve.enabled -}}
 {{- if eq (empty $secret.value) (empty $secret.secretName) -}}
 {{- fail (printf "%s needs a value or a secretName, and not both" $path) -}}
 {{- end -}}
@@ -13,7 +16,7 @@
 {{- if not (or .Values.ray.tokenAuth .Values.networkPolicy.enabled) -}}
 {{- fail "without ray.tokenAuth and without networkPolicy.enabled anyone who reaches the head runs code on it: enable one" -}}
 {{- end -}}
-{{- if and .Values.job.enabled (not .Values.job.outClaim) -}}
+{{- if and .Values.job.enabled (not .Values.job.outClaim) (not .Values.job.entrypoint) -}}
 {{- fail "job.enabled needs job.outClaim: head, workers and retries share the model and the completed steps there" -}}
 {{- end -}}
 {{- if and .Values.ingress.enabled (not .Values.ingress.host) -}}
@@ -22,9 +25,20 @@
 {{- if and .Values.ingress.enabled .Values.networkPolicy.enabled (not .Values.networkPolicy.clients) -}}
 {{- fail "ingress.enabled needs its controller's pods in networkPolicy.clients: only this namespace may call otherwise" -}}
 {{- end -}}
+{{- if and .Values.gateway.enabled (not (and .Values.gateway.hostnames .Values.gateway.parentRefs)) -}}
+{{- fail "gateway.enabled needs gateway.parentRefs and gateway.hostnames: without names it would take every one of the gateway's" -}}
+{{- end -}}
+{{- if and .Values.gateway.enabled .Values.networkPolicy.enabled (not .Values.networkPolicy.clients) -}}
+{{- fail "gateway.enabled needs its gateway's pods in networkPolicy.clients: only this namespace may call otherwise" -}}
+{{- end -}}
 {{- include "scalesim.checkMetrics" . -}}
+{{- if .Values.serve.enabled -}}
 {{- include "scalesim.checkEngine" . -}}
+{{- end -}}
 {{- include "scalesim.checkWorkers" . -}}
+{{- if .Values.ray.checkOperator -}}
+{{- include "scalesim.checkOperator" (list . (lookup "apiextensions.k8s.io/v1" "CustomResourceDefinition" "" "rayclusters.ray.io")) -}}
+{{- end -}}
 {{- if and .Values.ray.gcs.redisAddress (hasPrefix (printf "%s:" (include "scalesim.redisHost" .)) .Values.ray.gcs.redisAddress) -}}
 {{- fail "ray.gcs.redisAddress is the catalog's Redis: Ray's control store needs one of its own, as it may fill it or flush it" -}}
 {{- end -}}
@@ -80,13 +94,48 @@
 {{- if gt $each (int $workers.gpus) -}}
 {{- fail (printf "stack.engine.tp_size is %v but a worker has %v GPUs: an engine cannot span workers" $each $workers.gpus) -}}
 {{- end -}}
-{{- $room := mul $most (div $workers.gpus $each) -}}
-{{- if gt (int (default 1 .Values.stack.replicas)) (int $room) -}}
-{{- fail (printf "stack.replicas is %v but %d workers have room for %v: raise workers.replicas or autoscaling.maxReplicas" .Values.stack.replicas $most $room) -}}
+{{- if gt (mul $each (default 1 .Values.stack.engines_per_machine)) (int $workers.gpus) -}}
+{{- fail (printf "stack.engines_per_machine is %v, each of %d GPUs, but a worker has %v: lower it, or leave it out" .Values.stack.engines_per_machine $each $workers.gpus) -}}
+{{- end -}}
+{{- end -}}
+{{- $name := ternary "stack.autoscaling.max_replicas" "stack.replicas" (not (empty .Values.stack.autoscaling)) -}}
+{{- $engines := int (default (default 1 .Values.stack.replicas) (default dict .Values.stack.autoscaling).max_replicas) -}}
+{{- $room := mul $most (include "scalesim.enginesPerWorker" . | int) -}}
+{{- if gt $engines (int $room) -}}
+{{- fail (printf "%s is %d but %d workers have room for %v: raise workers.replicas or autoscaling.maxReplicas, or on CPUs stack.engines_per_machine" $name $engines $most $room) -}}
+{{- end -}}
+{{- with .Values.stack.autoscaling -}}
+{{- if not (and .max_replicas .target_ongoing_requests) -}}
+{{- fail "stack.autoscaling needs max_replicas and target_ongoing_requests: Ray Serve's own are 1 and 2" -}}
+{{- end -}}
+{{- if gt (int .target_ongoing_requests) (int (default 256 $.Values.stack.max_ongoing_requests)) -}}
+{{- fail "stack.autoscaling.target_ongoing_requests is above stack.max_ongoing_requests, which no engine ever has: lower it" -}}
+{{- end -}}
+{{- if gt (int (default 1 .min_replicas)) (int .max_replicas) -}}
+{{- fail "stack.autoscaling.min_replicas is above max_replicas: swap them" -}}
 {{- end -}}
 {{- end -}}
 {{- $lowest := int (ternary .Values.autoscaling.minReplicas $workers.replicas .Values.autoscaling.enabled) -}}
 {{- if and .Values.podDisruptionBudget.enabled (gt (int .Values.podDisruptionBudget.minAvailableWorkers) $lowest) -}}
 {{- fail "podDisruptionBudget.minAvailableWorkers is above the number of workers: no node could ever be drained" -}}
+{{- end -}}
+{{- end }}
+
+{{/* Whether KubeRay knows what is asked of it: (list root CRD), the CRD of RayCluster or nothing. */}}
+{{- define "scalesim.checkOperator" -}}
+{{- $ray := (index . 0).Values.ray -}}
+{{- with index . 1 -}}
+{{- $fields := dict -}}
+{{- range .spec.versions -}}
+{{- if eq .name "v1" -}}
+{{- $fields = .schema.openAPIV3Schema.properties.spec.properties -}}
+{{- end -}}
+{{- end -}}
+{{- if and $ray.tokenAuth (not $fields.authOptions) -}}
+{{- fail "this KubeRay knows no authOptions: ray.tokenAuth needs KubeRay 1.5.1 or newer, operator and CRDs; helm does not upgrade CRDs by itself" -}}
+{{- end -}}
+{{- if and $ray.tokenAuth $ray.tokenSecretName (not (dig "properties" "secretName" false (default dict $fields.authOptions))) -}}
+{{- fail "this KubeRay takes no token of your own: ray.tokenSecretName needs KubeRay 1.6 or newer, operator and CRDs" -}}
+{{- end -}}
 {{- end -}}
 {{- end }}

@@ -22,6 +22,9 @@ gcsFaultToleranceOptions:
 enableInTreeAutoscaling: {{ .Values.autoscaling.enabled }}
 {{- if .Values.autoscaling.enabled }}
 autoscalerOptions:
+  version: v2
+  securityContext:
+    {{- toYaml .Values.securityContext | nindent 4 }}
   idleTimeoutSeconds: {{ .Values.autoscaling.idleTimeoutSeconds }}
   upscalingMode: {{ .Values.autoscaling.upscalingMode }}
 {{- end }}
@@ -29,6 +32,7 @@ headGroupSpec:
   rayStartParams:
     dashboard-host: 0.0.0.0
     num-cpus: "0"
+    object-store-memory: {{ include "scalesim.objectStoreBytes" . | quote }}
   template:
     {{- include "scalesim.pod" (list . "head") | nindent 4 }}
 workerGroupSpecs:
@@ -36,7 +40,13 @@ workerGroupSpecs:
     replicas: {{ .Values.workers.replicas }}
     minReplicas: {{ $least }}
     maxReplicas: {{ $most }}
-    rayStartParams: {}
+    rayStartParams:
+      object-store-memory: {{ include "scalesim.objectStoreBytes" . | quote }}
     template:
       {{- include "scalesim.pod" (list . "workers") | nindent 6 }}
+{{- end }}
+
+{{/* What a stack sends is smaller; Ray's own choice, 30% of the pod's memory, is the engines'. */}}
+{{- define "scalesim.objectStoreBytes" -}}
+536870912
 {{- end }}

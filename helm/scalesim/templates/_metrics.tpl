@@ -22,11 +22,8 @@ head; a worker's replicas take the first free ports, so there are as many as eng
 {{ toYaml $ports }}
 {{- end }}
 
+{{/* Engines that have a place on a worker, however many there are. */}}
 {{- define "scalesim.enginesPerWorker" -}}
-{{- $replicas := int (default 1 .Values.stack.replicas) -}}
-{{- if .Values.workers.gpus -}}
-{{ min $replicas (div .Values.workers.gpus (default 1 .Values.stack.engine.tp_size)) }}
-{{- else -}}
-{{ $replicas }}
-{{- end -}}
+{{- $places := div .Values.workers.gpus (default 1 .Values.stack.engine.tp_size) -}}
+{{ default (max 1 $places) .Values.stack.engines_per_machine }}
 {{- end }}

@@ -26,7 +26,26 @@ app.kubernetes.io/version: {{ $root.Chart.AppVersion | quote }}
 app.kubernetes.io/managed-by: {{ $root.Release.Service }}
 helm.sh/chart: {{ printf "%s-%s" $root.Chart.Name $root.Chart.Version | replace "+" "_" }}
 {{- with $root.Values.commonLabels }}
-{{ toYaml . }}
+{{ include "scalesim.strings" . }}
+{{- end }}
+{{- end }}
+
+{{/* A map whose values are text, as Kubernetes wants labels, annotations and selectors: `version: 2`
+and `spot: true` are a number and a boolean in YAML. */}}
+{{- define "scalesim.strings" -}}
+{{- range $key, $value := . }}
+{{ $key | quote }}: {{ toString $value | quote }}
+{{- end }}
+{{- end }}
+
+{{/* Environment variables, {name, value} or {name, valueFrom}, whose values are text. */}}
+{{- define "scalesim.variables" -}}
+{{- range . }}
+{{- if hasKey . "value" }}
+- {name: {{ .name | quote }}, value: {{ toString .value | quote }}}
+{{- else }}
+- {{ toJson . }}
+{{- end }}
 {{- end }}
 {{- end }}
 
@@ -39,9 +58,37 @@ labels:
   {{- include "scalesim.labels" (list $root (index . 1)) | nindent 2 }}
 {{- end }}
 
+{{/* An image by its digest where it has one: (list image default-tag). */}}
+{{- define "scalesim.imageOf" -}}
+{{- $image := index . 0 -}}
+{{- if contains "@" $image.repository -}}
+{{ $image.repository }}
+{{- else if $image.digest -}}
+{{ $image.repository }}@{{ $image.digest }}
+{{- else -}}
+{{ $image.repository }}:{{ default (index . 1) $image.tag }}
+{{- end -}}
+{{- end }}
+
 {{- define "scalesim.image" -}}
 {{- $tag := printf "%s-%s" .Chart.AppVersion (ternary "gpu" "cpu" (gt (int .Values.workers.gpus) 0)) -}}
-{{ .Values.image.repository }}:{{ default $tag .Values.image.tag }}
+{{ include "scalesim.imageOf" (list .Values.image $tag) }}
+{{- end }}
+
+{{/* Security context of a pod; OpenShift gives each namespace a user and a group of its own. */}}
+{{- define "scalesim.podSecurityContext" -}}
+{{- $asked := and (eq .Values.platform "auto") (.Capabilities.APIVersions.Has "security.openshift.io/v1") -}}
+{{- $context := .Values.podSecurityContext -}}
+{{- if or $asked (eq .Values.platform "openshift") -}}
+{{- $context = omit $context "runAsUser" "runAsGroup" "fsGroup" -}}
+{{- end -}}
+{{ toYaml $context }}
+{{- end }}
+
+{{/* Whether the kinds of the Prometheus operator are there: "true" or "". */}}
+{{- define "scalesim.prometheusOperator" -}}
+{{- $asked := and (eq .Values.monitoring.prometheusOperator "auto") (.Capabilities.APIVersions.Has "monitoring.coreos.com/v1") -}}
+{{- ternary "true" "" (or $asked (eq .Values.monitoring.prometheusOperator "present")) -}}
 {{- end }}
 
 {{- define "scalesim.serviceAccount" -}}
@@ -62,4 +109,13 @@ secretKeyRef:
 
 {{- define "scalesim.redisHost" -}}
 {{ default (printf "%s-redis" (include "scalesim.fullname" .)) .Values.redis.host }}
+{{- end }}
+
+{{/* A file of the chart: (list root path). What was packaged without it would be an empty object. */}}
+{{- define "scalesim.file" -}}
+{{- $text := (index . 0).Files.Get (index . 1) -}}
+{{- if not $text -}}
+{{- fail (printf "the chart has no %s, or it is empty: package it again" (index . 1)) -}}
+{{- end -}}
+{{ $text }}
 {{- end }}

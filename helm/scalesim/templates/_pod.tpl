@@ -1,6 +1,24 @@
 {{/* Pod template of a Ray group: (list root group), group being head or workers. The labels hold
 no versions: a changed template makes KubeRay replace the cluster. */}}
 {{- define "scalesim.pod" -}}
+{{- $pod := include "scalesim.unmarkedPod" . | fromYaml -}}
+{{- $container := index $pod.spec.containers 0 -}}
+{{- $mark := dict "name" "SCALESIM_PODS" "value" (include "scalesim.fingerprint" (index . 0)) -}}
+{{- $_ := set $container "env" (append $container.env $mark) -}}
+{{ toYaml $pod }}
+{{- end }}
+
+{{/* Of what the pods bring to the application: it is not started on others than it was meant for. */}}
+{{- define "scalesim.fingerprint" -}}
+{{- $found := list -}}
+{{- range $group := list "head" "workers" -}}
+{{- $spec := (include "scalesim.unmarkedPod" (list $ $group) | fromYaml).spec -}}
+{{- $found = append $found (pick $spec "containers" "initContainers" "volumes") -}}
+{{- end -}}
+{{ toJson $found | sha256sum | trunc 16 }}
+{{- end }}
+
+{{- define "scalesim.unmarkedPod" -}}
 {{- $root := index . 0 -}}
 {{- $group := index . 1 -}}
 {{- $values := index $root.Values $group -}}
@@ -9,12 +27,12 @@ metadata:
     {{- include "scalesim.selector" $root | nindent 4 }}
     app.kubernetes.io/component: {{ trimSuffix "s" $group }}
     {{- with $values.podLabels }}
-    {{- toYaml . | nindent 4 }}
+    {{- include "scalesim.strings" . | nindent 4 }}
     {{- end }}
   annotations:
     checksum/secrets: {{ list $root.Values.apiKey $root.Values.redis.password | toJson | sha256sum }}
     {{- with $values.podAnnotations }}
-    {{- toYaml . | nindent 4 }}
+    {{- include "scalesim.strings" . | nindent 4 }}
     {{- end }}
 spec:
   {{- if not (and (eq $group "head") $root.Values.autoscaling.enabled) }}
@@ -23,12 +41,16 @@ spec:
   {{- end }}
   terminationGracePeriodSeconds: {{ $values.terminationGracePeriodSeconds }}
   securityContext:
-    {{- toYaml $root.Values.podSecurityContext | nindent 4 }}
+    {{- include "scalesim.podSecurityContext" $root | nindent 4 }}
   {{- with $root.Values.image.pullSecrets }}
   imagePullSecrets:
     {{- toYaml . | nindent 4 }}
   {{- end }}
-  {{- range $field := list "nodeSelector" "tolerations" "affinity" "topologySpreadConstraints" "priorityClassName" "runtimeClassName" "initContainers" }}
+  {{- with $values.nodeSelector }}
+  nodeSelector:
+    {{- include "scalesim.strings" . | nindent 4 }}
+  {{- end }}
+  {{- range $field := list "tolerations" "affinity" "topologySpreadConstraints" "priorityClassName" "runtimeClassName" "initContainers" }}
   {{- with index $values $field }}
   {{ $field }}:
     {{- toYaml . | nindent 4 }}
@@ -55,9 +77,7 @@ spec:
         {{- end }}
       env:
         {{- include "scalesim.env" $root | nindent 8 }}
-        {{- with $values.env }}
-        {{- toYaml . | nindent 8 }}
-        {{- end }}
+        {{- include "scalesim.variables" $values.env | nindent 8 }}
       {{- range $field := list "envFrom" "livenessProbe" "readinessProbe" }}
       {{- with index $values $field }}
       {{ $field }}:
@@ -69,6 +89,9 @@ spec:
         {{- with $values.extraVolumeMounts }}
         {{- toYaml . | nindent 8 }}
         {{- end }}
+    {{- with $values.sidecars }}
+    {{- toYaml . | nindent 4 }}
+    {{- end }}
   volumes:
     {{- include "scalesim.volumes" . | nindent 4 }}
     {{- with $values.extraVolumes }}
@@ -77,12 +100,16 @@ spec:
 {{- end }}
 
 {{- define "scalesim.env" -}}
+{{- if .Values.serve.enabled }}
+# Of this release's stack, for what runs here as a job.
+- {name: SCALESIM_BASE_URL, value: "http://{{ include "scalesim.fullname" . }}:{{ .Values.serve.port }}"}
 - name: SCALESIM_API_KEY
   valueFrom:
     {{- include "scalesim.secretKeyRef" (list . .Values.apiKey "api-key") | nindent 4 }}
 - name: SCALESIM_CATALOG_PASSWORD
   valueFrom:
     {{- include "scalesim.secretKeyRef" (list . .Values.redis.password "redis-password") | nindent 4 }}
+{{- end }}
 - {name: RAY_worker_niceness, value: "0"}
 - {name: RAY_SERVE_RUN_USER_CODE_IN_SEPARATE_THREAD, value: "0"}
 - {name: RAY_SERVE_RUN_ROUTER_IN_SEPARATE_LOOP, value: "0"}

@@ -1,0 +1,114 @@
+"""`scalesim up --address` and `scalesim down`: a stack on a Ray cluster that runs already."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx
+import psutil
+import pytest
+import yaml
+from ray.cluster_utils import Cluster
+
+from scalesim.deployments.random_model import build
+from scalesim.deployments.stack import SERVING
+from tests.support.ray_head import BIN
+
+pytestmark = [pytest.mark.engine, pytest.mark.ray, pytest.mark.timeout(600)]
+
+PLAIN = {**os.environ, "RAY_AUTH_MODE": "disabled"}
+START_S = 300
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[str]:
+    """Address of a head without CPUs, so that engines are on the other node."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("RAY_AUTH_MODE", "disabled")
+        for name in SERVING:
+            patch.delenv(name, raising=False)
+        nodes = Cluster(
+            initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False}
+        )
+        nodes.add_node(num_cpus=2)
+        yield nodes.address
+        nodes.shutdown()
+
+
+@pytest.fixture(scope="module")
+def config(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("stack")
+    file = folder / "stack.yaml"
+    model = str(build(folder / "model", size="tiny"))
+    engine = {"model_path": model, "device": "cpu", "device_tokens": 1024}
+    file.write_text(yaml.safe_dump({"engine": engine, "ingress": {"port": 0}}))
+    return file
+
+
+@contextmanager
+def up(cluster: str, config: Path) -> Iterator[tuple[subprocess.Popen[str], httpx.Client]]:
+    command = [str(BIN / "scalesim"), "up", "--config", str(config), "--address", cluster, "--json"]
+    with subprocess.Popen(command, env=PLAIN, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout is not None
+            url = json.loads(process.stdout.readline())["base_url"]
+            with httpx.Client(base_url=url, timeout=START_S) as client:
+                yield process, client
+        finally:
+            process.terminate()
+
+
+def down(cluster: str) -> bool:
+    command = [str(BIN / "scalesim"), "down", "--address", cluster, "--json"]
+    done = subprocess.run(command, env=PLAIN, capture_output=True, text=True, timeout=START_S)
+    return bool(json.loads(done.stdout)["ended"])
+
+
+def ask(client: httpx.Client) -> httpx.Response:
+    body = {"messages": [{"role": "user", "content": "w1 w2"}], "max_tokens": 2}
+    return client.post("/v1/chat/completions", json=body)
+
+
+def test_it_serves_with_its_environment_on_every_node_and_leaves_the_cluster(
+    cluster: str, config: Path
+) -> None:
+    with up(cluster, config) as (process, client):
+        ask(client).raise_for_status()
+        assert len(client.get("/v1/status").json()["replicas"]) == 1
+        environments = [
+            each.environ()
+            for each in psutil.process_iter(["cmdline"])
+            if any(
+                "ServeReplica:scalesim" in word or "ServeController" in word
+                for word in each.info["cmdline"] or ()
+            )
+        ]
+        assert len(environments) >= 3
+        assert all(each.items() >= SERVING.items() for each in environments)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(START_S) == 0
+    assert not down(cluster)
+
+
+def test_what_a_killed_one_left_is_ended(cluster: str, config: Path) -> None:
+    with up(cluster, config) as (process, client):
+        ask(client).raise_for_status()
+        process.kill()
+        process.wait()
+    assert down(cluster)
+    assert not down(cluster)
+
+
+def test_without_a_cluster_it_says_what_to_do(config: Path) -> None:
+    command = [str(BIN / "scalesim"), "up", "--config", str(config), "--json"]
+    command += ["--address", "127.0.0.1:9"]
+    done = subprocess.run(command, env=PLAIN, capture_output=True, text=True, timeout=START_S)
+    error = json.loads(done.stdout)["error"]
+    assert error["code"] == "unavailable"
+    assert "ray start --address" in error["message"]

@@ -1,0 +1,72 @@
+"""What the values files and the pages ask for fits the machines that they name."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from scalesim.deployments.engine.sizing import GIB, Site, fitted
+from scalesim.deployments.machine import Machine
+from scalesim.deployments.machine.gpus import Gpu
+from scalesim.deployments.machine.memory import Memory
+from scalesim.errors import ConfigurationError
+from scalesim.policies.capacity.hardware import GPUS, LLMS
+from scalesim.settings import EngineSettings
+from scalesim.simulations import arms
+from scalesim.simulations.society import society
+from scalesim.simulations.workload import PromptSize
+from tests.support.chart import ROOT, pods, render, settings, values_file
+
+LLM = LLMS["llama-3.1-8b"]
+CARD = int(GPUS["h100"].memory_bytes)
+UNITS = {"Gi": GIB, "Mi": 2**20, "Ti": 2**40}
+
+
+def _bytes(quantity: str) -> int:
+    return int(quantity[:-2]) * int(UNITS[quantity[-2:]])
+
+
+def _site(memory: int, gpus: int, shared: int, engines: int) -> Site:
+    cards = tuple(Gpu("H100", CARD, CARD) for _ in range(gpus))
+    return Site(Machine(Memory(memory, memory), cards, shared), not gpus, engines, LLM)
+
+
+@pytest.mark.parametrize("name", ["values-gpu.yaml", "values-gpu-multinode.yaml"])
+def test_every_engine_of_a_values_file_has_its_tiers_in_its_pod(name: str) -> None:
+    objects = render(values_file(name))
+    stack, worker = settings(objects), pods(objects)["worker"]["spec"]
+    limit = _bytes(worker["containers"][0]["resources"]["limits"]["memory"])
+    (shm,) = (each["emptyDir"] for each in worker["volumes"] if each["name"] == "shm")
+    engines = stack.engines_per_machine
+    assert engines is not None
+    site = _site(limit, 8, _bytes(shm["sizeLimit"]), engines)
+    engine = fitted(stack.engine.model_copy(update={"storage_bytes": GIB}), site)
+    assert engine.host_bytes is not None
+    # What the tiers and all that is written to /dev/shm take is within the pod's limit.
+    assert engines * engine.host_bytes + _bytes(shm["sizeLimit"]) < limit
+    assert engine.host_bytes > 16 * GIB
+
+
+def _example(page: Path) -> dict[str, Any]:
+    (command,) = re.findall(r"scalesim sim submit (.*?)\n```", page.read_text(), re.DOTALL)
+    words = shlex.split(command.replace("\\\n", " "))
+    return {words[at].removeprefix("--"): words[at + 1] for at in range(1, len(words), 2)}
+
+
+def _engine(agents: int, replicas: int) -> EngineSettings:
+    workload = society(agents=agents, steps=2, size=PromptSize(private=768, output=8))
+    machine = arms.ArmMachine(Path("m"), device="cuda", replicas=replicas)
+    return arms.stack_settings("scalesim", workload, machine).engine
+
+
+def test_the_example_of_a_large_simulation_fits_the_machine_that_it_names() -> None:
+    example = _example(ROOT / "docs" / "operations" / "jobs.md")
+    agents, replicas = int(example["agents"]), int(example["replicas"])
+    site = _site(512 * GIB, 8, 64 * GIB, replicas)
+    assert fitted(_engine(agents, replicas), site)
+    with pytest.raises(ConfigurationError, match="is there"):
+        fitted(_engine(10 * agents, replicas), site)

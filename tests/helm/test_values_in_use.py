@@ -1,0 +1,139 @@
+"""Values as people's files have them: numbers for text, digests, further containers and objects."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import helm_python
+import kubernetes_validate
+import pytest
+import yaml
+from redis.connection import parse_url
+
+from tests.helm.test_schemas import KUBERNETES
+from tests.support.chart import CHART, NEEDED, merged, pods, render, settings
+
+DIGEST = "sha256:" + "0a" * 32
+
+
+def test_numbers_and_booleans_become_text_where_kubernetes_wants_it() -> None:
+    words: dict[str, Any] = {"version": 2, "spot": True, "team": "town"}
+    objects = render(
+        {
+            "commonLabels": words,
+            "head": {"podLabels": words, "podAnnotations": words, "nodeSelector": words},
+            "workers": {"env": [{"name": "N", "value": 5}], "nodeSelector": words},
+            "redis": {"bundled": {"nodeSelector": words}},
+            "serve": {"serviceAnnotations": words},
+            "tests": {"nodeSelector": words},
+            "serviceAccount": {"annotations": words},
+            "monitoring": {"rules": {"enabled": True, "labels": words}},
+        }
+    )
+    text = {"version": "2", "spot": "true", "team": "town"}
+    assert pods(objects)["head"]["spec"]["nodeSelector"] == text
+    for (kind, _), found in objects.items():
+        assert found["metadata"]["labels"].items() >= text.items()
+        if kind != "RayService":
+            kubernetes_validate.validate(found, KUBERNETES, strict=True)
+    env = pods(objects)["worker"]["spec"]["containers"][0]["env"]
+    assert {"name": "N", "value": "5"} in env
+
+
+@pytest.mark.parametrize(
+    "image",
+    [{"digest": DIGEST}, {"repository": f"registry:5000/scalesim@{DIGEST}"}],
+    ids=["digest", "in the repository"],
+)
+def test_an_image_by_digest_has_no_tag(image: dict[str, str]) -> None:
+    objects = render({"image": image, "redis": {"bundled": {"image": image}}})
+    redis = objects["StatefulSet", "town-scalesim-redis"]["spec"]["template"]
+    for pod in (*pods(objects).values(), redis, objects["Pod", "town-scalesim-test"]):
+        assert pod["spec"]["containers"][0]["image"].endswith(f"@{DIGEST}")
+
+
+@pytest.mark.parametrize(
+    ("host", "user"),
+    [("redis.example.org", "sim"), ("fd00::1", "sim"), ("[fd00::1]", "a user@home:/?#%")],
+)
+def test_the_catalogs_address_says_what_was_given(host: str, user: str) -> None:
+    given = {"redis": {"host": host, "username": user, "port": 7000, "db": 3}}
+    found = parse_url(settings(render(given)).catalog.url.get_secret_value())
+    assert found["username"] == user
+    assert found["host"] == host.strip("[]")
+    assert (found["port"], found["db"]) == (7000, 3)
+
+
+def test_two_releases_on_one_redis_do_not_meet() -> None:
+    external = {"redis": {"host": "redis.example.org"}}
+    names = {
+        settings(render(external, release=release)).catalog.namespace
+        for release in ("town", "village")
+    }
+    assert names == {"sim-town-scalesim", "sim-village-scalesim"}
+    own = external | {"stack": {"catalog": {"namespace": "shared"}}}
+    assert settings(render(own)).catalog.namespace == "shared"
+
+
+def test_as_a_dependency_of_another_chart(tmp_path: Path) -> None:
+    parent = tmp_path / "parent"
+    (parent / "charts").mkdir(parents=True)
+    (parent / "Chart.yaml").write_text(
+        yaml.safe_dump(
+            {
+                "apiVersion": "v2",
+                "name": "parent",
+                "version": "1.0.0",
+                "dependencies": [
+                    {"name": "scalesim", "version": "*", "condition": "scalesim.enabled"}
+                ],
+            }
+        )
+    )
+    with helm_python.Chart.load(str(CHART)) as chart:
+        chart.save_dir(str(parent / "charts"))
+    with helm_python.Chart.load(str(parent)) as chart:
+        values = {"global": {"region": "x"}, "scalesim": merged(NEEDED, {"enabled": True})}
+        files = chart.render(values, name="town", namespace="sim")
+    assert any(path.endswith("rayservice.yaml") for path in files)
+
+
+def test_further_containers_and_objects() -> None:
+    sidecar = {"name": "logs", "image": "fluent-bit:3"}
+    secret = {
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "metadata": {"name": "{{ .Release.Name }}-more", "labels": {"a": "b"}},
+    }
+    objects = render({"workers": {"sidecars": [sidecar]}, "extraObjects": [secret]})
+    containers = pods(objects)["worker"]["spec"]["containers"]
+    assert [each["name"] for each in containers] == ["ray-worker", "logs"]
+    assert ("ConfigMap", "town-more") in objects
+
+
+def test_a_way_in_by_gateway_api() -> None:
+    objects = render(
+        {
+            "gateway": {
+                "enabled": True,
+                "parentRefs": [{"name": "edge", "namespace": "infra"}],
+                "hostnames": ["sim.example.org"],
+            },
+            "networkPolicy": {"clients": [{"namespaceSelector": {}}]},
+        }
+    )
+    route = objects["HTTPRoute", "town-scalesim"]["spec"]
+    (rule,) = route["rules"]
+    assert rule["matches"] == [{"path": {"type": "PathPrefix", "value": "/v1"}}]
+    assert rule["backendRefs"] == [{"name": "town-scalesim", "port": 8000}]
+    assert route["hostnames"] == ["sim.example.org"]
+
+
+def test_the_test_pod_goes_where_others_do() -> None:
+    taint = {"key": "pool", "operator": "Exists"}
+    pod = render({"tests": {"nodeSelector": {"pool": "sim"}, "tolerations": [taint]}})[
+        "Pod", "town-scalesim-test"
+    ]
+    assert pod["spec"]["nodeSelector"] == {"pool": "sim"}
+    assert pod["spec"]["tolerations"] == [taint]
