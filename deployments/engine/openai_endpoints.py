@@ -223,7 +223,7 @@ class OpenAIEndpoints:
             return
         if trip.fault is not None:
             raise trip.fault
-        status, body = _plain(response)
+        status, body = _plain(response, Names.of(call.body))
         tokens = sum(trip.generated.values())
         yield AnswerHeader(status, JSON, trip.found, self._name, tokens), body
 
@@ -238,10 +238,14 @@ async def _begun(trip: _Trip, chunks: AsyncIterable[Any]) -> bytes:
     would be a stream that holds an error, and could not be tried on another replica.
     """
     first = b""
-    async for chunk in chunks:
-        first += _bytes(chunk)
-        if trip.generated or trip.fault is not None:
-            break
+    try:
+        async for chunk in chunks:
+            first += _bytes(chunk)
+            if trip.generated or trip.fault is not None:
+                break
+    except ValueError:
+        if trip.fault is None:
+            raise
     return first
 
 
@@ -349,8 +353,11 @@ def _bytes(chunk: str | bytes | memoryview) -> bytes:
     return chunk.encode() if isinstance(chunk, str) else bytes(chunk)
 
 
-def _plain(response: Any) -> tuple[int, bytes]:
-    """Return status and JSON bytes of an answer that is not a stream."""
+def _plain(response: Any, names: Names) -> tuple[int, bytes]:
+    """Return status and JSON bytes of an answer that is not a stream.
+
+    What SGLang refuses without naming a field is what the prompt is made of.
+    """
     if isinstance(response, Response):
         body = bytes(response.body)
         if response.status_code < 400:
@@ -359,7 +366,7 @@ def _plain(response: Any) -> tuple[int, bytes]:
         error = error.get("error", error)
         message = in_our_names(str(error.get("message")))
         return response.status_code, error_body(
-            message, str(error.get("type")), error.get("param"), error.get("code")
+            message, str(error.get("type")), error.get("param") or names.prompt, error.get("code")
         )
     assert isinstance(response, BaseModel)
     return 200, orjson.dumps(response.model_dump())
