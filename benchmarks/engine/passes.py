@@ -173,7 +173,7 @@ class _SGLangsShare:
 
     def __init__(self, subject: Any) -> None:
         self._seconds = 0.0
-        for name in ("load_back", "_evict_device_leaf"):
+        for name in ("load", "_evict_device_leaf"):
             setattr(subject, name, self._timed(getattr(subject, name)))
 
     def _timed(self, call: Any) -> Any:

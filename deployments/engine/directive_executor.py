@@ -18,12 +18,16 @@ from scalesim.deployments.engine.payloads.moves import MoveOutcome
 from scalesim.errors import InvalidRequestError
 from scalesim.vocabulary import Directives, DistanceUpdate, Moves, Tier, TransferStats, Verb
 
-LEAVES_A_PASS, LIFTS_A_PASS = 4, 4
-"""Moves to colder and hotter tiers tried between two forward passes, of each kind: about a
-millisecond of tree work, most of it SGLang's."""
+WORK_A_PASS_US = 1000.0
+"""Most that moves and rows taken over may cost between two forward passes, by the costs below; the
+rest waits for the next. Counted, not timed: every rank does the same in the same pass."""
 
-ROWS_A_PASS = 512
-"""Rows of directives taken over between two passes: about a quarter of a millisecond."""
+LEAVE_US, LIFT_US, ROW_US = 60.0, 150.0, 0.25
+"""What a move to a colder tier, one to a hotter tier, and a row of a directive cost, measured
+(`benchmarks/engine/passes.py`)."""
+
+ROWS_A_PASS = 2048
+"""Rows of directives taken over between two passes."""
 
 PASSES_A_BACKLOG = 32
 """Where more than so many shares wait, a share is that part of what waits: nothing piles up."""
@@ -65,6 +69,7 @@ class DirectiveExecutor:
         self._inbox: deque[_Step] = deque()
         self._inbox_rows = 0
         self._share: int | None = None
+        self._taken = 0
         self._unsent: list[Message] = []
         self._sent: dict[str, TransferStats] = {}
 
@@ -94,21 +99,35 @@ class DirectiveExecutor:
     def work(self) -> bool:
         """Try pending moves, publish what changed; return whether another pass is wanted soon."""
         self._take_share()
-        self._share = None
+        self._share, left_us = None, WORK_A_PASS_US - self._taken * ROW_US
+        self._taken = 0
         if self._moves_wait():
             self._settle()  # what is in use now, not what was a pass ago
-        for kind, payload in self._payloads.items():
-            # Room first, which what is lifted needs; a copy that is still written is seen later.
-            for key in list(islice(self._leaves[kind], LEAVES_A_PASS)):
-                move = self._leaves[kind].pop(key)
-                if _try(payload, key, move) is MoveOutcome.BUSY:
-                    self._leaves[kind][key] = move
-            for key in list(islice(self._lifts[kind], LIFTS_A_PASS)):
-                if _try(payload, key, self._lifts[kind][key]) is not MoveOutcome.BUSY:
-                    del self._lifts[kind][key]
+            kinds = [kind for kind in self._payloads if self._leaves[kind] or self._lifts[kind]]
+            for done, kind in enumerate(kinds):
+                left_us -= self._move(kind, left_us / (len(kinds) - done))
         in_flight = self._settle()
         sent = self._send is not None and self._publish(self._send)
         return bool(self._inbox) or self._moves_wait() or in_flight or sent
+
+    def _move(self, kind: str, most_us: float) -> float:
+        """Try moves of one kind that wait, one each way at the least; return what they cost.
+
+        Room first, which what is lifted needs: for half the cost where something waits to be
+        lifted.
+        """
+        payload, leaves, lifts = self._payloads[kind], self._leaves[kind], self._lifts[kind]
+        tried = _some(leaves, most_us / 2 if lifts else most_us, LEAVE_US)
+        for key in tried:  # a copy that is still written is seen later
+            move = leaves.pop(key)
+            if _try(payload, key, move) is MoveOutcome.BUSY:
+                leaves[key] = move
+        spent_us = len(tried) * LEAVE_US
+        for key in _some(lifts, most_us - spent_us, LIFT_US):
+            if _try(payload, key, lifts[key]) is not MoveOutcome.BUSY:
+                del lifts[key]
+                spent_us += LIFT_US
+        return spent_us
 
     def _moves_wait(self) -> bool:
         return any((*self._leaves.values(), *self._lifts.values()))
@@ -123,6 +142,7 @@ class DirectiveExecutor:
         while self._inbox and self._share > 0:
             step = self._inbox.popleft()
             self._share -= step.rows
+            self._taken += step.rows
             self._inbox_rows -= step.rows
             step.take()
 
@@ -186,6 +206,10 @@ class DirectiveExecutor:
 def _pieces(rows: int) -> Iterator[slice]:
     for start in range(0, rows, ROWS_A_PASS):
         yield slice(start, min(start + ROWS_A_PASS, rows))
+
+
+def _some(moves: Mapping[int, PendingMove], most_us: float, each_us: float) -> list[int]:
+    return list(islice(moves, max(1, int(most_us / each_us))))
 
 
 def _try(payload: Payload, key: int, move: PendingMove) -> MoveOutcome:

@@ -22,13 +22,14 @@ class DistanceOrder:
 
     def push(self, keys: Iterable[int], distances: Iterable[float]) -> list[int]:
         """Take over distances, an infinite one forgets its key; return those that are farther."""
-        known = self._distances
-        sent = list(zip(keys, distances, strict=True))
-        farther = [key for key, distance in sent if distance > known.get(key, inf)]
+        known, sent = self._distances, dict(zip(keys, distances, strict=True))
+        before = known.get
+        farther = [key for key, distance in sent.items() if distance > before(key, inf)]
         known.update(sent)
-        for key, distance in sent:
-            if distance == inf:
-                known.pop(key, None)
+        if inf in sent.values():
+            for key, distance in sent.items():
+                if distance == inf:
+                    known.pop(key, None)
         return farther
 
     def pin(self, key: int) -> None:

@@ -6,7 +6,8 @@ later one extends the earlier (a chat). An agent with several purposes has sever
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import cache
 
 import numpy as np
@@ -23,13 +24,13 @@ _SAME_PURPOSE = 0.5
 """Share of a known prefix a prompt must repeat to be of the same purpose."""
 
 
+_NUMBER_BYTES = 8
 _NO_TOKENS = np.empty(0, np.int32)
-_NO_PAGES = np.empty(0, np.uint64)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(slots=True, eq=False)  # not frozen: that would take three times as long to make
 class Prefix:
-    """One learned prefix.
+    """One learned prefix; nobody changes it.
 
     Attributes:
         tokens: Last full sequence seen, prompt and answer; empty once only `pages` are kept.
@@ -43,26 +44,24 @@ class Prefix:
     prompt_length: int
     space: Space
     length: int
-    pages: NDArray[np.uint64] = field(default_factory=lambda: _NO_PAGES)
-
-    def kept(self, *, tokens: bool) -> Prefix:
-        """Return what is kept of it: token ids, as small as they can be, or its pages alone."""
-        small = self.tokens.astype(np.int32) if tokens else _NO_TOKENS
-        return Prefix(small, self.prompt_length, self.space, self.length, self.pages)
+    pages: bytes = b""
 
 
-def learn(known: list[Prefix], latest: Prefix, page: int) -> list[Prefix]:
+def learn(
+    known: Sequence[Prefix], latest: Prefix, page: int, *, tokens: bool = True
+) -> list[Prefix]:
     """Return the prefixes of an agent after a request finished, newest first.
 
     Args:
         known: Prefixes known before; not mutated.
         latest: Sequence of the finished request; its `length` is taken for a first guess.
         page: Tokens a page.
+        tokens: Whether its token ids are kept, as small as they can be, or its pages alone.
     """
     numbers = pages(latest.tokens, page)
-    length, others = latest.length, known[: MAX_PREFIXES - 1]
+    length, others = latest.length, list(known[: MAX_PREFIXES - 1])
     for prefix in known:
-        shared = page * common_length(prefix.pages, numbers)
+        shared = page * common_pages(prefix.pages, numbers)
         if prefix.space != latest.space or shared < max(page, _SAME_PURPOSE * prefix.length):
             continue
         # A chat repeats the whole earlier prompt and its answer: all of it will come again.
@@ -70,18 +69,24 @@ def learn(known: list[Prefix], latest: Prefix, page: int) -> list[Prefix]:
             length = shared
         others = [other for other in known if other is not prefix]
         break
-    return [Prefix(latest.tokens, latest.prompt_length, latest.space, length, numbers), *others]
+    small = latest.tokens.astype(np.int32) if tokens else _NO_TOKENS
+    return [Prefix(small, latest.prompt_length, latest.space, length, numbers), *others]
 
 
-def pages(tokens: Tokens, page: int) -> NDArray[np.uint64]:
-    """Return a number for each whole page of a sequence.
+def begins_alike(one: Prefix, other: Prefix, tokens: int, page: int) -> bool:
+    """Return whether two sequences share their first `tokens`, which are whole pages."""
+    end = tokens // page * _NUMBER_BYTES
+    return one.pages[:end] == other.pages[:end]
+
+
+def pages(tokens: Tokens, page: int) -> bytes:
+    """Return a number for each whole page of a sequence, 8 bytes each.
 
     Two pages that differ have the same one in 2^64 by chance. Nothing worse than a wrong guess of
     what comes again would follow.
     """
     whole = tokens[: len(tokens) // page * page].astype(np.int64, copy=False)
-    numbers: NDArray[np.uint64] = whole.view(np.uint64).reshape(-1, page).dot(_factors(page))
-    return numbers
+    return whole.view(np.uint64).reshape(-1, page).dot(_factors(page)).tobytes()
 
 
 @cache
@@ -91,8 +96,10 @@ def _factors(page: int) -> NDArray[np.uint64]:
     )
 
 
-def common_length(a: NDArray[np.generic], b: NDArray[np.generic]) -> int:
-    """Return how many leading elements two sequences share."""
-    n = min(len(a), len(b))
-    first = (a[:n] != b[:n]).tobytes().find(1)
-    return n if first < 0 else first
+def common_pages(a: bytes, b: bytes) -> int:
+    """Return how many leading numbers two sequences of `pages` share."""
+    end = min(len(a), len(b))
+    differ = int.from_bytes(a[:end], "little") ^ int.from_bytes(b[:end], "little")
+    if not differ:
+        return end // _NUMBER_BYTES
+    return ((differ & -differ).bit_length() - 1) // (8 * _NUMBER_BYTES)

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from scalesim.deployments.engine.eviction_order import DistanceOrder
 from scalesim.deployments.engine.payloads.moves import MoveOutcome
-from scalesim.deployments.engine.payloads.prefix_tree import TreeListener
+from scalesim.deployments.engine.payloads.prefix_tree import Extent, TreeListener
 from scalesim.deployments.engine.prefixes import Space, Tokens
 from scalesim.vocabulary import Budgets
 
@@ -118,8 +118,8 @@ class FakeTree:
     def farther(self, node: Node) -> None:
         pass
 
-    def extent(self, node: Node) -> tuple[int, bool, bool]:
-        return self.page_size, node.device, node.host
+    def extents(self, node: Node) -> list[Extent]:
+        return [(step, self.page_size, step.device, step.host) for step in self.path(node)]
 
     def tokens_of(self, node: Node) -> int:
         return self.page_size

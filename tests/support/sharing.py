@@ -4,14 +4,28 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 
-from scalesim.deployments.engine.payloads.moves import RequestNeed
+from scalesim.deployments.engine.payloads.moves import NeedChange, RequestNeed
 from scalesim.deployments.engine.payloads.shared_payload import SharedPayload
+
+
+class Waiting(list[RequestNeed]):
+    """The requests that wait in a pretended engine."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._seen: list[RequestNeed] = []
+
+    def changes(self) -> NeedChange:
+        """Return who came and who went since the last call."""
+        seen, self._seen = self._seen, list(self)
+        came = [use for use in self if use not in seen]
+        return NeedChange(came, [use for use in seen if use not in self])
 
 
 class Sharing(ABC):
     """A payload of the kind under test, and the requests its pretended engine shows it."""
 
-    def __init__(self, payload: SharedPayload, waiting: list[RequestNeed]) -> None:
+    def __init__(self, payload: SharedPayload, waiting: Waiting) -> None:
         self._payload = payload
         self._waiting = waiting
         self._requests = 0

@@ -7,7 +7,7 @@ from heapq import nlargest
 
 from scalesim.deployments.engine.payloads.adapter_slots import AdapterSlots
 from scalesim.deployments.engine.payloads.interfaces import PayloadEngine
-from scalesim.deployments.engine.payloads.moves import MoveOutcome, RequestNeed
+from scalesim.deployments.engine.payloads.moves import MoveOutcome, NeedChange
 from scalesim.deployments.engine.payloads.shared_payload import SharedPayload
 from scalesim.vocabulary import ADAPTER, Budgets, Tier
 
@@ -77,8 +77,8 @@ class AdapterPayload(SharedPayload):
         super().settle()
         return self._copying is not None
 
-    def _uses(self) -> Collection[RequestNeed]:
-        return self._slots.calls()
+    def _need_changes(self) -> NeedChange:
+        return self._slots.need_changes()
 
     def _on_device(self) -> Collection[str]:
         return self._slots.resident()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection
 from typing import NamedTuple, Protocol
 
-from scalesim.deployments.engine.payloads.moves import RequestNeed
+from scalesim.deployments.engine.payloads.moves import NeedChange
 
 
 class Arrival(NamedTuple):
@@ -44,8 +44,8 @@ class AdapterSlots(Protocol):
     def resident(self) -> Collection[str]:
         """Return the ids of those in slots, those on their way included."""
 
-    def calls(self) -> Collection[RequestNeed]:
-        """Return what queued and running requests need."""
+    def need_changes(self) -> NeedChange:
+        """Return what requests came and went since the last call, and what they need."""
 
     def enter(self, adapter: str) -> None:
         """Start copying an adapter to a free slot; requests that need it wait for the copy."""

@@ -8,7 +8,7 @@ from math import inf
 
 from scalesim.deployments.engine.payloads.interfaces import PayloadEngine
 from scalesim.deployments.engine.payloads.model_weights import ModelWeights
-from scalesim.deployments.engine.payloads.moves import MoveOutcome, RequestNeed
+from scalesim.deployments.engine.payloads.moves import MoveOutcome, NeedChange
 from scalesim.deployments.engine.payloads.shared_payload import SharedPayload
 from scalesim.vocabulary import MODEL, Budgets, Tier
 
@@ -122,8 +122,8 @@ class ModelPayload(SharedPayload):
         weights = self._weights
         return model == weights.resident or (tier is not Tier.DEVICE and model in weights.held)
 
-    def _uses(self) -> Collection[RequestNeed]:
-        return self._weights.calls()
+    def _need_changes(self) -> NeedChange:
+        return self._weights.need_changes()
 
     def _on_device(self) -> Collection[str]:
         resident = self._weights.resident

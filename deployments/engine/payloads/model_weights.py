@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection
 from typing import Protocol
 
-from scalesim.deployments.engine.payloads.moves import MoveOutcome, RequestNeed
+from scalesim.deployments.engine.payloads.moves import MoveOutcome, NeedChange
 
 
 class ModelWeights(Protocol):
@@ -35,8 +35,8 @@ class ModelWeights(Protocol):
     def reading(self) -> str | None:
         """The model on its way to host memory."""
 
-    def calls(self) -> Collection[RequestNeed]:
-        """Return what queued and running requests need."""
+    def need_changes(self) -> NeedChange:
+        """Return what requests came and went since the last call, and what they need."""
 
     def fetch(self, model: str, distance: float) -> MoveOutcome:
         """Start reading a model to host memory, in place of farther ones only; one at a time."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from enum import Enum
 from typing import NamedTuple
 
@@ -31,3 +32,13 @@ class RequestNeed(NamedTuple):
     request: str
     key: int | None
     item: str
+
+
+class NeedChange(NamedTuple):
+    """What requests came and went since the last look, each in its order.
+
+    A request that came and went in between is in both.
+    """
+
+    came: Sequence[RequestNeed]
+    gone: Sequence[RequestNeed]

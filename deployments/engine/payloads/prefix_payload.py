@@ -9,7 +9,7 @@ from typing import Any
 from scalesim.deployments.engine.payloads.interfaces import PayloadEngine
 from scalesim.deployments.engine.payloads.move_counters import MoveCounters
 from scalesim.deployments.engine.payloads.moves import MoveOutcome
-from scalesim.deployments.engine.payloads.prefix_tree import PrefixTree
+from scalesim.deployments.engine.payloads.prefix_tree import Extent, PrefixTree
 from scalesim.deployments.engine.payloads.residency_accounting import (
     ChangedAgents,
     HeldBytes,
@@ -17,7 +17,7 @@ from scalesim.deployments.engine.payloads.residency_accounting import (
     residency,
 )
 from scalesim.deployments.engine.payloads.staging import Staging
-from scalesim.deployments.engine.prefixes import Prefix, learn
+from scalesim.deployments.engine.prefixes import Prefix, begins_alike, learn
 from scalesim.vocabulary import PREFIX, Budgets, Residency, Tier, TransferStats
 
 PREFETCH_TOKENS_A_PASS = 8192
@@ -64,13 +64,19 @@ class PrefixPayload:
 
     def learn(self, key: int, latest: Prefix, next_use: float | None) -> None:
         """A request of agent `key` finished: learn its prefix and take ownership of its nodes."""
-        before = dict(zip(self._known.get(key, ()), self._anchors.get(key, ()), strict=False))
-        newest, *others = learn(self._known.get(key, []), latest, self._tree.page_size)
-        anchor = next((a for p, a in before.items() if self._ends_at(newest, p, a)), None)
-        if anchor is None:
-            anchor = self._tree.locate(newest.tokens[: newest.length], newest.space)
-        newest = newest.kept(tokens=self._storage is not None)  # to be read back by them
-        self._own(key, [newest, *others], [anchor, *map(before.get, others)])
+        known, anchors = self._known.get(key, []), self._anchors.get(key, [])
+        keep = self._storage is not None  # to be read back by its tokens
+        learned = learn(known, latest, self._tree.page_size, tokens=keep)
+        newest, others = learned[0], learned[1:]
+        if anchors and others == known[1:] and self._ends_at(newest, known[0], anchors[0]):
+            self._known[key] = learned  # the same nodes, which are its own already
+            self._changed.add(key)
+        else:
+            before = dict(zip(known, anchors, strict=False))
+            anchor = next((a for p, a in before.items() if self._ends_at(newest, p, a)), None)
+            if anchor is None:
+                anchor = self._tree.locate(latest.tokens[: newest.length], newest.space)
+            self._own(key, learned, [anchor, *map(before.get, others)])
         if self._storage is not None:
             self._storage.own(key, self._known[key])
         if next_use is not None:
@@ -310,12 +316,12 @@ class PrefixPayload:
 
     def _ends_at(self, newest: Prefix, known: Prefix, anchor: Any) -> bool:
         """Return whether a prefix is one that is known, and all of it still in the tree."""
-        if newest.length != known.length or newest.space != known.space:
+        length, page = newest.length, self._tree.page_size
+        if length != known.length or newest.space != known.space:
             return False
-        whole = newest.length // self._tree.page_size
-        if newest.pages[:whole].tobytes() != known.pages[:whole].tobytes():
+        if not begins_alike(newest, known, length, page):
             return False
-        return sum(map(self._tree.tokens_of, self._path(anchor))) == newest.length
+        return sum(map(self._tree.tokens_of, self._path(anchor))) == length
 
     def _own(self, key: int, prefixes: list[Prefix], anchors: list[Any]) -> None:
         """Note where an agent's prefixes end, None for nowhere; own these nodes and no others."""
@@ -344,9 +350,15 @@ class PrefixPayload:
     def _path(self, anchor: Any) -> Sequence[Any]:
         return self._tree.path(anchor) if anchor is not None else ()
 
+    def _extents(self, anchor: Any) -> Sequence[Extent]:
+        return self._tree.extents(anchor) if anchor is not None else ()
+
     def _holding(self, key: int) -> HeldBytes:
         stored = self._storage.stored_tokens(key) if self._storage is not None else {}
-        return holding(self._tree, self._paths(key), stored)
+        known = self._known.get(key, ())
+        anchors = self._anchors.get(key) or [None] * len(known)
+        extents = map(self._extents, anchors)
+        return holding(self._tree.bytes_per_token, zip(known, extents, strict=True), stored)
 
     def _moves(self, key: int) -> bool:
         return key in self._loading or key in self._staging

@@ -11,6 +11,10 @@ from scalesim.deployments.engine.prefixes import Prefix, Space, Tokens
 from scalesim.vocabulary import Budgets
 
 
+Extent = tuple[Any, int, bool, bool]
+"""A node, how many tokens it holds, whether on the device, whether in host memory."""
+
+
 class TreeListener(Protocol):
     """What the cache reports of agents' prefixes, on the scheduler's thread."""
 
@@ -101,8 +105,8 @@ class PrefixTree(Protocol):
     def farther(self, node: Any) -> None:
         """Note that a node may leave earlier than it did: owners went, or are farther now."""
 
-    def extent(self, node: Any) -> tuple[int, bool, bool]:
-        """Return how many tokens a node holds, whether on the device, whether in host memory."""
+    def extents(self, node: Any) -> Sequence[Extent]:
+        """Return what the nodes of `path` hold, in its order."""
 
     def tokens_of(self, node: Any) -> int:
         """Return how many tokens a node holds."""

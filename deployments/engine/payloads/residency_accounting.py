@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from scalesim.deployments.engine.payloads.prefix_tree import PrefixTree
+from scalesim.deployments.engine.payloads.prefix_tree import Extent
 from scalesim.deployments.engine.prefixes import Prefix
 from scalesim.vocabulary import Residency
 
@@ -75,30 +75,27 @@ def residency(
 
 
 def holding(
-    tree: PrefixTree,
-    paths: Sequence[tuple[Prefix, Sequence[Any]]],
+    bytes_per_token: int,
+    paths: Iterable[tuple[Prefix, Sequence[Extent]]],
     stored: Mapping[Prefix, int],
 ) -> HeldBytes:
     """Return what an agent holds; a node counts once, and in equal parts for all its owners.
 
     Args:
-        tree: The prefix cache.
-        paths: Its prefixes, each with its nodes from the root.
+        bytes_per_token: Of the cache.
+        paths: Its prefixes, each with what its nodes hold, from the root.
         stored: Leading tokens of each prefix in storage.
     """
     device = host = storage = total = 0
-    extent, size = tree.extent, tree.bytes_per_token
-    seen: set[Any] | None = set() if len(paths) > 1 else None
+    seen: set[Any] = set()
     for prefix, path in paths:
         begin, in_storage = 0, stored.get(prefix, 0)
-        for node in path:
-            tokens, on_device, on_host = extent(node)
+        for node, tokens, on_device, on_host in path:
             begin += tokens
-            if seen is not None:
-                if node in seen:
-                    continue
-                seen.add(node)
-            share = tokens * size // (len(node.owners) or 1)
+            if node in seen:
+                continue
+            seen.add(node)
+            share = tokens * bytes_per_token // (len(node.owners) or 1)
             total += share
             if on_device:
                 device += share
@@ -107,7 +104,7 @@ def holding(
             if begin <= in_storage:
                 storage += share
         if begin < in_storage:
-            storage += (in_storage - begin) * size
+            storage += (in_storage - begin) * bytes_per_token
         if begin < prefix.length:
-            total += (prefix.length - begin) * size
+            total += (prefix.length - begin) * bytes_per_token
     return HeldBytes(device, host, storage, total)

@@ -15,7 +15,7 @@ from typing import Any
 
 from scalesim.deployments.engine.eviction_order import DistanceOrder
 from scalesim.deployments.engine.payloads.move_counters import MoveCounters
-from scalesim.deployments.engine.payloads.moves import MoveOutcome, RequestNeed
+from scalesim.deployments.engine.payloads.moves import MoveOutcome, NeedChange
 from scalesim.deployments.engine.payloads.residency_accounting import (
     ChangedAgents,
     HeldBytes,
@@ -44,7 +44,6 @@ class SharedPayload(ABC):
         self._order = DistanceOrder()
         self._item: dict[int, str] = {}
         self._agents: dict[str, set[int]] = {}
-        self._uses_seen: frozenset[RequestNeed] = frozenset()
         self._in_use: Counter[str] = Counter()
         self._users: Counter[int] = Counter()
         self._device: frozenset[str] = frozenset()
@@ -55,8 +54,8 @@ class SharedPayload(ABC):
     # ---- what a kind must answer ----
 
     @abstractmethod
-    def _uses(self) -> Collection[RequestNeed]:
-        """Return what queued and running requests need."""
+    def _need_changes(self) -> NeedChange:
+        """Return what requests came and went since the last call, the same on every rank."""
 
     @abstractmethod
     def _on_device(self) -> Collection[str]:
@@ -97,7 +96,7 @@ class SharedPayload(ABC):
 
     def settle(self) -> bool:
         """Learn from the requests there are, and notice what came and left."""
-        self._look(frozenset(self._uses()))
+        self._take(self._need_changes())
         device, host = frozenset(self._on_device()), frozenset(self._in_host())
         for item in self._counters.ahead.difference(self._kept()):
             self._counters.waste(item)
@@ -106,19 +105,15 @@ class SharedPayload(ABC):
         self._device, self._host = device, host
         return False
 
-    def _look(self, uses: frozenset[RequestNeed]) -> None:
-        """Take over who came and who went, and no others."""
-        if uses is self._uses_seen:
-            return
-        came, gone = uses - self._uses_seen, self._uses_seen - uses
-        self._uses_seen = uses
-        for _, key, item in sorted(came, key=lambda use: use.request):  # the same on every rank
+    def _take(self, change: NeedChange) -> None:
+        """Take over who came and who went."""
+        for _, key, item in change.came:
             self._in_use[item] += 1
             if key is not None:
                 self._used(key, item)
                 self._users[key] += 1
                 self._changed.add(key)
-        for _, key, item in gone:
+        for _, key, item in change.gone:
             _discount(self._in_use, item)
             if key is not None:
                 _discount(self._users, key)

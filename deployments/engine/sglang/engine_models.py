@@ -18,7 +18,7 @@ from sglang.srt.managers.io_struct import AbortReq
 
 from scalesim.deployments.engine.models.host_models import HostModels
 from scalesim.deployments.engine.models.model_scheduler import ModelScheduler, ModelTurn
-from scalesim.deployments.engine.payloads.moves import MoveOutcome, RequestNeed
+from scalesim.deployments.engine.payloads.moves import MoveOutcome, NeedChange, RequestNeed
 from scalesim.deployments.engine.sglang.ranks import TensorRanks
 from scalesim.deployments.engine.sglang.requests_in_use import (
     LiveRequests,
@@ -59,7 +59,7 @@ class EngineModels:
         )
         self._turns = ModelScheduler(settings.turn_requests, BASE)
         self._held_back: list[Any] = []
-        self._uses = live.follow(_use)
+        self._need_changes = live.changes(_use)
         self._offered = 0
         self._wrap(scheduler)
 
@@ -73,8 +73,8 @@ class EngineModels:
     def reading(self) -> str | None:
         return self._host.reading
 
-    def calls(self) -> Collection[RequestNeed]:
-        return self._uses.all()
+    def need_changes(self) -> NeedChange:
+        return NeedChange(*self._need_changes.take())
 
     def fetch(self, model: str, distance: float) -> MoveOutcome:
         return self._host.fetch(model, distance, self._needed())

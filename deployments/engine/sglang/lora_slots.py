@@ -14,7 +14,7 @@ from typing import Any
 from sglang.srt.lora.eviction_policy import LRUEvictionPolicy
 
 from scalesim.deployments.engine.payloads.adapter_slots import Arrival
-from scalesim.deployments.engine.payloads.moves import RequestNeed
+from scalesim.deployments.engine.payloads.moves import NeedChange, RequestNeed
 from scalesim.deployments.engine.sglang.requests_in_use import LiveRequests, key_of, running
 from scalesim.deployments.engine.sglang.timed_copy import TimedCopy
 
@@ -27,8 +27,7 @@ class FarthestAdapter(LRUEvictionPolicy):  # type: ignore[misc]
         self._slots = slots
 
     def select_victim(self, candidates: set[str | None]) -> str | None:
-        needed = {use.item for use in self._slots.calls()}
-        free = candidates - needed or candidates
+        free = candidates.difference(self._slots.needed()) or candidates
         distance = {a: self._slots.distance(a) for a in free if a is not None}
         farthest = max(distance.values(), default=inf)
         victim: str | None = super().select_victim(
@@ -50,7 +49,8 @@ class LoRASlots:
         self._manager = scheduler.tp_worker.model_runner.lora_manager
         self._pool = self._manager.memory_pool
         self._copies: dict[str, TimedCopy] = {}
-        self._needed = requests.follow(_use)
+        self._needed = requests.follow(lambda request: request.lora_id)
+        self._need_changes = requests.changes(_use)
         self.distance: Callable[[str], float] = lambda adapter: inf
         self.slots: int = self._pool.max_loras_per_batch - 1  # one serves the bare model
         self.host_slots: int = scheduler.server_args.max_loaded_loras
@@ -81,8 +81,12 @@ class LoRASlots:
     def resident(self) -> Collection[str]:
         return [adapter for adapter in self._pool.uid_to_buffer_id if adapter is not None]
 
-    def calls(self) -> Collection[RequestNeed]:
-        return self._needed.all()
+    def needed(self) -> Collection[str]:
+        """Return the ids of those that queued and running requests need."""
+        return self._needed.needs
+
+    def need_changes(self) -> NeedChange:
+        return NeedChange(*self._need_changes.take())
 
     def enter(self, adapter: str) -> None:
         stream, copy = self._load_stream, TimedCopy(self._device)

@@ -8,14 +8,15 @@ from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 import numpy as np
+import torch
 from sglang.srt.mem_cache.base_prefix_cache import EvictParams, EvictResult, MatchPrefixParams
 from sglang.srt.mem_cache.radix_cache import RadixKey
-from sglang.srt.mem_cache.unified_radix_cache import UnifiedRadixCache
+from sglang.srt.mem_cache.unified_radix_cache import UnifiedRadixCache, _OngoingLoadBack
 
 from scalesim.deployments.engine.eviction_order import DistanceOrder
 from scalesim.deployments.engine.ordered_leaves import OrderedLeaves
 from scalesim.deployments.engine.payloads.moves import MoveOutcome
-from scalesim.deployments.engine.payloads.prefix_tree import TreeListener
+from scalesim.deployments.engine.payloads.prefix_tree import Extent, TreeListener
 from scalesim.deployments.engine.prefixes import Prefix, Space, Tokens
 from scalesim.deployments.engine.sglang.backends import is_read_ahead, watched
 from scalesim.deployments.engine.sglang.loads import NO_EVENT, Loads
@@ -233,9 +234,16 @@ class DistanceRadixCache(UnifiedRadixCache):  # type: ignore[misc]
     def farther(self, node: Any) -> None:
         self.tree_core.farther(node)
 
-    def extent(self, node: Any) -> tuple[int, bool, bool]:
-        data = node.component_data[FULL]
-        return len(node.key), data.value is not None, data.host_value is not None
+    def extents(self, node: Any) -> Sequence[Extent]:
+        found, in_tree = [], self.tree_core._node_arena.get
+        while (parent := node.parent) is not None:  # only the root has none
+            if in_tree(node.id) is node:
+                data = node.component_data[FULL]
+                on_device, on_host = data.value is not None, data.host_value is not None
+                found.append((node, len(node.key), on_device, on_host))
+            node = parent
+        found.reverse()
+        return found
 
     def tokens_of(self, node: Any) -> int:
         return len(node.key)
@@ -295,7 +303,21 @@ class DistanceRadixCache(UnifiedRadixCache):  # type: ignore[misc]
         return self.loads.can_start()
 
     def load(self, node: Any) -> bool:
-        return bool(self.load_back(node.id))
+        """As SGLang's `load_back`, for attention alone and where there is room already."""
+        if self.sidecar_pool_specs:
+            return bool(self.load_back(node.id))
+        core, missing = self.tree_core, self.tree_core.missing(node)
+        copies = [each.component_data[FULL].host_value for each in missing]
+        if sum(map(len, copies)) < self.load_back_threshold:
+            return False
+        taken = torch.cat(copies) if len(copies) > 1 else copies[0]
+        given = self.cache_controller.load(host_indices=taken, node_id=node.id)
+        if given is None:
+            return False
+        host_lock = self.inc_host_lock_ref(node.id).to_dec_params()
+        lock = core.arriving(missing, given).to_dec_params()
+        self.ongoing_load_back[node.id] = _OngoingLoadBack(node.id, lock, host_lock)
+        return True
 
     def start_loads(self) -> None:
         if self._submit_loads() >= 0:

@@ -9,6 +9,8 @@ from scalesim.deployments.engine.identity_envelope import HINT_TYPE
 
 Need = TypeVar("Need", bound=Hashable)
 
+Follower = TypeVar("Follower", "Needed[Any]", "NeedChanges[Any]")
+
 LOOKED_AT_A_PASS = 16
 """Requests looked at in a pass, on average: all of them in one, then none in some others."""
 
@@ -92,7 +94,7 @@ class LiveRequests:
     def __init__(self, scheduler: Any) -> None:
         self._scheduler = scheduler
         self._there: dict[int, Any] = {}  # kept alive, so that no other gets the identity of one
-        self._followers: list[Needed[Any]] = []
+        self._followers: list[Needed[Any] | NeedChanges[Any]] = []
         self._unlooked = 0
         self._add = scheduler._add_request_to_queue
         self._release = scheduler._release_aborted_request
@@ -101,11 +103,17 @@ class LiveRequests:
 
     def follow(self, need: Callable[[Any], Need | None]) -> Needed[Need]:
         """Return what they need from now on; see `Needed`."""
-        needed = Needed(need)
-        self._followers.append(needed)
+        return self._with_those_there(Needed(need))
+
+    def changes(self, need: Callable[[Any], Need | None]) -> NeedChanges[Need]:
+        """Return what comes and goes of it; what is there now has come."""
+        return self._with_those_there(NeedChanges(need))
+
+    def _with_those_there(self, follower: Follower) -> Follower:
+        self._followers.append(follower)
         for number, request in self._there.items():
-            needed.came(number, request)
-        return needed
+            follower.came(number, request)
+        return follower
 
     def left(self, request: Any) -> None:
         """Note that a request is finished, or is dropped."""
@@ -139,13 +147,13 @@ class LiveRequests:
     def _came(self, number: int, request: Any) -> None:
         if number not in self._there:
             self._there[number] = request
-            for needed in self._followers:
-                needed.came(number, request)
+            for follower in self._followers:
+                follower.came(number, request)
 
     def _left(self, number: int) -> None:
         if self._there.pop(number, None) is not None:
-            for needed in self._followers:
-                needed.left(number)
+            for follower in self._followers:
+                follower.left(number)
 
 
 class Needed(Generic[Need]):
@@ -163,18 +171,11 @@ class Needed(Generic[Need]):
         self._need = need
         self._needs: dict[int, Need] = {}
         self._counts: dict[Need, int] = {}
-        self._all: frozenset[Need] | None = frozenset()
 
     @property
     def needs(self) -> KeysView[Need]:
         """Return what the requests there are now need; a view of what it is later, too."""
         return self._counts.keys()
-
-    def all(self) -> frozenset[Need]:
-        """Return the same as it is now; the same object while nothing changes."""
-        if self._all is None:
-            self._all = frozenset(self._counts)
-        return self._all
 
     def came(self, number: int, request: Any) -> None:
         """Note a request, by its identity."""
@@ -182,14 +183,45 @@ class Needed(Generic[Need]):
         if need is not None:
             self._needs[number] = need
             self._counts[need] = self._counts.get(need, 0) + 1
-            self._all = None
 
     def left(self, number: int) -> None:
         """Undo `came`."""
         need = self._needs.pop(number, None)
         if need is not None:
-            self._all = None
             self._counts[need] -= 1
             if not self._counts[need]:
                 del self._counts[need]
                 self.gone(need)
+
+
+class NeedChanges(Generic[Need]):
+    """What came and what went of the needs of a scheduler's requests, one entry a request.
+
+    Args:
+        need: Of a request; None where it needs nothing. Asked once of each.
+    """
+
+    def __init__(self, need: Callable[[Any], Need | None]) -> None:
+        self._need = need
+        self._needs: dict[int, Need] = {}
+        self._came: list[Need] = []
+        self._gone: list[Need] = []
+
+    def take(self) -> tuple[list[Need], list[Need]]:
+        """Return what came and what went since the last call, each in its order."""
+        taken = self._came, self._gone
+        self._came, self._gone = [], []
+        return taken
+
+    def came(self, number: int, request: Any) -> None:
+        """Note a request, by its identity."""
+        need = self._need(request)
+        if need is not None:
+            self._needs[number] = need
+            self._came.append(need)
+
+    def left(self, number: int) -> None:
+        """Note that it went."""
+        need = self._needs.pop(number, None)
+        if need is not None:
+            self._gone.append(need)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from sglang.srt.disaggregation.kv_events import StorageMedium
+from sglang.srt.mem_cache.base_prefix_cache import IncLockRefResult
 from sglang.srt.mem_cache.evict_policy import EvictionStrategy
 from sglang.srt.mem_cache.unified_cache.component_type import ComponentType
 from sglang.srt.mem_cache.unified_cache.components.full import FullComponent
@@ -148,6 +150,41 @@ class DistanceTreeCore(UnifiedTreeCore):  # type: ignore[misc]
         for loaded in kv_xfer.nodes_to_load or ():
             self.node_by_id(loaded).arrival = self.next_transfer
         return actions
+
+    def missing(self, node: Any) -> list[Any]:
+        """Return the nodes of a path that are not on the device, from the top."""
+        found = []
+        while node is not self.root_node and node.component_data[FULL].value is None:
+            found.append(node)
+            node = node.parent
+        found.reverse()
+        return found
+
+    def arriving(self, missing: Sequence[Any], rows: Any) -> IncLockRefResult:
+        """Give nodes the rows that their copy is queued to fill, locked with all above them.
+
+        What SGLang does of attention alone in four walks over the path: locks it, lets it go, gives
+        it rows and locks it again.
+
+        Args:
+            missing: As `missing` returned them.
+            rows: Of all of them together.
+        """
+        begin = 0
+        for node in missing:
+            data, tokens = node.component_data[FULL], len(node.key)
+            data.value = rows[begin : begin + tokens].clone()
+            begin += tokens
+            locked = data.lock_ref > 0
+            (self.component_protected_size_ if locked else self.component_evictable_size_)[
+                FULL
+            ] += tokens
+            node.arrival = self.next_transfer
+            self.kv_events.record_store(node, medium=StorageMedium.GPU)
+        lock: IncLockRefResult = self.inc_lock_ref(missing[-1].id)
+        for node in missing:
+            self._update_evictable_leaf_sets(node)
+        return lock
 
     def finish_load_back(self, anchor_node_id: int) -> None:
         super().finish_load_back(anchor_node_id)

@@ -12,9 +12,9 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from scalesim.deployments.engine.payloads.adapter_payload import AdapterPayload
 from scalesim.deployments.engine.payloads.adapter_slots import Arrival
-from scalesim.deployments.engine.payloads.moves import MoveOutcome, RequestNeed
+from scalesim.deployments.engine.payloads.moves import MoveOutcome, NeedChange
 from scalesim.vocabulary import Budgets, Tier
-from tests.support.sharing import Sharing
+from tests.support.sharing import Sharing, Waiting
 
 SIZE = 100
 
@@ -27,7 +27,7 @@ class FakeSlots:
     def __init__(self) -> None:
         self.here: list[str] = []
         self.copied: list[Arrival] = []
-        self.queue: list[RequestNeed] = []
+        self.queue = Waiting()
         self.distance: Callable[[str], float] = lambda adapter: inf
 
     def free(self) -> int:
@@ -39,8 +39,8 @@ class FakeSlots:
     def resident(self) -> list[str]:
         return list(self.here)
 
-    def calls(self) -> list[RequestNeed]:
-        return list(self.queue)
+    def need_changes(self) -> NeedChange:
+        return self.queue.changes()
 
     def enter(self, adapter: str) -> None:
         assert adapter not in self.here

@@ -1,9 +1,14 @@
+from collections import Counter
+
 import numpy as np
 
 from scalesim.deployments.engine.directive_executor import (
-    LEAVES_A_PASS,
+    LEAVE_US,
+    LIFT_US,
     PASSES_A_BACKLOG,
+    ROW_US,
     ROWS_A_PASS,
+    WORK_A_PASS_US,
     DirectiveExecutor,
 )
 from scalesim.deployments.engine.messages import Hello, Message, TransferStats, encode
@@ -115,12 +120,34 @@ def test_broken_frames_and_unknown_kinds_are_ignored() -> None:
 
 def test_work_of_one_pass_is_bounded() -> None:
     subject, payload, _ = executor()
-    subject.accept(
-        [directives(*((Verb.DEMOTE, key, Tier.HOST) for key in range(LEAVES_A_PASS + 1)))]
-    )
+    most = int(WORK_A_PASS_US / LEAVE_US)
+    demotes = [(Verb.DEMOTE, key, Tier.HOST) for key in range(most + 1)]
+    subject.accept([directives(*demotes)])
     assert subject.work() is True
-    assert len(payload.calls) == LEAVES_A_PASS
+    assert len(payload.calls) == most
     assert subject.work() is False
+    assert len(payload.calls) == most + 1
+
+
+def test_half_of_a_pass_is_for_moves_to_the_device() -> None:
+    subject, payload, _ = executor()
+    demotes = [(Verb.DEMOTE, key, Tier.HOST) for key in range(100)]
+    fetches = [(Verb.PREFETCH, key, Tier.DEVICE) for key in range(100, 200)]
+    subject.accept([directives(*demotes, *fetches)])
+    subject.work()
+    tried = Counter(verb for verb, *_ in payload.calls)
+    spent_us = tried["demote"] * LEAVE_US + tried["prefetch"] * LIFT_US
+    assert WORK_A_PASS_US * 0.7 < spent_us <= WORK_A_PASS_US
+    assert tried["demote"] * LEAVE_US <= WORK_A_PASS_US / 2
+
+
+def test_moves_go_on_however_many_distances_come() -> None:
+    subject, payload, _ = executor()
+    moves = (Verb.DEMOTE, 1, Tier.HOST), (Verb.PREFETCH, 2, Tier.DEVICE)
+    rows = 2 * PASSES_A_BACKLOG * int(WORK_A_PASS_US / ROW_US)
+    subject.accept([directives(*moves), near(range(rows), 1.0)])
+    subject.work()
+    assert {call[0] for call in payload.calls} == {"push", "demote", "prefetch"}
 
 
 def test_a_resync_drops_pending_moves_and_reports_everything() -> None:

@@ -10,10 +10,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from scalesim.deployments.engine.payloads.model_payload import ModelPayload
-from scalesim.deployments.engine.payloads.moves import MoveOutcome, RequestNeed
-from scalesim.vocabulary import Budgets, Tier
-from tests.support.sharing import Sharing
+from tests.support.sharing import Sharing, Waiting
 
 SIZE = 100
 
@@ -30,15 +27,15 @@ class FakeWeights:
         self.here: list[str] = []
         self.reading: str | None = None
         self.waited_for = False
-        self.queue: list[RequestNeed] = []
+        self.queue = Waiting()
         self.distance: Callable[[str], float] = lambda model: inf
 
     @property
     def held(self) -> Collection[str]:
         return list(self.here)
 
-    def calls(self) -> Collection[RequestNeed]:
-        return list(self.queue)
+    def need_changes(self) -> NeedChange:
+        return self.queue.changes()
 
     def fetch(self, model: str, distance: float) -> MoveOutcome:
         assert model not in self.here

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import warnings
+from collections import Counter
 from types import SimpleNamespace
 from typing import Any
 
@@ -85,7 +86,8 @@ def test_a_request_is_in_use_from_the_queue_to_its_end() -> None:
 def test_what_came_before_somebody_follows_is_known_to_it() -> None:
     scheduler = Scheduler()
     scheduler.add("a")
-    assert scheduler.live.follow(lambda request: request.needs).all() == {"a"}
+    assert set(scheduler.live.follow(lambda request: request.needs).needs) == {"a"}
+    assert scheduler.live.changes(lambda request: request.needs).take() == (["a"], [])
 
 
 def test_a_refused_request_is_not_in_use() -> None:
@@ -94,14 +96,15 @@ def test_a_refused_request_is_not_in_use() -> None:
     assert set(scheduler.needed.needs) == {"a"}
 
 
-def test_the_same_object_is_returned_while_nothing_changes() -> None:
+def test_what_came_and_what_went_is_known_once() -> None:
     scheduler = Scheduler()
-    scheduler.add("a")
-    first = scheduler.needed.all()
-    scheduler.admit()
-    assert scheduler.needed.all() is first
-    scheduler.finish()
-    assert scheduler.needed.all() == frozenset()
+    changes = scheduler.live.changes(lambda request: request.needs)
+    scheduler.add("a"), scheduler.add("b"), scheduler.add("b"), scheduler.add(None)
+    assert changes.take() == (["a", "b", "b"], [])
+    scheduler.admit(), scheduler.abort(), scheduler.abort(), scheduler.finish()
+    scheduler.add("c"), scheduler.abort()
+    assert changes.take() == (["c"], ["b", "a", "c"]), "what came and went in between is in both"
+    assert changes.take() == ([], [])
 
 
 def test_few_are_looked_at_in_every_pass_and_many_in_some() -> None:
@@ -142,6 +145,8 @@ class AnyOrder(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.scheduler = Scheduler()
+        self.changes = self.scheduler.live.changes(lambda request: request.needs)
+        self.counted: Counter[str] = Counter()
 
     @rule(needs=st.none() | st.sampled_from("abc"))
     def add(self, needs: str | None) -> None:
@@ -160,7 +165,11 @@ class AnyOrder(RuleBasedStateMachine):
         scheduler: Any = self.scheduler
         there = (*scheduler.waiting_queue, *scheduler.running_batch.reqs)
         expected = {request.needs for request in there} - {None}
-        assert set(scheduler.needed.needs) == scheduler.needed.all() == expected
+        assert set(scheduler.needed.needs) == expected
+        came, gone = self.changes.take()
+        self.counted.update(came)
+        self.counted.subtract(gone)
+        assert +self.counted == Counter(request.needs for request in there if request.needs)
 
 
 TestAnyOrder = AnyOrder.TestCase

@@ -268,7 +268,7 @@ class Anything(RuleBasedStateMachine):
     def direct(self, key: int, verb: str) -> None:
         payload = self.engine.payload
         payload.settle()
-        in_use = {use.item for use in self.engine.slots.calls()} & set(self.engine.slots.resident())
+        in_use = set(self.engine.slots.needed()) & set(self.engine.slots.resident())
         if verb == "drop":
             payload.drop(key)
         else:
@@ -278,7 +278,7 @@ class Anything(RuleBasedStateMachine):
     @rule(adapter=st.sampled_from(ADAPTERS))
     def unload(self, adapter: str) -> None:
         """SGLang takes an adapter out of the engine once no request needs it."""
-        needed = {use.item for use in self.engine.slots.calls()}
+        needed = set(self.engine.slots.needed())
         if adapter in self.engine.manager.loras and adapter not in needed:
             self.engine.manager._unload_lora_adapter(
                 SimpleNamespace(lora_id=adapter, lora_name=adapter, lora_path="", pinned=False)
