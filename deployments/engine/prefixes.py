@@ -86,7 +86,8 @@ def pages(tokens: Tokens, page: int) -> bytes:
     what comes again would follow.
     """
     whole = tokens[: len(tokens) // page * page].astype(np.int64, copy=False)
-    return whole.view(np.uint64).reshape(-1, page).dot(_factors(page)).tobytes()
+    numbers: NDArray[np.uint64] = whole.view(np.uint64).reshape(-1, page).dot(_factors(page))
+    return numbers.tobytes()
 
 
 @cache

@@ -159,9 +159,19 @@ class Engine:
             cache.evict_for_alloc(EvictParams(num_tokens=lacking))
         own = self.device.alloc(missing)
         if own is None:
+            assert self.idle_tokens() < missing, "a request found no room where there was enough"
             cache.unlock(lock)
             return None
         return Batch(list(tokens[:whole]), lock, prefix, own, cache.ready_to_load_host_cache())
+
+    def idle_tokens(self) -> int:
+        """Return the device's tokens that no request needs, once every copy has ended."""
+        assert not self.cache.ongoing_load_back, "a copy was not waited for"
+        assert not self.cache.ongoing_write_through, "a copy was not waited for"
+        nodes = self.cache.tree_core._node_arena.values()
+        held = [node.component_data[ComponentType.FULL] for node in nodes]
+        idle = [data.value for data in held if data.value is not None and not data.lock_ref]
+        return self.device.available_size() + sum(map(len, idle))
 
     def finish(self, batch: Batch) -> None:
         """Run a batch, give the tree what it computed."""

@@ -10,7 +10,6 @@ from scalesim.deployments.engine.payloads.moves import MoveOutcome
 from scalesim.deployments.engine.prefixes import Prefix, Space, Tokens
 from scalesim.vocabulary import Budgets
 
-
 Extent = tuple[Any, int, bool, bool]
 """A node, how many tokens it holds, whether on the device, whether in host memory."""
 

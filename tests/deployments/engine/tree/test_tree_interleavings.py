@@ -33,7 +33,7 @@ class Interleavings(RuleBasedStateMachine):
         self.payload = PrefixPayload(self.engine.cache)
         self.running: list[tuple[int, Batch]] = []
 
-    @precondition(lambda self: len(self.running) < 2)
+    @precondition(lambda self: len(self.running) < 3)
     @rule(key=KEYS, turn=st.integers(0, 3))
     def start(self, key: int, turn: int) -> None:
         batch = self.engine.begin(prompt(key, turn))
