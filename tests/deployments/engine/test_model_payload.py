@@ -10,6 +10,9 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
+from scalesim.deployments.engine.payloads.model_payload import ModelPayload
+from scalesim.deployments.engine.payloads.moves import MoveOutcome, NeedChange
+from scalesim.vocabulary import Budgets, Tier
 from tests.support.sharing import Sharing, Waiting
 
 SIZE = 100
