@@ -69,38 +69,47 @@ async def _ask(steered: DrivenEngine, prompts: Prompts, agents: range, output_to
 
 
 async def _prefix_rate(steered: DrivenEngine, agents: range) -> float:
-    """Send prefixes to host memory and time their way back."""
+    """Send prefixes to host memory and time their way back, until the last copy has ended."""
     holds = steered.holds[PREFIX]
-
-    def on_device() -> list[int]:
-        return [agent for agent in agents if holds[agent].device]
-
-    await steered.until(lambda: bool(on_device()) and not any(holds[a].in_use for a in agents))
-    moved = on_device()
-    await steered.move(Verb.DEMOTE, moved, Tier.HOST)
-    await steered.until(lambda: not on_device())
+    await steered.until(lambda: any(holds[agent].device for agent in agents))
+    moved = [agent for agent in agents if holds[agent].device]
+    await _demote(steered, moved, PREFIX)
+    missing = sum(holds[agent].total - holds[agent].device for agent in moved)
     await steered.push(dict.fromkeys(moved, 0.0))
-    begin = time.perf_counter()
-    await steered.move(Verb.PREFETCH, moved)
-    await steered.until(
-        lambda: all(holds[agent].device and not holds[agent].in_use for agent in moved)
-    )
-    seconds = time.perf_counter() - begin
-    return sum(holds[agent].device for agent in moved) / seconds
+    return missing / await _load_s(steered, moved, PREFIX, missing)
 
 
 async def _adapter_s(steered: DrivenEngine, agents: range) -> float:
     """Empty the slots and time one adapter after the other into them."""
     holds = steered.holds[ADAPTER]
-    await steered.until(lambda: not any(holds[agent].in_use for agent in agents))
     held = [agent for agent in agents if holds[agent].device]
-    await steered.move(Verb.DEMOTE, held, Tier.HOST, ADAPTER)
-    await steered.until(lambda: not any(holds[agent].device for agent in agents))
+    await _demote(steered, held, ADAPTER)
     seconds = []
     for agent in held:
-        begin = time.perf_counter()
         await steered.push({agent: 0.0}, ADAPTER)
-        await steered.move(Verb.PREFETCH, [agent], Tier.DEVICE, ADAPTER)
-        await steered.until(lambda agent=agent: holds[agent].device > 0)  # type: ignore[misc]
-        seconds.append(time.perf_counter() - begin)
+        seconds.append(await _load_s(steered, [agent], ADAPTER, holds[agent].total))
     return median(seconds)
+
+
+async def _demote(steered: DrivenEngine, agents: list[int], kind: str) -> None:
+    """Send state to host memory; what was still in use is refused, and ordered again."""
+    holds = steered.holds[kind]
+
+    def is_left() -> bool:
+        return not any(holds[agent].device for agent in agents)
+
+    while not is_left():
+        refused = steered.transfers[kind].refused
+        await steered.move(Verb.DEMOTE, agents, Tier.HOST, kind)
+        await steered.until(
+            lambda refused=refused: is_left() or steered.transfers[kind].refused > refused  # type: ignore[misc]
+        )
+
+
+async def _load_s(steered: DrivenEngine, agents: list[int], kind: str, size: int) -> float:
+    """Order state to the device; return the seconds until so many bytes of it have arrived."""
+    arrived = steered.transfers[kind].loaded_bytes + size
+    begin = time.perf_counter()
+    await steered.move(Verb.PREFETCH, agents, Tier.DEVICE, kind)
+    await steered.until(lambda: steered.transfers[kind].loaded_bytes >= arrived)
+    return time.perf_counter() - begin
