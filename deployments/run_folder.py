@@ -231,16 +231,20 @@ def _clear(folder: Path) -> None:
 
 
 def _inside(folder: Path) -> list[psutil.Process]:
-    """Return the processes that were started in a folder or write to it, this one left out.
+    """Return the processes that were started in a folder or write to it, and all below them.
 
-    A process that changes its title, as Ray's do, writes over what it was started with.
+    A process that changes its title, as Ray's do, writes over what it was started with, and may not
+    have opened a file yet. This one is left out.
     """
-    return [
+    found = {
         process
         for process in psutil.process_iter()
-        if process.pid != os.getpid()
-        and any(place == folder or folder in place.parents for place in _places(process))
-    ]
+        if any(place == folder or folder in place.parents for place in _places(process))
+    }
+    for process in list(found):
+        with suppress(psutil.Error):
+            found.update(process.children(recursive=True))
+    return [process for process in found if process.pid != os.getpid()]
 
 
 def _places(process: psutil.Process) -> Iterator[Path]:

@@ -27,13 +27,20 @@ if "guard" in sys.argv:
 log = (folder.path / "sub" / "log").open("w")
 with contextlib.nullcontext() if "log" in sys.argv else folder.as_tmpdir():
     out = log if "log" in sys.argv else 2
-    child = subprocess.Popen(["sleep", "600"], stdout=out, start_new_session=True)
+    command = ["sleep", "600"]
+    if "below" in sys.argv:  # in between is one of the folder, whose child shows nothing of it
+        start = "subprocess.Popen(['sleep', '600'], env={}, stdout=2)"
+        code = f"import subprocess, time; print({start}.pid, flush=True); time.sleep(600)"
+        command = [sys.executable, "-c", code]
+        out = subprocess.PIPE
+    child = subprocess.Popen(command, stdout=out, start_new_session=True, text=True)
 Path(f"/dev/shm/any_{folder.path.name}_1").touch()
 if "fork" in sys.argv and not os.fork():  # inherits lock and pipe, and is none of the folder's
     log.close()
     sys.stdin.read()
     os._exit(0)
-print(folder.path, child.pid, folder._guard and folder._guard.pid, flush=True)
+pid = child.stdout.readline().strip() if child.stdout else child.pid
+print(folder.path, pid, folder._guard and folder._guard.pid, flush=True)
 sys.stdin.read()
 """
 
@@ -69,7 +76,7 @@ class Owner:
         return not (self.path.exists() or self.segment.exists() or self.child.is_running())
 
 
-@pytest.fixture(params=["started", "log"])
+@pytest.fixture(params=["started", "log", "below"])
 def owner(short: Path, request: pytest.FixtureRequest) -> Iterator[Owner]:
     owner = Owner(request.param)
     yield owner
