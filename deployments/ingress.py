@@ -97,7 +97,11 @@ class Ingress(InferenceRoutes):
         self._trace_recorder = self._peers.recorder
         self._loops += self._peers.loops
         client = ReplicaClient(
-            replicas, self._settings.request_timeout_s, self._metrics, self._peers.suspects
+            replicas,
+            self._settings.request_timeout_s,
+            self._metrics,
+            self._peers.suspects,
+            self._peers.spread,
         )
         self._loops.append(BackgroundLoop("rotation", client.ask))
         self._serving = InferenceParts(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from typing import Any
 
 from grpc.aio import AioRpcError
@@ -20,6 +21,9 @@ from scalesim.deployments.trace_recorder import Answered, TraceRecorder
 
 _ANSWER_S = 5.0
 """Longest that others are waited for: one that hangs is replaced, and then the rest answer."""
+
+_SPREAD_S = 1.0
+"""Longest that a refusal waits until others would refuse the same."""
 
 _TRACE_S = 0.1
 """How often steps and requests of others are asked for while a trace is recorded."""
@@ -77,6 +81,11 @@ class Peers:
                 return self._name, self._answered(*more)
         raise ValueError(f"{question!r} is not asked among processes of the ingress")
 
+    async def spread(self) -> None:
+        """Wait until the others know of the losses that are known here, or one hangs."""
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._losses.join(), _SPREAD_S)
+
     async def figures(self) -> list[tuple[str, Sequence[Metric]]]:
         """Return the metrics of all processes by name; this one's where others do not answer."""
         return await self._ask("figures") or [self.answer("figures")]
@@ -106,7 +115,11 @@ class Peers:
         losses = [await self._sharing.until(self._losses.get())]
         while not self._losses.empty():
             losses.append(self._losses.get_nowait())
-        await self._ask("losses", losses)
+        try:
+            await self._ask("losses", losses)
+        finally:
+            for _ in losses:
+                self._losses.task_done()
 
     async def _follow(self) -> None:
         await asyncio.sleep(_TRACE_S)

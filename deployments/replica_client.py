@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any, NamedTuple
 
 from grpc.aio import AioRpcError
@@ -70,6 +70,7 @@ class ReplicaClient:
         timeout_s: Longest a request waits for its first piece.
         metrics: Counts what was lost.
         suspects: What is known of requests that were lost.
+        spread: Waits until other processes of the ingress know it too.
         rotation: Which replicas there are; the router's.
     """
 
@@ -79,6 +80,7 @@ class ReplicaClient:
         timeout_s: float,
         metrics: IngressMetrics,
         suspects: Suspects,
+        spread: Callable[[], Awaitable[None]],
         rotation: Rotation = ROTATION,
     ) -> None:
         # A handle for each method: making one takes longer than a call through it.
@@ -88,6 +90,7 @@ class ReplicaClient:
         self._metrics = metrics
         self._rotation = rotation
         self._suspects = suspects
+        self._spread = spread
 
     async def ask(self) -> None:
         """Ask every replica whether it is there: a turn of a loop."""
@@ -120,6 +123,7 @@ class ReplicaClient:
                 call = call._replace(under_suspicion=True)
             fault = type(found.fault).__name__
             if step is Next.REFUSE:
+                await self._spread()  # who sends it again may come to another process
                 raise self._suspects.error(call) from found.fault
         raise ReplicaUnavailableError(
             f"{_ATTEMPTS} replicas were lost one after the other ({fault}): try again"

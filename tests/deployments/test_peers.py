@@ -71,7 +71,8 @@ async def test_what_one_refuses_all_refuse_and_so_does_the_next_in_its_place(
 ) -> None:
     a, b = processes.running.values()
     assert a.suspects.lost(DEADLY, Suspicion.CAUSE, "r1") is Next.REFUSE
-    await until(lambda: refuses(b))
+    await a.spread()
+    assert refuses(b)
     del processes.running["a"]
     following = processes.start("c")
     await until(lambda: refuses(following))

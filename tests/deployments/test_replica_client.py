@@ -81,9 +81,15 @@ class FakeReplicas:
         return answer
 
 
+async def alone() -> None:
+    """There is no other process to tell."""
+
+
 def replica_client(*answers: FakeAnswer, timeout_s: float = 60.0) -> ReplicaClient:
     replicas = FakeReplicas(*answers)
-    return ReplicaClient(replicas, timeout_s, IngressMetrics(), Suspects(), replicas.rotation)
+    return ReplicaClient(
+        replicas, timeout_s, IngressMetrics(), Suspects(), alone, replicas.rotation
+    )
 
 
 def call(stream: bool) -> Call:
@@ -139,7 +145,7 @@ async def test_those_under_suspicion_are_tried_again_as_such_until_they_are_answ
     losses = [lost(Suspicion.POSSIBLE), lost(Suspicion.INNOCENT)]
     replicas = FakeReplicas(*losses, FakeAnswer((HEAD, b"first")))
     suspects = Suspects()
-    sent = ReplicaClient(replicas, 60.0, IngressMetrics(), suspects, replicas.rotation)
+    sent = ReplicaClient(replicas, 60.0, IngressMetrics(), suspects, alone, replicas.rotation)
     assert (await sent.begin(call(stream=False))).first == b"first"
     # The second was lost with another one, before its own turn came.
     assert [each.under_suspicion for each in replicas.calls] == [False, True, True]
@@ -173,7 +179,7 @@ async def test_what_has_begun_on_a_silent_replica_breaks_off() -> None:
 
 async def test_an_answer_that_was_assigned_but_not_awaited_is_cancelled_too() -> None:
     replicas = FakeReplicas(FakeAnswer(SILENCE))
-    sent = ReplicaClient(replicas, 60.0, IngressMetrics(), Suspects(), replicas.rotation)
+    sent = ReplicaClient(replicas, 60.0, IngressMetrics(), Suspects(), alone, replicas.rotation)
     waiting = asyncio.create_task(sent.begin(call(stream=False)))
     await asyncio.sleep(0)
     waiting.cancel()

@@ -63,7 +63,9 @@ class Caller:
     """The ingress' replica client, driven by tests."""
 
     async def __init__(self, replicas: Any) -> None:  # type: ignore[misc]
-        self._replica_client = ReplicaClient(replicas, DEADLINE_S, IngressMetrics(), Suspects())
+        self._replica_client = ReplicaClient(
+            replicas, DEADLINE_S, IngressMetrics(), Suspects(), _alone
+        )
         self._loop = BackgroundLoop("rotation", self._replica_client.ask)
 
     async def ask(self, **body: Any) -> tuple[str, str]:
@@ -93,6 +95,10 @@ class Caller:
                 begun += 1
                 self._replica_client.close(answer)
         return begun
+
+
+async def _alone() -> None:
+    """There is no other process to tell."""
 
 
 def _apart(work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
