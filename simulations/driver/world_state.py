@@ -84,13 +84,18 @@ class WorldState:
             self.space = Space(np.array(places), steps, max(self._reach + self._speed, 1e-9))
 
     def turns(self, rows: Rows) -> list[AgentTurn]:
-        """Return the next turns of agents that may take them; their mail is read with that."""
+        """Return the next turns of agents that may take them."""
+        near = self.near(rows)
+        return [self._turn(row, near.get(place, [])) for place, row in enumerate(rows.tolist())]
+
+    def near(self, rows: Rows) -> dict[int, list[int]]:
+        """Return who may be within reach of agents in their next turns, by place in `rows`."""
         near: dict[int, list[int]] = {}
         if self.space is not None:  # who is ahead has moved once at most since it was near
             asks, there = self.space.within(rows, (self._reach + self._speed) * (1 + 1e-9) + 1e-9)
             for place, other in zip(asks.tolist(), there.tolist(), strict=True):
                 near.setdefault(place, []).append(other)
-        return [self._turn(row, near.get(place, [])) for place, row in enumerate(rows.tolist())]
+        return near
 
     def took(self, turn: TakenTurn, floor: int) -> None:
         """Take in what came of a turn; nobody looks back before the end of step `floor - 1`."""

@@ -58,13 +58,18 @@ class Town(World):
         new = [name for name in near if name not in state["met"]]
         state["met"] = [name for name in state["met"] if name in near] + new
         if new or heard:
-            said = await me.ask(self._prompt(me, near), max_tokens=state["words"])
+            said = await me.ask(self.prompt(me, near), **self.parameters(me))
             state["memory"].append(f"{me.id}: {said}")
             for name in near:
                 me.tell(name, said)
         self._walk(me)
 
-    def _prompt(self, me: Me, near: dict[str, str]) -> list[dict[str, str]]:
+    def parameters(self, me: Me) -> dict[str, Any]:
+        """Return what a call asks for besides its messages."""
+        return {"max_tokens": me.state["words"]}
+
+    def prompt(self, me: Me, near: dict[str, str]) -> list[dict[str, str]]:
+        """Return what a villager is asked, beside those who are near."""
         state = me.state
         persona = (
             f"You are {me.id}, the {state['trade']} of a small town. You care about "
