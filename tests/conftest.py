@@ -1,11 +1,20 @@
 """What several folders' tests share."""
 
+from __future__ import annotations
+
 import os
+import random
 from collections.abc import Generator, Iterator
-from typing import Any
+from itertools import groupby
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import settings
+
+if TYPE_CHECKING:
+    from scalesim.deployments.stack import Stack
+    from scalesim.settings import StackSettings
+    from tests.support.only_stack import OnlyStack
 
 # Real engines run beside these tests: how long an example takes says nothing. Examples are the
 # same in every run, so that what fails is what was changed; HYPOTHESIS_PROFILE=search looks for
@@ -23,6 +32,23 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--no-skips", action="store_true", help="skipping what could be installed is a failure"
     )
+    parser.addoption(
+        "--shuffle", metavar="SEED", help="play modules, and the tests of each, in another order"
+    )
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Put those that share the stack last, so that it starts once; or shuffle."""
+    seed = config.getoption("--shuffle")
+    if seed is None:
+        items.sort(key=lambda item: "stack_settings" in getattr(item, "fixturenames", ()))
+        return
+    drawn = random.Random(seed)
+    modules = [list(tests) for _, tests in groupby(items, key=lambda item: item.path)]
+    drawn.shuffle(modules)
+    for tests in modules:
+        drawn.shuffle(tests)
+    items[:] = [item for tests in modules for item in tests]
 
 
 @pytest.hookimpl(wrapper=True)
@@ -36,11 +62,12 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
 
 
 @pytest.fixture(scope="session")
-def ray_local() -> Iterator[None]:
-    """A Ray cluster of our own, for the whole session."""
+def only_stack() -> Iterator[OnlyStack]:
+    """What runs the session's stack, on a Ray cluster of our own."""
     import ray
 
     from scalesim.deployments.stack import SERVING
+    from tests.support.only_stack import OnlyStack
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("RAY_AUTH_MODE", "disabled")
@@ -48,5 +75,65 @@ def ray_local() -> Iterator[None]:
         for name, value in SERVING.items():
             patch.setenv(name, value)
         ray.init(address="local", num_cpus=2, include_dashboard=False, log_to_driver=False)
-        yield
+        only = OnlyStack()
+        yield only
+        only.stop()
         ray.shutdown()
+
+
+@pytest.fixture(scope="module")
+def ray_local(only_stack: OnlyStack) -> None:
+    """A Ray cluster of our own, for the whole session, without the stack."""
+    only_stack.stop()
+
+
+@pytest.fixture(scope="session")
+def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """Folder of a random Llama that answers in milliseconds on a CPU."""
+    from scalesim.deployments.random_model import build
+
+    return str(build(tmp_path_factory.mktemp("models") / "tiny", size="tiny"))
+
+
+@pytest.fixture(scope="session")
+def tunes(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """Folder of a fine-tune of the tiny model, `tune`."""
+    from scalesim.deployments.random_model import build
+
+    root = tmp_path_factory.mktemp("tunes")
+    build(root / "tune", seed=1, size="tiny")
+    return str(root)
+
+
+@pytest.fixture(scope="session")
+def stack_settings(tiny_model: str, tunes: str) -> StackSettings:
+    """Two replicas of a tiny model behind the ingress, with a controller and a catalog."""
+    from benchmarks.free_port import free_port
+    from scalesim.settings import (
+        EngineSettings,
+        IngressSettings,
+        MetricsSettings,
+        ModelSettings,
+        StackSettings,
+    )
+    from tests.support.stack_client import KEY
+
+    port = free_port()
+    return StackSettings(
+        engine=EngineSettings(
+            model_path=tiny_model,
+            dtype="float32",
+            device_tokens=1536,
+            context_length=1024,
+            models=ModelSettings(roots=(tunes,)),
+        ),
+        replicas=2,
+        ingress=IngressSettings(port=0, api_key=KEY, processes=2),
+        metrics=MetricsSettings(controller_port=port, replica_port=port + 1),
+    )
+
+
+@pytest.fixture
+def stack(only_stack: OnlyStack, stack_settings: StackSettings) -> Stack:
+    """The stack that modules share, as long as no test stops it."""
+    return only_stack.running(stack_settings)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections import Counter
 from pathlib import Path
 
@@ -31,3 +32,9 @@ def test_no_two_classes_share_a_name() -> None:
         if isinstance(node, ast.ClassDef)
     )
     assert [name for name, classes in names.items() if classes > 1 and name[0] != "_"] == []
+
+
+def test_nothing_but_tests_imports_tests() -> None:
+    assert [
+        file for file in MODULES if re.search(r"^ *(from|import) tests", file.read_text(), re.M)
+    ] == []

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 
-from benchmarks.gpu.driven_engine import DrivenEngine
+from benchmarks.engine.driven_engine import DrivenEngine
 from benchmarks.gpu.engines import Setup, engine
 from benchmarks.gpu.link_speeds import by_block, storage_bytes_per_s
 from benchmarks.gpu.options import Options, main

@@ -45,8 +45,7 @@ def request(ids: list[int], output_tokens: int, key: int | None, **more: Any) ->
             "ignore_eos": True,
             "skip_special_tokens": False,
         },
-        kv_hints=None if key is None else hints(key),
-        **more,
+        **{"kv_hints": None if key is None else hints(key), **more},
     )
 
 

@@ -9,9 +9,9 @@ from collections.abc import Callable
 from itertools import count
 from typing import Any
 
+from benchmarks.engine.driven_engine import DrivenEngine
 from benchmarks.gpu.answer_check import ASKED
 from benchmarks.gpu.answer_tally import AnswerTally
-from benchmarks.gpu.driven_engine import DrivenEngine
 from benchmarks.gpu.prompts import Prompts
 from benchmarks.gpu.reference_answers import ReferenceAnswers
 from benchmarks.gpu.turns import Ask, Flush, Move, Pause, Push, Step, TakeBack, Turns

@@ -7,7 +7,7 @@ import time
 from statistics import median
 from typing import Any, NamedTuple
 
-from benchmarks.gpu.driven_engine import DrivenEngine
+from benchmarks.engine.driven_engine import DrivenEngine
 from benchmarks.gpu.prompts import Prompts
 from scalesim.vocabulary import ADAPTER, PREFIX, Tier, Verb
 

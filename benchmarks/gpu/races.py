@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from benchmarks.gpu.driven_engine import DrivenEngine
+from benchmarks.engine.driven_engine import DrivenEngine
 from benchmarks.gpu.engines import Setup, engine
 from benchmarks.gpu.interleaving import Interleaving
 from benchmarks.gpu.options import Options, main

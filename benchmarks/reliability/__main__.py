@@ -18,6 +18,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.free_port import free_port
 from benchmarks.reliability.fault_runs import FaultOutcome, FaultTrial
 from benchmarks.reliability.injected_faults import FAULTS, Fault, named
 from benchmarks.reliability.load import End
@@ -30,7 +31,6 @@ from scalesim.settings import (
     MetricsSettings,
     StackSettings,
 )
-from tests.support.ray_head import free_port
 
 MINUTES = 30.0
 KEY = "reliability"

@@ -1,4 +1,4 @@
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -9,15 +9,15 @@ from benchmarks.reliability.fault_runs import FaultTrial
 from benchmarks.reliability.load import REQUEST_S
 from scalesim.deployments.random_model import build
 from scalesim.deployments.stack import Stack
+from tests.support.only_stack import OnlyStack
 from tests.support.stack_client import StackClient
 
 
 @pytest.fixture(scope="package")
-def stack(ray_local: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+def stack(only_stack: OnlyStack, tmp_path_factory: pytest.TempPathFactory) -> Stack:
     """Two engines of a tiny model; nobody else asks them."""
     folder: Path = tmp_path_factory.mktemp("models")
-    with Stack(stack_settings(str(build(folder / "tiny", size="tiny")))) as running:
-        yield running
+    return only_stack.running(stack_settings(str(build(folder / "tiny", size="tiny"))))
 
 
 @pytest_asyncio.fixture(loop_scope="session", scope="package")

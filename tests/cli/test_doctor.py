@@ -2,13 +2,13 @@
 
 import json
 import os
-import socket
 from pathlib import Path
 
 import pytest
 import redis
 from typer.testing import CliRunner
 
+from benchmarks.free_port import free_port
 from scalesim.cli import doctor, machine, ports, services
 from scalesim.cli.finding import Check
 from scalesim.controller.catalog.embedded import EmbeddedServer
@@ -20,11 +20,6 @@ from tests.support.fake_stack import FakeStack
 def no_hooks(monkeypatch: pytest.MonkeyPatch) -> None:
     """Leaves out the one look that takes seconds."""
     monkeypatch.setattr(services, "hook_checks", lambda: [Check("hooks", True, "not looked at")])
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return int(server.getsockname()[1])
 
 
 @pytest.mark.usefixtures("no_hooks")

@@ -14,6 +14,7 @@ import ray
 import redis
 from ray.actor import ActorHandle
 
+from benchmarks.free_port import free_port
 from scalesim.controller import actor
 from scalesim.controller.catalog.embedded import EmbeddedServer
 from scalesim.controller.catalog.store import Catalog
@@ -29,7 +30,6 @@ from scalesim.identity import agent_key
 from scalesim.settings import MetricsSettings, StackSettings, load
 from scalesim.vocabulary import PREFIX, Budgets, Directives, ReplicaInfo, Tier
 from tests.support.controller_world import SIZE, keys, residency, steps
-from tests.support.ray_head import free_port
 
 pytestmark = pytest.mark.ray
 

@@ -11,6 +11,7 @@ from scalesim.policies.placement import rendezvous
 from scalesim.policies.planner import DistancePlanner
 from scalesim.settings import CatalogSettings, ControllerSettings
 from scalesim.vocabulary import Tier
+from tests.support.controller_view import inside
 from tests.support.controller_world import FakeReplica, keys, report, settle
 
 DAY_S = 86_400.0
@@ -68,7 +69,7 @@ def test_jumps_drop_no_pins_and_stop_no_leveling(jump_s: float) -> None:
     report(controller, 2, {key: 0.0 for key in range(20)})
     clocks.elapsed_s += 1.0
     controller.tick()
-    assert not controller._leveling.wanted
+    assert not inside(controller).leveling.wanted
 
 
 def test_the_controller_s_own_clock_is_steady(monkeypatch: pytest.MonkeyPatch) -> None:

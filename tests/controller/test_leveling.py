@@ -7,6 +7,7 @@ from benchmarks.policies.makespans import makespans
 from scalesim.controller.core import Controller
 from scalesim.policies.placement import rendezvous
 from scalesim.vocabulary import Tier
+from tests.support.controller_view import inside
 from tests.support.controller_world import (
     Clock,
     FakeReplica,
@@ -45,7 +46,7 @@ def crowd(replica: str, names: tuple[str, ...] = NAMES, count: int = 12) -> list
 
 
 def homes(controller: Controller, agents: list[int]) -> dict[int, str]:
-    table, replicas = controller._table, controller._replicas
+    table, replicas, *_ = inside(controller)
     rows = table.find(0, keys(*agents)).tolist()
     return {
         key: replicas.numbers[int(table.replica[row])]
@@ -174,12 +175,12 @@ def test_nobody_moves_while_a_remembered_replica_is_not_back() -> None:
 def test_all_payloads_of_an_agent_live_together() -> None:
     world = World()
     agents = crowd("a")
-    table = world.controller._table
+    table = inside(world.controller).table
     report(world.controller, 1, dict.fromkeys(agents, 0.0))
-    adapter = table.kinds.number("adapter")
-    world.controller._placements.admit(adapter, keys(*agents[:6]))
+    world.replicas["a"].load("adapter", *agents[:6])
     world.level()
-    world.controller._placements.admit(adapter, keys(*agents[6:]))
+    world.replicas["a"].load("adapter", *agents[6:])
+    adapter = table.kinds.number("adapter")
     ours, theirs = (table.replica[table.find(kind, keys(*agents))] for kind in (0, adapter))
     assert ours.tolist() == theirs.tolist()
     assert len(set(ours.tolist())) == 3

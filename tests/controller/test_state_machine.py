@@ -13,6 +13,7 @@ from scalesim.controller.catalog.rows import CatalogSnapshot
 from scalesim.errors import StaleControllerError, StaleEpochError
 from scalesim.policies.shares import fair_distances
 from scalesim.vocabulary import Tier
+from tests.support.controller_view import inside
 from tests.support.controller_world import (
     Clock,
     FakeReplica,
@@ -126,16 +127,16 @@ class AnythingMayHappen(RuleBasedStateMachine):
         check_integrity(self.controller)
 
     def _check_at_rest(self, replica: FakeReplica) -> None:
-        table = self.controller._table
-        known = self.controller._replicas.get(replica.name)
+        table, replicas, simulations, _ = inside(self.controller)
+        known = replicas.get(replica.name)
         assert known is not None
         rows = table.rows_on(known.number)
         now = fair_distances(
-            table.distances(rows, self.controller._simulations.epochs),
+            table.distances(rows, simulations.epochs),
             table.total_bytes[rows],
             table.simulation[rows],
             replica.info.budgets.device_bytes,
-            self.controller._simulations.quota,
+            simulations.quota,
         )
         for row, distance in zip(rows, now.tolist(), strict=True):
             key = int(table.key[row])

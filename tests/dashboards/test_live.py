@@ -14,14 +14,15 @@ import pytest
 import ray
 from prometheus_client.parser import text_string_to_metric_families
 
+from benchmarks.free_port import free_port
 from dashboards.board import Query
 from dashboards.grafana_files import BOARDS
 from scalesim.deployments.random_model import build
 from scalesim.deployments.stack import Stack
 from scalesim.headers import CACHED_TOKENS, CachedTokens
 from scalesim.settings import EngineSettings, IngressSettings, MetricsSettings, StackSettings
+from tests.support.only_stack import OnlyStack
 from tests.support.prometheus import Prometheus, scraping
-from tests.support.ray_head import free_port
 from tests.support.stack_client import KEY, StackClient
 
 pytestmark = [pytest.mark.engine, pytest.mark.ray]
@@ -40,7 +41,8 @@ QUERIES = {
 
 
 @pytest.fixture(scope="module")
-def stack(ray_local: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+def stack(only_stack: OnlyStack, tmp_path_factory: pytest.TempPathFactory) -> Stack:
+    """One of its own: what is counted is what these tests asked."""
     model = build(tmp_path_factory.mktemp("model"), size="tiny")
     engine = EngineSettings(
         model_path=str(model), dtype="float32", device_tokens=2048, context_length=512
@@ -51,8 +53,7 @@ def stack(ray_local: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator
         ingress=IngressSettings(port=0, api_key=KEY),
         metrics=MetricsSettings(controller_port=port, replica_port=port + 1),
     )
-    with Stack(settings) as ours:
-        yield ours
+    return only_stack.running(settings)
 
 
 @pytest.fixture(scope="module")

@@ -7,11 +7,11 @@ import httpx
 import pytest
 from ray import serve
 
+from benchmarks.free_port import free_port
 from scalesim.controller import actor
 from scalesim.controller.catalog.embedded import EmbeddedServer
 from scalesim.deployments.app import build
 from scalesim.settings import ControllerSettings
-from tests.support.ray_head import free_port
 from tests.support.stack_client import words
 
 pytestmark = [pytest.mark.ray, pytest.mark.engine]

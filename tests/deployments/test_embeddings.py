@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
+from benchmarks.free_port import free_port
 from scalesim.deployments.embeddings import Embeddings
 from scalesim.errors import InvalidRequestError, NotServedError, ReplicaUnavailableError
 from scalesim.settings import EmbeddingsSettings
-from tests.support.ray_head import free_port
 
 
 class Server(BaseHTTPRequestHandler):

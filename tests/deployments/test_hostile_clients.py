@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import json
 import re
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +28,7 @@ from scalesim.deployments.requests import REQUESTS
 from scalesim.deployments.stack import Stack
 from scalesim.settings import AdapterSettings, EngineSettings, IngressSettings, StackSettings
 from tests.support.hostile_bodies import BODY, bodies
+from tests.support.only_stack import OnlyStack
 from tests.support.stack_client import KEY, StackClient, words
 
 pytestmark = [pytest.mark.engine, pytest.mark.ray, pytest.mark.asyncio(loop_scope="session")]
@@ -66,28 +67,33 @@ def adapters(tmp_path_factory: pytest.TempPathFactory, tiny_model: str) -> Path:
 
 
 @pytest.fixture(scope="module")
-def stack(ray_local: None, tiny_model: str, adapters: Path) -> Iterator[Stack]:
+def crowded(tiny_model: str, adapters: Path) -> StackSettings:
     """One replica with little room."""
     served = AdapterSettings(roots=(str(adapters),), slots=2, max_rank=8)
     engine = EngineSettings(
         model_path=tiny_model, dtype="float32", device_tokens=POOL, adapters=served
     )
-    ingress = IngressSettings(port=0, api_key=KEY)
-    with Stack(StackSettings(engine=engine, ingress=ingress)) as running:
-        yield running
+    return StackSettings(engine=engine, ingress=IngressSettings(port=0, api_key=KEY))
 
 
-@pytest_asyncio.fixture(loop_scope="session", scope="module")
-async def client(stack: Stack) -> AsyncIterator[StackClient]:
-    client = StackClient(stack)
+@pytest.fixture(scope="module")
+def crowded_stack(only_stack: OnlyStack, crowded: StackSettings) -> Stack:
+    return only_stack.running(crowded)
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def client(crowded_stack: Stack) -> AsyncIterator[StackClient]:
+    client = StackClient(crowded_stack)
     yield client
     await client.http.aclose()
 
 
 @pytest_asyncio.fixture(loop_scope="session", scope="module")
-async def alone(client: StackClient) -> list[dict[str, Any]]:
+async def alone(crowded_stack: Stack) -> list[dict[str, Any]]:
     """What other tenants are answered while nobody else asks."""
-    return [await neighbour(client, tenant) for tenant in TENANTS]
+    client = StackClient(crowded_stack)
+    async with client.http:
+        return [await neighbour(client, tenant) for tenant in TENANTS]
 
 
 @pytest_asyncio.fixture(loop_scope="session", autouse=True)

@@ -20,12 +20,13 @@ from scalesim.deployments.middleware import OPEN_PATHS
 from scalesim.deployments.stack import Stack
 from scalesim.errors import ConfigurationError
 from scalesim.settings import EngineSettings, StackSettings
+from tests.support.only_stack import OnlyStack
 from tests.support.stack_client import StackClient, text_of, words
 
 pytestmark = [pytest.mark.engine, pytest.mark.ray, pytest.mark.asyncio(loop_scope="session")]
 
 
-@pytest_asyncio.fixture(loop_scope="session", scope="module")
+@pytest_asyncio.fixture(loop_scope="session")
 async def client(stack: Stack) -> AsyncIterator[StackClient]:
     client = StackClient(stack)
     yield client
@@ -337,7 +338,9 @@ async def test_a_device_that_is_not_there_is_refused(client: StackClient) -> Non
     assert (await client.ask(9)).status_code == 200
 
 
-async def test_stopping_waits_for_requests_in_flight(client: StackClient) -> None:
+async def test_stopping_waits_for_requests_in_flight(
+    client: StackClient, only_stack: OnlyStack
+) -> None:
     asked = asyncio.ensure_future(client.ask(107, tokens=700))
 
     async def busy() -> bool:
@@ -347,6 +350,6 @@ async def test_stopping_waits_for_requests_in_flight(client: StackClient) -> Non
     async with client.http.stream("GET", "/v1/trace") as feed:
         lines = feed.aiter_lines()
         assert await anext(lines) == ""
-        await asyncio.to_thread(client.stack.stop)
+        await asyncio.to_thread(only_stack.stop)
         assert (await asked).status_code == 200
         assert [line async for line in lines] == []  # it ended, as the stack did

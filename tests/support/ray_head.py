@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import socket
 import subprocess
 import sys
 import tempfile
@@ -13,6 +12,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
+
+from benchmarks.free_port import free_port
 
 BIN = Path(sys.executable).parent
 TOKEN = "a-token-of-the-tests-0123456789abcdef"
@@ -58,13 +59,6 @@ def ray_head(**environment: str) -> Iterator[str]:
 def _lives(process: subprocess.Popen[bytes], address: str) -> bool:
     until(lambda: _has_node(address) or process.poll() is not None)
     return process.poll() is None
-
-
-def free_port() -> int:
-    """Return a loopback port that nothing listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def until(holds: Callable[[], bool]) -> None:

@@ -1,33 +1,19 @@
-"""A real SGLang engine with our plugin, and the replica's end of its channel, in this process."""
+"""A real SGLang engine with our plugin in this process; its agents have prompts of their own."""
 
 from __future__ import annotations
 
-import asyncio
 import gc
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from scalesim.deployments.engine.identity_envelope import hints
+from benchmarks.engine.driven_engine import AgentBytes, DrivenEngine
 from scalesim.settings import EngineSettings
-from scalesim.vocabulary import (
-    ADAPTER,
-    MODEL,
-    PREFIX,
-    TIERS,
-    Directives,
-    DistanceUpdate,
-    Moves,
-    Residency,
-    Tier,
-    TransferStats,
-    Verb,
-)
+from scalesim.vocabulary import PREFIX, Tier, TransferStats, Verb
 
 PREFIX_TOKENS = 256
-DEADLINE_S = 30.0
 
 
 class Answer(NamedTuple):
@@ -45,66 +31,61 @@ class State(NamedTuple):
     in_use: bool
 
 
+class _InTokens(Mapping[int, State]):
+    """Residency by agent, as the engine reported it last."""
+
+    def __init__(self, held: Mapping[int, AgentBytes], bytes_per_token: int) -> None:
+        self._held = held
+        self._unit = bytes_per_token
+
+    def __getitem__(self, agent: int) -> State:
+        if agent not in self._held:
+            raise KeyError(agent)
+        *sizes, in_use = self._held[agent]
+        return State(*(size // self._unit for size in sizes), in_use)
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(self._held)
+
+    def __len__(self) -> int:
+        return len(self._held)
+
+
 class RealEngine:
     """Agents are integers; agent k's private prefix is a seeded random sequence."""
 
     def __init__(self, model: str, device_tokens: int, **more: Any) -> None:
-        self._settings = EngineSettings(
+        self.engine_settings = EngineSettings(
             model_path=model,
             dtype="float32",
             device_tokens=device_tokens,
             context_length=2048,
             **more,
         )
-        kinds = (PREFIX, ADAPTER, MODEL)
-        self.states: dict[str, dict[int, State]] = {kind: {} for kind in kinds}
-        self.state = self.states[PREFIX]
-        self.transfers: dict[str, TransferStats] = {kind: TransferStats(kind) for kind in kinds}
-        self._news = asyncio.Event()
-        self._sequence = 0
 
     async def start(self) -> None:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             from scalesim.deployments.engine.engine_host import EngineHost
 
-            self._host = EngineHost(self._settings)
-            await self._host.start()
-        assert self._host.steered is not None
-        self._channel, hello = self._host.steered
-        self.bytes_per_token = hello.bytes_per_token
-        self.manager = self._host.engine.tokenizer_manager
-        self._reader = asyncio.create_task(self._read())
+            self.host = EngineHost(self.engine_settings)
+            await self.host.start()
+        self.manager = self.host.engine.tokenizer_manager
+        self._driven = driven = DrivenEngine(self.host)
+        self.states = {
+            kind: _InTokens(held, driven.bytes_per_token) for kind, held in driven.holds.items()
+        }
+        self.state = self.states[PREFIX]
+        self.transfers = driven.transfers
 
     async def stop(self) -> None:
-        self._reader.cancel()
-        await asyncio.gather(self._reader, return_exceptions=True)
+        await self._driven.stop()
         with warnings.catch_warnings():
             # SGLang leaves its sockets to the garbage collector.
             warnings.simplefilter("ignore")
-            self._host.stop()
-            del self.manager
+            self.host.stop()
+            del self.manager, self._driven
             gc.collect()
-
-    async def _read(self) -> None:
-        while True:
-            message = await self._channel.receive()
-            if isinstance(message, Residency):
-                unit = self.bytes_per_token
-                sizes = (size // unit for size in message[2:6])
-                rows = (message.keys, *sizes, message.in_use)
-                for key, *row in zip(*(column.tolist() for column in rows), strict=True):
-                    self.states[message.kind][key] = State(*row)
-            elif isinstance(message, TransferStats):
-                self.transfers[message.kind] = message
-            self._news.set()
-
-    async def until(self, holds: Callable[[], bool]) -> None:
-        """Wait for news until `holds`."""
-        async with asyncio.timeout(DEADLINE_S):
-            while not holds():
-                self._news.clear()
-                await self._news.wait()
 
     def prompt(self, agent: int, length: int = PREFIX_TOKENS) -> list[int]:
         prefix = np.random.default_rng(agent).integers(3, 1000, length).tolist()
@@ -120,18 +101,10 @@ class RealEngine:
         known: bool = True,
         **more: Any,
     ) -> Answer:
-        from sglang.srt.managers.io_struct import GenerateReqInput
-
-        request = GenerateReqInput(
-            input_ids=self.prompt(agent, length),
-            sampling_params={"max_new_tokens": tokens, "temperature": 0, "ignore_eos": True},
-            cache_salt=salt,
-            **{"kv_hints": hints(agent) if known else None, **more},
-        )
-        answer = await anext(self.manager.generate_request(request, None))
-        found = answer["meta_info"]["cached_tokens_details"] or {}
-        tiers = (found.get(tier, 0) for tier in TIERS)
-        return Answer(answer["output_ids"], *tiers)
+        key = agent if known else None
+        ids = self.prompt(agent, length)
+        reply = await self._driven.ask(ids, tokens, key, cache_salt=salt, **more)
+        return Answer(reply.tokens, reply.found.device, reply.found.host, reply.found.storage)
 
     async def store(self, agent: int) -> list[int]:
         """Ask an agent until its prefix is in storage, send it there, return what it answers."""
@@ -153,26 +126,22 @@ class RealEngine:
         await self.until(lambda: self.state[agent].device >= PREFIX_TOKENS)
         return await self.ask(agent)
 
+    async def until(self, holds: Callable[[], bool]) -> None:
+        """Wait for news until `holds`."""
+        await self._driven.until(holds)
+
+    async def push(self, distances: Mapping[int, float], kind: str = PREFIX) -> None:
+        await self._driven.push(distances, kind)
+
+    async def moves(self, *moves: tuple[Verb, int, Tier], kind: str = PREFIX) -> None:
+        """Send moves that the engine takes over together."""
+        await self._driven.moves(*moves, kind=kind)
+
     @property
     def transfer(self) -> TransferStats:
         return self.transfers[PREFIX]
 
-    async def push(self, distances: dict[int, float], kind: str = PREFIX) -> None:
-        keys, values = np.array(list(distances), np.int64), np.array(list(distances.values()))
-        near = DistanceUpdate(kind, keys, values.astype(np.float32))
-        await self._send(Directives(1, 0, distance_updates=(near,)))
-
     async def move(
         self, verb: Verb, *agents: int, tier: Tier = Tier.DEVICE, kind: str = PREFIX
     ) -> None:
-        await self.moves(*((verb, agent, tier) for agent in agents), kind=kind)
-
-    async def moves(self, *moves: tuple[Verb, int, Tier], kind: str = PREFIX) -> None:
-        """Send moves that the engine takes over together."""
-        verbs, agents, tiers = (np.array(column, np.int64) for column in zip(*moves, strict=True))
-        batch = Moves(kind, verbs.astype(np.uint8), agents, tiers.astype(np.uint8))
-        await self._send(Directives(1, 0, moves=(batch,)))
-
-    async def _send(self, directives: Directives) -> None:
-        self._sequence += 1
-        await self._channel.send(directives._replace(sequence=self._sequence))
+        await self._driven.move(verb, agents, tier, kind)

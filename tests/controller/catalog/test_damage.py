@@ -23,6 +23,7 @@ from scalesim.controller.catalog_flusher import CatalogFlusher
 from scalesim.controller.core import Controller
 from scalesim.settings import CatalogSettings, ControllerSettings
 from scalesim.vocabulary import Tier
+from tests.support.controller_view import inside
 from tests.support.controller_world import (
     Clock,
     FakeReplica,
@@ -262,4 +263,4 @@ def test_a_use_by_a_clock_that_was_ahead_was_just_now() -> None:
     rows: Packed = snapshot.rows.copy()
     rows["last_used"] = clock.now + 1e6
     again = make_controller(clock, CatalogSnapshot(rows, snapshot.names))
-    assert again._table.last_used.max() == clock.now
+    assert inside(again).table.last_used.max() == clock.now

@@ -11,10 +11,10 @@ import pytest
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from benchmarks.free_port import free_port
 from scalesim.controller.runtime.metrics_endpoint import MetricsEndpoint
 from scalesim.errors import ConfigurationError
 from scalesim.settings import MetricsSettings, load
-from tests.support.ray_head import free_port
 
 
 class Figures(Collector):

@@ -51,8 +51,8 @@ class Farm(RealEngine):
 
         registry = AdapterRegistry(self.settings)
         self.loader = AdapterLoader(self.manager, registry)
-        choice = ModelResolver(self._settings)
-        self.endpoints = OpenAIEndpoints(self._host.engine, "replica", choice, registry)
+        choice = ModelResolver(self.engine_settings)
+        self.endpoints = OpenAIEndpoints(self.host.engine, "replica", choice, registry)
 
     async def say(self, agent: int, adapter: str | None = None) -> Answer:
         call = Call(agent, "completions", {"model": f"scalesim:{adapter or f'a{agent}'}"}, "s")

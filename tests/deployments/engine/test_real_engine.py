@@ -13,9 +13,10 @@ from types import SimpleNamespace
 import pytest
 import pytest_asyncio
 
+from benchmarks.engine.driven_engine import DEADLINE_S
 from scalesim.deployments.engine.channel import ReplicaEnd, SchedulerEnd
 from scalesim.vocabulary import Directives, Tier, Verb
-from tests.support.real_engine import DEADLINE_S, PREFIX_TOKENS, RealEngine
+from tests.support.real_engine import PREFIX_TOKENS, RealEngine
 
 pytestmark = [pytest.mark.engine, pytest.mark.asyncio(loop_scope="session")]
 

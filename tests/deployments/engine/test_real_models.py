@@ -57,7 +57,7 @@ class House(RealEngine):
     async def answers(self) -> bool:
         from scalesim.deployments.engine.probe import probe
 
-        return await probe(self._host.engine, 20.0)
+        return await probe(self.host.engine, 20.0)
 
     def in_host(self) -> set[int]:
         return {agent for agent, state in self.states[MODEL].items() if state.host}

@@ -48,7 +48,7 @@ class Asker:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             from scalesim.deployments.engine.openai_endpoints import OpenAIEndpoints
-        self.endpoints = OpenAIEndpoints(engine._host.engine, "r", _OwnModel())  # type: ignore[arg-type]
+        self.endpoints = OpenAIEndpoints(engine.host.engine, "r", _OwnModel())  # type: ignore[arg-type]
 
     async def ask(self, endpoint: Endpoint, body: dict[str, Any]) -> Reply:
         try:

@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
+from benchmarks.engine.driven_engine import DEADLINE_S
 from scalesim.vocabulary import Tier, Verb
-from tests.support.real_engine import DEADLINE_S, PREFIX_TOKENS, RealEngine
+from tests.support.real_engine import PREFIX_TOKENS, RealEngine
 
 pytestmark = [pytest.mark.engine, pytest.mark.asyncio(loop_scope="session")]
 

@@ -9,9 +9,9 @@ from collections.abc import AsyncIterator
 import pytest
 import pytest_asyncio
 
+from benchmarks.engine.driven_engine import DrivenEngine
 from benchmarks.gpu import reference_answers
 from benchmarks.gpu.answer_check import ASKED, Verdict
-from benchmarks.gpu.driven_engine import DrivenEngine
 from benchmarks.gpu.engine_backend import EngineBackend
 from benchmarks.gpu.engine_caller import ask
 from benchmarks.gpu.engines import Setup, engine

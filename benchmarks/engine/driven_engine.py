@@ -94,9 +94,13 @@ class DrivenEngine:
         self, verb: Verb, keys: Iterable[int], tier: Tier = Tier.DEVICE, kind: str = PREFIX
     ) -> None:
         """Send one verb for some agents, in their order."""
-        agents = np.array(list(keys), np.int64)
-        verbs, tiers = (np.full(agents.size, value, np.uint8) for value in (verb, tier))
-        await self._send(Directives(1, 0, moves=(Moves(kind, verbs, agents, tiers),)))
+        await self.moves(*((verb, key, tier) for key in keys), kind=kind)
+
+    async def moves(self, *moves: tuple[Verb, int, Tier], kind: str = PREFIX) -> None:
+        """Send moves that the engine takes over together."""
+        verbs, agents, tiers = (np.array(column, np.int64) for column in zip(*moves, strict=True))
+        batch = Moves(kind, verbs.astype(np.uint8), agents, tiers.astype(np.uint8))
+        await self._send(Directives(1, 0, moves=(batch,)))
 
     async def until(self, holds: Callable[[], bool]) -> None:
         """Wait for news until `holds`.
