@@ -1,6 +1,8 @@
 # make demo   install, build a small model, run three arms side by side, write a report to out/demo
 # make test   install, run every test but those of faults under load
 # make chaos  kill and stop parts of a real stack under load: minutes, wants a quiet machine
+# make integrations  run the examples of all frameworks against a stack with a small real model:
+#             gigabytes of packages, each framework in an environment of its own in the user's cache
 # make test-fast  about a minute: no Ray, no engine, no chart, no benchmark, none that is slow
 # make check  ruff, mypy and codespell
 # make generated  write anew what is derived: the chart's schema, README and goldens, dashboards,
@@ -17,7 +19,7 @@ PIP    := $(BIN)/python -m pip install -q --disable-pip-version-check
 SGLANG := $(shell sed -n 's/^sglang = \["\(.*\)"\]/\1/p' pyproject.toml)
 PYTEST := $(BIN)/python -m pytest -o cache_dir=.pytest_cache
 
-.PHONY: demo test chaos test-fast test-stack test-engine check generated clean install
+.PHONY: demo test chaos integrations test-fast test-stack test-engine check generated clean install
 
 install: $(READY)
 
@@ -50,13 +52,16 @@ test: $(READY)
 	  $(MAKE) --no-print-directory test-engine && exit $$stack
 
 test-stack: $(READY)
-	@$(PYTEST)/stack --ignore=tests/deployments/engine --ignore=tests/chaos $(MORE)
+	@$(PYTEST)/stack $(addprefix --ignore=tests/,deployments/engine chaos frameworks) $(MORE)
 
 chaos: $(READY)
 	@$(PYTEST)/chaos tests/chaos $(MORE)
 
+integrations: $(READY)
+	@$(PYTEST)/frameworks tests/frameworks $(MORE)
+
 test-fast: $(READY)
-	@HYPOTHESIS_PROFILE=fast $(PYTEST)/fast $(addprefix --ignore=tests/,deployments/engine helm benchmarks) \
+	@HYPOTHESIS_PROFILE=fast $(PYTEST)/fast $(addprefix --ignore=tests/,deployments/engine helm benchmarks frameworks) \
 	  -m "not ray and not engine and not slow" $(MORE)
 
 test-engine: $(READY)

@@ -64,7 +64,7 @@ def run(
                     f"no stack answers at {settings.base_url}: start one with `scalesim up`, set "
                     "SCALESIM_BASE_URL, or give --model to have one for this run"
                 )
-            stack = opened.enter_context(StackProcess(model, config, console))
+            stack = opened.enter_context(StackProcess(model, config))
             settings = settings.model_copy(update={"base_url": stack.base_url})
         report = _followed(command, name, settings, folder, console)
     _write(folder / "report.json", report)

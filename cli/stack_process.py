@@ -6,14 +6,16 @@ import json
 import signal
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
-
-from rich.console import Console
 
 from scalesim.errors import UnavailableError
 from scalesim.proxies import may_be_proxied
 
 _DRAIN_S = 60.0
+
+_SETTINGS = {"ingress": {"model_aliases": {"*": "scalesim"}}}
+"""Of a stack without settings of its own: programs have names of models written into them."""
 
 _UP = (
     "import ctypes, signal; ctypes.CDLL(None).prctl(1, signal.SIGTERM); "
@@ -38,8 +40,7 @@ class StackProcess:
 
     Args:
         model: As for `up`.
-        config: As for `up`.
-        console: Says that it is starting.
+        config: As for `up`; without one every name of a model stands for this one.
 
     Attributes:
         base_url: Where it listens.
@@ -48,18 +49,24 @@ class StackProcess:
         UnavailableError: It did not start; its own message is on standard error.
     """
 
-    def __init__(self, model: str | None, config: Path | None, console: Console) -> None:
+    def __init__(self, model: str | None, config: Path | None) -> None:
         command = [sys.executable, "-c", _UP, "up", "--json", "--port", "0"]
         command += ["--model", model] if model else []
-        command += ["--config", str(config)] if config else []
         self._command = command
-        self._console = console
+        self._config = config
         self.base_url = ""
 
     def __enter__(self) -> StackProcess:
+        with tempfile.NamedTemporaryFile("w", suffix=".yaml") as settings:
+            json.dump(_SETTINGS, settings)  # which is YAML too
+            settings.flush()
+            self._start([*self._command, "--config", str(self._config or settings.name)])
+        return self
+
+    def _start(self, command: list[str]) -> None:
         # In a session of its own: Ctrl-C is for the program, and the report comes after it.
         self._process = subprocess.Popen(  # noqa: S603 - its words are ours
-            self._command, stdout=subprocess.PIPE, text=True, start_new_session=True
+            command, stdout=subprocess.PIPE, text=True, start_new_session=True
         )
         assert self._process.stdout is not None
         printed = ""
@@ -72,7 +79,6 @@ class StackProcess:
         except (ValueError, KeyError):
             self.__exit__()
             raise UnavailableError(f"the stack did not start: {_message(printed)}") from None
-        return self
 
     def __exit__(self, *error: object) -> None:
         if self._process.poll() is None:

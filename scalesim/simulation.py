@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from scalesim import headers
 from scalesim.context import agent as agent_context
 from scalesim.environment import client_from_env, simulation_from_env
 from scalesim.errors import InvalidRequestError
 from scalesim.identity import AgentId, agent_text, check_simulation
+from scalesim.known_structure import Graph, Space
 from scalesim.sender import Sender, Stats
 from scalesim.settings import ClientSettings
 from scalesim.transports import Transport, connect
@@ -37,6 +39,7 @@ class Simulation:
         transport: Way to the controller; by default the direct Ray path inside the stack's own
             cluster, HTTP elsewhere.
         step_hours: Simulated hours in a step, for `rate`.
+        reach: Distance at which two agents meet, for `position`, in its unit.
 
     Raises:
         InvalidRequestError: `name` is not valid.
@@ -50,11 +53,14 @@ class Simulation:
         settings: ClientSettings | None = None,
         transport: Transport | None = None,
         step_hours: float = 1.0,
+        reach: float = 1.0,
     ) -> None:
         settings = settings or client_from_env()
         self.name = check_simulation(simulation_from_env() if name is None else name)
         self._step_hours = step_hours
         self._gaps: dict[str, float] = {}
+        self._space = Space(reach)
+        self._graphs: dict[str, Graph] = {}
         self._sender = Sender(self.name, settings, lambda: transport or connect(settings))
 
     @property
@@ -104,9 +110,9 @@ class Simulation:
             upcoming: Who calls in steps t+1, t+2, ...; in their order where `order` is used.
         """
         t = int(t)  # one of numpy's would travel as text
-        distances = self._due(t, self._gaps.items())
         ordered = list(order)
         ahead = [ordered or list(active), *(list(agents) for agents in upcoming)]
+        distances = self._due(t, self._foreseen(t, ahead[0]).items())
         for steps in reversed(range(len(ahead))):
             agents = ahead[steps]
             spacing = 1.0 / max(len(agents), 1) if ordered else 0.0
@@ -114,6 +120,41 @@ class Simulation:
                 t, ((agent, steps + i * spacing) for i, agent in enumerate(agents))
             )
         self._sender.tell(distances, epoch=t, urgent=True)
+
+    def position(
+        self,
+        agent: AgentId,
+        xy: Sequence[float],
+        velocity: Sequence[float] | None = None,
+    ) -> None:
+        """Say where an agent is: it calls when it comes within `reach` of another.
+
+        Counts from the next step on, until another hint of that step knows better.
+
+        Args:
+            agent: Agent id.
+            xy: Position in the step reported last.
+            velocity: Its change in a step; where not given, what it was since the last position.
+        """
+        for id in self._ids([agent], sum(map(float, xy))):
+            self._space.move(id, xy, velocity, self._sender.epoch)
+
+    def edges(self, edges: Iterable[tuple[AgentId, AgentId]]) -> None:
+        """Say whose turn may lead to whose in the next step: a network that activity spreads along.
+
+        Counts from the next step on, from the agents that are active in it. Replaces what it was.
+        """
+        self._graphs["edges"] = Graph(self._pairs(edges), once=False)
+
+    def workflow(self, edges: Iterable[tuple[AgentId, AgentId]]) -> None:
+        """Say who waits for whom: agents have their turn when all before them had theirs.
+
+        Counts from the next step on, from the agents that are active in it. Replaces what it was.
+
+        Raises:
+            InvalidRequestError: The edges go round in a circle.
+        """
+        self._graphs["workflow"] = Graph(self._pairs(edges), once=True)
 
     def wake(self, agent: AgentId, at: float) -> None:
         """Say that the agent's next call comes at step `at`; inf where none is foreseen."""
@@ -157,6 +198,7 @@ class Simulation:
         ended = self._ids(agents)
         for id in ended:
             self._gaps.pop(id, None)
+        self._space.forget(ended)
         self._sender.change(ended, "done")
 
     def end(self, timeout_s: float = 5.0) -> bool:
@@ -166,6 +208,8 @@ class Simulation:
         is asked again until it does, ahead of all later hints.
         """
         self._gaps.clear()
+        self._space.clear()
+        self._graphs.clear()
         return self._sender.end(timeout_s)
 
     def flush(self, timeout_s: float = 5.0) -> bool:
@@ -176,11 +220,45 @@ class Simulation:
         """Send what waits and stop the background thread; further hints are not sent."""
         self._sender.close(timeout_s)
 
+    async def aend(self, timeout_s: float = 5.0) -> bool:
+        """See `end`; other tasks go on meanwhile."""
+        return await asyncio.to_thread(self.end, timeout_s)
+
+    async def aflush(self, timeout_s: float = 5.0) -> bool:
+        """See `flush`; other tasks go on meanwhile. All methods but these three return at once."""
+        return await asyncio.to_thread(self.flush, timeout_s)
+
+    async def aclose(self, timeout_s: float = 5.0) -> None:
+        """See `close`; other tasks go on meanwhile."""
+        await asyncio.to_thread(self.close, timeout_s)
+
     def __enter__(self) -> Simulation:
         return self
 
     def __exit__(self, *error: object) -> None:
         self.close()
+
+    async def __aenter__(self) -> Simulation:
+        return self
+
+    async def __aexit__(self, *error: object) -> None:
+        await self.aclose()
+
+    def _foreseen(self, t: int, active: Iterable[AgentId]) -> dict[str, float]:
+        """Return the nearest of what rates, positions and edges say, in steps."""
+        found = dict(self._gaps)
+        ids = self._ids(active) if self._graphs else []
+        graphs = (graph.distances(ids) for graph in self._graphs.values())
+        for distances in (self._space.distances(t), *graphs):
+            for id, distance in distances:
+                found[id] = min(distance, found.get(id, math.inf))
+        return found
+
+    def _pairs(self, edges: Iterable[tuple[AgentId, AgentId]]) -> Iterator[tuple[str, str]]:
+        for pair in edges:
+            ids = self._ids(pair)
+            if len(ids) == 2:
+                yield ids[0], ids[1]
 
     def _due(self, epoch: int, distances: Iterable[tuple[AgentId, float]]) -> dict[str, float]:
         return {

@@ -158,3 +158,66 @@ def test_context_and_headers_carry_the_simulation(town: Simulation) -> None:
 def test_a_name_that_cannot_be_one_is_refused() -> None:
     with pytest.raises(InvalidRequestError, match="is not a simulation id"):
         Simulation("no spaces")
+
+
+def test_agents_that_come_towards_each_other_are_due_when_they_meet(
+    town: Simulation, transport: FakeTransport
+) -> None:
+    for t, x in enumerate((0.0, 1.0)):
+        town.step(t)
+        town.position("walker", (x, 0))
+        town.position("bench", (6, 0), velocity=(0, 0))
+        town.position("far", (100, 0))
+    town.step(2)
+    assert reported(town, transport) == {"walker": 3, "bench": 3}, "at x = 2, 1 from 6 at x = 5"
+
+
+def test_a_position_of_what_is_done_or_not_a_number_is_none(
+    town: Simulation, transport: FakeTransport
+) -> None:
+    for agent in ("a", "b"):
+        town.position(agent, (0, 0))
+    town.position("c", (float("nan"), 0))
+    town.done("a")
+    town.step(1)
+    assert reported(town, transport) == {}
+    assert town.stats.dropped == 1
+
+
+def test_activity_spreads_along_edges(town: Simulation, transport: FakeTransport) -> None:
+    town.edges([("a", "b"), ("b", "c"), ("d", "a")])
+    town.step(0, active=["a", "stranger"])
+    assert reported(town, transport) == {"a": 0, "stranger": 0, "b": 1, "c": 2}
+
+
+def test_a_workflow_goes_on_with_who_has_not_had_its_turn(
+    town: Simulation, transport: FakeTransport
+) -> None:
+    town.workflow([("write", "read"), ("read", "print"), ("draw", "print")])
+    town.step(0, active=["write", "draw"])
+    first = reported(town, transport)
+    assert first == {"write": 0, "draw": 0, "read": 1, "print": 2}
+    town.step(1, active=["read"])
+    assert transport.newest == 0 or reported(town, transport)["print"] == 1
+
+
+def test_a_workflow_in_a_circle_is_refused(town: Simulation) -> None:
+    with pytest.raises(InvalidRequestError, match="cycle"):
+        town.workflow([("a", "b"), ("b", "a")])
+
+
+def test_what_is_nearest_counts(town: Simulation, transport: FakeTransport) -> None:
+    town.rate("b", per_hour=0.5)  # 4 steps
+    town.edges([("a", "b")])
+    town.step(0, active=["a"])
+    assert reported(town, transport) == {"a": 0, "b": 1}
+
+
+async def test_what_waits_has_an_asynchronous_twin(transport: FakeTransport) -> None:
+    async with Simulation("town", transport=transport) as town:
+        town.step(1, active=["a"])
+        assert await town.aflush()
+        assert transport.distances == {"a": 0}
+        assert await town.aend()
+        assert transport.ends == 1
+    assert transport.closed

@@ -1,0 +1,145 @@
+"""Real frameworks against a real stack with a small real model: `make integrations`.
+
+Each example is run twice: with its clients pointed to the stack and nothing else, and under
+`scalesim run`. Not a part of `make test`: gigabytes of packages, and minutes.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+from typer.testing import CliRunner
+
+from scalesim.cli import run
+from scalesim.cli.stack_process import StackProcess
+from scalesim.integrations.client_variables import client_variables
+from scalesim.runs import report, stack_counts
+from scalesim.runs.recorder import Recorder
+from scalesim.settings import ClientSettings
+from tests.frameworks.environments import ROOT, python_with
+
+_PROGRAM_S = 240
+
+pytestmark = pytest.mark.timeout(900)
+
+
+class Framework(NamedTuple):
+    """A program of a framework, and what it is expected to tell.
+
+    Attributes:
+        program: Below `examples/`.
+        arguments: Of the program.
+        requirements: On the package index, with the pins that it needs and does not have.
+        agents: Beginnings of the names of all who ask.
+        foresees: It knows who comes next.
+    """
+
+    program: str
+    arguments: tuple[str, ...]
+    requirements: tuple[str, ...]
+    agents: tuple[str, ...]
+    foresees: bool = True
+
+
+FRAMEWORKS = {
+    "mesa": Framework("mesa/town.py", ("8", "4"), ("mesa==3.3.1", "openai"), ("Citizen ",)),
+    "mesa-llm": Framework(
+        "mesa/llm_town.py", ("4", "2"), ("mesa-llm==0.2.0", "mesa==3.3.1"), ("Citizen ",)
+    ),
+    "langgraph": Framework(
+        "langgraph/review.py",
+        ("3",),
+        ("langgraph==1.2.24", "langchain-openai==1.7.4"),
+        ("writer", "optimist", "pessimist", "editor"),
+    ),
+    "autogen": Framework(
+        "autogen/team.py",
+        ("3",),
+        ("autogen-agentchat==0.7.5", "autogen-ext[openai]==0.7.5"),
+        ("ann", "bob", "eve", "joe"),
+    ),
+    "camel": Framework(
+        "camel/debate.py",
+        ("3",),
+        ("camel-ai==0.2.90", "mcp<2"),
+        tuple(f"System {name}" for name in ("Ann", "Bob", "Eve", "Joe")),
+        foresees=False,
+    ),
+    "agentscope": Framework(
+        "agentscope/chain.py",
+        ("3",),
+        ("agentscope==2.0.11",),
+        ("ann", "bob", "eve"),
+        foresees=False,
+    ),
+    "concordia": Framework(
+        "concordia/talk.py",
+        ("3",),
+        ("gdm-concordia==2.1.0", "openai"),
+        ("Ann", "Bob", "Eve", "rules"),
+    ),
+    "crewai": Framework(
+        "crewai/article.py", ("2",), ("crewai==1.15.30",), ("researcher", "writer", "editor")
+    ),
+    "oasis": Framework("oasis/network.py", ("6", "3"), ("camel-oasis==0.2.5", "mcp<2"), ("user ",)),
+}
+
+
+@pytest.fixture(scope="module")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ClientSettings]:
+    config = {
+        "engine": {"model_path": "smollm2", "device_tokens": 1536, "host_ratio": 8.0},
+        "ingress": {"model_aliases": {"*": "scalesim"}, "default_max_tokens": 24},
+    }
+    file = tmp_path_factory.mktemp("stack") / "stack.yaml"
+    file.write_text(json.dumps(config))
+    with StackProcess(None, file) as process:
+        yield ClientSettings(base_url=process.base_url, timeout_s=10.0)
+
+
+@pytest.mark.parametrize("name", FRAMEWORKS)
+def test_every_call_is_told_apart_and_more_is_foreseen_than_by_the_base_url(
+    name: str, stack: ClientSettings, tmp_path: Path
+) -> None:
+    framework = FRAMEWORKS[name]
+    command = [str(python_with(*framework.requirements))]
+    command += [str(ROOT / "examples" / framework.program), *framework.arguments]
+    bare = _bare(command, stack, tmp_path)
+    out = tmp_path / "out"
+    outcome = CliRunner().invoke(
+        run.app, ["--base-url", stack.base_url, "--out", str(out), "--", *command]
+    )
+    assert outcome.exit_code == 0, outcome.output
+    ran = json.loads((out / "report.json").read_text())
+    print(name, "bare", _figures(bare), "run", _figures(ran))
+    assert ran["errors"] == {}
+    assert ran["calls_named"] == ran["calls"] >= len(framework.agents)
+    assert all(agent.startswith(framework.agents) for agent in ran["agents"]), ran["agents"]
+    if framework.foresees:
+        assert ran["hint_coverage"] > (bare["hint_coverage"] or 0.0)
+
+
+def _bare(command: list[str], settings: ClientSettings, folder: Path) -> dict[str, Any]:
+    """Run a program with its clients pointed to the stack; return the report of that."""
+    environment = {**os.environ, **client_variables(settings.base_url, "", os.environ)}
+    before = stack_counts.read(settings)
+    with Recorder(settings, "default", folder / "bare.jsonl") as recorder:
+        subprocess.run(command, env=environment, check=True, timeout=_PROGRAM_S)
+    counts = stack_counts.read(settings).since(before)
+    return report.document(recorder.tally, counts)
+
+
+def _figures(document: dict[str, Any]) -> dict[str, Any]:
+    found, prompt = document["prompt_tokens_found"], document["tokens"]["prompt"]
+    return {
+        "calls": document["calls"],
+        "agents": len(document["agents"]),
+        "coverage": document["hint_coverage"],
+        **{tier: round(tokens / max(prompt, 1), 3) for tier, tokens in found.items()},
+    }
