@@ -115,8 +115,8 @@ class ReplicaClient:
                 self._suspects.check(call)  # an equal one may have been found out meanwhile
             found = await self._try(call)
             if isinstance(found, ReplicaAnswer):
-                if call.under_suspicion:
-                    self._suspects.cleared(call)
+                if not self._rotation.is_open(found.attempt):
+                    self._suspects.answered(call)
                 return found
             step = self._suspects.lost(call, found.verdict, found.replica)
             if step is Next.RETRY_ALONE:
@@ -181,6 +181,7 @@ class ReplicaClient:
             yield answer.first
             async for piece in answer.attempt.response:
                 if isinstance(piece, AnswerEnd):
+                    self._suspects.answered(answer.attempt.call)
                     ended(piece.output_tokens)
                     piece = piece.data
                 yield piece

@@ -76,7 +76,7 @@ class Loss(NamedTuple):
 
     Attributes:
         key: Digest of the request.
-        verdict: What is known of it; innocent is one that was tried again and answered.
+        verdict: What is known of it; innocent is one that was answered since.
         replica: What it was lost with.
         age_s: Seconds since then.
     """
@@ -145,11 +145,19 @@ class Suspects:
             return Next.REFUSE
         return Next.RETRY_ALONE if verdict is Suspicion.POSSIBLE else Next.RETRY
 
-    def cleared(self, call: Call) -> None:
-        """Forget a call that was tried again and answered."""
+    def answered(self, call: Call) -> None:
+        """Forget what was lost with a call that an engine has now answered to its end.
+
+        Else two losses within `KEEP_S`, from outside and of the same prompt asked over and over,
+        would be held against it. What is refused stays so.
+        """
+        if not self._records:
+            return
         loss = Loss(digest(call), Suspicion.INNOCENT, "")
-        self.learn([loss])
-        self._tell(loss)
+        record = self._records.get(loss.key)
+        if record is not None and not record.refused:
+            self.learn([loss])
+            self._tell(loss)
 
     def learn(self, losses: Iterable[Loss]) -> None:
         """Take over what another process of the ingress found."""

@@ -92,7 +92,7 @@ async def test_what_was_answered_in_the_end_is_suspected_nowhere(processes: Proc
     a, b = processes.running.values()
     a.suspects.lost(DEADLY, Suspicion.POSSIBLE, "r1")
     await until(lambda: len(b.suspects) == 1)
-    b.suspects.cleared(DEADLY)
+    b.suspects.answered(DEADLY)
     await until(lambda: len(a.suspects) == 0)
 
 

@@ -120,6 +120,22 @@ async def test_a_call_that_two_replicas_vanish_with_is_refused_from_then_on() ->
     assert count(sent, "scalesim_retried") == 1
 
 
+async def test_replicas_that_vanish_between_answers_are_not_added_up() -> None:
+    answers = [each for _ in range(3) for each in (FakeAnswer(GONE), FakeAnswer((HEAD, b"first")))]
+    sent = replica_client(*answers)
+    for _ in range(3):
+        assert (await sent.begin(call(stream=False))).first == b"first"
+
+
+async def test_a_stream_is_answered_once_it_has_ended() -> None:
+    broken, whole = (HEAD, b"a"), FakeAnswer((HEAD, b"a"), AnswerEnd(b"b", 7))
+    sent = replica_client(FakeAnswer(broken, GONE), whole, FakeAnswer(broken, GONE))
+    for remembered in (1, 0, 1):
+        answer = await sent.begin(call(stream=True))
+        [piece async for piece in sent.relay(answer, lambda _: None)]
+        assert len(sent._suspects) == remembered
+
+
 def lost(verdict: Suspicion) -> FakeAnswer:
     return FakeAnswer(EngineLostError("its scheduler crashed", verdict))
 

@@ -61,7 +61,7 @@ def test_possible_causes_are_tried_once_more_alone() -> None:
     suspects.check(call(1))
     assert suspects.lost(call(1), possible, "r2") is Next.REFUSE
     assert suspects.lost(call(2), possible, "r1") is Next.RETRY_ALONE
-    suspects.cleared(call(2))
+    suspects.answered(call(2))
     assert suspects.lost(call(2), possible, "r2") is Next.RETRY_ALONE
 
 
@@ -75,6 +75,20 @@ def test_two_replicas_that_vanish_are_too_many() -> None:
     suspects = Suspects()
     found = [suspects.lost(call(1), Suspicion.UNKNOWN, replica) for replica in ("r1", "r2")]
     assert found == [Next.RETRY, Next.REFUSE]
+
+
+def test_losses_before_and_after_an_answer_are_not_added_up() -> None:
+    suspects = Suspects()
+    for replica in ("r1", "r2", "r3"):
+        assert suspects.lost(call(1), Suspicion.UNKNOWN, replica) is Next.RETRY
+        suspects.answered(call(2))
+        assert len(suspects) == 1
+        suspects.answered(call(1))
+        assert len(suspects) == 0
+    suspects.lost(call(1), Suspicion.CAUSE, "r4")
+    suspects.answered(call(1))  # one that was under way elsewhere
+    with pytest.raises(SuspectRequestError):
+        suspects.check(call(1))
 
 
 def test_what_is_remembered_is_bounded() -> None:
