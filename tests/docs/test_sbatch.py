@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 import yaml
 
+from benchmarks.free_port import free_port
 from scalesim.deployments.random_model import build
-from tests.support.ray_head import BIN, free_port
+from tests.support.ray_head import BIN
 
 SCRIPT = Path(__file__).parents[2] / "docs" / "operations" / "scalesim.sbatch"
 

@@ -16,6 +16,7 @@ from benchmarks.free_port import free_port
 from scalesim.deployments.random_model import build
 from tests.support.chart import application, render, values_file
 from tests.support.ray_head import TOKEN, ray_head, until
+from tests.support.stack_client import words
 
 pytestmark = [pytest.mark.engine, pytest.mark.ray, pytest.mark.timeout(900)]
 
@@ -141,9 +142,21 @@ def test_it_serves_with_the_secrets_of_its_environment(release: Release) -> None
     assert "scalesim_requests_total" in release.api.get("/metrics").text
 
 
+def test_a_distance_reaches_its_controller_and_streams_its_proxy(release: Release) -> None:
+    body = {"prompt": words(1), "max_tokens": 3}
+    for found in ("miss", "device"):
+        answer = release.api.post("/v1/completions", json=body, headers={"X-Agent-Id": "guest"})
+        assert answer.headers["x-scalesim-residency"] == found
+    report = {"epoch": 1, "ids": ["guest"], "distances": [0.0]}
+    release.api.post("/v1/simulations/inn/distances", json=report).raise_for_status()
+    assert release.api.get("/v1/status").json()["simulations"]["inn"]["epoch"] == 1
+    with release.api.stream("POST", "/v1/completions", json=body | {"stream": True}) as pieces:
+        assert "[DONE]" in pieces.read().decode()
+
+
 def test_more_and_fewer_engines_restart_none_and_lose_no_request(release: Release) -> None:
     before = release.until_running(1)
-    words = {str(n): release.ask(str(n)).json()["choices"] for n in range(AGENTS)}
+    texts = {str(n): release.ask(str(n)).json()["choices"] for n in range(AGENTS)}
     with release.under_load() as answers:
         release.upgrade({"stack": {"replicas": 3}})
         three = release.until_running(3)
@@ -155,7 +168,7 @@ def test_more_and_fewer_engines_restart_none_and_lose_no_request(release: Releas
     assert two < three
     assert set(answers) == {200}
     found = {str(n): release.ask(str(n)) for n in range(AGENTS)}
-    assert {agent: answer.json()["choices"] for agent, answer in found.items()} == words
+    assert {agent: answer.json()["choices"] for agent, answer in found.items()} == texts
     assert len({answer.headers["x-scalesim-replica"] for answer in found.values()}) == 2
 
 

