@@ -14,8 +14,6 @@ from scalesim.settings import StackSettings, load
 
 app = typer.Typer()
 
-_SECRETS = (("ingress", "api_key"),)
-
 
 @app.command()
 def config(
@@ -42,12 +40,14 @@ def serve_config(values: dict[str, Any]) -> dict[str, Any]:
     from scalesim.deployments.stack import scaling
 
     settings: StackSettings = load(StackSettings, values)
-    for section, name in _SECRETS:
-        if (values.get(section) or {}).get(name):
-            raise ConfigurationError(
-                f"{section}.{name} would be readable to all who may see the cluster's state: leave "
-                "it out and set SCALESIM_API_KEY on every node before Ray is started"
-            )
+    edge = settings.ingress
+    keys = [edge.api_key, *(each.key for each in edge.api_keys.values())]
+    if any(key.get_secret_value() for key in keys):
+        raise ConfigurationError(
+            "ingress has keys, which would be readable to all who may see the cluster's state: "
+            "leave them out and set SCALESIM_API_KEY or SCALESIM_API_KEYS on every node before Ray "
+            "is started"
+        )
     if not settings.catalog.url.get_secret_value() and settings.engine.arm == "scalesim":
         raise ConfigurationError(
             "catalog.url is empty: name a Redis or Valkey that every node reaches; its password "

@@ -30,6 +30,7 @@ _OPEN = {"resources", "podSecurityContext", "securityContext", "labels"}
 """Maps with defaults whose keys are Kubernetes' own."""
 _FILLED_IN = {
     "EngineSettings": ["device"],
+    "ApiKeySettings": ["key"],
     "CatalogSettings": ["url", "data_dir"],
     "IngressSettings": ["host", "port", "api_key"],
     "MetricsSettings": ["host"],

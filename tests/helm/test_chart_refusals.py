@@ -113,6 +113,10 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "job without a claim": ({"job": {"enabled": True}}, "outClaim"),
     "unknown value": ({"imagee": {}}, "imagee"),
     "secret in the stack": ({"stack": {"ingress": {"api_key": "k"}}}, "api_key"),
+    "another secret in the stack": (
+        {"stack": {"ingress": {"api_keys": {"a": {"key": "k", "simulations": ["town"]}}}}},
+        "key",
+    ),
     "value out of range": ({"stack": {"engine": {"page_size": 0}}}, "page_size"),
     "choice": ({"image": {"pullPolicy": "Sometimes"}}, "pullPolicy"),
 }

@@ -33,7 +33,7 @@ def test_every_object_is_labelled(name: str) -> None:
         assert found["metadata"]["namespace"] == "sim"
 
 
-@pytest.mark.parametrize("name", MATRIX)
+@pytest.mark.parametrize("name", sorted(MATRIX.keys() - {"own job"}))
 def test_kuberay_would_take_the_cluster(name: str) -> None:
     service = render(MATRIX[name])["RayService", "town-scalesim"]
     assert service["spec"]["upgradeStrategy"]["type"] in {"None", "NewCluster"}
@@ -186,3 +186,22 @@ def test_a_changed_secret_replaces_the_pods() -> None:
 
     assert checksum("a") != checksum("b")
     assert checksum("a") == checksum("a")
+
+
+def test_every_pod_and_job_knows_where_the_stack_is() -> None:
+    objects = render({"job": {"enabled": True, "entrypoint": "python town.py"}}, ALL_MONITORING)
+    job = objects["RayJob", "town-scalesim-job"]["spec"]
+    assert job["entrypoint"] == "python town.py"
+    templates = [
+        *pods(objects).values(),
+        job["rayClusterSpec"]["headGroupSpec"]["template"],
+        job["rayClusterSpec"]["workerGroupSpecs"][0]["template"],
+    ]
+    for pod in templates:
+        env = {each["name"]: each for each in pod["spec"]["containers"][0]["env"]}
+        assert env["SCALESIM_BASE_URL"]["value"] == "http://town-scalesim:8000"
+        assert env["SCALESIM_API_KEY"]["valueFrom"]["secretKeyRef"]["name"] == "keys"
+    monitor = objects["PodMonitor", "town-scalesim-job"]["spec"]
+    assert _selected(monitor["selector"], templates[-1]["metadata"]["labels"])
+    assert not _selected(monitor["selector"], templates[0]["metadata"]["labels"])
+    assert [each["port"] for each in monitor["podMetricsEndpoints"]] == ["metrics"]

@@ -62,17 +62,18 @@
 
 {{- define "scalesim.checkEngine" -}}
 {{- $engine := .Values.stack.engine -}}
-{{- if not $engine.model_path -}}
-{{- fail "stack.engine.model_path is empty: give a folder below volumes.models.mountPath, or a hub name" -}}
+{{- include "scalesim.checkModel" . -}}
+{{- if not (or $engine.model_path .Values.model.source) -}}
+{{- fail "stack.engine.model_path is empty: give model.source, a folder below volumes.models.mountPath, or a hub name" -}}
 {{- end -}}
 {{- $models := .Values.volumes.models -}}
-{{- if and (hasPrefix (printf "%s/" $models.mountPath) $engine.model_path) (not (or $models.existingClaim $models.size)) -}}
+{{- if and (hasPrefix (printf "%s/" $models.mountPath) $engine.model_path) (not (include "scalesim.claimName" (list . "models"))) -}}
 {{- fail (printf "stack.engine.model_path is %s but nothing is mounted at %s: set volumes.models.existingClaim or size" $engine.model_path $models.mountPath) -}}
 {{- end -}}
 {{- range $kind := list "adapters" "models" -}}
 {{- $volume := index $.Values.volumes $kind -}}
 {{- range $root := (default dict (index $engine $kind)).roots -}}
-{{- if and (hasPrefix $volume.mountPath $root) (not (or $volume.existingClaim $volume.size)) -}}
+{{- if and (hasPrefix $volume.mountPath $root) (not (include "scalesim.claimName" (list $ $kind))) -}}
 {{- fail (printf "stack.engine.%s.roots has %s but nothing is mounted at %s: set volumes.%s.existingClaim or size" $kind $root $volume.mountPath $kind) -}}
 {{- end -}}
 {{- end -}}

@@ -50,11 +50,16 @@ spec:
   nodeSelector:
     {{- include "scalesim.strings" . | nindent 4 }}
   {{- end }}
-  {{- range $field := list "tolerations" "affinity" "topologySpreadConstraints" "priorityClassName" "runtimeClassName" "initContainers" }}
+  {{- range $field := list "tolerations" "affinity" "topologySpreadConstraints" "priorityClassName" "runtimeClassName" }}
   {{- with index $values $field }}
   {{ $field }}:
     {{- toYaml . | nindent 4 }}
   {{- end }}
+  {{- end }}
+  {{- $fetching := ternary (include "scalesim.fetchContainers" $root | fromYamlArray) list (eq $group "workers") }}
+  {{- with concat $fetching $values.initContainers }}
+  initContainers:
+    {{- toYaml . | nindent 4 }}
   {{- end }}
   containers:
     - name: ray-{{ trimSuffix "s" $group }}

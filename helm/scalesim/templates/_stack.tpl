@@ -3,6 +3,7 @@ many engines there are is not among them: see scalesim.scaling. */}}
 {{- define "scalesim.stack" -}}
 {{- $stack := omit (deepCopy .Values.stack) "replicas" "autoscaling" "max_ongoing_requests" -}}
 {{- $_ := set $stack "engines_per_machine" (include "scalesim.enginesPerWorker" . | int) -}}
+{{- $_ := set $stack.engine "model_path" (include "scalesim.modelPath" .) -}}
 {{- $_ := set $stack.engine "device" (ternary "cuda" "cpu" (gt (int .Values.workers.gpus) 0)) -}}
 {{- $user := ternary "" (printf "%s@" (.Values.redis.username | urlquery | replace "+" "%20")) (empty .Values.redis.username) -}}
 {{- $url := printf "%s://%s%s:%v/%v" (ternary "rediss" "redis" .Values.redis.tls) $user (include "scalesim.redisUrlHost" .) .Values.redis.port .Values.redis.db -}}

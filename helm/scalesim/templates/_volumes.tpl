@@ -3,9 +3,8 @@
 {{- $root := index . 0 -}}
 - {name: shm, mountPath: /dev/shm}
 {{- range $name := list "models" "adapters" }}
-{{- $volume := index $root.Values.volumes $name }}
-{{- if or $volume.existingClaim $volume.size }}
-- {name: {{ $name }}, mountPath: {{ $volume.mountPath }}, readOnly: true}
+{{- if include "scalesim.claimName" (list $root $name) }}
+- {name: {{ $name }}, mountPath: {{ index $root.Values.volumes $name "mountPath" }}, readOnly: true}
 {{- end }}
 {{- end }}
 {{- if and (eq (index . 1) "workers") $root.Values.volumes.storage.size }}
@@ -18,12 +17,11 @@
 - name: shm
   emptyDir: {medium: Memory, sizeLimit: {{ $root.Values.volumes.shmSize }}}
 {{- range $name := list "models" "adapters" }}
-{{- $volume := index $root.Values.volumes $name }}
-{{- if or $volume.existingClaim $volume.size }}
+{{- with include "scalesim.claimName" (list $root $name) }}
+# Engines mount it read-only; what fetches the models must write.
 - name: {{ $name }}
   persistentVolumeClaim:
-    claimName: {{ default (printf "%s-%s" (include "scalesim.fullname" $root) $name) $volume.existingClaim }}
-    readOnly: true
+    claimName: {{ . }}
 {{- end }}
 {{- end }}
 {{- with $root.Values.volumes.storage }}

@@ -1,0 +1,110 @@
+{{/* Folder of the engines' model: where its source puts it, else what stack.engine names. */}}
+{{- define "scalesim.modelPath" -}}
+{{- $mount := .Values.volumes.models.mountPath -}}
+{{- with .Values.model.source -}}
+{{- if hasPrefix "pvc://" . -}}
+{{ $mount }}/{{ (splitn "/" 2 (trimPrefix "pvc://" .))._1 | trimSuffix "/" }}
+{{- else -}}
+{{ include "scalesim.fetchedTo" (list $mount . $.Values.model.revision) }}
+{{- end -}}
+{{- else -}}
+{{ .Values.stack.engine.model_path }}
+{{- end -}}
+{{- end }}
+
+{{/* Where a source is kept: (list mount source revision). Another revision is another folder. */}}
+{{- define "scalesim.fetchedTo" -}}
+{{- $name := index . 1 | replace "://" "/" | trimSuffix "/" -}}
+{{ index . 0 }}/{{ $name }}{{ with index . 2 }}@{{ . }}{{ end }}
+{{- end }}
+
+{{/* Claim of the models' or adapters' volume: (list root name); "" where there is none. */}}
+{{- define "scalesim.claimName" -}}
+{{- $root := index . 0 -}}
+{{- $volume := index $root.Values.volumes (index . 1) -}}
+{{- $source := $root.Values.model.source -}}
+{{- if and (eq (index . 1) "models") (hasPrefix "pvc://" $source) -}}
+{{ trimPrefix "pvc://" $source | splitList "/" | first }}
+{{- else if $volume.existingClaim -}}
+{{ $volume.existingClaim }}
+{{- else if $volume.size -}}
+{{ include "scalesim.fullname" $root }}-{{ index . 1 }}
+{{- end -}}
+{{- end }}
+
+{{/* What is to be fetched before a worker's engines start, as {name, source, revision, target, volume}. */}}
+{{- define "scalesim.fetches" -}}
+{{- $found := list -}}
+{{- $model := .Values.model -}}
+{{- if and $model.source (not (hasPrefix "pvc://" $model.source)) -}}
+{{- $found = append $found (dict "name" "model" "source" $model.source "revision" $model.revision "target" (include "scalesim.modelPath" .) "volume" "models") -}}
+{{- end -}}
+{{- range .Values.volumes.adapters.sources -}}
+{{- $target := printf "%s/%s" $.Values.volumes.adapters.mountPath .name -}}
+{{- $found = append $found (dict "name" (printf "adapter-%s" .name) "source" .source "revision" (default "" .revision) "target" $target "volume" "adapters") -}}
+{{- end -}}
+{{ toYaml $found }}
+{{- end }}
+
+{{/* Containers that fetch it: once a volume, whoever comes first; what is complete is not asked for again. */}}
+{{- define "scalesim.fetchContainers" -}}
+{{- range include "scalesim.fetches" . | fromYamlArray }}
+{{- $hub := hasPrefix "hf://" .source }}
+- name: fetch-{{ .name }}
+  image: {{ ternary (include "scalesim.image" $) $.Values.model.s3Image $hub }}
+  imagePullPolicy: {{ $.Values.image.pullPolicy }}
+  securityContext:
+    {{- toYaml $.Values.securityContext | nindent 4 }}
+  command: [sh, -c]
+  args:
+    - |
+      set -eu
+      mark="$TARGET/.fetched"
+      [ -e "$mark" ] && exit 0
+      mkdir -p "$TARGET"
+      {{- if $hub }}
+      hf download "$SOURCE" {{ if .revision }}--revision "$REVISION" {{ end }}--local-dir "$TARGET"
+      {{- else }}
+      aws s3 sync --no-progress "$SOURCE" "$TARGET"
+      {{- end }}
+      touch "$mark"
+  env:
+    - {name: SOURCE, value: {{ trimPrefix "hf://" .source | quote }}}
+    - {name: REVISION, value: {{ .revision | quote }}}
+    - {name: TARGET, value: {{ .target | quote }}}
+    - {name: HOME, value: /tmp}
+    - {name: HF_HOME, value: /tmp/hf}
+    {{- if and $hub $.Values.model.hfToken.secretName }}
+    - name: HF_TOKEN
+      valueFrom:
+        secretKeyRef: {name: {{ $.Values.model.hfToken.secretName }}, key: {{ $.Values.model.hfToken.secretKey }}}
+    {{- end }}
+  {{- if and (not $hub) $.Values.model.s3SecretName }}
+  envFrom:
+    - secretRef: {name: {{ $.Values.model.s3SecretName }}}
+  {{- end }}
+  volumeMounts:
+    - {name: {{ .volume }}, mountPath: {{ index $.Values.volumes .volume "mountPath" }}}
+{{- end }}
+{{- end }}
+
+{{- define "scalesim.checkModel" -}}
+{{- $model := .Values.model -}}
+{{- if and $model.source .Values.stack.engine.model_path -}}
+{{- fail "model.source and stack.engine.model_path both name the model: give one" -}}
+{{- end -}}
+{{- range include "scalesim.fetches" . | fromYamlArray -}}
+{{- if not (regexMatch "^(hf://[^/]+/[^/]+|s3://.+)$" .source) -}}
+{{- fail (printf "the source %s of %s is none: use hf://ORG/NAME, s3://BUCKET/PATH or, for the model, pvc://CLAIM/PATH" .source .name) -}}
+{{- end -}}
+{{- if and (hasPrefix "hf://" .source) (not .revision) -}}
+{{- fail (printf "the source %s of %s has no revision: name a commit, so that all pods and all restarts have the same" .source .name) -}}
+{{- end -}}
+{{- if not (include "scalesim.claimName" (list $ .volume)) -}}
+{{- fail (printf "%s is fetched onto volumes.%s, which is none: set its size or existingClaim" .source .volume) -}}
+{{- end -}}
+{{- end -}}
+{{- if and (hasPrefix "pvc://" $model.source) (not (regexMatch "^pvc://[^/]+/.+$" $model.source)) -}}
+{{- fail (printf "model.source %s names no folder: use pvc://CLAIM/PATH" $model.source) -}}
+{{- end -}}
+{{- end }}

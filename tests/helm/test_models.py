@@ -1,0 +1,129 @@
+"""Where models and adapters come from: fetched once, by the container that the chart writes."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+from helm_python.errors import HelmError
+
+from tests.support.chart import pods, render, settings
+
+NO_PATH: dict[str, Any] = {"stack": {"engine": {"model_path": ""}}}
+HUB: dict[str, Any] = NO_PATH | {
+    "model": {
+        "source": "hf://org/m",
+        "revision": "0a1b2c",
+        "hfToken": {"secretName": "hub"},
+    },
+    "volumes": {"models": {"existingClaim": "", "size": "50Gi"}},
+}
+
+
+def _init(objects: dict[Any, Any]) -> list[dict[str, Any]]:
+    return list(pods(objects)["worker"]["spec"].get("initContainers", ()))
+
+
+def test_a_model_of_the_hub_is_fetched_by_its_commit_onto_a_claim_that_stays() -> None:
+    objects = render(HUB)
+    (fetch,) = _init(objects)
+    env = {each["name"]: each.get("value") for each in fetch["env"]}
+    assert env["TARGET"] == settings(objects).engine.model_path == "/models/hf/org/m@0a1b2c"
+    assert (env["SOURCE"], env["REVISION"]) == ("org/m", "0a1b2c")
+    (token,) = (each for each in fetch["env"] if each["name"] == "HF_TOKEN")
+    assert token["valueFrom"]["secretKeyRef"] == {"name": "hub", "key": "token"}
+    claim = objects["PersistentVolumeClaim", "town-scalesim-models"]
+    assert claim["metadata"]["annotations"]["helm.sh/resource-policy"] == "keep"
+    assert "initContainers" not in pods(objects)["head"]["spec"]
+    rules = objects["NetworkPolicy", "town-scalesim-ray"]["spec"]["egress"]
+    assert any({"port": 443} in rule.get("ports", ()) for rule in rules)
+
+
+def test_what_fetches_may_write_and_engines_may_not() -> None:
+    spec = pods(render(HUB))["worker"]["spec"]
+    (volume,) = (each for each in spec["volumes"] if each["name"] == "models")
+    assert "readOnly" not in volume["persistentVolumeClaim"]
+    for container, read_only in ((spec["initContainers"][0], None), (spec["containers"][0], True)):
+        (mount,) = (each for each in container["volumeMounts"] if each["name"] == "models")
+        assert mount.get("readOnly") is read_only
+
+
+def test_a_claim_is_used_as_it_is() -> None:
+    objects = render(NO_PATH, {"model": {"source": "pvc://weights/llama/8b"}})
+    assert _init(objects) == []
+    assert settings(objects).engine.model_path == "/models/llama/8b"
+    (volume,) = (
+        each for each in pods(objects)["worker"]["spec"]["volumes"] if each["name"] == "models"
+    )
+    assert volume["persistentVolumeClaim"]["claimName"] == "weights"
+
+
+def test_adapters_come_the_same_way_and_containers_of_ones_own_come_after() -> None:
+    own = {"name": "own", "image": "own:1"}
+    adapters = {
+        "existingClaim": "adapters",
+        "sources": [
+            {"name": "a", "source": "hf://org/a", "revision": "1"},
+            {"name": "b", "source": "s3://bucket/b"},
+        ],
+    }
+    values = {
+        "volumes": {"adapters": adapters},
+        "model": {"s3SecretName": "aws"},
+        "workers": {"initContainers": [own]},
+    }
+    first, second, last = _init(render(values))
+    assert [each["name"] for each in (first, second)] == ["fetch-adapter-a", "fetch-adapter-b"]
+    assert {"name": "TARGET", "value": "/adapters/a"} in first["env"]
+    assert second["envFrom"] == [{"secretRef": {"name": "aws"}}]
+    assert second["image"].startswith("amazon/aws-cli:")
+    assert last == own
+
+
+@pytest.mark.parametrize("source", ["hf://org/m", "s3://bucket/a model"])
+def test_the_container_fetches_once_and_what_broke_off_again(source: str, tmp_path: Path) -> None:
+    values = HUB | {"model": {"source": source, "revision": "0a1b2c"}}
+    (fetch,) = _init(render(values))
+    calls = tmp_path / "calls"
+    for name in ("hf", "aws"):
+        command = tmp_path / name
+        command.write_text('#!/bin/sh\nprintf "%s|" "$@" >> "$CALLS"; exit "$FAILS"\n')
+        command.chmod(0o755)
+    given = {each["name"]: each["value"] for each in fetch["env"] if "value" in each}
+    given["TARGET"] = str(tmp_path / "models" / "m")
+    environment = os.environ | given | {"CALLS": str(calls)}
+    environment["PATH"] = f"{tmp_path}:{environment['PATH']}"
+    codes = []
+    for fails in ("1", "0", "0"):
+        done = subprocess.run(
+            [*fetch["command"], *fetch["args"]], env=environment | {"FAILS": fails}, timeout=60
+        )
+        codes.append(done.returncode)
+    assert codes == [1, 0, 0]
+    arguments = calls.read_text().split("|")[:-1]
+    once = arguments[: len(arguments) // 2]
+    assert arguments == once * 2
+    assert given["SOURCE"] in once
+    assert given["TARGET"] in once
+
+
+REFUSED: dict[str, tuple[dict[str, Any], str]] = {
+    "two names": (HUB | {"stack": {"engine": {"model_path": "/models/m"}}}, "give one"),
+    "no commit": (HUB | {"model": {"source": "hf://org/m"}}, "no revision"),
+    "no volume": (
+        HUB | {"volumes": {"models": {"existingClaim": "", "size": ""}}},
+        "set its size or existingClaim",
+    ),
+    "no source": (HUB | {"model": {"source": "ftp://x/y"}}, "is none"),
+    "no folder": (NO_PATH | {"model": {"source": "pvc://weights"}}, "names no folder"),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_refused(case: str) -> None:
+    values, words = REFUSED[case]
+    with pytest.raises(HelmError, match=words):
+        render(values)
