@@ -1,4 +1,4 @@
-"""`scalesim run`: a program as it is, its calls served by a stack and told apart by agent."""
+"""`scalesim run`: a program as it is, its calls served by a stack, each for its agent."""
 
 from __future__ import annotations
 

@@ -147,8 +147,8 @@ def _environment(file: Path | None, working_dir: str | None) -> dict[str, Any]:
     try:
         RuntimeEnv(**environment)
     except (TypeError, ValueError) as error:
-        told = f"Ray does not take the runtime environment: {_line(error)}"
-        raise ConfigurationError(told) from None
+        message = f"Ray does not take the runtime environment: {_line(error)}"
+        raise ConfigurationError(message) from None
     return environment
 
 

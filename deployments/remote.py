@@ -61,8 +61,8 @@ class RemoteController(ControllerApi):
         """
         accepted = ignored = 0
         for rows in _batches(keys.size):
-            told = (simulation, epoch, keys[rows], distances[rows], expires_in, holder)
-            ack: ReportAck = await self._answer("report", *told)
+            arguments = (simulation, epoch, keys[rows], distances[rows], expires_in, holder)
+            ack: ReportAck = await self._answer("report", *arguments)
             accepted, ignored = accepted + ack.accepted, ignored + ack.ignored
         return ReportAck(ack.epoch, accepted, ignored)
 
@@ -97,15 +97,15 @@ class RemoteController(ControllerApi):
 
     async def poll(self, replica: str, incarnation: int, acked: int) -> Directives | None:
         """Wait for directives, at most for the poll's time."""
-        told = (replica, incarnation, acked, self._poll_s)
+        arguments = (replica, incarnation, acked, self._poll_s)
         longest_s = self._poll_s + _CALL_S
-        directives: Directives | None = await self._answer("poll", *told, within_s=longest_s)
+        directives: Directives | None = await self._answer("poll", *arguments, within_s=longest_s)
         return directives
 
     async def placements(self, version: int) -> PlacementDelta:
         """Wait for placements newer than `version`, at most for the poll's time."""
-        told, longest_s = (version, self._poll_s), self._poll_s + _CALL_S
-        delta: PlacementDelta = await self._answer("placements", *told, within_s=longest_s)
+        arguments, longest_s = (version, self._poll_s), self._poll_s + _CALL_S
+        delta: PlacementDelta = await self._answer("placements", *arguments, within_s=longest_s)
         return delta
 
     async def status(self) -> dict[str, Any]:

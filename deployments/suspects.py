@@ -96,7 +96,7 @@ class _Record:
 
 
 class Suspects:
-    """What is remembered of requests that were lost, by their digest; other processes are told.
+    """What is remembered of requests that were lost, by their digest; other processes hear of it.
 
     Args:
         keep_s: Seconds after which a request is forgotten.

@@ -32,7 +32,7 @@ def client_variables(base_url: str, api_key: str, environment: Mapping[str, str]
     Args:
         base_url: Of the stack, without `/v1`.
         api_key: Of the stack; empty where it has none.
-        environment: What is set already; proxies are told to leave this machine alone.
+        environment: What is set already; proxies are set to leave this machine alone.
     """
     variables = dict.fromkeys(_BASE_URLS, f"{base_url.rstrip('/')}/v1")
     variables |= dict.fromkeys(_KEYS, api_key or _NO_KEY)

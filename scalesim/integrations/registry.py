@@ -149,7 +149,7 @@ def _is_known(integration: Integration) -> bool:
         return True
     since, before = (".".join(map(str, v)) for v in (integration.since, integration.before))
     _logger.warning(
-        "%s %s is not one that scalesim knows (%s to before %s): its agents are not told apart. "
+        "%s %s is not one that scalesim knows (%s to before %s): its agents are not distinguished. "
         "Use `with scalesim.agent(name):` around their calls, or the header X-Agent-Id",
         integration.distribution,
         text,

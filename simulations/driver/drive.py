@@ -51,13 +51,13 @@ def stepping_of(world: World, wanted: Stepping | None) -> Stepping:
         if wanted == "causal":
             raise WorldError("with `order` agents act one after the other: use --stepping barrier")
         return "barrier"
-    told = any(map(world.knows, ("position", "edges", "depends_on")))
-    if wanted == "causal" and not told:
+    foreseen = any(map(world.knows, ("position", "edges", "depends_on")))
+    if wanted == "causal" and not foreseen:
         raise WorldError(
             f"{type(world).__name__} does not say who can have an effect on whom: give it "
             "`position`, `edges` or `depends_on`, or use --stepping barrier"
         )
-    return wanted or ("causal" if told else "barrier")
+    return wanted or ("causal" if foreseen else "barrier")
 
 
 def conductor_of(
@@ -104,8 +104,8 @@ async def drive(
         state: All agents.
         pool: Takes the turns.
         options: How to drive.
-        watch: Told of each step that all are past.
-        progressed: Told of turns as they end, once those they let begin have begun.
+        watch: Called after each step that all are past.
+        progressed: Called with turns as they end, once those they let begin have begun.
 
     Raises:
         WorldError: A turn failed, and `on_error` is `stop`.

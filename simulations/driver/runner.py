@@ -24,7 +24,7 @@ TURN_TIMEOUT_S = 1800.0
 """For a whole turn with all its calls: it may wait long for the model, but not without end."""
 
 _FAR = 2.0**40
-"""Positions beyond it cannot be told apart to a thousandth."""
+"""Positions beyond it cannot be distinguished to a thousandth."""
 
 
 class CallFailedError(ScaleSimError):
@@ -57,11 +57,13 @@ class TurnRunner:
             with agent_context(name, self._simulation):
                 return await asyncio.wait_for(self._take(turn, name, calls), TURN_TIMEOUT_S)
         except Exception as error:
-            told = str(error) or "no message"
+            message = str(error) or "no message"
             if not isinstance(error, ScaleSimError):
-                told = f"{type(error).__name__}: {told}"
+                message = f"{type(error).__name__}: {message}"
             where = f"{name} in step {turn.step}"
-            return self.unchanged(turn, calls, told if where in told else f"{where}: {told}")
+            return self.unchanged(
+                turn, calls, message if where in message else f"{where}: {message}"
+            )
 
     def begin(self, row: int) -> TakenTurn:
         """Return how an agent begins, as a turn of step 0.

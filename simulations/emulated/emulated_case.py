@@ -15,7 +15,7 @@ from scalesim.simulations.workload import PromptSize, Workload
 PAGE = 16
 
 _FORESEEN_STEPS = 16
-"""Steps drawn past the end of the run: what is told ahead does not end where it does."""
+"""Steps drawn past the end of the run: what is reported ahead does not end where it does."""
 
 
 class EmulatedCase(NamedTuple):
@@ -52,10 +52,10 @@ class EmulatedCase(NamedTuple):
     @property
     def title(self) -> str:
         """What it is, for people."""
-        told = f"{self.workload} {self.agents} x {self.prefix}, {self.output} out"
+        title = f"{self.workload} {self.agents} x {self.prefix}, {self.output} out"
         if self.think_s != EmulatedCase().think_s:
-            told += f", pause {self.think_s:g} s"
-        return told + (f", {self.adapters} adapters" if self.adapters else "")
+            title += f", pause {self.think_s:g} s"
+        return title + (f", {self.adapters} adapters" if self.adapters else "")
 
     @property
     def size(self) -> PromptSize:
@@ -92,7 +92,7 @@ class ArmOptions(NamedTuple):
     Attributes:
         arm: Of the engine.
         everything_fits: The device holds all agents, whatever the case says.
-        foreseen: Steps told ahead, besides each agent's next use; None tells nothing.
+        foreseen: Steps reported ahead, besides each agent's next use; None reports nothing.
         pushes: Distances reach the engine's own evictions.
         moves: What the planner wants moved is moved.
         priced: The planner asks what a move costs.
@@ -116,10 +116,10 @@ ARMS = {
     "eviction only": ArmOptions("scalesim", moves=False),
     "prefetch only": ArmOptions("scalesim", pushes=False),
     "no prices": ArmOptions("scalesim", priced=False),
-    "one step told": ArmOptions("scalesim", foreseen=1),
-    "ten steps told": ArmOptions("scalesim", foreseen=10),
+    "one step reported": ArmOptions("scalesim", foreseen=1),
+    "ten steps reported": ArmOptions("scalesim", foreseen=10),
     "small reserve": ArmOptions("scalesim", reserve_share=0.02),
-    "nothing told": ArmOptions("scalesim", foreseen=None),
+    "nothing reported": ArmOptions("scalesim", foreseen=None),
 }
 
 

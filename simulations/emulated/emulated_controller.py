@@ -89,8 +89,8 @@ class ControlPlane:
         self._hints[agent] = at
 
     def _flush(self) -> None:
-        told, self._hints = self._hints, {}
-        self._report(self._epoch, {agent: at - self._epoch for agent, at in told.items()})
+        distances, self._hints = self._hints, {}
+        self._report(self._epoch, {agent: at - self._epoch for agent, at in distances.items()})
 
     def _report(self, step: int, ahead: Mapping[str, float]) -> None:
         distances = np.array(list(ahead.values()), np.float32)

@@ -31,8 +31,8 @@ def document(
 
 def print_row(case: EmulatedCase, arm: str, found: dict[str, Any]) -> None:
     """Print how one arm went, as soon as it is known."""
-    told = found.get("fault") or f"{found['busy_s']:.3f} s"
-    Console(stderr=True).print(f"{case.title}: {arm} {told} ({found['wall_s']} s here)")
+    outcome = found.get("fault") or f"{found['busy_s']:.3f} s"
+    Console(stderr=True).print(f"{case.title}: {arm} {outcome} ({found['wall_s']} s here)")
 
 
 def print_table(

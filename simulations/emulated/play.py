@@ -163,7 +163,7 @@ class _Playing:
         schedule = self._workload.schedule
         next_use = schedule.next_use(step)
         left = schedule.calls(step).tolist()[::-1]
-        told = self._plane is not None and self._options.foreseen is not None
+        reports = self._plane is not None and self._options.foreseen is not None
         running: list[Called] = []
         coming: list[tuple[float, int]] = []
         counts: dict[int, int] = {}
@@ -178,7 +178,7 @@ class _Playing:
             for called in [each for each in running if each.asked.done]:
                 running.remove(called)
                 self._calls.append(called)
-                if told and self._plane is not None:
+                if reports and self._plane is not None:
                     name = self._workload.agents[called.row]
                     self._plane.wake(name, float(next_use[called.row]))
             self._go_on()

@@ -85,7 +85,7 @@ def an_answer_follows_a_schema(client: openai.OpenAI) -> None:
     assert text == answer.choices[0].message.content
 
 
-def logprobs_are_told(client: openai.OpenAI) -> None:
+def logprobs_are_given(client: openai.OpenAI) -> None:
     content = chat(client, logprobs=True, top_logprobs=3).choices[0].logprobs.content
     assert len(content) == 6
     assert all(len(token.top_logprobs) == 3 and token.logprob <= 0 for token in content)
@@ -275,7 +275,7 @@ CHECKS = [
     a_tool_that_must_be_called_is,
     a_call_of_a_tool_is_streamed,
     an_answer_follows_a_schema,
-    logprobs_are_told,
+    logprobs_are_given,
     several_answers_are_counted_together,
     a_stop_ends_an_answer,
     a_seed_is_taken,

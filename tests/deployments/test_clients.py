@@ -78,8 +78,8 @@ async def test_a_key_cannot_see_or_name_what_is_another_s(
     town: httpx.AsyncClient, operator: httpx.AsyncClient, method: str, path: str
 ) -> None:
     body = {"epoch": 1, "ids": ["bob"], "distances": [1]}
-    told = await operator.post("/v1/simulations/city/distances", json=body)
-    assert told.status_code == 200
+    reported = await operator.post("/v1/simulations/city/distances", json=body)
+    assert reported.status_code == 200
     answer = await town.request(method, path, json=body)
     assert (answer.status_code, answer.json()["error"]["code"]) == (403, "permission_denied")
     assert "city" not in (await town.get("/v1/status")).json()["simulations"]

@@ -18,7 +18,7 @@ from tests.support.ray_head import until
 PASSWORD = "p\"a'ss\\w%r d$HOME"
 
 
-def test_it_asks_for_the_password_and_ends_when_it_is_told(tmp_path: Path) -> None:
+def test_it_asks_for_the_password_and_ends_when_it_is_asked(tmp_path: Path) -> None:
     port = free_port()
     server = render({"redis": {"port": port}})["StatefulSet", "town-scalesim-redis"]["spec"]
     (container,) = server["template"]["spec"]["containers"]

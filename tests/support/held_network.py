@@ -11,7 +11,7 @@ from pathlib import Path
 class HeldNetwork:
     """Passes bytes between clients and a server, from a socket of its own.
 
-    Nobody is told when it holds: connections stay, new ones are taken, as by a network that loses
+    Neither side sees when it holds: connections stay, new ones are taken, as where a network loses
     packets. What is held is sent on in the end, however late, its sender gone or not.
 
     Args:

@@ -77,7 +77,7 @@ class Device:
 
     Attributes:
         current: The stream that work is put on.
-        watch: Told of all work.
+        watch: Called with all work.
     """
 
     def __init__(self, times: Times, clock: Clock, *, checked: bool = True) -> None:

@@ -17,7 +17,7 @@ try:
 except Exception as error:
     print(
         f"scalesim: this Python ({sys.executable}) runs without it ({error}): its agents are not "
-        "told apart. Install scalesim-serve into its environment",
+        "distinguished. Install scalesim-serve into its environment",
         file=sys.stderr,
     )
 

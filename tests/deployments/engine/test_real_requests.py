@@ -163,8 +163,8 @@ async def test_formats_and_forced_tools_work_out_of_the_box(asker: Asker) -> Non
     mood |= {"required": ["mood"], "additionalProperties": False}
     schema = {"type": "json_schema", "json_schema": {"name": "mood", "schema": mood}}
     reply = await asker.chat(response_format=schema, max_tokens=64)
-    told = json.loads(reply.body["choices"][0]["message"]["content"])
-    assert told["mood"] in ("calm", "angry")
+    answered = json.loads(reply.body["choices"][0]["message"]["content"])
+    assert answered["mood"] in ("calm", "angry")
     tools = [{"type": "function", "function": {"name": "feel", "parameters": mood}}]
     named = {"type": "function", "function": {"name": "feel"}}
     for choice in ("required", named):

@@ -21,7 +21,7 @@ LAYERS, TOKEN, LINK = 32, 131_072, 64e9 * 0.78
 
 
 @pytest.fixture(scope="module")
-def told() -> dict[str, Any]:
+def written() -> dict[str, Any]:
     """One case in three arms, in a process of its own: SGLang keeps state in modules."""
     fields = {"agents": AGENTS, "prefix": PREFIX, "output": OUTPUT, "steps": 3, "think_s": 0.05}
     command = [sys.executable, "-m", "scalesim.simulations.emulated", "--json"]
@@ -34,14 +34,14 @@ def told() -> dict[str, Any]:
 
 
 @pytest.fixture(scope="module")
-def arms(told: dict[str, Any]) -> dict[str, dict[str, Any]]:
-    return {row["arm"]: row for row in told["rows"]}
+def arms(written: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    return {row["arm"]: row for row in written["rows"]}
 
 
-def test_it_is_labelled_as_what_it_is(told: dict[str, Any]) -> None:
-    assert told["emulated"] == "h100:llama-3.1-8b"
-    assert told["limits"].startswith("emulated")
-    assert {row["device"] for row in told["rows"]} == {"emulated-h100:llama-3.1-8b"}
+def test_it_is_labelled_as_what_it_is(written: dict[str, Any]) -> None:
+    assert written["emulated"] == "h100:llama-3.1-8b"
+    assert written["limits"].startswith("emulated")
+    assert {row["device"] for row in written["rows"]} == {"emulated-h100:llama-3.1-8b"}
 
 
 def test_distances_are_worth_what_perfect_memory_is(arms: dict[str, dict[str, Any]]) -> None:
