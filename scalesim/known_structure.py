@@ -15,7 +15,7 @@ HORIZON_STEPS = 16.0
 """Meetings later than this are not foreseen: a controller forgets distances after as long."""
 
 
-class Space:
+class KnownPositions:
     """Positions of agents that act when they come within reach of each other.
 
     Args:

@@ -11,7 +11,7 @@ from scalesim.context import agent as agent_context
 from scalesim.environment import client_from_env, simulation_from_env
 from scalesim.errors import InvalidRequestError
 from scalesim.identity import AgentId, agent_text, check_simulation
-from scalesim.known_structure import Graph, Space
+from scalesim.known_structure import Graph, KnownPositions
 from scalesim.sender import Sender, Stats
 from scalesim.settings import ClientSettings
 from scalesim.transports import Transport, connect
@@ -59,7 +59,7 @@ class Simulation:
         self.name = check_simulation(simulation_from_env() if name is None else name)
         self._step_hours = step_hours
         self._gaps: dict[str, float] = {}
-        self._space = Space(reach)
+        self._space = KnownPositions(reach)
         self._graphs: dict[str, Graph] = {}
         self._sender = Sender(self.name, settings, lambda: transport or connect(settings))
 
