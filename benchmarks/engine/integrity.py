@@ -25,6 +25,25 @@ def is_settled(scheduler: Any) -> bool:
     return not any(under_way) and scheduler.is_fully_idle()
 
 
+def guard_slots(slots: Any) -> None:
+    """Let the run end where a copy ahead of requests takes the slot of an adapter they need.
+
+    Answers would be right all the same: SGLang fetches what a pass reads before every pass.
+
+    Args:
+        slots: `LoRASlots`; its `enter` is wrapped.
+    """
+    enter = slots.enter
+
+    def guarded(adapter: str) -> None:
+        needed = set(slots.needed()).intersection(slots.resident())
+        enter(adapter)
+        gone = sorted(needed.difference(slots.resident()))
+        assert not gone, f"adapters {gone}, which requests need, gave way to {adapter}"
+
+    slots.enter = guarded
+
+
 def check_integrity(scheduler: Any) -> None:
     """Return if tree, locks, pools, copies and slots are right.
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.engine.asker import Asker
-from benchmarks.engine.integrity import check_integrity, is_settled
+from benchmarks.engine.integrity import check_integrity, guard_slots, is_settled
 from benchmarks.engine.rigs import DrawnTimes, Rig
 from benchmarks.gpu.answer_check import Verdict, reference
 from benchmarks.gpu.answer_tally import AnswerTally
@@ -51,6 +51,7 @@ class Player:
         self._kinds = [PREFIX]
         if rig.setup.adapters:
             self._kinds.append(ADAPTER)
+            guard_slots(engine.slots)
         if rig.models:
             self._kinds.append(MODEL)
         self.reference = ReferenceAnswers({}, _ROUNDING, 0.0, 0.0)

@@ -101,6 +101,7 @@ class InlineEngine:
         transfers: Counters as they were reported last, by kind.
         passes: How many there were.
         device: The emulated one.
+        slots: Of adapters, where it serves them: `LoRASlots`.
     """
 
     def __init__(
@@ -124,6 +125,7 @@ class InlineEngine:
         self._sequence = 0
         self._script: Script | None = None
         self._executor: DirectiveExecutor | None = None
+        self.slots: Any = None
         self.passes = 0
         self.holds: defaultdict[str, dict[int, tuple[int, ...]]] = defaultdict(dict)
         self.transfers: dict[str, TransferStats] = {}
@@ -178,6 +180,7 @@ class InlineEngine:
         from scalesim.deployments.engine.sglang.scheduler_engine import SchedulerEngine
 
         engine = SchedulerEngine(scheduler, self.settings.models, self.settings.payloads)
+        self.slots = engine.slots
         self._executor = DirectiveExecutor(kinds.build(engine), self._receive)
         self._executor.hello(engine.tree.bytes_per_token)
 
