@@ -13,7 +13,7 @@ from scalesim.simulations.driver.runner import TurnRunner
 from scalesim.simulations.driver.turn_pool import LocalPool
 from scalesim.simulations.driver.world_files import load_world
 from scalesim.simulations.driver.world_run import WorldRun, run_world
-from tests.simulations.driver.worlds import HashModel
+from tests.support.driver_worlds import HashModel
 
 VILLAGE = (ROOT / "docs/tutorials/01-a-village.md").read_text()
 STEPS = 10

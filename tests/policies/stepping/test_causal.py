@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from scalesim.policies.stepping import Causal, Dependencies, Space
-from tests.policies.stepping.rule import Rule, Setting, play
+from tests.support.stepping_rule import Rule, Setting, play
 
 settings = st.builds(
     Setting,

@@ -19,7 +19,7 @@ from scalesim.simulations.driver.roster import Roster
 from scalesim.simulations.driver.runner import TurnRunner
 from scalesim.simulations.driver.turn_pool import LocalPool
 from scalesim.simulations.driver.world_run import WorldRun, run_world
-from tests.simulations.driver.worlds import HashModel
+from tests.support.driver_worlds import HashModel
 
 STEPS = 3
 

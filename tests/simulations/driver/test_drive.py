@@ -21,7 +21,7 @@ from scalesim.simulations.driver.roster import Roster
 from scalesim.simulations.driver.runner import TurnRunner
 from scalesim.simulations.driver.turn_pool import LocalPool
 from scalesim.simulations.driver.world_state import WorldState, state_of
-from tests.simulations.driver.worlds import ALL, Crowd, HashModel, Talk, Walkers
+from tests.support.driver_worlds import ALL, Crowd, HashModel, Talk, Walkers
 
 STEPS = 6
 

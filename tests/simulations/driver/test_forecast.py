@@ -13,7 +13,7 @@ from scalesim.simulation import Simulation
 from scalesim.simulations.driver.agent_turns import TakenTurn
 from scalesim.simulations.driver.forecast import Forecast
 from scalesim.simulations.driver.roster import Roster
-from tests.simulations.driver.worlds import Talk, Teams, Walkers
+from tests.support.driver_worlds import Talk, Teams, Walkers
 from tests.support.fake_transport import FakeTransport
 
 

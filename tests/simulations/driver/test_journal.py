@@ -15,7 +15,7 @@ from scalesim.simulations.driver.journal import Journal
 from scalesim.simulations.driver.runner import TurnRunner
 from scalesim.simulations.driver.turn_pool import LocalPool
 from scalesim.simulations.driver.world_run import StepWatch, WorldRun, run_world
-from tests.simulations.driver.worlds import HashModel, Posters, Sleepers, Walkers
+from tests.support.driver_worlds import HashModel, Posters, Sleepers, Walkers
 
 STEPS = 8
 

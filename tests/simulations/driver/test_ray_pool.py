@@ -15,7 +15,7 @@ from scalesim.simulations.driver.ray_pool import RayTurnPool, RayWorkers
 from scalesim.simulations.driver.runner import TurnRunner
 from scalesim.simulations.driver.turn_pool import LocalPool
 from scalesim.simulations.driver.world_run import WorldRun, run_world
-from tests.simulations.driver.worlds import HashModel, Walkers
+from tests.support.driver_worlds import HashModel, Walkers
 
 pytestmark = pytest.mark.ray
 
