@@ -84,10 +84,19 @@ def _answer(catalog: CatalogSettings) -> tuple[str, float]:
     import redis
 
     from scalesim.controller.catalog.access_check import rehearse
+    from scalesim.controller.catalog.password_file import without_password
 
     rehearse(catalog)
     url, timeout_s = catalog.url.get_secret_value().strip(), catalog.timeout_s
-    client = redis.Redis.from_url(url, socket_timeout=timeout_s, socket_connect_timeout=timeout_s)
+    provider = None
+    if catalog.password_file is not None:
+        url, provider = without_password(url, catalog.password_file)
+    client = redis.Redis.from_url(
+        url,
+        socket_timeout=timeout_s,
+        socket_connect_timeout=timeout_s,
+        credential_provider=provider,
+    )
     with client:
         try:
             began = time.perf_counter()

@@ -18,6 +18,7 @@ from scalesim.controller.catalog.decoding import (
     read_rows,
 )
 from scalesim.controller.catalog.diagnosis import code_of, unavailable
+from scalesim.controller.catalog.password_file import without_password
 from scalesim.controller.catalog.rows import FIELD, ROW, CatalogBatch, CatalogSnapshot
 from scalesim.controller.catalog.url import checked
 from scalesim.errors import ConfigurationError
@@ -68,13 +69,17 @@ class Catalog:
     def __init__(self, settings: CatalogSettings, part: str = "") -> None:
         retry = Retry(ExponentialBackoff(cap=settings.timeout_s, base=0.02), settings.retries)
         url = checked(settings.url.get_secret_value())
+        provider = None
         try:
+            if settings.password_file is not None:
+                url, provider = without_password(url, settings.password_file)
             self._redis: redis.Redis = redis.Redis.from_url(
                 url,
                 socket_timeout=settings.timeout_s,
                 socket_connect_timeout=settings.timeout_s,
                 retry=retry,
                 retry_on_error=[redis.ConnectionError, redis.TimeoutError],
+                credential_provider=provider,
             )
         except ValueError:  # its message shows parts of the address, perhaps of a password
             raise ConfigurationError(

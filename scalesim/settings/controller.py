@@ -14,6 +14,9 @@ class CatalogSettings(Settings):
 
     url: SecretStr = SecretStr("")
     """`redis://`, `rediss://` or `unix://`; may carry an ACL user and password."""
+    password_file: str | None = None
+    """Has the server's password, read at every connection: one that changes is taken up by the
+    running controller. While it is not there the one of `url` is taken."""
     data_dir: str | None = None
     """Folder of the embedded server's data; None keeps it for the life of the stack only."""
     timeout_s: float = Field(0.25, gt=0)

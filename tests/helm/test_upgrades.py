@@ -60,6 +60,10 @@ CHANGES: dict[str, tuple[dict[str, Any], Effect]] = {
         {"autoscaling": {"enabled": True}},
         Effect.NEW_CLUSTER,
     ),
+    "redis.password.value": (
+        {"redis": {"password": {"value": "new", "secretName": ""}}},
+        Effect.REDIS,
+    ),
     "redis.bundled.*": ({"redis": {"bundled": {"image": {"tag": "9"}}}}, Effect.REDIS),
     "networkPolicy.*, podDisruptionBudget.*, ingress.*": (
         {"networkPolicy": {"enabled": False}},
@@ -71,7 +75,10 @@ CHANGES: dict[str, tuple[dict[str, Any], Effect]] = {
     ),
 }
 
-BASE = merged(values_file("values-gpu.yaml"), {"stack": {"replicas": 2}})
+BASE = merged(
+    values_file("values-gpu.yaml"),
+    {"stack": {"replicas": 2}, "redis": {"password": {"value": "old", "secretName": ""}}},
+)
 
 
 def hashed(service: dict[str, Any]) -> dict[str, Any]:

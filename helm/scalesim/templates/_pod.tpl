@@ -30,7 +30,7 @@ metadata:
     {{- include "scalesim.strings" . | nindent 4 }}
     {{- end }}
   annotations:
-    checksum/secrets: {{ list $root.Values.apiKey $root.Values.redis.password | toJson | sha256sum }}
+    checksum/secrets: {{ $root.Values.apiKey | toJson | sha256sum }}
     {{- with $values.podAnnotations }}
     {{- include "scalesim.strings" . | nindent 4 }}
     {{- end }}
@@ -111,9 +111,6 @@ spec:
 - name: SCALESIM_API_KEY
   valueFrom:
     {{- include "scalesim.secretKeyRef" (list . .Values.apiKey "api-key") | nindent 4 }}
-- name: SCALESIM_CATALOG_PASSWORD
-  valueFrom:
-    {{- include "scalesim.secretKeyRef" (list . .Values.redis.password "redis-password") | nindent 4 }}
 {{- end }}
 - {name: RAY_worker_niceness, value: "0"}
 - {name: RAY_SERVE_RUN_USER_CODE_IN_SEPARATE_THREAD, value: "0"}

@@ -7,7 +7,7 @@ many engines there are is not among them: see scalesim.scaling. */}}
 {{- $_ := set $stack.engine "device" (ternary "cuda" "cpu" (gt (int .Values.workers.gpus) 0)) -}}
 {{- $user := ternary "" (printf "%s@" (.Values.redis.username | urlquery | replace "+" "%20")) (empty .Values.redis.username) -}}
 {{- $url := printf "%s://%s%s:%v/%v" (ternary "rediss" "redis" .Values.redis.tls) $user (include "scalesim.redisUrlHost" .) .Values.redis.port .Values.redis.db -}}
-{{- $_ := set $stack "catalog" (merge (dict "url" $url) (default dict $stack.catalog) (dict "namespace" (printf "%s-%s" .Release.Namespace (include "scalesim.fullname" .)))) -}}
+{{- $_ := set $stack "catalog" (merge (dict "url" $url) (default dict $stack.catalog) (dict "password_file" "/run/scalesim/catalog/password" "namespace" (printf "%s-%s" .Release.Namespace (include "scalesim.fullname" .)))) -}}
 {{- $_ := set $stack "metrics" (include "scalesim.metrics" . | fromYaml) -}}
 {{- $_ := set $stack "ingress" (merge (dict "host" "0.0.0.0" "port" .Values.serve.port) (default dict $stack.ingress)) -}}
 {{ toYaml $stack }}

@@ -2,6 +2,9 @@
 {{- define "scalesim.mounts" -}}
 {{- $root := index . 0 -}}
 - {name: shm, mountPath: /dev/shm}
+{{- if $root.Values.serve.enabled }}
+- {name: catalog-password, mountPath: /run/scalesim/catalog, readOnly: true}
+{{- end }}
 {{- range $name := list "models" "adapters" }}
 {{- if include "scalesim.claimName" (list $root $name) }}
 - {name: {{ $name }}, mountPath: {{ index $root.Values.volumes $name "mountPath" }}, readOnly: true}
@@ -16,6 +19,15 @@
 {{- $root := index . 0 -}}
 - name: shm
   emptyDir: {medium: Memory, sizeLimit: {{ $root.Values.volumes.shmSize }}}
+{{- if $root.Values.serve.enabled }}
+{{- $reference := (include "scalesim.secretKeyRef" (list $root $root.Values.redis.password "redis-password") | fromYaml).secretKeyRef }}
+# A file, unlike a variable, follows the Secret: the controller reads it at every connection.
+- name: catalog-password
+  secret:
+    secretName: {{ $reference.name }}
+    items:
+      - {key: {{ $reference.key }}, path: password}
+{{- end }}
 {{- range $name := list "models" "adapters" }}
 {{- with include "scalesim.claimName" (list $root $name) }}
 # Engines mount it read-only; what fetches the models must write.
