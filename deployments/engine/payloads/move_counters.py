@@ -60,9 +60,8 @@ class MoveCounters:
 
     def evicted(self, *, planned: bool = False) -> None:
         """Count something that left the device: by plan, also within `planned`, or by pressure."""
-        self._counts[
-            "evicted_by_plan" if planned or self._is_planned else "evicted_by_pressure"
-        ] += 1
+        cause = "plan" if planned or self._is_planned else "pressure"
+        self._counts[f"evicted_by_{cause}"] += 1
 
     @contextmanager
     def planned(self) -> Iterator[None]:
