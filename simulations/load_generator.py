@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from math import isfinite
 from typing import NamedTuple, Protocol
 
 import numpy as np
@@ -126,9 +127,13 @@ class LoadGenerator:
 
     async def _turn(self, row: int, step: int, calls: int, next_use: float) -> list[CallRow]:
         workload, agent = self._workload, self._workload.agents[row]
-        headers, model = identity(workload.name, agent), self._target.model_of(row)
+        model, ahead = self._target.model_of(row), next_use - step
         called = []
         for call in range(calls):
+            # With its last call the engine learns at once how far the agent is from then on; what
+            # is reported of it comes when the next step's requests may be there.
+            tells = self._hints is not None and call == calls - 1 and isfinite(ahead)
+            headers = identity(workload.name, agent, ahead if tells else None)
             observation = workload.observation(row, step, call)
             answer = await self._caller.call(model, self._private[row], observation, headers)
             called.append(CallRow(step, row, call, answer))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from math import inf, isfinite
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -11,6 +13,7 @@ from scalesim.deployments import random_model
 from scalesim.deployments.engine.emulation.device_clock import VirtualClock
 from scalesim.deployments.engine.emulation.gpu_times import times_of
 from scalesim.deployments.engine.emulation.inline import Asked, InlineEngine, Script
+from scalesim.deployments.engine.identity_envelope import hints
 from scalesim.deployments.random_adapter import MODULES
 from scalesim.deployments.random_adapter import build as build_adapter
 from scalesim.identity import agent_key
@@ -167,6 +170,7 @@ class _Playing:
         running: list[Called] = []
         coming: list[tuple[float, int]] = []
         counts: dict[int, int] = {}
+        calls = Counter(left)
         while left or coming or running:
             now = self._clock.now()
             while left and len(running) + len(coming) < concurrency:
@@ -174,7 +178,10 @@ class _Playing:
             for sent_s, row in [each for each in coming if each[0] + CALL_S <= now]:
                 coming.remove((sent_s, row))
                 counts[row] = counts.get(row, -1) + 1
-                running.append(Called(step, row, sent_s, self._ask(step, row, counts[row])))
+                last = counts[row] == calls[row] - 1
+                ahead = float(next_use[row]) - step if last and reports else inf
+                asked = self._ask(step, row, counts[row], ahead)
+                running.append(Called(step, row, sent_s, asked))
             for called in [each for each in running if each.asked.done]:
                 running.remove(called)
                 self._calls.append(called)
@@ -200,7 +207,9 @@ class _Playing:
             ahead |= {names[row]: later + place * spacing for place, row in enumerate(rows)}
         self._plane.step(step, ahead)
 
-    def _ask(self, step: int, row: int, call: int) -> Asked:
+    def _ask(self, step: int, row: int, call: int, ahead: float) -> Asked:
+        from sglang.srt.managers.kv_hints import decode_kv_hints_envelope
+
         size, seed = self._case.size, self._case.seed
         ids = [
             1,
@@ -208,12 +217,15 @@ class _Playing:
             *_words(size.observation, seed, row, step, call),
         ]
         more: dict[str, Any] = {}
+        key = agent_key(self._workload.name, self._workload.agents[row])
+        if isfinite(ahead):  # as `simulations.load_generator` says it
+            more["kv_hints"] = decode_kv_hints_envelope(hints(key, ahead))
         if self._case.adapters:
             more["lora_id"] = f"adapter-{row % self._case.adapters}"
         return self._engine.ask(
             ids,
             size.output,
-            agent_key(self._workload.name, self._workload.agents[row]),
+            key,
             stream=True,
             return_logprob=False,
             top_logprobs_num=0,

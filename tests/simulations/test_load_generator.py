@@ -2,6 +2,7 @@
 
 import asyncio
 
+import numpy as np
 import pytest
 
 from scalesim.settings import ClientSettings
@@ -96,3 +97,25 @@ def test_found_tokens_are_counted_up_to_the_private_prefix(workload: Workload) -
     assert prefix_tokens(warmup, SIZE.private) == {
         "total": 640, "device": 480, "host": 160, "storage": 0, "recomputed": 0,
     }  # fmt: skip
+
+
+def test_the_last_call_of_a_step_says_how_far_the_next_is(workload: Workload) -> None:
+    def ahead(*, hints: bool) -> dict[str, list[float]]:
+        """Steps to the next call that came with the calls, by agent."""
+        with FakeStack() as stack:
+            run(workload, stack, hints=hints)
+        said: dict[str, list[float]] = {}
+        for given in stack.headers:
+            if "X-Agent-Next-Use" in given:
+                said.setdefault(given["X-Agent-Id"], []).append(float(given["X-Agent-Next-Use"]))
+        return said
+
+    schedule = workload.schedule
+    expected: dict[str, list[float]] = {}
+    for step in range(workload.steps + 1):
+        for row in schedule.active(step).tolist():
+            steps = float(schedule.next_use(step)[row]) - step
+            if np.isfinite(steps):
+                expected.setdefault(workload.agents[row], []).append(steps)
+    assert ahead(hints=True) == expected
+    assert ahead(hints=False) == {}
