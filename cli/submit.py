@@ -42,7 +42,9 @@ class JobFailedError(ScaleSimError):
 
 def submit(
     context: typer.Context,
-    simulation: Annotated[str, typer.Argument(help="society or trace; then options of `run`")],
+    simulation: Annotated[
+        str, typer.Argument(help="A World, society or trace; then options of `run`")
+    ],
     address: Annotated[
         str | None,
         Option(help="Job server, http://HEAD:8265 [RAY_ADDRESS, else http://127.0.0.1:8265]"),

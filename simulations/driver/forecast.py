@@ -11,10 +11,12 @@ from scalesim.policies.distance.estimator_base import Estimator, Nearest
 from scalesim.policies.distance.graph import Diffusion
 from scalesim.policies.distance.scheduled import Wake
 from scalesim.policies.distance.spatial import Encounters
+from scalesim.policies.planning import Rows
 from scalesim.policies.stepping import Conductor
 from scalesim.simulation import Simulation
 from scalesim.simulations.driver.agent_turns import TakenTurn
 from scalesim.simulations.driver.roster import Roster
+from scalesim.simulations.driver.world_state import AgentRecord
 from scalesim.vocabulary import Distances
 from scalesim.world import World
 
@@ -60,14 +62,25 @@ class Forecast:
         if world.pinned:
             hints.pin(*world.pinned)
 
+    def begin(self, agents: Sequence[AgentRecord], floor: int) -> None:
+        """Note how all agents stand, by row."""
+        places = ((row, agent.shown[-1].place) for row, agent in enumerate(agents))
+        self._plan(np.arange(len(agents)), [agent.next_step for agent in agents])
+        self._move([(row, place) for row, place in places if place is not None], floor)
+
     def took(self, turns: Sequence[TakenTurn], floor: int) -> None:
         """Note turns that were taken."""
         rows = np.array([turn.row for turn in turns], np.int64)
-        self._wake.wake(rows, np.array([turn.next_step for turn in turns], np.float64))
+        self._plan(rows, [turn.next_step for turn in turns])
+        self._move([(turn.row, turn.place) for turn in turns if turn.place is not None], floor)
         called = np.array([turn.row for turn in turns if turn.calls], np.int64)
         if len(called):
             self._spread.update(called, np.empty(0, np.int64))
-        moved = [(turn.row, turn.place) for turn in turns if turn.place is not None]
+
+    def _plan(self, rows: Rows, next_step: Sequence[int]) -> None:
+        self._wake.wake(rows, np.array(next_step, np.float64))
+
+    def _move(self, moved: Sequence[tuple[int, tuple[float, float]]], floor: int) -> None:
         if moved:
             here = np.array([place for _, place in moved])
             before = np.array([self._places.get(row, place) for row, place in moved])

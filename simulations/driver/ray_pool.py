@@ -82,9 +82,9 @@ class RayTurnPool:
         import ray
         from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-        module = sys.modules[type(made_of.world).__module__]
-        if not module.__name__.startswith("scalesim."):  # it need not be importable elsewhere
-            ray.cloudpickle.register_pickle_by_value(module)
+        for kind in type(made_of.world).__mro__[:-1]:
+            if kind.__module__.partition(".")[0] != "scalesim":  # it need not be importable there
+                ray.cloudpickle.register_pickle_by_value(sys.modules[kind.__module__])
         node = ray.get_runtime_context().get_node_id()
         placed = NodeAffinitySchedulingStrategy(node, soft=False) if made_of.here else "SPREAD"
         self._worker = ray.remote(num_cpus=0, scheduling_strategy=placed)(TurnWorker)
@@ -130,6 +130,9 @@ class RayTurnPool:
         """See `TurnPool.close`."""
         import ray
 
+        for seat in self._seats:
+            if seat.asked is not None:
+                seat.asked.cancel()
         closing = [asyncio.wrap_future(seat.actor.close.remote().future()) for seat in self._seats]
         await asyncio.wait(closing, timeout=_CLOSE_S)
         for future in closing:

@@ -100,7 +100,8 @@ async def _run(
     pool = make_pool()
     resumed_after = min(conductor.floor(), options.steps + 1) - 1
     try:
-        progressed(())
+        if forecast is not None:
+            forecast.begin(state.agents, conductor.floor())
         await drive(conductor, state, pool, options, ended, progressed)
     finally:
         await pool.close()
