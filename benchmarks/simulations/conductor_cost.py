@@ -57,6 +57,7 @@ def main(agents: int, turns: int) -> None:
         for together in (1, 64):
             measured = walk(agents, turns, room, together, seed=1)
             rows.append({"agents": agents, "room": name, "together": together, **measured})
+            print(rows[-1], flush=True)
             cells = (f"{measured['us_per_turn']:.1f}", f"{measured['most_steps_ahead']:.0f}")
             table.add_row(f"{agents:,}", name, str(together), *cells)
     Console().print(table)
