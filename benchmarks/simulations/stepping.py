@@ -1,8 +1,8 @@
-"""A town on a real engine: stepping out of order against the barrier, and against an oracle.
+"""A town on an engine: stepping out of order against the barrier, and against an oracle.
 
 The oracle knows who really met whom, from the run with the barrier, and waits for nobody else.
 
-Run: python -m benchmarks.simulations.stepping [SEEDS [AGENTS [STEPS]]]
+Run: python -m benchmarks.simulations.stepping [engine | stub [SEEDS [AGENTS [STEPS]]]]
 """
 
 from __future__ import annotations
@@ -10,15 +10,17 @@ from __future__ import annotations
 import asyncio
 import sys
 import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from rich.console import Console
-from rich.table import Table
 
 from benchmarks.results import write
 from benchmarks.simulations.known_meetings import KnownMeetings, KnownState, Meetings, Noting
+from benchmarks.simulations.stub_engine import StubEngine
 from scalesim.deployments.random_model import WORDS, build
 from scalesim.deployments.stack import Stack
 from scalesim.me import Me
@@ -31,7 +33,11 @@ from scalesim.simulations.driver.world_state import state_of
 from scalesim.simulations.worlds.town import Town
 
 LENGTHS = (4, 4, 8, 8, 8, 16, 16, 64)
-"""Tokens that an agent's answers have: most are short, and all wait for the long ones."""
+"""Tokens that answers have, drawn call by call: most are short, and all wait for the long ones."""
+
+
+MakeEngine = Callable[[str], MakeModel]
+"""Returns what a run of that name asks."""
 
 
 class WordTown(Town):
@@ -45,8 +51,8 @@ class WordTown(Town):
         return [{"role": "system", "content": own}, {"role": "user", "content": new}]
 
     def parameters(self, me: Me) -> dict[str, Any]:
-        """Return the length of the agent's answers, exactly."""
-        return {"max_tokens": LENGTHS[hash_of(me.id) % len(LENGTHS)], "ignore_eos": True}
+        """Return the length of the answer, exactly."""
+        return {"max_tokens": me.random.choice(LENGTHS), "ignore_eos": True}
 
 
 def hash_of(name: str) -> int:
@@ -75,7 +81,7 @@ async def play(
     answers = [call.answer for made in calls.values() for call in made]
     return {
         "busy_s": seconds,
-        "in_flight": sum(answer.latency_s for answer in answers) / seconds,
+        "at_once": sum(answer.latency_s for answer in answers) / seconds,
         "calls": len(answers),
         "texts": {turn: [call.answer.text for call in made] for turn, made in calls.items()},
         "meetings": pool.meetings,
@@ -86,52 +92,64 @@ def _served(row: int) -> str:
     return "scalesim"
 
 
-def main(seeds: int, agents: int, steps: int) -> None:
-    """Print medians over seeds and write JSON."""
-    rows: list[dict[str, Any]] = []
+@contextmanager
+def engine() -> Iterator[MakeEngine]:
+    """Start a stack with a real engine on this machine's processors."""
     with tempfile.TemporaryDirectory() as folder:
-        engine = EngineSettings(
+        settings = EngineSettings(
             model_path=str(build(Path(folder) / "model", size="tiny")),
             device="cpu",
             device_tokens=16384,
             max_running_requests=256,
             context_length=512,
         )
-        with Stack(StackSettings(engine=engine, ingress=IngressSettings(port=0))) as stack:
+        with Stack(StackSettings(engine=settings, ingress=IngressSettings(port=0))) as stack:
+            yield lambda name: MakeServedModel(stack.base_url, name, _served)
 
-            def run(seed: int, name: str, known: Meetings | None = None) -> dict[str, Any]:
-                stepping: Stepping = "barrier" if name == "barrier" else "causal"
-                model = MakeServedModel(stack.base_url, f"{name}-{seed}", _served)
-                world = WordTown(agents, seed)
-                return asyncio.run(play(model, world, steps, stepping, known))
 
-            run(99, "barrier")  # warms up
-            for seed in range(seeds):
-                base, ours = run(seed, "barrier"), run(seed, "causal")
-                best = run(seed, "oracle", base["meetings"])
-                assert base["texts"].keys() == ours["texts"].keys()
-                rows.append(
-                    {
-                        "seed": seed,
-                        "calls": base["calls"],
-                        "equal_text": base["texts"] == ours["texts"] == best["texts"],
-                        **{
-                            f"{name}_{figure}": round(run[figure], 3)
-                            for name, run in (("barrier", base), ("causal", ours), ("oracle", best))
-                            for figure in ("busy_s", "in_flight")
-                        },
-                        "over_barrier": round(base["busy_s"] / ours["busy_s"], 3),
-                        "of_oracle": round(best["busy_s"] / ours["busy_s"], 3),
-                    }
-                )
-                Console().print(rows[-1])
-    table = Table("seed", *list(rows[0])[1:])
-    for row in rows:
-        table.add_row(*map(str, row.values()))
-    Console(width=200).print(table)
-    write("simulations/stepping", rows, agents=agents, steps=steps)
+@contextmanager
+def stub() -> Iterator[MakeEngine]:
+    """Stand in for an engine."""
+    yield lambda name: StubEngine
+
+
+def main(kind: str, seeds: int, agents: int, steps: int) -> None:
+    """Print a row for each seed and write JSON."""
+    rows: list[dict[str, Any]] = []
+    with {"engine": engine, "stub": stub}[kind]() as make:
+
+        def run(seed: int, name: str, known: Meetings | None = None) -> dict[str, Any]:
+            stepping: Stepping = "barrier" if name == "barrier" else "causal"
+            world = WordTown(agents, seed)
+            return asyncio.run(play(make(f"{name}-{seed}"), world, steps, stepping, known))
+
+        run(99, "causal")  # warms up
+        for seed in range(seeds):
+            base, ours = run(seed, "barrier"), run(seed, "causal")
+            best = run(seed, "oracle", base["meetings"])
+            named = {"barrier": base, "causal": ours, "oracle": best}
+            rows.append(
+                {
+                    "seed": seed,
+                    "calls": base["calls"],
+                    "equal_text": base["texts"] == ours["texts"] == best["texts"],
+                    **{f"{name}_busy_s": round(one["busy_s"], 3) for name, one in named.items()},
+                    **{f"{name}_at_once": round(one["at_once"], 2) for name, one in named.items()},
+                    "over_barrier": round(base["busy_s"] / ours["busy_s"], 3),
+                    "of_oracle": round(best["busy_s"] / ours["busy_s"], 3),
+                }
+            )
+            print(rows[-1], flush=True)
+    medians = {
+        name: float(np.median([row[name] for row in rows]))
+        for name in ("over_barrier", "of_oracle")
+    }
+    Console().print(medians)
+    figures = {"rows": rows, "medians": medians}
+    write(f"simulations/stepping_{kind}", figures, agents=agents, steps=steps)
 
 
 if __name__ == "__main__":
-    given = [int(argument) for argument in sys.argv[1:]]
-    main(*(given + [3, 100, 12][len(given) :]))
+    kind, *numbers = [*sys.argv[1:], "engine"] if len(sys.argv) == 1 else sys.argv[1:]
+    given = [int(number) for number in numbers]
+    main(kind, *(given + [3, 100, 12][len(given) :]))

@@ -12,6 +12,9 @@ from scalesim.me import Me
 TRADES = ("baker", "smith", "teacher", "doctor", "farmer", "painter", "fisher", "mayor")
 TOPICS = ("the harvest", "the festival", "a lost dog", "the new bridge", "last night's storm")
 FIRST = ("Ada", "Ben", "Cleo", "Dan", "Eva", "Finn", "Gia", "Hugo", "Ida", "Jon", "Kim", "Leo")
+LENGTHS = (16, 16, 24, 24, 64)
+"""Tokens of an answer, at most: now and then somebody talks long, and who is near waits."""
+
 ROOM = 12.0
 """Side of the square that each villager has, on average, in the unit of `reach`: they meet now and
 then, as in Smallville."""
@@ -34,7 +37,6 @@ class Town(World):
         return {
             "trade": trade,
             "topic": draw.choice(TOPICS),
-            "words": draw.choice((8, 12, 16, 24, 64)),  # few talk long, and all wait for them
             "at": self._somewhere(draw),
             "goal": self._somewhere(draw),
             "met": [],
@@ -66,7 +68,7 @@ class Town(World):
 
     def parameters(self, me: Me) -> dict[str, Any]:
         """Return what a call asks for besides its messages."""
-        return {"max_tokens": me.state["words"]}
+        return {"max_tokens": me.random.choice(LENGTHS)}
 
     def prompt(self, me: Me, near: dict[str, str]) -> list[dict[str, str]]:
         """Return what a villager is asked, beside those who are near."""
