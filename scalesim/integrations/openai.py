@@ -57,4 +57,5 @@ def _identified(options: Any) -> Any:
     if not identity:
         return options
     given = options.headers if isinstance(options.headers, Mapping) else {}
-    return options.model_copy(update={"headers": {**identity, **given}})
+    options.headers = {**identity, **given}  # the SDK's own copy, of this try
+    return options
