@@ -60,9 +60,12 @@ def start(folder: RunFolder) -> None:
                 object_store_memory=OBJECT_STORE_BYTES,
                 _temp_dir=str(folder.path / "ray"),
             )
-    except (OSError, RuntimeError, ValueError) as error:
+    except Exception as error:  # of a node that takes more than 30 s it raises a plain one
         reason = " ".join(str(error).split())
-        raise ConfigurationError(f"Ray did not start: {reason or type(error).__name__}") from error
+        raise ConfigurationError(
+            f"Ray did not start: {reason or type(error).__name__}; where this machine is busy, "
+            "start again"
+        ) from error
     finally:
         ray_constants.ENABLE_RAY_CLUSTER = several
 

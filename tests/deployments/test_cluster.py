@@ -2,6 +2,8 @@
 
 import resource
 from collections.abc import Callable
+from contextlib import nullcontext
+from pathlib import Path
 
 import pytest
 import ray
@@ -21,6 +23,28 @@ def limits(monkeypatch: pytest.MonkeyPatch) -> Limits:
     monkeypatch.setattr(resource, "getrlimit", held.__getitem__)
     monkeypatch.setattr(resource, "setrlimit", held.__setitem__)
     return held
+
+
+class Folder:
+    """A run folder that starts nothing."""
+
+    path = Path("/nowhere")
+    as_tmpdir = beside = staticmethod(nullcontext)
+
+
+@pytest.mark.parametrize("fault", [Exception("The node timed\nout"), ValueError("no port")])
+def test_whatever_keeps_ray_from_starting_is_one_sentence(
+    limits: Limits, monkeypatch: pytest.MonkeyPatch, fault: Exception
+) -> None:
+    def fails(**_: object) -> None:
+        raise fault
+
+    monkeypatch.setattr(ray, "init", fails)
+    monkeypatch.setattr(cluster, "_ENVIRONMENT", {})
+    with pytest.raises(
+        ConfigurationError, match=r"Ray did not start: (The node timed out|no port)"
+    ):
+        cluster.start(Folder())  # type: ignore[arg-type]
 
 
 def test_soft_limits_are_raised(limits: Limits) -> None:
