@@ -12,6 +12,7 @@ from pathlib import Path
 
 _LOGS = ("python-core-driver-*.log", "raylet.*", "gcs_server.*")
 _SERIOUS = re.compile(r"^\[.*? [EC] \d+ \d+\] |Traceback|FATAL|terminate called|Check failed")
+_ADDRESS = "@     0x"  # a line of a stack that tells nothing
 _LINES = 3  # of each log
 _CHARACTERS = 300  # of each line
 
@@ -35,5 +36,9 @@ def _last_errors(folder: Path) -> Iterator[str]:
         for log in sorted(folder.glob(f"ray/session_2*/logs/{pattern}")):
             with suppress(OSError):
                 lines = log.read_text("utf-8", "replace").splitlines()
-                serious = [line[:_CHARACTERS] for line in lines if _SERIOUS.search(line)]
+                serious = [
+                    line[:_CHARACTERS]
+                    for line in lines
+                    if _SERIOUS.search(line) and _ADDRESS not in line
+                ]
                 yield from (f"{log.name}: {line}" for line in serious[-_LINES:])

@@ -130,6 +130,7 @@ def test_a_guard_says_what_is_known_of_a_sudden_end(short: Path) -> None:
     serious = "[2026-01-01 10:00:00,000 C 1 2] client.cc:1: The raylet is gone"
     (logs / "python-core-driver-1.log").write_text(
         f"[2026-01-01 10:00:00,000 I 1 2] started\n{serious}\n"
+        "[2026-01-01 10:00:00,000 E 1 2] logging.cc:1:     @     0x7f5ab1cc9d40  (unknown)\n"
     )
     owner.process.kill()
     _, said = owner.process.communicate()
