@@ -16,14 +16,14 @@ from scalesim.simulations.emulated.emulated_case import EmulatedCase
 
 pytestmark = pytest.mark.engine
 
-AGENTS, ACTIVE, PREFIX, OUTPUT = 20, 4, 1024, 4
+AGENTS, ACTIVE, PREFIX, OUTPUT = 20, 4, 4096, 4
 LAYERS, TOKEN, LINK = 32, 131_072, 64e9 * 0.78
 
 
 @pytest.fixture(scope="module")
 def written() -> dict[str, Any]:
     """One case in three arms, in a process of its own: SGLang keeps state in modules."""
-    fields = {"agents": AGENTS, "prefix": PREFIX, "output": OUTPUT, "steps": 3, "think_s": 0.05}
+    fields = {"agents": AGENTS, "prefix": PREFIX, "output": OUTPUT, "steps": 3, "think_s": 0.1}
     command = [sys.executable, "-m", "scalesim.simulations.emulated", "--json"]
     command += ["--arms", "hicache,scalesim,perfect"]
     for name, value in fields.items():
