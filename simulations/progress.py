@@ -110,7 +110,10 @@ class ArmProgress:
         """Count a step's calls; step 0 is the warm-up."""
         if step == 0:
             self._begin = time.monotonic()
-            self._bars.update(self._task, phase="warmed up", detail=f"{len(calls.texts)} agents")
+            phase, detail = "warmed up", f"{len(calls.texts)} agents"
+            if not calls.texts:  # a World has no warm-up
+                phase, detail = "step 1", ""
+            self._bars.update(self._task, phase=phase, detail=detail)
             return
         self._calls += len(calls.texts)
         self._failed += calls.failed
