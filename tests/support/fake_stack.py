@@ -19,13 +19,15 @@ class FakeStack:
 
     `found` is the cached-tokens header of every answer, `received` the control bodies as
     (path, body), `calls` the (agent, prompt) of each chat call in the order they came, `asked` the
-    paths that were got, `callers` the (agent, simulation) of each chat call, and `refused` the
-    counts of refusals by code in its metrics.
+    paths that were got, `callers` the (agent, simulation) of each chat call, `refused` the
+    counts of refusals by code in its metrics, and `is_ours` whether it has a stack's health and
+    metrics.
     """
 
     def __init__(self) -> None:
         self.found = "prompt=800, device=16, host=8, storage=4"
         self.fails = False
+        self.is_ours = True
         self.received: list[tuple[str, Any]] = []
         self.calls: list[tuple[str | None, str]] = []
         self.headers: list[dict[str, str]] = []
@@ -62,9 +64,9 @@ def _handler(stack: FakeStack) -> type[BaseHTTPRequestHandler]:
 
         def do_GET(self) -> None:
             stack.asked.append(self.path)
-            if self.path == "/health":
+            if self.path == "/health" and stack.is_ours:
                 self._json(200, {"status": "ok"})
-            elif self.path == "/metrics":
+            elif self.path == "/metrics" and stack.is_ours:
                 counts = stack.refused.items()
                 lines = (f'scalesim_refused_total{{code="{code}"}} {n}.0' for code, n in counts)
                 self._answer(200, "text/plain", "\n".join(lines))

@@ -14,6 +14,7 @@ PROMPT = {"model": "m", "messages": [{"role": "user", "content": "w1"}]}
 
 @pytest.fixture
 def stack() -> Iterator[FakeStack]:
+    instrument_openai()()  # whatever ran before, the hook is out
     with FakeStack() as fake:
         yield fake
     instrument_openai()()
