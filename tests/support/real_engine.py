@@ -34,7 +34,7 @@ class State(NamedTuple):
 class _InTokens(Mapping[int, State]):
     """Residency by agent, as the engine reported it last."""
 
-    def __init__(self, held: Mapping[int, AgentBytes], bytes_per_token: int) -> None:
+    def __init__(self, held: dict[int, AgentBytes], bytes_per_token: int) -> None:
         self._held = held
         self._unit = bytes_per_token
 
@@ -49,6 +49,10 @@ class _InTokens(Mapping[int, State]):
 
     def __len__(self) -> int:
         return len(self._held)
+
+    def clear(self) -> None:
+        """Forget what was reported so far."""
+        self._held.clear()
 
 
 class RealEngine:
