@@ -37,7 +37,7 @@ def serve_config(values: dict[str, Any]) -> dict[str, Any]:
         ConfigurationError: They cannot work, or hold a secret.
     """
     from scalesim.deployments.app import APPLICATION
-    from scalesim.deployments.stack import scaling
+    from scalesim.deployments.stack import DEPLOYED_APP, scaling
 
     settings: StackSettings = load(StackSettings, values)
     edge = settings.ingress
@@ -65,7 +65,7 @@ def serve_config(values: dict[str, Any]) -> dict[str, Any]:
         "http_options": {"host": settings.ingress.host, "port": settings.ingress.port},
         "applications": [
             {
-                "name": "serving",
+                "name": DEPLOYED_APP,
                 "route_prefix": "/",
                 "import_path": APPLICATION,
                 "deployments": [{"name": "Replica", **options}],

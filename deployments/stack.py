@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import threading
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from contextlib import redirect_stdout, suppress
 from io import StringIO
 from types import TracebackType
@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from scalesim.deployments.run_folder import RunFolder
     from scalesim.deployments.stack_address import Address
 
-APP = "scalesim"
+APP, DEPLOYED_APP = "scalesim", "serving"
+"""Serve's application of a stack: started by a process of ours, and by `serve deploy` or KubeRay."""
 
 _QUIET = {"ray": logging.ERROR, "ray.serve": logging.WARNING, "filelock": logging.WARNING}
 """Log levels of what users would otherwise read at every start."""
@@ -135,6 +136,7 @@ class Stack:
             self._owns_ray = True
         check_gpus(self.settings, nodes(), grows=not self._owns_ray)
         here = serve.status()
+        _check_alone(here.applications)
         self._owns_serve = not here.proxies and not here.applications
         if self._owns_serve:
             serve.start(proxy_location="Disabled")  # the ingress listens by itself
@@ -305,6 +307,19 @@ def scaling(settings: StackSettings) -> dict[str, Any]:
     return options | {"autoscaling_config": settings.autoscaling.model_dump()}
 
 
+def _check_alone(applications: Collection[str]) -> None:
+    """Refuse a second stack: it would take the controller away from the first.
+
+    Raises:
+        ConfigurationError: There is one among Serve's applications.
+    """
+    if APP in applications or DEPLOYED_APP in applications:
+        raise ConfigurationError(
+            "a stack runs on this Ray cluster already: use that one, or end it (`scalesim down "
+            "--address HOST:PORT`) and start again"
+        )
+
+
 def remove(settings: ControllerSettings) -> bool:
     """End what a stack has in the cluster that this process is connected to; return if there was.
 
@@ -315,14 +330,15 @@ def remove(settings: ControllerSettings) -> bool:
     from scalesim.controller import actor
 
     served = serve.status().applications
-    if APP in served:
-        serve.delete(APP)
-        if len(served) == 1:
-            serve.shutdown()
+    ours = [name for name in (APP, DEPLOYED_APP) if name in served]
+    for name in ours:
+        serve.delete(name)
+    if ours and len(served) == len(ours):
+        serve.shutdown()
     try:
         actor.connect(settings)
     except ControllerUnavailableError:
-        return APP in served
+        return bool(ours)
     actor.stop(settings)
     return True
 

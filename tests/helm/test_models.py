@@ -76,7 +76,7 @@ def test_adapters_come_the_same_way_and_containers_of_ones_own_come_after() -> N
         "workers": {"initContainers": [own]},
     }
     first, second, last = _init(render(values))
-    assert [each["name"] for each in (first, second)] == ["fetch-adapter-a", "fetch-adapter-b"]
+    assert [each["name"] for each in (first, second)] == ["fetch-adapter-0", "fetch-adapter-1"]
     assert {"name": "TARGET", "value": "/adapters/a"} in first["env"]
     assert second["envFrom"] == [{"secretRef": {"name": "aws"}}]
     assert second["image"].startswith("amazon/aws-cli:")
@@ -110,6 +110,26 @@ def test_the_container_fetches_once_and_what_broke_off_again(source: str, tmp_pa
     assert given["TARGET"] in once
 
 
+def test_another_revision_of_an_adapter_takes_the_place_of_the_one_before(tmp_path: Path) -> None:
+    adapter = {"name": "Rank_64", "source": "hf://org/a"}
+    command, target = tmp_path / "hf", tmp_path / "adapters" / "Rank_64"
+    command.write_text('#!/bin/sh\n: > "$TARGET/$REVISION"\n')
+    command.chmod(0o755)
+    for revision in ("1", "2", "2"):
+        sources = [adapter | {"revision": revision}]
+        values = {"volumes": {"adapters": {"existingClaim": "a", "sources": sources}}}
+        (fetch,) = _init(render(values))
+        assert fetch["name"] == "fetch-adapter-0"  # whatever Kubernetes thinks of its own name
+        environment = {each["name"]: each["value"] for each in fetch["env"] if "value" in each}
+        environment |= {"TARGET": str(target), "PATH": f"{tmp_path}:{os.environ['PATH']}"}
+        subprocess.run([*fetch["command"], *fetch["args"]], env=environment, timeout=60, check=True)
+        assert {each.name for each in target.iterdir()} == {revision, ".fetched"}
+
+
+def _adapters(*sources: dict[str, Any]) -> dict[str, Any]:
+    return {"volumes": {"adapters": {"existingClaim": "a", "sources": sources}}}
+
+
 REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "two names": (HUB | {"stack": {"engine": {"model_path": "/models/m"}}}, "give one"),
     "no commit": (HUB | {"model": {"source": "hf://org/m"}}, "no revision"),
@@ -118,6 +138,10 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
         "set its size or existingClaim",
     ),
     "no source": (HUB | {"model": {"source": "ftp://x/y"}}, "is none"),
+    "no name": (_adapters({"source": "s3://b/a"}), "has the name"),
+    "a way out": (_adapters({"name": "..", "source": "s3://b/a"}), "has the name"),
+    "a number": (_adapters({"name": "a", "source": "hf://o/a", "revision": 7}), "quote it"),
+    "twice": (_adapters(*[{"name": "a", "source": "s3://b/a"}] * 2), "twice"),
     "no folder": (NO_PATH | {"model": {"source": "pvc://weights"}}, "names no folder"),
 }
 

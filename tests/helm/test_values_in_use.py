@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +14,7 @@ import yaml
 from redis.connection import parse_url
 
 from tests.helm.test_schemas import KUBERNETES
-from tests.support.chart import CHART, NEEDED, merged, pods, render, settings
+from tests.support.chart import CHART, NEEDED, merged, pods, render, rendered_files, settings
 
 DIGEST = "sha256:" + "0a" * 32
 
@@ -39,6 +41,40 @@ def test_numbers_and_booleans_become_text_where_kubernetes_wants_it() -> None:
             kubernetes_validate.validate(found, KUBERNETES, strict=True)
     env = pods(objects)["worker"]["spec"]["containers"][0]["env"]
     assert {"name": "N", "value": "5"} in env
+
+
+def test_text_that_yaml_takes_for_something_else_stays_text() -> None:
+    number = "1234"
+    objects = render(
+        {
+            "apiKey": {"secretName": number, "secretKey": number},
+            "ray": {"tokenSecretName": number},
+            "volumes": {"models": {"existingClaim": number}},
+            "networkPolicy": {"clients": [{"podSelector": {}}]},
+            "ingress": {"enabled": True, "host": "*.example.org", "tlsSecretName": number},
+        }
+    )
+    ingress = objects["Ingress", "town-scalesim"]["spec"]
+    assert ingress["rules"][0]["host"] == ingress["tls"][0]["hosts"][0] == "*.example.org"
+    cluster = objects["RayService", "town-scalesim"]["spec"]["rayClusterConfig"]
+    assert cluster["authOptions"]["secretName"] == number
+    for (kind, _), found in objects.items():
+        if kind != "RayService":
+            kubernetes_validate.validate(found, KUBERNETES, strict=True)
+    worker = pods(objects)["worker"]
+    kubernetes_validate.validate({"kind": "Pod", "apiVersion": "v1", **worker}, KUBERNETES)
+
+
+def test_a_fingerprint_of_digits_alone_is_no_number() -> None:
+    text = rendered_files()["scalesim/templates/rayservice.yaml"]
+    assert re.search(r'pods: "[0-9a-f]{16}"', text)
+
+
+def test_a_jobs_arguments_arrive_as_they_are() -> None:
+    args = ["society", "--name", "it's a: town #2", 5]
+    objects = render({"job": {"enabled": True, "outClaim": "out", "args": args}})
+    command = shlex.split(objects["RayJob", "town-scalesim-job"]["spec"]["entrypoint"])
+    assert command[3:] == [*map(str, args), "--out", "/out"]
 
 
 @pytest.mark.parametrize(

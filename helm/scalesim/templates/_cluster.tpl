@@ -7,7 +7,7 @@ rayVersion: {{ .Values.ray.version | quote }}
 authOptions:
   mode: token
   {{- with .Values.ray.tokenSecretName }}
-  secretName: {{ . }}
+  secretName: {{ . | quote }}
   {{- end }}
 {{- end }}
 {{- with .Values.ray.gcs }}
@@ -16,7 +16,7 @@ gcsFaultToleranceOptions:
   redisAddress: {{ .redisAddress | quote }}
   redisPassword:
     valueFrom:
-      secretKeyRef: {name: {{ .passwordSecretName }}, key: {{ .passwordSecretKey }}}
+      secretKeyRef: {name: {{ .passwordSecretName | quote }}, key: {{ .passwordSecretKey | quote }}}
 {{- end }}
 {{- end }}
 enableInTreeAutoscaling: {{ .Values.autoscaling.enabled }}

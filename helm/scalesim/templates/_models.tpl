@@ -39,9 +39,9 @@
 {{- if and $model.source (not (hasPrefix "pvc://" $model.source)) -}}
 {{- $found = append $found (dict "name" "model" "source" $model.source "revision" $model.revision "target" (include "scalesim.modelPath" .) "volume" "models") -}}
 {{- end -}}
-{{- range .Values.volumes.adapters.sources -}}
-{{- $target := printf "%s/%s" $.Values.volumes.adapters.mountPath .name -}}
-{{- $found = append $found (dict "name" (printf "adapter-%s" .name) "source" .source "revision" (default "" .revision) "target" $target "volume" "adapters") -}}
+{{- range $number, $adapter := .Values.volumes.adapters.sources -}}
+{{- $target := printf "%s/%s" $.Values.volumes.adapters.mountPath $adapter.name -}}
+{{- $found = append $found (dict "name" (printf "adapter-%d" $number) "source" $adapter.source "revision" (default "" $adapter.revision) "target" $target "volume" "adapters") -}}
 {{- end -}}
 {{ toYaml $found }}
 {{- end }}
@@ -60,14 +60,16 @@
     - |
       set -eu
       mark="$TARGET/.fetched"
-      [ -e "$mark" ] && exit 0
+      wanted="$SOURCE $REVISION"
+      [ "$(cat "$mark" 2>/dev/null)" = "$wanted" ] && exit 0
+      [ ! -e "$mark" ] || rm -rf "$TARGET"  # it holds another revision
       mkdir -p "$TARGET"
       {{- if $hub }}
       hf download "$SOURCE" {{ if .revision }}--revision "$REVISION" {{ end }}--local-dir "$TARGET"
       {{- else }}
       aws s3 sync --no-progress "$SOURCE" "$TARGET"
       {{- end }}
-      touch "$mark"
+      printf %s "$wanted" > "$mark"
   env:
     - {name: SOURCE, value: {{ trimPrefix "hf://" .source | quote }}}
     - {name: REVISION, value: {{ .revision | quote }}}
@@ -77,11 +79,11 @@
     {{- if and $hub $.Values.model.hfToken.secretName }}
     - name: HF_TOKEN
       valueFrom:
-        secretKeyRef: {name: {{ $.Values.model.hfToken.secretName }}, key: {{ $.Values.model.hfToken.secretKey }}}
+        secretKeyRef: {name: {{ $.Values.model.hfToken.secretName | quote }}, key: {{ $.Values.model.hfToken.secretKey | quote }}}
     {{- end }}
   {{- if and (not $hub) $.Values.model.s3SecretName }}
   envFrom:
-    - secretRef: {name: {{ $.Values.model.s3SecretName }}}
+    - secretRef: {name: {{ $.Values.model.s3SecretName | quote }}}
   {{- end }}
   volumeMounts:
     - {name: {{ .volume }}, mountPath: {{ index $.Values.volumes .volume "mountPath" }}}
@@ -92,6 +94,19 @@
 {{- $model := .Values.model -}}
 {{- if and $model.source .Values.stack.engine.model_path -}}
 {{- fail "model.source and stack.engine.model_path both name the model: give one" -}}
+{{- end -}}
+{{- $names := list -}}
+{{- range .Values.volumes.adapters.sources -}}
+{{- if not (and (kindIs "string" .name) (regexMatch "^[A-Za-z0-9][-_.A-Za-z0-9]*$" (toString .name))) -}}
+{{- fail (printf "volumes.adapters.sources has the name %v: an adapter's folder is named by letters, digits, - _ and ., as text" .name) -}}
+{{- end -}}
+{{- if has .name $names -}}
+{{- fail (printf "volumes.adapters.sources has %s twice: each is a folder of that name" .name) -}}
+{{- end -}}
+{{- $names = append $names .name -}}
+{{- if not (and (kindIs "string" .source) (kindIs "string" (default "" .revision))) -}}
+{{- fail (printf "the adapter %s has a source or a revision that is no text: quote it" .name) -}}
+{{- end -}}
 {{- end -}}
 {{- range include "scalesim.fetches" . | fromYamlArray -}}
 {{- if not (regexMatch "^(hf://[^/]+/[^/]+|s3://.+)$" .source) -}}

@@ -103,8 +103,8 @@ labels:
 {{- define "scalesim.secretKeyRef" -}}
 {{- $secret := index . 1 -}}
 secretKeyRef:
-  name: {{ default (printf "%s-secrets" (include "scalesim.fullname" (index . 0))) $secret.secretName }}
-  key: {{ ternary $secret.secretKey (index . 2) (ne $secret.secretName "") }}
+  name: {{ default (printf "%s-secrets" (include "scalesim.fullname" (index . 0))) $secret.secretName | quote }}
+  key: {{ ternary $secret.secretKey (index . 2) (ne $secret.secretName "") | quote }}
 {{- end }}
 
 {{- define "scalesim.redisHost" -}}

@@ -24,16 +24,16 @@
 # A file, unlike a variable, follows the Secret: the controller reads it at every connection.
 - name: catalog-password
   secret:
-    secretName: {{ $reference.name }}
+    secretName: {{ $reference.name | quote }}
     items:
-      - {key: {{ $reference.key }}, path: password}
+      - {key: {{ $reference.key | quote }}, path: password}
 {{- end }}
 {{- range $name := list "models" "adapters" }}
 {{- with include "scalesim.claimName" (list $root $name) }}
 # Engines mount it read-only; what fetches the models must write.
 - name: {{ $name }}
   persistentVolumeClaim:
-    claimName: {{ . }}
+    claimName: {{ . | quote }}
 {{- end }}
 {{- end }}
 {{- with $root.Values.volumes.storage }}
