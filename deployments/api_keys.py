@@ -25,6 +25,9 @@ OPERATOR = "ingress"
 
 _ANTHROPIC = "x-api-key"
 
+_BY_SIMULATION = ("simulations", "learned")
+"""Parts of the controller's status that tell of each simulation by its name."""
+
 
 class KeyHolder:
     """Whoever shows one key.
@@ -71,6 +74,13 @@ class KeyHolder:
                 "names for it"
             )
         return simulation
+
+    def what_it_may_see(self, status: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the controller's status without the simulations that are not its own."""
+        return dict(status) | {
+            part: {name: row for name, row in status[part].items() if self.may_use(name)}
+            for part in _BY_SIMULATION
+        }
 
     def require_operator(self) -> None:
         """Let pass what concerns all simulations.

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+from http import HTTPStatus
 from typing import Annotated, Any, Literal, NamedTuple
 
 import httpx
@@ -11,7 +13,17 @@ from scalesim.deployments.requests.completions import Prompt
 from scalesim.deployments.requests.refusal import refusal
 from scalesim.deployments.requests.shared_fields import RequestModel
 from scalesim.errors import NotServedError, ReplicaUnavailableError
+from scalesim.proxies import may_be_proxied
 from scalesim.settings import EmbeddingsSettings
+
+MOST_BYTES = 256 * 2**20
+"""Of an answer: 2,048 embeddings of 3,072 numbers, the most that OpenAI makes at once, are half."""
+
+_KEY_REFUSED = (
+    HTTPStatus.UNAUTHORIZED,
+    HTTPStatus.FORBIDDEN,
+    HTTPStatus.PROXY_AUTHENTICATION_REQUIRED,
+)
 
 
 class EmbeddingsRequest(RequestModel):
@@ -53,7 +65,8 @@ class Embeddings:
         Raises:
             NotServedError: There is none.
             InvalidRequestError: A field is not listed or out of its bounds; names it.
-            ReplicaUnavailableError: It does not answer.
+            ReplicaUnavailableError: It does not answer, in time or at all, or not what can be
+                passed on.
         """
         settings = self._settings
         if settings is None:
@@ -71,17 +84,49 @@ class Embeddings:
         if self._http is None:
             key = settings.api_key.get_secret_value()
             headers = {"Authorization": f"Bearer {key}"} if key else None
-            self._http = httpx.AsyncClient(headers=headers, timeout=settings.timeout_s)
+            self._http = httpx.AsyncClient(
+                headers=headers,
+                timeout=settings.timeout_s,
+                trust_env=may_be_proxied(settings.url),
+            )
         try:
-            answer = await self._http.post(f"{settings.url.rstrip('/')}/embeddings", json=asked)
-        except httpx.HTTPError as error:
+            async with asyncio.timeout(settings.timeout_s):
+                return await _forwarded(self._http, f"{settings.url.rstrip('/')}/embeddings", asked)
+        except (httpx.HTTPError, TimeoutError) as error:
             raise ReplicaUnavailableError(
                 f"the server at ingress.embeddings.url did not answer ({type(error).__name__}): "
                 "see whether it runs"
             ) from error
-        return ForwardedAnswer(answer.status_code, answer.content)
 
     async def close(self) -> None:
         """Close connections."""
         if self._http is not None:
             await self._http.aclose()
+
+
+async def _forwarded(http: httpx.AsyncClient, url: str, asked: dict[str, Any]) -> ForwardedAnswer:
+    """Return what a server answers, unless that is for the operator alone.
+
+    Raises:
+        ReplicaUnavailableError: It refuses our key, which may be in what it says; it is elsewhere;
+            or it says too much.
+    """
+    async with http.stream("POST", url, json=asked) as answer:
+        status, body = answer.status_code, bytearray()
+        if status in _KEY_REFUSED:
+            raise ReplicaUnavailableError(
+                f"the server at ingress.embeddings.url refuses the stack ({status}): see "
+                "ingress.embeddings.api_key"
+            )
+        if HTTPStatus.MULTIPLE_CHOICES <= status < HTTPStatus.BAD_REQUEST:
+            raise ReplicaUnavailableError(
+                f"the server at ingress.embeddings.url is elsewhere ({status}): name where it leads"
+            )
+        async for chunk in answer.aiter_bytes():
+            body += chunk
+            if len(body) > MOST_BYTES:
+                raise ReplicaUnavailableError(
+                    f"the server at ingress.embeddings.url answers with over {MOST_BYTES} bytes: "
+                    "ask for fewer embeddings at a time"
+                )
+    return ForwardedAnswer(status, bytes(body))

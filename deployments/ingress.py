@@ -234,9 +234,7 @@ class Ingress(InferenceRoutes):
             ControllerUnavailableError: The controller is away; it restarts by itself.
             ReplicaUnavailableError: The stack runs without a controller.
         """
-        status, holder = await self._steering().status(), holder_of(request)
-        mine = {name: row for name, row in status["simulations"].items() if holder.may_use(name)}
-        return JSONResponse(status | {"simulations": mine})
+        return JSONResponse(holder_of(request).what_it_may_see(await self._steering().status()))
 
     async def trace(self, request: Request) -> Response:
         """Stream the requests of `?simulation=NAME`, one JSON line each, as they are answered.

@@ -8,6 +8,9 @@ from collections.abc import Iterator, Mapping
 from scalesim.deployments.engine.models.model_registry import ModelRegistry
 from scalesim.errors import InvalidRequestError, UnknownModelError
 
+LONGEST = 512
+"""Characters of a name: each slash in it is looked up, and paths are longer than bodies allow."""
+
 ANY = "*"
 """Alias that stands for every name that is not served."""
 
@@ -39,7 +42,7 @@ class ModelNames:
         """
         if not asked or asked == self._served:
             return self._served
-        for candidate in _without_providers(asked):
+        for candidate in _without_providers(asked) if len(asked) <= LONGEST else ():
             name, colon, adapter = candidate.partition(":")
             if name == self._served:
                 return candidate

@@ -24,6 +24,9 @@ from scalesim.errors import ConfigurationError
 _HANDOVER_S = 10.0
 """Longest a handover may take: both ends are on this machine."""
 
+_REST_S = 0.1
+"""Until the next one where one failed, as where this process may open no more files."""
+
 _CREDENTIALS = struct.Struct("3i")
 _ROW = struct.Struct("i")
 
@@ -66,11 +69,13 @@ class Address:
         self._counter = socket.socket(socket.AF_UNIX)
         self._counter.bind(f"\0{self.name}")  # no file: nothing is left behind
         self._counter.listen()
+        self._closed = threading.Event()
         self._serving = threading.Thread(target=self._serve, name="address", daemon=True)
         self._serving.start()
 
     def close(self) -> None:
         """Listen no more; connections not yet taken are reset. Safe to call twice."""
+        self._closed.set()
         with suppress(OSError):
             self._counter.shutdown(socket.SHUT_RDWR)
         self._serving.join(_HANDOVER_S)
@@ -89,27 +94,33 @@ class Address:
     def _serve(self) -> None:
         with selectors.DefaultSelector() as selector:
             selector.register(self._counter, selectors.EVENT_READ)
-            try:
-                while True:
-                    for key, _ in selector.select():
-                        if key.fileobj is self._counter:
-                            self._hand_over(selector)
-                        else:
-                            selector.unregister(key.fileobj)
-                            self._take_back(key.fileobj)  # type: ignore[arg-type]
-            except OSError:  # it was closed
-                for taker in list(self._rows):
-                    self._take_back(taker)
+            while not self._closed.is_set():
+                for key, _ in selector.select():
+                    if key.fileobj is not self._counter:
+                        selector.unregister(key.fileobj)
+                        self._take_back(key.fileobj)  # type: ignore[arg-type]
+                        continue
+                    try:
+                        self._hand_over(selector)
+                    except OSError:  # it was closed, or one could not have it: others may
+                        self._closed.wait(_REST_S)
+            for taker in list(self._rows):
+                self._take_back(taker)
 
     def _hand_over(self, selector: selectors.BaseSelector) -> None:
         """Give one that asks the socket and the lowest free row.
 
         Raises:
-            OSError: Nobody can ask any more.
+            OSError: Nobody can ask any more, or no file may be opened for who asks.
         """
         taker, _ = self._counter.accept()
         free = [row for row in range(PROCESSES) if row not in self._rows.values()]
-        if _user_of(taker) != os.getuid() or not free:
+        try:
+            refused = _user_of(taker) != os.getuid() or not free
+        except OSError:
+            taker.close()
+            raise
+        if refused:
             taker.close()
             return
         self._rows[taker] = free[0]

@@ -85,3 +85,12 @@ def test_keys_that_cannot_be_distinguished(own: str, town: str, message: str) ->
     settings = ApiKeySettings.model_validate(TOWN | {"key": town})
     with pytest.raises(ConfigurationError, match=message):
         check_keys({"town": settings}, own)
+
+
+def test_a_key_sees_its_own_simulations_alone() -> None:
+    rows = {"town": {"agents": 1}, "city": {"agents": 2}}
+    status = {"incarnation": 1, "simulations": rows, "learned": rows}
+    mine = {"town": {"agents": 1}}
+    seen = KeyHolder("town", ApiKeySettings.model_validate(TOWN)).what_it_may_see(status)
+    assert seen == {"incarnation": 1, "simulations": mine, "learned": mine}
+    assert KeyHolder("ingress").what_it_may_see(status) == status

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Iterator
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import Any
 
@@ -23,9 +24,15 @@ class Server(BaseHTTPRequestHandler):
         body = json.loads(self.rfile.read(int(self.headers["content-length"])))
         key = self.headers.get("authorization")
         answer = json.dumps({"path": self.path, "key": key, "body": body}).encode()
-        self.send_response(418 if body["input"] == "tea" else 200)
+        self.send_response({"tea": 418, "no": 401, "moved": 307}.get(str(body["input"]), 200))
         self.send_header("content-length", str(len(answer)))
         self.end_headers()
+        if body["input"] == "slow":  # each byte in time, all of them not
+            with suppress(OSError):
+                for byte in answer:
+                    self.wfile.write(bytes([byte]))
+                    threading.Event().wait(0.02)
+            return
         self.wfile.write(answer)
 
     def log_message(self, *_: Any) -> None:
@@ -78,3 +85,32 @@ async def test_without_a_server_it_is_said_how_to_have_one() -> None:
 async def test_a_server_that_is_away_is_unavailable() -> None:
     with pytest.raises(ReplicaUnavailableError, match=r"ingress\.embeddings\.url did not answer"):
         await ask({"url": f"http://127.0.0.1:{free_port()}/v1"}, input="a")
+
+
+async def test_who_the_stack_is_to_the_other_server_is_not_told(url: str) -> None:
+    with pytest.raises(ReplicaUnavailableError, match=r"ingress\.embeddings\.api_key") as refused:
+        await ask({"url": url, "api_key": "secret"}, input="no")
+    assert "secret" not in str(refused.value)
+    with pytest.raises(ReplicaUnavailableError, match=r"elsewhere \(307\)"):
+        await ask({"url": url}, input="moved")
+
+
+async def test_an_answer_has_a_largest_size(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("scalesim.deployments.embeddings.MOST_BYTES", 10)
+    with pytest.raises(ReplicaUnavailableError, match="over 10 bytes"):
+        await ask({"url": url}, input="a")
+
+
+async def test_an_answer_that_trickles_has_an_end(url: str) -> None:
+    with pytest.raises(ReplicaUnavailableError, match="TimeoutError"):
+        await ask({"url": url, "timeout_s": 0.3}, input="slow")
+
+
+async def test_no_proxy_is_asked_for_a_server_here(
+    url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
+        monkeypatch.setenv(name, f"http://127.0.0.1:{free_port()}")
+    for name in ("no_proxy", "NO_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    assert (await ask({"url": url}, input="a"))[0] == 200

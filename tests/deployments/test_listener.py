@@ -12,6 +12,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from scalesim.controller.connection_counts import PROCESSES
+from scalesim.deployments import stack_address
 from scalesim.deployments.listener import Listener
 from scalesim.deployments.middleware import ClientGoneError, while_connected
 from scalesim.deployments.stack_address import Address, taken
@@ -164,6 +165,20 @@ async def test_limits_hold_for_all_listeners_together_and_a_lost_one_counts_no_m
         assert (await ask(address.port)).startswith(b"HTTP/1.1 200 ")
         for listener in both:
             await listener.close()
+
+
+def test_one_that_could_not_have_an_address_keeps_it_from_no_other(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def no_more_files(_: object) -> int:
+        monkeypatch.undo()
+        raise OSError("too many open files")
+
+    with Address(HERE, 0) as address:
+        monkeypatch.setattr(stack_address, "_user_of", no_more_files)
+        with pytest.raises(OSError, match="another user's"):
+            taken(address.name)
+        taken(address.name).close()
 
 
 def test_a_row_is_given_again_once_its_process_is_gone() -> None:

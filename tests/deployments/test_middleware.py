@@ -125,6 +125,19 @@ async def test_faults_of_our_own_have_the_shape_and_tell_nothing(
     assert len(refused) == 1
 
 
+async def test_what_is_open_is_not_for_a_client_to_say() -> None:
+    """`Request.url` is made of the Host header too; a query that is no text has none."""
+    keys = ApiKeys(IngressSettings.model_validate({"api_key": "k"}))
+
+    async def handler(_: Request) -> Response:
+        return Response()
+
+    asked = request(host="x/health?")
+    asked.scope["query_string"] = b"\xff"
+    answer = await guarded(handler, keys, lambda _: None)(asked)
+    assert answer.status_code == 401
+
+
 async def test_what_may_work_later_says_when() -> None:
     async def handler(_: Request) -> Response:
         raise ReplicaUnavailableError("busy")

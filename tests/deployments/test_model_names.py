@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from scalesim.deployments import model_names
 from scalesim.deployments.engine.models.model_registry import ModelRegistry
 from scalesim.deployments.model_names import ModelNames
 from scalesim.errors import UnknownModelError
@@ -58,3 +59,10 @@ async def test_names_that_clients_may_list(tmp_path: Path) -> None:
         "scalesim",
         *ALIASES,
     ]
+
+
+async def test_a_long_name_is_not_looked_up_slash_by_slash(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(model_names, "_without_providers", None)
+    with pytest.raises(UnknownModelError):
+        await ModelNames("scalesim", ALIASES).of("/" * 60_000)
+    assert await ModelNames("scalesim", {"*": "scalesim"}).of("/" * 60_000) == "scalesim"
