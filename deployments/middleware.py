@@ -145,8 +145,8 @@ def guarded(handler: Handler, keys: ApiKeys, refused: Callable[[ScaleSimError], 
     async def route(request: Request) -> Response:
         fault: ScaleSimError
         try:
-            # Not of `request.url`, in which a client has its say: older versions of Starlette make it
-            # of the Host header as it comes.
+            # Not of `request.url`, in which a client has its say: older versions of Starlette
+            # make it of the Host header as it comes.
             if request.scope["path"] not in OPEN_PATHS:
                 request.state.holder = keys.holder(request)
             return _named(request, await handler(request))
@@ -204,8 +204,8 @@ async def no_route(request: Request, error: Exception) -> Response:
         methods = sorted({*error.headers["Allow"].split(", "), "OPTIONS"})
         return _named(request, Response(status_code=204, headers={"Allow": ", ".join(methods)}))
     message = (
-        f"{request.method} {request.scope['path'][:80]} is not served here: the base URL of OpenAI's "
-        "clients ends in /v1, chats are POST /v1/chat/completions"
+        f"{request.method} {request.scope['path'][:80]} is not served here: the base URL of "
+        "OpenAI's clients ends in /v1, chats are POST /v1/chat/completions"
     )
     body = error_body(message, "invalid_request_error", code="unknown_url")
     answer = Response(body, error.status_code, error.headers, "application/json")

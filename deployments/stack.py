@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from scalesim.deployments.stack_address import Address
 
 APP, DEPLOYED_APP = "scalesim", "serving"
-"""Serve's application of a stack: started by a process of ours, and by `serve deploy` or KubeRay."""
+"""Serve's application of a stack: started by a process of ours; by `serve deploy` or KubeRay."""
 
 _QUIET = {"ray": logging.ERROR, "ray.serve": logging.WARNING, "filelock": logging.WARNING}
 """Log levels of what users would otherwise read at every start."""
