@@ -51,14 +51,15 @@ class KnownPositions:
 
     def distances(self, step: float) -> Iterable[tuple[str, float]]:
         """Return the steps until each agent meets another, of those that will."""
-        if len(self._seen) < 2:
+        seen = dict(self._seen)  # other threads move agents meanwhile
+        if len(seen) < 2:
             return []
-        rows = np.array(list(self._seen.values()))
+        rows = np.array(list(seen.values()))
         velocity = rows[:, 2:4]
         position = rows[:, :2] + velocity * (step - rows[:, 4:])
         meetings = Encounters(len(rows), self._reach, HORIZON_STEPS)
         meetings.move(np.arange(len(rows)), position, velocity, step)
-        return _foreseen(list(self._seen), meetings.distances(step))
+        return _foreseen(list(seen), meetings.distances(step))
 
 
 class Graph:

@@ -149,8 +149,8 @@ class Me:
         """Tell another agent something; it is in that one's inbox in the step after.
 
         Args:
-            other: With `position`, one of `near()`; with `edges` or `depends_on`, one that sees or
-                follows this agent; else anyone.
+            other: With `position`, one within `reach`; with `edges` or `depends_on`, one that sees
+                or follows this agent; else anyone.
             message: Text, or any JSON-like value.
 
         Raises:

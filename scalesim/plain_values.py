@@ -16,11 +16,25 @@ def packed(value: Any) -> bytes:
             says what it is instead.
     """
     try:
+        _check_order(value)
         return msgspec.msgpack.encode(value, enc_hook=_plain)
     except (TypeError, ValueError, OverflowError, RecursionError) as error:
         raise ValueError(
             f"{error}: use dicts, lists, text, numbers, True, False and None"
         ) from None
+
+
+def _check_order(value: Any) -> None:
+    """Raise TypeError at a set: its order differs from process to process, and the text with it."""
+    if isinstance(value, dict):
+        value = value.values()
+    elif isinstance(value, set | frozenset):
+        raise TypeError(f"a {type(value).__name__} cannot be written down: it has no order")
+    elif not isinstance(value, list | tuple):
+        return
+    for each in value:
+        if not isinstance(each, str | float | int):
+            _check_order(each)
 
 
 def _plain(value: Any) -> Any:

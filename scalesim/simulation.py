@@ -248,7 +248,7 @@ class Simulation:
         """Return the nearest of what rates, positions and edges say, in steps."""
         found = dict(self._gaps)
         ids = self._ids(active) if self._graphs else []
-        graphs = (graph.distances(ids) for graph in self._graphs.values())
+        graphs = (graph.distances(ids) for graph in list(self._graphs.values()))
         for distances in (self._space.distances(t), *graphs):
             for id, distance in distances:
                 found[id] = min(distance, found.get(id, math.inf))

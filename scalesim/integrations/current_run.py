@@ -70,6 +70,10 @@ def pin(*agents: AgentId) -> None:
 def _forget() -> None:
     """Start over in a forked child, whose copy of the sending thread does not run."""
     global _simulation, _lock
+    if _simulation is not None:
+        import atexit
+
+        atexit.unregister(_simulation.close)  # its lock may be held by a thread that is not here
     _simulation, _lock = None, Lock()
 
 

@@ -13,6 +13,8 @@ _logger = logging.getLogger("scalesim")
 def harmless(function: Callable[..., Any]) -> Callable[..., Any]:
     """Return `function` that answers None where it fails, and is not called again after that."""
     failed = False
+    inner = function.func if isinstance(function, functools.partial) else function
+    name = f"{inner.__module__}.{getattr(inner, '__qualname__', type(inner).__qualname__)}"
 
     @functools.wraps(function)
     def guarded(*args: Any, **kwargs: Any) -> Any:
@@ -24,9 +26,8 @@ def harmless(function: Callable[..., Any]) -> Callable[..., Any]:
         except Exception:
             failed = True
             _logger.warning(
-                "%s.%s failed and is off from now on; the program goes on without it",
-                function.__module__,
-                function.__qualname__,
+                "%s failed and is off from now on; the program goes on without it",
+                name,
                 exc_info=True,
             )
             return None

@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib.util
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from importlib.machinery import ModuleSpec
 from types import ModuleType
 from typing import Any
@@ -35,9 +36,9 @@ class _Finder:
 
     def _extend(self, loader: Any, name: str) -> None:
         """Let a loader call the hooks; it stays what it is, as others look at its class."""
-        execute = loader.exec_module
-        if hasattr(execute, "__scalesim__"):
-            return  # that of a module that is imported again
+        execute = getattr(loader, "exec_module", None)
+        if execute is None or hasattr(execute, "__scalesim__"):
+            return  # one of another kind, or that of a module that is imported again
 
         def exec_module(module: ModuleType) -> None:
             execute(module)
@@ -46,7 +47,8 @@ class _Finder:
                     hook(module)
 
         exec_module.__scalesim__ = True  # type: ignore[attr-defined]
-        loader.exec_module = exec_module
+        with suppress(AttributeError):  # a loader that cannot be extended: no hook is called
+            loader.exec_module = exec_module
 
 
 _finder = _Finder()

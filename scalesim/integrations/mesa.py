@@ -14,7 +14,8 @@ from scalesim.integrations.faults import harmless
 from scalesim.integrations.requests_of_http import named_requests
 
 _asks: dict[Any, bool] = {}
-"""Whether agents asked the model when a method was last done; of a new one it is expected."""
+"""Whether agents asked the model when a method was last done; of a new one it is expected. By its
+name or its code, as a lambda is another object each time."""
 
 
 def install(module: ModuleType) -> None:
@@ -37,10 +38,14 @@ def _watched(original: Callable[..., Any], *, shuffles: bool) -> Callable[..., A
         tell(self, method, shuffles)
         count = named_requests.total
         result = original(self, _as_agent(method), *args, **kwargs)
-        _asks[method] = named_requests.total > count
+        _asks[_what(method)] = named_requests.total > count
         return result
 
     return watched
+
+
+def _what(method: Any) -> Any:
+    return method if isinstance(method, str) else getattr(method, "__code__", type(method))
 
 
 def _as_agent(method: Any) -> Callable[..., Any]:
@@ -58,7 +63,7 @@ def _as_agent(method: Any) -> Callable[..., Any]:
 
 def _tell(agents: Any, method: Any, shuffles: bool) -> None:
     """Report the order: a shuffled one is drawn from a copy of the model's generator."""
-    if _asks.get(method, True):
+    if _asks.get(_what(method), True):
         ids = [agent_id(agent) for agent in agents]
         order = list(ids)
         if shuffles:

@@ -13,12 +13,22 @@ Notice = Callable[..., Any]
 
 
 def before(owner: Any, name: str, notice: Notice) -> None:
-    """Call `notice(*args, **kwargs)` before each call of a method.
+    """Call `notice(*args, **kwargs)` before each call of a method or coroutine.
 
     Raises:
         AttributeError: There is no such method: the library is not the one that was expected.
     """
     original, guarded = getattr(owner, name), harmless(notice)
+
+    if inspect.iscoroutinefunction(original):
+
+        @functools.wraps(original)
+        async def watched_async(*args: Any, **kwargs: Any) -> Any:
+            guarded(*args, **kwargs)
+            return await original(*args, **kwargs)
+
+        setattr(owner, name, watched_async)
+        return
 
     @functools.wraps(original)
     def watched(*args: Any, **kwargs: Any) -> Any:

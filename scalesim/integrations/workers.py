@@ -15,6 +15,9 @@ _IDENTITY = "_scalesim_caller"
 _DONE = "__scalesim__"
 """Attribute of functions that were wrapped, so that none is twice."""
 
+_BY_NAME = "func"
+"""How the pools of `multiprocessing` call their first argument."""
+
 _POOLS = ("concurrent.futures", "multiprocessing")
 """Whose own threads and processes serve everybody; what they are handed brings its identity."""
 
@@ -71,7 +74,8 @@ def install_processes(module: ModuleType) -> None:
 
 
 def _serves_all(worker: Any) -> bool:
-    module = getattr(getattr(worker, "_target", None), "__module__", None) or ""
+    does = getattr(worker, "_target", None) or type(worker)  # a class with a `run` of its own
+    module = getattr(does, "__module__", None) or ""
     return module.startswith(_POOLS)
 
 
@@ -84,11 +88,14 @@ def _carry_first_argument(owner: Any, names: tuple[str, ...]) -> None:
 
 def _carrying(original: Any) -> Any:
     @functools.wraps(original)
-    def carrying(self: Any, function: Any, /, *args: Any, **kwargs: Any) -> Any:
+    def carrying(self: Any, *args: Any, **kwargs: Any) -> Any:
         who = caller.get()
         if who is not None:
-            function = functools.partial(run_as, who, function)
-        return original(self, function, *args, **kwargs)
+            if args:
+                args = (functools.partial(run_as, who, args[0]), *args[1:])
+            elif _BY_NAME in kwargs:
+                kwargs[_BY_NAME] = functools.partial(run_as, who, kwargs[_BY_NAME])
+        return original(self, *args, **kwargs)
 
     setattr(carrying, _DONE, True)
     return carrying

@@ -6,6 +6,9 @@ from typing import NamedTuple
 
 from scalesim.simulations.call_table import CallRow
 
+HIDDEN = b"\xc0"
+"""What an agent shows that hides: None in msgpack."""
+
 
 class Sight(NamedTuple):
     """Another agent as it is seen: its row, what it shows (msgpack), and how far it is."""

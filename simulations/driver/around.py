@@ -8,7 +8,7 @@ import msgspec
 
 from scalesim.errors import OutOfReachError, WorldError
 from scalesim.me import Other
-from scalesim.simulations.driver.agent_turns import AgentTurn
+from scalesim.simulations.driver.agent_turns import HIDDEN, AgentTurn
 from scalesim.simulations.driver.roster import Roster
 
 
@@ -29,7 +29,7 @@ class Surroundings:
         return {
             names[one.row]: Other(names[one.row], msgspec.msgpack.decode(one.public), one.distance)
             for one in self._turn.sees
-            if one.row != row
+            if one.row != row and one.public != HIDDEN
         }
 
     def check(self, other: str) -> None:
@@ -45,10 +45,12 @@ class Surroundings:
         row = self._roster.rows[other]
         if self._roster.open or row in self._roster.readers.get(self._turn.row, ()):
             return
-        if not (self._roster.spatial and any(one.row == row for one in self._turn.sees)):
+        # Who is seen along an edge from afar may be ahead, and would not hear of it in time.
+        near = (one.row == row and one.distance <= self._roster.reach for one in self._turn.sees)
+        if not any(near):
             raise OutOfReachError(
-                f"{self._who()} told {other!r} something, who is out of its reach: tell those of "
-                "me.near(), or along an edge"
+                f"{self._who()} told {other!r} something, who is out of its reach: tell those "
+                "within the World's reach, or along an edge"
             )
 
     def _who(self) -> str:

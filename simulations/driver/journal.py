@@ -71,6 +71,8 @@ class Journal:
         self._number = max(numbers)
         content = self._agents_file.read_bytes()
         self._agents_bytes = len(content)
+        if self._turns_file.exists():
+            self._bytes = self._turns_file.stat().st_size
         saved = msgspec.msgpack.decode(content, type=list[SavedAgent])
         return [AgentRecord(*agent) for agent in saved]
 
@@ -169,6 +171,6 @@ def _contents(file: Path) -> Iterator[bytes]:
     with file.open("rb") as opened:
         while len(head := opened.read(_FRAME)) == _FRAME:
             content = opened.read(int.from_bytes(head[:4]))
-            if zlib.crc32(content) != int.from_bytes(head[4:]):
+            if not content or zlib.crc32(content) != int.from_bytes(head[4:]):
                 return
             yield content

@@ -29,6 +29,7 @@ class Roster:
         parents: int64[m, 2], rows of parent and child, of `depends_on`.
         ordered: Whether agents act one after the other, by `order`.
         spatial: Whether they have places.
+        reach: How far agents see and speak, where they have places.
         open: Whether everyone can tell everyone.
         readers: Rows that each agent can tell something, by its own row.
 
@@ -57,6 +58,7 @@ class Roster:
             raise WorldError(f"{self._kind}.depends_on: {error}") from None
         self.ordered = world.knows("order")
         self.spatial = world.knows("position")
+        self.reach = world.reach
         self.open = not (self.spatial or world.knows("edges") or follows)
         self.readers: dict[int, set[int]] = {}
         for pairs in (self.seen, self.parents):

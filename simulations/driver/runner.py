@@ -56,7 +56,10 @@ class TurnRunner:
         try:
             with agent_context(name, self._simulation):
                 return await asyncio.wait_for(self._take(turn, name, calls), TURN_TIMEOUT_S)
-        except Exception as error:
+        except (Exception, asyncio.CancelledError) as error:
+            task = asyncio.current_task()
+            if isinstance(error, asyncio.CancelledError) and task is not None and task.cancelling():
+                raise  # the pool gives the turn up; else something within it was cancelled
             message = str(error) or "no message"
             if not isinstance(error, ScaleSimError):
                 message = f"{type(error).__name__}: {message}"
@@ -80,9 +83,11 @@ class TurnRunner:
     def unchanged(self, turn: AgentTurn, calls: list[CallRow], error: str) -> TakenTurn:
         """Return a turn after which everything is as before it."""
         state = msgspec.msgpack.decode(turn.state)
-        shown = msgspec.msgpack.encode(self._world.public(state))
+        shown = packed(self._world.public(state))
         place = self._where(state)
         after = turn.step + 1
+        if self._roster.ordered:
+            after = self._ordered(turn.row, after)
         return TakenTurn(turn.row, turn.step, turn.state, shown, place, after, (), (*calls,), error)
 
     async def close(self) -> None:
@@ -162,12 +167,16 @@ class TurnRunner:
                 f"{me.id} in step {me.step} acts next in step {step}: next_turn must be later"
             )
         if roster.ordered:
-            acts = (later for later in range(step, self._end) if row in roster.order(later))
-            return next(acts, self._end)
+            return self._ordered(row, step)
         if not world.knows("rate"):
             return step
         draws = ((later, me.random.random()) for later in range(step, self._end))
         acts = (later for later, draw in draws if draw < world.rate(me, later))
+        return next(acts, self._end)
+
+    def _ordered(self, row: int, step: int) -> int:
+        """Return the first step from `step` on in which an agent acts by `World.order`."""
+        acts = (later for later in range(step, self._end) if row in self._roster.order(later))
         return next(acts, self._end)
 
 

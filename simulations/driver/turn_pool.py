@@ -21,7 +21,11 @@ class TurnPool(Protocol):
         ...
 
     async def taken(self) -> list[TakenTurn]:
-        """Wait until a turn has ended, and return all that have since the last call."""
+        """Wait until a turn has ended, and return all that have since the last call.
+
+        Raises:
+            Exception: What a turn ended with that is no error of the turn.
+        """
         ...
 
     async def close(self) -> None:
@@ -38,15 +42,15 @@ class LocalPool:
 
     def __init__(self, runner: TurnRunner) -> None:
         self._runner = runner
-        self._ended: asyncio.Queue[TakenTurn] = asyncio.Queue()
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._ended: asyncio.Queue[asyncio.Task[TakenTurn]] = asyncio.Queue()
+        self._tasks: set[asyncio.Task[TakenTurn]] = set()
 
     async def give(self, turns: Sequence[AgentTurn]) -> None:
         """See `TurnPool.give`."""
         for turn in turns:
-            task = asyncio.create_task(self._take(turn))
+            task = asyncio.create_task(self._runner.take(turn))
             self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
+            task.add_done_callback(self._end)
 
     async def taken(self) -> list[TakenTurn]:
         """See `TurnPool.taken`."""
@@ -55,7 +59,7 @@ class LocalPool:
             await asyncio.sleep(_GATHER_S if len(self._tasks) > 1 else 0)
         while not self._ended.empty():
             ended.append(self._ended.get_nowait())
-        return ended
+        return [task.result() for task in ended]
 
     async def close(self) -> None:
         """See `TurnPool.close`."""
@@ -64,5 +68,6 @@ class LocalPool:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self._runner.close()
 
-    async def _take(self, turn: AgentTurn) -> None:
-        self._ended.put_nowait(await self._runner.take(turn))
+    def _end(self, task: asyncio.Task[TakenTurn]) -> None:
+        self._tasks.discard(task)
+        self._ended.put_nowait(task)

@@ -10,7 +10,7 @@ import numpy as np
 
 from scalesim.policies.planning import Rows
 from scalesim.policies.stepping import Space
-from scalesim.simulations.driver.agent_turns import AgentTurn, Letter, Sight, TakenTurn
+from scalesim.simulations.driver.agent_turns import HIDDEN, AgentTurn, Letter, Sight, TakenTurn
 from scalesim.simulations.driver.roster import Roster
 from scalesim.simulations.driver.runner import TurnRunner
 from scalesim.world import World
@@ -138,12 +138,9 @@ class WorldState:
         if self._everyone[0] != step or self._roster.ordered:
             latest = step if self._roster.ordered else step - 1
             shown = [agent.as_of(latest).public for agent in self.agents]
-            sights = (Sight(row, one, _NAN) for row, one in enumerate(shown) if one != _HIDDEN)
+            sights = (Sight(row, one, _NAN) for row, one in enumerate(shown) if one != HIDDEN)
             self._everyone = (step, tuple(sights))
         return self._everyone[1]
-
-
-_HIDDEN = b"\xc0"  # msgpack's nil
 
 
 def _by_second(pairs: Rows) -> dict[int, set[int]]:

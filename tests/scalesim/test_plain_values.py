@@ -13,7 +13,7 @@ def test_replies_are_text_and_numpys_numbers_are_numbers() -> None:
     assert msgspec.msgpack.decode(packed(value)) == {"said": "hi", "at": [1.5, 2], "ok": None}
 
 
-@pytest.mark.parametrize("value", [object(), {"a": [object()]}, 2**80, 1j])
+@pytest.mark.parametrize("value", [object(), {"a": [object()]}, 2**80, 1j, {"a": [{"b"}]}])
 def test_anything_else_is_refused(value: object) -> None:
     with pytest.raises(ValueError, match="use dicts, lists, text"):
         packed(value)

@@ -7,9 +7,11 @@ import hashlib
 import math
 import random
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 
 import scalesim
+from scalesim.errors import OutOfReachError
 from scalesim.headers import CachedTokens
 from scalesim.me import Chat, Me, TextListener
 from scalesim.simulations.chat_caller import Answer, Said
@@ -113,6 +115,28 @@ class Teams(_Talking):
         return [str(name) for name in self.agents() if me.id in self.depends_on(str(name))]
 
 
+class Mixed(Sleepers):
+    """Some see or follow each other however far they are, and tell whom they may."""
+
+    def edges(self) -> list[tuple[str, str]]:
+        names = [str(name) for name in self.agents()]
+        return [(names[row], names[row - 1]) for row in range(0, len(names), 4)]
+
+    def depends_on(self, agent: str) -> list[str]:
+        names = [str(name) for name in self.agents()]
+        row = names.index(agent)
+        return [names[row - 1]] if row % 4 == 2 else []
+
+    async def act(self, me: Me, step: int) -> None:
+        for other in me.near():
+            with suppress(OutOfReachError):
+                me.tell(other.id, f"{me.id} {step}")
+        await super().act(me, step)
+
+    def hears(self, me: Me) -> list[str]:
+        return []
+
+
 class Talk(_Talking):
     """One after the other, in another order in each step."""
 
@@ -126,4 +150,4 @@ class Crowd(_Talking):
     """No structure: everyone sees everyone."""
 
 
-ALL = (Walkers, Sleepers, Posters, Teams, Talk, Crowd)
+ALL = (Walkers, Sleepers, Posters, Teams, Mixed, Talk, Crowd)

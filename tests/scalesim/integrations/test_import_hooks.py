@@ -3,8 +3,10 @@
 import importlib
 import sys
 from collections.abc import Iterator
+from importlib.machinery import ModuleSpec
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import pytest
 
@@ -50,6 +52,31 @@ def test_several_in_their_order(module: str) -> None:
     when_imported(module, lambda found: seen.append("second"))
     importlib.import_module(module)
     assert seen == ["first", "second"]
+
+
+class FixedLoader:
+    """Takes no other `exec_module`."""
+
+    __slots__ = ()
+
+    def create_module(self, spec: ModuleSpec) -> None:
+        return None
+
+    def exec_module(self, module: ModuleType) -> None:
+        module.value = 2  # type: ignore[attr-defined]
+
+
+class FixedFinder:
+    def find_spec(self, name: str, path: Any = None, target: Any = None) -> ModuleSpec | None:
+        return ModuleSpec(name, FixedLoader()) if name == "hooked_module" else None  # type: ignore[arg-type]
+
+
+def test_a_loader_that_cannot_be_extended_still_loads(
+    module: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "meta_path", [FixedFinder(), *sys.meta_path])
+    when_imported(module, lambda found: None)
+    assert importlib.import_module(module).value == 2
 
 
 def test_a_module_that_is_not_there_is_still_not_there() -> None:

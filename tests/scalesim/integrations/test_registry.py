@@ -1,12 +1,14 @@
 """Which versions of a library are patched."""
 
 import logging
+from functools import partial
 from types import ModuleType
 
 import pytest
 
 from scalesim.integrations import registry
 from scalesim.integrations.client_variables import client_variables
+from scalesim.integrations.faults import harmless
 from scalesim.integrations.registry import Integration
 
 
@@ -41,6 +43,15 @@ def test_an_unknown_version_is_warned_of_and_left_alone(
         registry._install(integration, registry)
     assert bool(installed) == is_known
     assert ("X-Agent-Id" in caplog.text) != is_known
+
+
+def test_a_library_that_is_not_as_expected_is_logged_and_left_alone(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    install = harmless(partial(registry._install, Integration("requests", "requests")))
+    with caplog.at_level(logging.WARNING):
+        install(ModuleType("without_a_session"))
+    assert "registry._install failed and is off" in caplog.text
 
 
 def test_clients_find_the_stack_and_no_proxy_is_between() -> None:

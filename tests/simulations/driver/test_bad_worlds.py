@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 import scalesim
@@ -39,6 +41,9 @@ class Bad(scalesim.World):
     def position(self, state: dict[str, Any]) -> tuple[float, float] | None:
         return None if state["x"] is None else (state["x"], 0.0)
 
+    def public(self, state: dict[str, Any]) -> Any:
+        return {"x": np.float64(state["x"] or 0.0)}
+
     def next_turn(self, me: Me) -> int:
         return me.step if self.deed == "never later" and me.step == 2 else me.step + 1
 
@@ -61,6 +66,10 @@ class Bad(scalesim.World):
                 me.tell("agent-0", "hello")
             case "keep an object":
                 me.state["self"] = self
+            case "keep a set":
+                me.state["met"] = {"agent-0"}
+            case "wait for what is cancelled":
+                raise asyncio.CancelledError
             case "tell an object":
                 me.tell("agent-1", {1, object()})
             case "run":
@@ -106,6 +115,8 @@ DEEDS = {
     "tell nobody": "there is no such agent",
     "tell far": "out of its reach",
     "keep an object": "cannot be written down",
+    "keep a set": "a set cannot be written down: it has no order",
+    "wait for what is cancelled": "CancelledError: no message",
     "tell an object": "out of its reach|cannot be written down",
     "run": "moved 1.5, faster than the World's speed of 1",
     "fly off": "use finite numbers",
@@ -130,6 +141,21 @@ def test_the_error_names_agent_and_step(tmp_path: Path, deed: str) -> None:
 
 def test_out_of_reach_is_an_error_of_its_own() -> None:
     assert issubclass(OutOfReachError, WorldError)
+
+
+class ByTurns(scalesim.World):
+    """Agents alternate; the first turn fails."""
+
+    def order(self, step: int) -> list[str]:
+        return [f"agent-{step % 2}"]
+
+    async def act(self, me: Me, step: int) -> None:
+        await me.ask(f"{me.id} {step}" if step > 1 else "fail")
+
+
+def test_who_failed_acts_again_in_its_order(tmp_path: Path) -> None:
+    asked = run(ByTurns(2), tmp_path, "continue").calls.by_call()
+    assert {(agent, step) for agent, step, _ in asked} == {(1, 1), (0, 2), (1, 3)}
 
 
 class Twice(scalesim.World):

@@ -21,7 +21,7 @@ from scalesim.simulations.driver.roster import Roster
 from scalesim.simulations.driver.runner import TurnRunner
 from scalesim.simulations.driver.turn_pool import LocalPool
 from scalesim.simulations.driver.world_state import WorldState, state_of
-from tests.support.driver_worlds import ALL, Crowd, HashModel, Talk, Walkers
+from tests.support.driver_worlds import ALL, Crowd, HashModel, Posters, Talk, Walkers
 
 STEPS = 6
 
@@ -32,6 +32,7 @@ class Played:
     def __init__(self, turns: list[TakenTurn], state: WorldState, floors: list[int]) -> None:
         self.state, self.floors = state, floors
         self.order = [(turn.step, turn.row) for turn in turns]
+        self.errors = [turn.error for turn in turns if turn.error]
         self.texts = {
             (turn.row, turn.step): (turn.state, turn.told, [x.answer.text for x in turn.calls])
             for turn in turns
@@ -113,3 +114,23 @@ def test_a_world_steps_out_of_order_where_it_says_who_can_meet() -> None:
     for world in (Crowd(), Talk()):
         with pytest.raises(scalesim.ScaleSimError, match="--stepping barrier"):
             stepping_of(world, "causal")
+
+
+class Hidden(Posters):
+    """Nobody shows anything; what is told arrives all the same."""
+
+    def public(self, state: dict[str, Any]) -> Any:
+        return None
+
+    async def act(self, me: Me, step: int) -> None:
+        assert me.near() == ()
+        heard = [tuple(message) for message in me.inbox]
+        me.state["said"] = await me.ask(f"{step} {heard}")
+        for other in self.hears(me):
+            me.tell(other, me.state["said"])
+
+
+async def test_who_hides_is_not_seen_and_can_be_told() -> None:
+    played = await play(Hidden(8, 1), None)
+    assert not played.errors
+    assert any(told for _, told, _ in played.texts.values())

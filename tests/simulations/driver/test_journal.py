@@ -73,6 +73,27 @@ def test_a_frame_that_is_torn_was_never_there(tmp_path: Path) -> None:
     assert run.calls.tokens_sha256() == whole.calls.tokens_sha256()
 
 
+def test_zeros_behind_the_last_frame_are_none(tmp_path: Path) -> None:
+    whole = go(Walkers(14, 3), tmp_path / "whole")
+    with pytest.raises(Died):
+        go(Walkers(14, 3), tmp_path / "zeros", dies_after(4))
+    for name in ("turns-000001.msgpack", "calls.msgpack"):
+        file = tmp_path / "zeros" / name
+        file.write_bytes(file.read_bytes() + bytes(64))
+    run = go(Walkers(14, 3), tmp_path / "zeros")
+    assert run.calls.tokens_sha256() == whole.calls.tokens_sha256()
+
+
+def test_turns_before_a_resume_count_towards_the_folder_s_size(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(journals, "_LEAST_BYTES", 0)
+    for step in range(1, STEPS):
+        with pytest.raises(Died):
+            go(Walkers(14, 3), tmp_path, dies_after(step))
+    assert not (tmp_path / "agents-000001.msgpack").exists()
+
+
 def test_the_folder_stays_within_a_few_times_the_agents(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
