@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
@@ -12,9 +11,6 @@ from scalesim.cli.output import AsJson, print_json
 from scalesim.cli.replay import read_trace
 from scalesim.cli.what_fits import named_llm
 from scalesim.errors import InvalidRequestError
-
-if TYPE_CHECKING:
-    from scalesim.policies.capacity.hardware import Calibration
 
 app = typer.Typer(add_completion=False)
 
@@ -51,6 +47,7 @@ def plan(
     as_json: AsJson = False,
 ) -> None:
     """Size a fleet from a trace. The answer is a model, not a measurement."""
+    from scalesim.policies.capacity.calibration_file import read_calibration
     from scalesim.policies.capacity.fleet import Question, capacity_plan
     from scalesim.policies.capacity.hardware import GPUS, LLMS
     from scalesim.policies.capacity.roofline import RooflineEngine
@@ -58,7 +55,7 @@ def plan(
 
     requests = read_trace(trace)
     llm = named_llm(EngineSettings(model_path=model)) or _choose(LLMS, model, "model")
-    engine = RooflineEngine(_choose(GPUS, gpu, "gpu"), llm, _calibration(calibration))
+    engine = RooflineEngine(_choose(GPUS, gpu, "gpu"), llm, read_calibration(calibration))
     many = len(requests.names) if agents is None else agents
     question = Question(many, step_time, gpus, host_gb * 1e9)
     names = [name.strip() for name in policy.split(",") if name.strip()]
@@ -75,39 +72,6 @@ def _choose(choices: dict[str, Any], name: str, field: str) -> Any:
             f"there is no {field} {name!r}: choose one of {', '.join(choices)}", field
         )
     return choices[name]
-
-
-def _calibration(path: Path | None) -> Calibration:
-    """Return the calibration in a file, the assumed one without a file.
-
-    The file is one JSON object; each name in it replaces the value assumed for a field of
-    `policies.capacity.hardware.Calibration`. All are numbers above 0, shares are at most 1:
-
-    - `prefill_share`: floating-point operations per second reached in prefill (2 per parameter
-      and token) over the GPU's peak.
-    - `decode_share`: bytes per second read in decode (weights, and the batch's KV) over its
-      memory bandwidth.
-    - `link_share`: bytes per second of paged KV copies from host memory over its link's.
-    - `storage_bytes_per_s`: reads of the storage tier.
-    - `memory_share`: device memory for weights and KV over all of it.
-    - `slots`: requests decoded together at most.
-    - `fresh_tokens`, `output_tokens`, `state_tokens`: of a request, where the trace names none.
-
-    Raises:
-        InvalidRequestError: The file cannot be read, or holds something else.
-    """
-    from scalesim.policies.capacity.hardware import Calibration
-
-    if path is None:
-        return Calibration()
-    try:
-        return Calibration(**json.loads(path.read_text(encoding="utf-8")))
-    except (OSError, ValueError, TypeError, RecursionError) as error:
-        raise InvalidRequestError(
-            f"the calibration {str(path)!r} cannot be used ({error}): give a JSON object with "
-            f"names of {', '.join(Calibration.__slots__)}",
-            "calibration",
-        ) from None
 
 
 def _print_table(report: dict[str, Any]) -> None:

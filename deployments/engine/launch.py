@@ -10,6 +10,7 @@ from typing import Any
 
 from scalesim.deployments import machine
 from scalesim.deployments.engine import boot, sizing
+from scalesim.deployments.engine.emulation.gpu_times import times_of
 from scalesim.deployments.engine.models.dimensions import llm_at
 from scalesim.deployments.engine.models.model_registry import weight_files
 from scalesim.errors import ConfigurationError
@@ -74,6 +75,8 @@ def prepared(settings: EngineSettings, engines: int = 1) -> EngineSettings:
             "engine.emulation is set beside a real GPU: leave it out, or hide the GPU "
             "(CUDA_VISIBLE_DEVICES=)"
         )
+    if settings.emulation is not None:
+        times_of(settings.emulation)  # here what is refused is read, in the scheduler it is not
     on_cpu = _on_cpu(settings)
     dtype = sizing.dtype_of(settings, on_cpu=on_cpu)
     site = sizing.Site(machine.look(), on_cpu, engines, llm_at(settings, dtype))

@@ -6,6 +6,7 @@ import itertools
 import json
 import tempfile
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -31,6 +32,8 @@ def emulated(
     as_json: Annotated[bool, Option("--json", help="Print one JSON document")] = False,
 ) -> None:
     """Compare arms on an emulated GPU: the scheduler is real, the seconds are a model's."""
+    from scalesim.deployments.engine.emulation.gpu_times import times_of
+    from scalesim.policies.capacity.calibration_file import read_calibration
     from scalesim.settings import EmulationSettings
     from scalesim.simulations.emulated.emulated_table import document, print_row, print_table
     from scalesim.simulations.emulated.plan import POLICY_OF, predicted_step_s
@@ -44,8 +47,9 @@ def emulated(
     cases = cases_of(case) if case else DEFAULT_CASES
     emulation = EmulationSettings.of(gpu, 1.0)
     if calibration is not None:
-        measured = json.loads(calibration.read_text())
+        measured = asdict(read_calibration(calibration))
         emulation = emulation.model_copy(update={"calibration": measured})
+    times_of(emulation)  # which may be of no GPU, or of no model: before the first arm starts
     label = f"{emulation.gpu}:{emulation.model}"
     played = []
     with tempfile.TemporaryDirectory(prefix="scalesim-emulated-") as folder:

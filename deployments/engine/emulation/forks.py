@@ -6,7 +6,7 @@ import os
 import time
 import traceback
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NoReturn
 
 import msgspec
 
@@ -29,15 +29,19 @@ def in_fork(work: Callable[[], dict[str, Any]], timeout_s: float = 300.0) -> dic
     return msgspec.msgpack.decode(answer, type=dict[str, Any])
 
 
-def _report(write: int, work: Callable[[], dict[str, Any]]) -> None:
+def _report(write: int, work: Callable[[], dict[str, Any]]) -> NoReturn:
+    """Write what work returns and end the process, whatever happens: its caller is another's."""
     try:
-        found = work()
-    except BaseException as error:
-        lines = traceback.format_exception(error)
-        found = {"fault": f"{type(error).__name__}: {error}", "where": lines[-_TAIL:]}
-    with os.fdopen(write, "wb") as pipe:
-        pipe.write(msgspec.msgpack.encode(found))
-    os._exit(0)
+        try:
+            found = msgspec.msgpack.encode(work())
+        except BaseException as error:
+            lines = traceback.format_exception(error)[-_TAIL:]
+            fault = f"{type(error).__name__}: {error}"
+            found = msgspec.msgpack.encode({"fault": fault, "where": lines})
+        with os.fdopen(write, "wb") as pipe:
+            pipe.write(found)
+    finally:
+        os._exit(0)
 
 
 def _read(read: int, pid: int, until: float) -> bytes:

@@ -31,12 +31,12 @@ class GpuTimes:
         settings: Name the GPU and the model.
 
     Raises:
-        ConfigurationError: There is no such GPU or model.
+        ConfigurationError: There is no such GPU or model, or no such value of a calibration.
     """
 
     def __init__(self, settings: EmulationSettings) -> None:
         gpu, llm = _named(settings)
-        of = Calibration(**{**asdict(Calibration()), **settings.calibration})
+        of = _calibration(settings)
         self._dilate = settings.dilate
         self._flops = gpu.flops * of.prefill_share
         self._read_per_s = gpu.memory_bytes_per_s * of.decode_share
@@ -90,3 +90,13 @@ def _named(settings: EmulationSettings) -> tuple[GpuModel, Llm]:
                 f"there is no {field} {name!r} to emulate: choose one of {', '.join(names)}"
             )
     return GPUS[settings.gpu or ""], LLMS[settings.model]
+
+
+def _calibration(settings: EmulationSettings) -> Calibration:
+    try:
+        return Calibration(**{**asdict(Calibration()), **settings.calibration})
+    except TypeError:
+        raise ConfigurationError(
+            f"the calibration to emulate with has {', '.join(settings.calibration)}: use some of "
+            f"{', '.join(Calibration.__slots__)}"
+        ) from None

@@ -22,6 +22,22 @@ def test_settings_are_refused_beside_a_gpu(monkeypatch: pytest.MonkeyPatch) -> N
         prepared(settings)
 
 
+@pytest.mark.parametrize(
+    ("emulation", "words"),
+    [
+        (EmulationSettings(gpu="h1000"), "choose one of"),
+        (EmulationSettings(gpu="h100", calibration={"speed": 2.0}), "has speed: use some of"),
+    ],
+)
+def test_times_of_nothing_are_refused_before_an_engine_starts(
+    emulation: EmulationSettings, words: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(boot, "HAS_GPU", False)
+    settings = EngineSettings(model_path="m", device="cpu", emulation=emulation)
+    with pytest.raises(ConfigurationError, match=words):
+        prepared(settings)
+
+
 def test_an_engine_process_refuses_too(monkeypatch: pytest.MonkeyPatch) -> None:
     stream = torch.cpu.Stream
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
