@@ -18,7 +18,7 @@ pytestmark = pytest.mark.engine
 @pytest.fixture(scope="module")
 def found(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """What the scenarios found; in a process of its own, which the device is part of."""
-    command = [sys.executable, "-W", "ignore", "-m", f"{__package__}.scenarios"]
+    command = [sys.executable, "-W", "ignore", "-m", "tests.support.race_scenarios"]
     folder = str(tmp_path_factory.mktemp("scenarios"))
     done = subprocess.run([*command, folder], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-4000:]
