@@ -41,7 +41,7 @@ def test_a_file_that_is_not_whole_is_refused(file: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "header",
+    "claim",
     [
         [],
         {"t": 1},
@@ -56,8 +56,8 @@ def test_a_file_that_is_not_whole_is_refused(file: Path) -> None:
         },
     ],
 )
-def test_headers_that_lie_are_refused(tmp_path: Path, header: object) -> None:
-    text = json.dumps(header).encode()
+def test_headers_that_lie_are_refused(tmp_path: Path, claim: object) -> None:
+    text = json.dumps(claim).encode()
     file = tmp_path / "liar.safetensors"
     file.write_bytes(len(text).to_bytes(8, "little") + text + bytes(8))
     with pytest.raises(InvalidRequestError, match="save the model as safetensors"):
