@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import resource
+import socket
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
@@ -15,6 +16,9 @@ if TYPE_CHECKING:
 
 OBJECT_STORE_BYTES = 512 * 2**20
 """What a stack sends is smaller than what Ray would put there; its own choice is 30% of memory."""
+
+_KNOCK_S = 10.0
+"""In which the head of a cluster that is to be joined takes a connection."""
 
 MIN_OPEN_FILES = 1024
 """What an idle stack's largest process has open, several times; every connection is one more."""
@@ -84,6 +88,8 @@ def join(address: str, environment: Mapping[str, str]) -> None:
     import ray
 
     try:
+        if address != "auto":
+            _knock(address)
         ray.init(
             address,
             log_to_driver=False,
@@ -102,6 +108,12 @@ def join(address: str, environment: Mapping[str, str]) -> None:
             f"no Ray cluster at {address} can be joined ({found}): give HOST:PORT of its head, and "
             "start this on a machine that has a node of it (`ray start --address HOST:PORT`)"
         ) from error
+
+
+def _knock(address: str) -> None:
+    """Raise OSError or ValueError where nothing listens: Ray would try for many minutes."""
+    host, _, port = address.rpartition(":")
+    socket.create_connection((host.strip("[]"), int(port)), timeout=_KNOCK_S).close()
 
 
 def is_broken() -> bool:

@@ -10,7 +10,7 @@ import ray
 from ray.serve._private import replica
 
 from scalesim.deployments import cluster
-from scalesim.errors import ConfigurationError
+from scalesim.errors import ConfigurationError, UnavailableError
 
 Limits = dict[int, tuple[int, int]]
 
@@ -87,3 +87,12 @@ def test_serve_listens_where_its_node_does(bound: Callable[[str], str]) -> None:
     assert bound("127.0.0.1") == "127.0.0.1:0"
     assert bound("::1") == "[::1]:0"
     assert bound("10.0.0.7") == "[::]:0"
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1:9", "127.0.0.1", "head:port"])
+def test_where_nothing_listens_no_cluster_is_waited_for(
+    monkeypatch: pytest.MonkeyPatch, address: str
+) -> None:
+    monkeypatch.setattr(ray, "init", lambda *_, **__: pytest.fail("Ray tries for many minutes"))
+    with pytest.raises(UnavailableError, match="ray start --address"):
+        cluster.join(address, {})
