@@ -101,9 +101,10 @@ class ControllerActor(ControllerService):
 def start(settings: StackSettings) -> ActorHandle:
     """Return the controller of a Ray cluster, starting it if there is none with these settings.
 
-    One with other settings writes all that it knows and goes; the new one goes on from there. The
-    actor is detached and restarts until `stop` ends it. It lives on the head, where it is
-    scraped and where no engine runs, or beside a catalog that only this machine reaches.
+    One with other settings writes all that it knows and goes; the new one goes on from there, where
+    it has the same catalog and that answers. The actor is detached and restarts until `stop` ends
+    it. It lives on the head, where it is scraped and where no engine runs, or beside a catalog that
+    only this machine reaches.
 
     Raises:
         ConfigurationError: The settings name no catalog, or none by an address of one.

@@ -165,6 +165,19 @@ def test_hub_models_open_the_way_to_the_hub() -> None:
     assert 443 not in ports("/models/m")
 
 
+def test_a_jobs_runtime_environment_is_fetched_by_its_own_pods_alone() -> None:
+    job = {"enabled": True, "entrypoint": "python town.py", "runtimeEnv": {"pip": ["mesa"]}}
+    objects = render({"job": job})
+    policy = objects["NetworkPolicy", "town-scalesim-job"]["spec"]
+    assert policy["egress"] == [{"ports": [{"port": 443}]}]
+    of_job = objects["RayJob", "town-scalesim-job"]["spec"]["rayClusterSpec"]["headGroupSpec"]
+    assert _selected(policy["podSelector"], of_job["template"]["metadata"]["labels"])
+    for pod in pods(objects).values():
+        assert not _selected(policy["podSelector"], pod["metadata"]["labels"])
+    without = render({"job": job | {"runtimeEnv": {}}})
+    assert ("NetworkPolicy", "town-scalesim-job") not in without
+
+
 def test_budgets_are_integers() -> None:
     budgets = [f for (kind, _), f in render().items() if kind == "PodDisruptionBudget"]
     assert len(budgets) == 2

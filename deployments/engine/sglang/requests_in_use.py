@@ -129,7 +129,7 @@ class LiveRequests:
             return
         self._unlooked = 0
         found = requests(self._scheduler)
-        for number in list(self._there.keys() - found.keys()):
+        for number in [each for each in self._there if each not in found]:  # in their order
             self._left(number)
         for number, request in found.items():
             self._came(number, request)

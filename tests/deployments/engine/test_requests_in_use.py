@@ -125,6 +125,18 @@ def test_few_are_looked_at_in_every_pass_and_many_in_some() -> None:
     assert not scheduler.needed.needs
 
 
+def test_what_is_missed_at_once_went_in_the_order_in_which_it_came() -> None:
+    scheduler = Scheduler()
+    changes = scheduler.live.changes(lambda request: request.needs)
+    names = [f"a{number}" for number in range(30)]
+    for name in names:
+        scheduler.add(name)
+    scheduler.waiting_queue.clear()
+    for _ in range(len(names)):
+        scheduler.live.look()
+    assert changes.take() == (names, names)
+
+
 def test_what_no_request_needs_any_more_is_reported_once() -> None:
     scheduler, gone = Scheduler(), []
     scheduler.needed.gone = gone.append
