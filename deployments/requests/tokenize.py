@@ -8,7 +8,12 @@ from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints, 
 from pydantic_core import PydanticCustomError
 
 from scalesim.deployments.requests.chat import template_arguments
-from scalesim.deployments.requests.chat_messages import JsonObject, Message, Tool
+from scalesim.deployments.requests.chat_messages import (
+    JsonObject,
+    Message,
+    Tool,
+    check_schemas,
+)
 from scalesim.deployments.requests.shared_fields import MOST_SEQUENCES, RequestModel
 from scalesim.deployments.requests.values import together
 
@@ -32,7 +37,7 @@ class TokenizeRequest(RequestModel):
     messages: list[Message] = Field(default_factory=list, max_length=4096)
     """Turns of a chat, put through the model's template."""
     tools: list[Tool] = Field(default_factory=list, max_length=128)
-    """Functions that the chat may call."""
+    """Functions that the chat may call; their schemas have 256 KiB of JSON together at most."""
     chat_template_kwargs: Annotated[JsonObject, AfterValidator(template_arguments)] = Field(
         default_factory=dict
     )
@@ -44,4 +49,5 @@ class TokenizeRequest(RequestModel):
     def _one(self) -> TokenizeRequest:
         if ("prompt" in self.model_fields_set) == bool(self.messages):
             raise together("prompt", "or messages: send one of them")
+        check_schemas([tool.function.parameters for tool in self.tools])
         return self

@@ -175,6 +175,14 @@ class _Tokenize(OpenAIServingTokenize):  # type: ignore[misc]
         answer = await asyncio.to_thread(lambda: asyncio.run(handle(request, request, None)))
         return cast("BaseModel | Response", answer)
 
+    def _tokenize_chat_request(self, request: Any) -> Any:
+        try:
+            return super()._tokenize_chat_request(request)
+        except ValueError:
+            raise
+        except Exception as error:
+            raise ValueError(_template_fault(error)) from error
+
 
 def _template_fault(error: Exception) -> str:
     return f"the model's chat template cannot take this request ({error}): change it"

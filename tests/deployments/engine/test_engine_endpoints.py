@@ -1,10 +1,11 @@
-"""Anthropic's messages over SGLang's own code, with a chat endpoint that needs no engine."""
+"""Anthropic's messages, and tokens, over SGLang's own code with a chat endpoint without engine."""
 
 from __future__ import annotations
 
 import json
 import warnings
 from collections.abc import AsyncIterator
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -96,3 +97,21 @@ async def test_events_are_anthropics() -> None:
         "".join(one["delta"]["text"] for one in datas if "text" in one.get("delta", {})) == "w1 w2"
     )
     assert datas[-2]["usage"]["output_tokens"] == 2
+
+
+@pytest.mark.filterwarnings("ignore:ORJSONResponse is deprecated")
+async def test_what_a_template_cannot_take_has_no_tokens_and_is_the_asker_s_fault() -> None:
+    def render(*_: Any) -> None:
+        raise ZeroDivisionError("{{ 1 // n }}")
+
+    tokens = object.__new__(engine_endpoints._Tokenize)
+    tokens.tokenizer_manager = SimpleNamespace(
+        tokenizer=None, model_config=SimpleNamespace(is_multimodal=False, context_len=8)
+    )
+    tokens.chat_serving = SimpleNamespace(
+        _validate_request=lambda request: None, _process_messages=render
+    )
+    messages = [{"role": "user", "content": "w1"}]
+    request = tokens.request_model(**accepted("tokenize", {"model": "m", "messages": messages}))
+    answer = await tokens.answer(request)
+    assert (answer.status_code, b"chat template cannot take" in answer.body) == (400, True)

@@ -314,3 +314,10 @@ def test_what_changes_no_message_stays_here() -> None:
 def test_tokens_are_those_of_a_prompt_or_of_messages(more: dict[str, Any]) -> None:
     with pytest.raises(InvalidRequestError):
         accepted("tokenize", {**BODY["tokenize"], **more})
+
+
+def test_tools_whose_tokens_are_asked_for_are_bounded_as_those_that_may_be_called() -> None:
+    parameters = {str(number): "x" * 100 for number in range(1000)}
+    tools = [{"function": {"name": f"f{number}", "parameters": parameters}} for number in range(9)]
+    with pytest.raises(InvalidRequestError, match="bytes of schemas"):
+        accepted("tokenize", {"messages": BODY["chat"]["messages"], "tools": tools})
