@@ -12,6 +12,10 @@ from scalesim.integrations import current_run
 _LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
 
 
+_DEFAULT_PORTS = {"http": ":80", "https": ":443"}
+"""Clients leave them out."""
+
+
 class _Count:
     total = 0
 
@@ -25,10 +29,12 @@ def stack_netlocs() -> frozenset[str]:
     """Return HOST:PORT of the stack; on this machine also under its other names."""
     from scalesim.environment import client_from_env
 
-    netloc = urlsplit(client_from_env().base_url).netloc
+    url = urlsplit(client_from_env().base_url)
+    netloc = _plain(url.netloc)
     host, _, port = netloc.rpartition(":")
     if host not in _LOOPBACK:
-        return frozenset({netloc})
+        default = _DEFAULT_PORTS.get(url.scheme, "")
+        return frozenset({netloc, netloc.removesuffix(default)})
     return frozenset(f"{name}:{port}" for name in _LOOPBACK)
 
 
@@ -37,10 +43,15 @@ def identity_headers(netloc: str) -> dict[str, str]:
 
     Who acts is in the context of the caller; where nobody does, the simulation alone is named.
     """
-    if netloc not in stack_netlocs():
+    if _plain(netloc) not in stack_netlocs():
         return {}
     who = caller.get()
     if who is not None:
         named_requests.total += 1
         return identity(*who)
     return {SIMULATION: current_run.simulation().name}
+
+
+def _plain(netloc: str) -> str:
+    """Return HOST:PORT as clients write it in any case, without a user."""
+    return netloc.rpartition("@")[2].lower()

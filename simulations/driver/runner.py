@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import math
 from collections.abc import Sequence
 from typing import Any
@@ -88,16 +89,21 @@ class TurnRunner:
         after = turn.step + 1
         if self._roster.ordered:
             after = self._ordered(turn.row, after)
-        return TakenTurn(turn.row, turn.step, turn.state, shown, place, after, (), (*calls,), error)
+        return TakenTurn(
+            turn.row, turn.step, turn.state, shown, place, after, (), _in_order(calls), error
+        )
 
     async def close(self) -> None:
         """Release connections."""
         await self._model.close()
 
     async def _take(self, turn: AgentTurn, name: str, calls: list[CallRow]) -> TakenTurn:
+        numbers = itertools.count()
+
         async def ask(messages: Chat, parameters: Any, on_text: TextListener | None) -> ModelReply:
+            number = next(numbers)  # of several at once the order is that of asking
             said = await self._model.chat(turn.row, name, messages, parameters, on_text)
-            calls.append(CallRow(turn.step, turn.row, len(calls), said.answer))
+            calls.append(CallRow(turn.step, turn.row, number, said.answer))
             if said.answer.error:
                 raise CallFailedError(f"the model did not answer: {said.answer.error}")
             return ModelReply(said.answer.text, said.message, said.usage)
@@ -112,7 +118,10 @@ class TurnRunner:
         ]
         around = Surroundings(self._roster, turn)
         me = Me(name, turn.step, state, inbox, around, ask, self._world.seed)
-        await self._world.act(me, turn.step)
+        try:
+            await self._world.act(me, turn.step)
+        except SystemExit as error:  # it would end the event loop, and every turn on it
+            raise WorldError(f"{name} in step {turn.step} ends the program: {error!r}") from None
         return self._taken(me, turn.row, before, calls)
 
     def _taken(
@@ -127,7 +136,7 @@ class TurnRunner:
             self._place(me, before),
             self._next_step(me, row),
             told,
-            tuple(calls),
+            _in_order(calls),
             "",
         )
 
@@ -178,6 +187,10 @@ class TurnRunner:
         """Return the first step from `step` on in which an agent acts by `World.order`."""
         acts = (later for later in range(step, self._end) if row in self._roster.order(later))
         return next(acts, self._end)
+
+
+def _in_order(calls: Sequence[CallRow]) -> tuple[CallRow, ...]:
+    return tuple(sorted(calls, key=lambda call: call.call))
 
 
 async def _nobody(*_: object) -> ModelReply:

@@ -146,5 +146,6 @@ def _with_failure(turn: TakenTurn) -> TakenTurn:
     failed = Answer(
         error=turn.error, start_s=time.monotonic(), ttft_s=nan, latency_s=0.0, cached=cached, **none
     )
-    row = CallRow(turn.step, turn.row, len(turn.calls), failed)
+    number = max((call.call for call in turn.calls), default=-1) + 1
+    row = CallRow(turn.step, turn.row, number, failed)
     return turn._replace(calls=(*turn.calls, row))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -66,6 +67,8 @@ class Bad(scalesim.World):
                 me.tell("agent-0", "hello")
             case "keep an object":
                 me.state["self"] = self
+            case "exit":
+                sys.exit(3)
             case "keep a set":
                 me.state["met"] = {"agent-0"}
             case "wait for what is cancelled":
@@ -115,6 +118,7 @@ DEEDS = {
     "tell nobody": "there is no such agent",
     "tell far": "out of its reach",
     "keep an object": "cannot be written down",
+    "exit": "ends the program: SystemExit",
     "keep a set": "a set cannot be written down: it has no order",
     "wait for what is cancelled": "CancelledError: no message",
     "tell an object": "out of its reach|cannot be written down",

@@ -32,6 +32,7 @@ class Played:
     def __init__(self, turns: list[TakenTurn], state: WorldState, floors: list[int]) -> None:
         self.state, self.floors = state, floors
         self.order = [(turn.step, turn.row) for turn in turns]
+        self.calls = {(c.row, c.step, c.call): c.answer.text for turn in turns for c in turn.calls}
         self.errors = [turn.error for turn in turns if turn.error]
         self.texts = {
             (turn.row, turn.step): (turn.state, turn.told, [x.answer.text for x in turn.calls])
@@ -134,3 +135,14 @@ async def test_who_hides_is_not_seen_and_can_be_told() -> None:
     played = await play(Hidden(8, 1), None)
     assert not played.errors
     assert any(told for _, told, _ in played.texts.values())
+
+
+class AsksAtOnce(Crowd):
+    async def act(self, me: Me, step: int) -> None:
+        await asyncio.gather(*(me.ask(f"{step} {number}") for number in range(3)))
+
+
+async def test_calls_made_at_once_are_numbered_as_they_were_asked() -> None:
+    base, delayed = await play(AsksAtOnce(4), None), await play(AsksAtOnce(4), None, delays=1)
+    assert delayed.texts == base.texts
+    assert delayed.calls == base.calls
