@@ -163,6 +163,9 @@ def _build_model(values: dict[str, Any], folder: RunFolder) -> None:
     else:
         return
     values["ingress"].setdefault("default_max_tokens", _ANSWER_TOKENS)
+    # Their templates do not say how calls of tools are written; with this parser of SGLang's those
+    # that must be made follow the tool's own schema.
+    engine.setdefault("extra_args", {}).setdefault("tool_call_parser", "pythonic")
 
 
 class _Signals:

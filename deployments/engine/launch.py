@@ -163,6 +163,7 @@ def server_args(settings: EngineSettings) -> dict[str, Any]:
         "enable_cache_report": True,
         "sleep_on_idle": True,
         "skip_server_warmup": True,
+        "tool_call_parser": "auto",  # what the chat template says, none where it says nothing
     }
     optional = {
         "max_total_tokens": settings.device_tokens,

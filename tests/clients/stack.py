@@ -18,6 +18,7 @@ def values(model: str) -> dict[str, Any]:
             "device": "cpu",
             "device_tokens": 2048,
             "context_length": 1024,
+            "extra_args": {"tool_call_parser": "pythonic"},
         },
         "ingress": {
             "port": 0,

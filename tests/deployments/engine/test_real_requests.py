@@ -78,7 +78,8 @@ class _OwnModel:
 
 @pytest_asyncio.fixture(loop_scope="session", scope="module")
 async def asker(tiny_model: str) -> AsyncIterator[Asker]:
-    engine = RealEngine(tiny_model, device_tokens=POOL)
+    parser = {"tool_call_parser": "pythonic"}
+    engine = RealEngine(tiny_model, device_tokens=POOL, extra_args=parser)
     await engine.start()
     yield Asker(engine)
     await engine.stop()
