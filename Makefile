@@ -1,5 +1,6 @@
 # make demo   install, build a small model, run three arms side by side, write a report to out/demo
-# make test   install, run every test but those of faults under load
+# make test   install, run every test but those of test-long, chaos and integrations
+# make test-long  those on Ray clusters of their own: a stack that is scaled, joined, run by Slurm
 # make chaos  kill and stop parts of a real stack under load: minutes, wants a quiet machine
 # make integrations  run the examples of all frameworks against a stack with a small real model:
 #             gigabytes of packages, each framework in an environment of its own in the user's cache
@@ -19,7 +20,7 @@ PIP    := $(BIN)/python -m pip install -q --disable-pip-version-check
 SGLANG := $(shell sed -n 's/^sglang = \["\(.*\)"\]/\1/p' pyproject.toml)
 PYTEST := $(BIN)/python -m pytest -o cache_dir=.pytest_cache
 
-.PHONY: demo test chaos integrations test-fast test-stack test-engine check generated clean install
+.PHONY: demo test test-long chaos integrations test-fast test-stack test-engine check generated clean install
 
 install: $(READY)
 
@@ -52,7 +53,10 @@ test: $(READY)
 	  $(MAKE) --no-print-directory test-engine && exit $$stack
 
 test-stack: $(READY)
-	@$(PYTEST)/stack $(addprefix --ignore=tests/,deployments/engine chaos frameworks) $(MORE)
+	@$(PYTEST)/stack $(addprefix --ignore=tests/,deployments/engine chaos frameworks) -m "not long" $(MORE)
+
+test-long: $(READY)
+	@$(PYTEST)/long $(addprefix --ignore=tests/,deployments/engine chaos frameworks) -m long $(MORE)
 
 chaos: $(READY)
 	@$(PYTEST)/chaos tests/chaos $(MORE)
@@ -62,7 +66,7 @@ integrations: $(READY)
 
 test-fast: $(READY)
 	@HYPOTHESIS_PROFILE=fast $(PYTEST)/fast $(addprefix --ignore=tests/,deployments/engine helm benchmarks frameworks) \
-	  -m "not ray and not engine and not slow" $(MORE)
+	  -m "not ray and not engine and not slow and not long" $(MORE)
 
 test-engine: $(READY)
 	@$(PYTEST)/engine tests/deployments/engine $(MORE)

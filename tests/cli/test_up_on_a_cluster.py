@@ -20,7 +20,7 @@ from scalesim.deployments.random_model import build
 from scalesim.deployments.stack import SERVING
 from tests.support.ray_head import BIN
 
-pytestmark = [pytest.mark.engine, pytest.mark.ray, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.engine, pytest.mark.ray, pytest.mark.long, pytest.mark.timeout(600)]
 
 PLAIN = {**os.environ, "RAY_AUTH_MODE": "disabled"}
 START_S = 300

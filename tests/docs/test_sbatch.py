@@ -24,7 +24,7 @@ json.dump([len(status["replicas"]), sys.argv[1:]], open(os.environ["FOUND"], "w"
 sys.exit(3)
 """
 
-pytestmark = [pytest.mark.engine, pytest.mark.ray, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.engine, pytest.mark.ray, pytest.mark.long, pytest.mark.timeout(600)]
 
 
 def test_a_stack_over_all_nodes_and_a_program_beside_it(tmp_path: Path) -> None:

@@ -154,6 +154,7 @@ def test_a_distance_reaches_its_controller_and_streams_its_proxy(release: Releas
         assert "[DONE]" in pieces.read().decode()
 
 
+@pytest.mark.long
 def test_more_and_fewer_engines_restart_none_and_lose_no_request(release: Release) -> None:
     before = release.until_running(1)
     texts = {str(n): release.ask(str(n)).json()["choices"] for n in range(AGENTS)}
@@ -172,6 +173,7 @@ def test_more_and_fewer_engines_restart_none_and_lose_no_request(release: Releas
     assert len({answer.headers["x-scalesim-replica"] for answer in found.values()}) == 2
 
 
+@pytest.mark.long
 def test_arguments_for_other_pods_are_refused_and_what_served_goes_on(release: Release) -> None:
     release.upgrade(pods="of-another-release")
     until(lambda: release.app()["status"] == "DEPLOY_FAILED")
