@@ -56,6 +56,7 @@ def test_without_a_job_server_it_says_what_to_do() -> None:
     assert json.loads(done.stdout)["error"]["code"] == "unavailable"
 
 
+@pytest.mark.long
 def test_a_job_that_was_killed_goes_on(head: str, arguments: list[str]) -> None:
     """Begun by `scalesim sim submit`, taken up by Ray's own command: they are the same."""
     out = Path(arguments[-1])
