@@ -47,7 +47,9 @@ class TokenizeRequest(RequestModel):
 
     @model_validator(mode="after")
     def _one(self) -> TokenizeRequest:
-        if ("prompt" in self.model_fields_set) == bool(self.messages):
+        if ("prompt" in self.model_fields_set) == ("messages" in self.model_fields_set):
             raise together("prompt", "or messages: send one of them")
+        if "messages" in self.model_fields_set and not self.messages:
+            raise together("messages", "has no turns: send one or more, or a prompt")
         check_schemas([tool.function.parameters for tool in self.tools])
         return self

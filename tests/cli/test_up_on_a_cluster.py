@@ -57,7 +57,8 @@ def up(cluster: str, config: Path) -> Iterator[tuple[subprocess.Popen[str], http
     with subprocess.Popen(command, env=PLAIN, stdout=subprocess.PIPE, text=True) as process:
         try:
             assert process.stdout is not None
-            url = json.loads(process.stdout.readline())["base_url"]
+            document = "".join(iter(process.stdout.readline, "}\n"))
+            url = json.loads(document + "}")["base_url"]
             with httpx.Client(base_url=url, timeout=START_S) as client:
                 yield process, client
         finally:

@@ -145,10 +145,6 @@ async def test_tools_and_later_parameters_are_taken(client: StackClient) -> None
         ({"rid": "0"}, {}, 400, "rid"),
         ({"logprobs": True, "top_logprobs": 100_000}, {}, 400, "top_logprobs"),
         ({"chat_template_kwargs": {"tokenize": False}}, {}, 400, "chat_template_kwargs"),
-        (
-            {"stream": True, "response_format": {"type": "json_object"}},
-            *({}, 400, "response_format"),
-        ),
         ({}, {"X-Agent-Id": "x" * 300}, 400, "X-Agent-Id"),
         ({}, {"X-Agent-Id": "%00"}, 400, "X-Agent-Id"),
         ({}, {"X-Simulation-Id": "a b"}, 400, "X-Simulation-Id"),

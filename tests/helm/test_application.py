@@ -72,7 +72,8 @@ class Release:
 
     def ask(self, agent: str) -> httpx.Response:
         """Have an agent say something."""
-        body = {"messages": [{"role": "user", "content": f"w{agent} w2"}], "max_tokens": 4}
+        body = {"messages": [{"role": "user", "content": f"w{agent} w2"}]}
+        body |= {"max_tokens": 4, "temperature": 0}
         return self.api.post("/v1/chat/completions", json=body, headers={"X-Agent-Id": agent})
 
     @contextmanager

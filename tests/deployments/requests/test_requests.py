@@ -309,7 +309,14 @@ def test_what_changes_no_message_stays_here() -> None:
 
 
 @pytest.mark.parametrize(
-    "more", [{"messages": BODY["chat"]["messages"]}, {"prompt": None}, {"prompt": [], "n": 1}]
+    "more",
+    [
+        {"messages": BODY["chat"]["messages"]},
+        {"messages": []},
+        {"prompt": None},
+        {"prompt": [], "n": 1},
+        {"prompt": None, "messages": []},
+    ],
 )
 def test_tokens_are_those_of_a_prompt_or_of_messages(more: dict[str, Any]) -> None:
     with pytest.raises(InvalidRequestError):
