@@ -67,11 +67,14 @@ def run_scheduler(*args: Any, **kwargs: Any) -> None:
 
 
 def prepare(emulation: EmulationSettings | None) -> None:
-    """Patch SGLang in a scheduler process as far as this machine, or the emulated one, asks for it.
+    """Patch SGLang in a scheduler process: its sampling, and what this machine asks for.
 
     Raises:
         ConfigurationError: A device is to be emulated beside a real one.
     """
+    from scalesim.deployments.engine.sglang.eager_sampling import run_eagerly
+
+    run_eagerly()
     if emulation is not None:
         from scalesim.deployments.engine.emulation.device_clock import RealClock
         from scalesim.deployments.engine.emulation.gpu_times import times_of

@@ -177,6 +177,12 @@ async def test_formats_and_forced_tools_work_out_of_the_box(asker: Asker) -> Non
     assert (await asker.chat(tools=tools)).status == 200
 
 
+@pytest.mark.parametrize("more", [{"repetition_penalty": 0.66}, {"seed": 7, "temperature": 1}])
+async def test_fields_of_sampling_hold_no_engine_up(asker: Asker, more: dict[str, Any]) -> None:
+    reply = await asyncio.wait_for(asker.complete(**more), 20)  # compiling takes longer
+    assert reply.status == 200
+
+
 @pytest.mark.parametrize("endpoint", REQUESTS)
 @given(data=st.data())
 @settings(
