@@ -92,11 +92,11 @@ async def test_events_are_anthropics() -> None:
     names = [event.split("\n", 1)[0].removeprefix("event: ") for event in events]
     assert names[0] == "message_start"
     assert names[-2:] == ["message_delta", "message_stop"]
-    datas = [json.loads(event.split("data: ", 1)[1]) for event in events]
+    sent = [json.loads(event.split("data: ", 1)[1]) for event in events]
     assert (
-        "".join(one["delta"]["text"] for one in datas if "text" in one.get("delta", {})) == "w1 w2"
+        "".join(one["delta"]["text"] for one in sent if "text" in one.get("delta", {})) == "w1 w2"
     )
-    assert datas[-2]["usage"]["output_tokens"] == 2
+    assert sent[-2]["usage"]["output_tokens"] == 2
 
 
 @pytest.mark.filterwarnings("ignore:ORJSONResponse is deprecated")
