@@ -7,10 +7,14 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 from pathlib import Path
 
 from scalesim.errors import UnavailableError
 from scalesim.proxies import may_be_proxied
+
+_START_S = 1800.0
+"""Longest a start may take: weights of a large model come over a network first."""
 
 _DRAIN_S = 60.0
 
@@ -70,10 +74,16 @@ class StackProcess:
         )
         assert self._process.stdout is not None
         printed = ""
-        for line in self._process.stdout:
-            printed += line
-            if line.startswith("}"):
-                break
+        limit = threading.Timer(_START_S, self._process.terminate)
+        limit.daemon = True
+        limit.start()
+        try:
+            for line in self._process.stdout:
+                printed += line
+                if line.startswith("}"):
+                    break
+        finally:
+            limit.cancel()
         try:
             self.base_url = json.loads(printed)["base_url"]
         except (ValueError, KeyError):

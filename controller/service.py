@@ -27,7 +27,7 @@ from scalesim.vocabulary import (
     TransferStats,
 )
 
-_SPACING_S = 0.002  # between plans: reports of one step arrive together, one plan sees them all
+SPACING_S = 0.002  # between plans: reports of one step arrive together, one plan sees them all
 _PLACEMENTS = ""  # what waits for placements; no replica has this name
 
 
@@ -151,4 +151,4 @@ class ControllerService(ControllerApi):
             if self.core.plan_one(name):
                 self._notifier.notify(name)
             await asyncio.sleep(0)
-        await asyncio.sleep(_SPACING_S)
+        await asyncio.sleep(SPACING_S)

@@ -153,10 +153,15 @@ def check_keys(keys: Mapping[str, ApiKeySettings], own: str) -> None:
     """Check that every key can be distinguished.
 
     Raises:
-        ConfigurationError: One is empty, or two are the same.
+        ConfigurationError: One is empty, two are the same, or one has the operator's name.
     """
     seen: dict[Any, str] = {own: "ingress.api_key"} if own else {}
     for name, each in keys.items():
+        if name == OPERATOR:
+            raise ConfigurationError(
+                f"ingress.api_keys.{name} has the name of whoever holds the stack's own key, and "
+                "would share its quota: give it another"
+            )
         secret = each.key.get_secret_value()
         if not secret:
             raise ConfigurationError(

@@ -29,7 +29,7 @@ _DETACH_S = 2.0
 """Longest a leaving replica waits to say so; its lease ends anyway."""
 
 
-_GATHER_S = 0.01
+GATHER_S = 0.01
 """How long messages of an engine wait for more: one request makes four, and a call to the
 controller takes a processor a millisecond. The planner looks seconds ahead."""
 
@@ -70,20 +70,10 @@ class Link:
         reserve_share: float,
         metrics: str = "",
     ) -> None:
-        budgets = tuple(
-            one._replace(
-                device_bytes=int(one.device_bytes * (1.0 - reserve_share)),
-                host_bytes=int(one.host_bytes * (1.0 - reserve_share)),
-            )
-            if kind == PREFIX
-            else one
-            for kind, one in zip(hello.kinds, hello.budgets, strict=True)
-        )
-        total = Budgets(*(sum(column) for column in zip(*budgets, strict=True)))
         self._name = name
         self._controller = controller
         self._channel = channel
-        self._info = ReplicaInfo(name, total, hello.kinds, kind_budgets=budgets, metrics=metrics)
+        self._info = replica_info(name, hello, reserve_share)._replace(metrics=metrics)
         self._incarnation = 0
         self._down = BackgroundLoop("directives", self._obey)
         self._up = BackgroundLoop("residency", self._forward)
@@ -123,7 +113,7 @@ class Link:
 
     async def _forward(self) -> None:
         """Send on what the engine says next; what is lost comes again with a resync."""
-        messages = await self._up.until(self._channel.gather(_GATHER_S))
+        messages = await self._up.until(self._channel.gather(GATHER_S))
         self.heard += len(messages)
         update = tuple(
             message for message in messages if isinstance(message, Residency | TransferStats)
@@ -138,3 +128,24 @@ class Link:
                 "refused; end the older controller"
             )
         self._incarnation = incarnation
+
+
+def replica_info(name: str, hello: Hello, reserve_share: float) -> ReplicaInfo:
+    """Return what a replica attaches with.
+
+    Args:
+        name: Unique name of the replica.
+        hello: What its engine said when it opened.
+        reserve_share: Share of the prefixes' device and host tiers left to running requests.
+    """
+    budgets = tuple(
+        one._replace(
+            device_bytes=int(one.device_bytes * (1.0 - reserve_share)),
+            host_bytes=int(one.host_bytes * (1.0 - reserve_share)),
+        )
+        if kind == PREFIX
+        else one
+        for kind, one in zip(hello.kinds, hello.budgets, strict=True)
+    )
+    total = Budgets(*(sum(column) for column in zip(*budgets, strict=True)))
+    return ReplicaInfo(name, total, hello.kinds, kind_budgets=budgets)

@@ -30,8 +30,12 @@ _TRACE_S = 0.1
 
 _logger = logging.getLogger(__name__)
 
-Ask = Callable[..., Awaitable[list[Any]]]
-"""Asks all processes, this one included: the question and what `Peers.answer` takes with it."""
+_AGAIN_S = 0.5
+"""After which silent processes are told of losses again."""
+
+Ask = Callable[..., Awaitable[list[Any] | None]]
+"""Asks all processes, this one included: the question and what `Peers.answer` takes with it.
+Returns None where they cannot be asked now, and nothing where this process is alone."""
 
 Steps = Callable[[], Awaitable[dict[str, int]]]
 
@@ -43,7 +47,7 @@ class Peers:
         name: Of this process.
         metrics: Of this process.
         steps: Returns the step of every simulation.
-        ask: See `Ask`; returns nothing where this process is alone.
+        ask: See `Ask`.
 
     Attributes:
         suspects: What is known of requests that were lost, here or elsewhere.
@@ -57,6 +61,7 @@ class Peers:
         self._read_steps = steps
         self._ask = ask
         self._losses: asyncio.Queue[Loss] = asyncio.Queue()
+        self._unshared: list[Loss] = []
         self._knows_suspects = False
         self._steps: dict[str, int] = {}
         self._got: dict[str, int] = {}
@@ -76,7 +81,7 @@ class Peers:
             case "suspects":
                 return self.suspects.known()
             case "losses":
-                return self.suspects.learn(*more)
+                return self._learn(*more)
             case "answered":
                 return self._name, self._answered(*more)
         raise ValueError(f"{question!r} is not asked among processes of the ingress")
@@ -93,7 +98,7 @@ class Peers:
     async def collect(self) -> None:
         """Take over what others answered of the simulations that are recorded here."""
         wanted = self._wanted = self.recorder.wanted
-        for process, events in await self._ask("answered", self._name, wanted, self._got):
+        for process, events in await self._ask("answered", self._name, wanted, self._got) or ():
             last = self._got.get(process, 0)  # another collection may have come before this one
             self.recorder.add([event for event in events if event.number > last])
             if events:
@@ -106,20 +111,33 @@ class Peers:
             return []
         return self.recorder.collect(process, wanted, got.get(self._name, 0))
 
+    def _learn(self, process: str, losses: list[Loss]) -> None:
+        if process != self._name:  # its own may have been answered since it sent them
+            self.suspects.learn(losses)
+
     async def _share(self) -> None:
-        """Learn what others know, as they do after this one was lost; then tell what is found."""
+        """Learn what others know, as they do after this one was lost; then tell what is found.
+
+        What they could not be asked or told comes again.
+        """
         if not self._knows_suspects:
-            for losses in await self._ask("suspects"):
+            known = await self._ask("suspects")
+            if known is None:
+                await asyncio.sleep(_AGAIN_S)
+                return
+            for losses in known:
                 self.suspects.learn(losses)
             self._knows_suspects = True
-        losses = [await self._sharing.until(self._losses.get())]
+        if not self._unshared:
+            self._unshared.append(await self._sharing.until(self._losses.get()))
         while not self._losses.empty():
-            losses.append(self._losses.get_nowait())
-        try:
-            await self._ask("losses", losses)
-        finally:
-            for _ in losses:
-                self._losses.task_done()
+            self._unshared.append(self._losses.get_nowait())
+        if await self._ask("losses", self._name, self._unshared) is None:
+            await asyncio.sleep(_AGAIN_S)
+            return
+        for _ in self._unshared:
+            self._losses.task_done()
+        self._unshared = []
 
     async def _follow(self) -> None:
         await asyncio.sleep(_TRACE_S)
@@ -148,13 +166,13 @@ def peers_in_serve(processes: int, method: str) -> Ask:
         own.deployment, own.app_name, _check_exists=False, _record_telemetry=False
     )
 
-    async def ask(question: str, *more: Any) -> list[Any]:
+    async def ask(question: str, *more: Any) -> list[Any] | None:
         try:
             asked = handle.broadcast(method, question, *more)
             answers = await asked.results_async(timeout_s=_ANSWER_S, return_exceptions=True)
         except (RayError, RayServeException, AioRpcError, RuntimeError, TimeoutError) as error:
             _logger.warning("Not all processes of the ingress answer: %r", error)
-            return []
+            return None
         return [one for one in answers if not isinstance(one, BaseException)]
 
     return ask

@@ -9,6 +9,8 @@ from collections.abc import Callable, Mapping
 import numpy as np
 
 from scalesim.controller.core import Controller
+from scalesim.controller.service import SPACING_S
+from scalesim.deployments.controller_link import GATHER_S, replica_info
 from scalesim.deployments.engine.emulation.device_clock import Clock
 from scalesim.deployments.engine.messages import Hello, Message
 from scalesim.identity import agent_keys
@@ -18,23 +20,10 @@ from scalesim.policies.planner import DistancePlanner
 from scalesim.policies.planning import Plan, View
 from scalesim.settings import CatalogSettings, ClientSettings, ControllerSettings
 from scalesim.simulations.emulated.emulated_case import ArmOptions
-from scalesim.vocabulary import (
-    PREFIX,
-    Budgets,
-    Directives,
-    ReplicaInfo,
-    Residency,
-    TransferStats,
-)
+from scalesim.vocabulary import Budgets, Directives, Residency, TransferStats
 
 CALL_S = 2e-3
 """Between two processes of the stack, one way."""
-
-GATHER_S = 10e-3
-"""A replica's messages wait for more, as `deployments.controller_link` has it."""
-
-SPACING_S = 2e-3
-"""Between plans, as `controller.service` has it."""
 
 _REPLICA = "emulated"
 
@@ -110,20 +99,8 @@ class ControlPlane:
         self._gathered.append(message)
 
     def _attach(self, hello: Hello) -> None:
-        reserve = self._options.reserve_share
-        budgets = tuple(
-            each._replace(
-                device_bytes=int(each.device_bytes * (1 - reserve)),
-                host_bytes=int(each.host_bytes * (1 - reserve)),
-            )
-            if kind == PREFIX
-            else each
-            for kind, each in zip(hello.kinds, hello.budgets, strict=True)
-        )
-        total = Budgets(*(sum(column) for column in zip(*budgets, strict=True)))
-        self._incarnation = self.core.attach(
-            ReplicaInfo(_REPLICA, total, hello.kinds, kind_budgets=budgets)
-        )
+        info = replica_info(_REPLICA, hello, self._options.reserve_share)
+        self._incarnation = self.core.attach(info)
         self._changed = True
 
     def _update(self) -> None:

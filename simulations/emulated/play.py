@@ -13,7 +13,6 @@ from scalesim.deployments import random_model
 from scalesim.deployments.engine.emulation.device_clock import VirtualClock
 from scalesim.deployments.engine.emulation.gpu_times import times_of
 from scalesim.deployments.engine.emulation.inline import Asked, InlineEngine, Script
-from scalesim.deployments.engine.identity_envelope import hints
 from scalesim.deployments.random_adapter import MODULES
 from scalesim.deployments.random_adapter import build as build_adapter
 from scalesim.identity import agent_key
@@ -36,14 +35,6 @@ class Called(NamedTuple):
     row: int
     sent_s: float
     asked: Asked
-
-
-def imported() -> None:
-    """Import what an engine needs, the models of its registry included."""
-    from sglang.srt.managers import scheduler  # noqa: F401
-    from sglang.srt.models.registry import ModelRegistry
-
-    ModelRegistry.get_supported_archs()
 
 
 def play(
@@ -208,8 +199,6 @@ class _Playing:
         self._plane.step(step, ahead)
 
     def _ask(self, step: int, row: int, call: int, ahead: float) -> Asked:
-        from sglang.srt.managers.kv_hints import decode_kv_hints_envelope
-
         size, seed = self._case.size, self._case.seed
         ids = [
             1,
@@ -217,15 +206,14 @@ class _Playing:
             *_words(size.observation, seed, row, step, call),
         ]
         more: dict[str, Any] = {}
-        key = agent_key(self._workload.name, self._workload.agents[row])
         if isfinite(ahead):  # as `simulations.load_generator` says it
-            more["kv_hints"] = decode_kv_hints_envelope(hints(key, ahead))
+            more["next_use"] = ahead
         if self._case.adapters:
             more["lora_id"] = f"adapter-{row % self._case.adapters}"
         return self._engine.ask(
             ids,
             size.output,
-            key,
+            agent_key(self._workload.name, self._workload.agents[row]),
             stream=True,
             return_logprob=False,
             top_logprobs_num=0,

@@ -25,9 +25,10 @@ def runs(
     import torch
 
     torch.set_num_threads(1)  # others would not be there after a fork
-    from scalesim.simulations.emulated.play import imported, play
+    from scalesim.deployments.engine.emulation.inline import import_engine
+    from scalesim.simulations.emulated.play import play
 
-    imported()
+    import_engine()
     for case in cases:
         for arm in arms:
             begun = time.monotonic()

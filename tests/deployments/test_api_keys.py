@@ -87,6 +87,11 @@ def test_keys_that_cannot_be_distinguished(own: str, town: str, message: str) ->
         check_keys({"town": settings}, own)
 
 
+def test_no_key_has_the_name_of_the_operator() -> None:
+    with pytest.raises(ConfigurationError, match="would share its quota"):
+        check_keys({"ingress": ApiKeySettings.model_validate(TOWN)}, "own")
+
+
 def test_a_key_sees_its_own_simulations_alone() -> None:
     rows = {"town": {"agents": 1}, "city": {"agents": 2}}
     status = {"incarnation": 1, "simulations": rows, "learned": rows}

@@ -10,10 +10,11 @@ from typing import Any
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from scalesim.deployments import peers
 from scalesim.deployments.calls import Call
 from scalesim.deployments.ingress_metrics import IngressMetrics, exposition
 from scalesim.deployments.peers import Peers, nobody
-from scalesim.deployments.suspects import Next, Suspicion
+from scalesim.deployments.suspects import Loss, Next, Suspicion, digest
 from scalesim.errors import SuspectRequestError
 from scalesim.headers import CachedTokens
 
@@ -26,6 +27,7 @@ class Processes:
     def __init__(self) -> None:
         self.running: dict[str, Peers] = {}
         self.silent = False
+        self.unheard = 0
 
     def start(self, name: str) -> Peers:
         self.running[name] = Peers(name, IngressMetrics(), self.steps, self.ask)
@@ -34,10 +36,11 @@ class Processes:
     async def steps(self) -> dict[str, int]:
         return {"town": 7}
 
-    async def ask(self, question: str, *more: Any) -> list[Any]:
+    async def ask(self, question: str, *more: Any) -> list[Any] | None:
         await asyncio.sleep(0)
         if self.silent:
-            return []
+            self.unheard += 1
+            return None
         return [one.answer(question, *more) for one in self.running.values()]
 
 
@@ -94,6 +97,29 @@ async def test_what_was_answered_in_the_end_is_suspected_nowhere(processes: Proc
     await until(lambda: len(b.suspects) == 1)
     b.suspects.answered(DEADLY)
     await until(lambda: len(a.suspects) == 0)
+
+
+async def test_what_others_did_not_hear_comes_again(
+    processes: Processes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(peers, "_AGAIN_S", 0.0)
+    a, b = processes.running.values()
+    processes.silent = True
+    a.suspects.lost(DEADLY, Suspicion.CAUSE, "r1")
+    following = processes.start("c")
+    await until(lambda: processes.unheard > 3)
+    assert not refuses(b)
+    assert not refuses(following)
+    processes.silent = False
+    await until(lambda: refuses(b) and refuses(following))
+
+
+async def test_its_own_news_comes_back_too_late_to_count(processes: Processes) -> None:
+    a, _ = processes.running.values()
+    a.suspects.lost(DEADLY, Suspicion.UNKNOWN, "r1")
+    a.suspects.answered(DEADLY)
+    a.answer("losses", "a", [Loss(digest(DEADLY), Suspicion.UNKNOWN, "r1")])
+    assert len(a.suspects) == 0
 
 
 async def test_a_listener_hears_what_each_process_answers_once(processes: Processes) -> None:

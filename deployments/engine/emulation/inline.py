@@ -49,6 +49,14 @@ _FLUSHES = 4000
 """Tries, one a pass: all that was written may still be on its way to storage, page after page."""
 
 
+def import_engine() -> None:
+    """Import what an engine needs, the models of its registry included; forks then have it."""
+    from sglang.srt.managers import scheduler  # noqa: F401
+    from sglang.srt.models.registry import ModelRegistry
+
+    ModelRegistry.get_supported_archs()
+
+
 @dataclass(slots=True)
 class Asked:
     """A request.
@@ -227,13 +235,14 @@ class InlineEngine:
             ids: Of the prompt.
             output_tokens: To generate, past the end token.
             key: The agent.
-            more: Other fields of `TokenizedGenerateReqInput`.
+            more: Its `next_use` and `model`, as `identity_envelope.hints` has them; other fields of `TokenizedGenerateReqInput`.
         """
         from sglang.srt.managers.io_struct import TokenizedGenerateReqInput
         from sglang.srt.managers.kv_hints import decode_kv_hints_envelope
         from sglang.srt.sampling.sampling_params import SamplingParams
 
-        model = more.pop("model", "")
+        next_use, model = more.pop("next_use", None), more.pop("model", "")
+        envelope = None if key is None else hints(key, next_use, model)
         asked = Asked(f"r{next(self._rids)}", key)
         sampling = SamplingParams(
             max_new_tokens=output_tokens,
@@ -252,7 +261,7 @@ class InlineEngine:
             "top_logprobs_num": 2,
             "token_ids_logprob": None,
             "stream": False,
-            "kv_hints": None if key is None else decode_kv_hints_envelope(hints(key, model=model)),
+            "kv_hints": None if envelope is None else decode_kv_hints_envelope(envelope),
         }
         self._incoming.append(
             TokenizedGenerateReqInput(

@@ -7,9 +7,7 @@ import warnings
 import pytest
 import torch
 
-from scalesim.deployments.engine import boot
-
-pytestmark = pytest.mark.skipif(boot.HAS_GPU, reason="of tensors on the CPU")
+from scalesim.deployments.engine import boot  # noqa: F401 - before SGLang
 
 
 def test_no_field_of_a_request_has_an_engine_compile() -> None:
