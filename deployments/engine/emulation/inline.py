@@ -235,7 +235,8 @@ class InlineEngine:
             ids: Of the prompt.
             output_tokens: To generate, past the end token.
             key: The agent.
-            more: Its `next_use` and `model`, as `identity_envelope.hints` has them; other fields of `TokenizedGenerateReqInput`.
+            more: Its `next_use` and `model`, as `identity_envelope.hints` has them; other fields
+                of `TokenizedGenerateReqInput`.
         """
         from sglang.srt.managers.io_struct import TokenizedGenerateReqInput
         from sglang.srt.managers.kv_hints import decode_kv_hints_envelope
