@@ -6,6 +6,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import ray
 from ray import serve
 
 from scalesim.controller import actor
@@ -37,6 +38,8 @@ def test_a_second_stack_is_refused_and_the_first_keeps_its_controller(
 ) -> None:
     _serves(monkeypatch, application)
     monkeypatch.setattr(cluster, "join", lambda *_: None)
+    monkeypatch.setattr(ray, "is_initialized", lambda: True)
+    monkeypatch.setattr(ray, "shutdown", lambda: ended.append("connection"))
     monkeypatch.setattr(nodes, "nodes", list)
     monkeypatch.setattr(nodes, "check_gpus", lambda *_, **__: None)
     monkeypatch.setattr(actor, "start", lambda _: pytest.fail("it took the controller"))
@@ -44,7 +47,7 @@ def test_a_second_stack_is_refused_and_the_first_keeps_its_controller(
     settings = StackSettings(engine=engine, ingress=IngressSettings(port=0))
     with pytest.raises(ConfigurationError, match="already"):
         Stack(settings, cluster="127.0.0.1:1").start()
-    assert ended == []
+    assert ended == ["connection"]
 
 
 @pytest.mark.parametrize(
