@@ -58,7 +58,8 @@ def _lines(document: dict[str, Any]) -> Iterator[tuple[str, str]]:
         yield label, ", ".join(times)
     behind = f"{catalog['lag_s']:.1f} s behind, {document['dirty_rows']} rows to write"
     fault = escape(catalog["error"])
-    yield "catalog", f"ok, {behind}" if catalog["ok"] else f"[red]{fault}[/]; {behind}"
+    well = f"ok, {behind}" if catalog["is_owner"] else "written by a newer controller of this stack"
+    yield "catalog", well if catalog["ok"] else f"[red]{fault}[/]; {behind}"
     own = [replica["metrics"] for replica in document["replicas"].values()]
     if scraped := ", ".join(filter(None, [document["metrics"], *own])):
         yield "metrics", f"{scraped}, and the API's"

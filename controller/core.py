@@ -198,8 +198,7 @@ class Controller:
         Nothing is known of its payloads afterwards, and it is taken to hold no distances and no
         pins: it drops what it has and sends its whole residency. Attaching again starts over.
         """
-        if info.seen_incarnation > self.incarnation:
-            self.incarnation = next_incarnation(self._clock(), seen=info.seen_incarnation)
+        self.outrank(info.seen_incarnation)
         known = self._replicas.get(info.name)
         replica = self._replicas.attach(info, self._clock())
         for kind in info.kinds:
@@ -309,6 +308,11 @@ class Controller:
     def give_back(self, batch: CatalogBatch) -> None:
         """Keep a batch that could not be written, for a later one."""
         self._dirty_rows.give_back(batch)
+
+    def outrank(self, incarnation: int) -> None:
+        """Become newer than another controller; replicas then attach again."""
+        if incarnation > self.incarnation:
+            self.incarnation = next_incarnation(self._clock(), seen=incarnation)
 
     def start_catalog_over(self) -> None:
         """Write everything anew: the catalog came back without what was written."""

@@ -257,7 +257,7 @@ class StatusCollector(Collector):
 
     def _catalog(self) -> Iterator[Metric]:
         catalog = self._status["catalog"]
-        yield _gauge("catalog_up", "1 if the last write to the catalog succeeded.", catalog["ok"])
+        yield _gauge("catalog_up", "1 unless the last write to the catalog failed.", catalog["ok"])
         yield _gauge(
             "catalog_lag_seconds", "Time since the catalog was last up to date.", catalog["lag_s"]
         )

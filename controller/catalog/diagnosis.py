@@ -24,10 +24,16 @@ _SENTENCES = {
     "NOREPLICAS": "has too few replicas to take writes: start them, or lower min-replicas-to-write",
     "MASTERDOWN": "is a replica that lost its primary: name the primary in catalog.url",
     "BUSY": "is held up by somebody's script: it is tried again until that ends",
-    "UNKNOWN": "does not know a command that the catalog needs ({detail}): use Redis 6 or Valkey, "
-    "with scripting",
+    "UNKNOWN": "does not know a command that the catalog needs ({detail}): a Sentinel or an old "
+    "server; name the primary itself, or an address that follows it, of Redis 6 or Valkey with "
+    "scripting",
+    "CERTIFICATE_VERIFY_FAILED": "shows a certificate that is not trusted ({detail}): name its "
+    "authority, rediss://HOST:PORT/0?ssl_ca_certs=FILE, and the host as the certificate has it",
+    "NO_CERTIFICATE_OR_CRL_FOUND": "cannot be trusted: the file of ssl_ca_certs in catalog.url "
+    "holds no certificate",
+    "Error 2": "cannot be asked over TLS: a file of catalog.url (ssl_ca_certs) is not there",
 }
-"""Redis' error codes, and what follows "the catalog's server ..."."""
+"""Error codes of Redis and of TLS, and what follows "the catalog's server ..."."""
 
 _CLASSES = (
     (redis.exceptions.OutOfMemoryError, "OOM"),
@@ -44,7 +50,14 @@ _CLASSES = (
 """Classes of the client that cut the code out of their message."""
 
 _CODE = re.compile(rf"(?<![A-Za-z])({'|'.join(_SENTENCES)}|WRONGTYPE|CROSSSLOT)(?![A-Za-z])")
-_DETAIL = re.compile(r"'[A-Za-z|]+' command|'[^']{1,40}' key|unknown command \W?[A-Za-z]+\W?")
+_TLS = re.compile(
+    r"(CERTIFICATE_VERIFY_FAILED|NO_CERTIFICATE_OR_CRL_FOUND|Error 2(?= connecting to [^/]*:\d))"
+)
+"""In what the client says of a connection that it did not get."""
+_DETAIL = re.compile(
+    r"'[A-Za-z|]+' command|'[^']{1,40}' key|unknown command \W?[A-Za-z]+\W?"
+    r"|(?<=verify failed: )[^(]*[^(. ]"
+)
 _PASSWORDLESS = re.compile("authentication required|already authenticated", re.IGNORECASE)
 
 
@@ -58,7 +71,7 @@ def code_of(error: redis.RedisError) -> str:
             return code
     if "unknown command" in text.lower():
         return "UNKNOWN"
-    found = _CODE.search(text)
+    found = _CODE.search(text) if isinstance(error, redis.ResponseError) else _TLS.search(text)
     return found[1] if found else ""
 
 
@@ -77,6 +90,7 @@ def unavailable(error: redis.RedisError, namespace: str) -> CatalogUnavailableEr
             "without it"
         )
     said = str(error).rstrip(".") or type(error).__name__
+    said = said.replace("closed by server", "closed by server (one for TLS? Then use rediss://)")
     return CatalogUnavailableError(
         f"the catalog did not answer: {said}. Check that the server of "
         "catalog.url runs; the controller goes on without it"

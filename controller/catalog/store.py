@@ -21,7 +21,7 @@ from scalesim.controller.catalog.diagnosis import code_of, unavailable
 from scalesim.controller.catalog.password_file import without_password
 from scalesim.controller.catalog.rows import FIELD, ROW, CatalogBatch, CatalogSnapshot
 from scalesim.controller.catalog.url import checked
-from scalesim.errors import ConfigurationError
+from scalesim.errors import CatalogUnavailableError, ConfigurationError
 from scalesim.settings import CatalogSettings
 
 _logger = logging.getLogger(__name__)
@@ -81,11 +81,13 @@ class Catalog:
                 retry_on_error=[redis.ConnectionError, redis.TimeoutError],
                 credential_provider=provider,
             )
-        except ValueError:  # its message shows parts of the address, perhaps of a password
+            pool = self._redis.connection_pool
+            pool.connection_class(**pool.connection_kwargs)
+        except (TypeError, ValueError):  # its message shows parts of the address, or of a password
             raise ConfigurationError(
                 "catalog.url is not a server's address: its port, database or an option of it is "
-                "no number, or its password is not percent-encoded. Use redis://, rediss:// or "
-                "unix://, or leave it empty for an embedded server"
+                "no number or unknown, or its password is not percent-encoded. Use redis://, "
+                "rediss:// or unix://, or leave it empty for an embedded server"
             ) from None
         self._namespace = settings.namespace
         self._prefix = prefix = f"{{{settings.namespace}}}{part}"
@@ -120,7 +122,7 @@ class Catalog:
             self.set_aside(str(error))
         except redis.RedisError as error:
             if code_of(error) != "WRONGTYPE":
-                raise unavailable(error, self._namespace) from error
+                raise self._unavailable(error) from error
             self.set_aside("a key is not of its type")
         return None, incarnation
 
@@ -130,15 +132,30 @@ class Catalog:
         Raises:
             CatalogUnavailableError: The server did not answer; the batch may have been written.
         """
+        return self._written(batch, incarnation)
+
+    def beat(self, incarnation: int) -> WriteOutcome:
+        """Count up the head and write nothing else: by this others see that its owner lives.
+
+        Raises:
+            CatalogUnavailableError: The server did not answer.
+        """
+        return self._written(None, incarnation)
+
+    def head(self) -> CatalogHeader | None:
+        """Return who wrote last, and how often; None where that is nobody, or is damaged.
+
+        Raises:
+            CatalogUnavailableError: The server did not answer.
+        """
         try:
-            return self._write(batch, incarnation)
-        except DamagedError as error:
-            self.set_aside(str(error))
+            return read_head(self._redis.get(self._head))
+        except DamagedError:
+            return None
         except redis.RedisError as error:
             if code_of(error) != "WRONGTYPE":
-                raise unavailable(error, self._namespace) from error
-            self.set_aside("a key is not of its type")
-        return WriteOutcome.LOST
+                raise self._unavailable(error) from error
+            return None
 
     def set_aside(self, why: str) -> None:
         """Log that the catalog is damaged and `move_aside` what it holds.
@@ -166,7 +183,7 @@ class Catalog:
             except redis.ResponseError:  # a user that may not do this may delete it all the same
                 self._delete(key)
             except redis.RedisError as error:
-                raise unavailable(error, self._namespace) from error
+                raise self._unavailable(error) from error
         self._left = {None}
 
     def forget(self) -> None:
@@ -183,28 +200,49 @@ class Catalog:
         """Close the connections."""
         self._redis.close()
 
-    def _write(self, batch: CatalogBatch, incarnation: int) -> WriteOutcome:
+    def _written(self, batch: CatalogBatch | None, incarnation: int) -> WriteOutcome:
+        try:
+            return self._write(batch, incarnation)
+        except DamagedError as error:
+            self.set_aside(str(error))
+        except redis.RedisError as error:
+            if code_of(error) != "WRONGTYPE":
+                raise self._unavailable(error) from error
+            self.set_aside("a key is not of its type")
+        return WriteOutcome.LOST
+
+    def _write(self, batch: CatalogBatch | None, incarnation: int) -> WriteOutcome:
         with self._redis.pipeline(transaction=True) as pipe:
             pipe.watch(self._head)  # type: ignore[no-untyped-call]
             head = read_head(pipe.get(self._head))
             if head is not None and head.incarnation > incarnation:
                 return WriteOutcome.SUPERSEDED
-            if head not in self._left and not batch.rewrite:
+            if head not in self._left and not (batch and batch.rewrite):
                 return WriteOutcome.LOST
             written = CatalogHeader(incarnation, head.flush + 1 if head else 1)
             self._left = {head, written}
             pipe.multi()
-            self._queue(pipe, batch)
+            if batch is not None:
+                self._queue(pipe, batch)
             pipe.set(self._head, f"{written.incarnation}:{written.flush}")
             pipe.execute()
         self._left = {written}
         return WriteOutcome.WRITTEN
 
+    def _unavailable(self, error: redis.RedisError) -> CatalogUnavailableError:
+        """Return our error; what comes next asks anew where the server is.
+
+        An address that follows a primary, as a Service before Redis with Sentinel does, is for new
+        connections only: those that are open stay with one that is a replica by now.
+        """
+        self._redis.connection_pool.disconnect()
+        return unavailable(error, self._namespace)
+
     def _delete(self, key: str) -> None:
         try:
             self._redis.delete(key)
         except redis.RedisError as error:
-            raise unavailable(error, self._namespace) from error
+            raise self._unavailable(error) from error
 
     def _queue(self, pipe: redis.client.Pipeline, batch: CatalogBatch) -> None:
         if batch.rewrite:

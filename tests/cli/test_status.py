@@ -23,7 +23,7 @@ def document(**changed: Any) -> dict[str, Any]:
     return {
         **controller.status(),
         "uptime_s": 61.0,
-        "catalog": {"ok": True, "error": "", "lag_s": 0.1},
+        "catalog": {"ok": True, "error": "", "is_owner": True, "lag_s": 0.1},
         "loops": {"plan": {"crashes": 0, "stalled_s": 0.0}},
         "metrics": "",
         **changed,
@@ -55,7 +55,8 @@ def test_people_see_agents_and_memory(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_what_is_wrong_is_said() -> None:
-    catalog = {"ok": False, "error": "the catalog did not answer [x]", "lag_s": 7.0}
+    catalog = {"ok": False, "error": "the catalog did not answer [x]", "is_owner": True}
+    catalog["lag_s"] = 7.0
     loops = {"catalog": {"crashes": 2, "stalled_s": 61.0}}
     shown = invoke(document(catalog=catalog, loops=loops, hits={"stack": 0.9, "lru": 0.1}))
     assert "the catalog did not answer [x]" in shown

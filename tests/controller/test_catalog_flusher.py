@@ -138,21 +138,140 @@ async def test_a_server_that_comes_back_empty_gets_everything_again(
     assert sorted(remembered(server)[0].rows["key"].tolist()) == [1, 2, 3]
 
 
-async def test_an_older_controller_stops_writing(
-    controller: Controller, writer: CatalogFlusher, server: EmbeddedServer
+class Seconds:
+    """The monotonic clock of the flushers."""
+
+    def __init__(self, patch: pytest.MonkeyPatch) -> None:
+        self.now = 1000.0
+        patch.setattr("scalesim.controller.catalog_flusher.time.monotonic", lambda: self.now)
+
+
+@pytest.fixture
+def seconds(monkeypatch: pytest.MonkeyPatch) -> Seconds:
+    return Seconds(monkeypatch)
+
+
+class Upgrade:
+    """A release that is upgraded without a gap: two controllers, one catalog."""
+
+    def __init__(self, old: Controller, server: EmbeddedServer) -> None:
+        self._server = server
+        self.new, self.writer = self.heir()
+        self.replica = FakeReplica(old, "a")
+
+    def heir(self) -> tuple[Controller, CatalogFlusher]:
+        catalog = catalog_of(self._server)
+        snapshot, incarnation = catalog.load()
+        heir = make_controller(Clock(), snapshot, incarnation)
+        return heir, CatalogFlusher(heir, catalog)
+
+
+@pytest.fixture
+async def upgrade(
+    controller: Controller, writer: CatalogFlusher, server: EmbeddedServer, seconds: Seconds
+) -> AsyncIterator[Upgrade]:
+    report(controller, 1, {1: 1})
+    await save(writer)
+    both = Upgrade(controller, server)
+    report(both.new, 2, {2: 1})
+    await save(both.writer)
+    yield both
+    await both.writer.close()
+
+
+async def test_an_older_controller_stops_writing_and_that_is_no_fault(
+    controller: Controller, writer: CatalogFlusher, server: EmbeddedServer, upgrade: Upgrade
 ) -> None:
+    report(controller, 2, {3: 1})
     await save(writer)
-    catalog = catalog_of(server)
-    snapshot, incarnation = catalog.load()
-    heir = make_controller(Clock(), snapshot, incarnation)
-    heirs = CatalogFlusher(heir, catalog)
-    report(heir, 1, {1: 1})
-    await save(heirs)
-    report(controller, 1, {2: 1})
+    status = writer.status()
+    assert (status["ok"], status["is_owner"], status["lag_s"]) == (True, False, 0.0)
+    assert sorted(remembered(server)[0].rows["key"].tolist()) == [1, 2]
+
+
+async def test_while_the_newer_one_lives_the_older_waits(
+    controller: Controller, writer: CatalogFlusher, seconds: Seconds, upgrade: Upgrade
+) -> None:
+    incarnation = controller.incarnation
+    for turn in range(20):  # neither has anything to write
+        report(controller, 3, {3: turn})
+        await writer.flush()
+        await upgrade.writer.flush()
+        seconds.now += 5
+    assert controller.incarnation == incarnation
+    assert not writer.status()["is_owner"]
+    assert upgrade.writer.status()["is_owner"]
+    assert upgrade.writer.status()["flushes"] == 1
+
+
+async def test_a_rolled_back_upgrade_gives_the_catalog_back(
+    controller: Controller,
+    writer: CatalogFlusher,
+    server: EmbeddedServer,
+    seconds: Seconds,
+    upgrade: Upgrade,
+) -> None:
+    report(controller, 2, {3: 1})
+    for _ in range(8):  # the newer one writes no more
+        await writer.flush()
+        seconds.now += 5
     await save(writer)
-    assert "newer controller" in writer.status()["error"]
+    assert writer.status()["is_owner"]
+    rows, incarnation = remembered(server)
+    assert sorted(rows.rows["key"].tolist()) == [1, 3]
+    assert incarnation == controller.incarnation > upgrade.new.incarnation
+    settle(controller, upgrade.replica)  # its replicas attach again, and are obeyed
+    assert upgrade.replica.incarnation == controller.incarnation
+    after, writes = upgrade.heir()
+    assert after.incarnation > controller.incarnation
+    await writes.close()
+
+
+async def test_one_that_was_cut_off_and_lost_the_catalog_gets_it_after_the_other(
+    controller: Controller, writer: CatalogFlusher, seconds: Seconds, upgrade: Upgrade
+) -> None:
+    for _ in range(9):
+        await writer.flush()
+        seconds.now += 5
+    assert writer.status()["is_owner"]
+    report(upgrade.new, 3, {4: 1})
+    await save(upgrade.writer)
+    assert not upgrade.writer.status()["is_owner"]
+    for _ in range(9):  # the older one ends, as it does after an upgrade
+        await upgrade.writer.flush()
+        seconds.now += 5
+    await save(upgrade.writer)
+    assert upgrade.writer.status()["is_owner"]
+
+
+async def test_a_catalog_that_is_away_while_another_owns_it_proves_nothing(
+    writer: CatalogFlusher, server: EmbeddedServer, seconds: Seconds, upgrade: Upgrade
+) -> None:
+    seconds.now += 5
+    await writer.flush()
+    os.kill(server.pid, signal.SIGSTOP)
+    for _ in range(2):
+        seconds.now += 20
+        await writer.flush()
+    os.kill(server.pid, signal.SIGCONT)
+    await upgrade.writer.flush()
+    seconds.now += 5
+    await writer.flush()
+    assert not writer.status()["is_owner"]
+    assert writer.status()["ok"]
+
+
+async def test_a_server_that_was_emptied_is_noticed_without_anything_to_write(
+    controller: Controller, writer: CatalogFlusher, server: EmbeddedServer, seconds: Seconds
+) -> None:
+    report(controller, 1, {1: 1})
+    await save(writer)
+    with redis.Redis.from_url(server.url) as client:
+        client.flushall()
+    seconds.now += 5
+    await writer.flush()
+    await save(writer)
     assert remembered(server)[0].rows["key"].tolist() == [1]
-    await heirs.close()
 
 
 async def test_batches_that_do_not_fit_wait_for_the_next_flush(server: EmbeddedServer) -> None:

