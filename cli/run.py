@@ -78,9 +78,10 @@ def _followed(
     command: list[str], name: str, settings: ClientSettings, folder: Path, console: Console
 ) -> dict[str, Any]:
     """Run the program to its end and return the report."""
-    from scalesim.environment import environment_of_program
+    from scalesim.environment import environment_of_program, keys_in_env
     from scalesim.runs import report, stack_counts
     from scalesim.runs.recorder import Recorder
+    from scalesim.runs.redaction import redacted
     from scalesim.simulations.progress_lines import ProgressLines
     from scalesim.transports.http import HttpTransport
 
@@ -102,7 +103,7 @@ def _followed(
         recorder.tally,
         counts.since(before),
         simulation=name,
-        command=command,
+        command=redacted(command, {*keys_in_env(), settings.api_key.get_secret_value()}),
         exit_code=exit_code,
         base_url=settings.base_url,
         seconds=round(seconds, 3),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hmac
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from fnmatch import fnmatchcase
@@ -43,7 +44,7 @@ class KeyHolder:
     def __init__(self, name: str, settings: ApiKeySettings | None = None) -> None:
         self.name = name
         self._settings = settings
-        self._in_flight = 0
+        self._in_flight: Counter[str] = Counter()
 
     @property
     def is_operator(self) -> bool:
@@ -94,22 +95,26 @@ class KeyHolder:
             )
 
     @contextmanager
-    def one_request(self) -> Iterator[None]:
+    def one_request(self, kind: str = "requests") -> Iterator[None]:
         """Count a request from here to the end of its answer.
+
+        Args:
+            kind: It counts with those of its kind: a trace lasts as long as a whole run, and would
+                take the place of a request.
 
         Raises:
             QuotaExceededError: It has as many as it may have.
         """
         most = self._settings.max_requests if self._settings is not None else None
-        if most is not None and self._in_flight >= most:
+        if most is not None and self._in_flight[kind] >= most:
             raise QuotaExceededError(
-                f"{most} requests of this key are in flight, as many as it may have: wait for one"
+                f"{most} {kind} of this key are in flight, as many as it may have: wait for one"
             )
-        self._in_flight += 1
+        self._in_flight[kind] += 1
         try:
             yield
         finally:
-            self._in_flight -= 1
+            self._in_flight[kind] -= 1
 
 
 class ApiKeys:

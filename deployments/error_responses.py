@@ -4,7 +4,21 @@ from __future__ import annotations
 
 import json
 
-from scalesim.errors import AuthenticationError, InvalidRequestError, ScaleSimError
+from scalesim.errors import (
+    AuthenticationError,
+    InvalidRequestError,
+    PermissionDeniedError,
+    QuotaExceededError,
+    ScaleSimError,
+)
+
+_TYPES = {
+    InvalidRequestError: "invalid_request_error",
+    AuthenticationError: "authentication_error",
+    PermissionDeniedError: "permission_error",
+    QuotaExceededError: "rate_limit_error",
+}
+"""What clients tell errors apart by, beside the status; all others are the server's."""
 
 
 def error_body(
@@ -20,9 +34,5 @@ def error_body(
 
 def body_of(error: ScaleSimError) -> bytes:
     """Return the body of one of our errors."""
-    kind = {
-        InvalidRequestError: "invalid_request_error",
-        AuthenticationError: "authentication_error",
-    }
-    type_ = next((name for cls, name in kind.items() if isinstance(error, cls)), "server_error")
+    type_ = next((name for cls, name in _TYPES.items() if isinstance(error, cls)), "server_error")
     return error_body(str(error), type_, getattr(error, "field", None), error.code)

@@ -204,7 +204,7 @@ class InferenceRoutes:
             pieces = serving.replicas.relay(answer, ended)
             until_sent = until_answered.pop_all()
             until_sent.callback(serving.replicas.close, answer)
-            return _Stream(pieces, head.status, more, head.media_type, close=until_sent.close)
+            return HeldStream(pieces, head.status, more, head.media_type, close=until_sent.close)
 
     async def _call(self, request: Request, endpoint: Endpoint) -> tuple[RequestIdentity, Call]:
         """Return who sends a request, and what is asked of a replica."""
@@ -218,14 +218,20 @@ class InferenceRoutes:
         return who, Call(key, endpoint, body, salt, who.next_use)
 
 
-class _Stream(StreamingResponse):
-    """A stream whose source is closed however its sending ends, begun or not."""
+class HeldStream(StreamingResponse):
+    """A stream of which something is let go however its sending ends, begun or not.
+
+    Args:
+        args: Of a `StreamingResponse`.
+        close: Lets go.
+    """
 
     def __init__(self, *args: Any, close: Callable[[], None]) -> None:
         super().__init__(*args)
         self._close = close
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send it; called by Starlette."""
         try:
             await super().__call__(scope, receive, send)
         finally:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from functools import partial
 from typing import Any
 
@@ -11,7 +11,7 @@ from ray import serve
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response, StreamingResponse
+from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from scalesim.controller.runtime.background import BackgroundLoop
@@ -21,7 +21,7 @@ from scalesim.deployments.cluster import keep_serve_on_loopback
 from scalesim.deployments.context_length import ContextLength
 from scalesim.deployments.embeddings import Embeddings
 from scalesim.deployments.engine.models.model_registry import ModelRegistry
-from scalesim.deployments.inference_routes import InferenceParts, InferenceRoutes
+from scalesim.deployments.inference_routes import HeldStream, InferenceParts, InferenceRoutes
 from scalesim.deployments.ingress_metrics import IngressMetrics, exposition
 from scalesim.deployments.listener import Listener
 from scalesim.deployments.middleware import (
@@ -242,13 +242,18 @@ class Ingress(InferenceRoutes):
         Raises:
             InvalidRequestError: The name is not one of a simulation.
             PermissionDeniedError: The key is not for the simulation.
+            QuotaExceededError: The key has as many traces as it may have requests in flight.
         """
         holder = holder_of(request)
         named = request.query_params.get("simulation", holder.default_simulation)
-        lines = self._trace_recorder.listen(holder.require(check_simulation(named)))
+        simulation = holder.require(check_simulation(named))
         if request.method == "HEAD":
             return Response(media_type=_JSON_LINES)  # there is no end to wait for
-        return StreamingResponse(lines, media_type=_JSON_LINES)
+        with ExitStack() as until_sent:
+            until_sent.enter_context(holder.one_request("traces"))
+            lines = self._trace_recorder.listen(simulation)
+            close = until_sent.pop_all().close
+        return HeldStream(lines, 200, None, _JSON_LINES, close=close)
 
     async def health(self, request: Request) -> Response:
         """Answer `{"status": "ok"}` while the process lives."""

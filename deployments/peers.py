@@ -6,7 +6,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
-from typing import Any
+from typing import Any, NamedTuple
 
 from grpc.aio import AioRpcError
 from prometheus_client.core import Metric
@@ -33,9 +33,21 @@ _logger = logging.getLogger(__name__)
 _AGAIN_S = 0.5
 """After which silent processes are told of losses again."""
 
-Ask = Callable[..., Awaitable[list[Any] | None]]
-"""Asks all processes, this one included: the question and what `Peers.answer` takes with it.
-Returns None where they cannot be asked now, and nothing where this process is alone."""
+
+class Answers(NamedTuple):
+    """What processes of the ingress answered.
+
+    Attributes:
+        given: Of those that did; nothing where a process is alone.
+        of_all: Whether none was left out.
+    """
+
+    given: list[Any]
+    of_all: bool = True
+
+
+Ask = Callable[..., Awaitable[Answers]]
+"""Asks all processes, this one included: the question and what `Peers.answer` takes with it."""
 
 Steps = Callable[[], Awaitable[dict[str, int]]]
 
@@ -62,6 +74,8 @@ class Peers:
         self._ask = ask
         self._losses: asyncio.Queue[Loss] = asyncio.Queue()
         self._unshared: list[Loss] = []
+        self._told = 0
+        self._heard: dict[str, int] = {}
         self._knows_suspects = False
         self._steps: dict[str, int] = {}
         self._got: dict[str, int] = {}
@@ -93,12 +107,13 @@ class Peers:
 
     async def figures(self) -> list[tuple[str, Sequence[Metric]]]:
         """Return the metrics of all processes by name; this one's where others do not answer."""
-        return await self._ask("figures") or [self.answer("figures")]
+        return (await self._ask("figures")).given or [self.answer("figures")]
 
     async def collect(self) -> None:
         """Take over what others answered of the simulations that are recorded here."""
         wanted = self._wanted = self.recorder.wanted
-        for process, events in await self._ask("answered", self._name, wanted, self._got) or ():
+        asked = await self._ask("answered", self._name, wanted, self._got)
+        for process, events in asked.given:
             last = self._got.get(process, 0)  # another collection may have come before this one
             self.recorder.add([event for event in events if event.number > last])
             if events:
@@ -111,28 +126,34 @@ class Peers:
             return []
         return self.recorder.collect(process, wanted, got.get(self._name, 0))
 
-    def _learn(self, process: str, losses: list[Loss]) -> None:
-        if process != self._name:  # its own may have been answered since it sent them
+    def _learn(self, process: str, number: int, losses: list[Loss]) -> None:
+        """Take over losses once: they come again while another process has not heard them.
+
+        A process's own are known to it, and may have been answered since it sent them.
+        """
+        if process != self._name and number > self._heard.get(process, 0):
+            self._heard[process] = number
             self.suspects.learn(losses)
 
     async def _share(self) -> None:
         """Learn what others know, as they do after this one was lost; then tell what is found.
 
-        What they could not be asked or told comes again.
+        What one of them could not be asked or told comes again.
         """
         if not self._knows_suspects:
             known = await self._ask("suspects")
-            if known is None:
+            for losses in known.given:
+                self.suspects.learn(losses)
+            if not known.of_all:
                 await asyncio.sleep(_AGAIN_S)
                 return
-            for losses in known:
-                self.suspects.learn(losses)
             self._knows_suspects = True
         if not self._unshared:
             self._unshared.append(await self._sharing.until(self._losses.get()))
-        while not self._losses.empty():
-            self._unshared.append(self._losses.get_nowait())
-        if await self._ask("losses", self._name, self._unshared) is None:
+            while not self._losses.empty():
+                self._unshared.append(self._losses.get_nowait())
+            self._told += 1
+        if not (await self._ask("losses", self._name, self._told, self._unshared)).of_all:
             await asyncio.sleep(_AGAIN_S)
             return
         for _ in self._unshared:
@@ -147,9 +168,9 @@ class Peers:
             await self.collect()
 
 
-async def nobody(question: str, *more: Any) -> list[Any]:
+async def nobody(question: str, *more: Any) -> Answers:
     """Return nothing: a single process has no others to ask."""
-    return []
+    return Answers([])
 
 
 def peers_in_serve(processes: int, method: str) -> Ask:
@@ -166,13 +187,14 @@ def peers_in_serve(processes: int, method: str) -> Ask:
         own.deployment, own.app_name, _check_exists=False, _record_telemetry=False
     )
 
-    async def ask(question: str, *more: Any) -> list[Any] | None:
+    async def ask(question: str, *more: Any) -> Answers:
         try:
             asked = handle.broadcast(method, question, *more)
             answers = await asked.results_async(timeout_s=_ANSWER_S, return_exceptions=True)
         except (RayError, RayServeException, AioRpcError, RuntimeError, TimeoutError) as error:
             _logger.warning("Not all processes of the ingress answer: %r", error)
-            return None
-        return [one for one in answers if not isinstance(one, BaseException)]
+            return Answers([], of_all=False)
+        given = [one for one in answers if not isinstance(one, BaseException)]
+        return Answers(given, len(given) == len(answers))
 
     return ask

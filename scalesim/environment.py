@@ -119,6 +119,12 @@ def environment_of_program(settings: ClientSettings, simulation: str) -> dict[st
     return {**os.environ, **own, **client_variables(settings.base_url, key, os.environ)}
 
 
+def keys_in_env() -> set[str]:
+    """Return the values of all variables that are named like keys of a model's server."""
+    names = ("_API_KEY", "_TOKEN", "_SECRET", "_PASSWORD", "_ACCESS_KEY")
+    return {value for name, value in os.environ.items() if name.upper().endswith(names)}
+
+
 def ray_address_from_env() -> str | None:
     """Return RAY_ADDRESS, which Ray sets in its jobs, or None where it is not set."""
     return os.environ.get(RAY_ADDRESS) or None

@@ -110,14 +110,16 @@ def stack_settings(tiny_model: str, tunes: str) -> StackSettings:
     """Two replicas of a tiny model behind the ingress, with a controller and a catalog."""
     from benchmarks.free_port import free_port
     from scalesim.settings import (
+        ApiKeySettings,
         EngineSettings,
         IngressSettings,
         MetricsSettings,
         ModelSettings,
         StackSettings,
     )
-    from tests.support.stack_client import KEY
+    from tests.support.stack_client import KEY, TOWN_KEY
 
+    town = ApiKeySettings(key=TOWN_KEY, simulations=("town",), max_requests=1)
     port = free_port()
     return StackSettings(
         engine=EngineSettings(
@@ -128,7 +130,7 @@ def stack_settings(tiny_model: str, tunes: str) -> StackSettings:
             models=ModelSettings(roots=(tunes,)),
         ),
         replicas=2,
-        ingress=IngressSettings(port=0, api_key=KEY, processes=2),
+        ingress=IngressSettings(port=0, api_key=KEY, api_keys={"town": town}, processes=2),
         metrics=MetricsSettings(controller_port=port, replica_port=port + 1),
     )
 

@@ -131,13 +131,21 @@ class ScalesimUp:
         listening = {
             each.laddr.port
             for each in psutil.net_connections("tcp")
-            if each.status == psutil.CONN_LISTEN and each.laddr
+            if each.status == psutil.CONN_LISTEN and each.laddr and self._has(each.pid)
         }
         return [*found, *(f"port {port}" for port in sorted(self._ports & listening))]
 
     def _folders(self) -> list[Path]:
         """Return where everything of it is, once it has made that."""
         return list(self.place.glob("scalesim-*/*"))
+
+    def _has(self, pid: int | None) -> bool:
+        """Return whether a process is one of it; another stack's may have its ports by now."""
+        if pid is None:  # another user's
+            return False
+        with suppress(psutil.Error):
+            return psutil.Process(pid).environ().get("TMPDIR", "").startswith(str(self.place))
+        return False  # it has ended
 
     def _made(self, path: str) -> bool:
         """Return whether a file is there, and was not before this."""

@@ -21,8 +21,8 @@ class ApiKeySettings(Settings):
     """Those it is for, by name or pattern (`town-*`). Requests that name none are for the first
     one, where that is a plain name."""
     max_requests: int | None = Field(None, ge=1)
-    """Most of its requests in flight in each process of the ingress, answered 429 beyond; None: as
-    many as the stack takes."""
+    """Most of its requests in flight in each process of the ingress, and of its traces; 429 beyond.
+    None: as many as the stack takes."""
 
 
 class EmbeddingsSettings(Settings):

@@ -86,7 +86,8 @@ def ran(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ran]:
     program.write_text(PROGRAM)
     with FakeStack() as stack:
         out = str(folder / "out")
-        result = invoke("--base-url", stack.base_url, "--out", out, sys.executable, str(program))
+        command = (sys.executable, str(program), "--api-key", "k1")
+        result = invoke("--base-url", stack.base_url, "--out", out, *command)
         lines = (folder / "out/trace.jsonl").read_text().splitlines()
         report = json.loads((folder / "out/report.json").read_text())
         assert stack.received[-1] == (f"/v1/simulations/{report['simulation']}", None)
@@ -117,6 +118,7 @@ def test_the_report_counts_what_the_trace_has(ran: Ran) -> None:
     assert report["calls_by_coldest_tier"]["storage"] == 9
     assert report["errors"] == {}
     assert report["exit_code"] == 3
+    assert report["command"][2:] == ["--api-key", "***"]
     assert report["interrupted"] == ""
 
 

@@ -77,6 +77,15 @@ def test_requests_in_flight_are_bounded() -> None:
         pass
 
 
+def test_traces_are_bounded_apart_from_requests() -> None:
+    holder = KeyHolder("town", ApiKeySettings.model_validate(TOWN))
+    with holder.one_request("traces"), holder.one_request("traces"), holder.one_request():
+        with pytest.raises(QuotaExceededError, match="2 traces"), holder.one_request("traces"):
+            raise AssertionError
+        with holder.one_request():
+            pass
+
+
 @pytest.mark.parametrize(
     ("own", "town", "message"),
     [("k", "k", r"the key of ingress\.api_key"), ("", "", "SCALESIM_API_KEYS")],

@@ -13,7 +13,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from scalesim.deployments import peers
 from scalesim.deployments.calls import Call
 from scalesim.deployments.ingress_metrics import IngressMetrics, exposition
-from scalesim.deployments.peers import Peers, nobody
+from scalesim.deployments.peers import Answers, Peers, nobody
 from scalesim.deployments.suspects import Loss, Next, Suspicion, digest
 from scalesim.errors import SuspectRequestError
 from scalesim.headers import CachedTokens
@@ -27,6 +27,7 @@ class Processes:
     def __init__(self) -> None:
         self.running: dict[str, Peers] = {}
         self.silent = False
+        self.failing = ""
         self.unheard = 0
 
     def start(self, name: str) -> Peers:
@@ -36,12 +37,15 @@ class Processes:
     async def steps(self) -> dict[str, int]:
         return {"town": 7}
 
-    async def ask(self, question: str, *more: Any) -> list[Any] | None:
+    async def ask(self, question: str, *more: Any) -> Answers:
         await asyncio.sleep(0)
         if self.silent:
             self.unheard += 1
-            return None
-        return [one.answer(question, *more) for one in self.running.values()]
+            return Answers([], of_all=False)
+        asked = [one for name, one in self.running.items() if name != self.failing]
+        self.unheard += len(asked) < len(self.running)
+        given = [one.answer(question, *more) for one in asked]
+        return Answers(given, len(given) == len(self.running))
 
 
 @pytest.fixture
@@ -114,11 +118,30 @@ async def test_what_others_did_not_hear_comes_again(
     await until(lambda: refuses(b) and refuses(following))
 
 
+async def test_one_that_fails_to_answer_is_told_again_and_the_others_once(
+    processes: Processes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(peers, "_AGAIN_S", 0.0)
+    a, b = processes.running.values()
+    c = processes.start("c")
+    await until(lambda: c._knows_suspects)
+    processes.failing = "b"
+    a.suspects.lost(DEADLY, Suspicion.POSSIBLE, "r1")
+    await until(lambda: len(c.suspects) == 1 and processes.unheard > 3)
+    c.suspects.learn([Loss(digest(DEADLY), Suspicion.INNOCENT, "")])
+    unheard = processes.unheard
+    await until(lambda: processes.unheard > unheard + 3)
+    assert len(c.suspects) == 0
+    assert len(b.suspects) == 0
+    processes.failing = ""
+    await until(lambda: len(b.suspects) == 1)
+
+
 async def test_its_own_news_comes_back_too_late_to_count(processes: Processes) -> None:
     a, _ = processes.running.values()
     a.suspects.lost(DEADLY, Suspicion.UNKNOWN, "r1")
     a.suspects.answered(DEADLY)
-    a.answer("losses", "a", [Loss(digest(DEADLY), Suspicion.UNKNOWN, "r1")])
+    a.answer("losses", "a", 1, [Loss(digest(DEADLY), Suspicion.UNKNOWN, "r1")])
     assert len(a.suspects) == 0
 
 

@@ -6,6 +6,7 @@ import asyncio
 import json
 import re
 from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
 from pathlib import Path
 
 import httpx
@@ -21,7 +22,7 @@ from scalesim.deployments.stack import Stack
 from scalesim.errors import ConfigurationError
 from scalesim.settings import EngineSettings, StackSettings
 from tests.support.only_stack import OnlyStack
-from tests.support.stack_client import StackClient, text_of, words
+from tests.support.stack_client import TOWN_KEY, StackClient, text_of, words
 
 pytestmark = [pytest.mark.engine, pytest.mark.ray, pytest.mark.asyncio(loop_scope="session")]
 
@@ -262,6 +263,23 @@ async def test_a_trace_is_recorded_while_it_happens(client: StackClient) -> None
             event = json.loads(await anext(lines))
             assert (event["agent"], event["prompt_tokens"] > 256) == ("agent-103", True)
             assert event["output_tokens"] == 5
+
+
+async def test_a_key_has_as_many_traces_as_requests_and_both(client: StackClient) -> None:
+    processes = client.stack.settings.ingress.processes
+    assert processes is not None
+    town = StackClient(client.stack, TOWN_KEY)
+    async with town.http, AsyncExitStack() as open_feeds:
+        feeds = [
+            await open_feeds.enter_async_context(town.http.stream("GET", "/v1/trace"))
+            for _ in range(processes + 1)  # one in each process
+        ]
+        statuses = sorted(feed.status_code for feed in feeds)
+        assert set(statuses) == {200, 429}
+        refused = next(feed for feed in feeds if feed.status_code == 429)
+        error = json.loads(await refused.aread())["error"]
+        assert (error["type"], error["code"]) == ("rate_limit_error", "rate_limit_exceeded")
+        assert (await town.ask(105, user="bob")).status_code == 200
 
 
 async def test_agents_spread_over_replicas_and_stay(client: StackClient) -> None:

@@ -11,6 +11,8 @@ import httpx
 from scalesim.deployments.stack import Stack
 
 KEY = "test-key"
+TOWN_KEY = "town-key"
+"""For simulation `town`, a request at a time in each process of the ingress."""
 DEADLINE_S = 60.0
 
 
