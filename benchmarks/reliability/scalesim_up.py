@@ -144,7 +144,8 @@ class ScalesimUp:
         if pid is None:  # another user's
             return False
         with suppress(psutil.Error):
-            return psutil.Process(pid).environ().get("TMPDIR", "").startswith(str(self.place))
+            folder = str(psutil.Process(pid).environ().get("TMPDIR", ""))
+            return folder.startswith(str(self.place))
         return False  # it has ended
 
     def _made(self, path: str) -> bool:
