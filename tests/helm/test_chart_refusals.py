@@ -12,6 +12,31 @@ from tests.support.chart import render
 GPUS: dict[str, Any] = {"workers": {"gpus": 8}}
 
 REFUSED: dict[str, tuple[dict[str, Any], str]] = {
+    "two control stores": (
+        {"ray": {"gcs": {"bundled": True, "redisAddress": "a:1", "passwordSecretName": "x"}}},
+        "choose one",
+    ),
+    **{
+        f"control store at {address}": (
+            {"ray": {"gcs": {"redisAddress": address, "passwordSecretName": "x"}}},
+            "give one HOST:PORT",
+        )
+        for address in ("gcs", "gcs:port", "http://gcs:6379", "a:6379,b:6379", "gcs:6379/0")
+    },
+    "control store that is the catalog, over TLS": (
+        {
+            "redis": {"host": "r"},
+            "ray": {"gcs": {"redisAddress": "rediss://r:6379", "passwordSecretName": "x"}},
+        },
+        "is the catalog's Redis",
+    ),
+    "authority without TLS": ({"redis": {"tlsCaSecretName": "ca"}}, "without redis.tls"),
+    "TLS to the bundled server": ({"redis": {"tls": True}}, "give redis.host"),
+    "keys by name alone": (
+        {"stack": {"ingress": {"api_keys": {"town": {"simulations": ["town"]}}}}},
+        "give both or neither",
+    ),
+    "keys without names": ({"apiKeys": {"secretName": "keys"}}, "give both or neither"),
     "no key": ({"apiKey": {"secretName": ""}}, "apiKey needs a value or a secretName"),
     "two keys": ({"apiKey": {"value": "k"}}, "not both"),
     "no password": ({"redis": {"password": {"secretName": ""}}}, "redis.password needs"),

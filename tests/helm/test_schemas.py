@@ -34,6 +34,14 @@ MATRIX: dict[str, dict[str, Any]] = {
     },
     "external redis": {"redis": {"host": "redis.example.org", "tls": True, "username": "sim"}},
     "control store": {"ray": {"gcs": {"redisAddress": "gcs:6379", "passwordSecretName": "gcs"}}},
+    "bundled control store": {"ray": {"gcs": {"bundled": True}}},
+    "keys of simulations": {
+        "apiKeys": {"secretName": "keys"},
+        "stack": {"ingress": {"api_keys": {"town": {"simulations": ["town-*"]}}}},
+    },
+    "authority of redis": {
+        "redis": {"host": "redis.example", "tls": True, "tlsCaSecretName": "authority"}
+    },
     "own scraper": {"stack": {"metrics": {"controller_port": 9001, "replica_port": 9100}}},
     "nothing optional": {
         "networkPolicy": {"enabled": False},

@@ -39,7 +39,25 @@
 {{- if .Values.ray.checkOperator -}}
 {{- include "scalesim.checkOperator" (list . (lookup "apiextensions.k8s.io/v1" "CustomResourceDefinition" "" "rayclusters.ray.io")) -}}
 {{- end -}}
-{{- if and .Values.ray.gcs.redisAddress (hasPrefix (printf "%s:" (include "scalesim.redisHost" .)) .Values.ray.gcs.redisAddress) -}}
+{{- with .Values.ray.gcs -}}
+{{- if and .redisAddress (not (regexMatch "^(rediss?://)?[A-Za-z0-9]([-A-Za-z0-9.]*[A-Za-z0-9])?:[0-9]{1,5}$" .redisAddress)) -}}
+{{- fail (printf "ray.gcs.redisAddress is %s: give one HOST:PORT, with rediss:// before it for TLS" .redisAddress) -}}
+{{- end -}}
+{{- if and .bundled .redisAddress -}}
+{{- fail "ray.gcs has bundled and redisAddress: choose one" -}}
+{{- end -}}
+{{- end -}}
+{{- if and .Values.redis.tlsCaSecretName (not .Values.redis.tls) -}}
+{{- fail "redis.tlsCaSecretName is set without redis.tls: set that too" -}}
+{{- end -}}
+{{- if and .Values.redis.tls (not .Values.redis.host) -}}
+{{- fail "redis.tls is for a server of your own: give redis.host, as the bundled one speaks none" -}}
+{{- end -}}
+{{- $named := default dict (default dict .Values.stack.ingress).api_keys -}}
+{{- if and .Values.serve.enabled (ne (empty $named) (empty .Values.apiKeys.secretName)) -}}
+{{- fail "stack.ingress.api_keys names keys, which come from apiKeys.secretName: give both or neither" -}}
+{{- end -}}
+{{- if and .Values.ray.gcs.redisAddress (hasPrefix (printf "%s:" (include "scalesim.redisHost" .)) (regexReplaceAll "^rediss?://" .Values.ray.gcs.redisAddress "")) -}}
 {{- fail "ray.gcs.redisAddress is the catalog's Redis: Ray's control store needs one of its own, as it may fill it or flush it" -}}
 {{- end -}}
 {{- if and .Values.ray.gcs.redisAddress (not .Values.ray.gcs.passwordSecretName) -}}

@@ -10,14 +10,16 @@ authOptions:
   secretName: {{ . | quote }}
   {{- end }}
 {{- end }}
-{{- with .Values.ray.gcs }}
-{{- if .redisAddress }}
+{{- with include "scalesim.gcsAddress" . }}
 gcsFaultToleranceOptions:
-  redisAddress: {{ .redisAddress | quote }}
+  redisAddress: {{ . | quote }}
   redisPassword:
     valueFrom:
-      secretKeyRef: {name: {{ .passwordSecretName | quote }}, key: {{ .passwordSecretKey | quote }}}
-{{- end }}
+      {{- if $.Values.ray.gcs.bundled }}
+      {{- include "scalesim.secretKeyRef" (list $ $.Values.redis.password "redis-password") | nindent 6 }}
+      {{- else }}
+      secretKeyRef: {name: {{ $.Values.ray.gcs.passwordSecretName | quote }}, key: {{ $.Values.ray.gcs.passwordSecretKey | quote }}}
+      {{- end }}
 {{- end }}
 enableInTreeAutoscaling: {{ .Values.autoscaling.enabled }}
 {{- if .Values.autoscaling.enabled }}
@@ -44,6 +46,12 @@ workerGroupSpecs:
       object-store-memory: {{ include "scalesim.objectStoreBytes" . | quote }}
     template:
       {{- include "scalesim.pod" (list . "workers") | nindent 6 }}
+{{- end }}
+
+{{/* Where Ray's control store is kept, "" where it dies with the head. */}}
+{{- define "scalesim.gcsAddress" -}}
+{{- $own := printf "%s-gcs:6379" (include "scalesim.fullname" .) -}}
+{{ ternary $own .Values.ray.gcs.redisAddress .Values.ray.gcs.bundled }}
 {{- end }}
 
 {{/* What a stack sends is smaller; Ray's own choice, 30% of the pod's memory, is the engines'. */}}

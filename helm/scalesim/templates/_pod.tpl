@@ -111,6 +111,11 @@ spec:
 - name: SCALESIM_API_KEY
   valueFrom:
     {{- include "scalesim.secretKeyRef" (list . .Values.apiKey "api-key") | nindent 4 }}
+{{- with .Values.apiKeys.secretName }}
+- name: SCALESIM_API_KEYS
+  valueFrom:
+    secretKeyRef: {name: {{ . | quote }}, key: {{ $.Values.apiKeys.secretKey | quote }}}
+{{- end }}
 {{- end }}
 - {name: RAY_worker_niceness, value: "0"}
 - {name: RAY_SERVE_RUN_USER_CODE_IN_SEPARATE_THREAD, value: "0"}

@@ -4,6 +4,9 @@
 - {name: shm, mountPath: /dev/shm}
 {{- if $root.Values.serve.enabled }}
 - {name: catalog-password, mountPath: /run/scalesim/catalog, readOnly: true}
+{{- if $root.Values.redis.tlsCaSecretName }}
+- {name: catalog-ca, mountPath: /run/scalesim/catalog-ca, readOnly: true}
+{{- end }}
 {{- end }}
 {{- range $name := list "models" "adapters" }}
 {{- if include "scalesim.claimName" (list $root $name) }}
@@ -27,6 +30,13 @@
     secretName: {{ $reference.name | quote }}
     items:
       - {key: {{ $reference.key | quote }}, path: password}
+{{- with $root.Values.redis.tlsCaSecretName }}
+- name: catalog-ca
+  secret:
+    secretName: {{ . | quote }}
+    items:
+      - {key: {{ $root.Values.redis.tlsCaSecretKey | quote }}, path: ca.crt}
+{{- end }}
 {{- end }}
 {{- range $name := list "models" "adapters" }}
 {{- with include "scalesim.claimName" (list $root $name) }}
