@@ -25,7 +25,7 @@ VERBS = {
     "up": "Start the stack in the foreground.",
     "down": "End the stack on a Ray cluster whose own process is gone.",
     "config": "Print a stack's settings as `serve deploy` takes them.",
-    "run": "Run a program with its model calls served and error apart by agent.",
+    "run": "Run a program whose model calls are served, each as its own agent.",
     "sim": "Run a reference simulation and compare the arms, or end one.",
     "status": "Show what a running stack holds and does.",
     "agent": "Show where one agent is and when it is due.",

@@ -11,7 +11,7 @@ from pydantic import Field, StringConstraints, ValidationError
 
 from scalesim.deployments.requests.completions import Prompt
 from scalesim.deployments.requests.refusal import refusal
-from scalesim.deployments.requests.shared_fields import RequestModel
+from scalesim.deployments.requests.request_model import RequestModel
 from scalesim.errors import NotServedError, ReplicaUnavailableError
 from scalesim.proxies import may_be_proxied
 from scalesim.settings import EmbeddingsSettings

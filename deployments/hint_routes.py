@@ -54,6 +54,12 @@ class Reader:
         """Return `into(simulation, body)`, and raise what it raises."""
         if sum(len(value) for value in body.values() if isinstance(value, list)) <= _FEW_IDS:
             return into(simulation, body)
+        return await self.read_apart(into, simulation, body)
+
+    async def read_apart(
+        self, into: Callable[[str, dict[str, Any]], Report], simulation: str, body: dict[str, Any]
+    ) -> Report:
+        """The same, always on the thread: for bodies that take more than reading."""
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._thread, into, simulation, body)
 

@@ -13,14 +13,16 @@ from starlette.types import Receive, Scope, Send
 
 from scalesim import headers
 from scalesim.deployments.calls import Call, Endpoint
+from scalesim.deployments.carried_hints import CarriedHints
 from scalesim.deployments.context_length import ContextLength
 from scalesim.deployments.embeddings import Embeddings
+from scalesim.deployments.hint_routes import Reader
 from scalesim.deployments.ingress_metrics import IngressMetrics
 from scalesim.deployments.middleware import holder_of, read_body, while_connected
 from scalesim.deployments.model_names import ModelNames
 from scalesim.deployments.replica_client import ReplicaClient
 from scalesim.deployments.request_identity import RequestIdentity, resolve
-from scalesim.deployments.requests import accepted
+from scalesim.deployments.requests import accepted, hint_document, kv_hints
 from scalesim.deployments.trace_recorder import TraceRecorder
 from scalesim.identity import agent_key, cache_salt
 
@@ -37,6 +39,8 @@ class InferenceParts(NamedTuple):
         embeddings: Who makes them.
         metrics: Counts requests.
         trace: Notes them.
+        reader: Reads the hints in them.
+        hints: Hands those on.
         max_body_bytes: Of a request.
     """
 
@@ -46,6 +50,8 @@ class InferenceParts(NamedTuple):
     embeddings: Embeddings
     metrics: IngressMetrics
     trace: TraceRecorder
+    reader: Reader
+    hints: CarriedHints
     max_body_bytes: int
 
 
@@ -211,9 +217,15 @@ class InferenceRoutes:
         holder = holder_of(request)
         received = await read_body(request, self._serving.max_body_bytes)
         body = accepted(endpoint, received)
-        body["model"] = await self._serving.names.of(body.get("model", ""))
         who = resolve(request.headers, received, holder.default_simulation)
         holder.require(who.simulation)
+        model = await self._serving.names.of(body.get("model", ""))
+        body["model"] = model if ":" in model or not who.adapter else f"{model}:{who.adapter}"
+        if document := kv_hints.payload(received, kv_hints.HINTS_ACTION):
+            known = await self._serving.reader.read_apart(
+                hint_document.known, who.simulation, document
+            )
+            self._serving.hints.hand_on(known, holder.name)
         key, salt = agent_key(who.simulation, who.agent), cache_salt(who.simulation)
         return who, Call(key, endpoint, body, salt, who.next_use)
 

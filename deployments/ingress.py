@@ -15,7 +15,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from scalesim.controller.runtime.background import BackgroundLoop
-from scalesim.deployments import hint_routes, placement_view
+from scalesim.deployments import carried_hints, hint_routes, placement_view
 from scalesim.deployments.api_keys import ApiKeys
 from scalesim.deployments.cluster import keep_serve_on_loopback
 from scalesim.deployments.context_length import ContextLength
@@ -37,6 +37,7 @@ from scalesim.deployments.peers import Peers, peers_in_serve
 from scalesim.deployments.remote import RemoteController
 from scalesim.deployments.replica_client import ReplicaClient
 from scalesim.deployments.request_identity import decoded
+from scalesim.deployments.requests import hint_document
 from scalesim.errors import ReplicaUnavailableError, ScaleSimError
 from scalesim.identity import check_agent, check_simulation
 from scalesim.settings import StackSettings
@@ -57,6 +58,7 @@ ROUTES = (
     ("GET", "/v1/models/{model:path}", "model"),
     ("DELETE", "/v1/simulations/{simulation}", "end"),
     ("POST", "/v1/simulations/{simulation}/distances", "distances"),
+    ("POST", "/v1/simulations/{simulation}/hints", "hints"),
     ("POST", "/v1/simulations/{simulation}/agents", "agents"),
     ("GET", "/v1/simulations/{simulation}/agents/{agent:path}", "agent"),
     ("GET", "/v1/status", "status"),
@@ -104,6 +106,15 @@ class Ingress(InferenceRoutes):
             self._peers.spread,
         )
         self._loops.append(BackgroundLoop("rotation", client.ask))
+        self._controller: RemoteController | None = None
+        if settings.engine.arm == "scalesim":
+            from scalesim.controller.actor import connect
+
+            find = partial(connect, settings.controller)
+            self._controller = RemoteController(find, settings.controller)
+            self._loops.append(BackgroundLoop("placements", self._follow_placements))
+        self._reader = hint_routes.Reader()
+        self._carried_hints = carried_hints.CarriedHints(self._controller)
         self._serving = InferenceParts(
             names=ModelNames(
                 settings.engine.served_model_name,
@@ -115,16 +126,10 @@ class Ingress(InferenceRoutes):
             embeddings=Embeddings(self._settings.embeddings),
             metrics=self._metrics,
             trace=self._trace_recorder,
+            reader=self._reader,
+            hints=self._carried_hints,
             max_body_bytes=self._settings.max_body_bytes,
         )
-        self._controller: RemoteController | None = None
-        if settings.engine.arm == "scalesim":
-            from scalesim.controller.actor import connect
-
-            find = partial(connect, settings.controller)
-            self._controller = RemoteController(find, settings.controller)
-            self._loops.append(BackgroundLoop("placements", self._follow_placements))
-        self._reader = hint_routes.Reader()
         self._listener: Listener | None = None
         if address is not None:
             app = self.__serve_build_asgi_app__()
@@ -140,6 +145,7 @@ class Ingress(InferenceRoutes):
         if len(self._trace_recorder):
             await self._peers.collect()
         self._trace_recorder.close()
+        await self._carried_hints.close()
         self._reader.close()
         await self._serving.embeddings.close()
         if self._listener is not None:
@@ -174,6 +180,23 @@ class Ingress(InferenceRoutes):
         body = await read_body(request, self._settings.max_body_bytes)
         report = await self._reader.read(hint_routes.distances, _simulation(request), body)
         ack = await self._steering().report(*report, holder=holder_of(request).name)
+        return JSONResponse(ack._asdict())
+
+    async def hints(self, request: Request) -> Response:
+        """Take what a simulation knows at a step; answers `{"epoch", "accepted", "ignored"}`.
+
+        Raises:
+            InvalidRequestError: A field is unknown or out of bounds; names it.
+            StaleEpochError: The epoch is older than the newest one of the simulation.
+            BodyTooLargeError: The body is over `ingress.max_body_bytes`.
+            PermissionDeniedError: The key is not for the simulation.
+            UnavailableError: Too many simulations are alive.
+            ControllerUnavailableError: The controller is away; it restarts by itself.
+            ReplicaUnavailableError: The stack runs without a controller.
+        """
+        body = await read_body(request, self._settings.max_body_bytes)
+        known = await self._reader.read_apart(hint_document.known, _simulation(request), body)
+        ack = await carried_hints.report(self._steering(), known, holder_of(request).name)
         return JSONResponse(ack._asdict())
 
     async def agents(self, request: Request) -> Response:

@@ -12,8 +12,15 @@ from urllib.parse import unquote_to_bytes
 import msgspec
 
 from scalesim import headers
+from scalesim.deployments.requests import kv_hints
 from scalesim.errors import InvalidRequestError
-from scalesim.identity import DEFAULT_SIMULATION, check_agent, check_simulation
+from scalesim.identity import (
+    DEFAULT_SIMULATION,
+    agent_text,
+    check_adapter,
+    check_agent,
+    check_simulation,
+)
 
 _BODY_FIELDS = ("session_id", "prompt_cache_key", "user")
 """Body fields that name a caller, in the order they are believed."""
@@ -26,11 +33,12 @@ _OPENING = 2
 
 
 class RequestIdentity(NamedTuple):
-    """Whose request it is, and when it expects to be back."""
+    """Whose request it is, when it expects to be back, and which adapter answers it, if named."""
 
     simulation: str
     agent: str
     next_use: float | None
+    adapter: str = ""
 
 
 def resolve(
@@ -38,24 +46,38 @@ def resolve(
 ) -> RequestIdentity:
     """Return the identity of a request.
 
+    Headers are believed first, then the action `scalesim.agent` of `kv_hints`, then other fields.
+
     Args:
         given: HTTP headers, names in any case if the mapping ignores case.
-        body: Decoded JSON body.
+        body: Decoded JSON body, accepted.
         default: Simulation where none is named.
 
     Raises:
-        InvalidRequestError: A header names no valid agent; `field` says which.
+        InvalidRequestError: A name is not valid; `field` says where it was.
     """
-    simulation = given.get(headers.SIMULATION)
+    action = kv_hints.payload(body, kv_hints.AGENT_ACTION)
+    simulation = given.get(headers.SIMULATION, action.get("simulation"))
     if simulation is not None:
         check_simulation(simulation, headers.SIMULATION)
-    return RequestIdentity(simulation or default, _agent(given, body), _next_use(given))
+    adapter = given.get(headers.ADAPTER, action.get("adapter"))
+    if adapter is not None:
+        check_adapter(adapter, headers.ADAPTER)
+    next_use = _next_use(given)
+    return RequestIdentity(
+        simulation or default,
+        _agent(given, action, body),
+        action.get("next_use") if next_use is None else next_use,
+        adapter or "",
+    )
 
 
-def _agent(given: Mapping[str, str], body: Mapping[str, Any]) -> str:
+def _agent(given: Mapping[str, str], action: Mapping[str, Any], body: Mapping[str, Any]) -> str:
     named = given.get(headers.AGENT)
     if named is not None:
         return check_agent(decoded(named, headers.AGENT), headers.AGENT)
+    if "agent" in action:
+        return agent_text(action["agent"])
     for field in _BODY_FIELDS:
         # Written for others than us: what names no agent here is not the caller's fault.
         with suppress(InvalidRequestError):

@@ -9,10 +9,31 @@ from scalesim import headers
 
 
 class CallerIdentity(NamedTuple):
-    """One agent of one simulation."""
+    """One agent of one simulation.
+
+    Attributes:
+        simulation: Checked name.
+        agent: Checked id.
+        adapter: Id of the adapter that answers it; empty where the stack decides.
+    """
 
     simulation: str
     agent: str
+    adapter: str = ""
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """Headers of its requests."""
+        return headers.identity(self.simulation, self.agent, adapter=self.adapter)
+
+
+adapters: dict[tuple[str, str], str] = {}
+"""Adapters of this process's agents, by simulation and agent; see `Simulation.adapter`."""
+
+
+def identity_of(simulation: str, agent: str) -> CallerIdentity:
+    """Return an agent with the adapter that it was given (names already checked)."""
+    return CallerIdentity(simulation, agent, adapters.get((simulation, agent), ""))
 
 
 caller: ContextVar[CallerIdentity | None] = ContextVar("scalesim_agent", default=None)
@@ -27,4 +48,4 @@ def current() -> CallerIdentity | None:
 def current_headers() -> dict[str, str]:
     """Return the identity headers of the innermost context; empty outside of any."""
     identity = caller.get()
-    return headers.identity(*identity) if identity else {}
+    return identity.headers if identity else {}

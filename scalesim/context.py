@@ -6,7 +6,7 @@ import sys
 from contextvars import Token
 from typing import TYPE_CHECKING
 
-from scalesim.caller import CallerIdentity, caller
+from scalesim.caller import CallerIdentity, caller, identity_of
 
 if TYPE_CHECKING:
     from scalesim.identity import AgentId
@@ -32,7 +32,7 @@ class agent:
         from scalesim.identity import agent_text, check_simulation
 
         name = simulation_from_env() if simulation is None else simulation
-        self.identity = CallerIdentity(check_simulation(name), agent_text(id))
+        self.identity = identity_of(check_simulation(name), agent_text(id))
         self._tokens: list[Token[CallerIdentity | None]] = []
 
     def __enter__(self) -> CallerIdentity:

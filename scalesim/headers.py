@@ -11,6 +11,8 @@ AGENT = "X-Agent-Id"
 SIMULATION = "X-Simulation-Id"
 NEXT_USE = "X-Agent-Next-Use"
 """Steps from now to the agent's next call, as a float."""
+ADAPTER = "X-Agent-Adapter"
+"""Id of the LoRA adapter that answers, where the model's name has none."""
 
 REQUEST_ID = "X-Request-Id"
 """Names a request in the logs of its client: taken, or made, and returned."""
@@ -24,11 +26,15 @@ CACHED_TOKENS = "x-scalesim-cached-tokens"
 _PRINTABLE_ASCII = "".join(map(chr, range(0x20, 0x7F))).replace("%", "")
 
 
-def identity(simulation: str, agent: str, next_use: float | None = None) -> dict[str, str]:
+def identity(
+    simulation: str, agent: str, next_use: float | None = None, adapter: str = ""
+) -> dict[str, str]:
     """Return the headers that say who is calling (names already checked)."""
     headers = {AGENT: quote(agent, safe=_PRINTABLE_ASCII), SIMULATION: simulation}
     if next_use is not None:
         headers[NEXT_USE] = f"{next_use:g}"
+    if adapter:
+        headers[ADAPTER] = adapter
     return headers
 
 

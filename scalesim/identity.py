@@ -38,6 +38,8 @@ not assigned is not among them: it may be a name in a Unicode version newer than
 
 _SIMULATION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
 
+_ADAPTER = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
+
 
 def is_simulation(name: object) -> bool:
     """Return whether something can name a simulation."""
@@ -54,6 +56,21 @@ def check_simulation(name: str, field: str = "simulation") -> str:
         raise InvalidRequestError(
             f"{field} {_shown(name)} is not a simulation id: use 1 to 63 letters, digits, "
             "'.', '_' or '-', beginning with a letter or digit",
+            field,
+        )
+    return name
+
+
+def check_adapter(name: str, field: str = "adapter") -> str:
+    """Return `name` if it can name an adapter.
+
+    Raises:
+        InvalidRequestError: Not 1 to 128 letters, digits, `.`, `_` or `-`.
+    """
+    if not (isinstance(name, str) and _ADAPTER.fullmatch(name)):
+        raise InvalidRequestError(
+            f"{field} {_shown(name)} is not an adapter's id: use 1 to 128 letters, digits, '.', "
+            "'_' or '-', beginning with a letter or digit",
             field,
         )
     return name

@@ -7,11 +7,12 @@ import math
 from collections.abc import Iterable, Iterator, Sequence
 
 from scalesim import headers
+from scalesim.caller import adapters, identity_of
 from scalesim.context import agent as agent_context
 from scalesim.environment import client_from_env, simulation_from_env
 from scalesim.errors import InvalidRequestError
-from scalesim.identity import AgentId, agent_text, check_simulation
-from scalesim.known_structure import Graph, KnownPositions
+from scalesim.identity import AgentId, agent_text, check_adapter, check_simulation
+from scalesim.known_calls import KnownCalls
 from scalesim.sender import Sender, Stats
 from scalesim.settings import ClientSettings
 from scalesim.transports import Transport, connect
@@ -57,10 +58,7 @@ class Simulation:
     ) -> None:
         settings = settings or client_from_env()
         self.name = check_simulation(simulation_from_env() if name is None else name)
-        self._step_hours = step_hours
-        self._gaps: dict[str, float] = {}
-        self._space = KnownPositions(reach)
-        self._graphs: dict[str, Graph] = {}
+        self._known = KnownCalls(step_hours, reach)
         self._sender = Sender(self.name, settings, lambda: transport or connect(settings))
 
     @property
@@ -91,7 +89,26 @@ class Simulation:
         Raises:
             InvalidRequestError: The id is not valid.
         """
-        return headers.identity(self.name, agent_text(agent), next_use)
+        who = identity_of(self.name, agent_text(agent))
+        return headers.identity(*who[:2], next_use, who.adapter)
+
+    def adapter(self, agent: AgentId, adapter: str) -> None:
+        """Give an agent an adapter: it answers the calls of this process that name no other.
+
+        It counts from the next context of that agent on. Agents of all processes get theirs with
+        `scalesim adapter add --agent`.
+
+        Args:
+            agent: Agent id.
+            adapter: Id of the adapter in the stack, as in `model:adapter`; empty takes it away.
+
+        Raises:
+            InvalidRequestError: One of the ids is not valid.
+        """
+        name = (self.name, agent_text(agent))
+        adapters.pop(name, None)
+        if adapter:
+            adapters[name] = check_adapter(adapter)
 
     def step(
         self,
@@ -111,15 +128,10 @@ class Simulation:
         """
         t = int(t)  # one of numpy's would travel as text
         ordered = list(order)
-        ahead = [ordered or list(active), *(list(agents) for agents in upcoming)]
-        distances = self._due(t, self._foreseen(t, ahead[0]).items())
-        for steps in reversed(range(len(ahead))):
-            agents = ahead[steps]
-            spacing = 1.0 / max(len(agents), 1) if ordered else 0.0
-            distances |= self._due(
-                t, ((agent, steps + i * spacing) for i, agent in enumerate(agents))
-            )
-        self._sender.tell(distances, epoch=t, urgent=True)
+        ahead = [self._ids(agents) for agents in (ordered or active, *upcoming)]
+        distances = self._known.distances(t, ahead, in_order=bool(ordered))
+        due = {id: t + distance for id, distance in distances.items()}
+        self._sender.tell(due, epoch=t, urgent=True)
 
     def position(
         self,
@@ -137,14 +149,14 @@ class Simulation:
             velocity: Its change in a step; where not given, what it was since the last position.
         """
         for id in self._ids([agent], sum(map(float, xy))):
-            self._space.move(id, xy, velocity, self._sender.epoch)
+            self._known.move(id, xy, velocity, self._sender.epoch)
 
     def edges(self, edges: Iterable[tuple[AgentId, AgentId]]) -> None:
         """Say whose turn may lead to whose in the next step: a network that activity spreads along.
 
         Counts from the next step on, from the agents that are active in it. Replaces what it was.
         """
-        self._graphs["edges"] = Graph(self._pairs(edges), once=False)
+        self._known.edges(self._pairs(edges))
 
     def workflow(self, edges: Iterable[tuple[AgentId, AgentId]]) -> None:
         """Say who waits for whom: agents have their turn when all before them had theirs.
@@ -154,7 +166,7 @@ class Simulation:
         Raises:
             InvalidRequestError: The edges go round in a circle.
         """
-        self._graphs["workflow"] = Graph(self._pairs(edges), once=True)
+        self._known.workflow(self._pairs(edges))
 
     def wake(self, agent: AgentId, at: float) -> None:
         """Say that the agent's next call comes at step `at`; inf where none is foreseen."""
@@ -167,10 +179,7 @@ class Simulation:
         Counts from the next step on, until another hint of that step knows better.
         """
         for id in self._ids([agent], per_hour):
-            if per_hour > 0:
-                self._gaps[id] = 1.0 / (per_hour * self._step_hours)
-            else:
-                self._gaps.pop(id, None)
+            self._known.rate(id, per_hour)
 
     def distances(self, ids: Sequence[AgentId], values: Sequence[float]) -> None:
         """Report distances computed elsewhere, e.g. by one of `scalesim.distances`.
@@ -196,9 +205,7 @@ class Simulation:
     def done(self, *agents: AgentId) -> None:
         """Say that these agents will not call again: their state can go first."""
         ended = self._ids(agents)
-        for id in ended:
-            self._gaps.pop(id, None)
-        self._space.forget(ended)
+        self._known.forget(ended)
         self._sender.change(ended, "done")
 
     def end(self, timeout_s: float = 5.0) -> bool:
@@ -207,9 +214,7 @@ class Simulation:
         What waits to be sent is given up. Returns whether the stack did so within the timeout; it
         is asked again until it does, ahead of all later hints.
         """
-        self._gaps.clear()
-        self._space.clear()
-        self._graphs.clear()
+        self._known.clear()
         return self._sender.end(timeout_s)
 
     def flush(self, timeout_s: float = 5.0) -> bool:
@@ -243,16 +248,6 @@ class Simulation:
 
     async def __aexit__(self, *error: object) -> None:
         await self.aclose()
-
-    def _foreseen(self, t: int, active: Iterable[AgentId]) -> dict[str, float]:
-        """Return the nearest of what rates, positions and edges say, in steps."""
-        found = dict(self._gaps)
-        ids = self._ids(active) if self._graphs else []
-        graphs = (graph.distances(ids) for graph in list(self._graphs.values()))
-        for distances in (self._space.distances(t), *graphs):
-            for id, distance in distances:
-                found[id] = min(distance, found.get(id, math.inf))
-        return found
 
     def _pairs(self, edges: Iterable[tuple[AgentId, AgentId]]) -> Iterator[tuple[str, str]]:
         for pair in edges:

@@ -15,8 +15,8 @@ from scalesim.deployments.requests.anthropic import AnthropicRequest
 from scalesim.deployments.requests.chat import ChatRequest
 from scalesim.deployments.requests.completions import CompletionsRequest
 from scalesim.deployments.requests.refusal import refusal
+from scalesim.deployments.requests.request_model import RequestModel
 from scalesim.deployments.requests.responses import ResponsesRequest
-from scalesim.deployments.requests.shared_fields import RequestModel
 from scalesim.deployments.requests.tokenize import TokenizeRequest
 
 REQUESTS: dict[Endpoint, type[RequestModel]] = {

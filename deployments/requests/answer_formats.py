@@ -6,9 +6,9 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from scalesim.deployments.requests.chat_messages import JsonObject, Name
-from scalesim.deployments.requests.shared_fields import RequestModel
-from scalesim.deployments.requests.values import together
+from scalesim.deployments.requests.chat_messages import Name
+from scalesim.deployments.requests.request_model import RequestModel
+from scalesim.deployments.requests.values import JsonObject, together
 
 
 class JsonSchema(RequestModel):

@@ -14,14 +14,11 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
-from scalesim.deployments.requests.chat_messages import (
-    JsonObject,
-    Name,
-    Nothing,
-    check_schemas,
-)
-from scalesim.deployments.requests.shared_fields import Label, RequestModel
-from scalesim.deployments.requests.values import branch, by_type, together
+from scalesim.deployments.requests.chat_messages import Name, Nothing, check_schemas
+from scalesim.deployments.requests.kv_hints import KvHints
+from scalesim.deployments.requests.request_model import RequestModel
+from scalesim.deployments.requests.shared_fields import Label
+from scalesim.deployments.requests.values import JsonObject, branch, by_type, together
 
 Dropped = Annotated[Any, AfterValidator(lambda value: None)]
 """What changes no answer: where Anthropic's own servers would cache, for instance."""
@@ -173,6 +170,8 @@ class AnthropicRequest(RequestModel):
     """`format`: a JSON schema, which needs a grammar backend; `effort`, for models that reason."""
     metadata: JsonObject = Field(default_factory=dict, exclude=True)
     """`user_id` names the agent where no header does."""
+    kv_hints: KvHints = Field(default_factory=KvHints.empty, exclude=True)
+    """Envelope of hints: who asks, what the simulation knows. What is not ours is left alone."""
     service_tier: Label = Field("auto", exclude=True)
     """Taken and not used."""
     cache_control: Dropped = Field(None, exclude=True)

@@ -9,7 +9,6 @@ from pydantic_core import PydanticCustomError
 
 from scalesim.deployments.requests.answer_formats import ResponseFormat
 from scalesim.deployments.requests.chat_messages import (
-    JsonObject,
     Message,
     NamedTool,
     Tool,
@@ -17,7 +16,7 @@ from scalesim.deployments.requests.chat_messages import (
     check_schemas,
 )
 from scalesim.deployments.requests.shared_fields import Label, SharedFields
-from scalesim.deployments.requests.values import plain_json, together
+from scalesim.deployments.requests.values import JsonObject, plain_json, together
 
 RESERVED = frozenset(
     {

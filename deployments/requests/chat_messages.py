@@ -8,14 +8,12 @@ import msgspec
 from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints, model_validator
 from pydantic_core import PydanticCustomError
 
-from scalesim.deployments.requests.shared_fields import Label, RequestModel
-from scalesim.deployments.requests.values import plain_json, together
+from scalesim.deployments.requests.request_model import RequestModel
+from scalesim.deployments.requests.shared_fields import Label
+from scalesim.deployments.requests.values import JsonObject, together
 
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.-]{1,128}$")]
 """Of a function."""
-
-JsonObject = Annotated[dict[str, Any], Field(max_length=1024), AfterValidator(plain_json)]
-
 
 MOST_SCHEMA_BYTES = 256 * 2**10
 """Of all tools: engines look through them for 0.3 ms a property."""

@@ -31,7 +31,6 @@ REFUSED = {
     "input_embeds": _INSIDE,
     "input_ids": "is not served: send token ids as the prompt of /v1/completions",
     "json_schema": "is not served: use response_format",
-    "kv_hints": _OURS,
     "lora_path": "names files: use `model:adapter` as the model",
     "max_tool_calls": "is for tools of OpenAI's own servers, which are not served: leave it out",
     "mcp_servers": _ELSEWHERE,

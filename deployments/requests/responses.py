@@ -15,14 +15,11 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 from scalesim.deployments.requests.chat import template_arguments
-from scalesim.deployments.requests.chat_messages import (
-    JsonObject,
-    Name,
-    Nothing,
-    check_schemas,
-)
-from scalesim.deployments.requests.shared_fields import Label, RequestModel, Stop
-from scalesim.deployments.requests.values import branch, by_type, together
+from scalesim.deployments.requests.chat_messages import Name, Nothing, check_schemas
+from scalesim.deployments.requests.kv_hints import KvHints
+from scalesim.deployments.requests.request_model import RequestModel
+from scalesim.deployments.requests.shared_fields import Label, Stop
+from scalesim.deployments.requests.values import JsonObject, branch, by_type, together
 
 
 class TextItem(RequestModel):
@@ -246,6 +243,8 @@ class ResponsesRequest(RequestModel):
     """Names the agent where no header does."""
     prompt_cache_key: str = Field("", exclude=True)
     """Names the agent where no header or `session_id` does."""
+    kv_hints: KvHints = Field(default_factory=KvHints.empty, exclude=True)
+    """Envelope of hints: who asks, what the simulation knows. What is not ours is left alone."""
 
     @model_validator(mode="after")
     def _together(self) -> ResponsesRequest:

@@ -2,42 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated
 
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    StringConstraints,
-    model_validator,
-)
+from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints
 
+from scalesim.deployments.requests.kv_hints import KvHints
+from scalesim.deployments.requests.request_model import RequestModel
 from scalesim.deployments.requests.values import TokenId, listed
 
 MOST_SEQUENCES = 256
 """Answers to one body, prompts times `n`: as many as a replica takes requests by default."""
-
-
-class RequestModel(BaseModel):
-    """Base of all: strict types, no field that is not listed, null is as absent."""
-
-    model_config = ConfigDict(
-        strict=True,
-        extra="forbid",
-        frozen=True,
-        protected_namespaces=(),
-        use_attribute_docstrings=True,
-        allow_inf_nan=False,
-    )
-
-    @model_validator(mode="before")
-    @classmethod
-    def _without_nulls(cls, fields: Any) -> Any:
-        if not isinstance(fields, dict):
-            return fields
-        return {name: value for name, value in fields.items() if value is not None}
 
 
 class StreamOptions(RequestModel):
@@ -120,3 +94,5 @@ class SharedFields(RequestModel):
     """Names the agent where no header does."""
     prompt_cache_key: str = Field("", exclude=True)
     """Names the agent where no header or `session_id` does."""
+    kv_hints: KvHints = Field(default_factory=KvHints.empty, exclude=True)
+    """Envelope of hints: who asks, what the simulation knows. What is not ours is left alone."""

@@ -8,14 +8,10 @@ from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints, 
 from pydantic_core import PydanticCustomError
 
 from scalesim.deployments.requests.chat import template_arguments
-from scalesim.deployments.requests.chat_messages import (
-    JsonObject,
-    Message,
-    Tool,
-    check_schemas,
-)
-from scalesim.deployments.requests.shared_fields import MOST_SEQUENCES, RequestModel
-from scalesim.deployments.requests.values import together
+from scalesim.deployments.requests.chat_messages import Message, Tool, check_schemas
+from scalesim.deployments.requests.request_model import RequestModel
+from scalesim.deployments.requests.shared_fields import MOST_SEQUENCES
+from scalesim.deployments.requests.values import JsonObject, together
 
 
 def _texts(value: Any) -> Any:

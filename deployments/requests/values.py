@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from pydantic import Discriminator, Field
+from pydantic import AfterValidator, Discriminator, Field
 from pydantic_core import PydanticCustomError
 
 MOST_DEPTH = 32
@@ -81,3 +81,6 @@ def _below(value: Any) -> Any:
     if value is not None and not isinstance(value, str | int | float):
         raise PydanticCustomError("json", f"has a {type(value).__name__}, which JSON does not know")
     return ()
+
+
+JsonObject = Annotated[dict[str, Any], Field(max_length=1024), AfterValidator(plain_json)]

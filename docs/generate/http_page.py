@@ -11,6 +11,7 @@ from scalesim.deployments.embeddings import EmbeddingsRequest
 from scalesim.deployments.engine.admission import ContextLengthError
 from scalesim.deployments.ingress import ROUTES, Ingress
 from scalesim.deployments.middleware import OPEN_PATHS
+from scalesim.deployments.requests.hint_document import HintDocument
 from scalesim.deployments.suspects import EngineLostError
 from scalesim.errors import ScaleSimError
 
@@ -34,6 +35,10 @@ _BODIES: dict[str, str | dict[str, str]] = {
         for name, field in EmbeddingsRequest.model_fields.items()
     },
     "distances": hint_routes.DISTANCES_FIELDS,
+    "hints": {
+        name: str(field.description).rstrip(".")
+        for name, field in HintDocument.model_fields.items()
+    },
     "agents": hint_routes.LIFECYCLE_FIELDS,
 }
 _HEADERS = f"""
@@ -43,6 +48,7 @@ _HEADERS = f"""
 | `{headers.AGENT}` | agent id, percent-encoded UTF-8 where it is not ASCII |
 | `{headers.SIMULATION}` | simulation [`default`, or the first one of the key] |
 | `{headers.NEXT_USE}` | steps from now to the agent's call after this one |
+| `{headers.ADAPTER}` | id of the LoRA adapter that answers, where the model's name has none |
 | `{headers.REQUEST_ID}` | of any route: names the request, comes back with its answer |
 
 Its answer carries `{headers.RESIDENCY}` (coldest tier that had to be read: `device`, `host`,

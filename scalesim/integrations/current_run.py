@@ -8,11 +8,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Sequence
-from functools import lru_cache
 from threading import Lock
 from typing import TYPE_CHECKING
 
-from scalesim.caller import CallerIdentity
+from scalesim.caller import CallerIdentity, identity_of
 from scalesim.integrations.faults import harmless
 
 if TYPE_CHECKING:
@@ -37,7 +36,6 @@ def simulation() -> Simulation:
         return _simulation
 
 
-@lru_cache(65_536)
 def identity(agent: AgentId) -> CallerIdentity:
     """Return an agent of this process's simulation, by the name that its framework has for it.
 
@@ -46,7 +44,7 @@ def identity(agent: AgentId) -> CallerIdentity:
     """
     from scalesim.identity import agent_text
 
-    return CallerIdentity(simulation().name, agent_text(agent))
+    return identity_of(simulation().name, agent_text(agent))
 
 
 @harmless

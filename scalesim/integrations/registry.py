@@ -47,6 +47,9 @@ CLIENTS = (
 )
 """How requests leave a process: all that names who calls."""
 
+WORKERS = (Integration("ray.remote_function", "ray_tasks", "install", "ray", (2,), (3,)),)
+"""How work leaves a process: what does not change with a library's version is in `workers`."""
+
 
 def _of(
     distribution: str, since: Version, before: Version, file: str, **modules: str
@@ -127,7 +130,7 @@ def install_all() -> None:
     when_imported("concurrent.futures.process", harmless(workers.install_executors))
     when_imported("multiprocessing.process", harmless(workers.install_processes))
     when_imported("multiprocessing.pool", harmless(workers.install_pools))
-    for integration in (*CLIENTS, *FRAMEWORKS):
+    for integration in (*CLIENTS, *WORKERS, *FRAMEWORKS):
         when_imported(integration.module, harmless(partial(_install, integration)))
 
 

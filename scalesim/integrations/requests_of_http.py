@@ -6,7 +6,7 @@ from functools import cache
 from urllib.parse import urlsplit
 
 from scalesim.caller import caller
-from scalesim.headers import SIMULATION, identity
+from scalesim.headers import SIMULATION
 from scalesim.integrations import current_run
 
 _LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
@@ -48,7 +48,7 @@ def identity_headers(netloc: str) -> dict[str, str]:
     who = caller.get()
     if who is not None:
         named_requests.total += 1
-        return identity(*who)
+        return who.headers
     return {SIMULATION: current_run.simulation().name}
 
 

@@ -67,6 +67,7 @@ async def test_tokens_are_those_of_the_model(operator: httpx.AsyncClient) -> Non
     ("method", "path"),
     [
         ("POST", "/v1/simulations/city/distances"),
+        ("POST", "/v1/simulations/city/hints"),
         ("POST", "/v1/simulations/city/agents"),
         ("DELETE", "/v1/simulations/city"),
         ("GET", "/v1/simulations/city/agents/bob"),
@@ -97,6 +98,40 @@ async def test_agents_of_a_key_are_bounded(town: httpx.AsyncClient) -> None:
     body = {"epoch": 1, "ids": list("abcd"), "distances": [1, 2, 3, 4]}
     answer = await town.post("/v1/simulations/town/distances", json=body)
     assert (answer.json()["accepted"], answer.json()["ignored"]) == (3, 1)
+
+
+async def test_hints_come_in_a_document_or_inside_a_request(operator: httpx.AsyncClient) -> None:
+    where = "/v1/simulations/inn"
+    document = {"epoch": 1, "order": ["ann", "bob"], "pin": ["ann"]}
+    told = await operator.post(f"{where}/hints", json=document)
+    assert told.json() == {"epoch": 1, "accepted": 2, "ignored": 0}
+    bob = (await operator.get(f"{where}/agents/bob")).json()
+    assert bob["distance"] == 0.5
+    refused = await operator.post(f"{where}/hints", json={**document, "wake": {"ann": "soon"}})
+    assert (refused.status_code, refused.json()["error"]["param"]) == (400, "wake.ann")
+
+    def action(kind: str, payload: dict[str, object]) -> dict[str, object]:
+        return {"action_id": "0", "action_type": kind, "action_version": "1", "payload": payload}
+
+    actions = [
+        action("scalesim.agent", {"agent": "eve", "simulation": "inn", "next_use": 4}),
+        action("scalesim.hints", {"epoch": 2, "wake": {"bob": 9}}),
+    ]
+    envelope = {"protocol_version": "1", "message_id": "m", "actions": actions}
+    answer = await operator.post("/v1/chat/completions", json={**ASKED, "kv_hints": envelope})
+    assert answer.status_code == 200, answer.text
+    async with asyncio.timeout(10):
+        while (await operator.get(f"{where}/agents/bob")).json()["distance"] != 7:
+            await asyncio.sleep(0.05)
+        while (await operator.get(f"{where}/agents/eve")).status_code != 200:
+            await asyncio.sleep(0.05)
+
+
+async def test_an_adapter_is_named_by_header(operator: httpx.AsyncClient) -> None:
+    given = {"X-Agent-Adapter": "farmer"}
+    answer = await operator.post("/v1/chat/completions", json=ASKED, headers=given)
+    assert answer.status_code in (400, 404)  # this stack has none
+    assert "farmer" in answer.json()["error"]["message"]
 
 
 async def test_requests_of_a_key_are_bounded(

@@ -13,7 +13,7 @@ HELLO = {
 
 def test_headers_come_first() -> None:
     given = {"X-Agent-Id": "J%C3%BCrgen", "X-Simulation-Id": "town", "X-Agent-Next-Use": "2.5"}
-    assert resolve(given, {"user": "other"}) == ("town", "Jürgen", 2.5)
+    assert resolve(given, {"user": "other"}) == ("town", "Jürgen", 2.5, "")
 
 
 @pytest.mark.parametrize("agent", NAMES.values(), ids=NAMES)
@@ -23,7 +23,7 @@ def test_names_arrive_as_they_are_spelled(agent: str) -> None:
 
 @pytest.mark.parametrize("field", ["session_id", "prompt_cache_key", "user"])
 def test_body_fields_name_the_caller(field: str) -> None:
-    assert resolve({}, {field: "villager-7", **HELLO}) == ("default", "villager-7", None)
+    assert resolve({}, {field: "villager-7", **HELLO}) == ("default", "villager-7", None, "")
 
 
 def test_body_fields_are_believed_in_their_order() -> None:

@@ -6,7 +6,7 @@ from uuid import UUID
 import numpy as np
 import pytest
 
-from scalesim import Simulation
+from scalesim import Simulation, current_headers
 from scalesim.errors import InvalidRequestError
 from tests.support.fake_transport import FakeTransport
 
@@ -114,7 +114,7 @@ def test_integers_and_uuids_are_their_text(town: Simulation, transport: FakeTran
     assert [type(report.epoch) for report in transport.reports] == [int] * len(transport.reports)
     assert town.stats.dropped == 0
     with town.agent(1) as identity:
-        assert identity == ("town", "1")
+        assert identity[:2] == ("town", "1")
     assert town.headers(np.int64(2))["X-Agent-Id"] == "2"
 
 
@@ -145,7 +145,7 @@ def test_an_end_gives_up_what_waits_and_steps_start_over(
 
 def test_context_and_headers_carry_the_simulation(town: Simulation) -> None:
     with town.agent("a") as identity:
-        assert identity == ("town", "a")
+        assert identity == ("town", "a", "")
     assert town.headers("a", next_use=2.5) == {
         "X-Agent-Id": "a",
         "X-Simulation-Id": "town",
@@ -153,6 +153,19 @@ def test_context_and_headers_carry_the_simulation(town: Simulation) -> None:
     }
     with pytest.raises(InvalidRequestError):
         town.headers("")
+
+
+def test_an_adapter_goes_with_the_calls_of_its_agent(town: Simulation) -> None:
+    town.adapter(7, "farmer")
+    assert town.headers("7")["X-Agent-Adapter"] == "farmer"
+    with town.agent("7"):
+        assert current_headers()["X-Agent-Adapter"] == "farmer"
+    assert "X-Agent-Adapter" not in town.headers("8")
+    town.adapter("7", "")
+    assert "X-Agent-Adapter" not in town.headers("7")
+    for wrong in ("../x", "a b", 7):
+        with pytest.raises(InvalidRequestError):
+            town.adapter("7", wrong)  # type: ignore[arg-type]
 
 
 def test_a_name_that_cannot_be_one_is_refused() -> None:

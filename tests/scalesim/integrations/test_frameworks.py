@@ -34,10 +34,8 @@ def reported(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeTransport]:
     transport = FakeTransport()
     run = Simulation("town", settings=ClientSettings(), transport=transport)
     monkeypatch.setattr(current_run, "_simulation", run)
-    current_run.identity.cache_clear()
     yield transport
     run.close()
-    current_run.identity.cache_clear()
 
 
 def module(**names: Any) -> ModuleType:

@@ -15,7 +15,7 @@ from scalesim.integrations.registry import Integration
 def test_every_file_that_is_named_can_be_loaded_without_its_library() -> None:
     import importlib
 
-    for integration in (*registry.CLIENTS, *registry.FRAMEWORKS):
+    for integration in (*registry.CLIENTS, *registry.WORKERS, *registry.FRAMEWORKS):
         file = importlib.import_module(f"scalesim.integrations.{integration.file}")
         assert callable(getattr(file, integration.function))
 

@@ -1,0 +1,99 @@
+"""Hints inside a request: actions of ours in the `kv_hints` envelope (SGLang RFC #36224)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
+
+from pydantic import Discriminator, Field, StringConstraints, Tag
+
+from scalesim.deployments.requests.hint_document import Agent, HintDocument
+from scalesim.deployments.requests.request_model import RequestModel
+from scalesim.deployments.requests.values import JsonObject, branch
+
+AGENT_ACTION = "scalesim.agent"
+"""Says whose request it is: what the headers say, and wins over."""
+HINTS_ACTION = "scalesim.hints"
+"""Says what the simulation knows: the document of `POST /v1/simulations/{simulation}/hints`."""
+
+_Name = Annotated[str, StringConstraints(max_length=256)]
+
+
+class AgentPayload(RequestModel):
+    """Payload of `scalesim.agent`."""
+
+    agent: Agent = ""
+    """Agent id."""
+    simulation: str = ""
+    """Its simulation."""
+    next_use: float = Field(0.0, ge=0)
+    """Steps from now to the agent's call after this one."""
+    adapter: str = Field("", max_length=256)
+    """Adapter that answers, where the model's name has none."""
+
+
+class AgentAction(RequestModel):
+    """Says whose request it is."""
+
+    action_id: _Name
+    action_type: Literal["scalesim.agent"]
+    action_version: Literal["1"]
+    payload: AgentPayload
+
+
+class HintsAction(RequestModel):
+    """Says what the simulation knows."""
+
+    action_id: _Name
+    action_type: Literal["scalesim.hints"]
+    action_version: Literal["1"]
+    payload: HintDocument
+
+
+class OtherAction(RequestModel):
+    """For others, and left alone."""
+
+    action_id: _Name
+    action_type: _Name
+    action_version: _Name
+    payload: JsonObject = Field(default_factory=dict)
+
+
+def _kind(value: Any) -> str:
+    kind = value.get("action_type") if isinstance(value, dict) else None
+    return branch(kind if kind in (AGENT_ACTION, HINTS_ACTION) else "other")
+
+
+_Action = Annotated[
+    Annotated[AgentAction, Tag(branch(AGENT_ACTION))]
+    | Annotated[HintsAction, Tag(branch(HINTS_ACTION))]
+    | Annotated[OtherAction, Tag(branch("other"))],
+    Discriminator(_kind),
+]
+
+
+class KvHints(RequestModel):
+    """The envelope, as SGLang and vLLM take it."""
+
+    protocol_version: _Name
+    message_id: _Name
+    actions: list[_Action] = Field(default_factory=list, max_length=16)
+
+    @classmethod
+    def empty(cls) -> KvHints:
+        """Return one without actions."""
+        return cls(protocol_version="1", message_id="")
+
+
+def payload(body: Mapping[str, Any], action_type: str) -> dict[str, Any]:
+    """Return what a request's envelope says by an action of ours; nothing where there is none.
+
+    Args:
+        body: As it was received, and accepted.
+        action_type: `AGENT_ACTION` or `HINTS_ACTION`; the last such action counts.
+    """
+    envelope = body.get("kv_hints") or {}
+    for action in reversed(envelope.get("actions") or ()):
+        if action["action_type"] == action_type:
+            return dict(action.get("payload") or {})
+    return {}
