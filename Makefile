@@ -1,4 +1,5 @@
-# make demo   install, build a small model, run three arms side by side, write a report to out/demo
+# make demo   install, let six villagers of a small real model talk, run three arms side by side on a
+#             random one, write a report to out/demo
 # make test   install, run every test but those of test-long, chaos and integrations
 # make test-long  those on Ray clusters of their own: a stack that is scaled, joined, run by Slurm
 # make chaos  kill and stop parts of a real stack under load: minutes, wants a quiet machine
@@ -43,6 +44,7 @@ $(READY): pyproject.toml
 endif
 
 demo: $(READY)
+	@$(BIN)/python -m scalesim.simulations.villagers
 	@$(BIN)/scalesim sim run society --agents 48 --steps 12 --active 0.2 --device-share 0.25 \
 	  --arms stock,hicache,scalesim --seed 0 --out $(OUT)
 

@@ -7,7 +7,7 @@ models: the run counts by itself, one step for each that a framework begins.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from threading import Lock
 from typing import TYPE_CHECKING
 
@@ -57,6 +57,12 @@ def begin_step(
     """Say that the next step begins, and who acts in it; see `Simulation.step`."""
     run = simulation()
     run.step(run.epoch + 1, active, order=order, upcoming=upcoming)
+
+
+@harmless
+def foresee(distances: Mapping[AgentId, float]) -> None:
+    """Say in how many steps agents act that do not in this one."""
+    simulation().distances(list(distances), list(distances.values()))
 
 
 @harmless

@@ -118,6 +118,26 @@ FRAMEWORKS = (
         install_agents="crewai.agent.core",
         install_crews="crewai.crew",
     ),
+    *_of(
+        "tinytroupe",
+        (0, 5),
+        (0, 7),
+        "tinytroupe",
+        install_persons="tinytroupe.agent.tiny_person",
+        install_worlds="tinytroupe.environment.tiny_world",
+    ),
+    *_of(
+        "agentsociety2",
+        (2, 9),
+        (3,),
+        "agentsociety",
+        install_agents="agentsociety2.agent.base.agent",
+        install_persons="agentsociety2.agent.person",
+        install_routers="agentsociety2.env.router_base",
+        install_helpers="agentsociety2.society.helper",
+        install_societies="agentsociety2.society.society",
+    ),
+    Integration("persona.persona", "generative_agents"),  # a clone: it has no version
 )
 """Who acts, and in which order, by the framework's own objects."""
 

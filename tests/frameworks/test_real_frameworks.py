@@ -88,6 +88,9 @@ FRAMEWORKS = {
         "crewai/article.py", ("2",), ("crewai==1.15.30",), ("researcher", "writer", "editor")
     ),
     "oasis": Framework("oasis/network.py", ("6", "3"), ("camel-oasis==0.2.5", "mcp<2"), ("user ",)),
+    "agentsociety": Framework(
+        "agentsociety/society.py", ("1",), ("agentsociety2==2.9.3",), ("agent ", "router")
+    ),
 }
 
 
