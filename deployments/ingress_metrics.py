@@ -27,6 +27,7 @@ class IngressMetrics:
 
     Attributes:
         waiting: Requests that have not got their first piece yet.
+        in_rotation: Replicas that requests go to.
     """
 
     def __init__(self, loops: Sequence[BackgroundLoop] = ()) -> None:
@@ -63,6 +64,11 @@ class IngressMetrics:
         self.waiting = Gauge(
             "scalesim_requests_waiting",
             "Requests that have no first byte of their answer yet.",
+            registry=registry,
+        )
+        self.in_rotation = Gauge(
+            "scalesim_ingress_replicas",
+            "Replicas that this process of the ingress sends requests to.",
             registry=registry,
         )
         self._first = Histogram(

@@ -91,6 +91,7 @@ class ReplicaClient:
         self._rotation = rotation
         self._suspects = suspects
         self._spread = spread
+        metrics.in_rotation.set_function(lambda: len(rotation))
 
     async def ask(self) -> None:
         """Ask every replica whether it is there: a turn of a loop."""
@@ -153,6 +154,7 @@ class ReplicaClient:
         except (RayActorError, AioRpcError, RuntimeError) as error:
             if not _is_gone(error):
                 raise
+            self._rotation.doubt(attempt.replica)
             return _Lost(Suspicion.UNKNOWN, attempt.replica, error)
         except (BackPressureError, DeploymentUnavailableError, TimeoutError) as error:
             attempt.cancel()
@@ -205,6 +207,7 @@ class ReplicaClient:
             self._rotation.lose(attempt.replica)
             self._suspects.lost(attempt.call, error.verdict, attempt.replica)
         elif _is_gone(error):
+            self._rotation.doubt(attempt.replica)
             self._suspects.lost(attempt.call, Suspicion.UNKNOWN, attempt.replica)
 
 

@@ -79,6 +79,10 @@ class Rotation:
         self._silent: set[str] = set()
         self._questions: dict[str, asyncio.Task[None]] = {}
 
+    def __len__(self) -> int:
+        """Return how many replicas are in rotation."""
+        return len(self.usable(self._replicas))
+
     def begin(self, call: Call) -> Attempt:
         """Return a new try of a call, to be ended with `end`."""
         number = next(self._numbers)
@@ -114,11 +118,20 @@ class Rotation:
         if replica in self._replicas:
             self._lost.add(replica)
 
+    def doubt(self, replica: str) -> None:
+        """Take out a replica that could not be reached until it answers, and ask it at once.
+
+        Serve would send to one that was killed until it has noticed, for seconds.
+        """
+        if replica in self._replicas:
+            self._silent.add(replica)
+            self._question(replica)
+
     def silent(self, replica: str) -> None:
         """Take out a replica until it answers again, and move what is in it."""
         if replica not in self._silent:
             _logger.warning("%s does not answer: out of rotation", replica)
-            self._silent.add(replica)
+        self._silent.add(replica)
         for attempt in list(self._attempts.values()):
             if attempt.replica == replica and not attempt.moved:
                 attempt.move()
@@ -127,10 +140,14 @@ class Rotation:
         """Ask the process of every replica whether it is there: a turn of a loop."""
         for name in self._questions.keys() - self._replicas.keys():
             self._questions.pop(name).cancel()
-        for name, replica in self._replicas.items():
-            if name not in self._questions or self._questions[name].done():
-                self._questions[name] = asyncio.create_task(self._ask(name, replica))
+        for name in self._replicas:
+            self._question(name)
         await asyncio.sleep(ASK_PERIOD_S)
+
+    def _question(self, name: str) -> None:
+        if name not in self._questions or self._questions[name].done():
+            question = self._ask(name, self._replicas[name])
+            self._questions[name] = asyncio.create_task(question)
 
     async def _ask(self, name: str, replica: Any) -> None:
         try:

@@ -16,6 +16,7 @@ from benchmarks.reliability import parts
 from benchmarks.reliability.injected_faults import Fault
 from benchmarks.reliability.invariants import StackSnapshot, changed, in_engines, lost, snapshot
 from benchmarks.reliability.load import End, Load
+from benchmarks.reliability.onlookers import NewConnections, RotationLog, going_on
 from scalesim.deployments.stack import Stack
 
 BACK_S = 300.0
@@ -25,7 +26,7 @@ ENDED_S = 1.0
 """After the last request nothing runs in any engine once this has passed."""
 
 _LOOK_S = 0.05
-_SEARCH_S = 0.25
+_SEARCH_S = 0.1
 """Between two searches for parts, which take a processor tens of milliseconds each."""
 
 
@@ -37,6 +38,8 @@ class FaultOutcome:
         fault: Its name.
         served_s: Seconds until every agent was answered again.
         back_s: Seconds until every part was there again.
+        out_s: Seconds until no request went to a replica that was hit; None where none was.
+        failed_s: Seconds for which new connections failed.
         ends: Requests meanwhile, by how they ended.
         broken: What did not hold.
     """
@@ -44,6 +47,8 @@ class FaultOutcome:
     fault: str
     served_s: float
     back_s: float
+    out_s: float | None = None
+    failed_s: float = 0.0
     ends: Counter[End] = field(default_factory=Counter)
     broken: list[str] = field(default_factory=list)
 
@@ -72,26 +77,38 @@ class FaultTrial:
         self._before = await asyncio.to_thread(snapshot, self._stack)
 
     async def inject(self, fault: Fault) -> FaultOutcome:
-        """Do one thing to the stack under load, and return what came of it."""
+        """Do one thing to the stack under load, and return what came of it.
+
+        Raises:
+            TimeoutError: A part is still away from the fault before.
+        """
         assert self._before is not None
-        await self._until(self._is_whole, BACK_S)
-        async with self._load.running() as tally:
+        if not await self._until(self._is_whole, BACK_S):
+            raise TimeoutError(f"a part is still away after {BACK_S:.0f} s")
+        connections = NewConnections(self._stack.base_url)
+        rotation = RotationLog(self._http, self._stack.settings.replicas)
+        async with self._load.running() as tally, going_on(connections.make, rotation.look):
             await self._until(self._holds(lambda: tally.all_served_since(0.0)), BACK_S)
-            began = time.monotonic()
-            victim = await fault.inject(self._stack, self._rng)
-            served = await self._until(self._holds(lambda: tally.all_served_since(began)), BACK_S)
-            served_s = time.monotonic() - began
-            back = await self._until(lambda: self._is_whole_without(victim), BACK_S, _SEARCH_S)
-            back_s = time.monotonic() - began
+            hit = await fault.inject(self._stack, self._rng)
+            served = self._holds(lambda: tally.all_served_since(hit.at))
+            served_s, back_s = await asyncio.gather(
+                self._took(hit.at, served, _LOOK_S),
+                self._took(hit.at, lambda: self._is_whole_without(hit.victim), _SEARCH_S),
+            )
+        out_s = rotation.out_s(hit.at) if fault.out_within_s is not None else None
         broken = lost(tally, fault.may_lose)
-        if not served:
+        if served_s > BACK_S:
             broken.append(f"an agent was not answered within {BACK_S:.0f} s")
-        if not back:
+        if back_s > BACK_S:
             broken.append(f"a part was not back after {BACK_S:.0f} s")
+        if fault.out_within_s is not None and out_s is None:
+            broken.append("it was never seen out of rotation")
         if not await self._until(self._is_idle, ENDED_S):
             broken.append(f"{await in_engines(self._http)} requests run on in the engines")
         broken += changed(self._before, await asyncio.to_thread(snapshot, self._stack))
-        return FaultOutcome(fault.name, served_s, back_s, tally.ends, broken)
+        return FaultOutcome(
+            fault.name, served_s, back_s, out_s, connections.failed_s(hit.at), tally.ends, broken
+        )
 
     async def close(self) -> None:
         """Close its connections."""
@@ -126,6 +143,13 @@ class FaultTrial:
             return condition()
 
         return holds
+
+    async def _took(
+        self, since: float, holds: Callable[[], Awaitable[bool]], look_s: float
+    ) -> float:
+        """Return after how many seconds it held; more than `BACK_S` where it did not."""
+        await self._until(holds, BACK_S, look_s)
+        return time.monotonic() - since
 
     async def _until(
         self, holds: Callable[[], Awaitable[bool]], within_s: float, look_s: float = _LOOK_S

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import signal
+import subprocess
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 
@@ -62,6 +65,24 @@ def stopped(processes: Sequence[psutil.Process]) -> Iterator[None]:
     finally:
         for process in processes:
             send(process, signal.SIGCONT)
+
+
+def can_cut_connections() -> bool:
+    """Return whether this machine lets us break others' connections, which takes its root."""
+    return os.geteuid() == 0 and shutil.which("ss") is not None
+
+
+def cut_connections(process: psutil.Process) -> None:
+    """Break all connections that a process has now, as a network does that is gone: by its root."""
+    found = [
+        f"( sport = :{each.laddr.port} and dport = :{each.raddr.port} )"
+        for each in process.net_connections("tcp")
+        if each.status == psutil.CONN_ESTABLISHED
+    ]
+    if found:
+        command = ["ss", "-K", "state", "established", " or ".join(found)]
+        # Its exit code and errors tell of other kinds of sockets, which it cannot break.
+        subprocess.run(command, capture_output=True, check=False)  # noqa: S603
 
 
 def _title(process: psutil.Process) -> str:

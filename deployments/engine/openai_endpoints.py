@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator
-from contextlib import AsyncExitStack, aclosing
+from contextlib import ExitStack, aclosing
 from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -59,6 +59,8 @@ class _Trip:
     """What the engine answers to each."""
     fault: ScaleSimError | None = None
     """Why it cannot be answered: refused on its way in or by the engine, or given up half way."""
+    turn: ExitStack = field(default_factory=ExitStack)
+    """Closed once its first token is there: the next one under suspicion may then begin."""
 
     @property
     def rids(self) -> list[str]:
@@ -121,12 +123,11 @@ class OpenAIEndpoints:
         _TRIP.set(trip)
         self._inside[trip] = asyncio.current_task()
         try:
-            async with AsyncExitStack() as turn, aclosing(self._answer(trip)) as pieces:
-                if call.under_suspicion:
-                    await turn.enter_async_context(self._one_under_suspicion)
+            if call.under_suspicion:
+                await self._one_under_suspicion.acquire()
+                trip.turn.callback(self._one_under_suspicion.release)
+            async with aclosing(self._answer(trip)) as pieces:
                 async for piece in pieces:
-                    if call.under_suspicion:
-                        await turn.aclose()  # the next one's: this one has begun
                     self._inside[trip] = None  # `lose` must not end what sends the piece
                     yield piece
                     self._inside[trip] = asyncio.current_task()
@@ -139,6 +140,7 @@ class OpenAIEndpoints:
                 task.uncancel()
             raise self._error(self._lost[trip]) from None
         finally:
+            trip.turn.close()
             self._lost.pop(trip, None)
             self._inside.pop(trip)
             for answers in trip.answers:
@@ -277,6 +279,9 @@ class _IdentifiedManager:
         request.kv_hints = hints(trip.call.key, trip.call.next_use, trip.model)
         request.lora_path = trip.adapter
         request.cache_salt = salted(trip.call.salt, trip.model)
+        whole = not request.stream
+        if trip.call.under_suspicion and len(prompts) == 1 and trip.call.body.get("n") in (None, 1):
+            request.stream = True  # so that its first token is heard of
         answers = self._manager.generate_request(request, raw)
         trip.requests.append(request)
         trip.answers.append(answers)
@@ -284,7 +289,11 @@ class _IdentifiedManager:
             # Closing it aborts what it started, and nothing else.
             async with aclosing(answers):
                 async for answer in answers:
-                    self._note(trip, [part["meta_info"] for part in _listed(answer)], names)
+                    parts = [part["meta_info"] for part in _listed(answer)]
+                    self._note(trip, parts, names, whole)
+                    trip.turn.close()
+                    if whole and any(part["finish_reason"] is None for part in parts):
+                        continue
                     yield answer
         except (ValueError, HTTPException) as error:
             if trip.fault is None:
@@ -292,9 +301,9 @@ class _IdentifiedManager:
                 trip.fault = _fault(getattr(error, "status_code", 400), str(detail), names)
             raise
 
-    def _note(self, trip: _Trip, parts: list[dict[str, Any]], names: Names) -> None:
+    def _note(self, trip: _Trip, parts: list[dict[str, Any]], names: Names, whole: bool) -> None:
         """Note what an answer says of its request; raise where it is none."""
-        if not trip.generated and (fault := _refusal(parts, names)) is not None:
+        if (whole or not trip.generated) and (fault := _refusal(parts, names)) is not None:
             trip.fault = fault
             raise ValueError(str(fault))
         if any(_is_aborted(meta) for meta in parts):

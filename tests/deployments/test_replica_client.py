@@ -101,15 +101,39 @@ def count(replica_client: ReplicaClient, name: str) -> float:
     return next(sample.value for sample in family.samples if sample.name.endswith("_total"))
 
 
+def in_rotation(replica_client: ReplicaClient) -> float:
+    families = replica_client._metrics.families()
+    (family,) = (one for one in families if one.name == "scalesim_ingress_replicas")
+    return family.samples[0].value
+
+
+class Process:
+    """A replica's, when it is asked whether it is there."""
+
+    def __init__(self) -> None:
+        self.answers = asyncio.Event()
+
+    async def get_queue_len(self, *, deadline_s: float) -> int:
+        await self.answers.wait()
+        return 0
+
+
 @pytest.mark.parametrize("stream", [False, True])
 @pytest.mark.parametrize("fault", [GONE, STOPPED, NEVER_TAKEN])
 async def test_a_replica_that_dies_before_the_first_byte_loses_nothing(
     stream: bool, fault: Exception
 ) -> None:
     sent = replica_client(FakeAnswer(fault), FakeAnswer((HEAD, b"first")))
+    process = Process()
+    sent._rotation.running({"r0": process, "r1": process})
     answer = await sent.begin(call(stream))
     assert (answer.head, answer.first) == (HEAD, b"first")
     assert count(sent, "scalesim_retried") == 1
+    assert in_rotation(sent) == 1
+    process.answers.set()  # it is there after all
+    async with asyncio.timeout(10):
+        while in_rotation(sent) < 2:
+            await asyncio.sleep(0)
 
 
 async def test_a_call_that_two_replicas_vanish_with_is_refused_from_then_on() -> None:

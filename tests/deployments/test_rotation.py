@@ -81,6 +81,28 @@ async def test_one_that_cannot_be_reached_is_out_at_once(
     await until(rotation, ["a"])
 
 
+async def test_one_that_is_doubted_is_out_at_once_and_back_once_it_answers(
+    rotation: Rotation, replicas: dict[str, FakeReplica]
+) -> None:
+    replicas["a"].answers.clear()
+    rotation.doubt("a")
+    rotation.doubt("of another time")
+    assert (rotation.usable(NAMES), len(rotation)) == (["b"], 1)
+    await asyncio.sleep(0)
+    assert replicas["a"].asked == 1  # without waiting for its turn
+    replicas["a"].answers.set()
+    async with asyncio.timeout(10):
+        while len(rotation) < 2:
+            await asyncio.sleep(0)
+
+
+async def test_what_is_in_one_that_is_doubted_is_left_in_it(rotation: Rotation) -> None:
+    attempt = rotation.begin(call())
+    rotation.sent(attempt.call, "a", Result())
+    rotation.doubt("a")
+    assert not attempt.moved
+
+
 async def test_a_replica_is_asked_one_question_at_a_time(
     rotation: Rotation, replicas: dict[str, FakeReplica], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -166,6 +166,15 @@ async def test_a_replica_gone_between_choice_and_send_is_left_for_another(router
     assert again.replica_id.unique_id in {"b", "c"}
 
 
+async def test_one_that_cannot_be_reached_is_left_out_until_it_answers(router: Router) -> None:
+    home = await order(router, 2)
+    router.on_replica_actor_unavailable(ReplicaID(home[0], DEPLOYMENT))
+    assert await order(router, 2) == home[1:]
+    async with asyncio.timeout(10):
+        while await order(router, 2) != home:
+            await asyncio.sleep(0)
+
+
 async def test_where_all_are_full_a_request_backs_off_between_tries(router: Router) -> None:
     replicas = list(router.curr_replicas.values())
     for replica in replicas:

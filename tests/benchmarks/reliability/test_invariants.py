@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from pathlib import Path
 
+from benchmarks.reliability.__main__ import figures, shown
+from benchmarks.reliability.fault_runs import FaultOutcome
 from benchmarks.reliability.injected_faults import FAULTS, named
 from benchmarks.reliability.invariants import StackSnapshot, changed, lost
 from benchmarks.reliability.load import AGENTS, End, LoadTally
@@ -38,6 +40,20 @@ def test_a_stack_is_as_before_or_what_differs_is_named(tmp_path: Path) -> None:
     after = StackSnapshot(Counter(replica=1), frozenset(), 10, 2000)
     found = " ".join(changed(before, after))
     assert all(word in found for word in ("processes", str(file), "sockets", "memory"))
+
+
+def test_the_longest_time_is_held_against_its_goal() -> None:
+    fault = named("engine killed")
+    outcomes = [
+        FaultOutcome(fault.name, served_s=2.0, back_s=30.0, out_s=0.5),
+        FaultOutcome(fault.name, served_s=4.0, back_s=50.0, out_s=0.7, failed_s=0.1),
+    ]
+    row = figures(fault, outcomes, started_s=60.0)
+    assert (row["served_p50_s"], row["served_max_s"], row["served_goal_s"]) == (3.0, 4.0, 3.0)
+    cells = [str(column._cells[0]) for column in shown([row]).columns]
+    assert [cell.endswith("!") for cell in cells[-4:]] == [True, False, False, True]
+    never = figures(fault, [FaultOutcome(fault.name, 1.0, 1.0)], started_s=60.0)
+    assert "never!" in [str(column._cells[0]) for column in shown([never]).columns]
 
 
 def test_every_fault_has_a_name_of_its_own() -> None:

@@ -36,6 +36,7 @@ class FakeManager:
 
     def __init__(self, *reasons: Any) -> None:
         self.rids: list[Any] = []
+        self.streamed: list[bool] = []
         self.open = 0
         self._reasons = reasons
 
@@ -45,6 +46,7 @@ class FakeManager:
     async def generate_request(self, request: Any, raw: Any) -> AsyncIterator[Any]:
         request.normalize_batch_and_arguments()
         self.rids.append(request.rid)
+        self.streamed.append(request.stream)
         self.open += 1
         try:
             for reason in self._reasons:
@@ -83,7 +85,7 @@ async def test_no_callers_id_reaches_the_engine_and_none_begins_another(engine: 
 async def test_leaving_an_answer_ends_it_in_the_engine(engine: Any) -> None:
     manager = FakeManager(None, None, None)
     trip(engine)
-    answers = engine._IdentifiedManager(manager, LIMITS).generate_request(request())
+    answers = engine._IdentifiedManager(manager, LIMITS).generate_request(request(stream=True))
     await anext(answers)
     assert manager.open == 1
     await answers.aclose()  # type: ignore[attr-defined]
@@ -93,7 +95,7 @@ async def test_leaving_an_answer_ends_it_in_the_engine(engine: Any) -> None:
 async def test_an_aborted_answer_is_an_error_for_whoever_waits_for_it(engine: Any) -> None:
     manager = FakeManager(None, {"type": "abort", "message": "Aborted"})
     inside = trip(engine)
-    answers = engine._IdentifiedManager(manager, LIMITS).generate_request(request())
+    answers = engine._IdentifiedManager(manager, LIMITS).generate_request(request(stream=True))
     await anext(answers)
     with pytest.raises(AnswerAbortedError, match="without an answer"):
         await anext(answers)
@@ -196,6 +198,40 @@ async def test_those_under_suspicion_enter_one_at_a_time_and_their_equals_not_at
         Suspicion.INNOCENT,
     ]
     assert await end_of(silent.answer(suspect)) == Suspicion.CAUSE  # on its way meanwhile
+
+
+async def test_the_next_under_suspicion_begins_once_a_whole_answer_has_its_first_token(
+    engine: Any,
+) -> None:
+    stop = {"type": "stop"}
+    inside, manager = trip(engine), FakeManager(None, None, stop)
+    inside.call = inside.call._replace(under_suspicion=True)
+    begun: list[int] = []
+    inside.turn.callback(lambda: begun.append(manager.open))
+    answers = engine._IdentifiedManager(manager, LIMITS).generate_request(request())
+    assert [answer["meta_info"]["finish_reason"] async for answer in answers] == [stop]
+    assert (manager.streamed, begun) == ([True], [1])
+
+
+async def test_a_whole_answer_that_is_refused_half_way_is_no_answer(engine: Any) -> None:
+    reason = {"type": "abort", "message": "no memory", "status_code": HTTPStatus(503)}
+    inside, manager = trip(engine), FakeManager(None, reason)
+    inside.call = inside.call._replace(under_suspicion=True)
+    with pytest.raises(ValueError, match="no memory"):
+        await anext(engine._IdentifiedManager(manager, LIMITS).generate_request(request()))
+    assert isinstance(inside.fault, ReplicaUnavailableError)
+
+
+async def test_of_several_choices_and_without_suspicion_all_is_asked_for_as_it_came(
+    engine: Any,
+) -> None:
+    manager = FakeManager({"type": "stop"})
+    for body, suspected in (({}, False), ({"n": 2}, True)):
+        inside = trip(engine)
+        inside.call = inside.call._replace(body=body, under_suspicion=suspected)
+        async for _ in engine._IdentifiedManager(manager, LIMITS).generate_request(request()):
+            pass
+    assert manager.streamed == [False, False]
 
 
 async def test_who_goes_away_is_cancelled_and_no_more(engine: Any) -> None:
