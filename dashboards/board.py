@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import re
 from typing import NamedTuple
 
 from grafana_foundation_sdk.builders import common, dashboard, prometheus, stat, timeseries
@@ -45,6 +46,22 @@ _QUANTILES = (0.5, 0.95, 0.99)
 _COLOURED = {"{{tier}}", "{{found}}", "{{outcome}}", "{{order}}"}
 
 
+_METRIC = re.compile(r"\b(scalesim_\w+)(\{)?")
+_SCOPE = {"namespace": "namespace", "release": "app_kubernetes_io_instance"}
+"""Choices at the top of every board, and the labels that the chart's monitors give to what they
+scrape; where nothing has those labels, as outside of Kubernetes, all is shown."""
+
+
+def scoped(expr: str) -> str:
+    """Return a query about the namespaces and releases that are chosen at the top."""
+    chosen = ",".join(f'{label}=~"${name}"' for name, label in _SCOPE.items())
+
+    def narrow(found: re.Match[str]) -> str:
+        return f"{found[1]}{{{chosen}" + ("," if found[2] else "}")
+
+    return _METRIC.sub(narrow, expr).replace(",}", "}")
+
+
 class Query(NamedTuple):
     """PromQL and the name of each series, in Grafana's `{{label}}` notation."""
 
@@ -85,7 +102,10 @@ class Panel(NamedTuple):
 
 
 class Variable(NamedTuple):
-    """A choice at the top: the values of a label, or free text where `label` is empty."""
+    """A choice at the top: the values of a label, or free text where `label` is empty.
+
+    Those of `release` are of the namespaces chosen, those of other labels of both.
+    """
 
     name: str
     metric: str = ""
@@ -130,7 +150,8 @@ class Board(NamedTuple):
                 dashboard.DatasourceVariable("datasource").label("Data source").type("prometheus")
             )
         )
-        for variable in self.variables:
+        first = [Variable(name, "scalesim_replicas", label) for name, label in _SCOPE.items()]
+        for variable in first + self.variables:
             board.with_variable(_variable(variable))
         number = itertools.count(1)
         for title, panels in self.rows.items():
@@ -146,13 +167,21 @@ def _variable(variable: Variable) -> dashboard.QueryVariable | dashboard.TextBox
     return (
         dashboard.QueryVariable(variable.name)
         .datasource(SOURCE)
-        .query(f"label_values({variable.metric}, {variable.label})")
+        .query(f"label_values({_narrowed(variable)}, {variable.label})")
         .refresh(VariableRefresh.ON_TIME_RANGE_CHANGED)
         .sort(VariableSort.ALPHABETICAL_ASC)
         .include_all(True)
         .multi(True)
         .all_value(".*")
     )
+
+
+def _narrowed(variable: Variable) -> str:
+    if variable.name == "namespace":
+        return variable.metric
+    if variable.name == "release":
+        return f'{variable.metric}{{namespace=~"$namespace"}}'
+    return scoped(variable.metric)
 
 
 def _panel(panel: Panel) -> timeseries.Panel | stat.Panel:
@@ -164,7 +193,7 @@ def _panel(panel: Panel) -> timeseries.Panel | stat.Panel:
     if panel.decimals is not None:
         drawn.decimals(panel.decimals)
     for letter, query in zip("ABCDEFGH", panel.queries, strict=False):
-        target = prometheus.Dataquery().ref_id(letter).expr(query.expr).datasource(SOURCE)
+        target = prometheus.Dataquery().ref_id(letter).expr(scoped(query.expr)).datasource(SOURCE)
         drawn.with_target(target.legend_format(query.legend or "__auto"))
     return drawn
 

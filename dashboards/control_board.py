@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dashboards.board import Board, Panel, Query, Variable
+from dashboards.engine_rows import ENGINES, GPUS
 
 _PROBES = 'scalesim_replica_probe_seconds_{}{{replica=~"$replica"}}[$__rate_interval]'
 
@@ -59,6 +60,8 @@ BOARD = Board(
                 width=6,
             ),
         ],
+        "Engines": ENGINES,
+        "GPUs, where the DCGM exporter is scraped": GPUS,
         "Distances in": [
             _rates(
                 "Reports",

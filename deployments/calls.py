@@ -66,3 +66,15 @@ class AnswerEnd(NamedTuple):
 AnswerPart = tuple[AnswerHeader, bytes] | bytes | AnswerEnd
 """Item of an answer: the first is the head with the first bytes; a stream goes on with bytes and
 has an end."""
+
+
+def is_head(part: AnswerPart) -> bool:
+    """Return whether a part is the first of its answer."""
+    return isinstance(part, tuple) and isinstance(part[0], AnswerHeader)
+
+
+def tokens_of(part: AnswerPart) -> int:
+    """Return the tokens that an answer ends with here: those of a stream come with its end."""
+    if isinstance(part, AnswerEnd):
+        return part.output_tokens
+    return part[0].output_tokens if isinstance(part, tuple) else 0

@@ -192,7 +192,8 @@ class InferenceRoutes:
             with serving.metrics.waiting.track_inprogress():
                 answer = await while_connected(request, serving.replicas.begin(call))
             head, name = answer.head, who.simulation
-            serving.metrics.answered(name, head.found, head.status, time.perf_counter() - started)
+            first_s = time.perf_counter() - started
+            serving.metrics.answered(name, head.found, head.status, first_s)
             more = {
                 headers.RESIDENCY: head.found.residency,
                 headers.REPLICA: head.replica,
@@ -207,7 +208,12 @@ class InferenceRoutes:
             if head.media_type != "text/event-stream":
                 ended(head.output_tokens)
                 return Response(answer.first, head.status, more, head.media_type)
-            pieces = serving.replicas.relay(answer, ended)
+
+            def streamed(tokens: int) -> None:
+                serving.metrics.streamed(tokens, time.perf_counter() - started - first_s)
+                ended(tokens)
+
+            pieces = serving.replicas.relay(answer, streamed)
             until_sent = until_answered.pop_all()
             until_sent.callback(serving.replicas.close, answer)
             return HeldStream(pieces, head.status, more, head.media_type, close=until_sent.close)

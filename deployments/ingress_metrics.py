@@ -16,6 +16,7 @@ from scalesim.errors import ScaleSimError
 from scalesim.headers import CachedTokens
 from scalesim.vocabulary import STRAGGLER
 
+_TOKEN_BUCKETS_S = (0.002, 0.005, 0.01, 0.02, 0.03, 0.05, 0.075, 0.1, 0.15, 0.25, 0.5, 1.0, 2.5)
 _BUCKETS_S = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
 
 
@@ -83,6 +84,12 @@ class IngressMetrics:
             buckets=_BUCKETS_S,
             registry=registry,
         )
+        self._each = Histogram(
+            "scalesim_output_token_seconds",
+            "Time of a token of a stream after its first, on average over the stream.",
+            buckets=_TOKEN_BUCKETS_S,
+            registry=registry,
+        )
         self._stragglers = Counter(
             "scalesim_stragglers",
             "Answers that took more than twice the median of those before them.",
@@ -110,6 +117,11 @@ class IngressMetrics:
         if seconds > STRAGGLER * self._typical.seconds:
             self._stragglers.inc()
         self._typical.add(seconds)
+
+    def streamed(self, output_tokens: int, seconds: float) -> None:
+        """Count the end of a stream, `seconds` after its first piece."""
+        if output_tokens > 1:
+            self._each.observe(seconds / (output_tokens - 1))
 
     def refused(self, error: ScaleSimError) -> None:
         """Count one refusal."""

@@ -16,7 +16,7 @@ from ray import serve
 from scalesim.controller.actor import connect
 from scalesim.controller.runtime.background import BackgroundLoop
 from scalesim.controller.runtime.metrics_endpoint import MetricsEndpoint
-from scalesim.deployments.calls import AnswerPart, Call
+from scalesim.deployments.calls import AnswerPart, Call, is_head, tokens_of
 from scalesim.deployments.cluster import keep_serve_on_loopback
 from scalesim.deployments.controller_link import Link
 from scalesim.deployments.engine.watch import EngineFault, EngineWatch
@@ -107,15 +107,21 @@ class Replica:
 
     async def answer(self, call: Call) -> AnswerPart:
         """Return the whole answer: half the messages of a stream of one piece."""
-        with self._metrics, _errors_of_ours():
+        with self._metrics as came_at, _errors_of_ours():
             async with aclosing(self._endpoints.answer(call)) as pieces:
-                return await anext(pieces)
+                answer = await anext(pieces)
+                self._metrics.first(came_at)
+                self._metrics.generated(tokens_of(answer))
+                return answer
 
     async def stream(self, call: Call) -> AsyncIterator[AnswerPart]:
         """Yield the answer in pieces; see `OpenAIEndpoints.answer`."""
-        with self._metrics, _errors_of_ours():
+        with self._metrics as came_at, _errors_of_ours():
             async with aclosing(self._endpoints.answer(call)) as pieces:
                 async for piece in pieces:
+                    if is_head(piece):
+                        self._metrics.first(came_at)
+                    self._metrics.generated(tokens_of(piece))
                     yield piece
 
     async def context_length(self) -> int:

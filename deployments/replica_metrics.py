@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 
 class ReplicaMetrics(Collector):
     """Counts on the event loop, is collected in any thread; as a context it counts a request.
+
+    Its value there is when that came, for `first`.
 
     What the replica holds and moves is the controller's to tell.
 
@@ -44,12 +47,24 @@ class ReplicaMetrics(Collector):
         self._device = device
         self._begun = self._ended = 0
         self._probes, self._probed_s = 0, 0.0
+        self._firsts, self._first_s = 0, 0.0
+        self._generated = 0
 
-    def __enter__(self) -> None:
+    def __enter__(self) -> float:
         self._begun += 1
+        return time.perf_counter()
 
     def __exit__(self, *fault: object) -> None:
         self._ended += 1
+
+    def first(self, came_at: float) -> None:
+        """Count the first piece of an answer, whose request came at a time of this clock."""
+        self._firsts += 1
+        self._first_s += time.perf_counter() - came_at
+
+    def generated(self, tokens: int) -> None:
+        """Count the tokens of an answer that came to its end."""
+        self._generated += tokens
 
     def probed(self, seconds: float) -> None:
         """Count a health check of the engine, good or not."""
@@ -59,6 +74,13 @@ class ReplicaMetrics(Collector):
     def collect(self) -> Iterator[Metric]:
         """Return the metrics."""
         yield self._counter("requests", "Requests begun in this replica.", self._begun)
+        text = "Tokens generated, of answers that came to their end."
+        yield self._counter("output_tokens", text, self._generated)
+        text = "Time in the replica to the first token of a stream, or to the whole answer."
+        name = "scalesim_replica_first_piece_seconds"
+        firsts = SummaryMetricFamily(name, text, labels=["replica"])
+        firsts.add_metric([self._name], self._firsts, self._first_s)
+        yield firsts
         text = "Requests in this replica now."
         running = GaugeMetricFamily("scalesim_replica_requests_running", text, labels=["replica"])
         running.add_metric([self._name], self._begun - self._ended)

@@ -10,6 +10,8 @@ import pytest
 
 from dashboards.board import Board
 from dashboards.grafana_files import BOARDS, FOLDER, written
+from tests.helm.test_schemas import ALL_MONITORING
+from tests.support.chart import render
 
 each_board = pytest.mark.parametrize("board", BOARDS, ids=lambda board: board.uid)
 
@@ -56,6 +58,28 @@ def test_conventions(board: Board) -> None:
             for used in re.findall(r"\$(\w+)", target["expr"]):
                 assert used in variables or used.startswith("__")
             assert not re.search(r"\w:\w", target["expr"])
+
+
+@each_board
+def test_every_metric_of_ours_is_of_the_namespaces_and_releases_chosen(board: Board) -> None:
+    variables = {each["name"]: each for each in _file(board)["templating"]["list"]}
+    assert list(variables)[:3] == ["datasource", "namespace", "release"]
+    assert "namespace=~" in variables["release"]["query"]
+    queries = [
+        each["expr"] for panel in _file(board)["panels"] for each in panel.get("targets", ())
+    ]
+    queries += [each["query"] for each in variables.values() if "," in str(each["query"])][2:]
+    chosen = r'\{namespace=~"\$namespace",app_kubernetes_io_instance=~"\$release"[,}]'
+    for query in queries:
+        assert len(re.findall(rf"scalesim_\w+{chosen}", query)) == query.count("scalesim_"), query
+
+
+def test_the_labels_chosen_by_are_those_that_the_monitors_give() -> None:
+    objects = render(ALL_MONITORING)
+    wanted = "app.kubernetes.io/instance"
+    assert wanted in objects["ServiceMonitor", "town-scalesim"]["spec"]["targetLabels"]
+    assert wanted in objects["PodMonitor", "town-scalesim-ray"]["spec"]["podTargetLabels"]
+    assert wanted in objects["Service", "town-scalesim-metrics"]["metadata"]["labels"]
 
 
 @each_board

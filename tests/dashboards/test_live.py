@@ -15,7 +15,7 @@ import ray
 from prometheus_client.parser import text_string_to_metric_families
 
 from benchmarks.free_port import free_port
-from dashboards.board import Query
+from dashboards.board import Query, scoped
 from dashboards.grafana_files import BOARDS
 from scalesim.deployments.random_model import build
 from scalesim.deployments.stack import Stack
@@ -32,11 +32,14 @@ ACTIVE = 4
 STRANGERS = 3
 OUTPUT_TOKENS = 4
 DEADLINE_S = 120.0
+NOT_HERE = "avg by (Hostname, gpu)"
+"""What the exporter of NVIDIA's DCGM tells."""
 QUERIES = {
     f"{board.uid} / {panel.title} / {query.legend}": query
     for board in BOARDS
     for panel in board.panels
     for query in panel.queries
+    if not query.expr.startswith(NOT_HERE)
 }
 
 
@@ -90,7 +93,8 @@ class Load:
         (await self.client.tell(self.steps, distances)).raise_for_status()
         stranger = AGENTS + ACTIVE + self.steps % STRANGERS
         asked = (*range(first, first + ACTIVE), stranger)
-        for answer in await asyncio.gather(*map(self.client.ask, asked)):
+        calls = (self.client.ask(agent, stream=agent == stranger) for agent in asked)
+        for answer in await asyncio.gather(*calls):
             found = CachedTokens.parse(answer.headers[CACHED_TOKENS])
             self.calls += 1
             self.tokens.update(device=found.device, host=found.host, storage=found.storage)
@@ -120,7 +124,7 @@ def load(stack: Stack, prometheus: Prometheus) -> Load:
 
 
 def _numbers(prometheus: Prometheus, query: Query) -> list[float]:
-    values = (float(each["value"][1]) for each in prometheus.query(query.expr))
+    values = (float(each["value"][1]) for each in prometheus.query(scoped(query.expr)))
     return [value for value in values if not math.isnan(value)]
 
 

@@ -40,3 +40,12 @@ def test_stragglers_are_judged_by_the_answers_before_them() -> None:
     metrics.ended("town", 1, 2.5)
     metrics.ended("town", 1, 1.9)
     assert exposed(metrics)["scalesim_stragglers_total"] == 1
+
+
+def test_tokens_of_a_stream_are_timed_after_the_first() -> None:
+    metrics = IngressMetrics()
+    metrics.streamed(5, 2.0)
+    metrics.streamed(1, 0.0)
+    shown = exposed(metrics)
+    assert shown["scalesim_output_token_seconds_count"] == 1
+    assert shown["scalesim_output_token_seconds_sum"] == 0.5

@@ -8,8 +8,10 @@ import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
+from scalesim.deployments.calls import AnswerEnd, AnswerHeader, is_head, tokens_of
 from scalesim.deployments.controller_link import Link
 from scalesim.deployments.replica_metrics import ReplicaMetrics
+from scalesim.headers import CachedTokens
 from scalesim.vocabulary import TransferStats
 from tests.deployments.test_controller_link import HELLO, FakeChannel, FakeController, rows
 
@@ -35,6 +37,25 @@ def test_requests_run_until_they_end_well_or_not() -> None:
     shown = exposed(metrics)
     assert shown["scalesim_replica_requests_running", ""] == 0
     assert shown["scalesim_replica_requests_total", ""] == 2
+
+
+def test_first_pieces_and_tokens_are_counted_as_they_come(monkeypatch: pytest.MonkeyPatch) -> None:
+    metrics = ReplicaMetrics("r1")
+    now = 10.0
+    monkeypatch.setattr("scalesim.deployments.replica_metrics.time.perf_counter", lambda: now)
+    head = AnswerHeader(200, "text/event-stream", CachedTokens(), "r1"), b"first"
+    with metrics as came_at:
+        now += 2.0
+        for part in (head, b"more", AnswerEnd(b"", 7)):
+            if is_head(part):
+                metrics.first(came_at)
+            metrics.generated(tokens_of(part))
+    whole = AnswerHeader(200, "application/json", CachedTokens(), "r1", 3), b"{}"
+    metrics.generated(tokens_of(whole))
+    shown = exposed(metrics)
+    assert shown["scalesim_replica_first_piece_seconds_count", ""] == 1
+    assert shown["scalesim_replica_first_piece_seconds_sum", ""] == 2
+    assert shown["scalesim_replica_output_tokens_total", ""] == 10
 
 
 def test_health_checks_are_timed() -> None:

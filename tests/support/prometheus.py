@@ -20,6 +20,8 @@ START_S = 60.0
 SUBSTITUTES = {
     "__rate_interval": "10s",
     "__range": "1m",
+    "namespace": ".*",
+    "release": ".*",
     "replica": ".*",
     "simulation": ".*",
     "steps": "1000",
