@@ -22,8 +22,10 @@ from scalesim.deployments.middleware import holder_of, read_body, while_connecte
 from scalesim.deployments.model_names import ModelNames
 from scalesim.deployments.replica_client import ReplicaClient
 from scalesim.deployments.request_identity import RequestIdentity, resolve
+from scalesim.deployments.request_log import RequestLog
 from scalesim.deployments.requests import accepted, hint_document, kv_hints
 from scalesim.deployments.trace_recorder import TraceRecorder
+from scalesim.errors import ScaleSimError
 from scalesim.identity import agent_key, cache_salt
 
 _CREATED = int(time.time())
@@ -38,6 +40,7 @@ class InferenceParts(NamedTuple):
         context: How much fits.
         embeddings: Who makes them.
         metrics: Counts requests.
+        log: Tells of those that fail.
         trace: Notes them.
         reader: Reads the hints in them.
         hints: Hands those on.
@@ -49,6 +52,7 @@ class InferenceParts(NamedTuple):
     context: ContextLength
     embeddings: Embeddings
     metrics: IngressMetrics
+    log: RequestLog
     trace: TraceRecorder
     reader: Reader
     hints: CarriedHints
@@ -213,7 +217,10 @@ class InferenceRoutes:
                 serving.metrics.streamed(tokens, time.perf_counter() - started - first_s)
                 ended(tokens)
 
-            pieces = serving.replicas.relay(answer, streamed)
+            def broke(error: ScaleSimError) -> None:
+                serving.log.failed(request, request.url.path, error.status, error.code)
+
+            pieces = serving.replicas.relay(answer, streamed, broke)
             until_sent = until_answered.pop_all()
             until_sent.callback(serving.replicas.close, answer)
             return HeldStream(pieces, head.status, more, head.media_type, close=until_sent.close)
@@ -224,6 +231,7 @@ class InferenceRoutes:
         received = await read_body(request, self._serving.max_body_bytes)
         body = accepted(endpoint, received)
         who = resolve(request.headers, received, holder.default_simulation)
+        request.state.who = who
         holder.require(who.simulation)
         model = await self._serving.names.of(body.get("model", ""))
         body["model"] = model if ":" in model or not who.adapter else f"{model}:{who.adapter}"

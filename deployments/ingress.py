@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from contextlib import ExitStack, suppress
 from functools import partial
+from http import HTTPStatus
 from typing import Any
 
 from ray import serve
@@ -25,6 +26,7 @@ from scalesim.deployments.inference_routes import HeldStream, InferenceParts, In
 from scalesim.deployments.ingress_metrics import IngressMetrics, exposition
 from scalesim.deployments.listener import Listener
 from scalesim.deployments.middleware import (
+    UNKNOWN_URL,
     check_binding,
     cross_origin,
     guarded,
@@ -37,6 +39,7 @@ from scalesim.deployments.peers import Peers, peers_in_serve
 from scalesim.deployments.remote import RemoteController
 from scalesim.deployments.replica_client import ReplicaClient
 from scalesim.deployments.request_identity import decoded
+from scalesim.deployments.request_log import RequestLog
 from scalesim.deployments.requests import hint_document
 from scalesim.errors import ReplicaUnavailableError, ScaleSimError
 from scalesim.identity import check_agent, check_simulation
@@ -90,6 +93,7 @@ class Ingress(InferenceRoutes):
         self._loops: list[BackgroundLoop] = []
         self._keys = ApiKeys(self._settings)
         self._metrics = IngressMetrics(self._loops)
+        self._log = RequestLog(settings.logs)
         self._peers = Peers(
             serve.get_replica_context().replica_id.unique_id,
             self._metrics,
@@ -125,6 +129,7 @@ class Ingress(InferenceRoutes):
             context=ContextLength(replicas),
             embeddings=Embeddings(self._settings.embeddings),
             metrics=self._metrics,
+            log=self._log,
             trace=self._trace_recorder,
             reader=self._reader,
             hints=self._carried_hints,
@@ -153,15 +158,28 @@ class Ingress(InferenceRoutes):
 
     def __serve_build_asgi_app__(self) -> Starlette:
         """Return the app with its routes; called by Serve after the constructor."""
-        count = self._metrics.refused
         return Starlette(
             routes=[
-                Route(path, guarded(getattr(self, name), self._keys, count), methods=[method])
+                Route(
+                    path,
+                    guarded(getattr(self, name), self._keys, partial(self._refused, path)),
+                    methods=[method],
+                )
                 for method, path, name in ROUTES
             ],
             middleware=cross_origin(self._settings.cors_origins),
-            exception_handlers={HTTPException: no_route},
+            exception_handlers={HTTPException: self._unknown},
         )
+
+    async def _unknown(self, request: Request, error: Exception) -> Response:
+        answer = await no_route(request, error)
+        if answer.status_code >= HTTPStatus.BAD_REQUEST:
+            self._log.failed(request, "", answer.status_code, UNKNOWN_URL)
+        return answer
+
+    def _refused(self, path: str, request: Request, error: ScaleSimError) -> None:
+        self._metrics.refused(error)
+        self._log.failed(request, path, error.status, error.code)
 
     # ---- simulations ----
 

@@ -33,6 +33,9 @@ _PREFLIGHT_S = 600
 
 _REQUEST_ID = re.compile(r"[\x21-\x7e]{1,256}")
 
+UNKNOWN_URL = "unknown_url"
+"""Code of an answer where there is no route."""
+
 OPEN_PATHS = frozenset({"/health"})
 """Answered without a key: a probe learns nothing but that the process lives."""
 
@@ -133,13 +136,15 @@ async def _gone(request: Request) -> None:
 Handler = Callable[[Request], Awaitable[Response]]
 
 
-def guarded(handler: Handler, keys: ApiKeys, refused: Callable[[ScaleSimError], None]) -> Handler:
+def guarded(
+    handler: Handler, keys: ApiKeys, refused: Callable[[Request, ScaleSimError], None]
+) -> Handler:
     """Return a route's handler that authenticates first and answers our errors in OpenAI's shape.
 
     Args:
         handler: The route; `holder_of` tells it whose key was shown.
         keys: Every key there is.
-        refused: Called with the error of every refused request.
+        refused: Called with every refused request and its error.
     """
 
     async def route(request: Request) -> Response:
@@ -155,7 +160,7 @@ def guarded(handler: Handler, keys: ApiKeys, refused: Callable[[ScaleSimError], 
         except Exception:
             _logger.exception("%s %s failed", request.method, request.scope["path"])
             fault = ScaleSimError("the stack failed at this request: its log tells why")
-        refused(fault)
+        refused(request, fault)
         headers = {"Retry-After": "1"} if fault.retryable else None
         return _named(request, Response(body_of(fault), fault.status, headers, "application/json"))
 
@@ -168,10 +173,18 @@ def holder_of(request: Request) -> KeyHolder:
     return holder
 
 
+def name_of(request: Request) -> str:
+    """Return the name of a request: the client's own, or one that is made up once."""
+    name: str | None = getattr(request.state, "name", None)
+    if name is None:
+        given = request.headers.get(REQUEST_ID, "")
+        name = request.state.name = given if _REQUEST_ID.fullmatch(given) else uuid4().hex
+    return name
+
+
 def _named(request: Request, answer: Response) -> Response:
     """Give an answer the name of its request, which clients keep in their logs."""
-    given = request.headers.get(REQUEST_ID, "")
-    name = given if _REQUEST_ID.fullmatch(given) else uuid4().hex
+    name = name_of(request)
     answer.headers[REQUEST_ID] = answer.headers["request-id"] = name  # OpenAI's and Anthropic's
     return answer
 
@@ -207,6 +220,6 @@ async def no_route(request: Request, error: Exception) -> Response:
         f"{request.method} {request.scope['path'][:80]} is not served here: the base URL of "
         "OpenAI's clients ends in /v1, chats are POST /v1/chat/completions"
     )
-    body = error_body(message, "invalid_request_error", code="unknown_url")
+    body = error_body(message, "invalid_request_error", code=UNKNOWN_URL)
     answer = Response(body, error.status_code, error.headers, "application/json")
     return _named(request, answer)

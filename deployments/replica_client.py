@@ -171,13 +171,17 @@ class ReplicaClient:
                 self._rotation.end(attempt)
 
     async def relay(
-        self, answer: ReplicaAnswer, ended: Callable[[int], None]
+        self,
+        answer: ReplicaAnswer,
+        ended: Callable[[int], None],
+        broke: Callable[[ScaleSimError], None] = lambda _: None,
     ) -> AsyncIterator[bytes]:
         """Yield a stream to its end; `close` the answer afterwards.
 
         Args:
             answer: A stream that has begun.
             ended: Called with the number of tokens it took, if it came to its end.
+            broke: Called with the error that it ended with otherwise.
         """
         try:
             yield answer.first
@@ -193,7 +197,9 @@ class ReplicaClient:
             self._metrics.broken()
             self._lost_half_way(answer, error)
             named = b"event: error\n" if answer.attempt.call.endpoint in _NAMED_EVENTS else b""
-            yield named + b"data: " + body_of(_broken(error)) + b"\n\n"
+            told = _broken(error)
+            broke(told)
+            yield named + b"data: " + body_of(told) + b"\n\n"
 
     def close(self, answer: ReplicaAnswer) -> None:
         """Cancel a stream in the engine unless it came to its end; safe to call twice."""

@@ -260,6 +260,7 @@ def build_app(settings: StackSettings, address: str | None = None) -> Any:
     engine = settings.engine.model_copy(update={"device": device_of(settings, cluster)})
     edge = settings.ingress.model_copy(update={"processes": processes})
     settings = settings.model_copy(update={"engine": engine, "ingress": edge})
+    logs = {"encoding": settings.logs.format.upper(), **_LOGGING}
     resources: dict[str, float] = {"num_cpus": settings.cpus_per_replica}
     if engine.device == "cuda":
         resources["num_gpus"] = engine.tp_size
@@ -269,7 +270,7 @@ def build_app(settings: StackSettings, address: str | None = None) -> Any:
         max_queued_requests=_share(edge.max_queued_requests, processes),
         ray_actor_options=resources,
         graceful_shutdown_timeout_s=DRAIN_S,
-        logging_config=_LOGGING,
+        logging_config=logs,
         health_check_period_s=HEALTH_PERIOD_S,
         health_check_timeout_s=HEALTH_TIMEOUT_S,
         request_router_config=RequestRouterConfig(
@@ -283,7 +284,7 @@ def build_app(settings: StackSettings, address: str | None = None) -> Any:
         max_ongoing_requests=edge.max_connections,
         ray_actor_options={"num_cpus": 0, "resources": here},
         graceful_shutdown_timeout_s=DRAIN_S,
-        logging_config=_LOGGING,
+        logging_config=logs,
         health_check_period_s=HEALTH_PERIOD_S,
         health_check_timeout_s=HEALTH_TIMEOUT_S,
     )

@@ -21,6 +21,7 @@ from scalesim.settings.stack import (
     AutoscalingSettings,
     EmbeddingsSettings,
     IngressSettings,
+    LogSettings,
     MetricsSettings,
     StackSettings,
 )
@@ -40,6 +41,7 @@ __all__ = [
     "EngineSettings",
     "IngressSettings",
     "KeyQuota",
+    "LogSettings",
     "MetricsSettings",
     "ModelSettings",
     "Settings",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from pydantic import Field, SecretStr, model_validator
 
 from scalesim.settings.common import Settings
@@ -111,6 +113,16 @@ class MetricsSettings(Settings):
         return self
 
 
+class LogSettings(Settings):
+    """What ingress and replicas write into Ray Serve's logs."""
+
+    format: Literal["text", "json"] = "text"
+    """`json`: an object a line, by Ray Serve's own formatter."""
+    identities: Literal["hashed", "named", "none"] = "hashed"
+    """How simulation and agent stand in the line of a request that was refused or failed; hashed
+    ones are the same in every line of every stack."""
+
+
 class AutoscalingSettings(Settings):
     """How many engines, by the requests there are; names and delays are Ray Serve's own."""
 
@@ -151,6 +163,7 @@ class StackSettings(Settings):
     controller: ControllerSettings = ControllerSettings()
     ingress: IngressSettings = IngressSettings()
     metrics: MetricsSettings = MetricsSettings()
+    logs: LogSettings = LogSettings()
 
     @property
     def fewest_replicas(self) -> int:

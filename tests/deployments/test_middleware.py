@@ -95,7 +95,7 @@ async def test_errors_are_answered_in_openai_shape() -> None:
     async def handler(_: Request) -> Response:
         raise InvalidRequestError("ids is not a list", "ids")
 
-    answer = await guarded(handler, OPEN, refused.append)(request())
+    answer = await guarded(handler, OPEN, lambda _, error: refused.append(error))(request())
     assert answer.status_code == 400
     assert json.loads(bytes(answer.body)) == {
         "type": "error",
@@ -117,7 +117,7 @@ async def test_faults_of_our_own_have_the_shape_and_tell_nothing(
     async def handler(_: Request) -> Response:
         raise ZeroDivisionError("secret")
 
-    answer = await guarded(handler, OPEN, refused.append)(request())
+    answer = await guarded(handler, OPEN, lambda _, error: refused.append(error))(request())
     error = json.loads(bytes(answer.body))["error"]
     assert (answer.status_code, error["code"]) == (500, "internal_error")
     assert "secret" not in error["message"]
@@ -134,7 +134,7 @@ async def test_what_is_open_is_not_for_a_client_to_say() -> None:
 
     asked = request(host="x/health?")
     asked.scope["query_string"] = b"\xff"
-    answer = await guarded(handler, keys, lambda _: None)(asked)
+    answer = await guarded(handler, keys, lambda *_: None)(asked)
     assert answer.status_code == 401
 
 
@@ -142,7 +142,7 @@ async def test_what_may_work_later_says_when() -> None:
     async def handler(_: Request) -> Response:
         raise ReplicaUnavailableError("busy")
 
-    answer = await guarded(handler, OPEN, lambda _: None)(request())
+    answer = await guarded(handler, OPEN, lambda *_: None)(request())
     assert (answer.status_code, answer.headers["retry-after"]) == (503, "1")
 
 
@@ -167,7 +167,7 @@ async def test_requests_have_names(given: str, taken: bool) -> None:
     async def handler(_: Request) -> Response:
         return Response()
 
-    answer = await guarded(handler, OPEN, lambda _: None)(request(x_request_id=given))
+    answer = await guarded(handler, OPEN, lambda *_: None)(request(x_request_id=given))
     name = answer.headers["x-request-id"]
     assert name
     assert (name == given) == taken
