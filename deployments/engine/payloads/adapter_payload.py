@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from heapq import nlargest
 
 from scalesim.deployments.engine.payloads.adapter_slots import AdapterSlots
@@ -79,6 +79,9 @@ class AdapterPayload(SharedPayload):
 
     def _need_changes(self) -> NeedChange:
         return self._slots.need_changes()
+
+    def _moved(self) -> Iterable[str]:
+        return self._slots.moved()
 
     def _on_device(self) -> Collection[str]:
         return self._slots.resident()

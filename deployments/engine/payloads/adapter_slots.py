@@ -44,6 +44,12 @@ class AdapterSlots(Protocol):
     def resident(self) -> Collection[str]:
         """Return the ids of those in slots, those on their way included."""
 
+    def moved(self) -> Collection[str]:
+        """Return the ids of those that came to host memory or a slot, or left, since the last call.
+
+        Each once; also one that is back where it was.
+        """
+
     def need_changes(self) -> NeedChange:
         """Return what requests came and went since the last call, and what they need."""
 

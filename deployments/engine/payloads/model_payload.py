@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from math import inf
 
 from scalesim.deployments.engine.payloads.interfaces import PayloadEngine
@@ -35,6 +35,8 @@ class ModelPayload(SharedPayload):
         self._wanted: dict[str, Tier] = {}
         self._begun: set[str] = set()
         self._planned: str | None = None
+        self._resident: str | None = None
+        self._where: frozenset[tuple[Tier, str | None]] = frozenset()
 
     def budgets(self) -> Budgets:
         """Return one model's bytes on the device, and those of the others below it."""
@@ -78,10 +80,10 @@ class ModelPayload(SharedPayload):
         for model in () if waited_for else sorted(self._wanted, key=self._distance):
             if self._bring(model, self._wanted[model]) is not MoveOutcome.BUSY:
                 self._forget(model)
-        before = self._device
+        before, self._resident = self._resident, self._weights.resident
         super().settle()
-        if before and before != self._device:
-            self._counters.evicted(planned=self._device == {self._planned})
+        if before not in (None, self._resident):
+            self._counters.evicted(planned=self._resident == self._planned is not None)
         self._planned = None
         return waited_for or self._weights.reading is not None
 
@@ -124,6 +126,14 @@ class ModelPayload(SharedPayload):
 
     def _need_changes(self) -> NeedChange:
         return self._weights.need_changes()
+
+    def _moved(self) -> Iterable[str]:
+        """Compare the few that are not in storage alone."""
+        weights, before = self._weights, self._where
+        held = ((Tier.HOST, model) for model in weights.held)
+        reading, resident = (Tier.STORAGE, weights.reading), (Tier.DEVICE, weights.resident)
+        self._where = frozenset((*held, reading, resident))
+        return {model for _, model in before ^ self._where if model is not None}
 
     def _on_device(self) -> Collection[str]:
         resident = self._weights.resident

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator
+from collections.abc import Hashable, Iterator, KeysView
 from contextlib import contextmanager
 from typing import Any
 
@@ -30,9 +30,9 @@ class MoveCounters:
         self._counts: dict[str, Any] = dict.fromkeys(COUNTED, 0)
 
     @property
-    def ahead(self) -> frozenset[Hashable]:
+    def ahead(self) -> KeysView[Hashable]:
         """What was moved ahead and neither used nor lost since."""
-        return frozenset(self._ahead)
+        return self._ahead.keys()
 
     def refuse(self) -> MoveOutcome:
         """Count a directive that cannot be carried out."""

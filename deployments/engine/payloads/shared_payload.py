@@ -46,8 +46,6 @@ class SharedPayload(ABC):
         self._agents: dict[str, set[int]] = {}
         self._in_use: Counter[str] = Counter()
         self._users: Counter[int] = Counter()
-        self._device: frozenset[str] = frozenset()
-        self._host: frozenset[str] = frozenset()
         self._changed = ChangedAgents()
         self._counters = MoveCounters(self.kind)
 
@@ -56,6 +54,10 @@ class SharedPayload(ABC):
     @abstractmethod
     def _need_changes(self) -> NeedChange:
         """Return what requests came and went since the last call, the same on every rank."""
+
+    @abstractmethod
+    def _moved(self) -> Iterable[str]:
+        """Return the items that came to a tier or left one since the last call."""
 
     @abstractmethod
     def _on_device(self) -> Collection[str]:
@@ -97,12 +99,10 @@ class SharedPayload(ABC):
     def settle(self) -> bool:
         """Learn from the requests there are, and notice what came and left."""
         self._take(self._need_changes())
-        device, host = frozenset(self._on_device()), frozenset(self._in_host())
-        for item in self._counters.ahead.difference(self._kept()):
-            self._counters.waste(item)
-        for item in (device ^ self._device) | (host ^ self._host):
+        for item in self._moved():
             self._changed.update(self._agents.get(item, ()))
-        self._device, self._host = device, host
+            if item not in self._kept():
+                self._counters.waste(item)
         return False
 
     def _take(self, change: NeedChange) -> None:
@@ -149,13 +149,13 @@ class SharedPayload(ABC):
     # ---- whose is what ----
 
     def _holding(self, item: str | None) -> HeldBytes:
-        stored = self._stored and item is not None
-        if item is None or not (stored or item in self._host):
+        if item is None:
+            return _NOTHING
+        on_device, in_host = item in self._on_device(), item in self._in_host()
+        if not (self._stored or in_host):
             return _NOTHING
         share = self._size_bytes // _parts(len(self._agents[item]))
-        return HeldBytes(
-            share * (item in self._device), share * (item in self._host), share * stored, share
-        )
+        return HeldBytes(share * on_device, share * in_host, share * self._stored, share)
 
     def _used(self, key: int, item: str) -> None:
         if self._item.get(key) != item:

@@ -7,7 +7,7 @@ never on the scheduler's thread.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from math import inf
 from typing import Any
 
@@ -36,6 +36,35 @@ class FarthestAdapter(LRUEvictionPolicy):  # type: ignore[misc]
         return victim
 
 
+class _Places(dict[Any, Any]):
+    """SGLang's, where adapters are; notes which come and go.
+
+    Args:
+        places: What it has so far.
+        moved: The notes, each once.
+    """
+
+    def __init__(self, places: Mapping[Any, Any], moved: dict[str, None]) -> None:
+        super().__init__(places)
+        self._moved = moved
+
+    def __setitem__(self, adapter: Any, place: Any) -> None:
+        self._note(adapter)
+        super().__setitem__(adapter, place)
+
+    def __delitem__(self, adapter: Any) -> None:
+        self._note(adapter)
+        super().__delitem__(adapter)
+
+    def pop(self, adapter: Any, *default: Any) -> Any:
+        self._note(adapter)
+        return super().pop(adapter, *default)
+
+    def _note(self, adapter: str | None) -> None:
+        if adapter is not None:
+            self._moved[adapter] = None
+
+
 class LoRASlots:
     """Adapters of one scheduler.
 
@@ -48,6 +77,9 @@ class LoRASlots:
         self._scheduler = scheduler
         self._manager = scheduler.tp_worker.model_runner.lora_manager
         self._pool = self._manager.memory_pool
+        self._moved = dict.fromkeys(self._manager.loras)
+        self._manager.loras = _Places(self._manager.loras, self._moved)
+        self._pool.uid_to_buffer_id = _Places(self._pool.uid_to_buffer_id, self._moved)
         self._copies: dict[str, TimedCopy] = {}
         self._needed = requests.follow(lambda request: request.lora_id)
         self._need_changes = requests.changes(_use)
@@ -80,6 +112,11 @@ class LoRASlots:
 
     def resident(self) -> Collection[str]:
         return [adapter for adapter in self._pool.uid_to_buffer_id if adapter is not None]
+
+    def moved(self) -> Collection[str]:
+        moved = list(self._moved)
+        self._moved.clear()
+        return moved
 
     def needed(self) -> Collection[str]:
         """Return the ids of those that queued and running requests need."""

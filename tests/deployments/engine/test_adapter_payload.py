@@ -6,6 +6,7 @@ from collections.abc import Callable
 from math import inf
 
 import numpy as np
+import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
@@ -26,6 +27,8 @@ class FakeSlots:
 
     def __init__(self) -> None:
         self.here: list[str] = []
+        self.seen: set[str] = set()
+        self.entered: set[str] = set()
         self.copied: list[Arrival] = []
         self.queue = Waiting()
         self.distance: Callable[[str], float] = lambda adapter: inf
@@ -39,6 +42,11 @@ class FakeSlots:
     def resident(self) -> list[str]:
         return list(self.here)
 
+    def moved(self) -> set[str]:
+        seen, self.seen = self.seen, set(self.here)
+        entered, self.entered = self.entered, set()
+        return (seen ^ self.seen) | entered
+
     def need_changes(self) -> NeedChange:
         return self.queue.changes()
 
@@ -46,6 +54,7 @@ class FakeSlots:
         assert adapter not in self.here
         assert len(self.here) < self.slots
         self.here.append(adapter)
+        self.entered.add(adapter)
         self.copied.append(Arrival(adapter, 0.5))
 
     def arrived(self) -> list[Arrival]:
@@ -85,6 +94,16 @@ def test_an_agent_nobody_asked_for_has_no_adapter() -> None:
     assert farm.payload.drop(1) is MoveOutcome.REFUSED
     assert farm.payload.changed() is None
     assert farm.payload.budgets() == Budgets(2 * SIZE, 10 * SIZE, 0)
+
+
+def test_a_pass_in_which_nothing_moved_looks_at_no_adapter(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    farm = Farm()
+    farm.ask(1, "a")
+    for each in ("loaded", "resident"):
+        monkeypatch.setattr(farm.slots, each, lambda: pytest.fail("looked at all of them"))
+    assert not farm.payload.settle()
 
 
 def test_the_farthest_makes_room_and_only_for_nearer_ones() -> None:

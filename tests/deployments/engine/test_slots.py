@@ -136,6 +136,19 @@ def crowded() -> Scheduler:
     return scheduler
 
 
+def test_slots_say_what_came_and_went_once() -> None:
+    scheduler = Scheduler()
+    scheduler.slots.moved()
+    scheduler.queue(0, "a")
+    scheduler.forward()
+    scheduler.slots.enter("b")
+    assert list(scheduler.slots.moved()) == ["a", "b"]
+    scheduler.slots.leave("b")
+    del scheduler.manager.loras["c"]
+    assert list(scheduler.slots.moved()) == ["b", "c"]
+    assert not scheduler.slots.moved()
+
+
 def test_a_batch_may_fill_one_slot_more_and_none_of_it_gives_way() -> None:
     scheduler = crowded()
     slots, payload = scheduler.slots, scheduler.payload
