@@ -48,6 +48,7 @@ class PrefixPayload:
         self._loading: dict[int, list[Any]] = {}
         self._storage = tree.storage
         self._staging = Staging(tree.storage)
+        self._to_read: dict[int, Tier] = {}
         self._onward: set[int] = set()
         self._farther: dict[int, None] = {}
         self._queued_tokens = 0
@@ -116,19 +117,24 @@ class PrefixPayload:
         self._reorder()
 
     def prefetch(self, key: int, tier: Tier) -> MoveOutcome:
-        """Read from storage what host memory lacks, then queue for the device what that lacks."""
+        """Read from storage what host memory lacks, then queue for the device what that lacks.
+
+        A read that must wait for others waits here: what needs another link goes on.
+        """
         if key not in self._known:
             return self._counters.refuse()
+        self._to_read.pop(key, None)
         if self._lacking(key):
-            staged = self._stage(key)
-            if tier is Tier.DEVICE and staged is MoveOutcome.STARTED:
-                self._onward.add(key)
-            return staged
+            staged = self._stage(key, tier)
+            if staged is not MoveOutcome.BUSY:
+                return staged
+            self._to_read[key] = tier
+            return MoveOutcome.STARTED
         return self._load(key) if tier is Tier.DEVICE else MoveOutcome.DONE
 
     def demote(self, key: int, tier: Tier) -> MoveOutcome:
         """Take an agent's own nodes out of hotter tiers, deepest first, where `tier` has copies."""
-        self._onward.discard(key)  # what is still read from storage stays in host memory
+        self._stay(key)  # what is still read from storage stays in host memory
         if self._busy(key) or key not in self._known:
             return self._counters.refuse()
         if tier is Tier.STORAGE and not self._is_stored(key):
@@ -151,7 +157,7 @@ class PrefixPayload:
 
     def drop(self, key: int) -> MoveOutcome:
         """Take an agent's own nodes out of every tier and forget its prefixes."""
-        self._onward.discard(key)
+        self._stay(key)
         if self._busy(key) or key not in self._known:
             return self._counters.refuse()
         nodes = self._nodes(key)
@@ -186,6 +192,7 @@ class PrefixPayload:
         for key in self._staging.arrived():
             if key in self._known:
                 self._anchor(key)
+        self._read_on()
         for key in [key for key in self._onward if key not in self._staging]:
             if key not in self._known or self._load(key) is not MoveOutcome.BUSY:
                 self._onward.discard(key)
@@ -197,7 +204,7 @@ class PrefixPayload:
                 del self._loading[key]
                 self._changed.add(key)
         self._counters.reads.settle(bool(self._staging))
-        return bool(self._loading or self._onward or self._staging)
+        return bool(self._loading or self._onward or self._staging or self._to_read)
 
     # ---- what the controller asks ----
 
@@ -234,6 +241,7 @@ class PrefixPayload:
         self._anchors.clear()
         self._loading.clear()
         self._counters.forget()
+        self._to_read.clear()
         self._onward.clear()
         self._queued_tokens = 0
 
@@ -251,13 +259,29 @@ class PrefixPayload:
             if stored.get(prefix, 0) > sum(map(self._tree.tokens_of, path))
         ]
 
-    def _stage(self, key: int) -> MoveOutcome:
+    def _stay(self, key: int) -> None:
+        """Let an agent's prefixes go no further up than they are on their way now."""
+        self._to_read.pop(key, None)
+        self._onward.discard(key)
+
+    def _read_on(self) -> None:
+        """Start reads that had to wait, in their order, as far as others ended."""
+        for key in list(islice(self._to_read, self._staging.places())):
+            tier = self._to_read.pop(key)
+            if self._lacking(key):
+                self._stage(key, tier)
+            elif tier is Tier.DEVICE:  # a request has read it meanwhile
+                self._onward.add(key)
+
+    def _stage(self, key: int, tier: Tier) -> MoveOutcome:
         before = self._holding(key)
         outcome = self._staging.start(key, self._lacking(key), self._order.distance(key))
         if outcome is MoveOutcome.STARTED:
             missing = before.storage - before.host
             self._counters.reads.begin(missing)
             self._issue(key, missing)
+        if tier is Tier.DEVICE and outcome in (MoveOutcome.STARTED, MoveOutcome.DONE):
+            self._onward.add(key)
         return self._counters.refuse() if outcome is MoveOutcome.REFUSED else outcome
 
     def _is_stored(self, key: int) -> bool:

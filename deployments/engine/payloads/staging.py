@@ -29,11 +29,15 @@ class Staging:
     def __len__(self) -> int:
         return len(self._reads)
 
+    def places(self) -> int:
+        """Return how many more agents' reads may start."""
+        return READS - len(self._reads)
+
     def start(self, key: int, prefixes: Iterable[Prefix], distance: float) -> MoveOutcome:
         """Start reading an agent's prefixes; `arrived` names it once all of them ended."""
         if key in self._reads:
             return MoveOutcome.DONE
-        if len(self._reads) >= READS:
+        if not self.places():
             return MoveOutcome.BUSY
         assert self._storage is not None
         started = [self._storage.fetch(prefix, distance) for prefix in prefixes]

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 
+from scalesim.deployments.engine.directive_executor import DirectiveExecutor
 from scalesim.deployments.engine.eviction_order import DistanceOrder
+from scalesim.deployments.engine.messages import encode
 from scalesim.deployments.engine.payloads.moves import MoveOutcome
 from scalesim.deployments.engine.payloads.prefix_payload import PrefixPayload
 from scalesim.deployments.engine.payloads.staging import READS
 from scalesim.deployments.engine.prefixes import Prefix
-from scalesim.vocabulary import Tier
+from scalesim.vocabulary import PREFIX, Directives, Moves, Tier, Verb
 from tests.support.fake_storage import FakeStorage
 from tests.support.fake_tree import FakeTree
 
@@ -151,8 +153,48 @@ def test_what_is_read_is_not_in_use() -> None:
 
 def test_few_agents_are_read_at_a_time() -> None:
     tiers = Tiers(READS + 1)
-    outcomes = [tiers.payload.prefetch(key, Tier.HOST) for key in range(READS + 1)]
-    assert outcomes == [MoveOutcome.STARTED] * READS + [MoveOutcome.BUSY]
+    for key in range(READS + 1):
+        assert tiers.payload.prefetch(key, Tier.HOST) is MoveOutcome.STARTED
+    assert len(tiers.storage.reads) == READS
+    tiers.storage.arrive()
+    assert tiers.settle() is True
+    assert len(tiers.storage.reads) == 1
+
+
+def test_what_waits_to_be_read_holds_up_no_load() -> None:
+    tiers = Tiers(READS + 20)
+    tiers.ask(0)
+    assert tiers.payload.demote(0, Tier.HOST) is MoveOutcome.DONE
+    executor = DirectiveExecutor({PREFIX: tiers.payload})
+    keys = np.array([*range(1, READS + 20), 0])
+    verbs, tier = (np.full(len(keys), each, np.uint8) for each in (Verb.PREFETCH, Tier.DEVICE))
+    executor.accept([encode(Directives(1, 0, moves=(Moves(PREFIX, verbs, keys, tier),)))])
+    for _ in keys:
+        executor.work()
+        tiers.tree.arrive()
+    assert tiers.sizes(0)[0] == SIZE
+
+
+def test_a_read_that_waits_is_called_back() -> None:
+    tiers = Tiers(READS + 2)
+    for key in range(READS + 2):
+        tiers.payload.prefetch(key, Tier.DEVICE)
+    assert tiers.payload.demote(READS, Tier.STORAGE) is MoveOutcome.DONE
+    assert tiers.payload.drop(READS + 1) is MoveOutcome.DONE
+    tiers.storage.arrive()
+    tiers.settle()
+    assert not tiers.storage.reads
+
+
+def test_what_is_read_for_host_memory_goes_on_once_that_is_wanted() -> None:
+    tiers = Tiers(1)
+    tiers.payload.push((0,), (1.0,))
+    tiers.payload.prefetch(0, Tier.HOST)
+    tiers.payload.prefetch(0, Tier.DEVICE)
+    tiers.storage.arrive()
+    tiers.settle()
+    assert tiers.settle() is False
+    assert tiers.sizes(0)[0] == SIZE
 
 
 def test_what_cannot_be_read_now_is_refused() -> None:
