@@ -25,6 +25,7 @@ from scalesim.deployments.request_identity import RequestIdentity, resolve
 from scalesim.deployments.request_log import RequestLog
 from scalesim.deployments.requests import accepted, hint_document, kv_hints
 from scalesim.deployments.trace_recorder import TraceRecorder
+from scalesim.deployments.tracing import request_span
 from scalesim.errors import ScaleSimError
 from scalesim.identity import agent_key, cache_salt
 
@@ -192,12 +193,14 @@ class InferenceRoutes:
         serving = self._serving
         with ExitStack() as until_answered:
             until_answered.enter_context(holder_of(request).one_request())
+            span = until_answered.enter_context(request_span(request, request.url.path))
             who, call = await self._call(request, endpoint)
             with serving.metrics.waiting.track_inprogress():
                 answer = await while_connected(request, serving.replicas.begin(call))
             head, name = answer.head, who.simulation
             first_s = time.perf_counter() - started
             serving.metrics.answered(name, head.found, head.status, first_s)
+            span.answered(head.status, head.found.residency, head.replica)
             more = {
                 headers.RESIDENCY: head.found.residency,
                 headers.REPLICA: head.replica,
@@ -207,6 +210,7 @@ class InferenceRoutes:
             def ended(tokens: int) -> None:
                 seconds = time.perf_counter() - started
                 serving.metrics.ended(name, tokens, seconds)
+                span.ended(tokens)
                 serving.trace.emit(name, who.agent, head.found, tokens, seconds)
 
             if head.media_type != "text/event-stream":
@@ -218,6 +222,7 @@ class InferenceRoutes:
                 ended(tokens)
 
             def broke(error: ScaleSimError) -> None:
+                span.broke(error)
                 serving.log.failed(request, request.url.path, error.status, error.code)
 
             pieces = serving.replicas.relay(answer, streamed, broke)

@@ -32,6 +32,7 @@ from scalesim.deployments.engine.stream_pace import StreamPace
 from scalesim.deployments.engine.watch import EngineFault
 from scalesim.deployments.error_responses import body_of, error_body
 from scalesim.deployments.suspects import EngineLostError, Suspicion, digest, judge
+from scalesim.deployments.tracing import carrier
 from scalesim.errors import (
     AnswerAbortedError,
     InvalidRequestError,
@@ -276,6 +277,7 @@ class _IdentifiedManager:
         # SGLang then makes its own, which cannot be guessed and none of which begins another: it
         # ends every request whose id begins with the one it is asked to end.
         request.rid = None
+        request.external_trace_header = carrier()
         request.kv_hints = hints(trip.call.key, trip.call.next_use, trip.model)
         request.lora_path = trip.adapter
         request.cache_salt = salted(trip.call.salt, trip.model)
