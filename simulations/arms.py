@@ -14,10 +14,10 @@ from scalesim.settings import (
     ControllerSettings,
     EmulationSettings,
     EngineSettings,
-    IngressSettings,
     ModelSettings,
     StackSettings,
 )
+from scalesim.simulations.agent_nodes import ingress_of_arm
 from scalesim.simulations.call_table import CallTable
 from scalesim.simulations.checkpoint import Checkpoint, Ending
 from scalesim.simulations.coordinator import Drive, Run, RunOptions, Watch, drive, run_of
@@ -98,10 +98,11 @@ def run_arm(
         return ArmOutcome(run.faster(machine.dilate), ended.status)
     settings = stack_settings(arm, workload, machine)
     with Stack(settings) as stack:
-        client = ClientSettings(base_url=stack.base_url)
+        key = settings.ingress.api_key
+        client = ClientSettings(base_url=stack.base_url, api_key=key)
         hints = client if arm == "scalesim" else None
         name = settings.engine.served_model_name
-        target = Target(stack.base_url, name, hints, machine.adapters, machine.models)
+        target = Target(stack.base_url, name, hints, machine.adapters, machine.models, key)
         with closing(HttpTransport(client)) as transport:
             before: dict[str, int] = {}
 
@@ -165,7 +166,7 @@ def stack_settings(arm: Arm, workload: Workload, machine: ArmMachine) -> StackSe
         ),
         replicas=machine.replicas,
         controller=ControllerSettings(tick_s=machine.dilate * ControllerSettings().tick_s),
-        ingress=IngressSettings(port=0),
+        ingress=ingress_of_arm(),
     )
 
 

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from scalesim.sender import Stats
 from scalesim.simulation import Simulation
+from scalesim.simulations.agent_nodes import placement
 from scalesim.simulations.call_table import CallTable, joined
 from scalesim.simulations.checkpoint import Checkpoint, Step
 from scalesim.simulations.load_generator import LoadGenerator, Target
@@ -88,17 +89,17 @@ def drive(
 ) -> Run:
     """Run a workload on a stack with Ray workers; Ray must be initialised.
 
+    They are on all nodes of the cluster, or on this one where only it reaches the stack.
+
     Steps in the checkpoint are not run again. Failed calls are counted, not raised.
 
     Raises:
         ray.exceptions.RayActorError: A worker process died.
     """
     import ray
-    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-    # On this machine: the stack may listen on its loopback only.
-    here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
-    worker = ray.remote(num_cpus=0, scheduling_strategy=here)(LoadGenerator)
+    placed = placement(target.base_url)
+    worker = ray.remote(num_cpus=0, scheduling_strategy=placed)(LoadGenerator)
     generators = [
         worker.remote(workload, (part, pace.workers), target) for part in range(pace.workers)
     ]

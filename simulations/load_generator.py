@@ -7,6 +7,7 @@ from math import isfinite
 from typing import NamedTuple, Protocol
 
 import numpy as np
+from pydantic import SecretStr
 
 from scalesim.headers import identity
 from scalesim.sender import Stats
@@ -42,6 +43,7 @@ class Target(NamedTuple):
         hints: Where hints are sent; None for arms without a controller.
         adapters: How many LoRA adapters the agents are dealt in turn; 0 for the bare model.
         models: How many fine-tunes likewise; 0 for the served model.
+        api_key: Of the stack, where it has one.
     """
 
     base_url: str
@@ -49,10 +51,11 @@ class Target(NamedTuple):
     hints: ClientSettings | None
     adapters: int = 0
     models: int = 0
+    api_key: SecretStr = SecretStr("")
 
     def caller(self, output_tokens: int) -> Calling:
         """See `Backend.caller`."""
-        return Caller(self.base_url, output_tokens)
+        return Caller(self.base_url, output_tokens, self.api_key.get_secret_value())
 
     def model_of(self, row: int) -> str:
         """See `Backend.model_of`."""

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import httpx
 import numpy as np
@@ -16,6 +14,7 @@ from scalesim.errors import UnavailableError
 from scalesim.proxies import may_be_proxied
 from scalesim.settings import Arm, ClientSettings
 from scalesim.simulation import Simulation
+from scalesim.simulations.agent_nodes import is_loopback
 from scalesim.simulations.arms import ArmOutcome
 from scalesim.simulations.call_table import calls_of
 from scalesim.simulations.checkpoint import Checkpoint
@@ -67,8 +66,9 @@ class WorldDrive:
         watch(0, calls_of([]))
         folder = checkpoint.folder / "world"
         run = WorldRun(self.world, self.options, workload.name, folder)
-        model = MakeServedModel(target.base_url, workload.name, target.model_of, self.api_key)
-        end, here = self.options.steps + 1, _is_loopback(target.base_url)
+        key = self.api_key or target.api_key.get_secret_value()
+        model = MakeServedModel(target.base_url, workload.name, target.model_of, key)
+        end, here = self.options.steps + 1, is_loopback(target.base_url)
         workers = RayWorkers(self.world, model, workload.name, end, pace.workers, here)
         hints = target.simulation(workload.name)
         return run_world(run, model, lambda: RayTurnPool(workers), hints, watch)
@@ -125,11 +125,3 @@ def _model_of(client: ClientSettings) -> str:
             "`scalesim up`, or give its --base-url and SCALESIM_API_KEY"
         ) from None
     return str(answer.json()["data"][0]["id"])
-
-
-def _is_loopback(base_url: str) -> bool:
-    host = urlsplit(base_url).hostname or ""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
