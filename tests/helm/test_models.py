@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import os
 import subprocess
+import tarfile
+import threading
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -125,6 +129,30 @@ def test_the_container_fetches_once_and_what_broke_off_again(source: str, tmp_pa
     assert arguments == once * 2
     assert given["SOURCE"] in once
     assert given["TARGET"] in once
+
+
+def test_an_archive_is_fetched_over_http_and_unpacked(tmp_path: Path) -> None:
+    served, target = tmp_path / "served", tmp_path / "models" / "m"
+    served.mkdir()
+    (served / "config.json").write_text("{}")
+    with tarfile.open(served / "m.tar.gz", "w:gz") as archive:
+        archive.add(served / "config.json", "config.json")
+    handler = partial(SimpleHTTPRequestHandler, directory=str(served))
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        url = f"http://127.0.0.1:{server.server_port}/m.tar.gz"
+        objects = render(HUB | {"model": {"source": f"{url}?token=secret"}})
+        assert settings(objects).engine.model_path == f"/models/{url.replace('://', '/')}"
+        (fetch,) = _init(objects)
+        assert fetch["image"] == pods(objects)["worker"]["spec"]["containers"][0]["image"]
+        for wanted, code in ((f"{url}x", 8), (url, 0), (url, 0)):
+            given = {"SOURCE": wanted, "REVISION": "", "TARGET": str(target)}
+            done = subprocess.run(
+                [*fetch["command"], *fetch["args"]], env=os.environ | given, timeout=60
+            )
+            assert done.returncode == code
+        server.shutdown()
+    assert {each.name for each in target.iterdir()} == {"config.json", ".fetched"}
 
 
 def test_another_revision_of_an_adapter_takes_the_place_of_the_one_before(tmp_path: Path) -> None:

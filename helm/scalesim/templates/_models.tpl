@@ -14,7 +14,7 @@
 
 {{/* Where a source is kept: (list mount source revision). Another revision is another folder. */}}
 {{- define "scalesim.fetchedTo" -}}
-{{- $name := index . 1 | replace "://" "/" | trimSuffix "/" -}}
+{{- $name := index . 1 | replace "://" "/" | trimSuffix "/" | regexFind "^[^?#]*" -}}
 {{ index . 0 }}/{{ $name }}{{ with index . 2 }}@{{ . }}{{ end }}
 {{- end }}
 
@@ -51,8 +51,9 @@
 {{- range include "scalesim.fetches" . | fromYamlArray }}
 {{- $hub := hasPrefix "hf://" .source }}
 {{- $ours := eq .source "smollm2" }}
+{{- $archive := regexMatch "^https?://" .source }}
 - name: fetch-{{ .name }}
-  image: {{ ternary (include "scalesim.image" $) $.Values.model.s3Image (or $hub $ours) }}
+  image: {{ ternary (include "scalesim.image" $) $.Values.model.s3Image (or $hub $ours $archive) }}
   imagePullPolicy: {{ $.Values.image.pullPolicy }}
   securityContext:
     {{- toYaml $.Values.securityContext | nindent 4 }}
@@ -69,6 +70,10 @@
       hf download "$SOURCE" {{ if .revision }}--revision "$REVISION" {{ end }}--local-dir "$TARGET"
       {{- else if $ours }}
       python -m scalesim.deployments.smollm2 "$TARGET"
+      {{- else if $archive }}
+      wget -q -O "$TARGET/.archive" "$SOURCE"
+      tar -x -f "$TARGET/.archive" -C "$TARGET"
+      rm "$TARGET/.archive"
       {{- else }}
       aws s3 sync --no-progress "$SOURCE" "$TARGET"
       {{- end }}
@@ -112,8 +117,8 @@
 {{- end -}}
 {{- end -}}
 {{- range include "scalesim.fetches" . | fromYamlArray -}}
-{{- if not (or (regexMatch "^(hf://[^/]+/[^/]+|s3://.+)$" .source) (and (eq .name "model") (eq .source "smollm2"))) -}}
-{{- fail (printf "the source %s of %s is none: use hf://ORG/NAME, s3://BUCKET/PATH or, for the model, pvc://CLAIM/PATH or smollm2" .source .name) -}}
+{{- if not (or (regexMatch "^(hf://[^/]+/[^/]+|s3://.+|https?://.+)$" .source) (and (eq .name "model") (eq .source "smollm2"))) -}}
+{{- fail (printf "the source %s of %s is none: use hf://ORG/NAME, s3://BUCKET/PATH, https://HOST/ARCHIVE.tar or, for the model, pvc://CLAIM/PATH or smollm2" .source .name) -}}
 {{- end -}}
 {{- if and (hasPrefix "hf://" .source) (not .revision) -}}
 {{- fail (printf "the source %s of %s has no revision: name a commit, so that all pods and all restarts have the same" .source .name) -}}
