@@ -22,11 +22,11 @@ WORK_A_PASS_US = 1000.0
 """Most that moves and rows taken over may cost between two forward passes, by the costs below; the
 rest waits for the next. Counted, not timed: every rank does the same in the same pass."""
 
-LEAVE_US, LIFT_US, ROW_US = 60.0, 150.0, 0.25
+LEAVE_US, LIFT_US, ROW_US = 60.0, 150.0, 0.5
 """What a move to a colder tier, one to a hotter tier, and a row of a directive cost, measured
 (`benchmarks/engine/passes.py`)."""
 
-ROWS_A_PASS = 2048
+ROWS_A_PASS = 1024
 """Rows of directives taken over between two passes."""
 
 PASSES_A_BACKLOG = 32

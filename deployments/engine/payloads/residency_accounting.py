@@ -62,7 +62,7 @@ def residency(
     kind: str, keys: Sequence[int], held: Sequence[HeldBytes], in_use: Sequence[bool]
 ) -> Residency:
     """Return what agents hold as a message, one row a key."""
-    device, host, storage, total = np.ascontiguousarray(np.array(held, np.int64).T)
+    device, host, storage, total = np.array([*zip(*held, strict=True)], np.int64)
     return Residency(
         kind=kind,
         keys=np.array(keys, np.int64),
