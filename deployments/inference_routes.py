@@ -193,7 +193,7 @@ class InferenceRoutes:
         serving = self._serving
         with ExitStack() as until_answered:
             until_answered.enter_context(holder_of(request).one_request())
-            span = until_answered.enter_context(request_span(request, request.url.path))
+            span = until_answered.enter_context(request_span(request, request.scope["path"]))
             who, call = await self._call(request, endpoint)
             with serving.metrics.waiting.track_inprogress():
                 answer = await while_connected(request, serving.replicas.begin(call))
@@ -223,7 +223,7 @@ class InferenceRoutes:
 
             def broke(error: ScaleSimError) -> None:
                 span.broke(error)
-                serving.log.failed(request, request.url.path, error.status, error.code)
+                serving.log.failed(request, request.scope["path"], error.status, error.code)
 
             pieces = serving.replicas.relay(answer, streamed, broke)
             until_sent = until_answered.pop_all()
