@@ -103,8 +103,18 @@ class ChatRequest(SharedFields):
     """Taken and not used."""
     modalities: list[Literal["text"]] = Field([], max_length=1, exclude=True)
     """Only text."""
-    verbosity: Literal["medium"] = Field("medium", exclude=True)
-    """Only the default."""
+    verbosity: Literal["low", "medium", "high"] = Field("medium", exclude=True)
+    """For models whose chat template knows it: its variable `verbosity`."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _verbosity(cls, fields: Any) -> Any:
+        """Hand a length of answers that is asked for to the template, which may not know it."""
+        asked = fields.get("verbosity") if isinstance(fields, dict) else None
+        variables = fields.get("chat_template_kwargs") or {} if asked else None
+        if asked in (None, "medium") or not isinstance(variables, dict):
+            return fields
+        return {**fields, "chat_template_kwargs": {"verbosity": asked, **variables}}
 
     @model_validator(mode="after")
     def _logprobs(self) -> ChatRequest:

@@ -14,6 +14,7 @@ from pathlib import Path
 
 os.environ.setdefault("AGENTSOCIETY_LLM_MODEL", "openai/scalesim")
 
+import ray
 from agentsociety2.contrib.env import SimpleSocialSpace
 from agentsociety2.env import CodeGenRouter
 from agentsociety2.society import AgentSociety
@@ -23,6 +24,7 @@ TRADES = {"Ann": "baker", "Bob": "smith", "Eve": "teacher"}
 
 async def main(steps: int) -> None:
     """Let all live through a few hours."""
+    ray.init(address="local", num_cpus=2, include_dashboard=False)  # not whatever runs here already
     people = [
         {"id": number, "profile": {"name": name, "occupation": trade}, "config": {}}
         for number, (name, trade) in enumerate(TRADES.items(), start=1)

@@ -1,4 +1,4 @@
-"""LangGraph: a writer, two reviewers side by side and an editor, in a graph that goes round.
+"""LangGraph: a writer, two reviewers side by side and an editor, who decides by a tool.
 
 scalesim run -- python review.py
 """
@@ -8,17 +8,24 @@ from __future__ import annotations
 import operator
 import sys
 from collections.abc import Callable
-from typing import Annotated, TypedDict
+from typing import Annotated, Literal, TypedDict
 
 from langchain_openai import ChatOpenAI
 from langgraph.graph import END, START, StateGraph
+from pydantic import BaseModel
 
 ROLES = {
     "writer": "You write one short sentence about a bridge.",
     "optimist": "You say in one short sentence what is good about the text.",
     "pessimist": "You say in one short sentence what is bad about the text.",
-    "editor": "You say in one short sentence what to change.",
+    "editor": "You decide what becomes of the text.",
 }
+
+
+class Decide(BaseModel):
+    """Decide what becomes of the text."""
+
+    decision: Literal["keep", "shorten", "rewrite"]
 
 
 class State(TypedDict):
@@ -30,17 +37,23 @@ class State(TypedDict):
 def main(rounds: int) -> None:
     """Go round the graph."""
     model = ChatOpenAI(model="scalesim", temperature=0, max_tokens=12)
+    decides = ChatOpenAI(model="scalesim", temperature=0, max_tokens=48).bind_tools(
+        [Decide], tool_choice="required", parallel_tool_calls=False
+    )
 
-    def node(role: str) -> Callable[[State], State]:
-        def speak(state: State) -> State:
-            prompt = [("system", f"{ROLES[role]} " * 10), ("user", " ".join(state["said"]))]
-            return {"said": [f"{role}: {model.invoke(prompt).content}"]}
+    def asked(role: str, state: State) -> list[tuple[str, str]]:
+        return [("system", f"{ROLES[role]} " * 10), ("user", " ".join(state["said"]))]
 
-        return speak
+    def speaker(role: str) -> Callable[[State], State]:
+        return lambda state: {"said": [f"{role}: {model.invoke(asked(role, state)).content}"]}
+
+    def editor(state: State) -> State:
+        (call, *_) = decides.invoke(asked("editor", state)).tool_calls
+        return {"said": [f"editor: {call['args']['decision']}"]}
 
     graph = StateGraph(State)
     for role in ROLES:
-        graph.add_node(role, node(role))
+        graph.add_node(role, editor if role == "editor" else speaker(role))
     graph.add_edge(START, "writer")
     graph.add_edge("writer", "optimist")
     graph.add_edge("writer", "pessimist")

@@ -1,10 +1,11 @@
-"""mesa-llm: agents that reason in words, in parallel steps.
+"""mesa-llm: agents that answer in JSON, in parallel steps.
 
 OPENAI_API_KEY=- scalesim run -- python llm_town.py
 """
 
 from __future__ import annotations
 
+import json
 import sys
 
 import mesa
@@ -12,7 +13,10 @@ from mesa_llm.llm_agent import LLMAgent
 from mesa_llm.parallel_stepping import enable_automatic_parallel_stepping
 from mesa_llm.reasoning.cot import CoTReasoning
 
-PERSONA = "You are citizen {number} of a small town. You answer in one short sentence. "
+PERSONA = "You are citizen {number} of a small town. You answer in JSON. "
+_PLACE = {"type": "string", "enum": ["bakery", "bridge", "school", "market"]}
+_SCHEMA = {"type": "object", "properties": {"place": _PLACE}, "required": ["place"]}
+PLAN = {"type": "json_schema", "json_schema": {"name": "plan", "schema": _SCHEMA}}
 
 
 class Citizen(LLMAgent):
@@ -28,9 +32,10 @@ class Citizen(LLMAgent):
         )
 
     async def astep(self) -> None:
-        """Say something."""
-        answer = await self.llm.agenerate(f"It is day {self.model.steps}. What do you do?")
-        self.internal_state.append(answer.choices[0].message.content)
+        """Choose a place."""
+        asked = f"It is day {self.model.steps}. Where do you go?"
+        answer = await self.llm.agenerate(asked, response_format=PLAN)
+        self.internal_state.append(json.loads(answer.choices[0].message.content)["place"])
 
 
 class Town(mesa.Model):

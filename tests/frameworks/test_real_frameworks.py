@@ -24,7 +24,7 @@ from scalesim.runs.recorder import Recorder
 from scalesim.settings import ClientSettings
 from tests.frameworks.environments import ROOT, python_with
 
-_PROGRAM_S = 240
+_PROGRAM_S = 400
 
 pytestmark = pytest.mark.timeout(900)
 
@@ -48,13 +48,13 @@ class Framework(NamedTuple):
 
 
 FRAMEWORKS = {
-    "mesa": Framework("mesa/town.py", ("8", "4"), ("mesa==3.3.1", "openai"), ("Citizen ",)),
+    "mesa": Framework("mesa/town.py", ("8", "3"), ("mesa==3.3.1", "openai"), ("Citizen ",)),
     "mesa-llm": Framework(
         "mesa/llm_town.py", ("4", "2"), ("mesa-llm==0.2.0", "mesa==3.3.1"), ("Citizen ",)
     ),
     "langgraph": Framework(
         "langgraph/review.py",
-        ("3",),
+        ("2",),
         ("langgraph==1.2.24", "langchain-openai==1.7.4"),
         ("writer", "optimist", "pessimist", "editor"),
     ),
@@ -66,14 +66,14 @@ FRAMEWORKS = {
     ),
     "camel": Framework(
         "camel/debate.py",
-        ("3",),
+        ("2",),
         ("camel-ai==0.2.90", "mcp<2"),
         tuple(f"System {name}" for name in ("Ann", "Bob", "Eve", "Joe")),
         foresees=False,
     ),
     "agentscope": Framework(
         "agentscope/chain.py",
-        ("3",),
+        ("2",),
         ("agentscope==2.0.11",),
         ("ann", "bob", "eve"),
         foresees=False,
@@ -85,12 +85,9 @@ FRAMEWORKS = {
         ("Ann", "Bob", "Eve", "rules"),
     ),
     "crewai": Framework(
-        "crewai/article.py", ("2",), ("crewai==1.15.30",), ("researcher", "writer", "editor")
+        "crewai/article.py", ("1",), ("crewai==1.15.30",), ("researcher", "writer", "editor")
     ),
-    "oasis": Framework("oasis/network.py", ("6", "3"), ("camel-oasis==0.2.5", "mcp<2"), ("user ",)),
-    "agentsociety": Framework(
-        "agentsociety/society.py", ("1",), ("agentsociety2==2.9.3",), ("agent ", "router")
-    ),
+    "oasis": Framework("oasis/network.py", ("6", "2"), ("camel-oasis==0.2.5", "mcp<2"), ("user ",)),
 }
 
 
@@ -108,8 +105,9 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ClientSettings]:
 
 @pytest.mark.parametrize("name", FRAMEWORKS)
 def test_every_call_is_told_apart_and_more_is_foreseen_than_by_the_base_url(
-    name: str, stack: ClientSettings, tmp_path: Path
+    name: str, stack: ClientSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.chdir(tmp_path)  # some write logs where they are run
     framework = FRAMEWORKS[name]
     command = [str(python_with(*framework.requirements))]
     command += [str(ROOT / "examples" / framework.program), *framework.arguments]

@@ -99,6 +99,11 @@ def test_what_names_the_agent_or_changes_nothing_stays_here() -> None:
     assert accepted("chat", {**BODY["chat"], **more, "verbosity": "medium"}) == BODY["chat"]
 
 
+def test_a_length_that_is_asked_for_is_a_variable_of_the_template() -> None:
+    taken = accepted("chat", {**BODY["chat"], "verbosity": "low"})
+    assert taken == {**BODY["chat"], "chat_template_kwargs": {"verbosity": "low"}}
+
+
 @pytest.mark.parametrize(("given", "stop"), [("", []), (["", "a"], ["a"]), ("a", ["a"]), ([], [])])
 def test_an_empty_stop_ends_nothing(given: Any, stop: list[str]) -> None:
     assert accepted("chat", {**BODY["chat"], "stop": given})["stop"] == stop
@@ -182,7 +187,7 @@ def test_bounds_are_kept_by_name(endpoint: Endpoint, field: str, value: Any) -> 
         ("response_format.type", {"type": "structural_tag"}),
         ("response_format.json_schema", {"type": "json_schema"}),
         ("modalities.0", ["audio"]),
-        ("verbosity", "high"),
+        ("verbosity", "loud"),
         ("reasoning_effort", 0.5),
     ],
 )
