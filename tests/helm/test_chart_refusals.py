@@ -30,6 +30,10 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
         },
         "is the catalog's Redis",
     ),
+    "bundled control store without password": (
+        {"ray": {"gcs": {"bundled": True, "passwordSecretName": ""}}},
+        "passwordSecretName",
+    ),
     "authority without TLS": ({"redis": {"tlsCaSecretName": "ca"}}, "without redis.tls"),
     "TLS to the bundled server": ({"redis": {"tls": True}}, "give redis.host"),
     "keys by name alone": (
@@ -132,7 +136,7 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
         "needs one of its own",
     ),
     "control store without password": (
-        {"ray": {"gcs": {"redisAddress": "gcs:6379"}}},
+        {"ray": {"gcs": {"redisAddress": "gcs:6379", "passwordSecretName": ""}}},
         "passwordSecretName",
     ),
     "job without a claim": ({"job": {"enabled": True}}, "outClaim"),

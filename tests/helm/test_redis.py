@@ -76,6 +76,7 @@ def test_rays_control_store_has_a_server_on_disk_that_only_its_pods_reach() -> N
         of_catalog = objects["StatefulSet", "town-scalesim-redis"]["spec"]["template"]
         assert not chosen.items() <= of_catalog["metadata"]["labels"].items()
     password = cluster["gcsFaultToleranceOptions"]["redisPassword"]
+    assert password["valueFrom"]["secretKeyRef"] == {"name": "store", "key": "password"}
     assert container["env"][0]["valueFrom"] == password["valueFrom"]
     rays = objects["NetworkPolicy", "town-scalesim-ray"]["spec"]["egress"]
     assert any(
@@ -84,6 +85,19 @@ def test_rays_control_store_has_a_server_on_disk_that_only_its_pods_reach() -> N
         for peer in rule.get("to", ())
         if "matchExpressions" not in peer["podSelector"]
     )
+
+
+def test_a_new_password_of_the_catalog_leaves_rays_control_store_alone() -> None:
+    """Ray reads that store's password once: with another one it would lose its store, and end."""
+    values = values_file("values-gpu-multinode.yaml")
+    before, after = (
+        render(values, {"redis": {"password": {"value": password, "secretName": ""}}})
+        for password in ("old", "new")
+    )
+    for name in (("StatefulSet", "town-scalesim-gcs"), ("RayService", "town-scalesim")):
+        assert before[name] == after[name]
+    name = ("StatefulSet", "town-scalesim-redis")
+    assert before[name] != after[name]
 
 
 def test_keys_of_simulations_reach_the_pods() -> None:

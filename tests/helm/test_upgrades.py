@@ -40,6 +40,7 @@ CHANGES: dict[str, tuple[dict[str, Any], Effect]] = {
     "workers.replicas": ({"workers": {"replicas": 3}}, Effect.WORKERS),
     "stack.engine.*": ({"stack": {"engine": {"page_size": 32}}}, Effect.ENGINES),
     "stack.controller.*": ({"stack": {"controller": {"tick_s": 0.5}}}, Effect.ENGINES),
+    "stack.logs.*": ({"stack": {"logs": {"format": "json"}}}, Effect.ENGINES),
     "stack.ingress.*": ({"stack": {"ingress": {"max_body_bytes": 4096}}}, Effect.ENGINES),
     "redis.host, port, db, tls, username": ({"redis": {"db": 1}}, Effect.ENGINES),
     "stack.engines_per_machine, stack.metrics.*": (
@@ -58,6 +59,10 @@ CHANGES: dict[str, tuple[dict[str, Any], Effect]] = {
     "ray.*": ({"ray": {"tokenSecretName": "t"}}, Effect.NEW_CLUSTER),
     "autoscaling.enabled": (
         {"autoscaling": {"enabled": True}},
+        Effect.NEW_CLUSTER,
+    ),
+    "model.*, redis.tlsCaSecretName, apiKeys.*": (
+        {"redis": {"host": "r", "tls": True, "tlsCaSecretName": "ca"}},
         Effect.NEW_CLUSTER,
     ),
     "redis.password.value": (

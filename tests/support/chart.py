@@ -18,6 +18,7 @@ CHART = ROOT / "helm" / "scalesim"
 NEEDED: dict[str, Any] = {
     "apiKey": {"secretName": "keys"},
     "redis": {"password": {"secretName": "keys"}},
+    "ray": {"gcs": {"passwordSecretName": "store"}},
     "stack": {"engine": {"model_path": "/models/m"}},
     "volumes": {"models": {"existingClaim": "models"}},
 }

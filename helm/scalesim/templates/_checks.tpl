@@ -60,8 +60,8 @@
 {{- if and .Values.ray.gcs.redisAddress (hasPrefix (printf "%s:" (include "scalesim.redisHost" .)) (regexReplaceAll "^rediss?://" .Values.ray.gcs.redisAddress "")) -}}
 {{- fail "ray.gcs.redisAddress is the catalog's Redis: Ray's control store needs one of its own, as it may fill it or flush it" -}}
 {{- end -}}
-{{- if and .Values.ray.gcs.redisAddress (not .Values.ray.gcs.passwordSecretName) -}}
-{{- fail "ray.gcs.redisAddress is set without ray.gcs.passwordSecretName: give the Secret with its password" -}}
+{{- if and (include "scalesim.gcsAddress" .) (not .Values.ray.gcs.passwordSecretName) -}}
+{{- fail "ray.gcs.redisAddress or ray.gcs.bundled is set without ray.gcs.passwordSecretName: give the Secret with its password" -}}
 {{- end -}}
 {{- end }}
 

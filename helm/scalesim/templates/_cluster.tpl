@@ -15,11 +15,7 @@ gcsFaultToleranceOptions:
   redisAddress: {{ . | quote }}
   redisPassword:
     valueFrom:
-      {{- if $.Values.ray.gcs.bundled }}
-      {{- include "scalesim.secretKeyRef" (list $ $.Values.redis.password "redis-password") | nindent 6 }}
-      {{- else }}
-      secretKeyRef: {name: {{ $.Values.ray.gcs.passwordSecretName | quote }}, key: {{ $.Values.ray.gcs.passwordSecretKey | quote }}}
-      {{- end }}
+      {{- include "scalesim.gcsPassword" $ | nindent 6 }}
 {{- end }}
 enableInTreeAutoscaling: {{ .Values.autoscaling.enabled }}
 {{- if .Values.autoscaling.enabled }}
@@ -52,6 +48,12 @@ workerGroupSpecs:
 {{- define "scalesim.gcsAddress" -}}
 {{- $own := printf "%s-gcs:6379" (include "scalesim.fullname" .) -}}
 {{ ternary $own .Values.ray.gcs.redisAddress .Values.ray.gcs.bundled }}
+{{- end }}
+
+{{- define "scalesim.gcsPassword" -}}
+secretKeyRef:
+  name: {{ .Values.ray.gcs.passwordSecretName | quote }}
+  key: {{ .Values.ray.gcs.passwordSecretKey | quote }}
 {{- end }}
 
 {{/* What a stack sends is smaller; Ray's own choice, 30% of the pod's memory, is the engines'. */}}

@@ -1,4 +1,5 @@
-{{/* A server of a release's own: (dict root component suffix port persistent). */}}
+{{/* A server of a release's own: (dict root component suffix port persistent
+password reference), the password being what it restarts for. */}}
 {{- define "scalesim.valkey" -}}
 {{- $root := .root }}
 {{- $bundled := $root.Values.redis.bundled }}
@@ -30,7 +31,7 @@ spec:
         {{- include "scalesim.selector" $root | nindent 8 }}
         app.kubernetes.io/component: {{ $.component }}
       annotations:
-        checksum/secrets: {{ toJson $root.Values.redis.password | sha256sum }}
+        checksum/secrets: {{ $.password | sha256sum }}
     spec:
       serviceAccountName: {{ include "scalesim.serviceAccount" $root }}
       automountServiceAccountToken: false
@@ -69,7 +70,7 @@ spec:
           env:
             - name: REDISCLI_AUTH
               valueFrom:
-                {{- include "scalesim.secretKeyRef" (list $root $root.Values.redis.password "redis-password") | nindent 16 }}
+                {{- $.reference | nindent 16 }}
           ports:
             - {name: redis, containerPort: {{ $.port }}}
           readinessProbe:
