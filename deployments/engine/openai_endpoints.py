@@ -27,7 +27,7 @@ from scalesim.deployments.engine.identity_envelope import hints, salted
 from scalesim.deployments.engine.models.model_resolver import ModelResolver
 from scalesim.deployments.engine.sglang.engine_endpoints import EVENTS, JSON, servings
 from scalesim.deployments.engine.sglang.limits import limits_of, tokenized
-from scalesim.deployments.engine.sglang.requests_under_way import has_ended
+from scalesim.deployments.engine.sglang.requests_under_way import has_ended, hear_of_first_token
 from scalesim.deployments.engine.stream_pace import StreamPace
 from scalesim.deployments.engine.watch import EngineFault
 from scalesim.deployments.error_responses import body_of, error_body
@@ -283,7 +283,7 @@ class _IdentifiedManager:
         request.cache_salt = salted(trip.call.salt, trip.model)
         whole = not request.stream
         if trip.call.under_suspicion and len(prompts) == 1 and trip.call.body.get("n") in (None, 1):
-            request.stream = True  # so that its first token is heard of
+            hear_of_first_token(self._manager, request)
         answers = self._manager.generate_request(request, raw)
         trip.requests.append(request)
         trip.answers.append(answers)

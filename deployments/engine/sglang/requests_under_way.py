@@ -8,3 +8,12 @@ from typing import Any
 def has_ended(manager: Any, rid: str) -> bool:
     """Return whether an engine has reported the end of a request, read or not."""
     return rid not in manager.rid_to_state
+
+
+def hear_of_first_token(manager: Any, request: Any) -> None:
+    """Have the first token of a request told whose answer is wanted whole; the last piece is it.
+
+    Nothing changes where the engine is set to tell of each piece only what is new.
+    """
+    if not getattr(manager, "incremental_streaming_output", False):
+        request.stream = True

@@ -37,6 +37,7 @@ class FakeManager:
     def __init__(self, *reasons: Any) -> None:
         self.rids: list[Any] = []
         self.streamed: list[bool] = []
+        self.incremental_streaming_output = False
         self.open = 0
         self._reasons = reasons
 
@@ -226,12 +227,17 @@ async def test_of_several_choices_and_without_suspicion_all_is_asked_for_as_it_c
     engine: Any,
 ) -> None:
     manager = FakeManager({"type": "stop"})
-    for body, suspected in (({}, False), ({"n": 2}, True)):
+    for body, suspected, increments in (
+        ({}, False, False),
+        ({"n": 2}, True, False),
+        ({}, True, True),
+    ):
+        manager.incremental_streaming_output = increments
         inside = trip(engine)
         inside.call = inside.call._replace(body=body, under_suspicion=suspected)
         async for _ in engine._IdentifiedManager(manager, LIMITS).generate_request(request()):
             pass
-    assert manager.streamed == [False, False]
+    assert manager.streamed == [False] * 3
 
 
 async def test_who_goes_away_is_cancelled_and_no_more(engine: Any) -> None:
