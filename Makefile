@@ -20,8 +20,9 @@ OUT    ?= out/demo
 PIP    := $(BIN)/python -m pip install -q --disable-pip-version-check
 SGLANG := $(shell sed -n 's/^sglang = \["\(.*\)"\]/\1/p' pyproject.toml)
 PYTEST := $(BIN)/python -m pytest -o cache_dir=.pytest_cache
+APART  := $(addprefix --ignore=tests/,deployments/engine chaos frameworks)
 
-.PHONY: demo test test-long chaos integrations test-fast test-stack test-engine check generated clean install
+.PHONY: demo test test-plain test-stack test-engine test-long chaos integrations test-fast check generated clean install
 
 install: $(READY)
 
@@ -48,17 +49,21 @@ demo: $(READY)
 	@$(BIN)/scalesim sim run society --agents 48 --steps 12 --active 0.2 --device-share 0.25 \
 	  --arms stock,hicache,scalesim --seed 0 --out $(OUT)
 
-# Engines live in the test process of their folder, which therefore runs apart from Ray's. Both run,
-# whatever the first one says.
+# Engines live in the test process of their folder, which therefore runs apart from Ray's; what needs
+# neither is shared out over two processes. All run, whatever one says.
 test: $(READY)
-	@$(MAKE) --no-print-directory test-stack; stack=$$?; \
-	  $(MAKE) --no-print-directory test-engine && exit $$stack
+	@rc=0; for part in plain stack engine; do \
+	  $(MAKE) --no-print-directory test-$$part || rc=$$?; \
+	done; exit $$rc
+
+test-plain: $(READY)
+	@$(PYTEST)/plain -n 2 --dist loadfile $(APART) -m "not ray and not engine and not long" $(MORE)
 
 test-stack: $(READY)
-	@$(PYTEST)/stack $(addprefix --ignore=tests/,deployments/engine chaos frameworks) -m "not long" $(MORE)
+	@$(PYTEST)/stack $(APART) -m "(ray or engine) and not long" $(MORE)
 
 test-long: $(READY)
-	@$(PYTEST)/long $(addprefix --ignore=tests/,deployments/engine chaos frameworks) -m long $(MORE)
+	@$(PYTEST)/long $(APART) -m long $(MORE)
 
 chaos: $(READY)
 	@$(PYTEST)/chaos tests/chaos $(MORE)
@@ -67,7 +72,7 @@ integrations: $(READY)
 	@$(PYTEST)/frameworks tests/frameworks $(MORE)
 
 test-fast: $(READY)
-	@HYPOTHESIS_PROFILE=fast $(PYTEST)/fast $(addprefix --ignore=tests/,deployments/engine helm benchmarks frameworks) \
+	@HYPOTHESIS_PROFILE=fast $(PYTEST)/fast -n 2 --dist loadfile $(addprefix --ignore=tests/,deployments/engine helm benchmarks frameworks) \
 	  -m "not ray and not engine and not slow and not long" $(MORE)
 
 test-engine: $(READY)

@@ -15,21 +15,20 @@ from pathlib import Path
 from typing import Any
 
 
-def _end_with_parent() -> None:
-    """Have the kernel end this engine process with its replica, from now on.
+def end_with_parent() -> None:
+    """Have the kernel end this process with the one that started it, from now on.
 
     SGLang asks for the same once it is imported: a replica that ends before leaves orphans.
     """
-    parent = multiprocessing.parent_process()
-    if parent is None:  # this is the replica
-        return
     pr_set_pdeathsig = 1
     ctypes.CDLL(None).prctl(pr_set_pdeathsig, signal.SIGKILL)
-    if os.getppid() != parent.pid:
+    parent = multiprocessing.parent_process()
+    if parent is not None and not parent.is_alive():
         os._exit(1)
 
 
-_end_with_parent()
+if multiprocessing.parent_process() is not None:  # this is not the replica
+    end_with_parent()
 
 import torch  # noqa: E402
 
@@ -53,6 +52,7 @@ def run_scheduler(*args: Any, **kwargs: Any) -> None:
 
     It writes down what it worked on where it crashes.
     """
+    _begin()
     from sglang.srt.managers.scheduler import Scheduler, run_scheduler_process
 
     from scalesim.deployments.engine.sglang.local import keep_in_tmpdir
@@ -89,6 +89,13 @@ def prepare(emulation: EmulationSettings | None) -> None:
 
 def run_detokenizer(*args: Any, **kwargs: Any) -> None:
     """Detokenizer process: SGLang's own."""
+    _begin()
     from sglang.srt.managers.detokenizer_manager import run_detokenizer_process
 
     run_detokenizer_process(*args, **kwargs)
+
+
+def _begin() -> None:
+    """Do what a process that was forked has not done when it imported this module."""
+    end_with_parent()
+    signal.signal(signal.SIGQUIT, signal.SIG_DFL)

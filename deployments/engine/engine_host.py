@@ -10,9 +10,11 @@ from typing import Any, NamedTuple
 
 import psutil
 
+from scalesim.deployments.engine.boot import HAS_GPU
 from scalesim.deployments.engine.channel import ReplicaEnd
 from scalesim.deployments.engine.launch import check_tokens, launch, prepared
 from scalesim.deployments.engine.messages import Hello
+from scalesim.deployments.engine.sglang import fork_server
 from scalesim.deployments.engine.sglang.local import environment
 from scalesim.deployments.run_folder import RunFolder
 from scalesim.environment import (
@@ -66,6 +68,8 @@ class EngineHost:
         self._engines = engines
         self._folder = RunFolder()
         self.last_words = self._folder.path / "last-words"
+        if not HAS_GPU:
+            fork_server.start()  # it imports while this process does
 
     def end_with_a_stopped_process(self, stopped_s: float) -> None:
         """Have this process and its engine ended once it was stopped for so long."""

@@ -3,24 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 
 import httpx
 import pytest
 import pytest_asyncio
 
 from scalesim.deployments.stack import Stack
-from scalesim.settings import StackSettings, load
 from tests.clients import anthropic_checks, checks, openai_checks
 from tests.clients import stack as setup
 
 pytestmark = [pytest.mark.engine, pytest.mark.ray, pytest.mark.asyncio(loop_scope="session")]
 
 
-@pytest.fixture(scope="module")
-def base_url(ray_local: None, tiny_model: str) -> Iterator[str]:
-    with Stack(load(StackSettings, setup.values(tiny_model))) as running:
-        yield running.base_url
+@pytest.fixture
+def base_url(crowded_stack: Stack) -> str:
+    return crowded_stack.base_url
 
 
 @pytest.mark.parametrize("check", openai_checks.CHECKS, ids=lambda check: check.__name__)
@@ -38,13 +36,13 @@ def client(base_url: str, key: str) -> httpx.AsyncClient:
     return httpx.AsyncClient(base_url=base_url, headers=headers, timeout=60)
 
 
-@pytest_asyncio.fixture(loop_scope="session", scope="module")
+@pytest_asyncio.fixture(loop_scope="session")
 async def operator(base_url: str) -> AsyncIterator[httpx.AsyncClient]:
     async with client(base_url, setup.KEY) as http:
         yield http
 
 
-@pytest_asyncio.fixture(loop_scope="session", scope="module")
+@pytest_asyncio.fixture(loop_scope="session")
 async def town(base_url: str) -> AsyncIterator[httpx.AsyncClient]:
     async with client(base_url, setup.TOWN_KEY) as http:
         yield http

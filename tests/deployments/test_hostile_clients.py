@@ -9,7 +9,6 @@ import asyncio
 import json
 import re
 from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 
 import httpx
@@ -23,17 +22,15 @@ from hypothesis import strategies as st
 
 from scalesim.deployments.calls import Endpoint
 from scalesim.deployments.ingress import ROUTES
-from scalesim.deployments.random_adapter import build
 from scalesim.deployments.requests import REQUESTS
 from scalesim.deployments.stack import Stack
-from scalesim.settings import AdapterSettings, EngineSettings, IngressSettings, StackSettings
+from scalesim.settings import StackSettings
 from tests.support.hostile_bodies import BODY, bodies
 from tests.support.only_stack import OnlyStack
 from tests.support.stack_client import KEY, StackClient, words
 
 pytestmark = [pytest.mark.engine, pytest.mark.ray, pytest.mark.asyncio(loop_scope="session")]
 
-POOL = 1024
 WHERE: dict[str, str] = {name: path for _, path, name in ROUTES}
 CHAT = {"messages": [{"role": "user", "content": "w1"}], "max_tokens": 2}
 SLOW = {"name": "slow", "schema": {"type": "string", "pattern": "(a+)+"}}
@@ -45,42 +42,6 @@ def tool(**parameters: Any) -> dict[str, Any]:
     return {"type": "function", "function": {"name": "f", "parameters": parameters}}
 
 
-@pytest.fixture(scope="module")
-def adapters(tmp_path_factory: pytest.TempPathFactory, tiny_model: str) -> Path:
-    """Adapters of which nobody asked `scalesim adapter add` whether they can be served."""
-    root = tmp_path_factory.mktemp("adapters")
-    for name, changed in {
-        "good": {},
-        "text": {"r": "4"},
-        "dora": {"use_dora": True},
-        "slow": {"target_modules": r"(\w|\.|\w\w)+[^\w.]"},
-        "many": {"r": 10**6},
-    }.items():
-        file = build(root / name, tiny_model, seed=1, rank=4) / "adapter_config.json"
-        file.write_text(json.dumps({**json.loads(file.read_text()), **changed}))
-    wide = build(root / "wide", tiny_model, seed=1, rank=8) / "adapter_model.safetensors"
-    build(root / "lies", tiny_model, seed=1, rank=4)
-    (root / "lies" / wide.name).write_bytes(wide.read_bytes())
-    build(root / "cut", tiny_model, seed=1, rank=4)
-    (root / "cut" / wide.name).write_bytes(wide.read_bytes()[:-500])
-    return root
-
-
-@pytest.fixture(scope="module")
-def crowded(tiny_model: str, adapters: Path) -> StackSettings:
-    """One replica with little room."""
-    served = AdapterSettings(roots=(str(adapters),), slots=2, max_rank=8)
-    engine = EngineSettings(
-        model_path=tiny_model, dtype="float32", device_tokens=POOL, adapters=served
-    )
-    return StackSettings(engine=engine, ingress=IngressSettings(port=0, api_key=KEY))
-
-
-@pytest.fixture(scope="module")
-def crowded_stack(only_stack: OnlyStack, crowded: StackSettings) -> Stack:
-    return only_stack.running(crowded)
-
-
 @pytest_asyncio.fixture(loop_scope="session")
 async def client(crowded_stack: Stack) -> AsyncIterator[StackClient]:
     client = StackClient(crowded_stack)
@@ -89,9 +50,9 @@ async def client(crowded_stack: Stack) -> AsyncIterator[StackClient]:
 
 
 @pytest_asyncio.fixture(loop_scope="session", scope="module")
-async def alone(crowded_stack: Stack) -> list[dict[str, Any]]:
+async def alone(only_stack: OnlyStack, crowded: StackSettings) -> list[dict[str, Any]]:
     """What other tenants are answered while nobody else asks."""
-    client = StackClient(crowded_stack)
+    client = StackClient(only_stack.running(crowded))
     async with client.http:
         return [await neighbour(client, tenant) for tenant in TENANTS]
 
@@ -245,11 +206,13 @@ async def test_whatever_a_field_is_no_request_fails(
 
 @pytest.mark.parametrize("stream", [False, True])
 async def test_prompts_that_fill_the_pool_wait_for_each_other_and_are_served_whole(
-    client: StackClient, stream: bool
+    client: StackClient, crowded: StackSettings, stream: bool
 ) -> None:
+    pool = crowded.engine.device_tokens
+    assert pool is not None
     models = (await client.http.get("/v1/models")).json()["data"]
     fits = models[0]["context_length"]
-    assert POOL - 64 < fits < POOL
+    assert pool - 64 < fits < pool
 
     async def ask(number: int) -> str:
         body = {"prompt": words(number, 600), "max_tokens": 24, "ignore_eos": True}
