@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from typing import Any
 
 import httpx
 import pytest
@@ -21,14 +22,19 @@ def base_url(crowded_stack: Stack) -> str:
     return crowded_stack.base_url
 
 
+def checked(check: checks.Check, client: Any) -> None:
+    with client:  # or its connections are found unclosed, in whatever test runs by then
+        check(client)
+
+
 @pytest.mark.parametrize("check", openai_checks.CHECKS, ids=lambda check: check.__name__)
 async def test_openai(base_url: str, check: checks.Check) -> None:
-    await asyncio.to_thread(check, openai_checks.connect(base_url, setup.KEY))
+    await asyncio.to_thread(checked, check, openai_checks.connect(base_url, setup.KEY))
 
 
 @pytest.mark.parametrize("check", anthropic_checks.CHECKS, ids=lambda check: check.__name__)
 async def test_anthropic(base_url: str, check: checks.Check) -> None:
-    await asyncio.to_thread(check, anthropic_checks.connect(base_url, setup.KEY))
+    await asyncio.to_thread(checked, check, anthropic_checks.connect(base_url, setup.KEY))
 
 
 def client(base_url: str, key: str) -> httpx.AsyncClient:

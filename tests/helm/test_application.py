@@ -23,6 +23,7 @@ pytestmark = [pytest.mark.engine, pytest.mark.ray, pytest.mark.timeout(900)]
 KEY = "key-of-the-chart"
 PASSWORD = "p@ss/w:rd%"
 AGENTS = 4
+_WHERE = "/api/serve/applications/"
 
 
 class Process(NamedTuple):
@@ -36,11 +37,10 @@ class Process(NamedTuple):
 class Release:
     """An installed chart, without pods: its application on a Ray cluster of the test's own."""
 
-    def __init__(self, dashboard: str, values: dict[str, Any], api: httpx.Client) -> None:
+    def __init__(self, kuberay: httpx.Client, values: dict[str, Any], api: httpx.Client) -> None:
         self.api = api
         self._values = values
-        self._where = f"{dashboard}/api/serve/applications/"
-        self._kuberay = httpx.Client(headers={"Authorization": f"Bearer {TOKEN}"}, timeout=60)
+        self._kuberay = kuberay
 
     def upgrade(self, *layers: dict[str, Any], **arguments: Any) -> None:
         """Do what KubeRay does with the application once the chart was installed or upgraded."""
@@ -49,11 +49,11 @@ class Release:
         app["args"] |= arguments
         port = int(self._values["serve"]["port"])
         config = {"http_options": {"host": "127.0.0.1", "port": port}, "applications": [app]}
-        self._kuberay.put(self._where, json=config).raise_for_status()
+        self._kuberay.put(_WHERE, json=config).raise_for_status()
 
     def app(self) -> dict[str, Any]:
         """Return what KubeRay reads of the application's state."""
-        return dict(self._kuberay.get(self._where).json()["applications"]["serving"])
+        return dict(self._kuberay.get(_WHERE).json()["applications"]["serving"])
 
     def until_running(self, engines: int) -> set[Process]:
         """Wait until it runs so many engines and no more; return all processes."""
@@ -125,9 +125,11 @@ def release(redis_port: int, tmp_path_factory: pytest.TempPathFactory) -> Iterat
     secrets = {"SCALESIM_API_KEY": KEY, "SCALESIM_CATALOG_PASSWORD": PASSWORD}
     with (
         ray_head(SCALESIM_PODS=pods, **secrets) as dashboard,
+        httpx.Client(base_url=dashboard, timeout=60) as kuberay,
         httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=120) as api,
     ):
-        installed = Release(dashboard, values, api)
+        kuberay.headers["Authorization"] = f"Bearer {TOKEN}"
+        installed = Release(kuberay, values, api)
         installed.upgrade()
         installed.until_running(1)
         assert api.get("/v1/status").status_code == 401
