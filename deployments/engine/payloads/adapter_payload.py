@@ -59,9 +59,14 @@ class AdapterPayload(SharedPayload):
         return MoveOutcome.STARTED
 
     def demote(self, key: int, tier: Tier) -> MoveOutcome:
-        """Free the slot of an agent's adapter unless another agent uses it; refuses storage."""
+        """Free the slot of an agent's adapter unless another agent uses it; refuses storage.
+
+        What is on its way arrives first.
+        """
         adapter = self._item.get(key)
         if adapter is None or adapter in self._in_use or tier is not Tier.HOST:
+            return self._counters.refuse()
+        if adapter == self._copying:
             return self._counters.refuse()
         if self._agents[adapter] == {key} and adapter in self._slots.resident():
             self._slots.leave(adapter)

@@ -106,6 +106,18 @@ def test_a_pass_in_which_nothing_moved_looks_at_no_adapter(
     assert not farm.payload.settle()
 
 
+def test_what_is_on_its_way_arrives_before_it_leaves() -> None:
+    farm = Farm()
+    farm.ask(1, "a")
+    assert farm.payload.demote(1, Tier.HOST) is MoveOutcome.DONE
+    farm.payload.push((1,), (0.0,))
+    assert farm.payload.prefetch(1, Tier.DEVICE) is MoveOutcome.STARTED
+    assert farm.payload.demote(1, Tier.HOST) is MoveOutcome.REFUSED
+    assert farm.payload.drop(1) is MoveOutcome.REFUSED
+    farm.payload.settle()
+    assert farm.payload.demote(1, Tier.HOST) is MoveOutcome.DONE
+
+
 def test_the_farthest_makes_room_and_only_for_nearer_ones() -> None:
     farm = Farm()
     for key, adapter in enumerate("abc"):
