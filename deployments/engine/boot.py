@@ -32,7 +32,7 @@ if multiprocessing.parent_process() is not None:  # this is not the replica
 
 import torch  # noqa: E402
 
-from scalesim.deployments.engine.crash_report import reporting_to  # noqa: E402
+from scalesim.deployments.engine.crash_report import end_at_once, reporting_to  # noqa: E402
 from scalesim.environment import (  # noqa: E402
     engine_emulation_from_env,
     engine_last_words_from_env,
@@ -62,7 +62,12 @@ def run_scheduler(*args: Any, **kwargs: Any) -> None:
     path = engine_last_words_from_env()
     if path is not None:
         run = Scheduler.run_event_loop
-        Scheduler.run_event_loop = lambda self: reporting_to(Path(path), partial(run, self))
+
+        def run_event_loop(self: Any) -> None:
+            end_at_once()
+            reporting_to(Path(path), partial(run, self))
+
+        Scheduler.run_event_loop = run_event_loop
     run_scheduler_process(*args, **kwargs)
 
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import faulthandler
 import os
+import signal
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -24,6 +27,19 @@ def reporting_to(path: Path, run: Callable[[], None]) -> None:
         part.write_bytes(msgspec.json.encode(worked_on(error.__traceback__)))
         os.replace(part, path)
         raise
+
+
+def end_at_once() -> None:
+    """Have a segmentation fault show Python's own traceback and end the process; nothing more.
+
+    TVM's runtime, which grammars bring along, first looks up the names of all C functions on the
+    stack: for seconds in which the engine is neither dead nor alive. Call it in the main thread.
+    """
+    with suppress(ImportError):
+        import tvm_ffi  # noqa: F401 - its handler is there before ours, and not put over it later
+    faulthandler.disable()
+    signal.signal(signal.SIGSEGV, signal.SIG_DFL)
+    faulthandler.enable()
 
 
 def worked_on(trace: TracebackType | None) -> list[str]:

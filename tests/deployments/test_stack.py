@@ -282,6 +282,38 @@ async def test_a_key_has_as_many_traces_as_requests_and_both(client: StackClient
         assert (await town.ask(105, user="bob")).status_code == 200
 
 
+async def test_a_trace_has_the_requests_of_every_process_of_the_ingress(
+    client: StackClient,
+) -> None:
+    async def answered() -> dict[str, float]:
+        text = (await client.http.get("/metrics")).text
+        counts = dict.fromkeys(re.findall(r'ingress="(\w+)"', text), 0.0)
+        pattern = r'^scalesim_requests_total\{.*ingress="(\w+)".*\} (\S+)$'
+        for name, count in re.findall(pattern, text, re.MULTILINE):
+            counts[name] += float(count)
+        return counts
+
+    async def has_answered(before: dict[str, float]) -> bool:
+        now = await answered()
+        return all(now[name] > count for name, count in before.items())
+
+    async with client.http.stream("GET", "/v1/trace?simulation=both") as feed:
+        lines = feed.aiter_lines()
+        assert await anext(lines) == ""
+        before, asked = await answered(), 0
+        assert len(before) == client.stack.settings.ingress.processes
+        while not await has_answered(before):
+            one = StackClient(client.stack)  # on a connection of its own
+            async with one.http:
+                given = {"X-Simulation-Id": "both", "X-Agent-Id": f"number-{asked}"}
+                body = {"model": "scalesim", "prompt": "w1", "max_tokens": 1}
+                answer = await one.http.post("/v1/completions", json=body, headers=given)
+                assert answer.status_code == 200
+            asked += 1
+        heard = {json.loads(await anext(lines))["agent"] for _ in range(asked)}
+        assert heard == {f"number-{number}" for number in range(asked)}
+
+
 async def test_agents_spread_over_replicas_and_stay(client: StackClient) -> None:
     homes = {}
     for _ in range(2):
@@ -355,15 +387,19 @@ async def test_a_device_that_is_not_there_is_refused(client: StackClient) -> Non
 async def test_stopping_waits_for_requests_in_flight(
     client: StackClient, only_stack: OnlyStack
 ) -> None:
-    asked = asyncio.ensure_future(client.ask(107, tokens=700))
+    # On a connection each, which either process of the ingress may take.
+    short = [[{"role": "user", "content": f"w{word}"}] for word in range(4)]
+    asked = asyncio.gather(
+        *(client.ask(107 + n, 300, messages=text) for n, text in enumerate(short))
+    )
 
     async def busy() -> bool:
-        return (await client.status())["agents"]["in_use"] > 0
+        return bool((await client.status())["agents"]["in_use"] == len(short))
 
     await client.until(busy)
     async with client.http.stream("GET", "/v1/trace") as feed:
         lines = feed.aiter_lines()
         assert await anext(lines) == ""
         await asyncio.to_thread(only_stack.stop)
-        assert (await asked).status_code == 200
+        assert {answer.status_code for answer in await asked} == {200}
         assert [line async for line in lines] == []  # it ended, as the stack did
