@@ -88,6 +88,7 @@ async def test_text_completions_models_and_metrics_answer(client: StackClient) -
 async def test_three_places_tell_their_own_figures_and_ask_for_the_key(
     client: StackClient,
 ) -> None:
+    await client.ask(101)
     scraped = await client.scrapes()
     assert len({answer.url for answer in scraped.values()}) == 3
     async with httpx.AsyncClient() as stranger:
