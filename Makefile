@@ -57,7 +57,7 @@ test: $(READY)
 	done; exit $$rc
 
 test-plain: $(READY)
-	@$(PYTEST)/plain -n 2 --dist loadfile $(APART) -m "not ray and not engine and not long" $(MORE)
+	@$(PYTEST)/plain -n 2 --dist worksteal $(APART) -m "not ray and not engine and not long" $(MORE)
 
 test-stack: $(READY)
 	@$(PYTEST)/stack $(APART) -m "(ray or engine) and not long" $(MORE)
@@ -72,7 +72,7 @@ integrations: $(READY)
 	@$(PYTEST)/frameworks tests/frameworks $(MORE)
 
 test-fast: $(READY)
-	@HYPOTHESIS_PROFILE=fast $(PYTEST)/fast -n 2 --dist loadfile $(addprefix --ignore=tests/,deployments/engine helm benchmarks frameworks) \
+	@HYPOTHESIS_PROFILE=fast $(PYTEST)/fast -n 2 --dist worksteal $(addprefix --ignore=tests/,deployments/engine helm benchmarks frameworks) \
 	  -m "not ray and not engine and not slow and not long" $(MORE)
 
 test-engine: $(READY)

@@ -28,7 +28,11 @@ class Town(World):
 
     def agents(self) -> list[str]:
         """See `World.agents`."""
-        return [f"{FIRST[row % len(FIRST)]}-{row}" for row in range(self.count)]
+        known = len(FIRST)
+        return [
+            FIRST[row] if row < known else f"{FIRST[row % known]}-{row}"
+            for row in range(self.count)
+        ]
 
     def start(self, agent: str) -> dict[str, Any]:
         """See `World.start`."""
@@ -54,33 +58,38 @@ class Town(World):
     async def act(self, me: Me, step: int) -> None:
         """See `World.act`."""
         state = me.state
-        heard = [f"{message.sender}: {message.content}" for message in me.inbox]
+        heard = [[message.sender, message.content] for message in me.inbox]
         state["memory"] = (state["memory"] + heard)[-6:]
         near = {other.id: other.state["trade"] for other in me.near()}
         new = [name for name in near if name not in state["met"]]
         state["met"] = [name for name in state["met"] if name in near] + new
         if new or heard:
             said = await me.ask(self.prompt(me, near), **self.parameters(me))
-            state["memory"].append(f"{me.id}: {said}")
-            for name in near:
+            if said:
+                state["memory"].append([me.id, said])
+            for name in near if said else ():
                 me.tell(name, said)
         self._walk(me)
 
     def parameters(self, me: Me) -> dict[str, Any]:
         """Return what a call asks for besides its messages."""
-        return {"max_tokens": me.random.choice(LENGTHS)}
+        length = me.random.choice(LENGTHS)
+        return {"max_tokens": length, "stop": ["\n"], "frequency_penalty": 0.8}
 
     def prompt(self, me: Me, near: dict[str, str]) -> list[dict[str, str]]:
         """Return what a villager is asked, beside those who are near."""
         state = me.state
         persona = (
-            f"You are {me.id}, the {state['trade']} of a small town. You care about "
-            f"{state['topic']}. You speak in one short, friendly sentence, in your own voice."
+            f"You are {me.id}, the {state['trade']} of a small town, and you think about "
+            f"{state['topic']}. You talk with your neighbours, in one short, friendly sentence."
         )
-        company = ", ".join(f"{name} the {trade}" for name, trade in near.items()) or "nobody"
-        memory = "\n".join(state["memory"]) or "(nothing yet)"
-        user = f"Heard so far:\n{memory}\nBeside you: {company}. Say one sentence to them."
-        return [{"role": "system", "content": persona}, {"role": "user", "content": user}]
+        company = " and ".join(f"{name} the {trade}" for name, trade in near.items()) or "a friend"
+        greeting = f"Good day, {me.id}! It is {company}. What is on your mind?"
+        talk = [("assistant" if who == me.id else "user", said) for who, said in state["memory"]]
+        if not talk or talk[-1][0] == "assistant":
+            talk.append(("user", greeting))
+        spoken = [{"role": role, "content": said} for role, said in talk]
+        return [{"role": "system", "content": persona}, *spoken]
 
     def _walk(self, me: Me) -> None:
         (x, y), (goal_x, goal_y) = me.state["at"], me.state["goal"]

@@ -2,6 +2,7 @@
 
 import os
 import signal
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -43,7 +44,18 @@ class Signalled:
 
 
 @pytest.fixture
-def started(monkeypatch: pytest.MonkeyPatch) -> list[StackSettings]:
+def handled() -> Iterator[None]:
+    """Signals as a shell in front has them: behind, it has its programs ignore some."""
+    usual = {number: signal.SIG_DFL for number in (signal.SIGTERM, signal.SIGHUP)}
+    usual[signal.SIGINT] = signal.default_int_handler  # type: ignore[assignment]
+    former = {number: signal.signal(number, handler) for number, handler in usual.items()}
+    yield
+    for number, handler in former.items():
+        signal.signal(number, handler)
+
+
+@pytest.fixture
+def started(monkeypatch: pytest.MonkeyPatch, handled: None) -> list[StackSettings]:
     FakeStack.started = []
     monkeypatch.setattr("scalesim.deployments.stack.Stack", FakeStack)
     monkeypatch.setattr(up, "_wait", Signalled())

@@ -2,6 +2,7 @@
 
 import inspect
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from types import ModuleType
 from typing import Any
 
@@ -22,7 +23,8 @@ class RemoteFunction:
         self._function = function
 
     def _remote(self, args: Any = None, kwargs: Any = None, **options: Any) -> Any:
-        inspect.signature(self._function).bind(*(args or ()), **(kwargs or {}))
+        with suppress(ValueError):  # what is built in has none
+            inspect.signature(self._function).bind(*(args or ()), **(kwargs or {}))
         function = cloudpickle.loads(cloudpickle.dumps(self._function))
         return function(*(args or ()), **(kwargs or {}))
 
