@@ -59,6 +59,9 @@ class Replica:
 
     async def __init__(self, settings: StackSettings) -> None:  # type: ignore[misc]
         # The engine is imported only where it runs: the ingress needs none of it.
+        from scalesim.deployments.engine.sglang import fork_server
+
+        fork_server.start()  # first, as both take long to import what comes next
         from scalesim.deployments.engine.adapter_registry import AdapterRegistry
         from scalesim.deployments.engine.engine_host import EngineHost
         from scalesim.deployments.engine.launch import device_name

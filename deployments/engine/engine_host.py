@@ -10,7 +10,6 @@ from typing import Any, NamedTuple
 
 import psutil
 
-from scalesim.deployments.engine.boot import HAS_GPU
 from scalesim.deployments.engine.channel import ReplicaEnd
 from scalesim.deployments.engine.launch import check_tokens, launch, prepared
 from scalesim.deployments.engine.messages import Hello
@@ -68,8 +67,7 @@ class EngineHost:
         self._engines = engines
         self._folder = RunFolder()
         self.last_words = self._folder.path / "last-words"
-        if not HAS_GPU:
-            fork_server.start()  # it imports while this process does
+        fork_server.start()
 
     def end_with_a_stopped_process(self, stopped_s: float) -> None:
         """Have this process and its engine ended once it was stopped for so long."""

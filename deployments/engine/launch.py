@@ -50,8 +50,7 @@ def launch(settings: EngineSettings) -> Any:
 
     keep_in_tmpdir()
 
-    if not boot.HAS_GPU:
-        fork_server.use()
+    fork_server.use()
 
     class _Engine(Engine):  # type: ignore[misc]
         run_scheduler_process_func = InThisEnvironment(boot.run_scheduler)

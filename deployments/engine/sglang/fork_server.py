@@ -14,6 +14,8 @@ from collections.abc import Callable
 from multiprocessing import forkserver
 from typing import Any
 
+from scalesim.deployments.engine.boot import HAS_GPU
+
 _PRELOADED = "scalesim.deployments.engine.sglang.preloaded"
 
 
@@ -39,16 +41,20 @@ class InThisEnvironment:
 
 
 def start() -> None:
-    """Start importing, unless that has been done; returns at once.
+    """Have it import SGLang while this process does, unless there is a GPU; returns at once.
 
-    The process ends with this one.
+    It ends with this process, which has one however often it is started.
     """
+    if HAS_GPU:
+        return
     forkserver.set_forkserver_preload([_PRELOADED])
     forkserver.ensure_running()
 
 
 def use() -> None:
-    """Have SGLang fork the processes of its engines from it, from now on."""
+    """Have SGLang fork the processes of its engines from it, where it was started."""
+    if HAS_GPU:
+        return
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         from sglang.srt.entrypoints import engine
