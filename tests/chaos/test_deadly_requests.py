@@ -85,5 +85,5 @@ def engine_of(stack: Stack, port: int) -> psutil.Process:
     """Return the scheduler of the replica that listens on a port."""
     for replica in parts.of(stack, "replica"):
         if any(each.laddr.port == port for each in replica.net_connections("tcp")):
-            return next(p for p in parts.of(stack, "scheduler") if p.ppid() == replica.pid)
+            return next(p for p in parts.of(stack, "scheduler") if replica in p.parents())
     raise AssertionError(f"no replica listens on {port}")

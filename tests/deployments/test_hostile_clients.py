@@ -60,6 +60,7 @@ async def alone(only_stack: OnlyStack, crowded: StackSettings) -> list[dict[str,
 @pytest_asyncio.fixture(loop_scope="session", autouse=True)
 async def nobody_is_harmed(client: StackClient, alone: list[dict[str, Any]]) -> AsyncIterator[None]:
     before, ending = engines(), asyncio.Event()
+    assert before
 
     async def go_on(tenant: int) -> None:
         while not ending.is_set():

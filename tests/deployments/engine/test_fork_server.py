@@ -8,16 +8,19 @@ from pathlib import Path
 
 import psutil
 import pytest
+import setproctitle
 
 from scalesim.deployments.engine.sglang import fork_server
 from scalesim.deployments.engine.sglang.fork_server import InThisEnvironment
 
 
 def _write_own(names: tuple[str, ...], path: Path) -> None:
-    path.write_text("\n".join(str(os.environ.get(name)) for name in names))
+    setproctitle.setproctitle("a title")
+    title = psutil.Process().cmdline()[0]
+    path.write_text("\n".join([title, *(str(os.environ.get(name)) for name in names)]))
 
 
-def test_each_has_the_environment_of_its_own_start(
+def test_each_has_the_environment_of_its_own_start_and_a_title(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("BEFORE", "1")
@@ -29,7 +32,7 @@ def test_each_has_the_environment_of_its_own_start(
     process = context.Process(target=run, args=(("BEFORE", "AFTER"), tmp_path / "seen"))
     process.start()
     process.join(120)
-    assert (tmp_path / "seen").read_text().split() == ["None", "2"]
+    assert (tmp_path / "seen").read_text().split("\n") == ["a title", "None", "2"]
 
 
 def test_one_serves_all_engines_of_a_process() -> None:
