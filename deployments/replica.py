@@ -59,16 +59,7 @@ class Replica:
 
     async def __init__(self, settings: StackSettings) -> None:  # type: ignore[misc]
         # The engine is imported only where it runs: the ingress needs none of it.
-        from scalesim.deployments.engine.sglang import fork_server
-
-        fork_server.start()  # first, as both take long to import what comes next
-        from scalesim.deployments.engine.adapter_registry import AdapterRegistry
         from scalesim.deployments.engine.engine_host import EngineHost
-        from scalesim.deployments.engine.launch import device_name
-        from scalesim.deployments.engine.models.model_resolver import ModelResolver
-        from scalesim.deployments.engine.openai_endpoints import OpenAIEndpoints
-        from scalesim.deployments.engine.probe import probe, unended
-        from scalesim.deployments.engine.sglang.processes import take_over
 
         keep_serve_on_loopback()
         self._name: str = serve.get_replica_context().replica_id.unique_id
@@ -76,6 +67,14 @@ class Replica:
         engines = engines_at(settings, nodes(), address)
         host = self._host = EngineHost(settings.engine, engines)
         host.end_with_a_stopped_process(_STOPPED_S)
+        host.import_ahead()
+        from scalesim.deployments.engine.adapter_registry import AdapterRegistry
+        from scalesim.deployments.engine.launch import device_name
+        from scalesim.deployments.engine.models.model_resolver import ModelResolver
+        from scalesim.deployments.engine.openai_endpoints import OpenAIEndpoints
+        from scalesim.deployments.engine.probe import probe, unended
+        from scalesim.deployments.engine.sglang.processes import take_over
+
         await _start(host)
         adapters = settings.engine.adapters
         registry = (

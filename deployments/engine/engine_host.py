@@ -67,7 +67,14 @@ class EngineHost:
         self._engines = engines
         self._folder = RunFolder()
         self.last_words = self._folder.path / "last-words"
-        fork_server.start()
+
+    def import_ahead(self) -> None:
+        """Have imported meanwhile what the engine needs, where its processes can be forked.
+
+        What that takes is in the engine's folder, and goes with it.
+        """
+        with self._folder.as_own_tmpdir():
+            fork_server.start()
 
     def end_with_a_stopped_process(self, stopped_s: float) -> None:
         """Have this process and its engine ended once it was stopped for so long."""
@@ -81,6 +88,7 @@ class EngineHost:
                 the device has less room than they ask for.
             EngineMismatchError: Our plugin is not in its scheduler.
         """
+        fork_server.start()
         self._settings = prepared(self._settings, self._engines)
         variables = {ENGINE_LAST_WORDS: str(self.last_words)}
         if self._settings.emulation is not None:
