@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Callable
 
 from scalesim.deployments.remote import RemoteController
 from scalesim.deployments.requests.hint_document import Known
@@ -21,20 +22,18 @@ class CarriedHints:
 
     Args:
         controller: Who takes them; None where there is none, which drops them.
-
-    Attributes:
-        dropped: Documents that did not arrive.
+        dropped: Called for each document that did not arrive.
     """
 
-    def __init__(self, controller: RemoteController | None) -> None:
-        self.dropped = 0
+    def __init__(self, controller: RemoteController | None, dropped: Callable[[], object]) -> None:
+        self._dropped = dropped
         self._controller = controller
         self._under_way: set[asyncio.Task[None]] = set()
 
     def hand_on(self, known: Known, holder: str) -> None:
         """Send hints, and return at once; `holder` is whose key the caller showed."""
         if self._controller is None or len(self._under_way) >= MOST_UNDER_WAY:
-            self.dropped += 1
+            self._dropped()
             return
         task = asyncio.create_task(self._send(self._controller, known, holder))
         self._under_way.add(task)
@@ -50,10 +49,10 @@ class CarriedHints:
         try:
             await report(controller, known, holder)
         except ScaleSimError as error:
-            self.dropped += 1
+            self._dropped()
             _logger.debug("hints of a request were not taken: %s", error)
         except Exception:
-            self.dropped += 1
+            self._dropped()
             _logger.exception("hints of a request were not taken")
 
 

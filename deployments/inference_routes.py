@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
+from functools import partial
 from typing import Any, NamedTuple
 
 from starlette.requests import Request
@@ -240,10 +241,10 @@ class InferenceRoutes:
         holder.require(who.simulation)
         model = await self._serving.names.of(body.get("model", ""))
         body["model"] = model if ":" in model or not who.adapter else f"{model}:{who.adapter}"
-        if document := kv_hints.payload(received, kv_hints.HINTS_ACTION):
-            known = await self._serving.reader.read_apart(
-                hint_document.known, who.simulation, document
-            )
+        document = kv_hints.payload(received, kv_hints.HINTS_ACTION)
+        if document.where:
+            read = partial(hint_document.known, under=document.where)
+            known = await self._serving.reader.read_apart(read, who.simulation, document.fields)
             self._serving.hints.hand_on(known, holder.name)
         key, salt = agent_key(who.simulation, who.agent), cache_salt(who.simulation)
         return who, Call(key, endpoint, body, salt, who.next_use)

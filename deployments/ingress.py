@@ -118,7 +118,9 @@ class Ingress(InferenceRoutes):
             self._controller = RemoteController(find, settings.controller)
             self._loops.append(BackgroundLoop("placements", self._follow_placements))
         self._reader = hint_routes.Reader()
-        self._carried_hints = carried_hints.CarriedHints(self._controller)
+        self._carried_hints = carried_hints.CarriedHints(
+            self._controller, self._metrics.hints_dropped.inc
+        )
         self._serving = InferenceParts(
             names=ModelNames(
                 settings.engine.served_model_name,

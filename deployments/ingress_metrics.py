@@ -29,6 +29,7 @@ class IngressMetrics:
     Attributes:
         waiting: Requests that have not got their first piece yet.
         in_rotation: Replicas that requests go to.
+        hints_dropped: Documents of hints inside requests that did not reach the controller.
     """
 
     def __init__(self, loops: Sequence[BackgroundLoop] = ()) -> None:
@@ -70,6 +71,11 @@ class IngressMetrics:
         self.in_rotation = Gauge(
             "scalesim_ingress_replicas",
             "Replicas that this process of the ingress sends requests to.",
+            registry=registry,
+        )
+        self.hints_dropped = Counter(
+            "scalesim_ingress_hints_dropped",
+            "Documents of hints inside requests that did not reach the controller.",
             registry=registry,
         )
         self._first = Histogram(

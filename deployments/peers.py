@@ -31,7 +31,7 @@ _TRACE_S = 0.1
 _logger = logging.getLogger(__name__)
 
 _AGAIN_S = 0.5
-"""After which silent processes are told of losses again."""
+"""After which losses are sent to silent processes again."""
 
 
 class Answers(NamedTuple):
@@ -74,7 +74,7 @@ class Peers:
         self._ask = ask
         self._losses: asyncio.Queue[Loss] = asyncio.Queue()
         self._unshared: list[Loss] = []
-        self._told = 0
+        self._sent = 0
         self._heard: dict[str, int] = {}
         self._knows_suspects = False
         self._steps: dict[str, int] = {}
@@ -136,9 +136,9 @@ class Peers:
             self.suspects.learn(losses)
 
     async def _share(self) -> None:
-        """Learn what others know, as they do after this one was lost; then tell what is found.
+        """Learn what others know, as they do after this one was lost; then send what is found.
 
-        What one of them could not be asked or told comes again.
+        What one of them could not be asked or did not hear comes again.
         """
         if not self._knows_suspects:
             known = await self._ask("suspects")
@@ -152,8 +152,8 @@ class Peers:
             self._unshared.append(await self._sharing.until(self._losses.get()))
             while not self._losses.empty():
                 self._unshared.append(self._losses.get_nowait())
-            self._told += 1
-        if not (await self._ask("losses", self._name, self._told, self._unshared)).of_all:
+            self._sent += 1
+        if not (await self._ask("losses", self._name, self._sent, self._unshared)).of_all:
             await asyncio.sleep(_AGAIN_S)
             return
         for _ in self._unshared:

@@ -197,9 +197,9 @@ class ReplicaClient:
             self._metrics.broken()
             self._lost_half_way(answer, error)
             named = b"event: error\n" if answer.attempt.call.endpoint in _NAMED_EVENTS else b""
-            told = _broken(error)
-            broke(told)
-            yield named + b"data: " + body_of(told) + b"\n\n"
+            fault = _broken(error)
+            broke(fault)
+            yield named + b"data: " + body_of(fault) + b"\n\n"
 
     def close(self, answer: ReplicaAnswer) -> None:
         """Cancel a stream in the engine unless it came to its end; safe to call twice."""

@@ -56,13 +56,17 @@ def resolve(
     Raises:
         InvalidRequestError: A name is not valid; `field` says where it was.
     """
-    action = kv_hints.payload(body, kv_hints.AGENT_ACTION)
-    simulation = given.get(headers.SIMULATION, action.get("simulation"))
+    action, where = kv_hints.payload(body, kv_hints.AGENT_ACTION)
+    simulation, field = given.get(headers.SIMULATION), headers.SIMULATION
+    if simulation is None:
+        simulation, field = action.get("simulation"), f"{where}.simulation"
     if simulation is not None:
-        check_simulation(simulation, headers.SIMULATION)
-    adapter = given.get(headers.ADAPTER, action.get("adapter"))
+        check_simulation(simulation, field)
+    adapter, field = given.get(headers.ADAPTER), headers.ADAPTER
+    if adapter is None:
+        adapter, field = action.get("adapter"), f"{where}.adapter"
     if adapter is not None:
-        check_adapter(adapter, headers.ADAPTER)
+        check_adapter(adapter, field)
     next_use = _next_use(given)
     return RequestIdentity(
         simulation or default,

@@ -22,7 +22,7 @@ class RequestLog:
     """Writes it; as text the fields stand in the line, as JSON they are fields of the object too.
 
     Args:
-        settings: How agents are told.
+        settings: Its form, and how agents stand in it.
     """
 
     def __init__(self, settings: LogSettings) -> None:
@@ -40,9 +40,9 @@ class RequestLog:
         fields = {"x_request_id": name_of(request), "status": status, "code": code}
         fields |= {"method": request.method, "path": path}
         fields |= self._who(request)
-        told = " ".join(f"{name}={json.dumps(value)}" for name, value in fields.items())
+        line = " ".join(f"{name}={json.dumps(value)}" for name, value in fields.items())
         level = logging.WARNING if status >= _OURS else logging.INFO
-        _logger.log(level, "request failed: %s", told, extra=fields)
+        _logger.log(level, "request failed: %s", line, extra=fields)
 
     def _who(self, request: Request) -> dict[str, str]:
         who = getattr(request.state, "who", None)

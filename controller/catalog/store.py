@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import json
 import logging
+from collections.abc import Callable
 from enum import Enum, auto
+from functools import partial
+from typing import TypeVar
 
 import redis
 from redis.backoff import ExponentialBackoff
@@ -25,6 +28,8 @@ from scalesim.errors import CatalogUnavailableError, ConfigurationError
 from scalesim.settings import CatalogSettings
 
 _logger = logging.getLogger(__name__)
+
+Result = TypeVar("Result")
 
 _ASIDE_S = 7 * 24 * 3600
 """What was damaged is kept for so long: time to look at it, and no memory lost to it."""
@@ -104,27 +109,11 @@ class Catalog:
         Raises:
             CatalogUnavailableError: The server did not answer.
         """
-        incarnation = 0
-        try:
-            head = read_head(self._redis.get(self._head))
-            incarnation = head.incarnation if head else 0
-            self._left = {head}
-            saved = self._redis.get(self._names)
-            if head is None or saved is None:
-                return None, incarnation
-            names = read_names(saved)
-            pairs = self._redis.hscan_iter(self._agents, count=_SCANNED_ROWS)
-            rows, dropped = read_rows(pairs, names)
-            if dropped:
-                self.set_aside(f"{dropped} rows are of another version or make no sense")
-            return CatalogSnapshot(rows, names, whole=not dropped), incarnation
-        except DamagedError as error:
-            self.set_aside(str(error))
-        except redis.RedisError as error:
-            if code_of(error) != "WRONGTYPE":
-                raise self._unavailable(error) from error
-            self.set_aside("a key is not of its type")
-        return None, incarnation
+        head = self._or_set_aside(lambda: read_head(self._redis.get(self._head)))
+        self._left = {head}
+        if head is None:
+            return None, 0
+        return self._or_set_aside(self._snapshot), head.incarnation
 
     def write(self, batch: CatalogBatch, incarnation: int) -> WriteOutcome:
         """Write a batch, all of it or nothing.
@@ -201,15 +190,31 @@ class Catalog:
         self._redis.close()
 
     def _written(self, batch: CatalogBatch | None, incarnation: int) -> WriteOutcome:
+        write = partial(self._write, batch, incarnation)
+        return self._or_set_aside(write) or WriteOutcome.LOST
+
+    def _snapshot(self) -> CatalogSnapshot | None:
+        saved = self._redis.get(self._names)
+        if saved is None:
+            return None
+        names = read_names(saved)
+        pairs = self._redis.hscan_iter(self._agents, count=_SCANNED_ROWS)
+        rows, dropped = read_rows(pairs, names)
+        if dropped:
+            self.set_aside(f"{dropped} rows are of another version or make no sense")
+        return CatalogSnapshot(rows, names, whole=not dropped)
+
+    def _or_set_aside(self, call: Callable[[], Result]) -> Result | None:
+        """Return what a call gives; None where what it reads is damaged, which is set aside."""
         try:
-            return self._write(batch, incarnation)
+            return call()
         except DamagedError as error:
             self.set_aside(str(error))
         except redis.RedisError as error:
             if code_of(error) != "WRONGTYPE":
                 raise self._unavailable(error) from error
             self.set_aside("a key is not of its type")
-        return WriteOutcome.LOST
+        return None
 
     def _write(self, batch: CatalogBatch | None, incarnation: int) -> WriteOutcome:
         with self._redis.pipeline(transaction=True) as pipe:

@@ -14,7 +14,6 @@ from scalesim.deployments.engine.emulation.gpu_times import times_of
 from scalesim.deployments.engine.models.dimensions import llm_at
 from scalesim.deployments.engine.models.model_registry import weight_files
 from scalesim.deployments.engine.sglang import fork_server
-from scalesim.deployments.engine.sglang.fork_server import InThisEnvironment
 from scalesim.errors import ConfigurationError
 from scalesim.settings import AdapterSettings, EngineSettings, ModelSettings
 
@@ -53,8 +52,8 @@ def launch(settings: EngineSettings) -> Any:
     fork_server.use()
 
     class _Engine(Engine):  # type: ignore[misc]
-        run_scheduler_process_func = InThisEnvironment(boot.run_scheduler)
-        run_detokenizer_process_func = InThisEnvironment(boot.run_detokenizer)
+        run_scheduler_process_func = staticmethod(fork_server.forked(boot.run_scheduler))
+        run_detokenizer_process_func = staticmethod(fork_server.forked(boot.run_detokenizer))
 
     return _Engine(server_args=resolved(settings, server_args(settings)))
 

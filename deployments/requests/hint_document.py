@@ -104,8 +104,13 @@ class Known(NamedTuple):
         return any(keys.size for keys in self.changes[1:])
 
 
-def known(simulation: str, body: dict[str, Any]) -> Known:
+def known(simulation: str, body: dict[str, Any], under: str = "") -> Known:
     """Return what follows from a document of hints.
+
+    Args:
+        simulation: Whose they are.
+        body: The document.
+        under: Path of it in a request; empty where it is the whole body.
 
     Raises:
         InvalidRequestError: A field is unknown or out of bounds; names it.
@@ -113,7 +118,7 @@ def known(simulation: str, body: dict[str, Any]) -> Known:
     try:
         hints = HintDocument.model_validate(body)
     except ValidationError as error:
-        raise refusal(error) from None
+        raise refusal(error, under) from None
     distances = hints.distances()
     with np.errstate(over="ignore"):
         values = np.fromiter(distances.values(), np.float64).astype(np.float32)

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, NamedTuple
 
 from pydantic import Discriminator, Field, StringConstraints, Tag
 
-from scalesim.deployments.requests.hint_document import Agent, HintDocument
+from scalesim.deployments.requests.hint_document import Agent
 from scalesim.deployments.requests.request_model import RequestModel
 from scalesim.deployments.requests.values import JsonObject, branch
 
 AGENT_ACTION = "scalesim.agent"
-"""Says whose request it is: what the headers say, and wins over."""
+"""Says whose request it is, where the headers do not."""
 HINTS_ACTION = "scalesim.hints"
 """Says what the simulation knows: the document of `POST /v1/simulations/{simulation}/hints`."""
 
@@ -47,7 +47,8 @@ class HintsAction(RequestModel):
     action_id: _Name
     action_type: Literal["scalesim.hints"]
     action_version: Literal["1"]
-    payload: HintDocument
+    payload: dict[str, Any]
+    """A `HintDocument`, checked where it is read: off the event loop, as it may be long."""
 
 
 class OtherAction(RequestModel):
@@ -85,15 +86,27 @@ class KvHints(RequestModel):
         return cls(protocol_version="1", message_id="")
 
 
-def payload(body: Mapping[str, Any], action_type: str) -> dict[str, Any]:
-    """Return what a request's envelope says by an action of ours; nothing where there is none.
+class ActionPayload(NamedTuple):
+    """What a request's envelope says by one action.
+
+    Attributes:
+        fields: Empty where there is no such action.
+        where: Path of it in the body, for errors.
+    """
+
+    fields: dict[str, Any]
+    where: str = ""
+
+
+def payload(body: Mapping[str, Any], action_type: str) -> ActionPayload:
+    """Return what a request's envelope says by an action of ours.
 
     Args:
         body: As it was received, and accepted.
         action_type: `AGENT_ACTION` or `HINTS_ACTION`; the last such action counts.
     """
-    envelope = body.get("kv_hints") or {}
-    for action in reversed(envelope.get("actions") or ()):
+    actions = (body.get("kv_hints") or {}).get("actions") or []
+    for number, action in reversed([*enumerate(actions)]):
         if action["action_type"] == action_type:
-            return dict(action.get("payload") or {})
-    return {}
+            return ActionPayload(action.get("payload") or {}, f"kv_hints.actions.{number}.payload")
+    return ActionPayload({})

@@ -50,8 +50,13 @@ REFUSED = {
 """Known fields that are never taken, and what to do instead."""
 
 
-def refusal(error: ValidationError) -> InvalidRequestError:
-    """Return what to answer: the deepest fault, its field as the caller wrote it."""
+def refusal(error: ValidationError, under: str = "") -> InvalidRequestError:
+    """Return what to answer: the deepest fault, its field as the caller wrote it.
+
+    Args:
+        error: What pydantic found.
+        under: Path of what was validated; empty for a whole body.
+    """
     faults = error.errors(include_url=False, include_input=False)
     fault = max(faults, key=lambda one: len(one["loc"]))
     where = ".".join(_path(fault))
@@ -61,7 +66,8 @@ def refusal(error: ValidationError) -> InvalidRequestError:
     elif fault["type"] == "together":
         name = fault["ctx"]["field"]
         where = f"{where}.{name}" if where else name
-    return InvalidRequestError(f"{where or 'body'}: {message}", where or "body")
+    where = ".".join(filter(None, (under, where))) or "body"
+    return InvalidRequestError(f"{where}: {message}", where)
 
 
 def _path(fault: ErrorDetails) -> list[str]:

@@ -1,17 +1,20 @@
-"""One stack with little room, for what clients of every kind send."""
+"""A client of the stack that modules share, and a stack with little room for hostile ones."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+import pytest_asyncio
 
 from scalesim.deployments.random_adapter import build
 from scalesim.deployments.stack import Stack
 from scalesim.settings import StackSettings, load
 from tests.clients.stack import values
 from tests.support.only_stack import OnlyStack
+from tests.support.stack_client import StackClient
 
 
 @pytest.fixture(scope="session")
@@ -49,3 +52,10 @@ def crowded(tiny_model: str, adapters: Path) -> StackSettings:
 @pytest.fixture
 def crowded_stack(only_stack: OnlyStack, crowded: StackSettings) -> Stack:
     return only_stack.running(crowded)
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def client(stack: Stack) -> AsyncIterator[StackClient]:
+    client = StackClient(stack)
+    yield client
+    await client.http.aclose()

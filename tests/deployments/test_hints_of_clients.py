@@ -90,7 +90,7 @@ async def test_a_document_is_reported_with_whose_key_it_came(reader: Reader) -> 
 
 
 def serving(reader: Reader, controller: Controller) -> Any:
-    carried = CarriedHints(controller)  # type: ignore[arg-type]
+    carried = CarriedHints(controller, lambda: None)  # type: ignore[arg-type]
     names = ModelNames("scalesim", {"*": "scalesim"})
     parts = SimpleNamespace(names=names, reader=reader, hints=carried, max_body_bytes=2**20)
     return SimpleNamespace(_serving=parts)
@@ -102,7 +102,7 @@ async def test_a_request_may_bring_its_own(reader: Reader) -> None:
     action = {"action_id": "0", "action_version": "1"}
     who = {**action, "action_type": "scalesim.agent", "payload": {"agent": "ann", "next_use": 3}}
     knows = {**action, "action_type": "scalesim.hints", "payload": {"epoch": 2, "wake": {"b": 9}}}
-    envelope = {"protocol_version": "1", "message_id": "m", "actions": [who, knows]}
+    envelope: dict[str, Any] = {"protocol_version": "1", "message_id": "m", "actions": [who, knows]}
     asked = request({**ASKED, "kv_hints": envelope})
     identity, call = await InferenceRoutes._call(routes, asked, "chat")
     assert identity == ("town", "ann", 3, "")
@@ -111,6 +111,12 @@ async def test_a_request_may_bring_its_own(reader: Reader) -> None:
     await asyncio.gather(*routes._serving.hints._under_way)
     assert controller.reports == [("town", 2, {agent_key("town", "b"): 7.0}, "town")]
     assert holder_of(asked).name == "town"
+    for payload in ({"order": ["a"]}, {}):
+        envelope["actions"][1] = {**knows, "payload": payload}
+        with pytest.raises(InvalidRequestError) as caught:
+            await InferenceRoutes._call(routes, request({**ASKED, "kv_hints": envelope}), "chat")
+        assert caught.value.field == "kv_hints.actions.1.payload.epoch"
+    assert len(controller.reports) == 1
 
 
 async def test_an_adapter_joins_a_model_that_names_none(reader: Reader) -> None:

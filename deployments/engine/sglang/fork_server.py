@@ -40,6 +40,11 @@ class InThisEnvironment:
         self._run(*args, **kwargs)
 
 
+def forked(run: Callable[..., None]) -> Callable[..., None]:
+    """Return what an engine's process runs where it is forked; `run` itself where SGLang spawns."""
+    return run if HAS_GPU else InThisEnvironment(run)
+
+
 def start() -> None:
     """Have it import SGLang while this process does, unless there is a GPU; returns at once.
 

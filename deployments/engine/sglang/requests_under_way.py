@@ -11,9 +11,9 @@ def has_ended(manager: Any, rid: str) -> bool:
 
 
 def hear_of_first_token(manager: Any, request: Any) -> None:
-    """Have the first token of a request told whose answer is wanted whole; the last piece is it.
+    """Have a request whose answer is wanted whole answered in pieces, each all there is so far.
 
-    Nothing changes where the engine is set to tell of each piece only what is new.
+    Nothing changes where the engine is set to send in each piece only what is new.
     """
     if not getattr(manager, "incremental_streaming_output", False):
         request.stream = True

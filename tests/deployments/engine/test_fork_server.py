@@ -35,6 +35,13 @@ def test_each_has_the_environment_of_its_own_start_and_a_title(
     assert (tmp_path / "seen").read_text().split("\n") == ["a title", "None", "2"]
 
 
+def test_beside_a_gpu_nothing_changes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fork_server, "HAS_GPU", True)
+    monkeypatch.setattr(fork_server.forkserver, "ensure_running", lambda: pytest.fail("started"))
+    fork_server.start()
+    assert fork_server.forked(_write_own) is _write_own
+
+
 def test_one_serves_all_engines_of_a_process() -> None:
     def servers() -> list[psutil.Process]:
         ours = psutil.Process().children()

@@ -17,6 +17,9 @@ BODIES: dict[str, dict[str, Any]] = {
 }
 
 
+HEADERS = {"simulation": "X-Simulation-Id", "adapter": "X-Agent-Adapter"}
+
+
 def action(kind: str, version: str = "1", **payload: Any) -> dict[str, Any]:
     said = {"action_id": "0", "action_type": kind, "action_version": version}
     return {**said, "payload": payload}
@@ -45,10 +48,12 @@ def test_it_names_the_agent_after_headers_and_before_other_fields() -> None:
 
 def test_the_last_action_counts_and_none_is_none() -> None:
     two = envelope(*(action("scalesim.hints", epoch=epoch) for epoch in (1, 2)))
-    assert kv_hints.payload({"kv_hints": two}, kv_hints.HINTS_ACTION) == {"epoch": 2}
-    assert kv_hints.payload({"kv_hints": two}, kv_hints.AGENT_ACTION) == {}
-    assert kv_hints.payload({"kv_hints": None}, kv_hints.HINTS_ACTION) == {}
-    assert kv_hints.payload({}, kv_hints.HINTS_ACTION) == {}
+    last = ({"epoch": 2}, "kv_hints.actions.1.payload")
+    assert kv_hints.payload({"kv_hints": two}, kv_hints.HINTS_ACTION) == last
+    nothing = ({}, "")
+    assert kv_hints.payload({"kv_hints": two}, kv_hints.AGENT_ACTION) == nothing
+    assert kv_hints.payload({"kv_hints": None}, kv_hints.HINTS_ACTION) == nothing
+    assert kv_hints.payload({}, kv_hints.HINTS_ACTION) == nothing
 
 
 @pytest.mark.parametrize(
@@ -63,7 +68,7 @@ def test_the_last_action_counts_and_none_is_none() -> None:
         ),
         (envelope(action("scalesim.agent", agent="")), "actions.0.payload.agent"),
         (envelope(action("scalesim.agent", colour=1)), "actions.0.payload.colour"),
-        (envelope(action("scalesim.hints", order=["a"])), "actions.0.payload.epoch"),
+        (envelope({**action("scalesim.hints"), "payload": []}), "actions.0.payload"),
         (envelope(*[action("x")] * 17), "kv_hints.actions"),
     ],
 )
@@ -75,9 +80,12 @@ def test_a_bad_one_is_refused_by_field(hints: Any, field: str) -> None:
 
 @pytest.mark.parametrize(
     ("named", "field"),
-    [({"simulation": "no name"}, "X-Simulation-Id"), ({"adapter": "../x"}, "X-Agent-Adapter")],
+    [({"simulation": "no name"}, "simulation"), ({"adapter": "../x"}, "adapter")],
 )
 def test_a_bad_name_is_refused(named: dict[str, str], field: str) -> None:
     with pytest.raises(InvalidRequestError) as caught:
         resolve({}, {"kv_hints": envelope(action("scalesim.agent", agent="ann", **named))})
-    assert caught.value.field == field
+    assert caught.value.field == f"kv_hints.actions.0.payload.{field}"
+    with pytest.raises(InvalidRequestError) as caught:
+        resolve({HEADERS[field]: named[field]}, {})
+    assert caught.value.field == HEADERS[field]
