@@ -228,6 +228,8 @@ class LimitedProtocol(HttpToolsProtocol):
         self._deadline = None
         if self.flow.read_paused:  # it is us who does not read
             self._expect(within_s)
+        elif self.app is _full:  # that is why, however late it asks
+            self._give_up(HTTPStatus.SERVICE_UNAVAILABLE)
         else:
             self._give_up(HTTPStatus.REQUEST_TIMEOUT)
 

@@ -223,6 +223,16 @@ async def test_more_connections_than_there_may_be_are_refused() -> None:
             writer.close()
 
 
+async def test_one_too_many_is_refused_as_such_however_late_it_asks() -> None:
+    limits = replace(LIMITS, connections=1, header_s=SHORT_S)
+    async with serving(limits) as server:
+        _, held = await server.connect()
+        status, body = await server.answer(b"")
+        assert (status, server.app.asked) == (503, 0)
+        assert msgspec.json.decode(body)["error"]["code"] == "service_unavailable"
+        held.close()
+
+
 async def test_one_address_leaves_room_for_others() -> None:
     limits = replace(LIMITS, connections_per_address=3)
     async with serving(limits) as server:

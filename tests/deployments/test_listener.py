@@ -197,11 +197,13 @@ def test_a_row_is_given_again_once_its_process_is_gone() -> None:
 
 async def ask(port: int) -> bytes:
     reader, writer = await asyncio.open_connection(HERE, port)
-    writer.write(b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
-    answer = await reader.read()
-    writer.close()
-    await writer.wait_closed()
-    return answer
+    try:
+        writer.write(b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+        return await reader.read()
+    finally:
+        writer.close()
+        with suppress(OSError):
+            await writer.wait_closed()
 
 
 async def until(holds: Callable[[], bool]) -> None:
