@@ -122,7 +122,10 @@ async def test_hints_come_in_a_document_or_inside_a_request(operator: httpx.Asyn
         action("scalesim.hints", {"epoch": 2, "wake": {"bob": 9}}),
     ]
     envelope = {"protocol_version": "1", "message_id": "m", "actions": actions}
-    answer = await operator.post("/v1/chat/completions", json={**ASKED, "kv_hints": envelope})
+    # Longer than a page of the cache: who leaves nothing there may come and go unseen.
+    prompt = {"role": "user", "content": " ".join(f"w{i}" for i in range(40))}
+    asked = {**ASKED, "messages": [prompt], "kv_hints": envelope}
+    answer = await operator.post("/v1/chat/completions", json=asked)
     assert answer.status_code == 200, answer.text
     async with asyncio.timeout(10):
         while (await operator.get(f"{where}/agents/bob")).json()["distance"] != 7:
