@@ -123,7 +123,10 @@ class FaultTrial:
         found = {part: len(running[part]) for part in _WHOLE}
         settings = self._stack.settings
         wanted = settings.replicas
-        several = {"replica": wanted, "scheduler": wanted, "ingress": settings.ingress.processes}
+        several = {
+            **dict.fromkeys(("replica", "scheduler", "detokenizer"), wanted),
+            "ingress": settings.ingress.processes,
+        }
         if found != {part: several.get(part, 1) for part in _WHOLE}:
             return False
         try:
@@ -168,5 +171,5 @@ class FaultTrial:
         return True
 
 
-_WHOLE = ("ingress", "replica", "scheduler", "controller")
+_WHOLE = ("ingress", "replica", "scheduler", "detokenizer", "controller")
 """Parts that are replaced."""
