@@ -32,8 +32,11 @@ class ReplicaCalls(Protocol):
             acked: Sequence of the last directives it carried out; 0 for none.
         """
 
-    async def update(self, replica: str, incarnation: int, update: ReplicaUpdate) -> None:
-        """Take over what the replica holds and what became of its moves."""
+    async def update(self, replica: str, incarnation: int, update: ReplicaUpdate) -> float:
+        """Take over what the replica holds and what became of its moves.
+
+        Returns the seconds that it should leave until its next update.
+        """
 
     async def detach(self, replica: str) -> None:
         """Let the replica go."""

@@ -246,6 +246,8 @@ class StatusCollector(Collector):
         yield _gauge(
             "controller_table_bytes", "Memory of the payload table.", status["table_bytes"]
         )
+        text = "Time that a replica is asked to leave between two updates; longer when busy."
+        yield _gauge("controller_update_interval_seconds", text, status["update_interval_s"])
         yield _gauges("plan_seconds", "Time that a plan takes.", "quantile", status["plan_s"])
         text = "Time from a plan to its replica's acknowledgement."
         yield _gauges("directive_seconds", text, "quantile", status["directive_s"])

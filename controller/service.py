@@ -15,6 +15,7 @@ from scalesim.controller.api import ControllerApi
 from scalesim.controller.core import Controller
 from scalesim.controller.runtime.background import BackgroundLoop
 from scalesim.controller.runtime.notifier import Notifier
+from scalesim.controller.update_pace import UpdatePace
 from scalesim.settings import ControllerSettings
 from scalesim.vocabulary import (
     Directives,
@@ -48,6 +49,7 @@ class ControllerService(ControllerApi):
         self._tick_at = 0.0
         self._changed = asyncio.Event()
         self._notifier = Notifier()
+        self._pace = UpdatePace()
         self._announced = core.placement_version
         self.loops = [BackgroundLoop("plan", self._plan)]
 
@@ -89,14 +91,18 @@ class ControllerService(ControllerApi):
         self.core.detach(name)
         self._notifier.notify_all()
 
-    async def update(self, replica: str, incarnation: int, update: ReplicaUpdate) -> None:
-        """Take over what a replica holds and what became of its moves."""
+    async def update(self, replica: str, incarnation: int, update: ReplicaUpdate) -> float:
+        """Take over what a replica holds and what became of its moves.
+
+        Returns the seconds until its next update, by how busy this process is.
+        """
         rows = tuple(message for message in update if isinstance(message, Residency))
         self.core.residency(replica, incarnation, rows)
         for message in update:
             if isinstance(message, TransferStats):
                 self.core.transfer(replica, incarnation, message)
         self._changed.set()
+        return self._pace.look()
 
     async def poll(
         self, replica: str, incarnation: int, acked: int, timeout_s: float = math.inf
@@ -124,6 +130,7 @@ class ControllerService(ControllerApi):
         """Return the state of the controller and its loops."""
         return {
             **self.core.status(),
+            "update_interval_s": self._pace.interval_s,
             "uptime_s": time.monotonic() - self._started_at,
             "loops": {loop.name: loop.status() for loop in self.loops},
         }

@@ -8,19 +8,19 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from typing import Protocol
 
 from scalesim.controller.api import ReplicaCalls
 from scalesim.controller.runtime.background import BackgroundLoop
 from scalesim.deployments.engine.messages import Hello, Message
+from scalesim.deployments.merged_updates import merged
 from scalesim.errors import StaleControllerError
 from scalesim.vocabulary import (
     PREFIX,
     Budgets,
     Directives,
     ReplicaInfo,
-    Residency,
-    TransferStats,
 )
 
 logger = logging.getLogger(__name__)
@@ -31,7 +31,7 @@ _DETACH_S = 2.0
 
 GATHER_S = 0.01
 """How long messages of an engine wait for more: one request makes four, and a call to the
-controller takes a processor a millisecond. The planner looks seconds ahead."""
+controller takes a processor a millisecond. A busy controller says how much longer to wait."""
 
 
 class Channel(Protocol):
@@ -40,8 +40,8 @@ class Channel(Protocol):
     async def send(self, message: Message) -> None:
         """Send one message to the engine."""
 
-    async def gather(self, within_s: float) -> list[Message]:
-        """Return the engine's next message and those that came within `within_s` of it."""
+    async def gather(self, within_s: float, until: float) -> list[Message]:
+        """Return the engine's next message and those that came soon after; see `ReplicaEnd`."""
 
 
 class Link:
@@ -75,6 +75,7 @@ class Link:
         self._channel = channel
         self._info = replica_info(name, hello, reserve_share)._replace(metrics=metrics)
         self._incarnation = 0
+        self._update_at = 0.0
         self._down = BackgroundLoop("directives", self._obey)
         self._up = BackgroundLoop("residency", self._forward)
         self.loops = (self._down, self._up)
@@ -113,13 +114,12 @@ class Link:
 
     async def _forward(self) -> None:
         """Send on what the engine says next; what is lost comes again with a resync."""
-        messages = await self._up.until(self._channel.gather(GATHER_S))
+        messages = await self._up.until(self._channel.gather(GATHER_S, self._update_at))
         self.heard += len(messages)
-        update = tuple(
-            message for message in messages if isinstance(message, Residency | TransferStats)
-        )
+        update = merged(messages)
         if self._incarnation and update:
-            await self._controller.update(self._name, self._incarnation, update)
+            interval_s = await self._controller.update(self._name, self._incarnation, update)
+            self._update_at = time.monotonic() + interval_s
 
     def _fence(self, incarnation: int) -> None:
         if incarnation < self._incarnation:

@@ -91,9 +91,9 @@ class RemoteController(ControllerApi):
         """Let a replica go."""
         await self._answer("detach", replica)
 
-    async def update(self, replica: str, incarnation: int, update: ReplicaUpdate) -> None:
+    async def update(self, replica: str, incarnation: int, update: ReplicaUpdate) -> float:
         """Hand over what a replica holds and what became of its moves."""
-        await self._answer("update", replica, incarnation, update)
+        return float(await self._answer("update", replica, incarnation, update))
 
     async def poll(self, replica: str, incarnation: int, acked: int) -> Directives | None:
         """Wait for directives, at most for the poll's time."""

@@ -6,6 +6,7 @@ The scheduler's side never blocks: what cannot be sent now stays changed and is 
 from __future__ import annotations
 
 import asyncio
+import time
 from contextlib import suppress
 
 import zmq
@@ -59,10 +60,15 @@ class ReplicaEnd:
         """Return the next message."""
         return decode(await self._socket.recv())
 
-    async def gather(self, within_s: float) -> list[Message]:
-        """Return the next message and those that came within `within_s` of it, in order."""
+    async def gather(self, within_s: float, until: float = 0.0) -> list[Message]:
+        """Return the next message and those that came soon after it, in order.
+
+        Args:
+            within_s: Seconds after it in which others are waited for.
+            until: Monotonic time until which others are waited for in any case.
+        """
         frames = [await self._socket.recv()]
-        await asyncio.sleep(within_s)
+        await asyncio.sleep(max(within_s, until - time.monotonic()))
         with suppress(zmq.Again):
             while True:
                 frames.append(await self._socket.recv(zmq.NOBLOCK))

@@ -67,7 +67,9 @@ def _of_controller() -> Iterable[Metric]:
     )
     counts = dict.fromkeys(("flushes", "rows", "failures", "losses"), 0)
     catalog = {"ok": True, "error": "", "lag_s": 0.0, **counts}
-    return StatusCollector({**core.status(), "catalog": catalog, "loops": {}}).collect()
+    return StatusCollector(
+        {**core.status(), "update_interval_s": 0.0, "catalog": catalog, "loops": {}}
+    ).collect()
 
 
 def _of_replica() -> Iterable[Metric]:

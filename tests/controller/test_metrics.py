@@ -25,7 +25,13 @@ def status(agents: int, **state: Any) -> dict[str, Any]:
     catalog = {"ok": True, "error": "", "lag_s": 0.5, "flushes": 1, "rows": 2}
     catalog |= {"failures": 0, "losses": 0}
     loops = {"plan": {"crashes": 3, "stalled_s": 0.1}}
-    return {**controller.status(), "catalog": catalog, "loops": loops, **state}
+    return {
+        **controller.status(),
+        "update_interval_s": 0.01,
+        "catalog": catalog,
+        "loops": loops,
+        **state,
+    }
 
 
 def scrape(agents: int, **state: Any) -> dict[str, dict[tuple[tuple[str, str], ...], float]]:

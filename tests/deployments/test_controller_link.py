@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 
 import numpy as np
 
@@ -44,8 +45,9 @@ class FakeController:
             raise answer
         return answer
 
-    async def update(self, replica: str, incarnation: int, update: ReplicaUpdate) -> None:
+    async def update(self, replica: str, incarnation: int, update: ReplicaUpdate) -> float:
         self.heard.append((incarnation, update))
+        return 100.0
 
     async def detach(self, replica: str) -> None:
         self.detached.append(replica)
@@ -55,11 +57,13 @@ class FakeChannel:
     def __init__(self) -> None:
         self.sent: asyncio.Queue[Message] = asyncio.Queue()
         self.update: asyncio.Queue[list[Message]] = asyncio.Queue()
+        self.until: list[float] = []
 
     async def send(self, message: Message) -> None:
         await self.sent.put(message)
 
-    async def gather(self, within_s: float) -> list[Message]:
+    async def gather(self, within_s: float, until: float) -> list[Message]:
+        self.until.append(until)
         return await self.update.get()
 
 
@@ -122,10 +126,23 @@ async def test_what_came_together_goes_up_together_under_the_current_incarnation
     controller, channel = FakeController(), FakeChannel()
     link = Link("r1", controller, channel, HELLO, 0.1)
     await channel.sent.get()
-    update = (TransferStats("prefix"), rows())
+    update = (rows(), TransferStats("prefix"))
     channel.update.put_nowait([HELLO])
     channel.update.put_nowait(list(update))
     while not controller.heard:
         await asyncio.sleep(0)
     assert controller.heard == [(5, update)]
+    await link.stop()
+
+
+async def test_the_controller_says_how_long_the_next_update_gathers() -> None:
+    controller, channel = FakeController(), FakeChannel()
+    link = Link("r1", controller, channel, HELLO, 0.1)
+    await channel.sent.get()
+    began = time.monotonic()
+    channel.update.put_nowait([rows()])
+    while len(channel.until) < 2:
+        await asyncio.sleep(0)
+    assert channel.until[0] == 0.0
+    assert channel.until[1] >= began + 100.0
     await link.stop()
