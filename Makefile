@@ -18,7 +18,7 @@ READY  := $(VENV)/.installed
 GPU    := $(shell nvidia-smi -L 2>/dev/null | head -n 1)
 OUT    ?= out/demo
 PIP    := $(BIN)/python -m pip install -q --disable-pip-version-check
-SGLANG := $(shell sed -n 's/^sglang = \["\(.*\)"\]/\1/p' pyproject.toml)
+SGLANG := $(shell sed -n 's/^ *"\(sglang==[^"]*\)".*/\1/p' pyproject.toml)
 PYTEST := $(BIN)/python -m pytest -o cache_dir=.pytest_cache
 APART  := $(addprefix --ignore=tests/,deployments/engine chaos frameworks)
 

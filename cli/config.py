@@ -40,8 +40,8 @@ def serve_config(values: dict[str, Any]) -> dict[str, Any]:
     from scalesim.deployments.stack import DEPLOYED_APP, scaling
 
     settings: StackSettings = load(StackSettings, values)
-    edge = settings.ingress
-    keys = [edge.api_key, *(each.key for each in edge.api_keys.values())]
+    ingress = settings.ingress
+    keys = [ingress.api_key, *(each.key for each in ingress.api_keys.values())]
     if any(key.get_secret_value() for key in keys):
         raise ConfigurationError(
             "ingress has keys, which would be readable to all who may see the cluster's state: "

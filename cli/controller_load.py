@@ -78,7 +78,7 @@ def _timed(call: Callable[..., object], *arguments: object) -> float:
 
 
 class _Fleet:
-    """Replicas that carry out every directive at once and report where the payloads are.
+    """Simulated replicas: they carry out directives immediately and report residency.
 
     Args:
         controller: To obey.

@@ -1,4 +1,4 @@
-"""What one look of `scalesim doctor` found."""
+"""The result of one check of `scalesim doctor`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Looks of `scalesim doctor` at this machine: platform, packages, accelerator, resources, clock."""
+"""Checks of `scalesim doctor` on this machine: platform, packages, GPU, resources and clock."""
 
 from __future__ import annotations
 

@@ -88,7 +88,7 @@ def _root() -> None:
 
 
 def main() -> None:
-    """Run the command line; an error is one message and exit code 1, of usage 2."""
+    """Run the command line. An error prints one message; exit code 1, or 2 for wrong usage."""
     as_json = "--json" in sys.argv
     try:
         raise SystemExit(app(standalone_mode=not as_json))

@@ -1,4 +1,4 @@
-"""Looks of `scalesim doctor` at ports: of the API, and of those who tell their own metrics."""
+"""Checks of `scalesim doctor` on ports: those of the API and of metrics."""
 
 from __future__ import annotations
 

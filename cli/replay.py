@@ -11,7 +11,7 @@ from scalesim.cli.output import AsJson, print_json
 from scalesim.errors import InvalidRequestError
 
 if TYPE_CHECKING:
-    from scalesim.policies.replay.trace import Trace
+    from scalesim.policies.replay.activation_trace import Trace
 
 app = typer.Typer(add_completion=False)
 
@@ -65,7 +65,7 @@ def read_trace(path: Path) -> Trace:
     Raises:
         InvalidRequestError: The file cannot be read, or is not a trace.
     """
-    from scalesim.policies.replay.trace import parse_trace
+    from scalesim.policies.replay.activation_trace import parse_trace
     from scalesim.simulations.trace.trace_files import read_lines
 
     return parse_trace(read_lines(path))

@@ -1,4 +1,4 @@
-"""Looks of `scalesim doctor` at what the stack needs beside the machine: hooks and Redis."""
+"""Checks of `scalesim doctor` on SGLang's hooks and on Redis."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ for target in hooks._HOOKS:
 
 
 def hook_checks() -> Iterator[Check]:
-    """Our plugin, and every place in SGLang that it takes."""
+    """Check our plugin and every hook in SGLang that it uses."""
     registered = any(point.name == "scalesim" for point in entry_points(group="sglang.srt.plugins"))
     if not registered:
         yield Check("hooks", False, "SGLang does not know our plugin", "pip install scalesim-serve")
@@ -76,7 +76,7 @@ def _server_checks(catalog: CatalogSettings) -> Iterator[Check]:
 def _answer(catalog: CatalogSettings) -> tuple[str, float]:
     """Return a server's version and round trip in words, and by how much its clock is ahead.
 
-    A controller's whole work with it is done once: that it answers says nothing of its rights.
+    Does once all that a controller does with it: a server that answers may still lack rights.
 
     Raises:
         ScaleSimError: A controller could not keep its catalog there.

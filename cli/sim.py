@@ -6,10 +6,10 @@ import typer
 
 from scalesim.cli.sim_end import end
 from scalesim.cli.submit import PASS_ON, submit
-from scalesim.simulations import run
+from scalesim.simulations.run_command import run
 
 app = typer.Typer(no_args_is_help=True)
-app.command("run")(run.run)
+app.command("run")(run)
 app.command("end")(end)
 app.command("submit", context_settings=PASS_ON)(submit)
 

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 Option = typer.Option
 
 PASS_ON = {"allow_extra_args": True, "ignore_unknown_options": True}
-"""Settings of the command: what it does not know goes to `scalesim.simulations.run`."""
+"""Settings of the command: what it does not know goes to `scalesim.simulations`."""
 
 
 _DEFAULT_URL = "http://127.0.0.1:8265"
@@ -63,7 +63,7 @@ def submit(
     disk that outlives the job, the same command goes on from the last completed step.
     """
     environment = _environment(runtime_env, working_dir)
-    command = ["python", "-m", "scalesim.simulations.run", simulation, *context.args]
+    command = ["python", "-m", "scalesim.simulations", simulation, *context.args]
     with _jobs_of(address) as client:
         job = client.submit_job(
             entrypoint=shlex.join(command), runtime_env=environment, submission_id=job_id

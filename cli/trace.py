@@ -34,7 +34,7 @@ def generate(
     as_json: AsJson = False,
 ) -> None:
     """Write a seeded trace of a class of simulation."""
-    from scalesim.policies.replay.trace import format_trace
+    from scalesim.policies.replay.activation_trace import format_trace
     from scalesim.policies.workloads import generate as make
 
     _write(format_trace(make(workload, agents, steps, seed).trace), out, as_json=as_json)
@@ -57,9 +57,9 @@ def convert(
     Who asked is the session where the trace has one, else the conversation that a request's blocks
     continue (Mooncake), else an agent by chance (--agents). Reads the file twice, line by line.
     """
+    from scalesim.policies.replay.activation_trace import event_line
     from scalesim.policies.replay.convert import events
     from scalesim.policies.replay.formats import requests
-    from scalesim.policies.replay.trace import event_line
     from scalesim.simulations.trace.trace_files import read_lines
 
     if trace.exists() and not trace.is_file():

@@ -143,7 +143,7 @@ def _override(values: dict[str, Any], section: str, flags: dict[str, Any]) -> No
 
 
 def _build_model(values: dict[str, Any], folder: RunFolder) -> None:
-    """Put folders in the place of the names of models that come with us.
+    """Replace the names of bundled models by the folders they are built in.
 
     The random one lasts as long as the stack runs, the other is kept in the user's cache. Neither
     ends its answers reliably, so those to clients that name no length are bounded.

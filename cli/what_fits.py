@@ -1,4 +1,4 @@
-"""Look of `scalesim doctor` at what fits: an engine's tiers on this machine, and agents in them."""
+"""Check of `scalesim doctor` on what fits: an engine's tiers, and agents in them."""
 
 from __future__ import annotations
 

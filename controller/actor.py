@@ -170,7 +170,7 @@ def connect(settings: ControllerSettings) -> ActorHandle:
 
 
 def stop(settings: ControllerSettings) -> None:
-    """Write what the catalog does not know yet and end the controller; none is fine.
+    """Write what the catalog does not know yet and end the controller, if there is one.
 
     Waits at most a few seconds.
     """

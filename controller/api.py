@@ -18,10 +18,10 @@ from scalesim.vocabulary import (
 
 
 class ReplicaCalls(Protocol):
-    """What a replica calls. Every call may raise `ControllerUnavailableError`."""
+    """Calls of a replica. Each may raise `ControllerUnavailableError`."""
 
     async def attach(self, info: ReplicaInfo) -> int:
-        """Take the replica in; returns the incarnation to present."""
+        """Attach the replica; returns the incarnation that its other calls must present."""
 
     async def poll(self, replica: str, incarnation: int, acked: int) -> Directives | None:
         """Wait a bounded time for directives that are not acknowledged yet.
@@ -33,17 +33,17 @@ class ReplicaCalls(Protocol):
         """
 
     async def update(self, replica: str, incarnation: int, update: ReplicaUpdate) -> float:
-        """Take over what the replica holds and what became of its moves.
+        """Take over the replica's residency and transfer stats.
 
         Returns the seconds that it should leave until its next update.
         """
 
     async def detach(self, replica: str) -> None:
-        """Let the replica go."""
+        """Detach the replica."""
 
 
 class ControllerApi(ReplicaCalls, Protocol):
-    """All calls. `Controller` says what each means and which errors of ours it raises."""
+    """Calls of simulations, replicas and routers; see `Controller` for meaning and errors."""
 
     async def report(
         self,
@@ -68,4 +68,4 @@ class ControllerApi(ReplicaCalls, Protocol):
         """Return the state of the controller, as JSON takes it."""
 
     async def agent(self, simulation: str, agent: str) -> dict[str, Any]:
-        """Return what is known of one agent."""
+        """Return what the controller knows about one agent."""

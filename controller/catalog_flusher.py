@@ -46,7 +46,7 @@ class CatalogFlusher:
     """Writes one batch at a time on its own thread and keeps what did not arrive.
 
     Args:
-        controller: Whose batches; called on the event loop only.
+        controller: The controller that makes the batches; called on the event loop only.
         catalog: Where to; called on the thread only.
     """
 
@@ -112,7 +112,7 @@ class CatalogFlusher:
     def status(self) -> dict[str, Any]:
         """Return health: `lag_s` is for how long no batch has arrived though there was one.
 
-        `is_owner` is False while a newer controller writes in its place; that is no fault.
+        `is_owner` is False while a newer controller writes in its place; that is not a fault.
         """
         lag_s = 0.0 if self._owner else max(time.monotonic() - self._kept_up_at, 0.0)
         health = {"ok": not self._error, "error": self._error, "is_owner": self._owner is None}

@@ -196,7 +196,7 @@ class LimitedProtocol(HttpToolsProtocol):
     # ---- time ----
 
     def pause_writing(self) -> None:
-        """Give a client that does not read a while to go on."""
+        """End the connection if the client does not read for a while."""
         super().pause_writing()
         self._stalled = self.loop.call_later(self.limits.body_s, self.transport.abort)
 

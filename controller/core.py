@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from scalesim.controller import status, validation
+from scalesim.controller import controller_status, validation
 from scalesim.controller.catalog.rows import CatalogBatch, CatalogSnapshot
 from scalesim.controller.clock import Clock, next_incarnation, steady
 from scalesim.controller.directives import DirectivePlanner
@@ -41,7 +41,7 @@ _NO_KEYS: Keys = np.empty(0, np.int64)
 
 
 class Controller:
-    """Holds what is known of every agent and directs each replica.
+    """Knows every agent's state and tells each replica what to move.
 
     One thread only. Nothing here waits: the catalog's batches are handed out, not written.
 
@@ -68,7 +68,7 @@ class Controller:
         clock = clock or steady()
         now = clock()
         self.incarnation = next_incarnation(now, saved=saved_incarnation)
-        self.counters = status.Counters()
+        self.counters = controller_status.Counters()
         self._settings = settings
         self._clock = clock
         if snapshot is None:
@@ -239,7 +239,7 @@ class Controller:
         self._replicas.changed[sender.number] |= bool(messages)
 
     def transfer(self, replica: str, incarnation: int, transfer: TransferStats) -> None:
-        """Keep what became of an attached replica's moves; others are not believed."""
+        """Keep an attached replica's transfer stats; those of other replicas are ignored."""
         sender = self._attached(replica, incarnation)
         if sender is not None:
             sender.note(transfer)
@@ -265,7 +265,7 @@ class Controller:
         return sender.outbox
 
     def tick(self) -> None:
-        """End leases that ran out, drop agents that nothing is known of, level the others."""
+        """End leases that ran out, drop agents without any information, level the replicas."""
         now = self._clock()
         for simulation in self._simulations.silent(now, self._settings.simulation_lease_s):
             self.counters.simulations_expired += 1
@@ -298,7 +298,7 @@ class Controller:
         return self._placements.version
 
     def placements(self, version: int) -> PlacementDelta:
-        """Return where agents live, as far as it changed since `version`; 0 asks for all."""
+        """Return placements that changed since `version`; 0 asks for all of them."""
         return self._placements.delta(version)
 
     def take_dirty(self) -> CatalogBatch | None:
@@ -315,16 +315,18 @@ class Controller:
             self.incarnation = next_incarnation(self._clock(), seen=incarnation)
 
     def start_catalog_over(self) -> None:
-        """Write everything anew: the catalog came back without what was written."""
+        """Write all rows again: the catalog came back empty."""
         self._dirty_rows.start_over()
 
     def status(self) -> dict[str, Any]:
         """Return counts, memory and leases; grows with replicas and simulations only."""
         return {
             "incarnation": self.incarnation,
-            "agents": status.agents(self._table, self._simulations),
-            "replicas": status.replicas(self._table, self._replicas, self._clock()),
-            "simulations": status.simulations(self._table, self._simulations, self._clock()),
+            "agents": controller_status.agents(self._table, self._simulations),
+            "replicas": controller_status.replicas(self._table, self._replicas, self._clock()),
+            "simulations": controller_status.simulations(
+                self._table, self._simulations, self._clock()
+            ),
             "learned": self._learned.status(),
             "leveled": self._leveling.moved,
             **self._hint_statistics.status(),
@@ -334,7 +336,7 @@ class Controller:
         }
 
     def agent(self, simulation: str, agent: str) -> dict[str, Any]:
-        """Return what is known of one agent.
+        """Return what the controller knows about one agent.
 
         Raises:
             InvalidRequestError: An id is not valid, or the agent is unknown.
@@ -347,7 +349,7 @@ class Controller:
                 "no state on any replica; check the ids",
                 "agent",
             )
-        return status.agent(self._table, self._simulations, self._replicas, row)
+        return controller_status.agent(self._table, self._simulations, self._replicas, row)
 
     def _rows_of(self, simulation: int, keys: Keys) -> Rows:
         room, quota = self._settings.max_agents - len(self._table), None

@@ -1,4 +1,4 @@
-"""From the payload table to one replica's directives: what distances, places and sizes call for."""
+"""Turns the payload table into directives for one replica: distances, pins, drops and moves."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from scalesim.controller.controller_status import Counters
 from scalesim.controller.key_index import Rows
 from scalesim.controller.learned_distances import LearnedDistances
 from scalesim.controller.payload_table import PayloadTable
 from scalesim.controller.replicas import AttachedReplica, Replicas
 from scalesim.controller.simulations import Simulations
-from scalesim.controller.status import Counters
 from scalesim.policies.planning import Planner, View
 from scalesim.policies.shares import fair_distances
 from scalesim.vocabulary import PREFIX, Budgets, Directives, Distances, DistanceUpdate, Moves, Verb
@@ -31,12 +31,12 @@ _NO_ORDER = 0  # in column `pending_action`: no move is unanswered
 
 
 class DirectivePlanner:
-    """Fills replicas' outboxes.
+    """Makes directives and puts them into the replicas' outboxes.
 
     Args:
-        table: Payload table; writes what replicas were sent and asked for.
-        simulations: Whose epochs are the clock.
-        replicas: Clears their marks of change.
+        table: Payload table; what replicas were sent and asked for is written there.
+        simulations: Their epochs are the clock.
+        replicas: Their marks of changed plans are cleared.
         learning: Fills in distances that were not reported.
         planner: Decides what belongs in which tier.
         counters: Counts plans.
@@ -92,15 +92,15 @@ def distance_updates(
     rows: Rows,
     distance: Distances,
 ) -> tuple[DistanceUpdate, ...]:
-    """Return the distances the replica does not know yet and take them as sent.
+    """Return the distances the replica does not know yet, and mark them as sent.
 
     It evicts by them, so those past their simulation's fair share of the device are put behind.
     Payloads that moved elsewhere are forgotten first.
 
     Args:
         table: Payload table; writes `sent_distance`.
-        simulations: Whose quotas hold.
-        replica: Whose. Empties `left`.
+        simulations: Their quotas hold.
+        replica: The replica that is sent them; its `left` is emptied.
         rows: int64[n], its payloads.
         distance: float32[n], their distances now.
     """
@@ -144,11 +144,11 @@ def moves(
 
     Args:
         table: Payload table; writes `sent_pin` and the `pending_action` columns.
-        simulations: Whose quotas hold and whose steps take time.
-        replica: Whose. Its `replan_at` is set.
+        simulations: Their quotas, and the seconds of their steps.
+        replica: The replica that is planned for; its `replan_at` is set.
         rows: int64[n], its payloads.
         distance: float32[n], their distances now.
-        planner: Decides between the tiers; pins and drops are the simulations' own wish.
+        planner: Decides between the tiers; pins and drops come from the simulations.
         now: Seconds.
     """
     movable = [number for number, name in enumerate(table.kinds) if name in replica.kinds]
@@ -187,7 +187,7 @@ def moves(
 def _pools(
     table: PayloadTable, replica: AttachedReplica, rows: Rows
 ) -> list[tuple[str, NDArray[np.bool_] | slice, Budgets]]:
-    """Return what is planned together: of which kind, the rows that compete, and for which bytes.
+    """Return what is planned together: payload kind, rows that compete, and the budgets they share.
 
     Where all kinds share the bytes, the links are those of the largest: prefixes.
     """
@@ -201,7 +201,7 @@ def _pools(
 
 
 def _pins(table: PayloadTable, rows: Rows) -> Orders:
-    """Return the unpins and pins the replica was not sent, and take them as sent."""
+    """Return the unpins and pins the replica was not sent yet, and mark them as sent."""
     pinned = table.pinned[table.agents(rows)]
     changed = np.flatnonzero(pinned != table.sent_pin[rows])
     changed = changed[np.argsort(pinned[changed], kind="stable")]  # unpins make room for pins
@@ -252,7 +252,7 @@ def _view(
 
 
 def _new_orders(table: PayloadTable, orders: Orders, now: float) -> Orders:
-    """Return the orders that are not still unanswered, and note them."""
+    """Return the orders that the replica has not been sent already, and note them."""
     rows, verbs, tiers = orders
     new = (table.pending_action[rows] != verbs) | (table.pending_tier[rows] != tiers)
     rows, verbs, tiers = rows[new], verbs[new], tiers[new]

@@ -27,8 +27,8 @@ class HintStatistics:
 
     Args:
         table: Payload table; not modified.
-        simulations: Whose epochs are the clock.
-        replicas: Whose devices together are the shadows' capacity.
+        simulations: Their epochs are the clock.
+        replicas: Their devices together are the capacity of the shadow devices.
     """
 
     def __init__(self, table: PayloadTable, simulations: Simulations, replicas: Replicas) -> None:

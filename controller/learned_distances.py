@@ -32,8 +32,8 @@ class LearnedDistances:
 
     Args:
         table: Payload table; not modified.
-        simulations: Whose epochs are the clock; without them requests are counted.
-        replicas: Whose devices together are the capacity.
+        simulations: Their epochs are the clock; without them requests are counted.
+        replicas: Their devices together are the capacity.
     """
 
     def __init__(self, table: PayloadTable, simulations: Simulations, replicas: Replicas) -> None:

@@ -32,7 +32,7 @@ class Leveling:
 
     Args:
         table: Payload table.
-        simulations: Whose epochs are the clock.
+        simulations: Their epochs are the clock.
         replicas: Those to be level with one another.
         placements: Carries the moves out.
         most_moves: Agents moved at a time; 0 leaves all where hashing puts them.

@@ -56,7 +56,7 @@ def exposition(status: dict[str, Any]) -> str:
 def of_loops(
     process: str, loops: Mapping[str, Mapping[str, float]], replica: str = ""
 ) -> Iterator[Metric]:
-    """Return whether a process's loops go on.
+    """Return metrics that say whether a process's background loops still run.
 
     Args:
         process: `controller`, `ingress` or `replica`.

@@ -133,7 +133,7 @@ class PayloadTable:
         self.reset(rows, "pending_action")
 
     def settle(self, rows: Rows, replicas: NDArray[np.int16]) -> None:
-        """Put payloads on replicas, where nothing is known of them yet."""
+        """Assign payloads to replicas; their residency there is not known yet."""
         self.replica[rows] = replicas
         self.reset(rows, *STATE, *SENT)
         self.dirty[rows] = True
@@ -166,7 +166,7 @@ class PayloadTable:
         return held | self.pinned[rows] | self.sent_pin[rows]
 
     def agents(self, rows: Rows) -> Rows:
-        """Return int64[n] rows of the agents whose payloads these are.
+        """Return int64[n], the agent row that owns each payload.
 
         All payloads of an agent have its key. One whose key belongs to no agent stands for itself.
         """

@@ -103,7 +103,7 @@ class Placements:
         self._since = self.version
 
     def forget(self, rows: Rows) -> None:
-        """Tell routers that payloads about to be removed are no exceptions any more."""
+        """Tell routers that payloads about to be removed are not exceptions any more."""
         self._except(rows, np.zeros(rows.size, np.bool_))
 
     def delta(self, version: int) -> PlacementDelta:

@@ -29,7 +29,7 @@ class ReplicaRecord:
 
     Attributes:
         number: Its dense number, used in the payload table.
-        name: Its own name.
+        name: The replica's name.
         seen_at: Seconds; when it last attached or polled.
         transfers: What became of its moves, by kind.
         meters: What moving and rebuilding state costs there by those transfers, by kind.
@@ -47,7 +47,7 @@ class ReplicaRecord:
     sequence: int = 0
 
     def note(self, transfer: TransferStats) -> None:
-        """Take over what became of its moves."""
+        """Take over its transfer stats."""
         self.meters[transfer.kind].observe(self.transfers.get(transfer.kind, transfer), transfer)
         self.transfers[transfer.kind] = transfer
 
@@ -120,7 +120,7 @@ class Replicas:
         return replica if isinstance(replica, AttachedReplica) else None
 
     def attach(self, info: ReplicaInfo, now: float) -> AttachedReplica:
-        """Take a replica in, new or not; what it was sent before is void.
+        """Attach a replica, known before or not; what it was sent before no longer counts.
 
         Its directives are numbered from the milliseconds of its attachment: no acknowledgement of
         older ones, of any controller, can match.
@@ -144,7 +144,7 @@ class Replicas:
         return replica
 
     def remove(self, replica: ReplicaRecord) -> None:
-        """Take a replica out; its payloads must be placed again at once."""
+        """Remove a replica; the caller must place its payloads again immediately."""
         del self._living[replica.name]
         self.numbers.free(replica.number)
 

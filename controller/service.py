@@ -92,7 +92,7 @@ class ControllerService(ControllerApi):
         self._notifier.notify_all()
 
     async def update(self, replica: str, incarnation: int, update: ReplicaUpdate) -> float:
-        """Take over what a replica holds and what became of its moves.
+        """Take over a replica's residency and transfer stats.
 
         Returns the seconds until its next update, by how busy this process is.
         """
@@ -136,7 +136,7 @@ class ControllerService(ControllerApi):
         }
 
     async def agent(self, simulation: str, agent: str) -> dict[str, Any]:
-        """Return what is known of one agent."""
+        """Return what the controller knows about one agent."""
         return self.core.agent(simulation, agent)
 
     async def stop(self) -> None:

@@ -106,7 +106,7 @@ class DirtyRows:
             self._table.dirty[rows[rows != MISSING]] = True
 
     def start_over(self) -> None:
-        """Write everything anew: the catalog lost what it had."""
+        """Mark all rows as dirty: the catalog lost what it had."""
         self._removed, self._rewrite = self._removed[:0], True
         self._table.dirty[self._table.live] = True
 

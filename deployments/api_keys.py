@@ -58,13 +58,13 @@ class KeyHolder:
         return first if is_simulation(first) else DEFAULT_SIMULATION
 
     def may_use(self, simulation: str) -> bool:
-        """Return whether a simulation is one of its own."""
+        """Return whether this key may use a simulation."""
         if self._settings is None:
             return True
         return any(fnmatchcase(simulation, pattern) for pattern in self._settings.simulations)
 
     def require(self, simulation: str) -> str:
-        """Return the simulation if it is one of its own.
+        """Return the simulation if this key may use it.
 
         Raises:
             PermissionDeniedError: It is not; whether it exists is not said.

@@ -31,7 +31,7 @@ class CarriedHints:
         self._under_way: set[asyncio.Task[None]] = set()
 
     def hand_on(self, known: Known, holder: str) -> None:
-        """Send hints, and return at once; `holder` is whose key the caller showed."""
+        """Start sending hints, without waiting; `holder` owns the key that the caller sent."""
         if self._controller is None or len(self._under_way) >= MOST_UNDER_WAY:
             self._dropped()
             return
@@ -40,7 +40,7 @@ class CarriedHints:
         task.add_done_callback(self._under_way.discard)
 
     async def close(self) -> None:
-        """Give up what is under way."""
+        """Cancel what is still being sent."""
         for task in self._under_way:
             task.cancel()
         await asyncio.gather(*self._under_way, return_exceptions=True)
@@ -57,7 +57,7 @@ class CarriedHints:
 
 
 async def report(controller: RemoteController, known: Known, holder: str) -> ReportAck:
-    """Hand hints to the controller: lives first, as who is done may be due again.
+    """Hand hints to the controller: first who is pinned or done, as a distance undoes the latter.
 
     Raises:
         StaleEpochError: The simulation is already at a later step.

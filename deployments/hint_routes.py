@@ -119,7 +119,7 @@ def _floats(values: list[Any]) -> Distances:
 
 
 def _is_number(value: object) -> bool:
-    """Return whether it is one that a float holds."""
+    """Return whether a value is a number that a float can hold."""
     if isinstance(value, int) and not isinstance(value, bool):
         return abs(value) <= _LARGEST
     return isinstance(value, float)

@@ -232,7 +232,7 @@ class InferenceRoutes:
             return HeldStream(pieces, head.status, more, head.media_type, close=until_sent.close)
 
     async def _call(self, request: Request, endpoint: Endpoint) -> tuple[RequestIdentity, Call]:
-        """Return who sends a request, and what is asked of a replica."""
+        """Return the caller's identity and the call for a replica."""
         holder = holder_of(request)
         received = await read_body(request, self._serving.max_body_bytes)
         body = accepted(endpoint, received)

@@ -148,7 +148,7 @@ class Ingress(InferenceRoutes):
             raise ReplicaUnavailableError("the ingress does not listen any more: its log says why")
 
     async def __del__(self) -> None:
-        """Answer what is in flight; Serve, which calls this, knows nothing of it."""
+        """Finish requests in flight, of which Serve, which calls this, knows nothing."""
         if len(self._trace_recorder):
             await self._peers.collect()
         self._trace_recorder.close()
@@ -248,7 +248,7 @@ class Ingress(InferenceRoutes):
         return JSONResponse({})
 
     async def agent(self, request: Request) -> Response:
-        """Return what is known of one agent: distance, pin, replica and tiers of its payloads.
+        """Return one agent's distance, pin and replica, and the tiers of its payloads.
 
         Raises:
             InvalidRequestError: The id is not valid, or the agent is unknown.

@@ -142,7 +142,7 @@ class IngressMetrics:
         self._broken.inc()
 
     def families(self) -> list[Metric]:
-        """Return all of it as it is now."""
+        """Return all metric families with their present values."""
         return list(self._registry.collect())
 
 

@@ -168,7 +168,7 @@ def guarded(
 
 
 def holder_of(request: Request) -> KeyHolder:
-    """Return whose key a guarded request showed."""
+    """Return the holder of the key that a guarded request was sent with."""
     holder: KeyHolder = request.state.holder
     return holder
 

@@ -16,7 +16,7 @@ ANY = "*"
 
 
 class ModelNames:
-    """Turns names that are written into clients into those of models that are served.
+    """Maps model names that clients send to the models that are served.
 
     A name may have a provider before it, as litellm and others write it (`openai/scalesim`), and
     an adapter after it (`scalesim:villager-7`).

@@ -18,7 +18,7 @@ class Node(NamedTuple):
     """One Ray node.
 
     Attributes:
-        address: Of its machine or pod; nodes of one address share its memory.
+        address: Address of its machine or pod; nodes of one address share its memory.
         gpus: GPUs that Ray deals out there.
         cpus: CPUs likewise.
     """

@@ -53,7 +53,7 @@ Steps = Callable[[], Awaitable[dict[str, int]]]
 
 
 class Peers:
-    """This process among those of the ingress. Make it in a running event loop.
+    """Lets the ingress' processes ask and tell each other. Create it in a running event loop.
 
     Args:
         name: Of this process.

@@ -92,7 +92,7 @@ class RemoteController(ControllerApi):
         await self._answer("detach", replica)
 
     async def update(self, replica: str, incarnation: int, update: ReplicaUpdate) -> float:
-        """Hand over what a replica holds and what became of its moves."""
+        """Hand over a replica's residency and transfer stats."""
         return float(await self._answer("update", replica, incarnation, update))
 
     async def poll(self, replica: str, incarnation: int, acked: int) -> Directives | None:
@@ -114,7 +114,7 @@ class RemoteController(ControllerApi):
         return status
 
     async def agent(self, simulation: str, agent: str) -> dict[str, Any]:
-        """Return what is known of one agent."""
+        """Return what the controller knows about one agent."""
         known: dict[str, Any] = await self._answer("agent", simulation, agent)
         return known
 

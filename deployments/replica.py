@@ -140,7 +140,7 @@ class Replica:
             raise ReplicaUnavailableError(f"{self._name} lost its engine: {self._fault.reason}")
 
     async def _look_after(self) -> None:
-        """End this process once its engine is lost: Serve then starts another one at once.
+        """End this process once its engine is lost, so that Serve starts another one.
 
         Serve itself would ask three times before it believes that a replica is not well.
         """

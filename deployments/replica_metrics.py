@@ -58,7 +58,7 @@ class ReplicaMetrics(Collector):
         self._ended += 1
 
     def first(self, came_at: float) -> None:
-        """Count the first piece of an answer, whose request came at a time of this clock."""
+        """Count the first piece of an answer; `came_at` is when its request came."""
         self._firsts += 1
         self._first_s += time.perf_counter() - came_at
 

@@ -33,7 +33,7 @@ _OPENING = 2
 
 
 class RequestIdentity(NamedTuple):
-    """Whose request it is, when it expects to be back, and which adapter answers it, if named."""
+    """A request's agent, its next use if stated, and the adapter that answers it if named."""
 
     simulation: str
     agent: str

@@ -33,7 +33,7 @@ class RequestLog:
 
         Args:
             request: As far as it was read: who sent it is known once its body was.
-            path: Of its route, with the names of its parts in place of what they were.
+            path: Its route's path, with names of parts instead of values.
             status: HTTP status; that of a stream that broke off was 200 before.
             code: Of the error.
         """

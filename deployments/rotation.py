@@ -119,7 +119,7 @@ class Rotation:
             self._lost.add(replica)
 
     def doubt(self, replica: str) -> None:
-        """Take out a replica that could not be reached until it answers, and ask it at once.
+        """Take an unreachable replica out of rotation, and probe it until it answers.
 
         Serve would send to one that was killed until it has noticed, for seconds.
         """

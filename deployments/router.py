@@ -34,7 +34,7 @@ class ResidencyRouter(ConsistentHashRouter):  # type: ignore[misc]
         self._spill_requests = SPILL_REQUESTS
 
     def initialize_state(self, *, processes: int = 1, **kwargs: Any) -> None:
-        """Take over of how many processes this is one: each sees its share; called by Serve."""
+        """Set how many ingress processes share the load; called by Serve."""
         super().initialize_state(**kwargs)
         self._spill_requests = SPILL_REQUESTS // processes
 

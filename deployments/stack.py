@@ -122,9 +122,8 @@ class Stack:
             self._folder = RunFolder(RAY_FITS)
         self._folder.guard()
 
-        edge = self.settings.ingress
-        self._address = Address(edge.host, edge.port)
-        port = self._address.port
+        host, port = self.settings.ingress.host, self.settings.ingress.port
+        self._address = Address(host, port)
         for name, level in _QUIET.items():
             logging.getLogger(name).setLevel(level)
         if self._cluster is not None:
@@ -152,8 +151,8 @@ class Stack:
             app = serve.status().applications.get(APP)
             why = reason(each.message for each in app.deployments.values()) if app else ""
             raise ConfigurationError(f"the stack did not start: {why or error}") from error
-        host = f"[{edge.host}]" if ":" in edge.host else edge.host
-        self.base_url = f"http://{host}:{port}"
+        host = f"[{host}]" if ":" in host else host
+        self.base_url = f"http://{host}:{self._address.port}"
 
     def _ensure_catalog(self, folder: RunFolder) -> None:
         """Start a private server where the settings name none."""
@@ -239,7 +238,7 @@ class Stack:
 
 
 def build_app(settings: StackSettings, address: str | None = None) -> Any:
-    """Return the Serve application of a stack whose controller runs; see `deployments.app`.
+    """Return the Serve application of a stack; its controller must run. See `deployments.app`.
 
     Args:
         settings: The whole stack's settings.
@@ -258,8 +257,8 @@ def build_app(settings: StackSettings, address: str | None = None) -> Any:
     node = None if address is None else ray.util.get_node_ip_address()
     processes = ingress_processes(settings, cluster, node)
     engine = settings.engine.model_copy(update={"device": device_of(settings, cluster)})
-    edge = settings.ingress.model_copy(update={"processes": processes})
-    settings = settings.model_copy(update={"engine": engine, "ingress": edge})
+    limits = settings.ingress.model_copy(update={"processes": processes})
+    settings = settings.model_copy(update={"engine": engine, "ingress": limits})
     logs = {"encoding": settings.logs.format.upper(), **_LOGGING}
     resources: dict[str, float] = {"num_cpus": settings.cpus_per_replica}
     if engine.device == "cuda":
@@ -267,7 +266,7 @@ def build_app(settings: StackSettings, address: str | None = None) -> Any:
     replicas = Replica.options(  # type: ignore[attr-defined]
         **scaling(settings),
         max_ongoing_requests=settings.max_ongoing_requests,
-        max_queued_requests=_share(edge.max_queued_requests, processes),
+        max_queued_requests=_share(limits.max_queued_requests, processes),
         ray_actor_options=resources,
         graceful_shutdown_timeout_s=DRAIN_S,
         logging_config=logs,
@@ -281,7 +280,7 @@ def build_app(settings: StackSettings, address: str | None = None) -> Any:
     here = {} if node is None else {f"node:{node}": 0.001}
     ingress = Ingress.options(  # type: ignore[attr-defined]
         num_replicas=processes,
-        max_ongoing_requests=edge.max_connections,
+        max_ongoing_requests=limits.max_connections,
         ray_actor_options={"num_cpus": 0, "resources": here},
         graceful_shutdown_timeout_s=DRAIN_S,
         logging_config=logs,

@@ -31,7 +31,7 @@ _IRRELEVANT = ("stream", "stream_options", "user")
 
 
 class Suspicion(Enum):
-    """What is known of a request that was lost with its engine or replica."""
+    """Why a request that was lost with its engine may be to blame, or may not."""
 
     INNOCENT = "innocent"
     """The engine was ended from outside, or another request is the cause."""
@@ -123,7 +123,7 @@ class Suspects:
         return len(self._records)
 
     def check(self, call: Call) -> None:
-        """Let a call pass unless it is a suspect; costs nothing while none is remembered.
+        """Refuse a call that is a suspect; costs nothing while none is remembered.
 
         Raises:
             SuspectRequestError: An engine died of it.
@@ -219,7 +219,7 @@ class Suspects:
 def judge(
     by_request: bool, named: Collection[str], inside: Sequence[tuple[Call, Collection[str]]]
 ) -> list[Suspicion]:
-    """Return what is known of each call that was lost with an engine.
+    """Return a suspicion for each call that was lost with an engine.
 
     Args:
         by_request: Whether a request may be the cause.

@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequ
 from typing import NamedTuple
 
 from scalesim.headers import CachedTokens
-from scalesim.policies.replay.trace import event_line
+from scalesim.policies.replay.activation_trace import event_line
 
 _BACKLOG = 10_000
 """Events kept for who reads slowly; past it the newest are lost to a listener, the oldest to
@@ -147,7 +147,7 @@ class TraceRecorder:
             del self._listeners[queue]
 
     def close(self) -> None:
-        """End every listener's feed; what it has not read yet still comes."""
+        """End every listener's feed, after the events that it has not read yet."""
         for queue in self._listeners:
             if queue.full():
                 queue.get_nowait()

@@ -1,4 +1,4 @@
-"""Spans of a request by OpenTelemetry, where Ray Serve was told to trace; else next to nothing.
+"""Spans of a request by OpenTelemetry where Ray Serve is set to trace; otherwise does nothing.
 
 Serve makes a process trace (`RAY_SERVE_TRACING_EXPORTER_IMPORT_PATH`) and carries the context from
 the ingress to the replica; SGLang takes it from there (`engine.extra_args`: `enable_trace`). Ours
@@ -25,7 +25,7 @@ _NAME = "scalesim"
 
 
 class RequestSpan:
-    """The span of one request; every method does nothing where it is not recorded."""
+    """The span of one request; methods do nothing if it is not recorded."""
 
     def __init__(self, span: trace.Span) -> None:
         self._span = span
@@ -52,7 +52,7 @@ def request_span(request: Request, path: str) -> Iterator[RequestSpan]:
 
     Args:
         request: Of any route.
-        path: Of its route.
+        path: Path of its route.
     """
     if isinstance(trace.get_tracer_provider(), trace.ProxyTracerProvider):
         yield RequestSpan(trace.INVALID_SPAN)

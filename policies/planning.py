@@ -66,5 +66,5 @@ class Planner(Protocol):
     """Turns one replica's payloads and budgets into directives; holds no reference to the view."""
 
     def plan(self, view: View, budgets: Budgets, links: Links) -> Plan:
-        """Return the moves worth making now; an empty plan where nothing is."""
+        """Return the moves worth making now; may be empty."""
         ...

@@ -20,12 +20,12 @@ _RESIZED = 0.1  # a device this much larger or smaller makes the shadows start o
 
 
 class ShadowDevices:
-    """Two make-believe devices beside the real one, over a bounded sample of agents.
+    """Two simulated devices, LRU and oracle, over a bounded sample of agents, to compare with.
 
     A sample of one agent in k with a cache of one k-th behaves like the whole (Waldspurger et al.,
-    SHARDS, FAST 2015). Requests are scored late, after twice as many more as there are agents: by
-    then the oracle may know whose next request is farthest. First requests of an agent are not
-    counted, no order could have had those.
+    SHARDS, FAST 2015). A request is scored only when twice as many more as there are agents have
+    come: by then the oracle can know which agent's next request is farthest. An agent's first
+    request is not counted, as no order could have kept its state.
 
     The oracle fetches on demand only: a stack that fetches ahead of requests may do better.
 

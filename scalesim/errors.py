@@ -141,7 +141,7 @@ class UnavailableError(ScaleSimError):
 
 
 class QuotaExceededError(UnavailableError):
-    """The key has as much as it may have; it may have more later."""
+    """The key's quota is used up for now; trying again later may work."""
 
     status = 429
     code = "rate_limit_exceeded"

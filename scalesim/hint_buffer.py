@@ -19,7 +19,7 @@ Value = TypeVar("Value")
 
 
 class HintBatch(NamedTuple):
-    """Everything that waited, taken out of the buffer at once.
+    """All hints that were waiting in the buffer.
 
     Attributes:
         epoch: Newest step when it was taken.

@@ -1,4 +1,4 @@
-"""Names of simulations and agents: validated at the edge, hashed everywhere else.
+"""Names of simulations and agents: validated where they come in, hashed everywhere else.
 
 Inside the stack an agent is one int64, a hash of (simulation, agent id): arrays of keys need no
 registry, survive restarts, and no name can poison a cache key, a Redis key or a metric label.

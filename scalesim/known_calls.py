@@ -32,7 +32,7 @@ class KnownCalls:
     def move(
         self, agent: str, xy: Sequence[float], velocity: Sequence[float] | None, step: float
     ) -> None:
-        """Note where an agent is; its velocity is what it was since it was last seen, if None."""
+        """Note an agent's position; a velocity of None is computed from its last two positions."""
         self._space.move(agent, xy, velocity, step)
 
     def edges(self, edges: Iterable[tuple[str, str]]) -> None:

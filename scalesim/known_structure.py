@@ -29,7 +29,7 @@ class KnownPositions:
     def move(
         self, agent: str, xy: Sequence[float], velocity: Sequence[float] | None, step: float
     ) -> None:
-        """Note where an agent is; its velocity is what it was since it was last seen, if None."""
+        """Note an agent's position; a velocity of None is computed from its last two positions."""
         x, y = map(float, xy)
         if velocity is None:
             before = self._seen.get(agent)

@@ -54,7 +54,7 @@ class InboxMessage(NamedTuple):
 
 
 class Other(NamedTuple):
-    """Another agent as it is seen: what it shows, and how far it is; nan where it has no place."""
+    """Another agent as this one sees it: what it shows, and how far away (nan: no position)."""
 
     id: str
     state: Any
@@ -146,7 +146,7 @@ class Me:
         return found.state
 
     def tell(self, other: str, message: Any) -> None:
-        """Tell another agent something; it is in that one's inbox in the step after.
+        """Send another agent a message, which is in its inbox in the next step.
 
         Args:
             other: With `position`, one within `reach`; with `edges` or `depends_on`, one that sees

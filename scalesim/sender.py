@@ -23,7 +23,7 @@ _RETRY_FIRST_S, _RETRY_LAST_S = 0.05, 5.0
 
 
 class Stats(NamedTuple):
-    """What became of the hints so far.
+    """Counts of hints so far.
 
     Attributes:
         sent: Rows the stack took.

@@ -68,7 +68,7 @@ class Simulation:
 
     @property
     def stats(self) -> Stats:
-        """What became of the hints so far."""
+        """Counts of hints so far; see `Stats`."""
         return self._sender.stats
 
     def agent(self, id: AgentId) -> agent_context:

@@ -138,7 +138,7 @@ class Residency(NamedTuple):
 
 
 class TransferStats(NamedTuple):
-    """What became of one replica's moves of one kind since its engine started; never reset.
+    """Counts of one replica's moves of one payload kind since its engine started; never reset.
 
     Attributes:
         kind: Payload kind.

@@ -76,7 +76,7 @@ def run_arm(
     arm: Arm,
     workload: Workload,
     machine: ArmMachine,
-    pace: RunOptions,
+    run_options: RunOptions,
     watch: Watch,
     checkpoint: Checkpoint,
     drive: Drive = drive,
@@ -94,7 +94,7 @@ def run_arm(
 
     if (ended := checkpoint.ending()) is not None:
         steps = checkpoint.steps()
-        run = run_of(steps, pace, ended.warmup, ended.warmup_s, ended.hints, len(steps))
+        run = run_of(steps, run_options, ended.warmup, ended.warmup_s, ended.hints, len(steps))
         return ArmOutcome(run.faster(machine.dilate), ended.status)
     settings = stack_settings(arm, workload, machine)
     with Stack(settings) as stack:
@@ -111,7 +111,7 @@ def run_arm(
                     before.update(_late(transport.status()))
                 watch(step, calls)
 
-            run = drive(workload, target, pace, watched, checkpoint)
+            run = drive(workload, target, run_options, watched, checkpoint)
             status = transport.status() if hints else {}
         if hints:
             status["late"] = {kind: late - before[kind] for kind, late in _late(status).items()}

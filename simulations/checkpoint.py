@@ -28,7 +28,7 @@ class Step(NamedTuple):
 
 
 class Ending(NamedTuple):
-    """What is known of a completed arm besides its steps; see `Run` and `ArmOutcome`."""
+    """Results of a completed arm besides its steps; see `Run` and `ArmOutcome`."""
 
     warmup: CallTable
     warmup_s: float

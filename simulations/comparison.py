@@ -28,7 +28,7 @@ def compare(
     arms: Sequence[Arm],
     workload: Workload,
     machine: ArmMachine,
-    pace: RunOptions,
+    run_options: RunOptions,
     kept: Path,
     drive: Drive = drive,
 ) -> dict[Arm, ArmOutcome]:
@@ -41,7 +41,7 @@ def compare(
         for arm in arms:
             line = progress.arm(arm)
             kept_arm = Checkpoint(kept / arm)
-            outcomes[arm] = run_arm(arm, workload, machine, pace, line, kept_arm, drive)
+            outcomes[arm] = run_arm(arm, workload, machine, run_options, line, kept_arm, drive)
             line.finish(outcomes[arm].run.busy_s)
     return outcomes
 

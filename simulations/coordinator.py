@@ -85,7 +85,11 @@ class Run(NamedTuple):
 
 
 def drive(
-    workload: Workload, target: Target, pace: RunOptions, watch: Watch, checkpoint: Checkpoint
+    workload: Workload,
+    target: Target,
+    run_options: RunOptions,
+    watch: Watch,
+    checkpoint: Checkpoint,
 ) -> Run:
     """Run a workload on a stack with Ray workers; Ray must be initialised.
 
@@ -101,15 +105,18 @@ def drive(
     placed = placement(target.base_url)
     worker = ray.remote(num_cpus=0, scheduling_strategy=placed)(LoadGenerator)
     generators = [
-        worker.remote(workload, (part, pace.workers), target) for part in range(pace.workers)
+        worker.remote(workload, (part, run_options.workers), target)
+        for part in range(run_options.workers)
     ]
     hints = target.simulation(workload.name)
 
     def act(step: int) -> CallTable:
         if hints is not None:
             tell(hints, workload, step)
-        at_once = pace.concurrency if step else min(pace.concurrency, _WARMUP_CONCURRENCY)
-        share = max(1, at_once // pace.workers)
+        at_once = (
+            run_options.concurrency if step else min(run_options.concurrency, _WARMUP_CONCURRENCY)
+        )
+        share = max(1, at_once // run_options.workers)
         calls = joined(ray.get([generator.act.remote(step, share) for generator in generators]))
         watch(step, calls)
         return calls
@@ -125,7 +132,7 @@ def drive(
             calls = act(step)
             done.append(Step(calls, time.monotonic() - begin))
             checkpoint.save(step, done[-1])
-            time.sleep(pace.think_s)
+            time.sleep(run_options.think_s)
         stats = ray.get([generator.close.remote() for generator in generators])
     finally:
         for generator in generators:
@@ -134,12 +141,12 @@ def drive(
             hints.close()
     if hints is not None:
         stats.append(hints.stats)
-    return run_of(done, pace, warmup, warmup_s, _total(stats), resumed_after)
+    return run_of(done, run_options, warmup, warmup_s, _total(stats), resumed_after)
 
 
 def run_of(
     steps: list[Step],
-    pace: RunOptions,
+    run_options: RunOptions,
     warmup: CallTable,
     warmup_s: float,
     hints: Stats,
@@ -147,7 +154,7 @@ def run_of(
 ) -> Run:
     """Return what an arm did, from its completed steps."""
     step_s = np.array([step.seconds for step in steps])
-    think_s = len(steps) * pace.think_s
+    think_s = len(steps) * run_options.think_s
     calls = joined(step.calls for step in steps)
     wall_s = float(step_s.sum()) + think_s
     return Run(warmup, warmup_s, calls, step_s, wall_s, think_s, hints, resumed_after)

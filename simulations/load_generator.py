@@ -22,7 +22,7 @@ class Backend(Protocol):
     """What a generator calls."""
 
     def caller(self, output_tokens: int) -> Calling:
-        """Return a way to make calls that generate so many tokens."""
+        """Return a caller whose calls generate `output_tokens` tokens each."""
         ...
 
     def model_of(self, row: int) -> str:
@@ -102,7 +102,7 @@ class LoadGenerator:
         }
 
     async def act(self, step: int, concurrency: int) -> CallTable:
-        """Make all calls that this generator's agents have in a step, some at once, in order."""
+        """Make all calls of this generator's agents in a step, in order, several at a time."""
         if self._hints is not None:
             self._hints.step(step)
         schedule = self._workload.schedule
@@ -121,7 +121,7 @@ class LoadGenerator:
         return calls_of([call for turn in turns for call in turn])
 
     async def close(self) -> Stats:
-        """End connections and hints; returns what became of the hints."""
+        """Close the connections and the simulation; returns its counts of hints."""
         await self._caller.close()
         if self._hints is None:
             return Stats()

@@ -80,7 +80,7 @@ class ArmsProgress:
 
 
 class _Bars(Progress):
-    """Bars with what cannot stand beside them on eighty columns below them."""
+    """Progress bars, with the details that do not fit into eighty columns on lines below."""
 
     def get_renderables(self) -> Iterator[RenderableType]:
         for task in self.tasks:

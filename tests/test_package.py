@@ -46,7 +46,9 @@ def test_folders_of_a_user_s_own_hide_nothing(tmp_path: Path) -> None:
         (tmp_path / part / "__init__.py").write_text("raise RuntimeError('not ours')")
     code = f"import importlib; [importlib.import_module('scalesim.' + p) for p in {PARTS}]"
     subprocess.run(
-        [sys.executable, "-c", f"{code}; import scalesim.simulations.run"], cwd=tmp_path, check=True
+        [sys.executable, "-c", f"{code}; import scalesim.simulations.run_command"],
+        cwd=tmp_path,
+        check=True,
     )
 
 

@@ -83,7 +83,7 @@ class Player:
             shutil.rmtree(self._pages)
             shutil.copytree(self._kept(self._pages), self._pages)
         self._times.reseed(seed)
-        playing = _Playing(self._engine, self._asker, self._kinds, AnswerTally(self.reference))
+        playing = _PlayedTurns(self._engine, self._asker, self._kinds, AnswerTally(self.reference))
         self._engine.run(playing.script(turns))
         check_integrity(self._engine.scheduler)
         return playing.figures()
@@ -121,7 +121,7 @@ class Player:
         return _reply(asked)
 
 
-class _Playing:
+class _PlayedTurns:
     """One play.
 
     Args:

@@ -64,7 +64,7 @@ async def run(options: Options) -> bool:
     results = ResultFile(
         "arms", options.out, options.minutes, arms={a: v.about for a, v in VARIANTS.items()}
     )
-    pace = RunOptions(workers=1, think_s=0.2)
+    run_options = RunOptions(workers=1, think_s=0.2)
     seeds = SEEDS[:1] if options.small else SEEDS
     for scenario in filter(lambda each: options.wants(each.name), SMALL if options.small else FULL):
         setup = scenario.setup
@@ -79,7 +79,9 @@ async def run(options: Options) -> bool:
             for name in scenario.classes
         ]
         if results.room(scenario.name, 0.0):
-            await compare(list(VARIANTS), trials, Field(setup, pace, options.scratch), results)
+            await compare(
+                list(VARIANTS), trials, Field(setup, run_options, options.scratch), results
+            )
     print_gains(results.figures)
     return True
 

@@ -49,11 +49,11 @@ async def run(options: Options) -> bool:
         *(trial(f"activity {active:g}", active) for active in ACTIVITY),
     ]
     results = ResultFile("sweep", options.out, options.minutes, middle=MIDDLE, pays=PAYS)
-    pace = RunOptions(workers=1, think_s=0.2)
+    run_options = RunOptions(workers=1, think_s=0.2)
     groups = [(MIDDLE["share"], at_middle), *((s, [trial(f"share {s:g}")]) for s in SHARES)]
     for share, trials in groups:
         wanted = [trial for trial in trials if options.wants(trial.name)]
-        field = Field(setup._replace(device_share=share), pace, options.scratch)
+        field = Field(setup._replace(device_share=share), run_options, options.scratch)
         if wanted and results.room(f"share {share:g}", 0.0):
             await compare(ARMS, wanted, field, results)
     results.add("stops_paying", stops_paying(results.figures))

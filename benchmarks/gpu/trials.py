@@ -36,10 +36,10 @@ class Trial(NamedTuple):
 
 
 class Field(NamedTuple):
-    """What is alike in all arms: engine, pace and where models are written."""
+    """What is alike in all arms: engine, options of a run and where models are written."""
 
     setup: Setup
-    pace: RunOptions
+    run_options: RunOptions
     scratch: Path
 
 
@@ -72,7 +72,7 @@ async def _runs(arm: str, trial: Trial, host: EngineHost, field: Field) -> list[
         noise = Noise(trial.sigma, seed)
         serving = EngineBackend(host, VARIANTS[arm], noise, field.setup.adapters)
         try:
-            runs.append(await drive(played, serving, field.pace))
+            runs.append(await drive(played, serving, field.run_options))
         finally:
             await serving.stop()
     return runs
@@ -81,7 +81,7 @@ async def _runs(arm: str, trial: Trial, host: EngineHost, field: Field) -> list[
 def _line(arms: Mapping[str, Any], field: Field) -> dict[str, Any]:
     return {
         "setup": field.setup._asdict(),
-        "pace": field.pace._asdict(),
+        "run_options": field.run_options._asdict(),
         "gains": comparison(arms),
         "arms": {arm: arm_figures(runs) for arm, runs in arms.items()},
     }

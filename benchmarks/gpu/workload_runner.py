@@ -19,7 +19,7 @@ _WARMUP_CONCURRENCY = 8
 """Few enough that the warm-up ends with the last agents resident, in their order."""
 
 
-async def drive(played: Played, serving: EngineBackend, pace: RunOptions) -> dict[str, Any]:
+async def drive(played: Played, serving: EngineBackend, run_options: RunOptions) -> dict[str, Any]:
     """Run a workload on an empty cache; return the arm's figures after the warm-up.
 
     `transfer` counts what was moved ahead since the warm-up, by kind.
@@ -36,19 +36,19 @@ async def drive(played: Played, serving: EngineBackend, pace: RunOptions) -> dic
         calls = await generator.act(step, concurrency)
         return Step(calls, time.monotonic() - begin)
 
-    warmup = await act(0, min(pace.concurrency, _WARMUP_CONCURRENCY))
+    warmup = await act(0, min(run_options.concurrency, _WARMUP_CONCURRENCY))
     before = await serving.transfers()
     steps = []
     for step in range(1, workload.steps + 1):
-        steps.append(await act(step, pace.concurrency))
-        await asyncio.sleep(pace.think_s)
+        steps.append(await act(step, run_options.concurrency))
+        await asyncio.sleep(run_options.think_s)
     transfer = {
         kind: _since(now, before[kind]) for kind, now in (await serving.transfers()).items()
     }
     await generator.close()
     if hints is not None:
         await asyncio.to_thread(hints.close)
-    run = run_of(steps, pace, warmup.calls, warmup.seconds, Stats(), 0)
+    run = run_of(steps, run_options, warmup.calls, warmup.seconds, Stats(), 0)
     return {
         **arm_summary(run, workload),
         "warmup_s": round(warmup.seconds, 3),

@@ -31,7 +31,7 @@ from scalesim.vocabulary import ADAPTER
 ARMS: tuple[Arm, ...] = ("hicache", "scalesim")
 AGENTS, ACTIVE, STEPS, SHARE = 24, 0.125, 16, 1 / 3
 SIZE = PromptSize(private=256, output=8)
-PACE = RunOptions(workers=2, concurrency=4, think_s=0.5)
+RUN_OPTIONS = RunOptions(workers=2, concurrency=4, think_s=0.5)
 
 
 def least_recently_used(workload: Workload, slots: int) -> float:
@@ -58,7 +58,7 @@ def measure(seed: int, folder: Path) -> dict[str, Any]:
     workload = society(agents=AGENTS, active=ACTIVE, steps=STEPS, size=SIZE, seed=seed)
     model = build(folder / "model", seed=seed)
     machine = ArmMachine(model, device="cpu", device_share=SHARE, adapters=AGENTS)
-    outcomes = compare(ARMS, workload, machine, PACE, folder / "kept")
+    outcomes = compare(ARMS, workload, machine, RUN_OPTIONS, folder / "kept")
     require_equal_tokens(outcomes, workload)
     (replica,) = outcomes["scalesim"].status["replicas"].values()
     transfer = replica["transfers"][ADAPTER]

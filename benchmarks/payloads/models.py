@@ -37,7 +37,7 @@ from scalesim.vocabulary import MODEL
 
 SEEDS = (0,)
 SIZE = PromptSize(private=256, output=8)
-PACE = RunOptions(workers=2, concurrency=12, think_s=0.5)
+RUN_OPTIONS = RunOptions(workers=2, concurrency=12, think_s=0.5)
 
 
 class FineTunes(NamedTuple):
@@ -82,7 +82,7 @@ def run(arm: Arm, workload: Workload, machine: ArmMachine, folder: Path) -> dict
             ran = drive(
                 workload,
                 target,
-                PACE,
+                RUN_OPTIONS,
                 lambda *_: transfers.append(transfer(transport)),
                 Checkpoint(folder),
             )

@@ -35,7 +35,7 @@ from scalesim.vocabulary import PREFIX, TIERS
 ARMS: tuple[Arm, ...] = ("hicache", "scalesim")
 AGENTS, ACTIVE, STEPS = 60, 0.05, 16
 SIZE = PromptSize(private=512, output=8)
-PACE = RunOptions(workers=2, concurrency=8, think_s=0.5)
+RUN_OPTIONS = RunOptions(workers=2, concurrency=8, think_s=0.5)
 
 
 class Arms:
@@ -67,7 +67,7 @@ class Arms:
                 if step == 0 and hints:
                     self.transfer = {name: -n for name, n in transfer_of(transport).items()}
 
-            run = drive(self._workload, target, PACE, watch, Checkpoint(self._folder / arm))
+            run = drive(self._workload, target, RUN_OPTIONS, watch, Checkpoint(self._folder / arm))
             if hints:
                 self.transfer = {
                     name: n + self.transfer[name] for name, n in transfer_of(transport).items()

@@ -15,12 +15,12 @@ import numpy as np
 
 from benchmarks.results import write
 from scalesim.policies.distance.learned import LEARNERS
+from scalesim.policies.replay.activation_trace import Trace
 from scalesim.policies.replay.case import Case
 from scalesim.policies.replay.costs import Costs
 from scalesim.policies.replay.guard import guarded
 from scalesim.policies.replay.hints import Hints, expiring, foreseen_hints, no_hints, reported_hints
 from scalesim.policies.replay.learned_hints import learned_hints
-from scalesim.policies.replay.trace import Trace
 from scalesim.policies.workloads import WORKLOADS, GeneratedWorkload, generate
 
 AGENTS, CAPACITY = 100, 0.2

@@ -14,9 +14,9 @@ from statistics import mean
 import numpy as np
 
 from benchmarks.results import write
+from scalesim.policies.replay.activation_trace import Trace, parse_trace
 from scalesim.policies.replay.case import Case
 from scalesim.policies.replay.replay_policies import replay
-from scalesim.policies.replay.trace import Trace, parse_trace
 from scalesim.policies.workloads.scheduled_workload import hourly
 
 FOLDER = Path(__file__).parents[3] / "shared" / "traces"

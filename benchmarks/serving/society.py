@@ -35,7 +35,7 @@ COMMAND = [
 
 def run(seed: int, folder: str) -> dict[str, Any]:
     """Return the JSON of one comparison."""
-    command = [sys.executable, "-m", "scalesim.simulations.run", *COMMAND, "--seed", str(seed)]
+    command = [sys.executable, "-m", "scalesim.simulations", *COMMAND, "--seed", str(seed)]
     done = subprocess.run(  # noqa: S603
         [*command, "--out", folder, "--json"], stdout=subprocess.PIPE, check=True, timeout=1800
     )

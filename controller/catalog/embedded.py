@@ -163,7 +163,7 @@ class EmbeddedServer:
 
 @contextmanager
 def serving(settings: CatalogSettings) -> Iterator[CatalogSettings]:
-    """Give settings whose URL can be connected to, starting a server where none is named."""
+    """Yield settings with a URL that can be connected to; starts a server if they name none."""
     if settings.url.get_secret_value():
         yield settings
         return
@@ -172,7 +172,7 @@ def serving(settings: CatalogSettings) -> Iterator[CatalogSettings]:
 
 
 def _executable() -> str:
-    """Return the server that comes with us, where there is one for this machine, or the system's.
+    """Return the bundled server if there is one for this machine, else the system's.
 
     Raises:
         CatalogUnavailableError: There is none.

@@ -41,7 +41,7 @@ def without_password(url: str, file: str) -> tuple[str, PasswordFile]:
     """Return a server's address without user and password, and what says them instead.
 
     Raises:
-        ValueError: It is no address.
+        ValueError: It is not an address.
     """
     known = parse_url(url)  # type: ignore[no-untyped-call]
     provider = PasswordFile(Path(file), known.get("username", ""), known.get("password", ""))

@@ -47,7 +47,7 @@ this process, and the lock that the controller needs, ten times as long."""
 
 
 class WriteOutcome(Enum):
-    """What became of a batch."""
+    """Whether a batch was written."""
 
     WRITTEN = auto()
     LOST = auto()
@@ -91,7 +91,7 @@ class Catalog:
         except (TypeError, ValueError):  # its message shows parts of the address, or of a password
             raise ConfigurationError(
                 "catalog.url is not a server's address: its port, database or an option of it is "
-                "no number or unknown, or its password is not percent-encoded. Use redis://, "
+                "not a number or unknown, or its password is not percent-encoded. Use redis://, "
                 "rediss:// or unix://, or leave it empty for an embedded server"
             ) from None
         self._namespace = settings.namespace
@@ -235,7 +235,7 @@ class Catalog:
         return WriteOutcome.WRITTEN
 
     def _unavailable(self, error: redis.RedisError) -> CatalogUnavailableError:
-        """Return our error; what comes next asks anew where the server is.
+        """Return our error; the next command looks the server's address up again.
 
         An address that follows a primary, as a Service before Redis with Sentinel does, is for new
         connections only: those that are open stay with one that is a replica by now.

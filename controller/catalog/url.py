@@ -10,7 +10,7 @@ _SERVER = re.compile(r"(rediss?|unix)://")
 
 
 def checked(url: str) -> str:
-    """Return an address that a client takes apart as it was meant.
+    """Return the address after checking that a client will parse it as it was meant.
 
     A password with `#`, `/` or `?` as it is would end the server's name there: the client would
     connect to another one, or tell half of the password.

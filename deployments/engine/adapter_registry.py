@@ -20,8 +20,8 @@ class Adapter(NamedTuple):
         name: Its id.
         folder: Where it is, links resolved.
         version: Changes with its files: what was computed with others must never be used.
-        rank: Of its matrices.
-        size_bytes: Of its weights.
+        rank: Rank of its matrices.
+        size_bytes: Size of its weights.
     """
 
     name: str

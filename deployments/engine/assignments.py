@@ -1,4 +1,4 @@
-"""Which of the weights on a registry an agent's requests get where they name none."""
+"""Which weights of a registry an agent's requests get if they name none."""
 
 from __future__ import annotations
 

@@ -21,11 +21,11 @@ from scalesim.deployments.engine.sglang import pool_rows
 
 def install() -> None:
     """Make `import sglang` work in this process; call before it is imported. Idempotent."""
-    if any(isinstance(finder, _Finder) for finder in sys.meta_path):
+    if any(isinstance(finder, _ShimFinder) for finder in sys.meta_path):
         return
     # SGLang asks for this name before anything of ours can configure it.
     os.environ.setdefault("SGLANG_USE_CPU_ENGINE", "1")
-    sys.meta_path.insert(0, _Finder())
+    sys.meta_path.insert(0, _ShimFinder())
 
 
 def patch_host_tier(copy: Callable[[pool_rows.RowCopies], None] = pool_rows.copy_now) -> None:
@@ -55,7 +55,7 @@ def _without_pinning(function: Callable[..., Any]) -> Callable[..., Any]:
     return call
 
 
-class _Finder(MetaPathFinder):
+class _ShimFinder(MetaPathFinder):
     """Serves the `sgl_kernel` stand-in and declares torchvision's operators before its import."""
 
     def __init__(self) -> None:

@@ -79,7 +79,7 @@ class DirectiveExecutor:
         self._unsent.append(Hello(tuple(self._payloads), budgets, bytes_per_token))
 
     def accept(self, frames: Iterable[bytes]) -> None:
-        """Take over directives; those of an older controller, and broken frames, are ignored.
+        """Queue directives; ignores broken frames and directives of an older controller.
 
         A pass takes a share of what came, in the order in which it came; `work` takes the rest of
         the share, and the next passes what is left.

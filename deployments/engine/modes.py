@@ -157,7 +157,7 @@ MODES = (
 
 
 def check(engine: ResolvedEngine) -> None:
-    """Refuse what is not served; the other arms run SGLang as it is.
+    """Refuse modes that the plugin does not support; the other arms run SGLang unchanged.
 
     Raises:
         ConfigurationError: Says which mode, what turned it on, why it is refused and what to do.

@@ -14,7 +14,7 @@ _POLL_S = 0.05
 
 
 def unended(engine: Any) -> int:
-    """Return how many requests an engine has not ended: those of clients, not what asks it here.
+    """Return how many clients' requests are still in the engine; the probe itself is not counted.
 
     May be called in any thread.
     """

@@ -102,7 +102,7 @@ def host_room(settings: EngineSettings, site: Site, *, most: bool = False) -> fl
     """Return host memory for one engine's host tier and models; below 0 there is none.
 
     Args:
-        settings: Whose `host_share` counts.
+        settings: Their `host_share` counts.
         site: Where it starts.
         most: Take all that is there but what processes need, in place of `host_share`.
     """

@@ -44,7 +44,7 @@ Item = TypeVar("Item", bound=RegisteredWeights)
 
 
 class WeightsRegistry(ABC, Generic[Item]):
-    """What may be loaded below some roots. A name in two roots is the first one's.
+    """Weights that may be loaded, by id, below root folders; the first root with an id wins.
 
     Args:
         roots: Folders whose subfolders are items.

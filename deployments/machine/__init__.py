@@ -29,7 +29,7 @@ class Machine(NamedTuple):
 
 
 def look() -> Machine:
-    """Return what is there now."""
+    """Return the machine's present state."""
     shared = shutil.disk_usage(_SHARED_MEMORY).free if _SHARED_MEMORY.is_dir() else 0
     return Machine(read_memory(), visible_gpus(), shared)
 

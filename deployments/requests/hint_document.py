@@ -33,7 +33,7 @@ Edges = Annotated[list[Edge], Field(max_length=MOST_ROWS)]
 
 
 class HintDocument(RequestModel):
-    """The verbs of `scalesim.Simulation`, all of one step; nothing is kept for the next one."""
+    """What `scalesim.Simulation` reports, for one step; nothing is kept for the next step."""
 
     epoch: int = Field(ge=0, le=2**53)
     """The simulation's step, an integer that never goes back; required."""
@@ -108,7 +108,7 @@ def known(simulation: str, body: dict[str, Any], under: str = "") -> Known:
     """Return what follows from a document of hints.
 
     Args:
-        simulation: Whose they are.
+        simulation: Simulation of the agents.
         body: The document.
         under: Path of it in a request; empty where it is the whole body.
 

@@ -33,7 +33,7 @@ class AgentPayload(RequestModel):
 
 
 class AgentAction(RequestModel):
-    """Says whose request it is."""
+    """Names the agent that a request belongs to."""
 
     action_id: _Name
     action_type: Literal["scalesim.agent"]

@@ -21,7 +21,7 @@ def _texts(value: Any) -> Any:
 
 
 class TokenizeRequest(RequestModel):
-    """Whose tokens are asked for."""
+    """A text or a chat to tokenize."""
 
     model: Annotated[str, StringConstraints(min_length=1, max_length=512)] = ""
     """The model served."""

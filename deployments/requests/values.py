@@ -26,7 +26,7 @@ def together(field: str, message: str) -> PydanticCustomError:
 
 
 def branch(kind: str) -> str:
-    """Return the tag of a branch of a union, which is no part of a field's name."""
+    """Return the tag of a branch of a union, which is not part of a field's name."""
     return f"[{kind}]"
 
 

@@ -10,9 +10,9 @@ import numpy as np
 
 from scalesim.errors import InvalidRequestError
 from scalesim.policies.capacity.roofline import RooflineEngine
+from scalesim.policies.replay.activation_trace import Trace
 from scalesim.policies.replay.case import Case
 from scalesim.policies.replay.replay_policies import POLICIES, check_policies
-from scalesim.policies.replay.trace import Trace
 
 MOST_GPUS = 4096
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 
 from scalesim.errors import InvalidRequestError
-from scalesim.policies.replay.trace import LARGEST
+from scalesim.policies.replay.activation_trace import LARGEST
 
 MIB = 2**20
 

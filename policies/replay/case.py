@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from scalesim.errors import InvalidRequestError
 from scalesim.policies.distance.learned import Learned
+from scalesim.policies.replay.activation_trace import Trace
 from scalesim.policies.replay.costs import Costs
 from scalesim.policies.replay.guard import guarded
 from scalesim.policies.replay.hints import (
@@ -24,7 +25,6 @@ from scalesim.policies.replay.hints import (
 from scalesim.policies.replay.learned_hints import learned_hints
 from scalesim.policies.replay.orders.hinted import farthest_first
 from scalesim.policies.replay.timeline import Served, demand_only, prefetching
-from scalesim.policies.replay.trace import Trace
 
 Capacity = float | int
 """A share of the trace's agents (float up to 1), or bytes (int)."""
@@ -81,7 +81,7 @@ class Case:
 
     @cached_property
     def reported(self) -> Hints:
-        """What the simulation reports, as it is: for policies that have no guard."""
+        """The simulation's reports unchanged, for policies without a guard."""
         return no_hints() if self._foresight is None else self._foresight(self.trace)
 
     @cached_property

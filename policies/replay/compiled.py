@@ -34,7 +34,7 @@ class Compiled:
 
 
 def compiled(function: F) -> F:
-    """Compile a loop over arrays; the result is cached beside the source file.
+    """Compile a loop over arrays with numba; the result is cached in the source's folder.
 
     The cache does not see changes of a function called in another file: delete `__pycache__` after
     editing one.

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from scalesim.policies.replay.trace import Trace
+from scalesim.policies.replay.activation_trace import Trace
 
 
 class Costs(NamedTuple):

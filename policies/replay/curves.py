@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from scalesim.policies.replay.activation_trace import Trace
 from scalesim.policies.replay.case import Case
 from scalesim.policies.replay.replay_policies import replay
-from scalesim.policies.replay.trace import Trace
 
 SHARES = (0.005, 0.01, 0.02, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5)
 """Shares of the distinct agents that fit."""

@@ -41,8 +41,8 @@ class Request(NamedTuple):
     Attributes:
         time_s: When, in seconds since any moment.
         agent: Who asked; empty where the trace does not say.
-        prompt_tokens: Of its prompt.
-        output_tokens: Of its answer; 0 where it failed.
+        prompt_tokens: Tokens of its prompt.
+        output_tokens: Tokens of its answer; 0 where it failed.
         blocks: Names of its prompt's blocks in order; empty where the trace has none.
     """
 
@@ -96,8 +96,8 @@ def requests(lines: Iterable[str]) -> Iterator[Request]:
     """Yield the requests of a trace in one of `FORMATS`, as CSV or as JSON lines.
 
     Raises:
-        InvalidRequestError: The columns are no known format's, or a line has a bad value; names the
-            line.
+        InvalidRequestError: The columns are not those of a known format, or a line, which is named,
+            has a bad value.
     """
     known: Format | None = None
     for place, record in _records(lines):

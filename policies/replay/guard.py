@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scalesim.policies.distance.learned.shadow_scoring import Scoreboard
+from scalesim.policies.replay.activation_trace import Trace
 from scalesim.policies.replay.hints import Hints, no_hints
-from scalesim.policies.replay.trace import Trace
 
 
 def guarded(

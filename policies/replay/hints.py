@@ -7,9 +7,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from scalesim.policies.replay.activation_trace import Trace
 from scalesim.policies.replay.compiled import compiled
 from scalesim.policies.replay.orders.belady import NEVER, next_uses
-from scalesim.policies.replay.trace import Trace
 
 BEHIND = 1e9
 """Requests added to a fallback's prediction: farther than anything a simulation foresees."""

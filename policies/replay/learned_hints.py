@@ -8,8 +8,8 @@ import numpy as np
 
 from scalesim.policies.distance.learned import Ahead
 from scalesim.policies.planning import Rows
+from scalesim.policies.replay.activation_trace import Trace
 from scalesim.policies.replay.hints import Hints
-from scalesim.policies.replay.trace import Trace
 
 ROWS = 4_000_000
 """Most hints to keep; for longer traces the learners are asked less often than every request."""

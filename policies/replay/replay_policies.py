@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from scalesim.errors import InvalidRequestError
+from scalesim.policies.replay.activation_trace import make_trace
 from scalesim.policies.replay.case import Case
 from scalesim.policies.replay.orders.belady import belady, next_uses
 from scalesim.policies.replay.orders.hinted import farthest_first
@@ -17,7 +18,6 @@ from scalesim.policies.replay.orders.lru import lru
 from scalesim.policies.replay.orders.oracle import cost_aware
 from scalesim.policies.replay.orders.s3fifo import s3fifo
 from scalesim.policies.replay.timeline import Served
-from scalesim.policies.replay.trace import make_trace
 
 
 def _lru(case: Case) -> Served:
@@ -84,7 +84,7 @@ POLICIES: dict[str, Callable[[Case], Served]] = {
 
 
 def check_policies(names: Iterable[str]) -> list[str]:
-    """Return the names if each is a policy and there is one at all.
+    """Return the names if there is at least one and all are policies.
 
     Raises:
         InvalidRequestError: There is none, or one is not known.

@@ -95,7 +95,7 @@ def _released(state: State, a: int, look: Rows, count: int) -> int:
 
 @compiled
 def checked(grid: Grid, state: State, reach: float, speed: float, lead: int, rows: Rows) -> Rows:
-    """Return those of `rows` that may act; the others wait for somebody."""
+    """Return those of `rows` that may act; each of the others has to wait for another agent."""
     ready = np.empty(len(rows), np.int64)
     count = 0
     for a in rows:

@@ -74,7 +74,7 @@ class Dependencies(NamedTuple):
     def make(
         cls, agents: int, seen: Rows | None = None, parents: Rows | None = None
     ) -> Dependencies:
-        """Return the dependencies of so many agents.
+        """Return the dependencies of `agents` agents.
 
         Args:
             agents: How many.

@@ -124,5 +124,5 @@ def gap(grid: Grid, a: int, b: int) -> float:
 
 @compiled
 def rings_of(radius: float, width: float, agents: int) -> int:
-    """Return how many cells `radius` reaches beyond one's own; past `agents` it is all the same."""
+    """Return how many cells `radius` reaches in each direction, `agents` at most."""
     return math.ceil(radius / width) if radius < agents * width else agents

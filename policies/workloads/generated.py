@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scalesim.policies.planning import Rows
-from scalesim.policies.replay.trace import Trace, make_trace
+from scalesim.policies.replay.activation_trace import Trace, make_trace
 from scalesim.vocabulary import Distances
 
 

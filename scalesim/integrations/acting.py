@@ -40,7 +40,7 @@ def acting(identity: CallerIdentity | None) -> Iterator[None]:
 
 
 def act_for(owner: Any, name: str, who: Who) -> None:
-    """Make a class's method act for an agent: function, coroutine or generator, as it is.
+    """Patch a class's method to act for an agent; works for functions, coroutines and generators.
 
     Args:
         owner: Class or module; its attribute is replaced, once.

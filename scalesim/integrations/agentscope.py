@@ -1,4 +1,4 @@
-"""AgentScope: each agent asks for itself."""
+"""AgentScope: an agent's calls carry its identity."""
 
 from __future__ import annotations
 
@@ -8,6 +8,6 @@ from scalesim.integrations.acting import act_for
 
 
 def install(module: ModuleType) -> None:
-    """Let replies and what agents do about their memory act for them."""
+    """Patch replies and memory, so that their calls carry the agent's identity."""
     for name in ("_reply", "compress_context", "observe"):
         act_for(module.Agent, name, lambda self, *args, **kwargs: self.name)

@@ -1,6 +1,6 @@
-"""AgentSociety 2: agents ask for themselves in Ray's tasks, its router and its helper for all.
+"""AgentSociety 2: calls carry the identity of the agent, router or helper, in Ray's tasks too.
 
-Every agent has its turn in every step. The environment's router, which most calls come from, stays.
+Every agent acts in every step. The environment's router, which makes most calls, is pinned.
 """
 
 from __future__ import annotations
@@ -16,25 +16,25 @@ _ROUTER, _HELPER = "router", "helper"
 
 
 def install_agents(module: ModuleType) -> None:
-    """Let agents reason and complete for themselves."""
+    """Patch agents, so that their calls carry their identity."""
     for name in ("run_react_loop", "acompletion"):
         act_for(module.AgentBase, name, _of_agent)
 
 
 def install_persons(module: ModuleType) -> None:
-    """Let persons keep their memories for themselves."""
+    """Patch persons' memories, so that their calls carry the person's identity."""
     for name in ("step", "ask"):
         act_for(module.PersonAgent, name, _of_agent)
 
 
 def install_routers(module: ModuleType) -> None:
-    """Let routers ask for themselves, and keep what all wait for."""
+    """Patch routers: their calls carry their identity; pins them, as all agents wait for them."""
     act_for(module.RouterBase, "acompletion", lambda self, *args, **kwargs: _ROUTER)
     before(module.RouterBase, "init", lambda self, *args, **kwargs: pin(_ROUTER))
 
 
 def install_helpers(module: ModuleType) -> None:
-    """Let what answers questions about the whole society ask for itself."""
+    """Patch the helper that answers questions about the society: it gets an identity."""
     act_for(module.AgentSocietyHelper, "_run", lambda self, *args, **kwargs: _HELPER)
 
 

@@ -1,4 +1,4 @@
-"""AutoGen: each participant of a team asks for itself; a round robin is known ahead."""
+"""AutoGen: calls carry the identity of a team's participant; a round robin is known ahead."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from scalesim.integrations.watching import before
 
 
 def install_agents(module: ModuleType) -> None:
-    """Let agents that run by themselves act for themselves."""
+    """Patch agents that run outside of teams, so that their calls carry their identity."""
     for name in ("run", "run_stream"):
         act_for(module.BaseChatAgent, name, lambda self, *args, **kwargs: self.name)
 
 
 def install_participants(module: ModuleType) -> None:
-    """Let the participants of teams act for themselves."""
+    """Patch teams, so that calls carry the participant's identity."""
     act_for(
         module.ChatAgentContainer, "handle_request", lambda self, *args, **kwargs: self._agent.name
     )
@@ -35,7 +35,7 @@ def install_round_robin(module: ModuleType) -> None:
 
 
 def install_selector(module: ModuleType) -> None:
-    """Let the model that selects speakers act for itself, and keep what all wait for."""
+    """Give the model that selects speakers an identity of its own and pin it: all wait for it."""
     manager = module.SelectorGroupChatManager
     act_for(manager, "select_speaker", lambda self, *args, **kwargs: _keep(self._name))
 

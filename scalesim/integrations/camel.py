@@ -1,4 +1,4 @@
-"""CAMEL: each `ChatAgent` asks for itself."""
+"""CAMEL: a `ChatAgent`'s calls carry its identity."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Concordia: entities and game masters ask for themselves; game masters stay, as all wait for them.
+"""Concordia: calls carry the entity's or game master's identity; game masters are pinned.
 
 Whose turn it is comes from the engine, and where the game master goes round, the turns after it.
 """

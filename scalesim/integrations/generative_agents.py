@@ -1,4 +1,4 @@
-"""Generative Agents: a persona asks for itself, and again when its action ends.
+"""Generative Agents: calls carry the persona's identity; its next call is when its action ends.
 
 It is a clone of a repository, not a package: known by what its `persona.persona` holds.
 """
@@ -23,7 +23,7 @@ _STEP = timedelta(seconds=10)
 
 
 def install(module: ModuleType) -> None:
-    """Let personas act for themselves, and report when each one's action ends."""
+    """Patch personas: calls carry their identity, and the end of each action is reported."""
     persona = getattr(module, "Persona", None)
     if not all(hasattr(persona, name) for name in ("move", "perceive", "retrieve", "plan")):
         _logger.warning(
@@ -37,7 +37,7 @@ def install(module: ModuleType) -> None:
 
 
 class _Clock:
-    """Notices that the simulated time goes on: a step begins."""
+    """Notices when the simulated time advances, which begins a step."""
 
     def __init__(self) -> None:
         self._now: datetime | None = None
@@ -55,7 +55,7 @@ class _Clock:
 
 
 def _left(scratch: Any, now: datetime) -> timedelta:
-    """Return how long a persona goes on with what it does."""
+    """Return the time left of a persona's current action."""
     if getattr(scratch, "chatting_with", None) and scratch.chatting_end_time is not None:
         return scratch.chatting_end_time - now  # type: ignore[no-any-return]
     if scratch.act_start_time is None:

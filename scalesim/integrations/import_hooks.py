@@ -17,7 +17,7 @@ from typing import Any
 Hook = Callable[[ModuleType], Any]
 
 
-class _Finder:
+class _HookFinder:
     def __init__(self) -> None:
         self.hooks: dict[str, list[Hook]] = {}
         self._seeking: set[str] = set()
@@ -51,7 +51,7 @@ class _Finder:
             loader.exec_module = exec_module
 
 
-_finder = _Finder()
+_finder = _HookFinder()
 
 
 def when_imported(name: str, hook: Hook) -> None:

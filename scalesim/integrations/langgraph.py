@@ -1,4 +1,4 @@
-"""LangGraph: each node asks for itself, and the graph says which nodes come after it."""
+"""LangGraph: calls carry the node's identity, and the graph says which nodes come next."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _AHEAD = 3
 
 
 def install_runner(module: ModuleType) -> None:
-    """Let the nodes of all graphs act for themselves."""
+    """Patch all graphs, so that calls carry the node's identity."""
     for name in ("run_with_retry", "arun_with_retry"):
         act_for(module, name, lambda task, *args, **kwargs: _name(task.name, task.config))
 

@@ -20,12 +20,12 @@ def install_models(module: ModuleType) -> None:
 
 
 def install_agents(module: ModuleType) -> None:
-    """Note whose model is whose."""
+    """Note which agent each model object belongs to."""
     after(module.LLMAgent, "__init__", lambda result, self, *a, **k: _own(self, self.llm))
 
 
 def install_memories(module: ModuleType) -> None:
-    """Note whose memory's model is whose."""
+    """Note which agent each memory's model object belongs to."""
 
     def own(result: None, self: Any, *args: Any, **kwargs: Any) -> None:
         _own(self.agent, getattr(self, "llm", None))

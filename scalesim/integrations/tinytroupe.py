@@ -1,4 +1,4 @@
-"""TinyTroupe: each person asks for itself; a world's step names all, shuffled or at once."""
+"""TinyTroupe: calls carry the person's identity; a world's step reports all persons."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from scalesim.integrations.watching import before
 
 
 def install_persons(module: ModuleType) -> None:
-    """Let persons act and remember for themselves."""
+    """Patch persons, so that calls of their actions and memories carry their identity."""
     for name in ("act", "consolidate_episode_memories"):
         act_for(module.TinyPerson, name, lambda self, *args, **kwargs: self.name)
 

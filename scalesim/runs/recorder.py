@@ -26,7 +26,7 @@ class Recorder:
 
     Args:
         settings: Where the stack is.
-        simulation: Whose requests; checked.
+        simulation: Records this simulation's requests; a checked name.
         file: JSON lines are written to; overwritten.
 
     Attributes:

@@ -4,17 +4,17 @@ Every default states its unit and its reason. Unknown names and bad values raise
 `ConfigurationError` at start-up. `scalesim.environment` reads what is not in a file.
 """
 
-from scalesim.settings.client import ClientSettings
+from scalesim.settings.client_settings import ClientSettings
 from scalesim.settings.common import Settings, load
-from scalesim.settings.controller import CatalogSettings, ControllerSettings, KeyQuota
-from scalesim.settings.engine import (
+from scalesim.settings.controller_settings import CatalogSettings, ControllerSettings, KeyQuota
+from scalesim.settings.engine_settings import (
     AdapterSettings,
     Arm,
     EmulationSettings,
     EngineSettings,
     ModelSettings,
 )
-from scalesim.settings.stack import (
+from scalesim.settings.stack_settings import (
     ANY_ADDRESS,
     LOOPBACK,
     ApiKeySettings,

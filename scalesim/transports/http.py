@@ -79,7 +79,7 @@ class HttpTransport:
         self._client.close()
 
     def _call(self, method: str, path: str, body: Any = None) -> Any:
-        # Ids out of a numpy array are no strings to msgspec.
+        # msgspec does not take ids out of a numpy array for strings.
         content = None if body is None else msgspec.msgpack.encode(body, enc_hook=str)
         try:
             response = self._client.request(method, path, content=content, headers=_MSGPACK)

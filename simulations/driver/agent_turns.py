@@ -11,7 +11,7 @@ HIDDEN = b"\xc0"
 
 
 class Sight(NamedTuple):
-    """Another agent as it is seen: its row, what it shows (msgpack), and how far it is."""
+    """Another agent as this one sees it: its row, what it shows (msgpack), and how far it is."""
 
     row: int
     public: bytes

@@ -20,7 +20,7 @@ class Roster:
     """The agents of a World by row, and the pairs that it tells.
 
     Args:
-        world: Whose agents these are.
+        world: The World of these agents.
 
     Attributes:
         names: AgentRecord ids, in the World's order.

@@ -24,7 +24,7 @@ class TurnPool(Protocol):
         """Wait until a turn has ended, and return all that have since the last call.
 
         Raises:
-            Exception: What a turn ended with that is no error of the turn.
+            Exception: What a turn ended with, if not an error of its own.
         """
         ...
 

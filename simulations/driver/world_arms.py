@@ -58,7 +58,7 @@ class WorldDrive:
         self,
         workload: Workload,
         target: Target,
-        pace: RunOptions,
+        run_options: RunOptions,
         watch: Watch,
         checkpoint: Checkpoint,
     ) -> Run:
@@ -69,13 +69,17 @@ class WorldDrive:
         key = self.api_key or target.api_key.get_secret_value()
         model = MakeServedModel(target.base_url, workload.name, target.model_of, key)
         end, here = self.options.steps + 1, is_loopback(target.base_url)
-        workers = RayWorkers(self.world, model, workload.name, end, pace.workers, here)
+        workers = RayWorkers(self.world, model, workload.name, end, run_options.workers, here)
         hints = target.simulation(workload.name)
         return run_world(run, model, lambda: RayTurnPool(workers), hints, watch)
 
 
 def on_stack(
-    drive: WorldDrive, workload: Workload, client: ClientSettings, pace: RunOptions, folder: Path
+    drive: WorldDrive,
+    workload: Workload,
+    client: ClientSettings,
+    run_options: RunOptions,
+    folder: Path,
 ) -> dict[Arm, ArmOutcome]:
     """Run a World on a stack that runs already, with progress; in Ray's cluster if there is one.
 
@@ -92,7 +96,7 @@ def on_stack(
             before.end()
     with _ray_for_workers(), ArmsProgress(workload) as progress:
         line = progress.arm("scalesim")
-        run = drive(workload, target, pace, line, checkpoint)
+        run = drive(workload, target, run_options, line, checkpoint)
         line.finish(run.busy_s)
     with closing(HttpTransport(client)) as transport:
         status = transport.status()

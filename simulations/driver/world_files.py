@@ -30,7 +30,7 @@ def load_world(name: str, agents: int | None, seed: int) -> World:
     """Return a World by its name; the file of one is not read twice.
 
     Raises:
-        ConfigurationError: There is no such file, module or class, or it is no World.
+        ConfigurationError: There is no such file, module or class, or it is not a World.
     """
     place, _, kind = REFERENCE.get(name, name).rpartition(":")
     module = _module(place)

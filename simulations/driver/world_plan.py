@@ -61,7 +61,7 @@ def client_at(base_url: str) -> ClientSettings:
 
 
 def digest(drive: WorldDrive) -> str:
-    """Return a hash of what a World's run depends on, so that a changed one begins anew."""
+    """Return a hash of everything a World's run depends on; a changed World starts over."""
     source = inspect.getsource(inspect.getmodule(type(drive.world)) or type(drive.world))
     text = f"{source} {drive.options}"
     return hashlib.sha256(text.encode()).hexdigest()[:16]

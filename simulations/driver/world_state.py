@@ -32,7 +32,7 @@ class AgentRecord:
 
     Attributes:
         state: What it remembers, in msgpack.
-        next_step: Of its next turn.
+        next_step: Step of its next turn.
         shown: What it showed, oldest first, as far back as somebody behind it may look.
         mail: What it was told and has not read.
     """

@@ -36,7 +36,7 @@ def emulated(
     from scalesim.policies.capacity.calibration_file import read_calibration
     from scalesim.settings import EmulationSettings
     from scalesim.simulations.emulated.emulated_table import document, print_row, print_table
-    from scalesim.simulations.emulated.plan import POLICY_OF, predicted_step_s
+    from scalesim.simulations.emulated.predicted_step import POLICY_OF, predicted_step_s
     from scalesim.simulations.emulated.runs import runs
 
     names = arms.split(",")

@@ -51,7 +51,7 @@ class EmulatedCase(NamedTuple):
 
     @property
     def title(self) -> str:
-        """What it is, for people."""
+        """A title for people."""
         title = f"{self.workload} {self.agents} x {self.prefix}, {self.output} out"
         if self.think_s != EmulatedCase().think_s:
             title += f", pause {self.think_s:g} s"

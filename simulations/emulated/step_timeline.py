@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import NamedTuple
 
 
-class Piece(NamedTuple):
-    """A piece of work on a stream, from when to when."""
+class StreamSpan(NamedTuple):
+    """One piece of work on a stream of the device, in seconds."""
 
     name: str
     stream: int
@@ -15,19 +15,19 @@ class Piece(NamedTuple):
 
 
 class StepTimeline:
-    """Keeps all pieces; called by the device."""
+    """Keeps what every stream did; the device calls it after each piece of work."""
 
     def __init__(self) -> None:
-        self._pieces: list[Piece] = []
+        self._spans: list[StreamSpan] = []
 
     def __call__(self, name: str, stream: int, begin_s: float, end_s: float) -> None:
-        """Keep one."""
-        self._pieces.append(Piece(name, stream, begin_s, end_s))
+        """Keep one piece of work."""
+        self._spans.append(StreamSpan(name, stream, begin_s, end_s))
 
-    def of(self, begin_s: float, end_s: float) -> list[Piece]:
+    def of(self, begin_s: float, end_s: float) -> list[StreamSpan]:
         """Return what lies within a span, its times counted from there."""
         return [
-            Piece(name, stream, round(begin - begin_s, 6), round(end - begin_s, 6))
-            for name, stream, begin, end in self._pieces
+            StreamSpan(name, stream, round(begin - begin_s, 6), round(end - begin_s, 6))
+            for name, stream, begin, end in self._spans
             if end > begin_s and begin < end_s
         ]

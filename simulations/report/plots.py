@@ -84,7 +84,7 @@ def against_orders(shares: Mapping[str, Mapping[str, float]]) -> str:
 
 
 def prefetch_outcomes(prefetches: Mapping[str, Mapping[str, int]]) -> str:
-    """Return a bar a kind: what became of its prefetches, in MiB."""
+    """Return a bar for each payload kind: what became of prefetched state, in MiB."""
     with mpl.rc_context(_STYLE):
         figure, axes = _drawing(5.4, 0.55 * len(prefetches) + 0.9)
         kinds = list(prefetches)[::-1]

@@ -19,10 +19,10 @@ from scalesim.simulations.workload import Workload
 _PACKAGES = ("scalesim-serve", "sglang", "ray", "torch", "mesa", "numpy")
 
 
-def provenance(workload: Workload, machine: ArmMachine, pace: RunOptions) -> dict[str, Any]:
+def provenance(workload: Workload, machine: ArmMachine, run_options: RunOptions) -> dict[str, Any]:
     """Return seed, hashes, sizes, versions and hardware, ready for JSON.
 
-    Equal `config_hash`es are of equal workloads on equal machines at an equal pace.
+    Equal `config_hash`es are of equal workloads on equal machines with equal options.
     """
     # Folders differ from machine to machine, what is in them should not.
     folders = {
@@ -32,7 +32,7 @@ def provenance(workload: Workload, machine: ArmMachine, pace: RunOptions) -> dic
     config = {
         "workload_digest": workload.digest,
         "machine": {**machine._asdict(), **folders},
-        "pace": pace._asdict(),
+        "run_options": run_options._asdict(),
     }
     text = json.dumps(config, sort_keys=True)
     return {

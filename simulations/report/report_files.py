@@ -22,7 +22,7 @@ def write_report(
     outcomes: Outcomes,
     workload: Workload,
     machine: ArmMachine,
-    pace: RunOptions,
+    run_options: RunOptions,
     said: Sequence[str] = (),
 ) -> None:
     """Write both files into `folder`, which is made if need be; `said` is who said what."""
@@ -30,7 +30,7 @@ def write_report(
     floor_s = fastest_s(outcomes.values())
     report = {
         **result,
-        "run": provenance(workload, machine, pace),
+        "run": provenance(workload, machine, run_options),
         "details": {
             arm: details(outcome, workload, machine, floor_s) for arm, outcome in outcomes.items()
         },

@@ -14,7 +14,7 @@ _FORESEEN_STEPS = 16
 def society(
     *, agents: int = 48, steps: int = 12, active: float = 0.2, size: PromptSize, seed: int = 0
 ) -> Workload:
-    """Return a town of `agents` villagers of whom `round(active * agents)` act in each step.
+    """Return a town of `agents` villagers; `round(active * agents)` of them act in each step.
 
     Raises:
         ConfigurationError: A number is out of range.

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from scalesim.policies.replay.trace import parse_trace
+from scalesim.policies.replay.activation_trace import parse_trace
 from scalesim.simulations.schedule import Rows
 from scalesim.simulations.trace.trace_files import read_lines
 

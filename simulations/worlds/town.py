@@ -77,7 +77,7 @@ class Town(World):
         return {"max_tokens": length, "stop": ["\n"], "frequency_penalty": 0.8}
 
     def prompt(self, me: Me, near: dict[str, str]) -> list[dict[str, str]]:
-        """Return what a villager is asked, beside those who are near."""
+        """Return the prompt of a villager: its own situation and who is near."""
         state = me.state
         persona = (
             f"You are {me.id}, the {state['trade']} of a small town, and you think about "

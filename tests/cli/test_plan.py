@@ -9,7 +9,7 @@ from typer.testing import CliRunner, Result
 from scalesim.cli.plan import app
 from scalesim.deployments.random_model import build
 from scalesim.errors import InvalidRequestError
-from scalesim.policies.replay.trace import format_trace
+from scalesim.policies.replay.activation_trace import format_trace
 from scalesim.policies.workloads import generate
 
 

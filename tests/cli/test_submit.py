@@ -65,7 +65,7 @@ def test_a_job_that_was_killed_goes_on(head: str, arguments: list[str]) -> None:
     until(lambda: any(out.glob("checkpoint/*/scalesim/step-000001.msgpack")))
     _driver(out).kill()
 
-    done = plainly(head, "python", "-m", "scalesim.simulations.run", "society", *arguments)
+    done = plainly(head, "python", "-m", "scalesim.simulations", "society", *arguments)
     assert "report:" in done.stdout, done.stdout + done.stderr
     report = json.loads((out / "report.json").read_text())
     details = report["details"]["scalesim"]

@@ -17,7 +17,7 @@ from scalesim.errors import InvalidRequestError, UnavailableError
 EVENTS = [{"step": 0, "agent": "a"}, {"step": 1, "agent": "b", "prompt_tokens": 9}]
 
 
-class Feed(BaseHTTPRequestHandler):
+class CutFeed(BaseHTTPRequestHandler):
     """A stack that stops after its events: the stream is cut, as by one that is taken down."""
 
     protocol_version = "HTTP/1.1"
@@ -39,7 +39,7 @@ class Feed(BaseHTTPRequestHandler):
 
 @pytest.fixture
 def stack(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    with HTTPServer(("127.0.0.1", 0), Feed) as server:
+    with HTTPServer(("127.0.0.1", 0), CutFeed) as server:
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
         thread.start()
         monkeypatch.setenv("SCALESIM_BASE_URL", f"http://127.0.0.1:{server.server_port}")

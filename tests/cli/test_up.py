@@ -15,7 +15,7 @@ from scalesim.errors import ConfigurationError
 from scalesim.settings import StackSettings
 
 
-class FakeStack:
+class SignalledStack:
     """Stands in for the stack; a signal comes as soon as it is waited for."""
 
     started: list[StackSettings]
@@ -26,7 +26,7 @@ class FakeStack:
         assert cluster is None
         self.started.append(settings)
 
-    def __enter__(self) -> "FakeStack":
+    def __enter__(self) -> "SignalledStack":
         return self
 
     def __exit__(self, *exc: object) -> None:
@@ -56,10 +56,10 @@ def handled() -> Iterator[None]:
 
 @pytest.fixture
 def started(monkeypatch: pytest.MonkeyPatch, handled: None) -> list[StackSettings]:
-    FakeStack.started = []
-    monkeypatch.setattr("scalesim.deployments.stack.Stack", FakeStack)
+    SignalledStack.started = []
+    monkeypatch.setattr("scalesim.deployments.stack.Stack", SignalledStack)
     monkeypatch.setattr(up, "_wait", Signalled())
-    return FakeStack.started
+    return SignalledStack.started
 
 
 def invoke(*arguments: str) -> Any:
@@ -103,12 +103,12 @@ def test_every_signal_that_ends_it_drains_it(
 ) -> None:
     drained = []
 
-    def drain(stack: FakeStack, kind: object, *exc: object) -> None:
+    def drain(stack: SignalledStack, kind: object, *exc: object) -> None:
         os.kill(os.getpid(), number)  # once more for the process, after its group
         drained.append(kind)
 
     monkeypatch.setattr(Signalled, "number", number)
-    monkeypatch.setattr(FakeStack, "__exit__", drain)
+    monkeypatch.setattr(SignalledStack, "__exit__", drain)
     before = signal.getsignal(number)
     assert invoke("--model", "/m").exit_code == 0
     assert drained == [None]
@@ -118,22 +118,22 @@ def test_every_signal_that_ends_it_drains_it(
 def test_a_signal_during_the_start_ends_it(
     started: list[StackSettings], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def start(stack: FakeStack) -> FakeStack:
+    def start(stack: SignalledStack) -> SignalledStack:
         os.kill(os.getpid(), signal.SIGHUP)
         return stack
 
-    monkeypatch.setattr(FakeStack, "__enter__", start)
+    monkeypatch.setattr(SignalledStack, "__enter__", start)
     assert invoke("--model", "/m").exit_code == 130
 
 
 def test_what_a_parent_had_ignored_stays_ignored(
     started: list[StackSettings], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def start(stack: FakeStack) -> FakeStack:
+    def start(stack: SignalledStack) -> SignalledStack:
         os.kill(os.getpid(), signal.SIGHUP)
         return stack
 
-    monkeypatch.setattr(FakeStack, "__enter__", start)
+    monkeypatch.setattr(SignalledStack, "__enter__", start)
     former = signal.signal(signal.SIGHUP, signal.SIG_IGN)
     try:
         assert invoke("--model", "/m").exit_code == 0
@@ -144,10 +144,10 @@ def test_what_a_parent_had_ignored_stays_ignored(
 def test_a_second_signal_ends_the_draining(
     started: list[StackSettings], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def drain(stack: FakeStack, *exc: object) -> None:
+    def drain(stack: SignalledStack, *exc: object) -> None:
         raise KeyboardInterrupt  # what the signal does, unless a parent had it ignored
 
-    monkeypatch.setattr(FakeStack, "__exit__", drain)
+    monkeypatch.setattr(SignalledStack, "__exit__", drain)
     assert invoke("--model", "/m").exit_code == 130
 
 

@@ -19,7 +19,7 @@ from scalesim.deployments.random_model import build
 from scalesim.deployments.stack import Stack
 from scalesim.environment import cache_folder_from_env
 from scalesim.settings import StackSettings, load
-from tests.clients import stack as setup
+from tests.clients import client_stack as setup
 
 _MAKE_S = 600
 _CHECK_S = 300

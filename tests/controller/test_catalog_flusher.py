@@ -13,7 +13,14 @@ from scalesim.controller.catalog_flusher import CatalogFlusher
 from scalesim.controller.core import Controller
 from scalesim.settings import CatalogSettings
 from scalesim.vocabulary import Tier
-from tests.support.controller_world import Clock, FakeReplica, keys, make_controller, report, settle
+from tests.support.controller_world import (
+    FakeReplica,
+    ManualClock,
+    keys,
+    make_controller,
+    report,
+    settle,
+)
 from tests.support.table_integrity import check_integrity
 
 
@@ -58,7 +65,7 @@ async def test_a_controller_is_rebuilt_from_what_was_written(
     await save(writer)
 
     snapshot, incarnation = remembered(server)
-    heir = make_controller(Clock(), snapshot, incarnation)
+    heir = make_controller(ManualClock(), snapshot, incarnation)
     check_integrity(heir)
     assert heir.incarnation > controller.incarnation
     for part in ("agents", "simulations"):
@@ -162,7 +169,7 @@ class Upgrade:
     def heir(self) -> tuple[Controller, CatalogFlusher]:
         catalog = catalog_of(self._server)
         snapshot, incarnation = catalog.load()
-        heir = make_controller(Clock(), snapshot, incarnation)
+        heir = make_controller(ManualClock(), snapshot, incarnation)
         return heir, CatalogFlusher(heir, catalog)
 
 

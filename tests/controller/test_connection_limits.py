@@ -70,7 +70,7 @@ async def send_later(send: Send, message: Message, path: str) -> None:
 
 
 @dataclass
-class Server:
+class LimitedServer:
     app: App
     port: int
     protocol: type[LimitedProtocol]
@@ -101,7 +101,7 @@ def parsed(answer: bytes) -> tuple[int, bytes]:
 
 
 @asynccontextmanager
-async def serving(limits: ConnectionLimits = LIMITS) -> AsyncIterator[Server]:
+async def serving(limits: ConnectionLimits = LIMITS) -> AsyncIterator[LimitedServer]:
     app = App()
     made = connection_limits.server(app, limits, drain_s=1)
     protocol: type[LimitedProtocol] = made.config.http  # type: ignore[assignment]
@@ -109,7 +109,7 @@ async def serving(limits: ConnectionLimits = LIMITS) -> AsyncIterator[Server]:
         listening.bind((HERE, 0))
         listening.listen(2048)
         task = asyncio.create_task(made.serve([listening]))
-        yield Server(app, listening.getsockname()[1], protocol)
+        yield LimitedServer(app, listening.getsockname()[1], protocol)
         made.should_exit = True
         await task
     async with asyncio.timeout(30):
@@ -254,7 +254,7 @@ async def test_refused_connections_are_bounded_too() -> None:
             writer.close()
 
 
-async def retried(server: Server) -> tuple[int, bytes]:
+async def retried(server: LimitedServer) -> tuple[int, bytes]:
     closing_get = GET.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n")
     async with asyncio.timeout(30):
         while (answer := await server.answer(closing_get))[0] == 503:

@@ -7,7 +7,7 @@ import pytest
 from scalesim.controller.catalog.rows import CatalogSnapshot
 from scalesim.controller.core import Controller
 from scalesim.vocabulary import Tier
-from tests.support.controller_world import Clock, FakeReplica, make_controller, report
+from tests.support.controller_world import FakeReplica, ManualClock, make_controller, report
 
 
 def use(replica: FakeReplica, *agents: int) -> None:
@@ -101,7 +101,7 @@ def test_requests_are_shown_to_the_shadows() -> None:
 
 
 def test_the_time_of_a_step_is_that_of_the_last_ones() -> None:
-    clock = Clock()
+    clock = ManualClock()
     controller = make_controller(clock)
 
     def step_s() -> float:

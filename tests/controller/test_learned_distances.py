@@ -10,7 +10,7 @@ AGENTS = range(100, 112)
 DEVICE = 4
 
 
-class Engine(FakeReplica):
+class EvictingReplica(FakeReplica):
     """Serves requests one by one and evicts by the distances it was sent, then by recency."""
 
     def __init__(self, controller: Controller) -> None:
@@ -43,7 +43,7 @@ def learned(controller, simulation="-"):
 
 def test_a_round_that_was_not_reported_is_learned_and_fetched_ahead():
     controller = make_controller()
-    engine = Engine(controller)
+    engine = EvictingReplica(controller)
     found = [[engine.request(key) for key in AGENTS] for _ in range(2)]
     assert learned(controller)["leader"] == "recency"
     assert engine.distances == {}, "recency is the engine's own order"
@@ -57,7 +57,7 @@ def test_a_round_that_was_not_reported_is_learned_and_fetched_ahead():
 
 def test_what_is_learned_stays_behind_what_is_reported():
     controller = make_controller()
-    engine = Engine(controller)
+    engine = EvictingReplica(controller)
     engine.hold(Tier.DEVICE, 1, 2)
     report(controller, 1, {1: 1000.0, 2: 100_000.0})
     for _ in range(8):
@@ -72,7 +72,7 @@ def test_what_is_learned_stays_behind_what_is_reported():
 
 def test_what_is_learned_of_an_agent_holds_for_its_other_payloads():
     controller = make_controller()
-    engine = Engine(controller)
+    engine = EvictingReplica(controller)
     info = engine.info._replace(kinds=(PREFIX, "adapter"))
     engine.incarnation = controller.attach(info)
     adapters = residency(dict.fromkeys(AGENTS, Tier.HOST), kind="adapter")
@@ -95,7 +95,7 @@ def test_what_is_learned_of_an_agent_holds_for_its_other_payloads():
 
 def test_a_simulation_that_tells_everything_costs_nothing():
     controller = make_controller()
-    engine = Engine(controller)
+    engine = EvictingReplica(controller)
     report(controller, 1, dict.fromkeys(AGENTS, 3.0))
     for key in [*AGENTS, *AGENTS]:
         engine.request(key)
@@ -104,7 +104,7 @@ def test_a_simulation_that_tells_everything_costs_nothing():
 
 def test_what_was_learned_ends_with_its_simulation():
     controller = make_controller()
-    engine = Engine(controller)
+    engine = EvictingReplica(controller)
     report(controller, 1, dict.fromkeys(AGENTS, np.inf))
     for key in [*AGENTS, *AGENTS]:
         engine.request(key)
@@ -115,7 +115,7 @@ def test_what_was_learned_ends_with_its_simulation():
 
 def test_what_left_every_tier_is_forgotten():
     controller = make_controller()
-    engine = Engine(controller)
+    engine = EvictingReplica(controller)
     for _ in range(6):
         for key in AGENTS:
             engine.request(key)

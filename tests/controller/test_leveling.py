@@ -9,8 +9,8 @@ from scalesim.policies.placement import rendezvous
 from scalesim.vocabulary import Tier
 from tests.support.controller_view import inside
 from tests.support.controller_world import (
-    Clock,
     FakeReplica,
+    ManualClock,
     keys,
     make_controller,
     report,
@@ -23,11 +23,11 @@ AGENTS = range(60)
 NAMES = ("a", "b", "c")
 
 
-class World:
+class ThreeReplicas:
     """Three replicas, and a controller that levels when asked."""
 
     def __init__(self, **settings: float) -> None:
-        self.clock = Clock()
+        self.clock = ManualClock()
         self.controller = make_controller(self.clock, **settings)
         self.replicas = {name: FakeReplica(self.controller, name, device=100) for name in NAMES}
 
@@ -59,9 +59,9 @@ def spread(controller: Controller, agents: list[int]) -> list[int]:
     return sorted(lives.count(name) for name in NAMES)
 
 
-def leveled(**settings: float) -> tuple[World, list[int]]:
+def leveled(**settings: float) -> tuple[ThreeReplicas, list[int]]:
     """Return a world after a crowded step was levelled, and who was crowded."""
-    world, agents = World(**settings), crowd("a")
+    world, agents = ThreeReplicas(**settings), crowd("a")
     report(world.controller, 1, dict.fromkeys(agents, 0.0))
     world.level()
     return world, agents
@@ -69,7 +69,7 @@ def leveled(**settings: float) -> tuple[World, list[int]]:
 
 @pytest.mark.parametrize("distance", [0.0, 1.0])
 def test_a_crowded_step_is_spread_before_it_comes(distance: float) -> None:
-    world = World()
+    world = ThreeReplicas()
     agents = crowd("a")
     report(world.controller, 1, dict.fromkeys(agents, distance))
     assert spread(world.controller, agents) == [0, 0, 12]
@@ -82,7 +82,7 @@ def test_a_crowded_step_is_spread_before_it_comes(distance: float) -> None:
 
 
 def test_level_agents_and_far_ones_stay() -> None:
-    world = World()
+    world = ThreeReplicas()
     even = [key for name in NAMES for key in crowd(name, count=4)]
     far = crowd("b", count=20)[4:]
     report(world.controller, 1, dict.fromkeys(even, 0.0) | dict.fromkeys(far, 9.0))
@@ -103,7 +103,7 @@ def test_nobody_moves_where_that_is_switched_off() -> None:
 
 
 def test_state_in_use_or_pinned_is_not_moved() -> None:
-    world = World()
+    world = ThreeReplicas()
     agents = crowd("a")
     running, pinned, free = agents[:4], agents[4:8], agents[8:]
     world.replicas["a"].hold(Tier.DEVICE, *running, in_use=True)
@@ -163,7 +163,7 @@ def test_a_controller_that_died_remembers_who_was_moved() -> None:
 
 
 def test_nobody_moves_while_a_remembered_replica_is_not_back() -> None:
-    world = World()
+    world = ThreeReplicas()
     agents = crowd("a")
     report(world.controller, 1, dict.fromkeys(agents, 0.0))
     heir = make_controller(world.clock, saved(world.controller), world.controller.incarnation)
@@ -173,7 +173,7 @@ def test_nobody_moves_while_a_remembered_replica_is_not_back() -> None:
 
 
 def test_all_payloads_of_an_agent_live_together() -> None:
-    world = World()
+    world = ThreeReplicas()
     agents = crowd("a")
     table = inside(world.controller).table
     report(world.controller, 1, dict.fromkeys(agents, 0.0))
@@ -188,7 +188,7 @@ def test_all_payloads_of_an_agent_live_together() -> None:
 
 
 def test_memory_is_levelled_with_agents_that_have_no_state() -> None:
-    world = World()
+    world = ThreeReplicas()
     agents = crowd("a", count=12)
     world.replicas["a"].hold(Tier.DEVICE, *agents)
     report(world.controller, 1, dict.fromkeys(agents, 50.0))

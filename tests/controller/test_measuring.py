@@ -5,7 +5,14 @@ import pytest
 from scalesim.controller.core import Controller
 from scalesim.policies.links import Links
 from scalesim.vocabulary import Tier, TransferStats, Verb
-from tests.support.controller_world import SIZE, Clock, FakeReplica, make_controller, report, settle
+from tests.support.controller_world import (
+    SIZE,
+    FakeReplica,
+    ManualClock,
+    make_controller,
+    report,
+    settle,
+)
 
 
 def fetched(replica: FakeReplica) -> set[int]:
@@ -67,7 +74,7 @@ def test_replicas_are_measured_apart() -> None:
 def test_what_arrives_in_time_depends_on_how_long_steps_take(
     step_s: float, in_time: set[int]
 ) -> None:
-    clock = Clock()
+    clock = ManualClock()
     controller = make_controller(clock, simulation_lease_s=1e6)
     replica = FakeReplica(controller, "r", device=10)
     replica.hold(Tier.HOST, 1)

@@ -3,12 +3,19 @@ import numpy as np
 from scalesim.controller.core import Controller
 from scalesim.policies.placement import rendezvous
 from scalesim.vocabulary import PlacementDelta, Tier
-from tests.support.controller_world import Clock, FakeReplica, keys, make_controller, report, settle
+from tests.support.controller_world import (
+    FakeReplica,
+    ManualClock,
+    keys,
+    make_controller,
+    report,
+    settle,
+)
 
 AGENTS = list(range(60))
 
 
-class Router:
+class PlacementFollower:
     """Follows placements the way a router does."""
 
     def __init__(self, controller: Controller) -> None:
@@ -54,14 +61,14 @@ def test_agents_are_hashed_over_replicas_as_routers_hash_them():
     replicas = {name: FakeReplica(controller, name) for name in ("b", "a", "c")}
     report(controller, 1, dict.fromkeys(AGENTS, 1.0))
     settle(controller, *replicas.values())
-    router = Router(controller)
+    router = PlacementFollower(controller)
     for key in AGENTS:
         assert key in replicas[router.route(key)].distances
     assert router.exceptions == {}
 
 
 def test_a_lost_replica_s_agents_live_elsewhere_and_are_absent():
-    clock = Clock()
+    clock = ManualClock()
     controller = make_controller(clock, replica_lease_s=10)
     stays, goes = FakeReplica(controller, "stays"), FakeReplica(controller, "goes")
     report(controller, 1, dict.fromkeys(AGENTS, 1.0))
@@ -80,7 +87,7 @@ def test_a_lost_replica_s_agents_live_elsewhere_and_are_absent():
 
 
 def test_a_replica_that_comes_back_finds_its_agents():
-    clock = Clock()
+    clock = ManualClock()
     controller = make_controller(clock)
     a, b = FakeReplica(controller, "a"), FakeReplica(controller, "b")
     report(controller, 1, dict.fromkeys(AGENTS, 1.0))
@@ -103,7 +110,7 @@ def test_state_on_the_device_stays_when_a_replica_joins_until_it_cools():
     report(controller, 1, dict.fromkeys(AGENTS, 1.0))
     settle(controller, first)
     second = FakeReplica(controller, "second")
-    router = Router(controller)
+    router = PlacementFollower(controller)
     assert {router.route(key) for key in AGENTS} == {"first"}
     moving = set(router.exceptions)
     assert 10 < len(moving) < 50
@@ -131,7 +138,7 @@ def test_a_request_that_ran_elsewhere_moves_an_agent_without_state():
     replicas = {name: FakeReplica(controller, name) for name in ("a", "b")}
     report(controller, 1, dict.fromkeys(AGENTS, 1.0))
     settle(controller, *replicas.values())
-    router = Router(controller)
+    router = PlacementFollower(controller)
     guest = next(key for key in AGENTS if router.route(key) == "a")
     replicas["b"].hold(Tier.DEVICE, guest, in_use=True)
     assert router.route(guest) == "b"
@@ -144,7 +151,7 @@ def test_a_copy_elsewhere_does_not_move_an_agent_with_state():
     controller = make_controller()
     replicas = {name: FakeReplica(controller, name) for name in ("a", "b")}
     report(controller, 1, dict.fromkeys(AGENTS, 1.0))
-    router = Router(controller)
+    router = PlacementFollower(controller)
     agent = next(key for key in AGENTS if router.route(key) == "a")
     replicas["a"].hold(Tier.HOST, agent)
     replicas["b"].hold(Tier.DEVICE, agent)
@@ -155,7 +162,7 @@ def test_a_copy_elsewhere_does_not_move_an_agent_with_state():
 def test_a_router_that_is_up_to_date_gets_nothing():
     controller = make_controller()
     FakeReplica(controller, "a")
-    router = Router(controller)
+    router = PlacementFollower(controller)
     assert router.follow().full
     delta = router.follow()
     assert not delta.full
@@ -164,7 +171,7 @@ def test_a_router_that_is_up_to_date_gets_nothing():
 
 
 def test_versions_of_a_controller_before_are_answered_in_full():
-    clock = Clock()
+    clock = ManualClock()
     old, new = make_controller(clock), make_controller(clock, saved_incarnation=10**15)
     FakeReplica(old, "a")
     assert new.placements(old.placements(0).version).full
@@ -190,7 +197,7 @@ def test_a_router_far_behind_gets_everything():
 def test_removed_agents_are_no_exceptions_any_more():
     controller = make_controller()
     a, b = FakeReplica(controller, "a"), FakeReplica(controller, "b")
-    router = Router(controller)
+    router = PlacementFollower(controller)
     router.follow()
     guest = next(key for key in AGENTS if router.route(key) == "a")
     b.hold(Tier.DEVICE, guest)

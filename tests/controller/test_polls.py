@@ -4,8 +4,8 @@ import pytest
 from scalesim.errors import StaleControllerError
 from scalesim.vocabulary import Budgets, ReplicaInfo, Tier, Verb
 from tests.support.controller_world import (
-    Clock,
     FakeReplica,
+    ManualClock,
     keys,
     make_controller,
     report,
@@ -89,7 +89,7 @@ def test_far_distances_are_pushed_before_they_are_an_eighth_off():
 
 
 def test_a_move_is_asked_for_once_until_it_is_answered_or_late():
-    clock = Clock()
+    clock = ManualClock()
     controller = make_controller(clock)
     replica = FakeReplica(controller, "r")
     replica.hold(Tier.HOST, 1)

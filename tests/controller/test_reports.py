@@ -5,8 +5,8 @@ from scalesim.errors import InvalidRequestError, StaleEpochError, UnavailableErr
 from scalesim.identity import agent_key
 from scalesim.vocabulary import PREFIX, Tier
 from tests.support.controller_world import (
-    Clock,
     FakeReplica,
+    ManualClock,
     keys,
     make_controller,
     report,
@@ -127,7 +127,7 @@ def test_simulations_past_the_limit_are_refused():
 
 
 def test_a_silent_simulation_loses_distances_pins_and_epoch():
-    clock = Clock()
+    clock = ManualClock()
     controller = make_controller(clock, simulation_lease_s=60)
     replica = FakeReplica(controller, "r")
     replica.hold(Tier.DEVICE, A)

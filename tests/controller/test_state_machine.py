@@ -15,8 +15,8 @@ from scalesim.policies.shares import fair_distances
 from scalesim.vocabulary import Tier
 from tests.support.controller_view import inside
 from tests.support.controller_world import (
-    Clock,
     FakeReplica,
+    ManualClock,
     keys,
     make_controller,
     report,
@@ -35,7 +35,7 @@ class AnythingMayHappen(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.clock = Clock()
+        self.clock = ManualClock()
         self.controller = make_controller(self.clock)
         self.alive: dict[str, FakeReplica] = {}
         self.saved: CatalogSnapshot | None = None

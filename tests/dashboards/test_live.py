@@ -74,7 +74,7 @@ def _places(stack: Stack) -> list[str]:
     return [stack.base_url.removeprefix("http://"), status["metrics"], *replicas]
 
 
-class Load:
+class AgentRounds:
     """A round of agents, four a step, that reports its distances, and a few without.
 
     Counts what it was answered.
@@ -106,9 +106,9 @@ class Load:
 
 
 @pytest.fixture(scope="module")
-def load(stack: Stack, prometheus: Prometheus) -> Load:
+def load(stack: Stack, prometheus: Prometheus) -> AgentRounds:
     """Returns once every query of every panel has found a number, or time is up."""
-    load = Load(stack)
+    load = AgentRounds(stack)
 
     async def until_all_answer() -> None:
         async with load.client.http:
@@ -132,11 +132,11 @@ def _empty(prometheus: Prometheus) -> list[str]:
     return [name for name, query in QUERIES.items() if not _numbers(prometheus, query)]
 
 
-def test_every_panel_has_data(load: Load, prometheus: Prometheus) -> None:
+def test_every_panel_has_data(load: AgentRounds, prometheus: Prometheus) -> None:
     assert not _empty(prometheus)
 
 
-def test_counters_are_what_the_callers_saw(load: Load, prometheus: Prometheus) -> None:
+def test_counters_are_what_the_callers_saw(load: AgentRounds, prometheus: Prometheus) -> None:
     def settled() -> bool:  # ingress and controller are scraped at times of their own
         requests = prometheus.samples("scalesim_requests_total").values()
         reports = prometheus.samples("scalesim_controller_reports_total").values()
@@ -161,7 +161,7 @@ def test_counters_are_what_the_callers_saw(load: Load, prometheus: Prometheus) -
 
 
 def test_every_metric_of_the_panels_is_the_products_own(
-    load: Load, stack: Stack, prometheus: Prometheus
+    load: AgentRounds, stack: Stack, prometheus: Prometheus
 ) -> None:
     names = {name for query in QUERIES.values() for name in re.findall(r"scalesim_\w+", query.expr)}
     counters = {name for name in names if name.endswith("_total")}

@@ -12,7 +12,7 @@ import pytest_asyncio
 from scalesim.deployments.random_adapter import build
 from scalesim.deployments.stack import Stack
 from scalesim.settings import StackSettings, load
-from tests.clients.stack import values
+from tests.clients.client_stack import values
 from tests.support.only_stack import OnlyStack
 from tests.support.stack_client import StackClient
 

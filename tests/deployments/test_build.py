@@ -14,8 +14,8 @@ def built(cluster: list[Node], patch: pytest.MonkeyPatch, **engine: Any) -> tupl
     """Return the options of the replicas' actors and the settings they are given."""
     patch.setattr(nodes, "nodes", lambda: cluster)
     settings = StackSettings.model_validate({"engine": {"model_path": "m", **engine}})
-    edge = build_app(settings)._bound_deployment
-    replicas = edge.init_args[1]._bound_deployment
+    ingress = build_app(settings)._bound_deployment
+    replicas = ingress.init_args[1]._bound_deployment
     return replicas.ray_actor_options, replicas.init_args[0].engine
 
 

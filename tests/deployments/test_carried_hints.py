@@ -1,4 +1,4 @@
-"""Hints inside requests go to the controller beside them; one that is away is no fault."""
+"""Hints inside requests go to the controller beside them; one that is away is not a fault."""
 
 import asyncio
 from typing import Any
@@ -15,7 +15,7 @@ from scalesim.vocabulary import ReportAck
 KNOWN = known("town", {"epoch": 3, "order": ["a", "b"], "pin": ["a"]})
 
 
-class Controller:
+class HintReceiver:
     def __init__(self, *errors: Exception) -> None:
         self.errors = list(errors)
         self.calls: list[tuple[str, str]] = []
@@ -35,7 +35,7 @@ class Controller:
 
 
 async def test_nobody_waits_for_them_and_they_arrive() -> None:
-    controller, dropped = Controller(), Mock()
+    controller, dropped = HintReceiver(), Mock()
     carried = CarriedHints(controller, dropped)  # type: ignore[arg-type]
     carried.hand_on(KNOWN, "key")
     assert controller.calls == []
@@ -48,7 +48,7 @@ async def test_nobody_waits_for_them_and_they_arrive() -> None:
 
 @pytest.mark.parametrize("error", [ControllerUnavailableError("away"), KeyError("a fault")])
 async def test_what_does_not_arrive_is_counted(error: Exception) -> None:
-    controller, dropped = Controller(error), Mock()
+    controller, dropped = HintReceiver(error), Mock()
     controller.goes_on.set()
     carried = CarriedHints(controller, dropped)  # type: ignore[arg-type]
     carried.hand_on(KNOWN, "key")
@@ -61,7 +61,7 @@ async def test_a_controller_that_does_not_answer_holds_a_bounded_number(
 ) -> None:
     monkeypatch.setattr(carried_hints, "MOST_UNDER_WAY", 2)
     dropped = Mock()
-    carried = CarriedHints(Controller(), dropped)  # type: ignore[arg-type]
+    carried = CarriedHints(HintReceiver(), dropped)  # type: ignore[arg-type]
     for _ in range(5):
         carried.hand_on(KNOWN, "key")
     assert dropped.call_count == 3

@@ -12,7 +12,7 @@ import pytest_asyncio
 
 from scalesim.deployments.stack import Stack
 from tests.clients import anthropic_checks, checks, openai_checks
-from tests.clients import stack as setup
+from tests.clients import client_stack as setup
 
 pytestmark = [pytest.mark.engine, pytest.mark.ray, pytest.mark.asyncio(loop_scope="session")]
 
@@ -107,8 +107,8 @@ async def test_agents_of_a_key_are_bounded(town: httpx.AsyncClient) -> None:
 async def test_hints_come_in_a_document_or_inside_a_request(operator: httpx.AsyncClient) -> None:
     where = "/v1/simulations/inn"
     document = {"epoch": 1, "order": ["ann", "bob"], "pin": ["ann"]}
-    told = await operator.post(f"{where}/hints", json=document)
-    assert told.json() == {"epoch": 1, "accepted": 2, "ignored": 0}
+    taken = await operator.post(f"{where}/hints", json=document)
+    assert taken.json() == {"epoch": 1, "accepted": 2, "ignored": 0}
     bob = (await operator.get(f"{where}/agents/bob")).json()
     assert bob["distance"] == 0.5
     refused = await operator.post(f"{where}/hints", json={**document, "wake": {"ann": "soon"}})

@@ -25,7 +25,7 @@ def rows() -> Residency:
     return Residency("prefix", column, column, column, column, column, np.ones(1, np.bool_))
 
 
-class FakeController:
+class LinkedController:
     def __init__(self, incarnation: int = 5) -> None:
         self.incarnation = incarnation
         self.attached: list[ReplicaInfo] = []
@@ -68,7 +68,7 @@ class FakeChannel:
 
 
 async def test_attaching_reserves_room_and_asks_the_engine_for_everything() -> None:
-    controller, channel = FakeController(), FakeChannel()
+    controller, channel = LinkedController(), FakeChannel()
     link = Link("r1", controller, channel, HELLO, reserve_share=0.1)
     assert await channel.sent.get() == Directives(5, 0, resync=True)
     assert controller.attached[0].budgets == Budgets(950, 1860, 0)
@@ -78,7 +78,7 @@ async def test_attaching_reserves_room_and_asks_the_engine_for_everything() -> N
 
 
 async def test_directives_are_handed_down_once_and_acknowledged() -> None:
-    controller, channel = FakeController(), FakeChannel()
+    controller, channel = LinkedController(), FakeChannel()
     link = Link("r1", controller, channel, HELLO, 0.1)
     await channel.sent.get()
     for answer in (Directives(5, 1), Directives(5, 1), None, Directives(5, 2)):
@@ -91,7 +91,7 @@ async def test_directives_are_handed_down_once_and_acknowledged() -> None:
 
 
 async def test_a_new_controller_is_attached_to_again() -> None:
-    controller, channel = FakeController(), FakeChannel()
+    controller, channel = LinkedController(), FakeChannel()
     link = Link("r1", controller, channel, HELLO, 0.1)
     await channel.sent.get()
     controller.incarnation = 6
@@ -102,7 +102,7 @@ async def test_a_new_controller_is_attached_to_again() -> None:
 
 
 async def test_an_older_controller_is_refused_until_a_newer_one_answers() -> None:
-    controller, channel = FakeController(), FakeChannel()
+    controller, channel = LinkedController(), FakeChannel()
     link = Link("r1", controller, channel, HELLO, 0.1)
     await channel.sent.get()
     controller.answers.put_nowait(Directives(4, 9))
@@ -114,7 +114,7 @@ async def test_an_older_controller_is_refused_until_a_newer_one_answers() -> Non
 
 
 async def test_an_absent_controller_is_tried_again() -> None:
-    controller, channel = FakeController(), FakeChannel()
+    controller, channel = LinkedController(), FakeChannel()
     link = Link("r1", controller, channel, HELLO, 0.1)
     await channel.sent.get()
     controller.answers.put_nowait(ControllerUnavailableError("away"))
@@ -123,7 +123,7 @@ async def test_an_absent_controller_is_tried_again() -> None:
 
 
 async def test_what_came_together_goes_up_together_under_the_current_incarnation() -> None:
-    controller, channel = FakeController(), FakeChannel()
+    controller, channel = LinkedController(), FakeChannel()
     link = Link("r1", controller, channel, HELLO, 0.1)
     await channel.sent.get()
     update = (rows(), TransferStats("prefix"))

@@ -17,7 +17,7 @@ from scalesim.errors import InvalidRequestError, NotServedError, ReplicaUnavaila
 from scalesim.settings import EmbeddingsSettings
 
 
-class Server(BaseHTTPRequestHandler):
+class EmbeddingServer(BaseHTTPRequestHandler):
     """Answers with what it was asked."""
 
     def do_POST(self) -> None:
@@ -41,7 +41,7 @@ class Server(BaseHTTPRequestHandler):
 
 @pytest.fixture
 def url() -> Iterator[str]:
-    with HTTPServer(("127.0.0.1", 0), Server) as server:
+    with HTTPServer(("127.0.0.1", 0), EmbeddingServer) as server:
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
         yield f"http://127.0.0.1:{server.server_port}/v1/"

@@ -29,7 +29,7 @@ KEYS = ApiKeys(
 ASKED: dict[str, Any] = {"messages": [{"role": "user", "content": "hi"}]}
 
 
-class Controller:
+class NotingController:
     """Notes what it is given."""
 
     def __init__(self) -> None:
@@ -71,7 +71,7 @@ def request(body: dict[str, Any], key: str = "t", simulation: str = "town", **mo
 
 
 async def test_a_document_is_reported_with_whose_key_it_came(reader: Reader) -> None:
-    controller = Controller()
+    controller = NotingController()
     ingress = SimpleNamespace(
         _settings=IngressSettings(), _reader=reader, _steering=lambda: controller
     )
@@ -89,7 +89,7 @@ async def test_a_document_is_reported_with_whose_key_it_came(reader: Reader) -> 
     assert len(controller.reports) == 1
 
 
-def serving(reader: Reader, controller: Controller) -> Any:
+def serving(reader: Reader, controller: NotingController) -> Any:
     carried = CarriedHints(controller, lambda: None)  # type: ignore[arg-type]
     names = ModelNames("scalesim", {"*": "scalesim"})
     parts = SimpleNamespace(names=names, reader=reader, hints=carried, max_body_bytes=2**20)
@@ -97,7 +97,7 @@ def serving(reader: Reader, controller: Controller) -> Any:
 
 
 async def test_a_request_may_bring_its_own(reader: Reader) -> None:
-    controller = Controller()
+    controller = NotingController()
     routes = serving(reader, controller)
     action = {"action_id": "0", "action_version": "1"}
     who = {**action, "action_type": "scalesim.agent", "payload": {"agent": "ann", "next_use": 3}}
@@ -120,7 +120,7 @@ async def test_a_request_may_bring_its_own(reader: Reader) -> None:
 
 
 async def test_an_adapter_joins_a_model_that_names_none(reader: Reader) -> None:
-    routes = serving(reader, Controller())
+    routes = serving(reader, NotingController())
     for model, answers in (("", "scalesim:smith"), ("scalesim:baker", "scalesim:baker")):
         asked = request({**ASKED, "model": model or "gpt-4o"}, x_agent_adapter="smith")
         _, call = await InferenceRoutes._call(routes, asked, "chat")

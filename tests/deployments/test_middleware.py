@@ -126,7 +126,7 @@ async def test_faults_of_our_own_have_the_shape_and_tell_nothing(
 
 
 async def test_what_is_open_is_not_for_a_client_to_say() -> None:
-    """`Request.url` is made of the Host header too; a query that is no text has none."""
+    """`Request.url` is made of the Host header too; a query that is not text has none."""
     keys = ApiKeys(IngressSettings.model_validate({"api_key": "k"}))
 
     async def handler(_: Request) -> Response:

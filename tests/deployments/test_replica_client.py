@@ -107,7 +107,7 @@ def in_rotation(replica_client: ReplicaClient) -> float:
     return family.samples[0].value
 
 
-class Process:
+class ReplicaProcess:
     """A replica's, when it is asked whether it is there."""
 
     def __init__(self) -> None:
@@ -124,7 +124,7 @@ async def test_a_replica_that_dies_before_the_first_byte_loses_nothing(
     stream: bool, fault: Exception
 ) -> None:
     sent = replica_client(FakeAnswer(fault), FakeAnswer((HEAD, b"first")))
-    process = Process()
+    process = ReplicaProcess()
     sent._rotation.running({"r0": process, "r1": process})
     answer = await sent.begin(call(stream))
     assert (answer.head, answer.first) == (HEAD, b"first")

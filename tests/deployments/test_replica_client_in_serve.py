@@ -1,4 +1,4 @@
-"""Delivery through the real Serve: what is cancelled ends, what is lost or silent is left."""
+"""Calls through the real Serve: what is cancelled ends, what is lost or silent is left."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from ray.serve.config import RequestRouterConfig
 from scalesim.deployments.rotation import ASK_PERIOD_S, SILENT_S
 from scalesim.deployments.stack import HEALTH_PERIOD_S, HEALTH_TIMEOUT_S
 from scalesim.errors import SuspectRequestError
-from tests.support.serve_without_engine import DEADLINE_S, Caller, NoEngine
+from tests.support.serve_without_engine import DEADLINE_S, NoEngine, RequestCaller
 
 pytestmark = [pytest.mark.ray, pytest.mark.asyncio(loop_scope="module")]
 
@@ -39,7 +39,7 @@ async def started(ray_local: None) -> AsyncIterator[Any]:
             request_router_class="scalesim.deployments.router.ResidencyRouter"
         ),
     ).bind()
-    caller = Caller.options(ray_actor_options={"num_cpus": 0}).bind(replicas)  # type: ignore[attr-defined]
+    caller = RequestCaller.options(ray_actor_options={"num_cpus": 0}).bind(replicas)  # type: ignore[attr-defined]
     yield await asyncio.to_thread(serve.run, caller, name=APP, route_prefix=None)
     await asyncio.to_thread(serve.delete, APP)
 

@@ -13,7 +13,7 @@ from scalesim.deployments.controller_link import Link
 from scalesim.deployments.replica_metrics import ReplicaMetrics
 from scalesim.headers import CachedTokens
 from scalesim.vocabulary import TransferStats
-from tests.deployments.test_controller_link import HELLO, FakeChannel, FakeController, rows
+from tests.deployments.test_controller_link import HELLO, FakeChannel, LinkedController, rows
 
 
 def exposed(metrics: ReplicaMetrics) -> dict[tuple[str, str], float]:
@@ -77,7 +77,7 @@ def test_what_is_emulated_is_labelled() -> None:
 
 
 async def test_its_link_is_reported() -> None:
-    metrics, controller, channel = ReplicaMetrics("r1"), FakeController(), FakeChannel()
+    metrics, controller, channel = ReplicaMetrics("r1"), LinkedController(), FakeChannel()
     metrics.link = Link("r1", controller, channel, HELLO, 0.1, metrics="127.0.0.1:8082")
     await channel.sent.get()
     channel.update.put_nowait([rows(), TransferStats("prefix")])

@@ -16,7 +16,7 @@ from scalesim.deployments.rotation import Rotation
 NAMES = ("a", "b")
 
 
-class FakeReplica:
+class ProbedReplica:
     """A replica's process, that answers, hangs or is gone."""
 
     def __init__(self) -> None:
@@ -42,14 +42,14 @@ class Result:
 
 
 @pytest.fixture
-async def replicas(monkeypatch: pytest.MonkeyPatch) -> dict[str, FakeReplica]:
+async def replicas(monkeypatch: pytest.MonkeyPatch) -> dict[str, ProbedReplica]:
     monkeypatch.setattr(module, "ASK_PERIOD_S", 0.01)
     monkeypatch.setattr(module, "SILENT_S", 0.05)
-    return {name: FakeReplica() for name in NAMES}
+    return {name: ProbedReplica() for name in NAMES}
 
 
 @pytest.fixture
-def rotation(replicas: dict[str, FakeReplica]) -> Rotation:
+def rotation(replicas: dict[str, ProbedReplica]) -> Rotation:
     rotation = Rotation()
     rotation.running(replicas)
     return rotation
@@ -66,7 +66,7 @@ async def until(rotation: Rotation, names: list[str]) -> None:
 
 
 async def test_a_silent_replica_is_out_until_it_answers(
-    rotation: Rotation, replicas: dict[str, FakeReplica]
+    rotation: Rotation, replicas: dict[str, ProbedReplica]
 ) -> None:
     replicas["a"].answers.clear()
     await until(rotation, ["b"])
@@ -75,14 +75,14 @@ async def test_a_silent_replica_is_out_until_it_answers(
 
 
 async def test_one_that_cannot_be_reached_is_out_at_once(
-    rotation: Rotation, replicas: dict[str, FakeReplica]
+    rotation: Rotation, replicas: dict[str, ProbedReplica]
 ) -> None:
     replicas["b"].fault = ConnectionError()
     await until(rotation, ["a"])
 
 
 async def test_one_that_is_doubted_is_out_at_once_and_back_once_it_answers(
-    rotation: Rotation, replicas: dict[str, FakeReplica]
+    rotation: Rotation, replicas: dict[str, ProbedReplica]
 ) -> None:
     replicas["a"].answers.clear()
     rotation.doubt("a")
@@ -104,7 +104,7 @@ async def test_what_is_in_one_that_is_doubted_is_left_in_it(rotation: Rotation) 
 
 
 async def test_a_replica_is_asked_one_question_at_a_time(
-    rotation: Rotation, replicas: dict[str, FakeReplica], monkeypatch: pytest.MonkeyPatch
+    rotation: Rotation, replicas: dict[str, ProbedReplica], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "SILENT_S", 60.0)
     replicas["a"].answers.clear()
@@ -119,8 +119,8 @@ async def test_a_lost_replica_never_comes_back(rotation: Rotation) -> None:
     for _ in range(3):
         await rotation.ask()
     assert rotation.usable(NAMES) == ["b"]
-    rotation.running({"b": FakeReplica(), "c": FakeReplica()})
-    rotation.running({"a": FakeReplica()})
+    rotation.running({"b": ProbedReplica(), "c": ProbedReplica()})
+    rotation.running({"a": ProbedReplica()})
     assert rotation.usable(["a"]) == ["a"]  # of that name, another
 
 

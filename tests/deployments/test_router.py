@@ -23,7 +23,7 @@ NAMES = ("a", "b", "c")
 FULL = 4
 
 
-class FakeReplica:
+class CandidateReplica:
     """A replica as the router sees it; `ongoing` is what it says when it is asked."""
 
     max_ongoing_requests = FULL
@@ -39,7 +39,7 @@ class FakeReplica:
         pass
 
 
-class Router(ResidencyRouter):
+class NotingRouter(ResidencyRouter):
     """Notes when it backs off, and lets a test change the world meanwhile."""
 
     def __init__(self) -> None:
@@ -70,9 +70,9 @@ def homes() -> Iterator[None]:
 
 
 @pytest.fixture
-async def router(homes: None) -> Router:
-    router = Router()
-    replicas = [FakeReplica(name) for name in NAMES]
+async def router(homes: None) -> NotingRouter:
+    router = NotingRouter()
+    replicas = [CandidateReplica(name) for name in NAMES]
     router.update_replicas(replicas)
     await router._probe_queue_lens(replicas, 0)  # its own look at new ones is over then, too
     return router
@@ -84,44 +84,46 @@ def request(key: int | None) -> PendingRequest:
     return PendingRequest(args=args, kwargs={}, metadata=Metadata(number, number))
 
 
-async def order(router: Router, key: int | None) -> list[str]:
+async def order(router: NotingRouter, key: int | None) -> list[str]:
     ranks = await router.choose_replicas(list(router.curr_replicas.values()), request(key))
     assert all(len(rank) == 1 for rank in ranks)
     return [rank[0].replica_id.unique_id for rank in ranks]
 
 
-def busy(router: Router, name: str, requests: int) -> None:
+def busy(router: NotingRouter, name: str, requests: int) -> None:
     for _ in range(requests):
         router.on_send_request(ReplicaID(name, DEPLOYMENT))
 
 
-async def test_home_is_first_and_the_others_follow_by_load(router: Router) -> None:
+async def test_home_is_first_and_the_others_follow_by_load(router: NotingRouter) -> None:
     busy(router, "a", 2)
     busy(router, "b", 1)
     assert await order(router, 1) == ["a", "c", "b"]
     assert await order(router, 3) == ["c", "b", "a"]
 
 
-async def test_a_home_that_is_gone_or_unknown_is_another_for_all_alike(router: Router) -> None:
+async def test_a_home_that_is_gone_or_unknown_is_another_for_all_alike(
+    router: NotingRouter,
+) -> None:
     for key in (9, 77):
         first = (await order(router, key))[0]
         busy(router, first, 1)
         assert (await order(router, key))[0] == first
 
 
-async def test_a_call_of_nobody_goes_by_load(router: Router) -> None:
+async def test_a_call_of_nobody_goes_by_load(router: NotingRouter) -> None:
     busy(router, "a", 1)
     assert (await order(router, None))[-1] == "a"
 
 
-async def test_a_swamped_home_is_given_up(router: Router) -> None:
+async def test_a_swamped_home_is_given_up(router: NotingRouter) -> None:
     busy(router, "a", SPILL_REQUESTS)
     assert (await order(router, 1))[0] == "a"
     busy(router, "a", 1)
     assert (await order(router, 1))[0] != "a"
 
 
-async def test_of_several_processes_each_sees_its_share_of_a_load(router: Router) -> None:
+async def test_of_several_processes_each_sees_its_share_of_a_load(router: NotingRouter) -> None:
     router.initialize_state(processes=4)
     busy(router, "a", SPILL_REQUESTS // 4)
     assert (await order(router, 1))[0] == "a"
@@ -129,7 +131,7 @@ async def test_of_several_processes_each_sees_its_share_of_a_load(router: Router
     assert (await order(router, 1))[0] != "a"
 
 
-async def test_those_under_suspicion_go_to_one_replica_and_no_other(router: Router) -> None:
+async def test_those_under_suspicion_go_to_one_replica_and_no_other(router: NotingRouter) -> None:
     busy(router, "a", 2 * SPILL_REQUESTS)
     for key in range(5):
         asked = request(key)
@@ -138,7 +140,7 @@ async def test_those_under_suspicion_go_to_one_replica_and_no_other(router: Rout
         assert [[each.replica_id.unique_id for each in rank] for rank in chosen] == [["a"]]
 
 
-async def test_a_burst_that_ended_is_no_load(router: Router) -> None:
+async def test_a_burst_that_ended_is_no_load(router: NotingRouter) -> None:
     burst = 2 * SPILL_REQUESTS
     busy(router, "a", burst)
     home = ReplicaID("a", DEPLOYMENT)
@@ -150,14 +152,16 @@ async def test_a_burst_that_ended_is_no_load(router: Router) -> None:
     assert (await order(router, 1))[0] == "a"
 
 
-async def test_a_replica_that_comes_back_carries_nothing(router: Router) -> None:
+async def test_a_replica_that_comes_back_carries_nothing(router: NotingRouter) -> None:
     busy(router, "a", 2 * SPILL_REQUESTS)
-    router.update_replicas([FakeReplica(name) for name in "bc"])
-    router.update_replicas([FakeReplica(name) for name in NAMES])
+    router.update_replicas([CandidateReplica(name) for name in "bc"])
+    router.update_replicas([CandidateReplica(name) for name in NAMES])
     assert (await order(router, 1))[0] == "a"
 
 
-async def test_a_replica_gone_between_choice_and_send_is_left_for_another(router: Router) -> None:
+async def test_a_replica_gone_between_choice_and_send_is_left_for_another(
+    router: NotingRouter,
+) -> None:
     asked = request(1)
     chosen = await router._choose_replica_for_request(asked)
     assert chosen.replica_id.unique_id == "a"
@@ -166,7 +170,9 @@ async def test_a_replica_gone_between_choice_and_send_is_left_for_another(router
     assert again.replica_id.unique_id in {"b", "c"}
 
 
-async def test_one_that_cannot_be_reached_is_left_out_until_it_answers(router: Router) -> None:
+async def test_one_that_cannot_be_reached_is_left_out_until_it_answers(
+    router: NotingRouter,
+) -> None:
     home = await order(router, 2)
     router.on_replica_actor_unavailable(ReplicaID(home[0], DEPLOYMENT))
     assert await order(router, 2) == home[1:]
@@ -175,7 +181,7 @@ async def test_one_that_cannot_be_reached_is_left_out_until_it_answers(router: R
             await asyncio.sleep(0)
 
 
-async def test_where_all_are_full_a_request_backs_off_between_tries(router: Router) -> None:
+async def test_where_all_are_full_a_request_backs_off_between_tries(router: NotingRouter) -> None:
     replicas = list(router.curr_replicas.values())
     for replica in replicas:
         replica.ongoing = FULL

@@ -13,7 +13,7 @@ from scalesim.deployments.suspects import EngineLostError, Next, Suspects, Suspi
 from scalesim.errors import SuspectRequestError
 
 
-class Clock:
+class SuspectsClock:
     def __init__(self) -> None:
         self.now = 0.0
 
@@ -42,7 +42,7 @@ def test_the_error_keeps_its_verdict_between_processes() -> None:
 
 
 def test_the_cause_is_refused_until_it_is_forgotten() -> None:
-    clock = Clock()
+    clock = SuspectsClock()
     suspects = Suspects(keep_s=60.0, clock=clock)
     assert suspects.lost(call(1), Suspicion.CAUSE, "r1") is Next.REFUSE
     suspects.check(call(2))

@@ -44,8 +44,16 @@ def test_names_are_in_the_files_beside_them(text: Path) -> None:
 
 @each_text
 def test_tests_it_names_exist(text: Path) -> None:
-    known = {file.name for file in (ROOT / "tests").rglob("test_*.py")}
-    assert set(re.findall(r"`(test_\w+\.py)", text.read_text())) - known == set()
+    named = re.findall(r"`(test_\w+\.py)(?:::(\w+))?", text.read_text())
+    files = {file.name: file for file in (ROOT / "tests").rglob("test_*.py")}
+    assert {file for file, _ in named} - files.keys() == set()
+    assert [(file, test) for file, test in named if test and test not in _words(files[file])] == []
+
+
+def test_files_the_design_names_without_their_folder_exist() -> None:
+    known = {file.name for part in (*PARTS, "tests") for file in (ROOT / part).rglob("*.py")}
+    text = (ROOT / "docs" / "design.md").read_text()
+    assert set(re.findall(r"`(\w+\.py)`", text)) - known == set()
 
 
 @each_text

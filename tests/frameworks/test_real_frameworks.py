@@ -48,7 +48,7 @@ class Framework(NamedTuple):
 
 
 FRAMEWORKS = {
-    "mesa": Framework("mesa/town.py", ("8", "3"), ("mesa==3.3.1", "openai"), ("Citizen ",)),
+    "mesa": Framework("mesa/mesa_town.py", ("8", "3"), ("mesa==3.3.1", "openai"), ("Citizen ",)),
     "mesa-llm": Framework(
         "mesa/llm_town.py", ("4", "2"), ("mesa-llm==0.2.0", "mesa==3.3.1"), ("Citizen ",)
     ),
@@ -65,7 +65,7 @@ FRAMEWORKS = {
         ("ann", "bob", "eve", "joe"),
     ),
     "camel": Framework(
-        "camel/debate.py",
+        "camel/camel_debate.py",
         ("2",),
         ("camel-ai==0.2.90", "mcp<2"),
         tuple(f"System {name}" for name in ("Ann", "Bob", "Eve", "Joe")),

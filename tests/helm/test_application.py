@@ -26,7 +26,7 @@ AGENTS = 4
 _WHERE = "/api/serve/applications/"
 
 
-class Process(NamedTuple):
+class ServeProcess(NamedTuple):
     """A process of Serve's."""
 
     deployment: str
@@ -55,7 +55,7 @@ class Release:
         """Return what KubeRay reads of the application's state."""
         return dict(self._kuberay.get(_WHERE).json()["applications"]["serving"])
 
-    def until_running(self, engines: int) -> set[Process]:
+    def until_running(self, engines: int) -> set[ServeProcess]:
         """Wait until it runs so many engines and no more; return all processes."""
 
         def runs() -> bool:
@@ -66,9 +66,9 @@ class Release:
         until(runs)
         return self._processes("Replica") | self._processes("Ingress")
 
-    def _processes(self, name: str) -> set[Process]:
+    def _processes(self, name: str) -> set[ServeProcess]:
         replicas = self.app()["deployments"].get(name, {}).get("replicas", ())
-        return {Process(name, each["replica_id"], each["pid"] or 0) for each in replicas}
+        return {ServeProcess(name, each["replica_id"], each["pid"] or 0) for each in replicas}
 
     def ask(self, agent: str) -> httpx.Response:
         """Have an agent say something."""

@@ -23,7 +23,7 @@ SETTINGS = ClientSettings(
 )
 
 
-class FakeController:
+class ReceivingController:
     """Keeps what it receives; refuses step 0."""
 
     def __init__(self) -> None:
@@ -52,7 +52,7 @@ class FakeController:
 @pytest.fixture
 def controller(ray_local: None) -> Iterator[Any]:
     named = {"name": SETTINGS.controller.name, "namespace": SETTINGS.controller.namespace}
-    actor = ray.remote(num_cpus=0)(FakeController).options(**named).remote()
+    actor = ray.remote(num_cpus=0)(ReceivingController).options(**named).remote()
     ray.get(actor.__ray_ready__.remote())
     yield actor
     ray.kill(actor)

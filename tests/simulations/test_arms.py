@@ -17,7 +17,7 @@ from scalesim.simulations.checkpoint import Checkpoint
 from scalesim.simulations.comparison import document, require_equal_tokens
 from scalesim.simulations.coordinator import Run, RunOptions
 from scalesim.simulations.load_generator import Target
-from scalesim.simulations.run import _dealt
+from scalesim.simulations.run_command import _dealt
 from scalesim.simulations.society import society
 from scalesim.simulations.workload import PromptSize
 
@@ -112,8 +112,10 @@ def test_two_routed_replicas_return_what_stock_returns(ray_local: None, tmp_path
 
     def run(arm: Arm, replicas: int) -> ArmOutcome:
         machine = ArmMachine(model, device="cpu", device_share=0.8, replicas=replicas)
-        pace = RunOptions(workers=2, concurrency=4, think_s=0.1)
-        return run_arm(arm, WORKLOAD, machine, pace, lambda *_: None, Checkpoint(tmp_path / arm))
+        run_options = RunOptions(workers=2, concurrency=4, think_s=0.1)
+        return run_arm(
+            arm, WORKLOAD, machine, run_options, lambda *_: None, Checkpoint(tmp_path / arm)
+        )
 
     outcomes: dict[Arm, ArmOutcome] = {"stock": run("stock", 1), "scalesim": run("scalesim", 2)}
     require_equal_tokens(outcomes, WORKLOAD)

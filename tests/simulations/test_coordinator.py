@@ -14,7 +14,7 @@ from tests.support.simulation_runs import small_society
 
 pytestmark = pytest.mark.ray
 
-PACE = RunOptions(workers=2, concurrency=4, think_s=0.01)
+RUN_OPTIONS = RunOptions(workers=2, concurrency=4, think_s=0.01)
 NO_ACTOR = ControllerSettings(name="no-such-controller")
 
 
@@ -28,7 +28,7 @@ def test_workers_meet_at_the_barrier_and_hints_arrive(ray_local: None, tmp_path:
     with FakeStack() as stack:
         client = ClientSettings(base_url=stack.base_url, controller=NO_ACTOR)
         target = Target(stack.base_url, "scalesim", client)
-        run = drive(workload, target, PACE, watch, Checkpoint(tmp_path))
+        run = drive(workload, target, RUN_OPTIONS, watch, Checkpoint(tmp_path))
     assert seen == [(0, 5), (1, 2), (2, 2)]
     assert (len(run.warmup.texts), len(run.calls.texts), run.calls.failed) == (5, 4, 0)
     assert run.think_s == pytest.approx(0.02)
@@ -49,11 +49,13 @@ def test_a_run_that_died_goes_on_after_its_last_step(ray_local: None, tmp_path: 
 
     with FakeStack() as stack:
         target = Target(stack.base_url, "scalesim", None)
-        whole = drive(workload, target, PACE, lambda *_: None, Checkpoint(tmp_path / "other"))
+        whole = drive(
+            workload, target, RUN_OPTIONS, lambda *_: None, Checkpoint(tmp_path / "other")
+        )
         with pytest.raises(KeyboardInterrupt):
-            drive(workload, target, PACE, die_in_third, checkpoint)
+            drive(workload, target, RUN_OPTIONS, die_in_third, checkpoint)
         seen: list[int] = []
-        run = drive(workload, target, PACE, lambda step, _: seen.append(step), checkpoint)
+        run = drive(workload, target, RUN_OPTIONS, lambda step, _: seen.append(step), checkpoint)
     assert seen == [0, 3, 4]
     assert run.resumed_after == 2
     assert run.step_s.size == 4

@@ -76,13 +76,13 @@ def test_a_run_that_was_resumed_and_failed_says_so(tmp_path: Path) -> None:
 
 
 def test_equal_configurations_have_equal_hashes() -> None:
-    workload, pace = small_society(), RunOptions()
+    workload, run_options = small_society(), RunOptions()
 
-    def config_hash(model: str, pace: RunOptions) -> str:
-        return str(provenance(workload, ArmMachine(Path(model)), pace)["config_hash"])
+    def config_hash(model: str, run_options: RunOptions) -> str:
+        return str(provenance(workload, ArmMachine(Path(model)), run_options)["config_hash"])
 
-    assert config_hash("/a/m", pace) == config_hash("/b/m", pace)
-    assert config_hash("/a/m", pace) != config_hash("/a/m", RunOptions(workers=3))
+    assert config_hash("/a/m", run_options) == config_hash("/b/m", run_options)
+    assert config_hash("/a/m", run_options) != config_hash("/a/m", RunOptions(workers=3))
 
 
 def test_roles_are_names_without_numbers() -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from docs.generate.text import ROOT
 from scalesim.errors import ConfigurationError
-from scalesim.simulations.run import run
+from scalesim.simulations.run_command import run
 from tests.support.fake_stack import FakeStack
 
 VILLAGE = ROOT / "docs/tutorials/01-a-village.md"

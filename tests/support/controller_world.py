@@ -28,7 +28,7 @@ SIZE = 100
 """Bytes of every payload."""
 
 
-class Clock:
+class ManualClock:
     def __init__(self) -> None:
         self.now = 1_000_000.0
 
@@ -37,7 +37,7 @@ class Clock:
 
 
 def make_controller(
-    clock: Clock | None = None,
+    clock: ManualClock | None = None,
     snapshot: CatalogSnapshot | None = None,
     saved_incarnation: int = 0,
     flush_rows: int = 20_000,
@@ -50,7 +50,7 @@ def make_controller(
         rendezvous,
         snapshot,
         saved_incarnation,
-        clock or Clock(),
+        clock or ManualClock(),
     )
 
 

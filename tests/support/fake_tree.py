@@ -11,11 +11,11 @@ from scalesim.deployments.engine.prefixes import Space, Tokens
 from scalesim.vocabulary import Budgets
 
 
-class Node:
-    def __init__(self, parent: Node | None, tokens: tuple[int, ...]) -> None:
+class FakeNode:
+    def __init__(self, parent: FakeNode | None, tokens: tuple[int, ...]) -> None:
         self.parent = parent
         self.tokens = tokens
-        self.children: dict[tuple, Node] = {}
+        self.children: dict[tuple, FakeNode] = {}
         self.owners: set[int] = set()
         self.device = self.host = False
         self.loading = False
@@ -31,14 +31,14 @@ class FakeTree:
     def __init__(self, order: DistanceOrder, device_tokens: int, host_tokens: int = 10**6) -> None:
         self.order = order
         self.device_tokens, self.host_tokens = device_tokens, host_tokens
-        self.roots: dict[Space, Node] = {}
+        self.roots: dict[Space, FakeNode] = {}
         self.in_use: set[int] = set()
         self.locked: set[int] = set()
         self.slots = 3
         self.loads = 0
         self.carried = (0, 0.0)
         self.slow_copies = False
-        self.writing: list[Node] = []
+        self.writing: list[FakeNode] = []
 
     def watch(self, watcher: TreeListener) -> None:
         self.payload = watcher
@@ -76,7 +76,7 @@ class FakeTree:
             self.payload.evicted(farthest.owners)
         return True
 
-    def nodes(self) -> Iterator[Node]:
+    def nodes(self) -> Iterator[FakeNode]:
         stack = list(self.roots.values())
         while stack:
             node = stack.pop()
@@ -87,26 +87,26 @@ class FakeTree:
     def free_tokens(self) -> int:
         return self.device_tokens - sum(self.page_size for n in self.nodes() if n.device)
 
-    def _leaves(self) -> list[Node]:
+    def _leaves(self) -> list[FakeNode]:
         return [n for n in self.nodes() if self._is_leaf(n)]
 
-    def _is_leaf(self, node: Node) -> bool:
+    def _is_leaf(self, node: FakeNode) -> bool:
         busy = node.loading or bool(node.owners & self.locked)
         return node.device and not busy and not any(c.device for c in node.children.values())
 
     # ---- PrefixTree ----
 
-    def locate(self, tokens: Tokens, space: Space) -> Node:
-        node = self.roots.setdefault(space, Node(None, ()))
+    def locate(self, tokens: Tokens, space: Space) -> FakeNode:
+        node = self.roots.setdefault(space, FakeNode(None, ()))
         for start in range(0, len(tokens) // self.page_size * self.page_size, self.page_size):
             page = tuple(int(t) for t in tokens[start : start + self.page_size])
-            node = node.children.setdefault(page, Node(node, page))
+            node = node.children.setdefault(page, FakeNode(node, page))
         return node
 
-    def path(self, node: Node) -> list[Node]:
+    def path(self, node: FakeNode) -> list[FakeNode]:
         return [step for step in self.line(node) if step.device or step.host]
 
-    def line(self, node: Node) -> list[Node]:
+    def line(self, node: FakeNode) -> list[FakeNode]:
         """Nodes from the root, with those a request or a read is about to fill."""
         found = []
         while node.parent is not None:
@@ -115,19 +115,19 @@ class FakeTree:
             node = node.parent
         return found[::-1]
 
-    def farther(self, node: Node) -> None:
+    def farther(self, node: FakeNode) -> None:
         pass
 
-    def extents(self, node: Node) -> list[Extent]:
+    def extents(self, node: FakeNode) -> list[Extent]:
         return [(step, self.page_size, step.device, step.host) for step in self.path(node)]
 
-    def tokens_of(self, node: Node) -> int:
+    def tokens_of(self, node: FakeNode) -> int:
         return self.page_size
 
-    def on_device(self, node: Node) -> bool:
+    def on_device(self, node: FakeNode) -> bool:
         return node.device
 
-    def on_host(self, node: Node) -> bool:
+    def on_host(self, node: FakeNode) -> bool:
         return node.host
 
     def make_room(self, tokens: int, farther_than: float) -> MoveOutcome:
@@ -143,7 +143,7 @@ class FakeTree:
     def can_load(self) -> bool:
         return self.slots > 0
 
-    def load(self, node: Node) -> bool:
+    def load(self, node: FakeNode) -> bool:
         missing = [n for n in self.path(node) if not n.device]
         if not all(n.host for n in missing):
             return False
@@ -160,13 +160,13 @@ class FakeTree:
         for node in self.nodes():
             node.loading = False
 
-    def is_loading(self, node: Node) -> bool:
+    def is_loading(self, node: FakeNode) -> bool:
         return node.loading
 
     def loaded(self) -> tuple[int, float]:
         return self.carried
 
-    def leave_device(self, node: Node) -> MoveOutcome:
+    def leave_device(self, node: FakeNode) -> MoveOutcome:
         if not self._is_leaf(node):
             return MoveOutcome.REFUSED
         if not node.host and self.slow_copies and node.owners:
@@ -183,7 +183,7 @@ class FakeTree:
             node.host = True
         self.writing.clear()
 
-    def leave_host(self, node: Node) -> MoveOutcome:
+    def leave_host(self, node: FakeNode) -> MoveOutcome:
         if node.device or node.children:
             return MoveOutcome.REFUSED
         node.host = False

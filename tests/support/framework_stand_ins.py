@@ -28,7 +28,7 @@ def steps(transport: FakeTransport) -> dict[str, float]:
     return dict(sorted(transport.distances.items(), key=lambda pair: pair[1]))
 
 
-class Person:
+class StandInPerson:
     def __init__(self, number: int = 0, name: str = "ann") -> None:
         self.unique_id, self.name = number, name
         self.acted: list[str | None] = []

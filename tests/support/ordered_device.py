@@ -12,18 +12,18 @@ from itertools import count
 from typing import Any
 
 
-class Stream:
+class OrderedStream:
     def __init__(self) -> None:
         self.before: frozenset[int] = frozenset()
 
-    def wait_stream(self, other: Stream) -> None:
+    def wait_stream(self, other: OrderedStream) -> None:
         self.before |= other.before
 
-    def wait_event(self, event: Event) -> None:
+    def wait_event(self, event: OrderedEvent) -> None:
         self.before |= event.before
 
 
-class Event:
+class OrderedEvent:
     """Ended once `arrive` was called for the device, as if no copy ever were in time."""
 
     def __init__(self, device: OrderedDevice) -> None:
@@ -31,7 +31,7 @@ class Event:
         self._made_at = 0
         self.before: frozenset[int] = frozenset()
 
-    def record(self, stream: Stream) -> None:
+    def record(self, stream: OrderedStream) -> None:
         self.before, self._made_at = stream.before, self._device.arrivals
 
     def query(self) -> bool:
@@ -46,27 +46,27 @@ class Event:
 
 class OrderedDevice:
     def __init__(self) -> None:
-        self.host = Stream()  # where the scheduler's thread is
+        self.host = OrderedStream()  # where the scheduler's thread is
         self.arrivals = 0
         self._current = self.host
         self._work = count()
         self._writes: dict[int, int] = {}
         self._reads: dict[int, set[int]] = {}
 
-    def Stream(self) -> Stream:
-        return Stream()
+    def Stream(self) -> OrderedStream:
+        return OrderedStream()
 
     @property
     def Event(self) -> Any:
-        return lambda **options: Event(self)
+        return lambda **options: OrderedEvent(self)
 
     @contextmanager
-    def stream(self, stream: Stream) -> Iterator[None]:
+    def stream(self, stream: OrderedStream) -> Iterator[None]:
         self._current, before = stream, self._current
         yield
         self._current = before
 
-    def current_stream(self) -> Stream:
+    def current_stream(self) -> OrderedStream:
         return self._current
 
     def arrive(self) -> None:

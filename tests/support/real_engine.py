@@ -16,14 +16,14 @@ from scalesim.vocabulary import PREFIX, Tier, TransferStats, Verb
 PREFIX_TOKENS = 256
 
 
-class Answer(NamedTuple):
+class EngineAnswer(NamedTuple):
     tokens: list[int]
     device: int
     host: int
     storage: int
 
 
-class State(NamedTuple):
+class PrefixState(NamedTuple):
     device: int
     host: int
     storage: int
@@ -31,18 +31,18 @@ class State(NamedTuple):
     in_use: bool
 
 
-class _InTokens(Mapping[int, State]):
+class _InTokens(Mapping[int, PrefixState]):
     """Residency by agent, as the engine reported it last."""
 
     def __init__(self, held: dict[int, AgentBytes], bytes_per_token: int) -> None:
         self._held = held
         self._unit = bytes_per_token
 
-    def __getitem__(self, agent: int) -> State:
+    def __getitem__(self, agent: int) -> PrefixState:
         if agent not in self._held:
             raise KeyError(agent)
         *sizes, in_use = self._held[agent]
-        return State(*(size // self._unit for size in sizes), in_use)
+        return PrefixState(*(size // self._unit for size in sizes), in_use)
 
     def __iter__(self) -> Iterator[int]:
         return iter(self._held)
@@ -104,11 +104,11 @@ class RealEngine:
         salt: str = "s",
         known: bool = True,
         **more: Any,
-    ) -> Answer:
+    ) -> EngineAnswer:
         key = agent if known else None
         ids = self.prompt(agent, length)
         reply = await self._driven.ask(ids, tokens, key, cache_salt=salt, **more)
-        return Answer(reply.tokens, reply.found.device, reply.found.host, reply.found.storage)
+        return EngineAnswer(reply.tokens, reply.found.device, reply.found.host, reply.found.storage)
 
     async def store(self, agent: int) -> list[int]:
         """Ask an agent until its prefix is in storage, send it there, return what it answers."""
@@ -120,7 +120,7 @@ class RealEngine:
         assert self.state[agent].storage == self.state[agent].total >= PREFIX_TOKENS
         return expected
 
-    async def lift(self, agent: int) -> Answer:
+    async def lift(self, agent: int) -> EngineAnswer:
         """Bring an agent from storage to host memory, from there to the device, and ask it."""
         await self.push({agent: 1.0})
         await self.move(Verb.PREFETCH, agent, tier=Tier.HOST)

@@ -59,7 +59,7 @@ class NoEngine:
 
 
 @serve.deployment
-class Caller:
+class RequestCaller:
     """The ingress' replica client, driven by tests."""
 
     async def __init__(self, replicas: Any) -> None:  # type: ignore[misc]

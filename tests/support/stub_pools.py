@@ -32,14 +32,14 @@ POISON = -1
 PAGE = 4
 
 
-class Stream:
+class CopyStream:
     """Copies in the order they were queued."""
 
     def __init__(self) -> None:
-        self.queued: list[Event] = []
+        self.queued: list[CopyEvent] = []
 
-    def queue(self, copy: Callable[[], None]) -> Event:
-        self.queued.append(Event(self, copy))
+    def queue(self, copy: Callable[[], None]) -> CopyEvent:
+        self.queued.append(CopyEvent(self, copy))
         return self.queued[-1]
 
     def run_one(self) -> None:
@@ -49,10 +49,10 @@ class Stream:
             event.done = True
 
 
-class Event:
+class CopyEvent:
     """Done once its copy has ended; `waited` once somebody blocked for it."""
 
-    def __init__(self, stream: Stream, copy: Callable[[], None]) -> None:
+    def __init__(self, stream: CopyStream, copy: Callable[[], None]) -> None:
         self.stream, self.copy = stream, copy
         self.done = self.waited = False
 
@@ -64,11 +64,11 @@ class Event:
         while not self.done:
             self.stream.run_one()
 
-    def elapsed_time(self, other: Event) -> float:
+    def elapsed_time(self, other: CopyEvent) -> float:
         return 250.0
 
 
-class Pool(pools.Pool):
+class PoisonedPool(pools.Pool):
     """Rows of one tier; what was freed last is handed out first."""
 
     def __init__(self, size: int) -> None:
@@ -94,14 +94,14 @@ class Pool(pools.Pool):
         self._free.extend(rows.tolist())
 
 
-class EventSlots(pools.EventSlots):
+class OwnedEventSlots(pools.EventSlots):
     """They know who has them."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.events: list[Event | None] = [None] * self.num_counters
+        self.events: list[CopyEvent | None] = [None] * self.num_counters
 
-    def produce(self, event: Event) -> int:
+    def produce(self, event: CopyEvent) -> int:
         slot = super().produce(event)
         last = self.events[slot]
         assert last is None or last.done, "an event is used again before it is done"
@@ -109,16 +109,18 @@ class EventSlots(pools.EventSlots):
         return slot
 
 
-class StubCacheController(pools.StubCacheController):
+class StreamedCacheController(pools.StubCacheController):
     """HiCache's, with one stream a direction."""
 
-    layer_done_counter: EventSlots
+    layer_done_counter: OwnedEventSlots
 
-    def __init__(self, device: Pool, host: Pool) -> None:
-        self.loads, self.writes = Stream(), Stream()
-        super().__init__(device, host, self._begin, EventSlots(), timed=True)
+    def __init__(self, device: PoisonedPool, host: PoisonedPool) -> None:
+        self.loads, self.writes = CopyStream(), CopyStream()
+        super().__init__(device, host, self._begin, OwnedEventSlots(), timed=True)
 
-    def _begin(self, moved: list[pools.RowsMoved], source: Pool, target: Pool) -> Event:
+    def _begin(
+        self, moved: list[pools.RowsMoved], source: PoisonedPool, target: PoisonedPool
+    ) -> CopyEvent:
         def copy() -> None:
             for each in moved:
                 target.rows[each.given.numpy()] = source.rows[each.taken.numpy()]
@@ -126,12 +128,12 @@ class StubCacheController(pools.StubCacheController):
         return (self.loads if target is self.device else self.writes).queue(copy)
 
 
-class Engine:
+class CacheEngine:
     """The cache, used as the scheduler uses it."""
 
     def __init__(self, device_tokens: int, host_tokens: int) -> None:
-        self.device, self.host = Pool(device_tokens), Pool(host_tokens)
-        self.controller = StubCacheController(self.device, self.host)
+        self.device, self.host = PoisonedPool(device_tokens), PoisonedPool(host_tokens)
+        self.controller = StreamedCacheController(self.device, self.host)
         self.cache = pools.assembled(pools.BACKEND, self.controller, load_from=1)
 
     def match(self, tokens: Sequence[int]) -> Any:
@@ -145,7 +147,7 @@ class Engine:
         self.finish(batch)
         return True
 
-    def begin(self, tokens: Sequence[int]) -> Batch | None:
+    def begin(self, tokens: Sequence[int]) -> CacheBatch | None:
         """Build a batch of one request: bring what is in host memory, lock, make room, wait."""
         whole = len(tokens) // PAGE * PAGE
         cache, match = self.cache, self.match(tokens[:whole])
@@ -162,7 +164,7 @@ class Engine:
             assert self.idle_tokens() < missing, "a request found no room where there was enough"
             cache.unlock(lock)
             return None
-        return Batch(list(tokens[:whole]), lock, prefix, own, cache.ready_to_load_host_cache())
+        return CacheBatch(list(tokens[:whole]), lock, prefix, own, cache.ready_to_load_host_cache())
 
     def idle_tokens(self) -> int:
         """Return the device's tokens that no request needs, once every copy has ended."""
@@ -173,7 +175,7 @@ class Engine:
         idle = [data.value for data in held if data.value is not None and not data.lock_ref]
         return self.device.available_size() + sum(map(len, idle))
 
-    def finish(self, batch: Batch) -> None:
+    def finish(self, batch: CacheBatch) -> None:
         """Run a batch, give the tree what it computed."""
         self.run(batch)
         self.cache.insert(
@@ -186,7 +188,7 @@ class Engine:
         self.cache.unlock(batch.lock)
         self.cache.flush_pending_backups()
 
-    def run(self, batch: Batch) -> None:
+    def run(self, batch: CacheBatch) -> None:
         """Read what a batch reads, once what it waits for is there, and compute the rest."""
         if batch.waits_for >= 0:
             event = self.controller.layer_done_counter.events[batch.waits_for]
@@ -246,7 +248,7 @@ class Engine:
             core.full_host_duplicates = tracked
 
 
-class Batch(SimpleNamespace):
+class CacheBatch(SimpleNamespace):
     """One request's: its tokens, lock, rows it reads and computes, slot it waits for."""
 
     def __init__(self, tokens: Any, lock: Any, prefix: Any, own: Any, waits_for: int) -> None:

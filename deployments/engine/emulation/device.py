@@ -1,4 +1,4 @@
-"""StreamWork on streams: when it is done, what it waits for, and what must not happen beside it.
+"""Work on streams: when it is done, what it waits for, and what must not happen beside it.
 
 Which piece of work comes before which is kept as vector clocks: by stream, the number of its last
 piece that is surely done. Two pieces that touch the same memory, one of them writing, and of which

@@ -193,7 +193,7 @@ class InlineEngine:
         self._executor.hello(engine.tree.bytes_per_token)
 
     def receive(self) -> list[Any]:
-        """Let the script go on, and hand over what it sent."""
+        """Begin a pass: run the script up to its next wait, and return what it sent."""
         self.passes += 1
         self._clock.advance(self._pass_s)
         self._threads.go_on()

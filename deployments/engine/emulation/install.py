@@ -23,7 +23,7 @@ from scalesim.vocabulary import PREFIX
 
 
 def install(times: Times, clock: Clock, *, checked: bool = True) -> Device:
-    """Patch SGLang for a CPU; let streams, events and copies be those of a device.
+    """Patch SGLang for a CPU and replace its streams, events and copies by the emulated device's.
 
     Args:
         times: How long things take.

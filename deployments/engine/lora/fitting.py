@@ -16,7 +16,7 @@ class BaseModel(NamedTuple):
     """What an adapter must know of the model it changes.
 
     Attributes:
-        shapes: Of its tensors, by name.
+        shapes: Shape of each of its tensors, by name.
         vocabulary: Number of its tokens.
     """
 

@@ -56,7 +56,7 @@ class Saved(NamedTuple):
 
     @property
     def is_plain(self) -> bool:
-        """Whether engines, which know one rank, one scale and ends of names, take it as it is."""
+        """Whether engines take it unchanged: one rank, one scale, modules by the ends of names."""
         config, ends = self.config, {name.rpartition(".")[2] for name in self.modules}
         return (
             not isinstance(config.targets, str)

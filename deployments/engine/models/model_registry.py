@@ -22,7 +22,7 @@ class Model(NamedTuple):
         name: Its id.
         folder: Where it is, links resolved.
         version: Changes with its files: what was computed with others must never be used.
-        size_bytes: Of its weights' files.
+        size_bytes: Size of its weights' files.
     """
 
     name: str

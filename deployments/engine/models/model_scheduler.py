@@ -20,11 +20,11 @@ class ModelTurn(NamedTuple):
 
 
 class ModelScheduler:
-    """A model goes on until no request waits for it, or until it was ahead of others long enough.
+    """Keeps serving one model until no request waits for it, or until it has had its share.
 
-    Then the model has its turn whose last one is the longest ago, of those that somebody waits for
-    and whose weights are at hand. So the first in line for a model that is at hand is passed by at
-    most `limit` requests of each other model, and by what was running.
+    Next is, of the models that requests wait for and whose weights are in host memory, the one that
+    was served the longest ago. So the first request in line for such a model waits for at most
+    `limit` requests of each other model, and for those that were running.
 
     Args:
         limit: Requests of the resident model admitted while others wait for theirs.
@@ -38,7 +38,7 @@ class ModelScheduler:
         self._turns = 1
         self._last = {first: self._turns}
 
-    def whose(
+    def next_turn(
         self, resident: str | None, waiting: Sequence[str], at_hand: Collection[str]
     ) -> ModelTurn | None:
         """Return which model comes next; None where nothing that waits can run.
@@ -58,7 +58,7 @@ class ModelScheduler:
         return ModelTurn(min(dict.fromkeys(others), key=lambda model: self._last.get(model, 0)), 0)
 
     def admitted(self, requests: int) -> None:
-        """Note that so many requests of the resident model were admitted."""
+        """Note how many requests of the resident model were admitted."""
         if self._contested:
             self._passed += requests
 

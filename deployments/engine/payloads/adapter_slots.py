@@ -12,7 +12,7 @@ class Arrival(NamedTuple):
     """A copy to a slot that ended.
 
     Attributes:
-        adapter: Whose.
+        adapter: The adapter's id.
         seconds: How long the link was busy with it.
     """
 

@@ -30,12 +30,12 @@ class Meter:
         self._underway_bytes += size
 
     def note(self, size: int, seconds: float) -> None:
-        """Count a copy that was made at once."""
+        """Count a copy that was done synchronously."""
         self.carried_bytes += size
         self.busy_s += seconds
 
     def settle(self, busy: bool) -> None:
-        """Count what was on its way, once nothing is any more."""
+        """Count copies that were under way, once none is left."""
         if self._underway_bytes and not busy:
             self.note(self._underway_bytes, self._clock() - self._since)
             self._underway_bytes = 0

@@ -40,7 +40,7 @@ class MoveCounters:
         return MoveOutcome.REFUSED
 
     def issue(self, item: Hashable, size: int) -> None:
-        """Count a move of so many bytes, ahead of a use of `item`."""
+        """Count a move of `size` bytes made ahead of a use of `item`."""
         self._ahead[item] = self._ahead.get(item, 0) + size
         self.count("issued", size)
 

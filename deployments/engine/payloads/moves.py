@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 
 class MoveOutcome(Enum):
-    """What became of one directive."""
+    """The result of one move that a directive asked for."""
 
     DONE = "done"
     """In effect, or already so."""
@@ -21,12 +21,12 @@ class MoveOutcome(Enum):
 
 
 class RequestNeed(NamedTuple):
-    """A queued or running request, whose it is and what it needs.
+    """A queued or running request: its agent and the payload it needs.
 
     Attributes:
-        request: Its id.
-        key: Of its agent; None where it has no identity, and still what it needs is in use.
-        item: What it needs.
+        request: The request's id.
+        key: Its agent's key; None if it has no identity (what it needs is in use all the same).
+        item: Id of what it needs, such as an adapter.
     """
 
     request: str
@@ -35,7 +35,7 @@ class RequestNeed(NamedTuple):
 
 
 class NeedChange(NamedTuple):
-    """What requests came and went since the last look, each in its order.
+    """Requests that came and went since the last look, in order.
 
     A request that came and went in between is in both.
     """

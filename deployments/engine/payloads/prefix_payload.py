@@ -339,7 +339,7 @@ class PrefixPayload:
         self._own(key, prefixes, anchors)
 
     def _ends_at(self, newest: Prefix, known: Prefix, anchor: Any) -> bool:
-        """Return whether a prefix is one that is known, and all of it still in the tree."""
+        """Return whether a known prefix ends here and is still complete in the tree."""
         length, page = newest.length, self._tree.page_size
         if length != known.length or newest.space != known.space:
             return False

@@ -69,7 +69,7 @@ class Storage(Protocol):
         """Delete an agent's own pages."""
 
     def take_changed(self) -> set[int]:
-        """Return the agents some of whose pages came or left since the last call."""
+        """Return agents with pages that were added or removed since the last call."""
 
     def restarted(self) -> int:
         """Start threads that died again; return how many did so far."""

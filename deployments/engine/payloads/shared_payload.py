@@ -120,7 +120,7 @@ class SharedPayload(ABC):
                 self._changed.add(key)
 
     def changed(self) -> Residency | None:
-        """Return rows of agents whose item changed, a share of them."""
+        """Return rows of agents whose item changed; at most a share of them in one call."""
         if not self._changed:
             return None
         keys = self._changed.take()

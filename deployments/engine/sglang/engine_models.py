@@ -138,7 +138,7 @@ class EngineModels:
             self._held_back, self._offered = [], 0
 
     def _turn(self, queue: list[Any]) -> ModelTurn | None:
-        return self._turns.whose(self.resident, list(map(self._model_of, queue)), self.held)
+        return self._turns.next_turn(self.resident, list(map(self._model_of, queue)), self.held)
 
     def _model_of(self, request: Any) -> str:
         """Return the model a request is for; a probe only asks whether the engine answers."""

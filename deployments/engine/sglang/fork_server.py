@@ -46,7 +46,7 @@ def forked(run: Callable[..., None]) -> Callable[..., None]:
 
 
 def start() -> None:
-    """Have it import SGLang while this process does, unless there is a GPU; returns at once.
+    """Start importing SGLang in the fork server, unless there is a GPU; does not wait for it.
 
     It ends with this process, which has one however often it is started.
     """

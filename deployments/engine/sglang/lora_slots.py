@@ -155,7 +155,7 @@ class LoRASlots:
         return pending
 
     def _after_all(self, stream: Any) -> None:
-        """Let a stream go on once every pass and write begun so far has ended."""
+        """Make a stream wait for all passes and writes begun so far."""
         current = self._device.current_stream()
         for other in (self._scheduler.forward_stream, self._load_stream, current):
             if other != stream:

@@ -51,7 +51,7 @@ class RowCopies(NamedTuple):
 
 
 def copy_now(copies: RowCopies) -> None:
-    """Make copies at once."""
+    """Copy synchronously."""
     for source, target in copies.pairs:
         target.write(source.read())
 

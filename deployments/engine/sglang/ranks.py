@@ -8,7 +8,7 @@ import torch
 
 
 class TensorRanks:
-    """Those of one scheduler.
+    """The tensor-parallel ranks of one scheduler.
 
     Args:
         scheduler: SGLang's, with its groups.

@@ -34,7 +34,7 @@ def running(scheduler: Any) -> list[Any]:
 
 
 def is_running(scheduler: Any, running_batch: Any) -> bool:
-    """Return whether some request's next pass, or its last one's result, is still to come.
+    """Return whether a forward pass of some request, or its result, is still to come.
 
     Args:
         scheduler: SGLang's.
@@ -51,7 +51,7 @@ def is_running(scheduler: Any, running_batch: Any) -> bool:
 
 
 class Agent(NamedTuple):
-    """Whose a request is.
+    """The agent that a request belongs to.
 
     Attributes:
         key: Payload key.
@@ -65,7 +65,7 @@ class Agent(NamedTuple):
 
 
 def agent_of(req: Any) -> Agent | None:
-    """Return whose a request is, or None where it has no identity."""
+    """Return a request's agent, or None if it has no identity."""
     for action in req.kv_hints.actions if req.kv_hints is not None else ():
         if action.action_type == HINT_TYPE:
             key, next_use, model = (action.payload.get(n) for n in ("key", "next_use", "model"))

@@ -11,7 +11,7 @@ def has_ended(manager: Any, rid: str) -> bool:
 
 
 def hear_of_first_token(manager: Any, request: Any) -> None:
-    """Have a request whose answer is wanted whole answered in pieces, each all there is so far.
+    """Let the engine stream a request whose client does not; each piece holds all tokens so far.
 
     Nothing changes where the engine is set to send in each piece only what is new.
     """

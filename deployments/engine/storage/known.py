@@ -46,7 +46,7 @@ class KnownPages:
     # ---- pages ----
 
     def add(self, name: str, size: int) -> None:
-        """Note a page that is there, as the latest; others may leave for it, or it at once."""
+        """Note a page as the most recent one; may evict others, or the page itself."""
         with self._lock:
             if not self._is_latest(name):
                 self._sizes[name] = size
@@ -96,7 +96,7 @@ class KnownPages:
                 self._delete(name)
 
     def take_changed(self) -> set[int]:
-        """Return the owners some of whose pages came or left since the last call."""
+        """Return owners with pages that were added or removed since the last call."""
         if not self._changed_owners:
             return set()
         with self._lock:

@@ -20,7 +20,7 @@ class RankFaults:
 
     Args:
         file: The same for all ranks, of this engine alone; made by whichever comes first.
-        rank: Whose line `tell` writes.
+        rank: The rank whose line `tell` writes.
         ranks: How many there are.
     """
 

@@ -113,7 +113,7 @@
 {{- end -}}
 {{- $names = append $names .name -}}
 {{- if not (and (kindIs "string" .source) (kindIs "string" (default "" .revision))) -}}
-{{- fail (printf "the adapter %s has a source or a revision that is no text: quote it" .name) -}}
+{{- fail (printf "the adapter %s has a source or a revision that is not text: quote it" .name) -}}
 {{- end -}}
 {{- end -}}
 {{- range include "scalesim.fetches" . | fromYamlArray -}}

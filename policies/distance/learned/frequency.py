@@ -9,7 +9,7 @@ from scalesim.policies.planning import Rows
 
 
 class Frequency:
-    """Under independent random requests the expected wait is one over an agent's share.
+    """Expected wait = 1 / an agent's share of requests, right for independent random requests.
 
     Counts fade with a half life, so that shares follow the simulation.
 

@@ -7,7 +7,7 @@ from scalesim.policies.planning import Rows
 
 
 class Recency:
-    """An agent is as far ahead as it is behind.
+    """Distance = time since the agent's last request: LRU as a distance.
 
     Args:
         agents: How many.

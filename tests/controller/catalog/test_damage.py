@@ -25,8 +25,8 @@ from scalesim.settings import CatalogSettings, ControllerSettings
 from scalesim.vocabulary import Tier
 from tests.support.controller_view import inside
 from tests.support.controller_world import (
-    Clock,
     FakeReplica,
+    ManualClock,
     keys,
     make_controller,
     report,
@@ -218,7 +218,7 @@ GOOD = saved(make_controller())
 
 
 def restored(snapshot: CatalogSnapshot) -> Controller:
-    return make_controller(Clock(), snapshot)
+    return make_controller(ManualClock(), snapshot)
 
 
 @pytest.mark.slow
@@ -256,7 +256,7 @@ def test_agents_of_a_simulation_that_ended_are_nobody_s() -> None:
 
 
 def test_a_use_by_a_clock_that_was_ahead_was_just_now() -> None:
-    clock = Clock()
+    clock = ManualClock()
     controller = make_controller(clock)
     FakeReplica(controller, "r1").hold(Tier.HOST, 1, in_use=True)
     snapshot = saved(controller)

@@ -68,7 +68,7 @@ def test_tls_with_an_own_authority(tls: Tls) -> None:
 
 
 def test_an_unknown_option_of_an_address_is_refused() -> None:
-    with pytest.raises(ConfigurationError, match=r"an option of it is no number or unknown"):
+    with pytest.raises(ConfigurationError, match=r"an option of it is not a number or unknown"):
         Catalog(at("rediss://host/0?ssl_cacerts=/ca"))
 
 

@@ -48,7 +48,7 @@ async def test_a_loop_takes_turns_until_stopped() -> None:
     assert loop.status()["stalled_s"] >= 0
 
 
-class Clock:
+class LoopClock:
     now = 100.0
 
     def monotonic(self) -> float:
@@ -56,13 +56,13 @@ class Clock:
 
 
 @pytest.fixture
-def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
-    clock = Clock()
+def clock(monkeypatch: pytest.MonkeyPatch) -> LoopClock:
+    clock = LoopClock()
     monkeypatch.setattr(background, "time", clock)
     return clock
 
 
-async def test_waiting_for_work_is_no_standstill_but_a_turn_that_hangs_is(clock: Clock) -> None:
+async def test_waiting_for_work_is_no_standstill_but_a_turn_that_hangs_is(clock: LoopClock) -> None:
     news = asyncio.Event()
     woken = asyncio.Event()
 
@@ -84,7 +84,7 @@ async def test_waiting_for_work_is_no_standstill_but_a_turn_that_hangs_is(clock:
 
 
 async def test_a_loop_that_only_crashes_or_has_ended_stands_still(
-    clock: Clock, monkeypatch: pytest.MonkeyPatch
+    clock: LoopClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(background, "_REST_S", 0.0)
     faults = asyncio.Queue[BaseException]()

@@ -119,7 +119,7 @@ async def test_what_the_engine_refuses_before_its_first_token_is_the_callers_fau
 # ---- the engine is lost ----
 
 
-class Asked:
+class ManagedRequest:
     """A request as SGLang's manager has it."""
 
     def __init__(self, rid: str) -> None:
@@ -137,7 +137,7 @@ def endpoints(engine: Any, entered: bool = True) -> Any:
 
         async def _answer(self, trip: Any) -> AsyncIterator[Any]:
             if entered:
-                trip.requests.append(Asked(trip.call.body["rid"]))
+                trip.requests.append(ManagedRequest(trip.call.body["rid"]))
             if trip.call.body.get("begins"):
                 yield b"first"
             await asyncio.Event().wait()

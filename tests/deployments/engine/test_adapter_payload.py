@@ -66,7 +66,7 @@ class FakeSlots:
         self.here.remove(adapter)
 
 
-class Farm(Sharing):
+class AdapterSharing(Sharing):
     def __init__(self) -> None:
         self.slots = FakeSlots()
         self.payload = AdapterPayload(self.slots)
@@ -88,7 +88,7 @@ class Farm(Sharing):
 
 
 def test_an_agent_nobody_asked_for_has_no_adapter() -> None:
-    farm = Farm()
+    farm = AdapterSharing()
     assert farm.payload.prefetch(1, Tier.DEVICE) is MoveOutcome.REFUSED
     assert farm.payload.demote(1, Tier.HOST) is MoveOutcome.REFUSED
     assert farm.payload.drop(1) is MoveOutcome.REFUSED
@@ -99,7 +99,7 @@ def test_an_agent_nobody_asked_for_has_no_adapter() -> None:
 def test_a_pass_in_which_nothing_moved_looks_at_no_adapter(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    farm = Farm()
+    farm = AdapterSharing()
     farm.ask(1, "a")
     for each in ("loaded", "resident"):
         monkeypatch.setattr(farm.slots, each, lambda: pytest.fail("looked at all of them"))
@@ -107,7 +107,7 @@ def test_a_pass_in_which_nothing_moved_looks_at_no_adapter(
 
 
 def test_what_is_on_its_way_arrives_before_it_leaves() -> None:
-    farm = Farm()
+    farm = AdapterSharing()
     farm.ask(1, "a")
     assert farm.payload.demote(1, Tier.HOST) is MoveOutcome.DONE
     farm.payload.push((1,), (0.0,))
@@ -119,7 +119,7 @@ def test_what_is_on_its_way_arrives_before_it_leaves() -> None:
 
 
 def test_the_farthest_makes_room_and_only_for_nearer_ones() -> None:
-    farm = Farm()
+    farm = AdapterSharing()
     for key, adapter in enumerate("abc"):
         farm.ask(key, adapter)
     farm.payload.push((0, 1, 2), (1.0, 9.0, 5.0))
@@ -133,7 +133,7 @@ def test_the_farthest_makes_room_and_only_for_nearer_ones() -> None:
 
 
 def test_what_waits_is_not_moved() -> None:
-    farm = Farm()
+    farm = AdapterSharing()
     farm.ask(0, "a"), farm.ask(1, "b"), farm.ask(2, "c")
     farm.payload.push((0, 1, 2), (0.0, 9.0, 9.0))
     farm.queue(1, "b"), farm.queue(2, "c")
@@ -144,7 +144,7 @@ def test_what_waits_is_not_moved() -> None:
 
 
 def test_a_shared_adapter_counts_in_parts_and_stays_for_the_others() -> None:
-    farm = Farm()
+    farm = AdapterSharing()
     farm.ask(0, "a"), farm.ask(1, "a")
     assert farm.rows() == {key: (SIZE // 2, SIZE // 2, 0, SIZE // 2, False) for key in (0, 1)}
     assert farm.payload.demote(0, Tier.HOST) is MoveOutcome.DONE
@@ -156,7 +156,7 @@ def test_a_shared_adapter_counts_in_parts_and_stays_for_the_others() -> None:
 
 
 def test_a_shared_adapter_is_as_near_as_its_nearest_agent() -> None:
-    farm = Farm()
+    farm = AdapterSharing()
     farm.ask(0, "a"), farm.ask(1, "a"), farm.ask(2, "b"), farm.ask(3, "c")
     farm.slots.here = ["a", "b"]
     farm.payload.push((0, 1, 2, 3), (9.0, 1.0, 5.0, 2.0))
@@ -165,7 +165,7 @@ def test_a_shared_adapter_is_as_near_as_its_nearest_agent() -> None:
 
 
 def test_prefetches_are_used_late_or_wasted() -> None:
-    farm = Farm()
+    farm = AdapterSharing()
     for key, adapter in enumerate("abc"):
         farm.ask(key, adapter)
     late = farm.payload.transfer().late
@@ -184,7 +184,7 @@ def test_prefetches_are_used_late_or_wasted() -> None:
 
 
 def test_an_agent_may_change_its_adapter() -> None:
-    farm = Farm()
+    farm = AdapterSharing()
     farm.ask(0, "a"), farm.ask(0, "b")
     farm.slots.here = ["a"]
     farm.payload.settle()
@@ -192,7 +192,7 @@ def test_an_agent_may_change_its_adapter() -> None:
 
 
 def test_a_pin_outlasts_nearer_agents() -> None:
-    farm = Farm()
+    farm = AdapterSharing()
     farm.ask(0, "a"), farm.ask(1, "b"), farm.ask(2, "c")
     farm.slots.here = ["a", "b"]
     farm.payload.push((0, 1, 2), (50.0, 9.0, 1.0))
@@ -203,7 +203,7 @@ def test_a_pin_outlasts_nearer_agents() -> None:
     assert farm.slots.distance("a") == 50.0
 
 
-class Anything(RuleBasedStateMachine):
+class AdapterMachine(RuleBasedStateMachine):
     """Requests and directives in any order; the pretended slots check every move."""
 
     keys = st.integers(0, 5)
@@ -211,7 +211,7 @@ class Anything(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.farm = Farm()
+        self.farm = AdapterSharing()
 
     @rule(key=keys, adapter=adapters)
     def queue(self, key: int, adapter: str) -> None:
@@ -246,5 +246,5 @@ class Anything(RuleBasedStateMachine):
         assert rows[:, 0].sum() <= FakeSlots.slots * SIZE
 
 
-TestAnything = Anything.TestCase
+TestAnything = AdapterMachine.TestCase
 TestAnything.settings = settings(max_examples=60, stateful_step_count=30, deadline=None)

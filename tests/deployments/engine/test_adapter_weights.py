@@ -29,7 +29,7 @@ QKV = SimpleNamespace(
 GATE_UP = SimpleNamespace(input_size=WIDTH, output_size=2 * INNER)
 
 
-class Manager:
+class FakeLoraManager:
     """SGLang's bookkeeping of loaded adapters."""
 
     def __init__(self) -> None:
@@ -66,7 +66,7 @@ class Manager:
 
 
 @pytest.fixture
-def manager(monkeypatch: pytest.MonkeyPatch) -> Manager:
+def manager(monkeypatch: pytest.MonkeyPatch) -> FakeLoraManager:
     assert boot
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -79,7 +79,7 @@ def manager(monkeypatch: pytest.MonkeyPatch) -> Manager:
 
     monkeypatch.setattr(LoRAAdapter, "initialize_weights", read)
     monkeypatch.setattr(LoRAAdapter, "_normalize_weights", LoRAAdapter._normalize_weights)
-    return Manager()
+    return FakeLoraManager()
 
 
 def saved(folder: Path, names: dict[str, str], **tensors: torch.Tensor) -> Path:
@@ -100,7 +100,7 @@ def saved(folder: Path, names: dict[str, str], **tensors: torch.Tensor) -> Path:
 
 @pytest.mark.parametrize("kept", ["q_proj", "v_proj"])
 def test_what_an_adapter_leaves_alone_is_changed_by_nothing(
-    manager: Manager, tmp_path: Path, kept: str
+    manager: FakeLoraManager, tmp_path: Path, kept: str
 ) -> None:
     folder = saved(tmp_path / "a", {kept: kept})
     assert manager.load(folder).success
@@ -116,14 +116,18 @@ def test_what_an_adapter_leaves_alone_is_changed_by_nothing(
     assert int((b != 0).sum()) == int((whole != 0).sum())
 
 
-def test_its_weights_are_one_block_in_the_engine_s_type(manager: Manager, tmp_path: Path) -> None:
+def test_its_weights_are_one_block_in_the_engine_s_type(
+    manager: FakeLoraManager, tmp_path: Path
+) -> None:
     assert manager.load(saved(tmp_path / "a", {"q_proj": "q_proj", "v_proj": "v_proj"})).success
     weights = [w for layer in manager.real.loras["a"].layers for w in layer.weights.values()]
     assert {w.dtype for w in weights} == {torch.bfloat16}
     assert len({w.untyped_storage().data_ptr() for w in weights}) == 1
 
 
-def test_a_wrong_one_fails_alone_and_leaves_nothing(manager: Manager, tmp_path: Path) -> None:
+def test_a_wrong_one_fails_alone_and_leaves_nothing(
+    manager: FakeLoraManager, tmp_path: Path
+) -> None:
     wrong = {
         "wide": (lambda t, n: torch.cat((t, t), int("lora_A" in n)), "expected"),
         "nan": (lambda t, n: t * torch.nan, "NaN"),

@@ -14,7 +14,7 @@ PAGE = torch.zeros(10, dtype=torch.uint8)
 CHAIN = ("a", "b", "c")
 
 
-class Controller:
+class FakeCacheController:
     """What HiCache's controller does with a backend that holds `stored`."""
 
     def __init__(self) -> None:
@@ -55,30 +55,32 @@ def backends() -> Any:
 
 
 @pytest.fixture
-def controller() -> Controller:
-    return Controller()
+def controller() -> FakeCacheController:
+    return FakeCacheController()
 
 
 @pytest.fixture
-def pages(controller: Controller, backends: Any) -> KnownPages:
+def pages(controller: FakeCacheController, backends: Any) -> KnownPages:
     pages: KnownPages = backends.watched(controller, 1000)
     pages.own(1, [CHAIN])
     return pages
 
 
-def test_what_was_written_is_held(controller: Controller, pages: KnownPages) -> None:
+def test_what_was_written_is_held(controller: FakeCacheController, pages: KnownPages) -> None:
     assert controller.page_set_func(["a", "b"], None)
     assert (pages.holds(CHAIN), pages.held_bytes, pages.take_changed()) == (2, 20, {1})
 
 
-def test_what_could_not_be_written_is_not(controller: Controller, pages: KnownPages) -> None:
+def test_what_could_not_be_written_is_not(
+    controller: FakeCacheController, pages: KnownPages
+) -> None:
     controller.full = True
     assert not controller.page_set_func(["a", "b"], None)
     assert (pages.holds(CHAIN), pages.take_changed()) == (0, set())
 
 
 def test_a_question_tells_what_came_and_left_unseen(
-    controller: Controller, pages: KnownPages
+    controller: FakeCacheController, pages: KnownPages
 ) -> None:
     controller.stored = {"a", "b"}
     assert controller._storage_hit_query(operation(*CHAIN)) == (["a", "b"], 32)
@@ -88,7 +90,9 @@ def test_a_question_tells_what_came_and_left_unseen(
     assert pages.holds(CHAIN) == 1
 
 
-def test_a_read_that_comes_short_tells_what_left(controller: Controller, pages: KnownPages) -> None:
+def test_a_read_that_comes_short_tells_what_left(
+    controller: FakeCacheController, pages: KnownPages
+) -> None:
     controller.page_set_func(list(CHAIN), None)
     controller.stored = {"a"}
     assert controller.page_get_func(operation(), list(CHAIN), None) == 1
@@ -96,7 +100,7 @@ def test_a_read_that_comes_short_tells_what_left(controller: Controller, pages: 
 
 
 def test_a_read_that_was_called_off_tells_nothing(
-    controller: Controller, pages: KnownPages
+    controller: FakeCacheController, pages: KnownPages
 ) -> None:
     controller.page_set_func(list(CHAIN), None)
     assert controller.page_get_func(operation(ended=True), list(CHAIN), None) == 0
@@ -104,7 +108,7 @@ def test_a_read_that_was_called_off_tells_nothing(
 
 
 def test_pages_that_cannot_be_read_are_not_tried_for_ever(
-    controller: Controller, pages: KnownPages
+    controller: FakeCacheController, pages: KnownPages
 ) -> None:
     controller.page_set_func(list(CHAIN), None)
     controller.fault = OSError("short read")

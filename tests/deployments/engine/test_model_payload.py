@@ -71,7 +71,7 @@ class FakeWeights:
         return self.waited_for
 
 
-class House(Sharing):
+class ModelSharing(Sharing):
     def __init__(self) -> None:
         self.weights = FakeWeights()
         self.payload = ModelPayload(self.weights)
@@ -93,7 +93,7 @@ class House(Sharing):
 
 
 def test_an_agent_nobody_asked_for_has_no_model() -> None:
-    house = House()
+    house = ModelSharing()
     assert house.payload.prefetch(1, Tier.DEVICE) is MoveOutcome.REFUSED
     assert house.payload.demote(1, Tier.STORAGE) is MoveOutcome.REFUSED
     assert house.payload.changed() is None
@@ -101,7 +101,7 @@ def test_an_agent_nobody_asked_for_has_no_model() -> None:
 
 
 def test_the_nearest_is_swapped_in_while_nobody_waits() -> None:
-    house = House()
+    house = ModelSharing()
     house.ask(0, ""), house.ask(1, "a"), house.ask(2, "b")
     house.payload.push((0, 1, 2), (9.0, 1.0, 5.0))
     assert house.payload.prefetch(2, Tier.DEVICE) is MoveOutcome.DONE, "it is there"
@@ -118,7 +118,7 @@ def test_the_nearest_is_swapped_in_while_nobody_waits() -> None:
 
 
 def test_models_are_read_ahead_one_after_the_other_nearest_first() -> None:
-    house = House()
+    house = ModelSharing()
     for key, model in enumerate("abc"):
         house.ask(key, model)
     house.weights.here.clear()
@@ -136,7 +136,7 @@ def test_models_are_read_ahead_one_after_the_other_nearest_first() -> None:
 
 
 def test_what_reads_and_swaps_cost_is_reported() -> None:
-    house = House()
+    house = ModelSharing()
     house.ask(0, "a"), house.ask(1, "b")
     house.weights.here.clear()
     house.payload.push((0,), (1.0,))
@@ -152,7 +152,7 @@ def test_what_reads_and_swaps_cost_is_reported() -> None:
 
 
 def test_nothing_is_brought_ahead_while_requests_wait_for_weights() -> None:
-    house = House()
+    house = ModelSharing()
     house.ask(0, "a"), house.ask(1, "b")
     house.weights.here.clear()
     house.payload.push((0,), (1.0,))
@@ -166,7 +166,7 @@ def test_nothing_is_brought_ahead_while_requests_wait_for_weights() -> None:
 
 
 def test_what_is_farther_than_all_in_host_memory_is_refused() -> None:
-    house = House()
+    house = ModelSharing()
     for key, model in enumerate("abc"):
         house.ask(key, model)
     house.weights.here = ["a", "b"]
@@ -179,7 +179,7 @@ def test_what_is_farther_than_all_in_host_memory_is_refused() -> None:
 
 
 def test_a_shared_model_counts_in_parts_and_stays_for_the_others() -> None:
-    house = House()
+    house = ModelSharing()
     house.ask(0, "a"), house.ask(1, "a")
     half = SIZE // 2
     assert house.rows() == {key: (half, half, half, half, False) for key in (0, 1)}
@@ -192,7 +192,7 @@ def test_a_shared_model_counts_in_parts_and_stays_for_the_others() -> None:
 
 
 def test_reads_ahead_are_used_late_or_wasted() -> None:
-    house = House()
+    house = ModelSharing()
     house.ask(0, "a"), house.ask(1, "b")
     house.weights.here.clear()
     house.payload.push((0, 1), (0.0, 1.0))
@@ -209,7 +209,7 @@ def test_reads_ahead_are_used_late_or_wasted() -> None:
 
 
 def test_a_read_that_failed_is_not_tried_again_until_asked() -> None:
-    house = House()
+    house = ModelSharing()
     house.ask(0, "a"), house.ask(1, "b")
     house.weights.here.clear()
     house.payload.prefetch(0, Tier.HOST)
@@ -225,7 +225,7 @@ def test_a_read_that_failed_is_not_tried_again_until_asked() -> None:
 
 
 def test_in_use_is_reported_of_those_that_ask_and_shares_of_those_they_concern() -> None:
-    house = House()
+    house = ModelSharing()
     for key in range(40):
         house.ask(key, "a")
     house.rows()
@@ -248,7 +248,7 @@ def test_in_use_is_reported_of_those_that_ask_and_shares_of_those_they_concern()
     assert sum(row[0] for row in house.rows().values()) in range(SIZE - 48, SIZE + 1)
 
 
-class Anything(RuleBasedStateMachine):
+class ModelMachine(RuleBasedStateMachine):
     """Requests and directives in any order; the pretended weights check every move."""
 
     keys = st.integers(0, 5)
@@ -256,7 +256,7 @@ class Anything(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.house = House()
+        self.house = ModelSharing()
 
     @rule(key=keys, model=models)
     def queue(self, key: int, model: str) -> None:
@@ -294,5 +294,5 @@ class Anything(RuleBasedStateMachine):
         assert payload._counters.ahead <= kept | {house.weights.reading}
 
 
-TestAnything = Anything.TestCase
+TestAnything = ModelMachine.TestCase
 TestAnything.settings = settings(max_examples=60, stateful_step_count=30, deadline=None)

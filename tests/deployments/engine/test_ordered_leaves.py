@@ -108,7 +108,7 @@ def test_leaves_that_are_gone_are_swept() -> None:
     assert len(subject._queued) < 4 * LOOKS
 
 
-class AnyOrder(RuleBasedStateMachine):
+class LeavesMachine(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.subject = OrderedLeaves(priority)
@@ -155,4 +155,4 @@ class AnyOrder(RuleBasedStateMachine):
         assert order(self.subject) == self.expected()
 
 
-TestAnyOrder = AnyOrder.TestCase
+TestAnyOrder = LeavesMachine.TestCase

@@ -16,7 +16,7 @@ SPACE = (None, "salt")
 LENGTH = 6
 
 
-class Engine:
+class PayloadOverTree:
     """The payload over the fake tree, used as the scheduler would."""
 
     def __init__(self, agents_on_device: int) -> None:
@@ -43,7 +43,7 @@ class Engine:
 
 
 def test_the_end_of_an_agent_s_last_request_is_reported() -> None:
-    engine = Engine(2)
+    engine = PayloadOverTree(2)
     engine.ask(1)
     engine.tree.in_use = {1}
     engine.payload.touch_all()
@@ -55,7 +55,7 @@ def test_the_end_of_an_agent_s_last_request_is_reported() -> None:
 
 
 def test_pressure_takes_the_farthest_agent() -> None:
-    engine = Engine(2)
+    engine = PayloadOverTree(2)
     engine.ask(1), engine.ask(2)
     engine.payload.push((1, 2), (9.0, 1.0))
     engine.ask(3)
@@ -63,7 +63,7 @@ def test_pressure_takes_the_farthest_agent() -> None:
 
 
 def test_prefetch_brings_back_what_is_nearer_and_only_that() -> None:
-    engine = Engine(2)
+    engine = PayloadOverTree(2)
     engine.ask(1), engine.ask(2), engine.payload.push((1, 2, 3), (9.0, 5.0, 1.0)), engine.ask(3)
     assert engine.payload.prefetch(1, Tier.DEVICE) is MoveOutcome.REFUSED
     engine.payload.push((1,), (0.0,))
@@ -76,7 +76,7 @@ def test_prefetch_brings_back_what_is_nearer_and_only_that() -> None:
 
 
 def test_prefetch_waits_for_a_slot() -> None:
-    engine = Engine(2)
+    engine = PayloadOverTree(2)
     engine.ask(1)
     engine.payload.demote(1, Tier.HOST)
     engine.tree.slots = 0
@@ -84,7 +84,7 @@ def test_prefetch_waits_for_a_slot() -> None:
 
 
 def test_what_is_in_use_stays() -> None:
-    engine = Engine(2)
+    engine = PayloadOverTree(2)
     engine.ask(1)
     engine.tree.in_use = {1}
     assert engine.payload.demote(1, Tier.HOST) is MoveOutcome.REFUSED
@@ -93,7 +93,7 @@ def test_what_is_in_use_stays() -> None:
 
 
 def test_nodes_an_agent_no_longer_expects_are_nobodys() -> None:
-    engine = Engine(4)
+    engine = PayloadOverTree(4)
     engine.ask(1)
     old = [node for node in engine.tree.nodes() if node.owners == {1}]
     other = Prefix(np.array([7, 7, 7, 7], np.int64), 4, ("adapter", "salt"), 4)
@@ -104,7 +104,7 @@ def test_nodes_an_agent_no_longer_expects_are_nobodys() -> None:
 
 
 def test_a_lost_host_copy_is_reported() -> None:
-    engine = Engine(2)
+    engine = PayloadOverTree(2)
     engine.ask(1)
     engine.payload.demote(1, Tier.HOST)
     engine.read()
@@ -114,7 +114,7 @@ def test_a_lost_host_copy_is_reported() -> None:
 
 
 def test_a_shared_beginning_stays_for_its_other_owner() -> None:
-    engine = Engine(4)
+    engine = PayloadOverTree(4)
     engine.ask(1, shared=2), engine.ask(2, shared=2)
     assert engine.payload.demote(1, Tier.HOST) is MoveOutcome.DONE
     assert engine.read()[1][:3] == (10, 50, 50)
@@ -122,7 +122,7 @@ def test_a_shared_beginning_stays_for_its_other_owner() -> None:
 
 
 def test_drop_forgets_and_frees_every_tier() -> None:
-    engine = Engine(2)
+    engine = PayloadOverTree(2)
     engine.ask(1)
     assert engine.payload.drop(1) is MoveOutcome.DONE
     assert engine.read()[1] == (0, 0, 0, False)
@@ -131,7 +131,7 @@ def test_drop_forgets_and_frees_every_tier() -> None:
 
 
 def test_a_flush_makes_everything_absent_and_loses_no_agent() -> None:
-    engine = Engine(2)
+    engine = PayloadOverTree(2)
     engine.ask(1)
     engine.tree.roots.clear()
     engine.payload.forget()
@@ -141,7 +141,7 @@ def test_a_flush_makes_everything_absent_and_loses_no_agent() -> None:
 
 
 def test_prefetches_are_counted_by_their_fate() -> None:
-    engine = Engine(2)
+    engine = PayloadOverTree(2)
     for key in (1, 2):
         engine.ask(key)
         engine.payload.demote(key, Tier.HOST)
@@ -157,21 +157,21 @@ def test_prefetches_are_counted_by_their_fate() -> None:
 
 
 def test_prefill_is_counted() -> None:
-    engine = Engine(2)
+    engine = PayloadOverTree(2)
     engine.payload.computed(6, 0.25)
     engine.payload.computed(4, 0.25)
     transfer = engine.payload.transfer()
     assert (transfer.computed_bytes, transfer.computed_s) == (100, 0.5)
 
 
-class Machine(RuleBasedStateMachine):
+class PrefixMachine(RuleBasedStateMachine):
     """Random requests and directives: what is reported is what is, and nothing in use moves."""
 
     keys = st.integers(1, 5)
 
     @initialize(agents=st.integers(1, 4))
     def begin(self, agents: int) -> None:
-        self.engine = Engine(agents)
+        self.engine = PayloadOverTree(agents)
 
     @rule(key=keys, shared=st.sampled_from([0, 2]))
     def request(self, key: int, shared: int) -> None:
@@ -238,5 +238,5 @@ class Machine(RuleBasedStateMachine):
             assert 0 <= max(device, host) <= total
 
 
-TestMachine = Machine.TestCase
+TestMachine = PrefixMachine.TestCase
 TestMachine.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)

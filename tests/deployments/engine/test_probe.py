@@ -23,7 +23,7 @@ def probing() -> Any:
         return importlib.import_module("scalesim.deployments.engine.probe")
 
 
-class Asked:
+class ProbedEngine:
     """An engine with requests of clients; notes what counts when it is asked for a token."""
 
     def __init__(self, unended: Any, *rids: str) -> None:
@@ -40,7 +40,7 @@ class Asked:
 
 
 async def test_a_probe_is_no_request_of_a_client(probing: Any) -> None:
-    engine = Asked(probing.unended, "a", "b")
+    engine = ProbedEngine(probing.unended, "a", "b")
     assert await probing.probe(engine, DEADLINE_S)
     assert engine.counted == [2]
     assert probing.unended(engine) == len(engine.rid_to_state) == 2

@@ -22,7 +22,7 @@ from scalesim.identity import agent_key
 from scalesim.settings import AdapterSettings
 from scalesim.vocabulary import ADAPTER, Tier, Verb
 from tests.support.peft_adapters import HONOURED, answer, make
-from tests.support.real_engine import Answer, RealEngine
+from tests.support.real_engine import EngineAnswer, RealEngine
 
 pytestmark = [pytest.mark.engine, pytest.mark.asyncio(loop_scope="session")]
 
@@ -32,7 +32,7 @@ SPARE = ("farmer", "baker", "miller")
 LINEAR = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
 
 
-class Farm(RealEngine):
+class AdapterEngine(RealEngine):
     """Agent k speaks through adapter k."""
 
     def __init__(self, model: str, root: Path) -> None:
@@ -54,7 +54,7 @@ class Farm(RealEngine):
         choice = ModelResolver(self.engine_settings)
         self.endpoints = OpenAIEndpoints(self.host.engine, "replica", choice, registry)
 
-    async def say(self, agent: int, adapter: str | None = None) -> Answer:
+    async def say(self, agent: int, adapter: str | None = None) -> EngineAnswer:
         call = Call(agent, "completions", {"model": f"scalesim:{adapter or f'a{agent}'}"}, "s")
         more: dict[str, Any] = {"lora_path": await self.loader.load(call)}
         return await self.ask(agent, **more)
@@ -75,14 +75,14 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest_asyncio.fixture(loop_scope="session", scope="module")
-async def engine(tiny_model: str, root: Path) -> AsyncIterator[Farm]:
-    engine = Farm(tiny_model, root)
+async def engine(tiny_model: str, root: Path) -> AsyncIterator[AdapterEngine]:
+    engine = AdapterEngine(tiny_model, root)
     await engine.start()
     yield engine
     await engine.stop()
 
 
-async def test_distance_decides_who_has_a_slot(engine: Farm) -> None:
+async def test_distance_decides_who_has_a_slot(engine: AdapterEngine) -> None:
     expected = {agent: (await engine.say(agent)).tokens for agent in AGENTS}
     assert len({tuple(tokens) for tokens in expected.values()}) == len(AGENTS)
     await engine.push({0: 0.0, 1: 1.0, 2: 5.0, 3: 9.0}, ADAPTER)
@@ -104,7 +104,7 @@ async def test_distance_decides_who_has_a_slot(engine: Farm) -> None:
     assert [(await engine.say(agent)).tokens for agent in AGENTS] == list(expected.values())
 
 
-async def test_caches_of_two_adapters_are_never_mixed(engine: Farm) -> None:
+async def test_caches_of_two_adapters_are_never_mixed(engine: AdapterEngine) -> None:
     own = [(await engine.say(1)).tokens for _ in range(2)]
     other = await engine.say(1, "a2")
     assert (other.device, other.host) == (0, 0)
@@ -113,7 +113,7 @@ async def test_caches_of_two_adapters_are_never_mixed(engine: Farm) -> None:
     assert (bare.device, bare.host) == (0, 0)
 
 
-async def test_an_agent_has_its_own_where_it_names_none(engine: Farm, root: Path) -> None:
+async def test_an_agent_has_its_own_where_it_names_none(engine: AdapterEngine, root: Path) -> None:
     bob = agent_key("town", "bob")
     models = ("scalesim", "scalesim:farmer", "scalesim:baker")
     bare, farmer, baker = [await engine.text(bob, model) for model in models]
@@ -125,7 +125,7 @@ async def test_an_agent_has_its_own_where_it_names_none(engine: Farm, root: Path
 
 
 async def test_what_was_registered_anew_never_answers_with_the_old_weights(
-    engine: Farm, root: Path, tiny_model: str, tmp_path: Path
+    engine: AdapterEngine, root: Path, tiny_model: str, tmp_path: Path
 ) -> None:
     registry, carol = AdapterRegistry(engine.settings), agent_key("town", "carol")
     for seed in (20, 21):
@@ -144,7 +144,7 @@ async def test_what_was_registered_anew_never_answers_with_the_old_weights(
 
 
 async def test_a_load_that_broke_off_is_tried_again(
-    engine: Farm, monkeypatch: pytest.MonkeyPatch
+    engine: AdapterEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def gone(registry: AdapterRegistry, name: str) -> Adapter:
         raise OSError("stale file handle")
@@ -160,7 +160,7 @@ async def test_a_load_that_broke_off_is_tried_again(
     "kind", ["rslora", "alpha-pattern", "rank-pattern", "patterns-rslora", "all-linear", "only-key"]
 )
 async def test_an_engine_answers_what_peft_does(
-    engine: Farm, tiny_model: str, tmp_path: Path, kind: str
+    engine: AdapterEngine, tiny_model: str, tmp_path: Path, kind: str
 ) -> None:
     source = make(tiny_model, tmp_path / kind, **HONOURED[kind])
     AdapterRegistry(engine.settings, tiny_model).add(kind, source)
@@ -182,7 +182,7 @@ def worse(weights: dict[str, torch.Tensor], kind: str) -> dict[str, torch.Tensor
 
 @pytest.mark.parametrize("kind", ["wide", "deep", "elsewhere", "nan"])
 async def test_an_adapter_that_cannot_be_loaded_fails_alone(
-    engine: Farm, root: Path, tiny_model: str, kind: str
+    engine: AdapterEngine, root: Path, tiny_model: str, kind: str
 ) -> None:
     """The engine itself looks at what no registry compared with its model."""
     expected = (await engine.say(1)).tokens
@@ -199,7 +199,7 @@ async def test_an_adapter_that_cannot_be_loaded_fails_alone(
     assert (await engine.say(1)).tokens == expected
 
 
-async def test_what_is_not_registered_is_unknown(engine: Farm) -> None:
+async def test_what_is_not_registered_is_unknown(engine: AdapterEngine) -> None:
     with pytest.raises(UnknownModelError):
         await engine.say(0, "nobody")
     with pytest.raises(InvalidRequestError, match="lora_path"):

@@ -21,7 +21,7 @@ from scalesim.deployments.random_model import build
 from scalesim.errors import InvalidRequestError
 from scalesim.settings import EngineSettings, ModelSettings
 from scalesim.vocabulary import MODEL, Tier, Verb
-from tests.support.real_engine import Answer, RealEngine
+from tests.support.real_engine import EngineAnswer, RealEngine
 
 pytestmark = [pytest.mark.engine, pytest.mark.asyncio(loop_scope="session")]
 
@@ -33,7 +33,7 @@ PLACES = 2
 DEVICE_TOKENS = 8192
 
 
-class House(RealEngine):
+class ModelsEngine(RealEngine):
     """Agent k speaks through model k; host memory holds two of four."""
 
     def __init__(self, base: str, root: Path) -> None:
@@ -45,7 +45,7 @@ class House(RealEngine):
         engine = EngineSettings(model_path=base, models=models)
         self.choice = ModelResolver(engine)
 
-    async def say(self, agent: int, model: str | None = None, **more: Any) -> Answer:
+    async def say(self, agent: int, model: str | None = None, **more: Any) -> EngineAnswer:
         name = MODELS[agent] if model is None else model
         identity = await self.identity_of(name or "scalesim")
         more.setdefault("kv_hints", hints(agent, model=identity))
@@ -93,15 +93,17 @@ async def alone(root: Path) -> dict[int, list[int]]:
 
 
 @pytest_asyncio.fixture(loop_scope="session", scope="module")
-async def engine(tiny_model: str, root: Path, alone: dict[int, list[int]]) -> AsyncIterator[House]:
-    engine = House(tiny_model, root)
+async def engine(
+    tiny_model: str, root: Path, alone: dict[int, list[int]]
+) -> AsyncIterator[ModelsEngine]:
+    engine = ModelsEngine(tiny_model, root)
     await engine.start()
     yield engine
     await engine.stop()
 
 
 async def test_tokens_are_those_of_an_engine_of_its_own(
-    engine: House, alone: dict[int, list[int]]
+    engine: ModelsEngine, alone: dict[int, list[int]]
 ) -> None:
     assert {agent: (await engine.say(agent, "m1")).tokens for agent in AGENTS} == alone
     other = {agent: (await engine.say(agent, "m2")).tokens for agent in AGENTS}
@@ -109,7 +111,7 @@ async def test_tokens_are_those_of_an_engine_of_its_own(
     assert {agent: (await engine.say(agent, "m1")).tokens for agent in AGENTS} == alone
 
 
-async def test_caches_of_two_models_are_never_mixed(engine: House) -> None:
+async def test_caches_of_two_models_are_never_mixed(engine: ModelsEngine) -> None:
     first, again = [await engine.say(1, "m1") for _ in range(2)]
     assert again.device > 0
     other = await engine.say(1, "m3")
@@ -120,7 +122,7 @@ async def test_caches_of_two_models_are_never_mixed(engine: House) -> None:
     assert again.tokens == first.tokens == (await engine.say(1, "m1")).tokens
 
 
-async def test_requests_of_four_models_come_in_any_order(engine: House) -> None:
+async def test_requests_of_four_models_come_in_any_order(engine: ModelsEngine) -> None:
     pairs = list(product(AGENTS, MODELS))
     expected = {pair: (await engine.say(*pair, tokens=3)).tokens for pair in pairs}
     calls = random.Random(7).choices(pairs, k=40)
@@ -131,13 +133,13 @@ async def test_requests_of_four_models_come_in_any_order(engine: House) -> None:
     assert 3 <= await engine.swaps() - before <= changes // 2
 
 
-async def test_what_runs_ends_on_its_own_weights(engine: House) -> None:
+async def test_what_runs_ends_on_its_own_weights(engine: ModelsEngine) -> None:
     alone = [(await engine.say(agent, model, tokens=24)).tokens for agent, model in RIVALS]
     both = await asyncio.gather(*(engine.say(*rival, tokens=24) for rival in RIVALS))
     assert [answer.tokens for answer in both] == alone
 
 
-async def test_a_model_that_cannot_be_loaded_fails_alone(engine: House, root: Path) -> None:
+async def test_a_model_that_cannot_be_loaded_fails_alone(engine: ModelsEngine, root: Path) -> None:
     expected = (await engine.say(1, "m1")).tokens
     shutil.copytree(root / "m2", root / "moved")
     identity = await engine.identity_of("moved")
@@ -149,14 +151,14 @@ async def test_a_model_that_cannot_be_loaded_fails_alone(engine: House, root: Pa
     )
     assert isinstance(failed, ValueError)
     assert "'moved' cannot be loaded" in str(failed)
-    assert isinstance(fine, Answer)
+    assert isinstance(fine, EngineAnswer)
     assert fine.tokens == expected
     build(root / "large", size="small")
     with pytest.raises(InvalidRequestError, match="head_dim"):
         await engine.say(1, "large")
 
 
-async def test_half_of_a_model_is_never_used(engine: House, root: Path) -> None:
+async def test_half_of_a_model_is_never_used(engine: ModelsEngine, root: Path) -> None:
     expected = {model: (await engine.say(1, model)).tokens for model in MODELS}
     build(root / "large", size="small")
     identity = ModelRegistry(ModelSettings(roots=(str(root),))).find("large").identity
@@ -167,12 +169,14 @@ async def test_half_of_a_model_is_never_used(engine: House, root: Path) -> None:
         return_exceptions=True,
     )
     assert isinstance(answers[1], Exception)
-    tokens = [answer.tokens for answer in answers if isinstance(answer, Answer)]
+    tokens = [answer.tokens for answer in answers if isinstance(answer, EngineAnswer)]
     assert tokens == [expected["m1"], *expected.values()]
     assert await engine.answers()
 
 
-async def test_distance_decides_who_is_in_host_memory_and_in_the_engine(engine: House) -> None:
+async def test_distance_decides_who_is_in_host_memory_and_in_the_engine(
+    engine: ModelsEngine,
+) -> None:
     for agent in AGENTS:
         await engine.say(agent)
     await engine.push({0: 0.0, 1: 1.0, 2: 5.0, 3: 9.0}, MODEL)

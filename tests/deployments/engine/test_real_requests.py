@@ -31,7 +31,7 @@ SLOW = {"type": "json_schema", "json_schema": {"name": "a", "schema": {"pattern"
 USER = [{"role": "user", "content": "w1 w2"}]
 
 
-class Reply(NamedTuple):
+class TextReply(NamedTuple):
     status: int
     body: dict[str, Any]
     pieces: int
@@ -41,7 +41,7 @@ class Reply(NamedTuple):
         return dict(self.body["error"])
 
 
-class Asker:
+class RequestAsker:
     def __init__(self, engine: RealEngine) -> None:
         self.engine = engine
         self.undisturbed = ""
@@ -50,21 +50,21 @@ class Asker:
             from scalesim.deployments.engine.openai_endpoints import OpenAIEndpoints
         self.endpoints = OpenAIEndpoints(engine.host.engine, "r", _OwnModel())  # type: ignore[arg-type]
 
-    async def ask(self, endpoint: Endpoint, body: dict[str, Any]) -> Reply:
+    async def ask(self, endpoint: Endpoint, body: dict[str, Any]) -> TextReply:
         try:
             call = Call(1, endpoint, accepted(endpoint, body), "s")
         except InvalidRequestError as error:
-            return Reply(400, {"error": {"message": str(error), "param": error.field}}, 0)
+            return TextReply(400, {"error": {"message": str(error), "param": error.field}}, 0)
         pieces = [piece async for piece in self.endpoints.answer(call)]
         head, first = pieces[0]  # type: ignore[misc]
         assert isinstance(head, AnswerHeader)
         decoded = json.loads(first) if head.media_type == "application/json" else {}
-        return Reply(head.status, decoded, len(pieces) - 1)
+        return TextReply(head.status, decoded, len(pieces) - 1)
 
-    async def chat(self, **more: Any) -> Reply:
+    async def chat(self, **more: Any) -> TextReply:
         return await self.ask("chat", {"messages": USER, "max_tokens": 2, **more})
 
-    async def complete(self, **more: Any) -> Reply:
+    async def complete(self, **more: Any) -> TextReply:
         return await self.ask("completions", {"prompt": "w1 w2", "max_tokens": 2, **more})
 
     async def lives(self) -> bool:
@@ -77,11 +77,11 @@ class _OwnModel:
 
 
 @pytest_asyncio.fixture(loop_scope="session", scope="module")
-async def asker(tiny_model: str) -> AsyncIterator[Asker]:
+async def asker(tiny_model: str) -> AsyncIterator[RequestAsker]:
     parser = {"tool_call_parser": "pythonic"}
     engine = RealEngine(tiny_model, device_tokens=POOL, extra_args=parser)
     await engine.start()
-    yield Asker(engine)
+    yield RequestAsker(engine)
     await engine.stop()
 
 
@@ -105,7 +105,7 @@ def words(count: int) -> str:
 )
 @pytest.mark.parametrize("stream", [False, True])
 async def test_what_an_engine_cannot_take_is_refused_before_it(
-    asker: Asker, field: str, more: dict[str, Any], stream: bool
+    asker: RequestAsker, field: str, more: dict[str, Any], stream: bool
 ) -> None:
     reply = await asker.complete(**more, stream=stream)
     assert reply.status == 400
@@ -114,7 +114,9 @@ async def test_what_an_engine_cannot_take_is_refused_before_it(
 
 
 @pytest.mark.parametrize("stream", [False, True])
-async def test_what_does_not_fit_is_refused_with_what_does(asker: Asker, stream: bool) -> None:
+async def test_what_does_not_fit_is_refused_with_what_does(
+    asker: RequestAsker, stream: bool
+) -> None:
     fits = asker.endpoints.limits.context_length
     for prompt, tokens in ((fits + 50, 8), (fits - 2, 40), (100, 2000), (fits, 1)):
         reply = await asker.complete(prompt=words(prompt), max_tokens=tokens, stream=stream)
@@ -123,7 +125,7 @@ async def test_what_does_not_fit_is_refused_with_what_does(asker: Asker, stream:
 
 
 @pytest.mark.parametrize("prompt", [1, 100, -1])
-async def test_what_fits_is_served_whole(asker: Asker, prompt: int) -> None:
+async def test_what_fits_is_served_whole(asker: RequestAsker, prompt: int) -> None:
     fits = asker.endpoints.limits.context_length
     prompt = prompt if prompt > 0 else fits - 1
     reply = await asker.complete(
@@ -134,7 +136,7 @@ async def test_what_fits_is_served_whole(asker: Asker, prompt: int) -> None:
     assert reply.body["usage"]["completion_tokens"] == fits - prompt
 
 
-async def test_a_chat_without_a_length_fills_the_context(asker: Asker) -> None:
+async def test_a_chat_without_a_length_fills_the_context(asker: RequestAsker) -> None:
     fits = asker.endpoints.limits.context_length
     messages = [{"role": "user", "content": words(fits - 20)}]
     reply = await asker.ask("chat", {"messages": messages, "ignore_eos": True})
@@ -143,7 +145,7 @@ async def test_a_chat_without_a_length_fills_the_context(asker: Asker) -> None:
     assert reply.body["usage"]["total_tokens"] >= fits
 
 
-async def test_null_is_absent_and_an_empty_stop_ends_nothing(asker: Asker) -> None:
+async def test_null_is_absent_and_an_empty_stop_ends_nothing(asker: RequestAsker) -> None:
     plain = await asker.chat(temperature=0, ignore_eos=True, max_tokens=4)
     nulls = dict.fromkeys(("frequency_penalty", "n", "stream", "logprobs", "tool_choice"))
     same = await asker.chat(temperature=0, ignore_eos=True, max_tokens=4, stop="", **nulls)
@@ -151,7 +153,7 @@ async def test_null_is_absent_and_an_empty_stop_ends_nothing(asker: Asker) -> No
     assert same.body["choices"] == plain.body["choices"]
 
 
-async def test_what_the_template_cannot_take_is_the_bodys_fault(asker: Asker) -> None:
+async def test_what_the_template_cannot_take_is_the_bodys_fault(asker: RequestAsker) -> None:
     reply = await asker.chat(chat_template_kwargs={"raise_exception": 1, "messages2": [1]})
     assert reply.status == 200
     calls = [{"id": "a", "function": {"name": "f", "arguments": "{"}}]
@@ -159,7 +161,7 @@ async def test_what_the_template_cannot_take_is_the_bodys_fault(asker: Asker) ->
     assert reply.status == 400
 
 
-async def test_formats_and_forced_tools_work_out_of_the_box(asker: Asker) -> None:
+async def test_formats_and_forced_tools_work_out_of_the_box(asker: RequestAsker) -> None:
     mood = {"type": "object", "properties": {"mood": {"enum": ["calm", "angry"]}}}
     mood |= {"required": ["mood"], "additionalProperties": False}
     schema = {"type": "json_schema", "json_schema": {"name": "mood", "schema": mood}}
@@ -178,7 +180,9 @@ async def test_formats_and_forced_tools_work_out_of_the_box(asker: Asker) -> Non
 
 
 @pytest.mark.parametrize("more", [{"repetition_penalty": 0.66}, {"seed": 7, "temperature": 1}])
-async def test_fields_of_sampling_hold_no_engine_up(asker: Asker, more: dict[str, Any]) -> None:
+async def test_fields_of_sampling_hold_no_engine_up(
+    asker: RequestAsker, more: dict[str, Any]
+) -> None:
     reply = await asyncio.wait_for(asker.complete(**more), 20)  # compiling takes longer
     assert reply.status == 200
 
@@ -191,7 +195,9 @@ async def test_fields_of_sampling_hold_no_engine_up(asker: Asker, more: dict[str
     derandomize=True,
     suppress_health_check=list(HealthCheck),
 )
-async def test_hostile_bodies_harm_nobody(asker: Asker, endpoint: Endpoint, data: Any) -> None:
+async def test_hostile_bodies_harm_nobody(
+    asker: RequestAsker, endpoint: Endpoint, data: Any
+) -> None:
     body = data.draw(bodies(endpoint))
     length = "max_output_tokens" if endpoint == "responses" else "max_tokens"
     if length in BODY[endpoint] and body.get(length) is None:

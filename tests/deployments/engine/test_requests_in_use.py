@@ -19,20 +19,20 @@ assert boot
 pytestmark = pytest.mark.engine
 
 
-class Request:
+class QueuedRequest:
     __hash__ = None  # type: ignore[assignment]
 
     def __init__(self, needs: str | None) -> None:
         self.needs, self.done = needs, False
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Request)  # they are distinguished by identity alone
+        return isinstance(other, QueuedRequest)  # they are distinguished by identity alone
 
     def finished(self) -> bool:
         return self.done
 
 
-class Scheduler(SimpleNamespace):
+class QueueingScheduler(SimpleNamespace):
     """SGLang's queue and batches; it refuses requests once its queue is full."""
 
     def __init__(self, most_waiting: int = 10**6) -> None:
@@ -42,15 +42,15 @@ class Scheduler(SimpleNamespace):
         self.live = LiveRequests(self)
         self.needed = self.live.follow(lambda request: request.needs)
 
-    def _add_request_to_queue(self, request: Request) -> None:
+    def _add_request_to_queue(self, request: QueuedRequest) -> None:
         if len(self.waiting_queue) < self.most_waiting:
             self.waiting_queue.append(request)
 
-    def _release_aborted_request(self, request: Request) -> None:
+    def _release_aborted_request(self, request: QueuedRequest) -> None:
         """SGLang's drops what its cache holds of it."""
 
     def add(self, needs: str | None) -> None:
-        self._add_request_to_queue(Request(needs))
+        self._add_request_to_queue(QueuedRequest(needs))
 
     def admit(self) -> None:
         if self.waiting_queue:
@@ -73,7 +73,7 @@ class Scheduler(SimpleNamespace):
 
 
 def test_a_request_is_in_use_from_the_queue_to_its_end() -> None:
-    scheduler = Scheduler()
+    scheduler = QueueingScheduler()
     scheduler.add("a"), scheduler.add(None)
     assert set(scheduler.needed.needs) == {"a"}
     scheduler.admit(), scheduler.retract(), scheduler.admit()
@@ -84,20 +84,20 @@ def test_a_request_is_in_use_from_the_queue_to_its_end() -> None:
 
 
 def test_what_came_before_somebody_follows_is_known_to_it() -> None:
-    scheduler = Scheduler()
+    scheduler = QueueingScheduler()
     scheduler.add("a")
     assert set(scheduler.live.follow(lambda request: request.needs).needs) == {"a"}
     assert scheduler.live.changes(lambda request: request.needs).take() == (["a"], [])
 
 
 def test_a_refused_request_is_not_in_use() -> None:
-    scheduler = Scheduler(most_waiting=1)
+    scheduler = QueueingScheduler(most_waiting=1)
     scheduler.add("a"), scheduler.add("b")
     assert set(scheduler.needed.needs) == {"a"}
 
 
 def test_what_came_and_what_went_is_known_once() -> None:
-    scheduler = Scheduler()
+    scheduler = QueueingScheduler()
     changes = scheduler.live.changes(lambda request: request.needs)
     scheduler.add("a"), scheduler.add("b"), scheduler.add("b"), scheduler.add(None)
     assert changes.take() == (["a", "b", "b"], [])
@@ -108,7 +108,7 @@ def test_what_came_and_what_went_is_known_once() -> None:
 
 
 def test_few_are_looked_at_in_every_pass_and_many_in_some() -> None:
-    scheduler = Scheduler()
+    scheduler = QueueingScheduler()
     for _ in range(LOOKED_AT_A_PASS * 4):
         scheduler.add("many"), scheduler.admit()
     scheduler.live.look()
@@ -126,7 +126,7 @@ def test_few_are_looked_at_in_every_pass_and_many_in_some() -> None:
 
 
 def test_what_is_missed_at_once_went_in_the_order_in_which_it_came() -> None:
-    scheduler = Scheduler()
+    scheduler = QueueingScheduler()
     changes = scheduler.live.changes(lambda request: request.needs)
     names = [f"a{number}" for number in range(30)]
     for name in names:
@@ -138,7 +138,7 @@ def test_what_is_missed_at_once_went_in_the_order_in_which_it_came() -> None:
 
 
 def test_what_no_request_needs_any_more_is_reported_once() -> None:
-    scheduler, gone = Scheduler(), []
+    scheduler, gone = QueueingScheduler(), []
     scheduler.needed.gone = gone.append
     for needs in ("a", "a", "b", None):
         scheduler.add(needs)
@@ -151,12 +151,12 @@ def test_what_no_request_needs_any_more_is_reported_once() -> None:
     assert gone == ["b", "a"]
 
 
-class AnyOrder(RuleBasedStateMachine):
+class RequestsMachine(RuleBasedStateMachine):
     """Whatever comes and goes as SGLang reports it: what is needed is what a look would find."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.scheduler = Scheduler()
+        self.scheduler = QueueingScheduler()
         self.changes = self.scheduler.live.changes(lambda request: request.needs)
         self.counted: Counter[str] = Counter()
 
@@ -184,4 +184,4 @@ class AnyOrder(RuleBasedStateMachine):
         assert +self.counted == Counter(request.needs for request in there if request.needs)
 
 
-TestAnyOrder = AnyOrder.TestCase
+TestAnyOrder = RequestsMachine.TestCase

@@ -24,13 +24,13 @@ ADAPTERS = "abcde"
 SLOTS = 2
 
 
-class Request(SimpleNamespace):
+class SlotRequest(SimpleNamespace):
     __hash__ = object.__hash__
 
 
 def request(key: int | None, adapter: str | None) -> Any:
     action = SimpleNamespace(action_type=HINT_TYPE, payload={"key": key})
-    return Request(
+    return SlotRequest(
         rid=f"{key}-{adapter}-{id(action)}",
         lora_id=adapter,
         kv_hints=SimpleNamespace(actions=[action]) if key is not None else None,
@@ -38,7 +38,7 @@ def request(key: int | None, adapter: str | None) -> Any:
     )
 
 
-class Scheduler:
+class SlotScheduler:
     """SGLang's bookkeeping of slots and passes over `OrderedDevice`: it copies nothing."""
 
     def __init__(self) -> None:
@@ -124,9 +124,9 @@ class Scheduler:
         self.last_batch = None
 
 
-def crowded() -> Scheduler:
+def crowded() -> SlotScheduler:
     """Return one whose batch has one adapter more than there are slots."""
-    scheduler = Scheduler()
+    scheduler = SlotScheduler()
     for key, adapter in enumerate("abc"):
         scheduler.queue(key, adapter)
     scheduler.forward()
@@ -137,7 +137,7 @@ def crowded() -> Scheduler:
 
 
 def test_slots_say_what_came_and_went_once() -> None:
-    scheduler = Scheduler()
+    scheduler = SlotScheduler()
     scheduler.slots.moved()
     scheduler.queue(0, "a")
     scheduler.forward()
@@ -169,7 +169,7 @@ def test_the_slot_of_the_bare_model_is_given_back() -> None:
 
 
 def test_adapters_of_requests_without_identity_are_in_use() -> None:
-    scheduler = Scheduler()
+    scheduler = SlotScheduler()
     for key, adapter in ((None, "a"), (1, "b"), (None, None)):
         scheduler.queue(key, adapter)
     scheduler.forward()
@@ -181,7 +181,7 @@ def test_adapters_of_requests_without_identity_are_in_use() -> None:
 
 
 def test_one_copy_at_a_time_is_on_its_way() -> None:
-    scheduler = Scheduler()
+    scheduler = SlotScheduler()
     for key, adapter in enumerate("ab"):
         scheduler.queue(key, adapter)
     scheduler.payload.settle()
@@ -194,7 +194,7 @@ def test_one_copy_at_a_time_is_on_its_way() -> None:
     assert scheduler.payload.prefetch(1, Tier.DEVICE) is MoveOutcome.STARTED
 
 
-def turn(scheduler: Scheduler, key: int | None, adapter: str | None) -> None:
+def turn(scheduler: SlotScheduler, key: int | None, adapter: str | None) -> None:
     """A request that comes, is served in one pass and leaves; its result is not read yet."""
     scheduler.queue(key, adapter)
     scheduler.payload.settle()
@@ -204,7 +204,7 @@ def turn(scheduler: Scheduler, key: int | None, adapter: str | None) -> None:
 
 
 def test_a_pass_waits_for_the_copy_that_brings_its_adapter() -> None:
-    scheduler = Scheduler()
+    scheduler = SlotScheduler()
     turn(scheduler, 0, "a")
     scheduler.payload.demote(0, Tier.HOST)
     assert scheduler.payload.prefetch(0, Tier.DEVICE) is MoveOutcome.STARTED
@@ -212,7 +212,7 @@ def test_a_pass_waits_for_the_copy_that_brings_its_adapter() -> None:
 
 
 def test_a_pass_needs_no_wait_for_a_copy_that_was_seen_to_end() -> None:
-    scheduler = Scheduler()
+    scheduler = SlotScheduler()
     scheduler.queue(0, "a")
     scheduler.payload.settle()
     assert scheduler.payload.prefetch(0, Tier.DEVICE) is MoveOutcome.STARTED
@@ -222,7 +222,7 @@ def test_a_pass_needs_no_wait_for_a_copy_that_was_seen_to_end() -> None:
 
 
 def test_a_copy_waits_for_the_pass_that_reads_its_slot() -> None:
-    scheduler = Scheduler()
+    scheduler = SlotScheduler()
     for key, adapter in enumerate("ab"):
         turn(scheduler, key, adapter)
     scheduler.queue(2, "c")
@@ -233,28 +233,28 @@ def test_a_copy_waits_for_the_pass_that_reads_its_slot() -> None:
 
 
 def test_a_request_s_own_copy_waits_for_what_leaves_its_slot() -> None:
-    scheduler = Scheduler()
+    scheduler = SlotScheduler()
     turn(scheduler, 0, "a")
     scheduler.payload.demote(0, Tier.HOST)
     turn(scheduler, 1, "b")
 
 
 def test_a_prefill_puts_out_none_that_is_being_decoded() -> None:
-    scheduler = Scheduler()
+    scheduler = SlotScheduler()
     for adapter in "abc":
         scheduler.queue(None, adapter)
         scheduler.forward()  # each joins those before, whose batch is not this one's
     assert set(scheduler.slots.resident()) == set("abc")
 
 
-class Anything(RuleBasedStateMachine):
+class SlotMachine(RuleBasedStateMachine):
     """Requests, passes and directives in any order; the device notices every race."""
 
     keys = st.integers(0, 4)
 
     def __init__(self) -> None:
         super().__init__()
-        self.engine = Scheduler()
+        self.engine = SlotScheduler()
 
     @rule(key=st.none() | keys, adapter=st.none() | st.sampled_from(ADAPTERS))
     def queue(self, key: int | None, adapter: str | None) -> None:
@@ -307,5 +307,5 @@ class Anything(RuleBasedStateMachine):
         assert 0 <= self.engine.slots.free() <= SLOTS
 
 
-TestAnything = Anything.TestCase
+TestAnything = SlotMachine.TestCase
 TestAnything.settings = settings(max_examples=40, stateful_step_count=30, deadline=None)

@@ -13,7 +13,7 @@ import pytest
 from scalesim.deployments.engine import boot
 
 
-class Manager:
+class FakeTokenizerManager:
     """SGLang's tokenizer manager: a token a word."""
 
     async_dynamic_batch_tokenizer = None
@@ -36,7 +36,7 @@ def limits() -> Any:
 
 @pytest.mark.parametrize("words", [2, 20_000])
 async def test_long_texts_do_not_hold_up_the_event_loop(limits: Any, words: int) -> None:
-    manager = Manager()
+    manager = FakeTokenizerManager()
     asked = SimpleNamespace(text="ab " * words, input_ids=None)
     assert await limits.tokenized(manager, asked) == [[2] * words]
     assert (asked.text, asked.input_ids) == (None, [2] * words)
@@ -46,6 +46,6 @@ async def test_long_texts_do_not_hold_up_the_event_loop(limits: Any, words: int)
 
 async def test_several_prompts_stay_several(limits: Any) -> None:
     asked = SimpleNamespace(text=["a " * 10_000, "b"], input_ids=None)
-    assert list(map(len, await limits.tokenized(Manager(), asked))) == [10_000, 1]
+    assert list(map(len, await limits.tokenized(FakeTokenizerManager(), asked))) == [10_000, 1]
     ids = SimpleNamespace(text=None, input_ids=[[1], [2, 3]])
-    assert await limits.tokenized(Manager(), ids) == [[1], [2, 3]]
+    assert await limits.tokenized(FakeTokenizerManager(), ids) == [[1], [2, 3]]

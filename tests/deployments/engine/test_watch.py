@@ -102,7 +102,7 @@ async def test_probes_are_timed(process: Any, tmp_path: Path) -> None:
 # ---- last words ----
 
 
-class Request:
+class WatchedRequest:
     def __init__(self, rid: str) -> None:
         self.rid = rid
 
@@ -110,17 +110,17 @@ class Request:
         raise ZeroDivisionError
 
 
-class Batch:
+class WatchedBatch:
     def __init__(self, *rids: str) -> None:
-        self.reqs = [Request(rid) for rid in rids]
+        self.reqs = [WatchedRequest(rid) for rid in rids]
 
 
-def forward(batch: Batch) -> None:
+def forward(batch: WatchedBatch) -> None:
     logits = [1]
     logits[len(batch.reqs)]
 
 
-def step(batch: Batch, one_only: bool) -> None:
+def step(batch: WatchedBatch, one_only: bool) -> None:
     for request in batch.reqs:
         if one_only:
             request.fail()
@@ -134,11 +134,11 @@ def caught(work: Any, *args: Any) -> list[str]:
 
 
 def test_the_request_that_failed_is_named_where_one_did() -> None:
-    assert caught(step, Batch("b", "a"), True) == ["b"]
+    assert caught(step, WatchedBatch("b", "a"), True) == ["b"]
 
 
 def test_the_batch_is_named_where_it_failed_as_one() -> None:
-    assert caught(step, Batch("b", "a"), False) == ["a", "b"]
+    assert caught(step, WatchedBatch("b", "a"), False) == ["a", "b"]
 
 
 def test_nothing_is_named_where_nothing_was_worked_on() -> None:
@@ -150,6 +150,6 @@ def test_last_words_are_written_whole_and_the_error_goes_on(tmp_path: Path) -> N
     reporting_to(path, lambda: None)
     assert not path.exists()
     with pytest.raises(ZeroDivisionError):
-        reporting_to(path, lambda: step(Batch("a"), True))
+        reporting_to(path, lambda: step(WatchedBatch("a"), True))
     assert msgspec.json.decode(path.read_bytes()) == ["a"]
     assert [file.name for file in tmp_path.iterdir()] == ["last-words"]

@@ -3,6 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from scalesim.policies.replay.activation_trace import make_trace
 from scalesim.policies.replay.guard import guarded
 from scalesim.policies.replay.hints import (
     Hints,
@@ -15,7 +16,6 @@ from scalesim.policies.replay.hints import (
 )
 from scalesim.policies.replay.orders.hinted import farthest_first
 from scalesim.policies.replay.orders.lru import lru
-from scalesim.policies.replay.trace import make_trace
 from scalesim.policies.workloads import WORKLOADS, generate
 
 

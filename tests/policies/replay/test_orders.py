@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from scalesim.policies.replay.activation_trace import make_trace
 from scalesim.policies.replay.hints import oracle_hints
 from scalesim.policies.replay.orders.belady import NEVER, belady, next_uses
 from scalesim.policies.replay.orders.hinted import farthest_first
@@ -14,7 +15,6 @@ from scalesim.policies.replay.orders.lfu import gdsf, lfu
 from scalesim.policies.replay.orders.lru import lru
 from scalesim.policies.replay.orders.oracle import cost_aware
 from scalesim.policies.replay.orders.s3fifo import s3fifo
-from scalesim.policies.replay.trace import make_trace
 
 AGENTS = 8
 traces = st.lists(st.integers(0, AGENTS - 1), min_size=1, max_size=60).map(

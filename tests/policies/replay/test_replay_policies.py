@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from scalesim.errors import InvalidRequestError
+from scalesim.policies.replay.activation_trace import make_trace, parse_trace
 from scalesim.policies.replay.case import Case
 from scalesim.policies.replay.curves import SHARES, miss_ratio_curves
 from scalesim.policies.replay.replay_policies import POLICIES, replay
-from scalesim.policies.replay.trace import make_trace, parse_trace
 from scalesim.policies.workloads import generate
 
 SMALLVILLE = Path(__file__).parents[4] / "shared" / "traces" / "smallville25.jsonl"

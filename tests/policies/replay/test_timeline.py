@@ -2,10 +2,10 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
+from scalesim.policies.replay.activation_trace import make_trace
 from scalesim.policies.replay.hints import Hints, no_hints, noisy_hints, oracle_hints
 from scalesim.policies.replay.orders.lru import lru
 from scalesim.policies.replay.timeline import demand_only, prefetching
-from scalesim.policies.replay.trace import make_trace
 
 
 def played(requests, hints, capacity=2, load_s=1.0, service_s=2.0, agents=4):

@@ -16,7 +16,7 @@ def who() -> str | None:
     return identity.agent if identity else None
 
 
-class Person:
+class ActingPerson:
     name: Any = "ann"
 
     def call(self) -> str | None:
@@ -39,8 +39,8 @@ class Person:
 
 
 @pytest.fixture
-def person() -> Person:
-    class Instrumented(Person):
+def person() -> ActingPerson:
+    class Instrumented(ActingPerson):
         pass
 
     for name in ("call", "call_async", "pieces", "pieces_async", "fails"):
@@ -48,13 +48,13 @@ def person() -> Person:
     return Instrumented()
 
 
-async def test_functions_and_coroutines(person: Person) -> None:
+async def test_functions_and_coroutines(person: ActingPerson) -> None:
     assert person.call() == "ann"
     assert await person.call_async() == "ann"
     assert who() is None
 
 
-def test_generators_act_between_and_not_around_their_pieces(person: Person) -> None:
+def test_generators_act_between_and_not_around_their_pieces(person: ActingPerson) -> None:
     pieces = person.pieces()
     assert next(pieces) == "ann"
     assert who() is None
@@ -63,7 +63,7 @@ def test_generators_act_between_and_not_around_their_pieces(person: Person) -> N
         next(pieces)
 
 
-async def test_asynchronous_generators_too(person: Person) -> None:
+async def test_asynchronous_generators_too(person: ActingPerson) -> None:
     pieces = person.pieces_async()
     assert await anext(pieces) == "ann"
     assert who() is None
@@ -72,13 +72,13 @@ async def test_asynchronous_generators_too(person: Person) -> None:
         await anext(pieces)
 
 
-def test_an_error_of_the_program_stays_its_own(person: Person) -> None:
+def test_an_error_of_the_program_stays_its_own(person: ActingPerson) -> None:
     with pytest.raises(ValueError, match="own"):
         person.fails()
     assert who() is None
 
 
-def test_who_has_no_name_acts_for_who_acts_already(person: Person) -> None:
+def test_who_has_no_name_acts_for_who_acts_already(person: ActingPerson) -> None:
     outer = type(person)()
     person.name = None
     type(person).meets = lambda self, other: other.call()  # type: ignore[attr-defined]
@@ -87,7 +87,7 @@ def test_who_has_no_name_acts_for_who_acts_already(person: Person) -> None:
 
 
 def test_a_fault_of_ours_is_logged_once_and_switched_off(
-    person: Person, caplog: pytest.LogCaptureFixture
+    person: ActingPerson, caplog: pytest.LogCaptureFixture
 ) -> None:
     person.name = object()
     with caplog.at_level(logging.WARNING):
@@ -96,7 +96,7 @@ def test_a_fault_of_ours_is_logged_once_and_switched_off(
     assert "is off from now on" in record.getMessage()
 
 
-def test_wrapped_twice_it_is_wrapped_once(person: Person) -> None:
+def test_wrapped_twice_it_is_wrapped_once(person: ActingPerson) -> None:
     wrapped = type(person).call
     act_for(type(person), "call", lambda self: "eve")
     assert type(person).call is wrapped
@@ -104,7 +104,7 @@ def test_wrapped_twice_it_is_wrapped_once(person: Person) -> None:
 
 def test_a_method_that_is_not_there_is_an_error_of_the_integration() -> None:
     with pytest.raises(AttributeError):
-        act_for(Person, "no_such_method", lambda self: "ann")
+        act_for(ActingPerson, "no_such_method", lambda self: "ann")
 
 
 def test_harmless_answers_nothing_after_a_fault() -> None:

@@ -23,7 +23,7 @@ from scalesim.integrations import (
     oasis,
 )
 from tests.support.fake_transport import FakeTransport
-from tests.support.framework_stand_ins import Person, module, steps, who
+from tests.support.framework_stand_ins import StandInPerson, module, steps, who
 
 
 def agent_set() -> type:
@@ -49,18 +49,18 @@ def agent_set() -> type:
 class Unhashable:
     __hash__ = None  # type: ignore[assignment]
 
-    def __call__(self, agent: Person) -> None:
+    def __call__(self, agent: StandInPerson) -> None:
         agent.step()
 
 
 def test_mesa_calls_with_any_callable_and_remembers_none_of_them(reported: FakeTransport) -> None:
     kind = agent_set()
     mesa.install(module(AgentSet=kind))
-    agents, known = kind([Person(1)]), len(mesa._asks)
+    agents, known = kind([StandInPerson(1)]), len(mesa._asks)
     for _ in range(3):
         agents.do(lambda agent: agent.step())
         agents.do(Unhashable())
-    assert agents[0].acted == ["Person 1"] * 6
+    assert agents[0].acted == ["StandInPerson 1"] * 6
     assert len(mesa._asks) <= known + 2
 
 
@@ -68,10 +68,11 @@ def test_mesa_reports_a_shuffled_order_before_it_is_drawn(reported: FakeTranspor
     kind = agent_set()
     before = kind.random.getstate()  # type: ignore[attr-defined]
     mesa.install(module(AgentSet=kind))
-    people = kind(Person(number) for number in range(5))
+    people = kind(StandInPerson(number) for number in range(5))
     people.shuffle_do("step")
-    assert list(steps(reported)) == [f"Person {number}" for number in kind.acted]  # type: ignore[attr-defined]
-    assert [person.acted for person in people] == [[f"Person {number}"] for number in range(5)]
+    names = [f"StandInPerson {number}" for number in range(5)]
+    assert list(steps(reported)) == [names[number] for number in kind.acted]  # type: ignore[attr-defined]
+    assert [person.acted for person in people] == [[name] for name in names]
     drawn = Random()
     drawn.setstate(before)
     drawn.shuffle(list(range(5)))
@@ -81,7 +82,7 @@ def test_mesa_reports_a_shuffled_order_before_it_is_drawn(reported: FakeTranspor
 def test_mesa_does_not_count_what_asks_no_model_as_a_step(reported: FakeTransport) -> None:
     kind = agent_set()
     mesa.install(module(AgentSet=kind))
-    people = kind([Person()])
+    people = kind([StandInPerson()])
     for _ in range(3):
         people.do(lambda person: None)
     move = "acted_nothing"
@@ -100,7 +101,7 @@ def test_mesa_llm_asks_for_the_owner_of_the_model(reported: FakeTransport) -> No
         async def agenerate(self) -> str | None:
             return who()
 
-    class LLMAgent(Person):
+    class LLMAgent(StandInPerson):
         def __init__(self) -> None:
             super().__init__(3)
             self.llm = ModuleLLM()
@@ -221,7 +222,7 @@ async def test_autogen_goes_round(reported: FakeTransport) -> None:
 
 
 async def test_agentscope_agents_ask_for_themselves(reported: FakeTransport) -> None:
-    class Agent(Person):
+    class Agent(StandInPerson):
         async def _reply(self) -> AsyncGenerator[str | None, None]:
             yield who()
 
@@ -237,7 +238,7 @@ async def test_agentscope_agents_ask_for_themselves(reported: FakeTransport) -> 
 
 @pytest.mark.parametrize("fixed", [True, False])
 def test_concordia_knows_the_turns_after_this_one(reported: FakeTransport, fixed: bool) -> None:
-    people = [Person(name=name) for name in ("ann", "bob", "eve")]
+    people = [StandInPerson(name=name) for name in ("ann", "bob", "eve")]
     rules = SimpleNamespace(_sequence=["ann", "bob", "eve"]) if fixed else object()
     master = SimpleNamespace(name="rules", get_all_context_components=lambda: {"order": rules})
 

@@ -9,12 +9,12 @@ import pytest
 
 from scalesim.integrations import agentsociety, generative_agents, tinytroupe
 from tests.support.fake_transport import FakeTransport
-from tests.support.framework_stand_ins import Person, module, steps, who
+from tests.support.framework_stand_ins import StandInPerson, module, steps, who
 
 
 @pytest.mark.parametrize("shuffles", [True, False])
 def test_tinytroupe_draws_the_order_ahead(reported: FakeTransport, shuffles: bool) -> None:
-    class TinyPerson(Person):
+    class TinyPerson(StandInPerson):
         def act(self) -> str | None:
             return who()
 
@@ -94,7 +94,7 @@ async def test_agentsociety_tells_agents_from_its_router(reported: FakeTransport
 
 
 def test_generative_agents_act_again_when_their_action_ends(reported: FakeTransport) -> None:
-    class Persona(Person):
+    class Persona(StandInPerson):
         def move(self, maze: Any, personas: Any, tile: Any, now: datetime) -> str | None:
             return who()
 
@@ -119,5 +119,5 @@ def test_generative_agents_act_again_when_their_action_ends(reported: FakeTransp
 
 
 def test_a_persona_of_somebody_else_is_left_alone(caplog: pytest.LogCaptureFixture) -> None:
-    generative_agents.install(module(Persona=Person))
+    generative_agents.install(module(Persona=StandInPerson))
     assert "not that of Generative Agents" in caplog.text

@@ -6,7 +6,7 @@ from typing import Any
 from scalesim.integrations.watching import after, before
 
 
-class Engine:
+class WatchedEngine:
     def tick(self, by: int) -> int:
         return by + 1
 
@@ -15,8 +15,8 @@ class Engine:
 
 
 async def test_functions_and_coroutines() -> None:
-    class Watched(Engine):
-        tick, step = Engine.tick, Engine.step
+    class Watched(WatchedEngine):
+        tick, step = WatchedEngine.tick, WatchedEngine.step
 
     seen: list[tuple[Any, ...]] = []
     for name in ("tick", "step"):

@@ -10,7 +10,7 @@ from scalesim.integrations import workers
 from scalesim.integrations.acting import acting
 
 
-class Pool:
+class NamedArgumentsPool:
     """As that of `multiprocessing`: its arguments can be given by name."""
 
     def apply_async(self, func: Callable[..., Any], args: tuple[Any, ...] = ()) -> Any:
@@ -21,7 +21,7 @@ class Pool:
 
 def test_a_pool_is_called_by_place_or_by_name() -> None:
     module = ModuleType("pools")
-    module.Pool = Pool  # type: ignore[attr-defined]
+    module.Pool = NamedArgumentsPool  # type: ignore[attr-defined]
     workers.install_pools(module)
     ann = CallerIdentity("town", "ann")
 
@@ -30,9 +30,9 @@ def test_a_pool_is_called_by_place_or_by_name() -> None:
             return word, current()
 
     with acting(ann):
-        assert Pool().apply_async(asks, ("hi",)) == ("hi", ann)
-        assert Pool().apply_async(func=asks, args=("hi",)) == ("hi", ann)
-    assert Pool().apply_async(func=asks, args=("hi",)) == ("hi", None)
+        assert NamedArgumentsPool().apply_async(asks, ("hi",)) == ("hi", ann)
+        assert NamedArgumentsPool().apply_async(func=asks, args=("hi",)) == ("hi", ann)
+    assert NamedArgumentsPool().apply_async(func=asks, args=("hi",)) == ("hi", None)
 
 
 def test_threads_of_pools_serve_all() -> None:

@@ -26,7 +26,7 @@ from tests.support.driver_worlds import ALL, Crowd, HashModel, Posters, Talk, Wa
 STEPS = 6
 
 
-class Played:
+class PlayedWorld:
     """A World run to its end in this process."""
 
     def __init__(self, turns: list[TakenTurn], state: WorldState, floors: list[int]) -> None:
@@ -46,7 +46,7 @@ async def play(
     *,
     delays: int | None = None,
     concurrency: int = 64,
-) -> Played:
+) -> PlayedWorld:
     options = DriveOptions(STEPS, stepping, concurrency)
     runner = TurnRunner(world, HashModel(delays), "test", STEPS + 1)
     roster = Roster(world)
@@ -62,7 +62,7 @@ async def play(
     pool = LocalPool(runner)
     await drive(conductor, state, pool, options, watch)
     await pool.close()
-    return Played(turns, state, floors)
+    return PlayedWorld(turns, state, floors)
 
 
 @pytest.mark.parametrize("kind", ALL)

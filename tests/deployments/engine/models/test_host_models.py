@@ -15,7 +15,7 @@ from scalesim.deployments.engine.payloads.moves import MoveOutcome
 DEADLINE_S = 10.0
 
 
-class Storage:
+class FakeModelStorage:
     def __init__(self) -> None:
         self.gate = threading.Event()
         self.gate.set()
@@ -31,14 +31,14 @@ class Storage:
 
 
 @pytest.fixture
-def storage() -> Iterator[Storage]:
-    storage = Storage()
+def storage() -> Iterator[FakeModelStorage]:
+    storage = FakeModelStorage()
     yield storage
     storage.gate.set()
 
 
 @pytest.fixture
-def host(storage: Storage) -> HostModels[str]:
+def host(storage: FakeModelStorage) -> HostModels[str]:
     return HostModels(2, storage.begin, {"a": 1.0, "b": 5.0, "c": 3.0}.__getitem__)
 
 
@@ -49,7 +49,9 @@ def bring(host: HostModels[str], model: str, nearer_than: float = -inf) -> MoveO
     return outcome
 
 
-def test_a_model_is_here_whole_or_not_at_all(host: HostModels[str], storage: Storage) -> None:
+def test_a_model_is_here_whole_or_not_at_all(
+    host: HostModels[str], storage: FakeModelStorage
+) -> None:
     storage.gate.clear()
     assert host.fetch("a", inf, ()) is MoveOutcome.STARTED
     assert host.reading == "a"
@@ -93,7 +95,7 @@ def test_a_read_that_fails_is_reported_and_can_be_tried_again(host: HostModels[s
     assert set(host.held) == {"a"}
 
 
-def test_nothing_is_here_before_all_ranks_have_it(storage: Storage) -> None:
+def test_nothing_is_here_before_all_ranks_have_it(storage: FakeModelStorage) -> None:
     agree = False
     host = HostModels(2, storage.begin, lambda model: inf, lambda yes: yes and agree)
     host.fetch("a", inf, ())

@@ -15,38 +15,38 @@ MODELS = "abcd"
 
 def test_a_model_goes_on_until_nobody_waits_for_it() -> None:
     turns = ModelScheduler(2, "a")
-    assert turns.whose("a", ["a", "a"], {"b"}) == ModelTurn("a", sys.maxsize)
-    assert turns.whose("a", [], {"b"}) == ModelTurn("a", sys.maxsize)
-    assert turns.whose("a", ["b"], {"b"}) == ModelTurn("b", 0)
+    assert turns.next_turn("a", ["a", "a"], {"b"}) == ModelTurn("a", sys.maxsize)
+    assert turns.next_turn("a", [], {"b"}) == ModelTurn("a", sys.maxsize)
+    assert turns.next_turn("a", ["b"], {"b"}) == ModelTurn("b", 0)
 
 
 def test_others_are_passed_by_a_limited_number() -> None:
     turns = ModelScheduler(3, "a")
-    assert turns.whose("a", ["a", "b", "a"], {"b"}) == ModelTurn("a", 3)
+    assert turns.next_turn("a", ["a", "b", "a"], {"b"}) == ModelTurn("a", 3)
     turns.admitted(2)
-    assert turns.whose("a", ["b", "a"], {"b"}) == ModelTurn("a", 1)
+    assert turns.next_turn("a", ["b", "a"], {"b"}) == ModelTurn("a", 1)
     turns.admitted(1)
-    assert turns.whose("a", ["b", "a"], {"b"}) == ModelTurn("b", 0)
-    assert turns.whose("a", ["a"], {"b"}) == ModelTurn("a", sys.maxsize), (
+    assert turns.next_turn("a", ["b", "a"], {"b"}) == ModelTurn("b", 0)
+    assert turns.next_turn("a", ["a"], {"b"}) == ModelTurn("a", sys.maxsize), (
         "nobody is passed any more"
     )
 
 
 def test_a_model_on_its_way_keeps_nobody_waiting() -> None:
     turns = ModelScheduler(1, "a")
-    assert turns.whose("a", ["b", "a"], ()) == ModelTurn("a", sys.maxsize)
+    assert turns.next_turn("a", ["b", "a"], ()) == ModelTurn("a", sys.maxsize)
     turns.admitted(100)
-    assert turns.whose("a", ["b", "a"], {"b"}) == ModelTurn("a", 1), "it is passed from now on"
-    assert turns.whose("a", ["b", "c"], {"c"}) == ModelTurn("c", 0)
+    assert turns.next_turn("a", ["b", "a"], {"b"}) == ModelTurn("a", 1), "it is passed from now on"
+    assert turns.next_turn("a", ["b", "c"], {"c"}) == ModelTurn("c", 0)
 
 
 def test_without_weights_whatever_is_at_hand_comes_next() -> None:
     turns = ModelScheduler(1, "a")
-    assert turns.whose(None, ["a"], ()) is None
-    assert turns.whose(None, ["a", "b"], {"b"}) == ModelTurn("b", 0)
+    assert turns.next_turn(None, ["a"], ()) is None
+    assert turns.next_turn(None, ["a", "b"], {"b"}) == ModelTurn("b", 0)
 
 
-class Engine:
+class BatchingEngine:
     """Admits what a `ModelScheduler` allows; a batch has room for few and runs for some passes."""
 
     def __init__(self, limit: int) -> None:
@@ -61,12 +61,12 @@ class Engine:
         """By whom the first request that waits for a model was passed."""
 
     def step(self, room: int, passes: int = 1) -> None:
-        turn = self.turns.whose(self.resident, self.queue, self.at_hand)
+        turn = self.turns.next_turn(self.resident, self.queue, self.at_hand)
         if turn is not None and turn.model != self.resident and not self.running:
             self.resident = turn.model
             self.swaps += 1
             self.turns.began(turn.model)
-            turn = self.turns.whose(self.resident, self.queue, self.at_hand)
+            turn = self.turns.next_turn(self.resident, self.queue, self.at_hand)
         admitted = 0
         if turn is not None and turn.model == self.resident:
             admitted = min(room, turn.requests, self.queue.count(turn.model))
@@ -87,7 +87,7 @@ class Engine:
 def test_the_first_in_line_is_passed_by_no_more_than_the_limit_of_each_other_model(
     asked: list[tuple[str, int, int]], limit: int
 ) -> None:
-    engine = Engine(limit)
+    engine = BatchingEngine(limit)
 
     def step(room: int, passes: int = 1) -> None:
         engine.step(room, passes)
@@ -106,7 +106,7 @@ def test_the_first_in_line_is_passed_by_no_more_than_the_limit_of_each_other_mod
 @given(asked=st.lists(st.sampled_from(MODELS), min_size=1, max_size=60))
 @settings(deadline=None)
 def test_a_swap_serves_all_that_wait_for_a_model(asked: list[str]) -> None:
-    engine = Engine(64)
+    engine = BatchingEngine(64)
     engine.queue += asked
     for _ in range(100):
         engine.step(room=8)
@@ -115,7 +115,7 @@ def test_a_swap_serves_all_that_wait_for_a_model(asked: list[str]) -> None:
 
 
 def test_a_steady_stream_does_not_starve_the_others() -> None:
-    engine = Engine(4)
+    engine = BatchingEngine(4)
     engine.queue += ["a", "b"]
     for _ in range(20):
         engine.queue.append("a")

@@ -18,7 +18,7 @@ def chain(agent: str, pages: int = 4) -> tuple[str, ...]:
     return tuple(f"{agent}{page}" for page in range(pages))
 
 
-class WeightsRegistry(PageFolder):
+class HashedPages(PageFolder):
     """A folder whose pages are filled with their name's hash."""
 
     def __init__(self, folder: Path, pages: int = 1000) -> None:
@@ -53,21 +53,21 @@ class WeightsRegistry(PageFolder):
 
 
 @pytest.fixture
-def registry(tmp_path: Path) -> WeightsRegistry:
-    return WeightsRegistry(tmp_path / "pages", pages=12)
+def registry(tmp_path: Path) -> HashedPages:
+    return HashedPages(tmp_path / "pages", pages=12)
 
 
 def test_pages_survive_a_restart(tmp_path: Path) -> None:
-    WeightsRegistry(tmp_path).keep(1, chain("a"))
+    HashedPages(tmp_path).keep(1, chain("a"))
     (tmp_path / "half.123.draft").write_bytes(b"written by a process that died")
-    again = WeightsRegistry(tmp_path)
+    again = HashedPages(tmp_path)
     assert again.holds(chain("a")) == 4
     assert again.fetch("a0")
     assert not list(tmp_path.glob("*.draft"))
     again.check_integrity()
 
 
-def test_a_chain_is_held_up_to_its_first_gap(registry: WeightsRegistry) -> None:
+def test_a_chain_is_held_up_to_its_first_gap(registry: HashedPages) -> None:
     registry.keep(1, chain("a"))
     (registry.folder / "a2.page").unlink()
     assert registry.holds(chain("a")) == 4
@@ -76,7 +76,7 @@ def test_a_chain_is_held_up_to_its_first_gap(registry: WeightsRegistry) -> None:
     registry.check_integrity()
 
 
-def test_damage_is_a_miss_and_heals(registry: WeightsRegistry) -> None:
+def test_damage_is_a_miss_and_heals(registry: HashedPages) -> None:
     registry.keep(1, chain("a"))
     registry.take_changed()
     (registry.folder / "a1.page").write_bytes(b"no page")
@@ -88,7 +88,7 @@ def test_damage_is_a_miss_and_heals(registry: WeightsRegistry) -> None:
     registry.check_integrity()
 
 
-def test_the_farthest_agent_leaves_first_from_its_end(registry: WeightsRegistry) -> None:
+def test_the_farthest_agent_leaves_first_from_its_end(registry: HashedPages) -> None:
     for owner, name in enumerate("abc"):
         registry.keep(owner, chain(name))
     registry.order.push((0, 1, 2, 3), (1.0, 9.0, 5.0, 0.0))
@@ -99,7 +99,7 @@ def test_the_farthest_agent_leaves_first_from_its_end(registry: WeightsRegistry)
     registry.check_integrity()
 
 
-def test_nobodys_pages_leave_before_any_agents(registry: WeightsRegistry) -> None:
+def test_nobodys_pages_leave_before_any_agents(registry: HashedPages) -> None:
     registry.keep(None, chain("x"))
     registry.keep(0, chain("a"))
     registry.keep(1, chain("b"))
@@ -108,7 +108,7 @@ def test_nobodys_pages_leave_before_any_agents(registry: WeightsRegistry) -> Non
     assert [registry.fetch(name) for name in chain("x")] == [False, False, True, True]
 
 
-def test_without_distances_the_longest_unused_agent_leaves_first(registry: WeightsRegistry) -> None:
+def test_without_distances_the_longest_unused_agent_leaves_first(registry: HashedPages) -> None:
     for owner, name in enumerate("abc"):
         registry.keep(owner, chain(name))
     registry.own(0, [chain("a")])
@@ -116,7 +116,7 @@ def test_without_distances_the_longest_unused_agent_leaves_first(registry: Weigh
     assert [registry.holds(chain(name)) for name in "abc"] == [4, 2, 4]
 
 
-def test_a_shared_page_is_as_near_as_its_nearest_owner(registry: WeightsRegistry) -> None:
+def test_a_shared_page_is_as_near_as_its_nearest_owner(registry: HashedPages) -> None:
     shared = ("s0", "s1")
     registry.keep(0, shared + chain("a"))
     registry.keep(1, shared + chain("b", 3))
@@ -130,7 +130,7 @@ def test_a_shared_page_is_as_near_as_its_nearest_owner(registry: WeightsRegistry
     registry.check_integrity()
 
 
-def test_a_folder_that_was_deleted_is_made_again(registry: WeightsRegistry) -> None:
+def test_a_folder_that_was_deleted_is_made_again(registry: HashedPages) -> None:
     registry.keep(1, ("a0",))
     registry.keep(2, ("b0",))
     registry.take_changed()
@@ -144,7 +144,7 @@ def test_a_folder_that_was_deleted_is_made_again(registry: WeightsRegistry) -> N
     registry.check_integrity()
 
 
-def test_threads_do_not_disturb_each_other(registry: WeightsRegistry) -> None:
+def test_threads_do_not_disturb_each_other(registry: HashedPages) -> None:
     def work(owner: int) -> None:
         for turn in range(30):
             names = chain(f"{owner}{turn % 3}-")

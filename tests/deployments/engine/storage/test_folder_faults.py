@@ -72,7 +72,7 @@ def page(name: str) -> bytes:
     return (name.encode() * SIZE)[:SIZE]
 
 
-class Machine(RuleBasedStateMachine):
+class FaultyFolderMachine(RuleBasedStateMachine):
     """Pages come and go while operations fail and the folder is pulled away."""
 
     names = st.sampled_from([f"p{i}" for i in range(6)])
@@ -180,8 +180,10 @@ class Machine(RuleBasedStateMachine):
             shutil.rmtree(self.root, ignore_errors=True)
 
 
-Machine.TestCase.settings = settings(max_examples=60, stateful_step_count=30, deadline=None)
-TestMachine = Machine.TestCase
+FaultyFolderMachine.TestCase.settings = settings(
+    max_examples=60, stateful_step_count=30, deadline=None
+)
+TestMachine = FaultyFolderMachine.TestCase
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ from scalesim.deployments.engine.payloads.moves import MoveOutcome
 from scalesim.deployments.engine.payloads.prefix_payload import PrefixPayload
 from scalesim.deployments.engine.prefixes import Prefix
 from scalesim.vocabulary import Tier
-from tests.support.stub_pools import Engine, EvictParams
+from tests.support.stub_pools import CacheEngine, EvictParams
 
 SPACE = (None, None)
 HEAD = list(range(100, 132))
@@ -20,7 +20,7 @@ class Agents:
     """The payload over the stub pools."""
 
     def __init__(self, device_tokens: int = 512, host_tokens: int = 1024) -> None:
-        self.engine = Engine(device_tokens, host_tokens)
+        self.engine = CacheEngine(device_tokens, host_tokens)
         self.cache = self.engine.cache
         self.payload = PrefixPayload(self.cache)
 

@@ -15,7 +15,7 @@ with warnings.catch_warnings():
 assert boot
 
 
-class Event:
+class FakeEvent:
     """Recorded at a time of its stream's; done once the device is there."""
 
     now = 0.0
@@ -27,21 +27,21 @@ class Event:
         self.at = stream.ends
 
     def query(self) -> bool:
-        return Event.now >= self.at
+        return FakeEvent.now >= self.at
 
-    def elapsed_time(self, end: Event) -> float:
+    def elapsed_time(self, end: FakeEvent) -> float:
         return (end.at - self.at) * 1000
 
 
-class Scheduler(SimpleNamespace):
+class PrefillScheduler(SimpleNamespace):
     def __init__(self) -> None:
         super().__init__(
-            device_module=SimpleNamespace(Event=Event),
+            device_module=SimpleNamespace(Event=FakeEvent),
             forward_stream=SimpleNamespace(ends=0.0),
             enable_overlap=True,
             reported=[],
         )
-        Event.now = 0.0
+        FakeEvent.now = 0.0
 
     def run_batch(self, batch: Any) -> str:
         self.forward_stream.ends += batch.takes_s
@@ -58,22 +58,22 @@ def batch(mode: Any = ForwardMode.EXTEND, waits_for: int = -1) -> Any:
 
 
 def test_prefill_is_timed_on_the_device_once_it_ended() -> None:
-    scheduler = Scheduler()
+    scheduler = PrefillScheduler()
     clock = PrefillClock(scheduler, scheduler)  # type: ignore[arg-type]
     assert scheduler.run_batch(batch()) == "result"
     clock.collect()
     assert scheduler.reported == [], "it is under way"
-    Event.now = 9.0
+    FakeEvent.now = 9.0
     clock.collect()
     clock.collect()
     assert scheduler.reported == [(100, 0.25)]
 
 
 def test_passes_that_wait_for_copies_or_decode_tell_nothing() -> None:
-    scheduler = Scheduler()
+    scheduler = PrefillScheduler()
     clock = PrefillClock(scheduler, scheduler)  # type: ignore[arg-type]
     for other in (batch(ForwardMode.DECODE), batch(ForwardMode.MIXED), batch(waits_for=0)):
         assert scheduler.run_batch(other) == "result"
-    Event.now = 9.0
+    FakeEvent.now = 9.0
     clock.collect()
     assert scheduler.reported == []

@@ -10,7 +10,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from scalesim.deployments.engine.payloads.prefix_payload import PrefixPayload
 from scalesim.deployments.engine.prefixes import Prefix
 from scalesim.vocabulary import Tier
-from tests.support.stub_pools import PAGE, Batch, Engine, EvictParams
+from tests.support.stub_pools import PAGE, CacheBatch, CacheEngine, EvictParams
 
 SPACE = (None, None)
 AGENTS = 6
@@ -35,9 +35,9 @@ class Interleavings(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.engine = Engine(device_tokens=112, host_tokens=96)
+        self.engine = CacheEngine(device_tokens=112, host_tokens=96)
         self.payload = PrefixPayload(self.engine.cache)
-        self.running: list[tuple[int, Batch]] = []
+        self.running: list[tuple[int, CacheBatch]] = []
 
     @initialize(copied=st.booleans())
     def everybody_asked(self, copied: bool) -> None:

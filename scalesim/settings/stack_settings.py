@@ -7,8 +7,8 @@ from typing import Literal
 from pydantic import Field, SecretStr, model_validator
 
 from scalesim.settings.common import Settings
-from scalesim.settings.controller import CatalogSettings, ControllerSettings
-from scalesim.settings.engine import EngineSettings
+from scalesim.settings.controller_settings import CatalogSettings, ControllerSettings
+from scalesim.settings.engine_settings import EngineSettings
 
 LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 ANY_ADDRESS = frozenset({"0.0.0.0", "::"})  # noqa: S104 - compared, never a default
@@ -86,7 +86,7 @@ class IngressSettings(Settings):
 
 
 class MetricsSettings(Settings):
-    """Where controller and replicas answer scrapes themselves, beside the ingress' `/metrics`."""
+    """Metrics ports of the controller and the replicas, beside the ingress' `/metrics`."""
 
     host: str = "127.0.0.1"
     """Beyond loopback `ingress.api_key` is asked for, as everywhere."""

@@ -1,6 +1,6 @@
 """Mesa: citizens who ask the model for what they do next, in a new order every step.
 
-scalesim run -- python town.py
+scalesim run -- python mesa_town.py
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """AgentSociety 2: people in a social space, each in a task of Ray, and a router that all wait for.
 
-scalesim run -- python society.py
+scalesim run -- python agent_society.py
 """
 
 from __future__ import annotations

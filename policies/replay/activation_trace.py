@@ -151,7 +151,7 @@ def _event(line: str, place: int) -> _Event:
 
 
 def _is_number(value: Any) -> TypeGuard[float]:
-    return type(value) in (int, float)  # True is no number here
+    return type(value) in (int, float)  # True is not a number here
 
 
 def _whole(event: dict[str, Any], name: str, place: int) -> int:

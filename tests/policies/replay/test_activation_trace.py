@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from scalesim.errors import InvalidRequestError
-from scalesim.policies.replay.trace import format_trace, make_trace, parse_trace
+from scalesim.policies.replay.activation_trace import format_trace, make_trace, parse_trace
 
 
 def test_other_fields_are_ignored_and_sizes_keep_their_largest():

@@ -8,9 +8,9 @@ import numpy as np
 
 from scalesim.policies.capacity.hardware import GPUS, LLMS, Calibration
 from scalesim.policies.capacity.roofline import RooflineEngine
+from scalesim.policies.replay.activation_trace import make_trace
 from scalesim.policies.replay.case import Case
 from scalesim.policies.replay.replay_policies import POLICIES
-from scalesim.policies.replay.trace import make_trace
 from scalesim.settings import EmulationSettings
 from scalesim.simulations.emulated.emulated_case import EmulatedCase
 

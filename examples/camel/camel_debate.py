@@ -1,6 +1,6 @@
 """CAMEL: agents that take turns in a debate, each with its own memory.
 
-scalesim run -- python debate.py
+scalesim run -- python camel_debate.py
 """
 
 from __future__ import annotations

@@ -110,7 +110,7 @@ def run(
         # A recorded order means something only where few calls run at once.
         at_once = concurrency or (4 if workload.schedule.ordered else 64)
     dilate = dilate if emulate else 1.0
-    pace = RunOptions(workers=workers, concurrency=at_once, think_s=think * dilate)
+    run_options = RunOptions(workers=workers, concurrency=at_once, think_s=think * dilate)
     with cluster_of_job(address), tempfile.TemporaryDirectory(prefix="scalesim-") as scratch:
         kept = (out or Path(scratch)) / "checkpoint"
         machine = ArmMachine(
@@ -127,20 +127,23 @@ def run(
             emulate=emulate,
             dilate=dilate,
         )
-        same = f"{workload.digest} {machine._replace(model_path=model or Path('random'))} {pace}"
+        same = f"{workload.digest} {machine._replace(model_path=model or Path('random'))}"
+        same += f" {run_options}"
         same += digest(world) if world else ""
         run_name = hashlib.sha256(same.encode()).hexdigest()[:12]
         if world is not None and client is not None:
-            outcomes = on_stack(world, workload, client, pace, kept / run_name)
+            outcomes = on_stack(world, workload, client, run_options, kept / run_name)
         else:
-            outcomes = compare(names, workload, machine, pace, kept / run_name, world or drive)
+            outcomes = compare(
+                names, workload, machine, run_options, kept / run_name, world or drive
+            )
         result = document(outcomes, workload, emulate or "")
         last = list(outcomes.values())[-1]
         said = list(who_said_what(last.run, workload)) if world else []
         if transcript is not None:
             transcript.write_text("\n".join(said) + "\n")
         if out is not None:
-            write_report(out, result, outcomes, workload, machine, pace, said)
+            write_report(out, result, outcomes, workload, machine, run_options, said)
         shutil.rmtree(kept)
     if as_json:
         typer.echo(json.dumps(result))
@@ -158,7 +161,7 @@ def _arms(text: str) -> list[Arm]:
 
 
 def _dealt(option: str, text: str | None, agents: int) -> int:
-    """Return how many distinct ones `distinct` or `shared:K` means; 0 where nothing is said."""
+    """Return how many adapters or models `distinct` or `shared:K` means; 0 if None."""
     kind, _, shared = (text or "").partition(":")
     if text is None:
         return 0
@@ -207,7 +210,3 @@ def _model(given: Path | None, random: Path, seed: int, size: str) -> Path:
     if given is None:
         return random_model.build(random, seed=seed, size=size)
     return smollm2.build() if str(given) == smollm2.NAME else given
-
-
-if __name__ == "__main__":
-    app()

@@ -22,7 +22,7 @@ class Recent:
         self._count = 0
 
     def add(self, seconds: float) -> None:
-        """Take one in the place of the oldest."""
+        """Add one; it replaces the oldest."""
         self._seconds[self._count % self._seconds.size] = seconds
         self._count += 1
 
@@ -173,7 +173,7 @@ def simulations(
 def agent(
     table: PayloadTable, simulations: Simulations, replicas: Replicas, row: int
 ) -> dict[str, Any]:
-    """Return what is known of the agent in one row."""
+    """Return what the controller knows about the agent in one row."""
     sizes = {
         Tier.DEVICE: int(table.device_bytes[row]),
         Tier.HOST: int(table.host_bytes[row]),

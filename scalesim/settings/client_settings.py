@@ -5,7 +5,7 @@ from __future__ import annotations
 from pydantic import Field, SecretStr
 
 from scalesim.settings.common import Settings
-from scalesim.settings.controller import ControllerSettings
+from scalesim.settings.controller_settings import ControllerSettings
 
 
 class ClientSettings(Settings):
