@@ -136,7 +136,7 @@ async def test_what_came_together_goes_up_together_under_the_current_incarnation
 
 
 async def test_the_controller_says_how_long_the_next_update_gathers() -> None:
-    controller, channel = FakeController(), FakeChannel()
+    controller, channel = LinkedController(), FakeChannel()
     link = Link("r1", controller, channel, HELLO, 0.1)
     await channel.sent.get()
     began = time.monotonic()
