@@ -49,12 +49,17 @@ demo: $(READY)
 	@$(BIN)/scalesim sim run society --agents 48 --steps 12 --active 0.2 --device-share 0.25 \
 	  --arms stock,hicache,scalesim --seed 0 --out $(OUT)
 
-# Engines live in the test process of their folder, which therefore runs apart from Ray's; what needs
-# neither is shared out over two processes. All run, whatever one says.
+# Engines live in the test process of their folder, which therefore runs apart from Ray's: beside it,
+# its output kept until the others have ended. What needs neither is shared out over two processes.
+# All run, whatever one says.
 test: $(READY)
-	@rc=0; for part in plain stack engine; do \
-	  $(MAKE) --no-print-directory test-$$part || rc=$$?; \
-	done; exit $$rc
+	@rc=0; run="$(MAKE) --no-print-directory"; log=.pytest_cache/engine.log; engine=; \
+	  trap '[ -z "$$engine" ] || kill $$engine' EXIT; trap 'exit 130' INT TERM; \
+	  $$run test-plain || rc=$$?; \
+	  mkdir -p .pytest_cache; $$run test-engine >$$log 2>&1 & engine=$$!; \
+	  $$run test-stack || rc=$$?; \
+	  echo "Waiting for the engines' tests"; wait $$engine || rc=$$?; engine=; cat $$log; \
+	  exit $$rc
 
 test-plain: $(READY)
 	@$(PYTEST)/plain -n 2 --dist worksteal $(APART) -m "not ray and not engine and not long" $(MORE)
