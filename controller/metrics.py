@@ -122,11 +122,14 @@ class StatusCollector(Collector):
         agents = self._status["agents"]
         tiers = {tier: agents[tier] for tier in (*TIERS, "absent")}
         yield _gauges(
-            "agents", "Agents, by the hottest tier that holds some of their state.", "tier", tiers
+            "scalesim_agents",
+            "Agents, by the hottest tier that holds some of their state.",
+            "tier",
+            tiers,
         )
-        yield _gauge("agents_pinned", "Agents pinned to the device.", agents["pinned"])
+        yield _gauge("scalesim_agents_pinned", "Agents pinned to the device.", agents["pinned"])
         yield _gauge(
-            "agents_with_distance",
+            "scalesim_agents_with_distance",
             "Agents with a finite invocation distance.",
             agents["with_distance"],
         )
@@ -134,7 +137,7 @@ class StatusCollector(Collector):
     def _hints(self) -> Iterator[Metric]:
         text = "Payloads that came into use, by the distance reported for them at that moment, "
         text += "rounded up; `none`: no distance was reported."
-        yield _counters("uses", text, "reported", self._status["uses"])
+        yield _counters("scalesim_uses", text, "reported", self._status["uses"])
         text = "Payloads that came into use, by the hottest tier that held some of them."
         found = CounterMetricFamily("scalesim_payload_uses", text, labels=["kind", "tier"])
         for kind, tiers in self._status["found"].items():
@@ -145,19 +148,19 @@ class StatusCollector(Collector):
         text = "Steps by which uses came before (`early`) or after (`late`) the step reported for "
         text += "them, summed."
         wrong = {side: hints[f"{side}_steps"] for side in ("early", "late")}
-        yield _counters("hint_error_steps", text, "side", wrong)
+        yield _counters("scalesim_hint_error_steps", text, "side", wrong)
         text = "Steps between the report of a distance and the use it foresaw, summed."
-        yield _counter("hint_age_steps", text, hints["age_steps"])
+        yield _counter("scalesim_hint_age_steps", text, hints["age_steps"])
         text = (
             "Of a sample of repeated requests, the share whose state was on the device (`stack`), "
         )
         text += "would have been by least recent use (`lru`), or with knowledge of the future and "
         text += "no prefetch (`oracle`)."
-        yield _gauges("device_hit_ratio", text, "order", self._status["hits"])
+        yield _gauges("scalesim_device_hit_ratio", text, "order", self._status["hits"])
 
     def _simulations(self) -> Iterator[Metric]:
         simulations = self._status["simulations"]
-        yield _gauge("simulations", "Simulations alive.", len(simulations))
+        yield _gauge("scalesim_simulations", "Simulations alive.", len(simulations))
         for name, field, text in (
             ("epoch", "epoch", "Newest step reported."),
             ("agents", "agents", "Agents it reported."),
@@ -165,7 +168,7 @@ class StatusCollector(Collector):
             ("silent_seconds", "silent_s", "Time since its last report."),
         ):
             values = {each: simulations[each][field] for each in self._shown}
-            yield _gauges(f"simulation_{name}", text, "simulation", values)
+            yield _gauges(f"scalesim_simulation_{name}", text, "simulation", values)
 
     def _learned(self) -> Iterator[Metric]:
         labels = ["simulation", "learner"]
@@ -184,7 +187,7 @@ class StatusCollector(Collector):
 
     def _replicas(self) -> Iterator[Metric]:
         replicas = self._status["replicas"]
-        yield _gauge("replicas", "Replicas alive.", len(replicas))
+        yield _gauge("scalesim_replicas", "Replicas alive.", len(replicas))
         labels = ["replica", "kind", "tier"]
         used = GaugeMetricFamily(
             "scalesim_replica_bytes", "Agent state held, in bytes.", labels=labels
@@ -202,16 +205,21 @@ class StatusCollector(Collector):
                     room.add_metric([name, tier], replica["budgets"][f"{tier}_bytes"])
         yield from (used, holders, room)
         agents = {name: replica["agents"] for name, replica in replicas.items()}
-        yield _gauges("replica_agents", "Agents placed on this replica.", "replica", agents)
+        yield _gauges(
+            "scalesim_replica_agents", "Agents placed on this replica.", "replica", agents
+        )
         broken = {
             name: any(transfer["fault"] for transfer in replica["transfers"].values())
             for name, replica in replicas.items()
         }
         text = "1 while its storage tier has failed and is off."
-        yield _gauges("replica_storage_broken", text, "replica", broken)
+        yield _gauges("scalesim_replica_storage_broken", text, "replica", broken)
         silent = {name: replica["silent_s"] for name, replica in replicas.items()}
         yield _gauges(
-            "replica_silent_seconds", "Time since it polled for directives.", "replica", silent
+            "scalesim_replica_silent_seconds",
+            "Time since it polled for directives.",
+            "replica",
+            silent,
         )
 
     def _transfers(self) -> Iterator[Metric]:
@@ -244,49 +252,61 @@ class StatusCollector(Collector):
     def _controller(self) -> Iterator[Metric]:
         status = self._status
         yield _gauge(
-            "controller_table_bytes", "Memory of the payload table.", status["table_bytes"]
+            "scalesim_controller_table_bytes", "Memory of the payload table.", status["table_bytes"]
         )
         text = "Time that a replica is asked to leave between two updates; longer when busy."
-        yield _gauge("controller_update_interval_seconds", text, status["update_interval_s"])
-        yield _gauges("plan_seconds", "Time that a plan takes.", "quantile", status["plan_s"])
+        yield _gauge(
+            "scalesim_controller_update_interval_seconds", text, status["update_interval_s"]
+        )
+        yield _gauges(
+            "scalesim_plan_seconds", "Time that a plan takes.", "quantile", status["plan_s"]
+        )
         text = "Time from a plan to its replica's acknowledgement."
-        yield _gauges("directive_seconds", text, "quantile", status["directive_s"])
+        yield _gauges("scalesim_directive_seconds", text, "quantile", status["directive_s"])
         for name, total in status["counters"].items():
-            yield _counter(f"controller_{name}", _COUNTERS[name], total)
+            yield _counter(f"scalesim_controller_{name}", _COUNTERS[name], total)
         moves = status["directives"]
-        yield _counters("controller_directives", "Moves sent to replicas, by verb.", "verb", moves)
+        yield _counters(
+            "scalesim_controller_directives", "Moves sent to replicas, by verb.", "verb", moves
+        )
         yield from of_loops("controller", status["loops"])
 
     def _catalog(self) -> Iterator[Metric]:
         catalog = self._status["catalog"]
-        yield _gauge("catalog_up", "1 unless the last write to the catalog failed.", catalog["ok"])
         yield _gauge(
-            "catalog_lag_seconds", "Time since the catalog was last up to date.", catalog["lag_s"]
+            "scalesim_catalog_up", "1 unless the last write to the catalog failed.", catalog["ok"]
         )
         yield _gauge(
-            "catalog_dirty_rows", "Rows not yet written to the catalog.", self._status["dirty_rows"]
+            "scalesim_catalog_lag_seconds",
+            "Time since the catalog was last up to date.",
+            catalog["lag_s"],
+        )
+        yield _gauge(
+            "scalesim_catalog_dirty_rows",
+            "Rows not yet written to the catalog.",
+            self._status["dirty_rows"],
         )
         for name, text in _CATALOG_COUNTERS.items():
-            yield _counter(f"catalog_{name}", text, catalog[name])
+            yield _counter(f"scalesim_catalog_{name}", text, catalog[name])
 
 
 def _gauge(name: str, text: str, value: float) -> Metric:
-    return GaugeMetricFamily(f"scalesim_{name}", text, value=value)
+    return GaugeMetricFamily(name, text, value=value)
 
 
 def _gauges(name: str, text: str, label: str, values: Mapping[str, float]) -> Metric:
-    family = GaugeMetricFamily(f"scalesim_{name}", text, labels=[label])
+    family = GaugeMetricFamily(name, text, labels=[label])
     for key, value in values.items():
         family.add_metric([key], value)
     return family
 
 
 def _counter(name: str, text: str, total: float) -> Metric:
-    return CounterMetricFamily(f"scalesim_{name}", text, value=total)
+    return CounterMetricFamily(name, text, value=total)
 
 
 def _counters(name: str, text: str, label: str, totals: Mapping[str, float]) -> Metric:
-    family = CounterMetricFamily(f"scalesim_{name}", text, labels=[label])
+    family = CounterMetricFamily(name, text, labels=[label])
     for key, total in totals.items():
         family.add_metric([key], total)
     return family

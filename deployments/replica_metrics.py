@@ -73,9 +73,11 @@ class ReplicaMetrics(Collector):
 
     def collect(self) -> Iterator[Metric]:
         """Return the metrics."""
-        yield self._counter("requests", "Requests begun in this replica.", self._begun)
+        yield self._counter(
+            "scalesim_replica_requests", "Requests begun in this replica.", self._begun
+        )
         text = "Tokens generated, of answers that came to their end."
-        yield self._counter("output_tokens", text, self._generated)
+        yield self._counter("scalesim_replica_output_tokens", text, self._generated)
         text = "Time in the replica to the first token of a stream, or to the whole answer."
         name = "scalesim_replica_first_piece_seconds"
         firsts = SummaryMetricFamily(name, text, labels=["replica"])
@@ -98,15 +100,17 @@ class ReplicaMetrics(Collector):
         loops = [] if self.watching is None else [self.watching]
         if self.link is not None:
             yield self._counter(
-                "engine_messages", "Messages received from its engine.", self.link.heard
+                "scalesim_replica_engine_messages",
+                "Messages received from its engine.",
+                self.link.heard,
             )
             text = "Times its engine was asked to report all of its residency."
-            yield self._counter("resyncs", text, self.link.resyncs)
+            yield self._counter("scalesim_replica_resyncs", text, self.link.resyncs)
             loops += self.link.loops
         statuses = {loop.name: loop.status() for loop in loops}
         yield from of_loops("replica", statuses, self._name)
 
     def _counter(self, name: str, text: str, total: int) -> Metric:
-        family = CounterMetricFamily(f"scalesim_replica_{name}", text, labels=["replica"])
+        family = CounterMetricFamily(name, text, labels=["replica"])
         family.add_metric([self._name], total)
         return family
