@@ -7,8 +7,7 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from scalesim.policies.distance.graph import Diffusion, Workflow
-from scalesim.policies.distance.spatial import Encounters
+from scalesim.distances import Diffusion, Encounters, Workflow
 from scalesim.vocabulary import Distances
 
 HORIZON_STEPS = 16.0

@@ -27,9 +27,10 @@ MODEL = "model"
 
 
 def steps_until(due: NDArray[np.float64], epoch: NDArray[np.float64] | float) -> Distances:
-    """Return float32[n] distances of uses that fall due in these steps.
+    """Return float32[n], steps from now to uses foreseen for the steps `due`.
 
-    A use that did not come in its step is believed as little as one equally far ahead.
+    A use that is overdue by k steps counts as k steps away: the longer it does not come, the less
+    it is expected. This is the one rule for overdue uses, in the client and in the controller.
     """
     return np.abs(due - epoch).astype(np.float32)
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import ast
 import re
 from collections import Counter
+from collections.abc import Collection, Iterator
+from graphlib import TopologicalSorter
 from pathlib import Path
 from statistics import median
 
@@ -25,6 +27,34 @@ def modules(*parts: str) -> list[Path]:
 
 
 MODULES = modules(*PARTS)
+ORDER = ("scalesim", "policies", "controller", "deployments", "simulations", "cli")
+"""Imports go to the left."""
+FACADES = {ROOT / "scalesim" / name for name in ("distances.py", "payloads.py")}
+"""What users import of ours from other parts, by a name of its own."""
+
+
+def part_of(module: str) -> str:
+    """Return the folder of the top level that `scalesim.x.y` is in."""
+    part = module.split(".")[1] if "." in module else ""
+    return part if part in ORDER else "scalesim"
+
+
+def named(file: Path) -> str:
+    names = list(file.relative_to(ROOT).with_suffix("").parts)
+    names = names if names[0] == "scalesim" else ["scalesim", *names]
+    return ".".join(names[:-1] if names[-1] == "__init__" else names)
+
+
+def imports(body: list[ast.stmt], known: Collection[str]) -> Iterator[str]:
+    """Yield modules of ours that are imported with this one, those for type checking too."""
+    for node in body:
+        match node:
+            case ast.ImportFrom(module=str(module), names=names, level=0):
+                for each in names:
+                    inner = f"{module}.{each.name}"
+                    yield inner if inner in known else module
+            case ast.If(body=inside) | ast.Try(body=inside) | ast.With(body=inside):
+                yield from imports(inside, known)
 
 
 def repeated(names: Counter[str]) -> list[str]:
@@ -60,3 +90,26 @@ def test_nothing_but_tests_imports_tests() -> None:
         if file.relative_to(ROOT).parts[0] != "tests"
         and re.search(r"^ *(from|import) tests", file.read_text(), re.M)
     ] == []
+
+
+def test_imports_go_down() -> None:
+    up = {
+        f"{file.relative_to(ROOT)}: {node.module}"
+        for file in modules(*PRODUCT)
+        for node in ast.walk(ast.parse(file.read_text()))
+        if isinstance(node, ast.ImportFrom)
+        and (node.module or "").startswith("scalesim.")
+        and ORDER.index(part_of(node.module or "")) > ORDER.index(part_of(named(file)))
+        and file not in FACADES
+    }
+    assert up == set()
+
+
+def test_no_modules_import_each_other() -> None:
+    files = {named(file): file for file in modules(*PRODUCT)}
+    graph = {
+        name: {each for each in imports(ast.parse(file.read_text()).body, files) if each in files}
+        - {name}
+        for name, file in files.items()
+    }
+    list(TopologicalSorter(graph).static_order())  # raises CycleError, which names them
