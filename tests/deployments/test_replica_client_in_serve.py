@@ -21,8 +21,9 @@ from tests.support.serve_without_engine import DEADLINE_S, NoEngine, RequestCall
 pytestmark = [pytest.mark.ray, pytest.mark.asyncio(loop_scope="module")]
 
 APP = "no-engine"
-ENDED_WITHIN_S = 1.0
-"""Once nobody waits for a request any more."""
+ENDED_WITHIN_S = 10.0
+"""Once nobody waits for a request any more: less than any would run on. That it takes a second on a
+machine that is not busy is what `benchmarks.reliability` shows."""
 
 
 @pytest_asyncio.fixture(loop_scope="module", scope="module")
