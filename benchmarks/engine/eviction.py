@@ -55,7 +55,6 @@ def built(core: str, leaves: int) -> Built:
             payload.learn(key, Prefix(row, LENGTH, (None, None), LENGTH), None)
     if payload is not None:
         payload.push(range(leaves), [float(key % 97) for key in range(leaves)])
-        assert not payload._farther
     return Built(subject, payload)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from typing import Any
 
 import torch
@@ -21,8 +22,17 @@ def is_settled(scheduler: Any) -> bool:
         *(controller.load_queue, controller.write_queue),
         *(cache.ongoing_load_back, cache.ongoing_write_through),
         *(cache.ongoing_prefetch, cache.ongoing_backup),
+        *_reads(controller),
     )
     return not any(under_way) and scheduler.is_fully_idle()
+
+
+def _reads(controller: Any) -> Iterator[Any]:
+    """What is on its way from storage; a read that was given up has pages until its thread ends."""
+    if controller.enable_storage:
+        for name in ("prefetch_queue", "prefetch_buffer", "prefetch_sync_queue"):
+            yield getattr(controller, name).queue
+        yield controller.host_mem_release_queue.queue
 
 
 def guard_slots(slots: Any) -> None:

@@ -22,11 +22,11 @@ WORK_A_PASS_US = 1000.0
 """Most that moves and rows taken over may cost between two forward passes, by the costs below; the
 rest waits for the next. Counted, not timed: every rank does the same in the same pass."""
 
-LEAVE_US, LIFT_US, ROW_US = 60.0, 150.0, 0.5
-"""What a move to a colder tier, one to a hotter tier, and a row of a directive cost, measured
-(`benchmarks/engine/passes.py`)."""
+LEAVE_US, LIFT_US, LOOK_US, ROW_US = 60.0, 150.0, 10.0, 0.05
+"""What a move to a colder tier, one to a hotter tier, one that was not needed or not possible, and
+a row of a directive cost, measured (`benchmarks/engine/passes.py`)."""
 
-ROWS_A_PASS = 1024
+ROWS_A_PASS = 8192
 """Rows of directives taken over between two passes."""
 
 PASSES_A_BACKLOG = 32
@@ -39,6 +39,8 @@ class PendingMove(NamedTuple):
     verb: Verb
     tier: Tier
 
+
+_ONLY_LOOKED = (MoveOutcome.ALREADY, MoveOutcome.REFUSED)
 
 _MOVES = {(verb.value, tier.value): PendingMove(verb, tier) for verb in Verb for tier in Tier}
 
@@ -117,12 +119,15 @@ class DirectiveExecutor:
         lifted.
         """
         payload, leaves, lifts = self._payloads[kind], self._leaves[kind], self._lifts[kind]
-        tried = _some(leaves, most_us / 2 if lifts else most_us, LEAVE_US)
-        for key in tried:  # a copy that is still written is seen later
+        room_us, spent_us = most_us / 2 if lifts else most_us, 0.0
+        for key in _some(leaves, room_us, LOOK_US):
+            if spent_us and spent_us + LEAVE_US > room_us:
+                break
             move = leaves.pop(key)
-            if _try(payload, key, move) is MoveOutcome.BUSY:
-                leaves[key] = move
-        spent_us = len(tried) * LEAVE_US
+            outcome = _try(payload, key, move)
+            if outcome is MoveOutcome.BUSY:
+                leaves[key] = move  # a copy that is still written is seen later
+            spent_us += LOOK_US if outcome in _ONLY_LOOKED else LEAVE_US
         for key in _some(lifts, most_us - spent_us, LIFT_US):
             if _try(payload, key, lifts[key]) is not MoveOutcome.BUSY:
                 del lifts[key]
@@ -168,8 +173,7 @@ class DirectiveExecutor:
             payload.touch_all()
 
     def _push(self, near: DistanceUpdate, piece: slice) -> None:
-        keys, distances = near.keys[piece].tolist(), near.distances[piece].tolist()
-        self._payloads[near.kind].push(keys, distances)
+        self._payloads[near.kind].push(near.keys[piece], near.distances[piece])
 
     def _enqueue(self, moves: Moves) -> None:
         columns = zip(moves.verbs.tolist(), moves.keys.tolist(), moves.tiers.tolist(), strict=True)

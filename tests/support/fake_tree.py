@@ -115,6 +115,9 @@ class FakeTree:
             node = node.parent
         return found[::-1]
 
+    def nearer(self, node: FakeNode) -> None:
+        pass
+
     def farther(self, node: FakeNode) -> None:
         pass
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any, Protocol
 
+from scalesim.deployments.engine.eviction_order import Distances, Keys
 from scalesim.deployments.engine.payloads.adapter_slots import AdapterSlots
 from scalesim.deployments.engine.payloads.model_weights import ModelWeights
 from scalesim.deployments.engine.payloads.moves import MoveOutcome
@@ -25,8 +26,13 @@ class Payload(Protocol):
         """Return the bytes of its own pools; no other kind's state can be there."""
         ...
 
-    def push(self, keys: Iterable[int], distances: Iterable[float]) -> None:
-        """Take over distances for evictions under pressure; inf forgets."""
+    def push(self, keys: Keys, distances: Distances) -> None:
+        """Take over distances for evictions under pressure; inf forgets.
+
+        Args:
+            keys: int64[n], or a sequence.
+            distances: float[n]; of a key that is named twice, the last counts.
+        """
         ...
 
     def prefetch(self, key: int, tier: Tier) -> MoveOutcome:

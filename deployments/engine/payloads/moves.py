@@ -11,7 +11,9 @@ class MoveOutcome(Enum):
     """The result of one move that a directive asked for."""
 
     DONE = "done"
-    """In effect, or already so."""
+    """In effect."""
+    ALREADY = "already"
+    """It was so before: nothing was to be done."""
     STARTED = "started"
     """Bytes are on their way; `Payload.settle` completes it."""
     BUSY = "busy"

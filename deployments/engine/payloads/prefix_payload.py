@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from itertools import islice
 from typing import Any
 
+from scalesim.deployments.engine.eviction_order import Distances, Keys
 from scalesim.deployments.engine.payloads.interfaces import PayloadEngine
 from scalesim.deployments.engine.payloads.move_counters import MoveCounters
 from scalesim.deployments.engine.payloads.moves import MoveOutcome
@@ -23,10 +24,6 @@ from scalesim.vocabulary import PREFIX, Budgets, Residency, Tier, TransferStats
 PREFETCH_TOKENS_A_PASS = 8192
 """Most tokens submitted at once: a request that must load by itself waits behind at most this
 many on the same stream (21 ms at 2.6 us a token, an H100's PCIe with Llama-3.1-8B)."""
-
-REORDERED_A_PASS = 16
-"""Agents whose nodes are put in a new place in the tree's order at once: a tenth of a
-millisecond."""
 
 
 def build(engine: PayloadEngine) -> PrefixPayload:
@@ -50,7 +47,6 @@ class PrefixPayload:
         self._staging = Staging(tree.storage)
         self._to_read: dict[int, Tier] = {}
         self._onward: set[int] = set()
-        self._farther: dict[int, None] = {}
         self._queued_tokens = 0
         self._computed_s = 0.0
         self._computed_bytes = 0
@@ -111,10 +107,10 @@ class PrefixPayload:
 
     # ---- what the controller sends ----
 
-    def push(self, keys: Iterable[int], distances: Iterable[float]) -> None:
-        """Take over distances; where many are farther, the tree's order follows in some passes."""
-        self._farther.update(dict.fromkeys(self._order.push(keys, distances)))
-        self._reorder()
+    def push(self, keys: Keys, distances: Distances) -> None:
+        """Take over distances."""
+        for key in self._order.push(keys, distances):
+            self._reorder(key)
 
     def prefetch(self, key: int, tier: Tier) -> MoveOutcome:
         """Read from storage what host memory lacks, then queue for the device what that lacks.
@@ -139,21 +135,27 @@ class PrefixPayload:
             return self._counters.refuse()
         if tier is Tier.STORAGE and not self._is_stored(key):
             return self._counters.refuse()
+        outcome = MoveOutcome.ALREADY
         with self._counters.planned():
             for node in reversed(self._nodes(key)):
                 if node.owners != {key}:
                     continue
                 left = self._leave(node, tier)
-                if left is not MoveOutcome.DONE:
-                    return self._counters.refuse() if left is MoveOutcome.REFUSED else left
-        return MoveOutcome.DONE
+                if left is MoveOutcome.REFUSED:
+                    return self._counters.refuse()
+                if left is MoveOutcome.BUSY:
+                    return left
+                if left is MoveOutcome.DONE:
+                    outcome = left
+        return outcome
 
     def _leave(self, node: Any, tier: Tier) -> MoveOutcome:
+        outcome = MoveOutcome.ALREADY
         if self._tree.on_device(node):
-            left = self._tree.leave_device(node)
-            if left is not MoveOutcome.DONE:
-                return left
-        return self._tree.leave_host(node) if tier is Tier.STORAGE else MoveOutcome.DONE
+            outcome = self._tree.leave_device(node)
+            if outcome is not MoveOutcome.DONE:
+                return outcome
+        return self._tree.leave_host(node) if tier is Tier.STORAGE else outcome
 
     def drop(self, key: int) -> MoveOutcome:
         """Take an agent's own nodes out of every tier and forget its prefixes."""
@@ -172,6 +174,7 @@ class PrefixPayload:
             self._storage.drop(key)
         self._known.pop(key, None)
         self._anchors.pop(key, None)
+        self._order.unnote(key)
         self._counters.waste(key)
         self._changed.add(key)
         return MoveOutcome.DONE
@@ -183,12 +186,10 @@ class PrefixPayload:
     def unpin(self, key: int) -> None:
         """Undo `pin`."""
         self._order.unpin(key)
-        self._farther[key] = None
-        self._reorder()
+        self._reorder(key)
 
     def settle(self) -> bool:
         """Submit queued loads as one transfer and complete those that arrived."""
-        self._reorder()
         for key in self._staging.arrived():
             if key in self._known:
                 self._anchor(key)
@@ -320,12 +321,10 @@ class PrefixPayload:
 
     # ---- what an agent has ----
 
-    def _reorder(self) -> None:
-        """Tell the tree whose nodes leave earlier than they did, a share of them."""
-        for key in list(islice(self._farther, REORDERED_A_PASS)):
-            del self._farther[key]
-            for node in self._nodes(key):
-                self._tree.farther(node)
+    def _reorder(self, key: int) -> None:
+        """Tell the tree that an agent's nodes leave earlier than they did."""
+        for node in self._nodes(key):
+            self._tree.farther(node)
 
     def _disown(self, key: int, nodes: Iterable[Any]) -> None:
         for node in nodes:
@@ -355,7 +354,9 @@ class PrefixPayload:
         self._anchors[key] = anchors
         for anchor in anchors:
             for node in self._path(anchor):
-                node.owners.add(key)
+                if key not in node.owners:
+                    node.owners.add(key)
+                    self._tree.nearer(node)
         if before:
             nodes = set(self._nodes(key))
             self._disown(key, (node for node in before if node not in nodes))

@@ -104,6 +104,9 @@ class PrefixTree(Protocol):
     def farther(self, node: Any) -> None:
         """Note that a node may leave earlier than it did: owners went, or are farther now."""
 
+    def nearer(self, node: Any) -> None:
+        """Note that owners came to a node."""
+
     def extents(self, node: Any) -> Sequence[Extent]:
         """Return what the nodes of `path` hold, in its order."""
 

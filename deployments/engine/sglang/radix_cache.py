@@ -234,6 +234,9 @@ class DistanceRadixCache(UnifiedRadixCache):  # type: ignore[misc]
     def farther(self, node: Any) -> None:
         self.tree_core.farther(node)
 
+    def nearer(self, node: Any) -> None:
+        self.tree_core.nearer(node)
+
     def extents(self, node: Any) -> Sequence[Extent]:
         found, in_tree = [], self.tree_core._node_arena.get
         while (parent := node.parent) is not None:  # only the root has none

@@ -76,13 +76,18 @@ class DistanceTreeCore(UnifiedTreeCore):  # type: ignore[misc]
 
     def reset(self) -> None:
         super().reset()
-        self.evictable_device_leaves = OrderedLeaves(self._priority)
-        self.evictable_host_leaves = OrderedLeaves(self._priority)
+        self.evictable_device_leaves = OrderedLeaves(self._priority, self.order)
+        self.evictable_host_leaves = OrderedLeaves(self._priority, self.order)
 
     def farther(self, node: Any) -> None:
         """Note that a node leaves earlier than it did: owners went, or went farther away."""
         self.evictable_device_leaves.farther(node)
         self.evictable_host_leaves.farther(node)
+
+    def nearer(self, node: Any) -> None:
+        """Note that a node leaves later: owners came."""
+        self.evictable_device_leaves.nearer(node)
+        self.evictable_host_leaves.nearer(node)
 
     def _new_node(self, priority: int = 0) -> Any:
         node = super()._new_node(priority)

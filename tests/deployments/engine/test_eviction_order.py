@@ -1,6 +1,8 @@
 from math import inf
 
-from scalesim.deployments.engine.eviction_order import PINNED, DistanceOrder
+import numpy as np
+
+from scalesim.deployments.engine.eviction_order import FEW, PINNED, DistanceOrder
 
 
 def test_unknown_keys_are_infinitely_far() -> None:
@@ -21,7 +23,59 @@ def test_infinity_forgets() -> None:
     assert order.distance(1) == inf
     order.push((1, 1, 2), (5.0, inf, inf))
     order.push((1, 1), (inf, inf))
-    assert order._distances == {}, "and leaves nothing behind"
+    assert order._rows == {}, "and leaves nothing behind"
+
+
+MANY = range(FEW + 1)
+
+
+def test_many_distances_at_once_are_a_new_version_and_few_are_told_one_by_one() -> None:
+    order = DistanceOrder()
+    order.push(MANY, [3.0] * len(MANY))
+    assert order.version == 1
+    assert [*map(order.distance, MANY)] == [3.0] * len(MANY)
+    nearly_the_same = np.full(len(MANY), 3.0, np.float32)
+    nearly_the_same[2:4] = 2.0, 4.0
+    assert order.push(np.array(MANY), nearly_the_same) == [3]
+    assert order.push((2, 3), (2.5, 1.0)) == [2]
+    assert (order.version, order.distance(2), order.distance(3)) == (1, 2.5, 1.0)
+
+
+def test_of_a_key_named_twice_among_many_the_last_distance_counts() -> None:
+    order = DistanceOrder()
+    order.push([7, 8, 7, 8, *MANY], [1.0, 2.0, inf, 4.0, *[9.0] * len(MANY)][: 4 + len(MANY)])
+    assert (order.distance(7), order.distance(8)) == (9.0, 9.0)
+    order.push([70, 80, 70, 80, *MANY], [1.0, 2.0, inf, 4.0, *[9.0] * len(MANY)])
+    assert (order.distance(70), order.distance(80)) == (inf, 4.0)
+
+
+def test_many_infinities_leave_nothing_behind_but_what_is_noted() -> None:
+    order = DistanceOrder()
+    order.push(MANY, [3.0] * len(MANY))
+    row = order.note({3, 4, 99})
+    assert order.values[row] == 3.0
+    order.push([*MANY, 500], [inf] * (len(MANY) + 1))
+    assert order.values[row] == inf
+    assert len(order._rows) == 1
+    order.unnote(3)
+    assert order._rows == {}
+    assert order.note({5}) == row, "and it is used again"
+
+
+def test_a_pinned_key_stays_pinned_among_many_and_takes_their_distance_later() -> None:
+    order = DistanceOrder()
+    order.pin(3)
+    order.push(MANY, [5.0] * len(MANY))
+    order.push((3,), (6.0,))
+    assert order.distance(3) == PINNED
+    order.push(MANY, [7.0] * len(MANY))
+    assert order.nearest({3, 4}) == PINNED
+    order.unpin(3)
+    assert order.distance(3) == 7.0
+    order.pin(3)
+    order.push(MANY, [inf] * len(MANY))
+    order.unpin(3)
+    assert order._rows == {}
 
 
 def test_a_pinned_key_is_nearer_than_now_until_unpinned() -> None:

@@ -179,7 +179,7 @@ def test_a_read_that_waits_is_called_back() -> None:
     tiers = Tiers(READS + 2)
     for key in range(READS + 2):
         tiers.payload.prefetch(key, Tier.DEVICE)
-    assert tiers.payload.demote(READS, Tier.STORAGE) is MoveOutcome.DONE
+    assert tiers.payload.demote(READS, Tier.STORAGE) is MoveOutcome.ALREADY
     assert tiers.payload.drop(READS + 1) is MoveOutcome.DONE
     tiers.storage.arrive()
     tiers.settle()
