@@ -4,14 +4,18 @@ Three requests come, three finish and teach an agent's prefix in every pass; eve
 controller sends the distances of all agents and orders 200 moves; once it asks for everything.
 
 Processor time of the thread: other processes on the machine are left out, but for what they do to
-the caches. SGLang's own loads and evictions of the moved nodes are counted, and shown apart.
+the caches. Every run makes the same passes, so the least that a pass took in several runs is what
+its work costs; both are shown, and what the longest passes did. SGLang's own loads and evictions of
+the moved nodes are counted, and shown apart.
 
-    python -m benchmarks.engine.passes [PASSES]
+    python -m benchmarks.engine.passes [PASSES] [RUNS]
 """
 
 from __future__ import annotations
 
 import gc
+import json
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -31,6 +35,10 @@ from scalesim.deployments.engine.sglang.requests_in_use import LiveRequests
 from scalesim.vocabulary import PREFIX, Directives, DistanceUpdate, Moves, Tier, Verb
 
 PARTS = ("learn", "accept", "work", "all")
+BESIDE = ("of it SGLang's", "wall", "garbage", "moves")
+"""Milliseconds but for the moves; `garbage` is the collection of it, within the others."""
+
+LONGEST = 5
 
 AGENTS, REQUESTS, FINISHED, EVERY, MOVED = 10_000, 1000, 3, 50, 200
 HEAD, LENGTH = 256, 16 * PAGE
@@ -134,8 +142,8 @@ def run(passes: int) -> dict[str, list[float]]:
     while executor.work():
         pass  # what was learned until here is reported
     sent = 0
-    took: dict[str, list[float]] = {part: [] for part in (*PARTS, "of it SGLang's")}
-    clock = _SGLangsShare(subject)
+    took: dict[str, list[float]] = {part: [] for part in (*PARTS, *BESIDE)}
+    clock, garbage = _SGLangsShare(subject), _Garbage()
     gc.collect()
     gc.freeze()
     for number in range(passes):
@@ -145,7 +153,8 @@ def run(passes: int) -> dict[str, list[float]]:
             frames.append(encode(Directives(1, number, resync=True)))
         done = [scheduler.finish() for _ in range(FINISHED)]
         _sglangs_own(subject)
-        times = [time.thread_time()]
+        garbage.take()
+        began, times = time.perf_counter(), [time.thread_time()]
         for request in came:
             scheduler._add_request_to_queue(request)
         for request in done:
@@ -159,11 +168,14 @@ def run(passes: int) -> dict[str, list[float]]:
         scheduler.requests.look()
         executor.work()
         times.append(time.thread_time())
+        wall = time.perf_counter() - began
+        moves, sglangs = clock.take()
         for _ in came:
             scheduler.admit()
-        spent = (*np.diff(times), times[-1] - times[0], clock.take())
-        for part, seconds in zip(took, spent, strict=True):
+        spent = (*np.diff(times), times[-1] - times[0], sglangs, wall, garbage.take())
+        for part, seconds in zip((*PARTS, *BESIDE), spent, strict=False):
             took[part].append(float(seconds) * 1e3)
+        took["moves"].append(moves)
     gc.unfreeze()
     return took
 
@@ -172,7 +184,7 @@ class _SGLangsShare:
     """Times what SGLang's cache does of the moves: its load, its eviction of a leaf."""
 
     def __init__(self, subject: Any) -> None:
-        self._seconds = 0.0
+        self._seconds, self._calls = 0.0, 0
         for name in ("load", "_evict_device_leaf"):
             setattr(subject, name, self._timed(getattr(subject, name)))
 
@@ -181,12 +193,33 @@ class _SGLangsShare:
             began = time.thread_time()
             result = call(*args, **more)
             self._seconds += time.thread_time() - began
+            self._calls += 1
             return result
 
         return timed
 
+    def take(self) -> tuple[int, float]:
+        """Return the calls since the last look, and their seconds."""
+        taken = self._calls, self._seconds
+        self._calls, self._seconds = 0, 0.0
+        return taken
+
+
+class _Garbage:
+    """Times the collections of garbage."""
+
+    def __init__(self) -> None:
+        self._seconds = self._began = 0.0
+        gc.callbacks.append(self._collects)
+
+    def _collects(self, phase: str, _: Any) -> None:
+        if phase == "start":
+            self._began = time.thread_time()
+        else:
+            self._seconds += time.thread_time() - self._began
+
     def take(self) -> float:
-        """Return the seconds since the last call."""
+        """Return the seconds since the last look."""
         seconds, self._seconds = self._seconds, 0.0
         return seconds
 
@@ -207,18 +240,46 @@ def _sglangs_own(subject: Any) -> None:
     subject.writing_check(finish_count=len(controller.ack_write_queue))
 
 
-def main() -> None:
-    """Print a table and write it as JSON."""
-    passes = int(sys.argv[1]) if sys.argv[1:] else 2000
-    took = run(passes)
+def several(passes: int, runs: int) -> list[dict[str, list[float]]]:
+    """Return what each of several runs took, in a process of its own."""
+    command = [sys.executable, "-m", __spec__.name, str(passes), "alone"]
+    outputs = [subprocess.run(command, stdout=subprocess.PIPE, check=True) for _ in range(runs)]  # noqa: S603
+    return [json.loads(each.stdout.splitlines()[-1]) for each in outputs]
+
+
+def table(title: str, took: dict[str, list[float]]) -> dict[str, dict[str, float]]:
+    """Print what passes took, by part, and return it."""
     figures = {}
-    print(f"{'ms a pass':>14} {'median':>8} {'mean':>8} {'99%':>8} {'worst':>8}")
-    for part, each in took.items():
-        median, most, worst = np.percentile(each, (50, 99, 100)).tolist()
-        mean = float(np.mean(each))
+    print(f"{title:>24} {'median':>8} {'mean':>8} {'99%':>8} {'worst':>8}")
+    for part in (*PARTS, *BESIDE[:-1]):
+        median, most, worst = np.percentile(took[part], (50, 99, 100)).tolist()
+        mean = float(np.mean(took[part]))
         figures[part] = {"median": median, "mean": mean, "99%": most, "worst": worst}
-        print(f"{part:>14} {median:8.3f} {mean:8.3f} {most:8.3f} {worst:8.3f}")
-    print(write("passes", figures, Path(FOLDER) / "engine", unit="ms", passes=passes))
+        print(f"{part:>24} {median:8.3f} {mean:8.3f} {most:8.3f} {worst:8.3f}")
+    return figures
+
+
+def main() -> None:
+    """Print tables and write them as JSON."""
+    passes = int(sys.argv[1]) if sys.argv[1:] else 2000
+    if sys.argv[2:] == ["alone"]:
+        print(json.dumps(run(passes)))
+        return
+    runs = several(passes, int(sys.argv[2]) if sys.argv[2:] else 3)
+    least = {part: np.min([each[part] for each in runs], axis=0).tolist() for part in runs[0]}
+    figures: dict[str, Any] = {
+        "one run": table("ms a pass, one run", runs[0]),
+        "least": table(f"least of {len(runs)} runs", least),
+    }
+    columns = (*PARTS, *BESIDE)
+    print("the longest passes:", *(f"{column:>15}" for column in columns))
+    for number in np.argsort(least["all"])[: -LONGEST - 1 : -1].tolist():
+        print(f"{number:18}", *(f"{least[column][number]:15.3f}" for column in columns))
+    moving = np.array(least["moves"]) > 0
+    figures["passes that move something"] = float(moving.mean())
+    print(f"{moving.mean():.0%} of the passes move something")
+    runs_of = {"passes": passes, "runs": len(runs)}
+    print(write("passes", figures, Path(FOLDER) / "engine", unit="ms", **runs_of))
 
 
 if __name__ == "__main__":

@@ -22,7 +22,7 @@ WORK_A_PASS_US = 1000.0
 """Most that moves and rows taken over may cost between two forward passes, by the costs below; the
 rest waits for the next. Counted, not timed: every rank does the same in the same pass."""
 
-LEAVE_US, LIFT_US, LOOK_US, ROW_US = 60.0, 150.0, 10.0, 0.05
+LEAVE_US, LIFT_US, LOOK_US, ROW_US = 60.0, 200.0, 10.0, 0.05
 """What a move to a colder tier, one to a hotter tier, one that was not needed or not possible, and
 a row of a directive cost, measured (`benchmarks/engine/passes.py`)."""
 

@@ -13,7 +13,10 @@ from scalesim.deployments.engine.prefixes import Prefix
 from scalesim.vocabulary import Residency
 
 ROWS_A_PASS = 16
-"""Most rows reported together, a tenth of a millisecond: after a resync the rest comes later."""
+"""Most rows reported together, a tenth of a millisecond."""
+
+ROWS_AGAIN_A_PASS = 8
+"""Of them, most of those that did not change: after a resync the rest comes later."""
 
 
 class ChangedAgents:
@@ -43,7 +46,8 @@ class ChangedAgents:
         keys = list(islice(self._keys, ROWS_A_PASS))
         for key in keys:
             del self._keys[key]
-        if self._again and (left := ROWS_A_PASS - len(keys)):
+        left = min(ROWS_A_PASS - len(keys), ROWS_AGAIN_A_PASS)
+        if self._again and left:
             keys += self._again[-left:]
             del self._again[-left:]
         return sorted(set(keys))

@@ -68,9 +68,10 @@ def agent_of(req: Any) -> Agent | None:
     """Return a request's agent, or None if it has no identity."""
     for action in req.kv_hints.actions if req.kv_hints is not None else ():
         if action.action_type == HINT_TYPE:
-            key, next_use, model = (action.payload.get(n) for n in ("key", "next_use", "model"))
+            said = action.payload.get
+            key, next_use, model = said("key"), said("next_use"), said("model")
             if isinstance(key, int):
-                steps = float(next_use) if isinstance(next_use, int | float) else None
+                steps = float(next_use) if isinstance(next_use, (int, float)) else None
                 return Agent(key, steps, model if isinstance(model, str) else "")
     return None
 
