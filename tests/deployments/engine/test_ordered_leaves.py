@@ -244,5 +244,5 @@ class FewLeavesMachine(LeavesMachine):
 
 TestLeaves = LeavesMachine.TestCase
 TestLeaves.settings = settings(max_examples=25)
-TestFewSelected = FewLeavesMachine.TestCase
-TestFewLeavesMachine.settings = settings(max_examples=25)
+TestFewLeaves = FewLeavesMachine.TestCase
+TestFewLeaves.settings = settings(max_examples=25)

@@ -22,7 +22,7 @@ PRIVATE = [list(range(1000 * k, 1000 * k + 16)) for k in range(1, 4)]
 PROMPTS = [ONE, TWO, OTHER, *PRIVATE]
 
 
-class Ranks:
+class TwoRanks:
     """The same engine twice; SGLang's collectives take the least of both, as its own do."""
 
     def __init__(self, device_tokens: int = 512) -> None:
@@ -55,8 +55,8 @@ class Ranks:
 
 
 @pytest.fixture
-def ranks() -> Iterator[Ranks]:
-    two = Ranks()
+def ranks() -> Iterator[TwoRanks]:
+    two = TwoRanks()
     yield two
     two.close()
 
@@ -74,7 +74,7 @@ def seen(rank: Agents) -> Any:
     return nodes, free, cache.can_load(), under_way
 
 
-def test_a_transfer_may_start_once_the_last_one_has_arrived_on_every_rank(ranks: Ranks) -> None:
+def test_a_transfer_may_start_once_the_last_one_has_arrived_on_every_rank(ranks: TwoRanks) -> None:
     for key, tokens in enumerate((ONE, OTHER)):
         ranks.both(partial(Agents.in_host, key=key, tokens=tokens))
     ranks.both(lambda rank: rank.on_its_way(0))
@@ -87,7 +87,7 @@ def test_a_transfer_may_start_once_the_last_one_has_arrived_on_every_rank(ranks:
     assert ranks.both(lambda rank: rank.payload.prefetch(1, Tier.DEVICE)) is MoveOutcome.STARTED
 
 
-def test_a_request_finds_a_slot_on_every_rank(ranks: Ranks) -> None:
+def test_a_request_finds_a_slot_on_every_rank(ranks: TwoRanks) -> None:
     for key, tokens in enumerate((ONE, *PRIVATE)):
         ranks.both(partial(Agents.in_host, key=key, tokens=tokens))
     ranks.both(lambda rank: rank.on_its_way(0))
@@ -119,7 +119,7 @@ def take(rank: Agents, turn: tuple[int, int, float]) -> MoveOutcome | None:
 
 @pytest.mark.parametrize("seed", range(6))
 def test_ranks_do_the_same_whenever_their_copies_end(seed: int) -> None:
-    ranks, rng = Ranks(device_tokens=96), random.Random(seed)
+    ranks, rng = TwoRanks(device_tokens=96), random.Random(seed)
     paces = [random.Random(100 + seed), random.Random(200 + seed)]
     for _ in range(60):
         key = rng.randrange(len(PROMPTS))
