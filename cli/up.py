@@ -87,7 +87,7 @@ def up(
     _override(values, "ingress", {"host": host, "port": port})
     if replicas is not None:
         values["replicas"] = replicas
-    with _Signals() as signals, RunFolder(RAY_FITS) as folder, folder.as_own_tmpdir():
+    with _Signals(), RunFolder(RAY_FITS) as folder, folder.as_own_tmpdir():
         _build_model(values, folder)
         settings = with_secrets_from_env(load(StackSettings, values))
         console = Console(stderr=True)
@@ -95,7 +95,6 @@ def up(
         with ExitStack() as running:
             with waiting(console, "starting the stack; the engine takes 10 s to a few minutes ..."):
                 running.enter_context(stack)
-            signals.take()  # back from Ray
             if as_json:
                 print_json({"base_url": stack.base_url})
             else:

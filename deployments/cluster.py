@@ -5,8 +5,11 @@ from __future__ import annotations
 import logging
 import os
 import resource
+import signal
 import socket
-from collections.abc import Mapping
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from scalesim.errors import AuthenticationError, ConfigurationError, UnavailableError
@@ -54,7 +57,7 @@ def start(folder: RunFolder) -> None:
     os.environ.update(_ENVIRONMENT)
     several, ray_constants.ENABLE_RAY_CLUSTER = ray_constants.ENABLE_RAY_CLUSTER, False
     try:
-        with folder.as_tmpdir(), folder.beside():
+        with folder.as_tmpdir(), folder.beside(), _signals_of_ours():
             ray.init(
                 address="local",
                 include_dashboard=False,
@@ -74,6 +77,17 @@ def start(folder: RunFolder) -> None:
         ray_constants.ENABLE_RAY_CLUSTER = several
 
 
+@contextmanager
+def _signals_of_ours() -> Iterator[None]:
+    """Keep what a program does on SIGTERM, where it does anything: Ray puts its own in place."""
+    ours = signal.getsignal(signal.SIGTERM)
+    try:
+        yield
+    finally:
+        if ours is not signal.SIG_DFL and threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, ours)
+
+
 def join(address: str, environment: Mapping[str, str]) -> None:
     """Connect this process to a cluster that runs.
 
@@ -90,13 +104,14 @@ def join(address: str, environment: Mapping[str, str]) -> None:
     try:
         if address != "auto":
             _knock(address)
-        ray.init(
-            address,
-            log_to_driver=False,
-            logging_level=logging.ERROR,
-            configure_logging=False,
-            runtime_env={"env_vars": {**environment, **_ENVIRONMENT}},
-        )
+        with _signals_of_ours():
+            ray.init(
+                address,
+                log_to_driver=False,
+                logging_level=logging.ERROR,
+                configure_logging=False,
+                runtime_env={"env_vars": {**environment, **_ENVIRONMENT}},
+            )
     except ray.exceptions.AuthenticationError:
         raise AuthenticationError(
             f"the Ray cluster at {address} asks for a token: set RAY_AUTH_MODE=token and "

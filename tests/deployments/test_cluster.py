@@ -1,9 +1,11 @@
 """Rules of a stack's own Ray cluster that need no cluster."""
 
 import resource
+import signal
 from collections.abc import Callable
 from contextlib import nullcontext
 from pathlib import Path
+from typing import Any
 
 import pytest
 import ray
@@ -96,3 +98,20 @@ def test_where_nothing_listens_no_cluster_is_waited_for(
     monkeypatch.setattr(ray, "init", lambda *_, **__: pytest.fail("Ray tries for many minutes"))
     with pytest.raises(UnavailableError, match="ray start --address"):
         cluster.join(address, {})
+
+
+@pytest.mark.parametrize("ours", [lambda *_: None, signal.SIG_IGN])
+def test_what_a_program_does_on_a_signal_stays_when_ray_starts(
+    limits: Limits, monkeypatch: pytest.MonkeyPatch, ours: Any
+) -> None:
+    def init(**_: object) -> None:
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
+
+    monkeypatch.setattr(ray, "init", init)
+    monkeypatch.setattr(cluster, "_ENVIRONMENT", {})
+    former = signal.signal(signal.SIGTERM, ours)
+    try:
+        cluster.start(Folder())  # type: ignore[arg-type]
+        assert signal.getsignal(signal.SIGTERM) is ours
+    finally:
+        signal.signal(signal.SIGTERM, former)
