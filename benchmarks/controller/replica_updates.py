@@ -42,7 +42,6 @@ PROCESSES = 4
 """Of replicas; each holds a part of them."""
 
 SETTLE_S, MEASURE_S = 12.0, 20.0
-SIMULATION = "bench"
 
 
 class IdleController:
@@ -71,21 +70,21 @@ class IdleController:
         """Do nothing."""
 
 
-def measured(target: ActorHandle, replicas: int, steps: bool) -> dict[str, Any]:
+def measured(target: ActorHandle, replicas: int, simulation: str, steps: bool) -> dict[str, Any]:
     """Return what so many replicas made of an actor's process, and how fast they were directed."""
     process = psutil.Process(ray.get(target.__ray_call__.remote(lambda _: os.getpid())))
     find = partial(_same, target)
     make = partial(RemoteController, find, ControllerSettings())
     remote = ray.remote(num_cpus=0)(busy_engines.EngineHosts)
     parts = [range(first, replicas, PROCESSES) for first in range(min(PROCESSES, replicas))]
-    hosts = [remote.remote(part, SIMULATION, make) for part in parts]
+    hosts = [remote.remote(part, simulation, make) for part in parts]
     ray.get([host.attach.remote() for host in hosts])
-    keys = [agent_keys(SIMULATION, busy_engines.ids(number)) for number in range(replicas)]
+    keys = [agent_keys(simulation, busy_engines.ids(number)) for number in range(replicas)]
     try:
-        _live(target, keys, SETTLE_S, 0, steps)
+        _live(target, simulation if steps else None, keys, SETTLE_S, 0)
         ray.get([host.take.remote() for host in hosts])
         began, used = time.monotonic(), _used(process)
-        _live(target, keys, MEASURE_S, int(SETTLE_S), steps)
+        _live(target, simulation if steps else None, keys, MEASURE_S, int(SETTLE_S))
         seconds, used = time.monotonic() - began, _used(process) - used
         taken = ray.get([host.take.remote() for host in hosts])
     finally:
@@ -105,14 +104,18 @@ def measured(target: ActorHandle, replicas: int, steps: bool) -> dict[str, Any]:
 
 
 def _live(
-    target: ActorHandle, keys: list[np.ndarray[Any, Any]], seconds: float, step: int, steps: bool
+    target: ActorHandle,
+    simulation: str | None,
+    keys: list[np.ndarray[Any, Any]],
+    seconds: float,
+    step: int,
 ) -> None:
     """Report every agent once a second, as a simulation does; only wait where there is none."""
     for second in range(int(seconds)):
         began = time.monotonic()
-        if steps:
+        if simulation is not None:
             near = busy_engines.distances(step + second)
-            calls = [target.report.remote(SIMULATION, step + second, each, near) for each in keys]
+            calls = [target.report.remote(simulation, step + second, each, near) for each in keys]
             ray.get(calls)
         time.sleep(max(1.0 - (time.monotonic() - began), 0.0))
 
@@ -134,11 +137,11 @@ def main(counts: list[int]) -> None:
         settings = StackSettings(engine=EngineSettings(model_path="none"), catalog=catalog)
         for replicas in counts:
             controller = actor.start(settings)
-            row = measured(controller, replicas, steps=True)
+            row = measured(controller, replicas, f"simulation-{replicas}", steps=True)
             actor.stop(settings.controller)
             empty = ray.remote(num_cpus=0)(IdleController).options(max_concurrency=10_000)
             peer = empty.remote(row["interval_s"])
-            row["empty_busy_share"] = measured(peer, replicas, steps=False)["busy_share"]
+            row["empty_busy_share"] = measured(peer, replicas, "none", steps=False)["busy_share"]
             ray.kill(peer)
             rows.append(row)
             print(row, flush=True)
