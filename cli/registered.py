@@ -15,7 +15,7 @@ from scalesim.cli.output import AsJson, print_json
 if TYPE_CHECKING:
     from scalesim.deployments.engine.weights_registry import WeightsRegistry
 
-Name = Annotated[str, typer.Argument(help="Id under which requests name it")]
+WeightsName = Annotated[str, typer.Argument(help="Id under which requests name it")]
 Source = Annotated[Path, typer.Argument(help="Folder as saved, in safetensors")]
 Agents = Annotated[
     list[str] | None,
@@ -53,7 +53,7 @@ def verbs(
 
     @app.command()
     def add(
-        name: Name,
+        name: WeightsName,
         source: Source,
         root: Root,
         agents: Agents = None,
@@ -98,7 +98,7 @@ def verbs(
             print_json({"unassigned": agents})
 
     @app.command()
-    def remove(name: Name, root: Root, as_json: AsJson = False) -> None:
+    def remove(name: WeightsName, root: Root, as_json: AsJson = False) -> None:
         """Delete it and take it from its agents; requests that name it are refused."""
         registry(root, None).remove(name)
         if as_json:

@@ -108,7 +108,7 @@ def _url(address: str | None) -> str:
     """Return the job server's URL: the named one, else what the environment names.
 
     Raises:
-        ConfigurationError: That is no URL.
+        ConfigurationError: That is not a URL.
     """
     named = address or ray_job_server_from_env() or _DEFAULT_URL
     if named == "auto" or named.startswith("ray://"):

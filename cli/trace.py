@@ -63,7 +63,7 @@ def convert(
     from scalesim.simulations.trace.trace_files import read_lines
 
     if trace.exists() and not trace.is_file():
-        raise InvalidRequestError(f"{str(trace)!r} is read twice: give a file, no pipe", "trace")
+        raise InvalidRequestError(f"{str(trace)!r} is read twice: give a file, not a pipe", "trace")
     origin_s = min(request.time_s for request in requests(read_lines(trace)))
     asked = requests(read_lines(trace))
     found = events(asked, origin_s=origin_s, step_s=step_time, agents=agents, seed=seed)

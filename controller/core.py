@@ -19,7 +19,7 @@ from scalesim.controller.key_index import MISSING, Rows
 from scalesim.controller.learned_distances import LearnedDistances
 from scalesim.controller.leveling import Leveling
 from scalesim.controller.payload_table import AGENTS, SENT, STATE, PayloadTable
-from scalesim.controller.placements import Place, Placements
+from scalesim.controller.placements import PlacementRule, Placements
 from scalesim.controller.replicas import AttachedReplica, ReplicaRecord, Replicas
 from scalesim.controller.simulations import NO_SIMULATION, Simulations
 from scalesim.controller.snapshot import DirtyRows, names, restore
@@ -60,7 +60,7 @@ class Controller:
         settings: ControllerSettings,
         catalog: CatalogSettings,
         planner: Planner,
-        place: Place,
+        place: PlacementRule,
         snapshot: CatalogSnapshot | None = None,
         saved_incarnation: int = 0,
         clock: Clock | None = None,

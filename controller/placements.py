@@ -13,7 +13,7 @@ from scalesim.controller.payload_table import AGENTS, NOWHERE, PayloadTable
 from scalesim.controller.replicas import Replicas
 from scalesim.vocabulary import Keys, PlacementDelta
 
-Place = Callable[[Keys, Sequence[str]], NDArray[np.int32]]
+PlacementRule = Callable[[Keys, Sequence[str]], NDArray[np.int32]]
 """Gives each key the index of its replica; every process must compute the same."""
 
 _JOURNAL_KEYS = 100_000  # past it a reader that fell behind gets everything
@@ -33,7 +33,9 @@ class Placements:
         version: First version; must exceed those of controllers before.
     """
 
-    def __init__(self, table: PayloadTable, replicas: Replicas, place: Place, version: int) -> None:
+    def __init__(
+        self, table: PayloadTable, replicas: Replicas, place: PlacementRule, version: int
+    ) -> None:
         self.version = version
         self._table = table
         self._replicas = replicas

@@ -35,7 +35,7 @@ LIFECYCLE_FIELDS = {
 _FEW_IDS = 2_000
 """Read at once, in some milliseconds: passing them to a thread would take longer on average."""
 
-Report = TypeVar("Report")
+Document = TypeVar("Document")
 
 
 class Reader:
@@ -49,16 +49,16 @@ class Reader:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="hints")
 
     async def read(
-        self, into: Callable[[str, dict[str, Any]], Report], simulation: str, body: dict[str, Any]
-    ) -> Report:
+        self, into: Callable[[str, dict[str, Any]], Document], simulation: str, body: dict[str, Any]
+    ) -> Document:
         """Return `into(simulation, body)`, and raise what it raises."""
         if sum(len(value) for value in body.values() if isinstance(value, list)) <= _FEW_IDS:
             return into(simulation, body)
         return await self.read_apart(into, simulation, body)
 
     async def read_apart(
-        self, into: Callable[[str, dict[str, Any]], Report], simulation: str, body: dict[str, Any]
-    ) -> Report:
+        self, into: Callable[[str, dict[str, Any]], Document], simulation: str, body: dict[str, Any]
+    ) -> Document:
         """The same, always on the thread: for bodies that take more than reading."""
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._thread, into, simulation, body)

@@ -46,10 +46,10 @@ class Answers(NamedTuple):
     of_all: bool = True
 
 
-Ask = Callable[..., Awaitable[Answers]]
+AskPeers = Callable[..., Awaitable[Answers]]
 """Asks all processes, this one included: the question and what `Peers.answer` takes with it."""
 
-Steps = Callable[[], Awaitable[dict[str, int]]]
+StepsBySimulation = Callable[[], Awaitable[dict[str, int]]]
 
 
 class Peers:
@@ -59,7 +59,7 @@ class Peers:
         name: Of this process.
         metrics: Of this process.
         steps: Returns the step of every simulation.
-        ask: See `Ask`.
+        ask: See `AskPeers`.
 
     Attributes:
         suspects: What is known of requests that were lost, here or elsewhere.
@@ -67,7 +67,9 @@ class Peers:
         loops: What runs.
     """
 
-    def __init__(self, name: str, metrics: IngressMetrics, steps: Steps, ask: Ask) -> None:
+    def __init__(
+        self, name: str, metrics: IngressMetrics, steps: StepsBySimulation, ask: AskPeers
+    ) -> None:
         self._name = name
         self._metrics = metrics
         self._read_steps = steps
@@ -173,7 +175,7 @@ async def nobody(question: str, *more: Any) -> Answers:
     return Answers([])
 
 
-def peers_in_serve(processes: int, method: str) -> Ask:
+def peers_in_serve(processes: int, method: str) -> AskPeers:
     """Return what asks all processes of this deployment.
 
     Args:

@@ -38,7 +38,7 @@ _FILLED_IN = {
 """Fields of `stack` that the chart sets itself."""
 
 
-class Value(NamedTuple):
+class ChartValue(NamedTuple):
     """One documented key of values.yaml."""
 
     path: tuple[str, ...]
@@ -46,11 +46,11 @@ class Value(NamedTuple):
     text: str
 
 
-def documented() -> list[Value]:
+def documented() -> list[ChartValue]:
     """Return every key of values.yaml with its default and the comment above it, in order."""
     source = (CHART / "values.yaml").read_text()
     values = yaml.safe_load(source)
-    found: list[Value] = []
+    found: list[ChartValue] = []
     comment: list[str] = []
     path: list[str] = []
     for line in source.splitlines():
@@ -63,7 +63,7 @@ def documented() -> list[Value]:
             default = values
             for key in path:
                 default = default[key]
-            found.append(Value(tuple(path), default, " ".join(comment)))
+            found.append(ChartValue(tuple(path), default, " ".join(comment)))
             comment = []
         else:
             comment = []
@@ -86,7 +86,7 @@ def schema() -> dict[str, Any]:
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **root}
 
 
-def _property(value: Value) -> dict[str, Any]:
+def _property(value: ChartValue) -> dict[str, Any]:
     if isinstance(value.default, dict) and value.default and value.path[-1] not in _OPEN:
         return _closed(value.text)
     found: dict[str, Any] = {"type": _TYPES[type(value.default)], "description": value.text}

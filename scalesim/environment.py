@@ -167,7 +167,7 @@ def with_secrets_from_env(settings: StackSettings) -> StackSettings:
     embedded server, which other users cannot reach, takes none; that is logged.
 
     Raises:
-        ConfigurationError: SCALESIM_API_KEYS is no JSON object of keys that the settings name.
+        ConfigurationError: SCALESIM_API_KEYS is not a JSON object of keys that the settings name.
     """
     ingress, catalog = settings.ingress, settings.catalog
     if key := _line(API_KEY):
@@ -193,7 +193,7 @@ def _with_keys(settings: dict[str, ApiKeySettings], text: str) -> dict[str, ApiK
         keys = None
     if not isinstance(keys, dict) or not all(isinstance(key, str) for key in keys.values()):
         raise ConfigurationError(
-            f'{API_KEYS} is no JSON object of keys: set it to e.g. {{"town": "KEY"}}'
+            f'{API_KEYS} is not a JSON object of keys: set it to e.g. {{"town": "KEY"}}'
         )
     for name in keys.keys() - settings.keys():
         raise ConfigurationError(

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
-from typing import Any, TypeAlias
+from typing import Any
 
 import httpx
 import msgspec
 
 from scalesim.headers import CACHED_TOKENS, REPLICA, CachedTokens
-
-TextListener: TypeAlias = Callable[[str], None]
+from scalesim.me import TextListener
 
 
 class AnswerStream:

@@ -20,7 +20,7 @@ from scalesim.settings import (
 from scalesim.simulations.agent_nodes import ingress_of_arm
 from scalesim.simulations.call_table import CallTable
 from scalesim.simulations.checkpoint import Checkpoint, Ending
-from scalesim.simulations.coordinator import Drive, Run, RunOptions, Watch, drive, run_of
+from scalesim.simulations.coordinator import Drive, Run, RunOptions, WatchStep, drive, run_of
 from scalesim.simulations.load_generator import Target, adapter_name, tune_name
 from scalesim.simulations.workload import Workload
 from scalesim.vocabulary import ADAPTER, MODEL
@@ -77,7 +77,7 @@ def run_arm(
     workload: Workload,
     machine: ArmMachine,
     run_options: RunOptions,
-    watch: Watch,
+    watch: WatchStep,
     checkpoint: Checkpoint,
     drive: Drive = drive,
 ) -> ArmOutcome:

@@ -8,8 +8,9 @@ from typing import Any, NamedTuple, Protocol
 import httpx
 
 from scalesim.headers import CachedTokens
+from scalesim.me import TextListener
 from scalesim.proxies import may_be_proxied
-from scalesim.simulations.answer_stream import AnswerStream, TextListener
+from scalesim.simulations.answer_stream import AnswerStream
 
 _PATH = "/v1/chat/completions"
 _TIMEOUT_S = 600.0  # between two bytes: a call may wait long for its turn, but not without end

@@ -17,10 +17,10 @@ from scalesim.simulations.checkpoint import Checkpoint, Step
 from scalesim.simulations.load_generator import LoadGenerator, Target
 from scalesim.simulations.workload import Workload
 
-Watch = Callable[[int, CallTable], None]
+WatchStep = Callable[[int, CallTable], None]
 """Called with the step (0 is the warm-up) and its calls when all of them ended."""
 
-Drive = Callable[[Workload, Target, "RunOptions", Watch, Checkpoint], "Run"]
+Drive = Callable[[Workload, Target, "RunOptions", WatchStep, Checkpoint], "Run"]
 """Runs a workload on a stack; see `drive`."""
 
 _FORESEEN_STEPS = 2
@@ -88,7 +88,7 @@ def drive(
     workload: Workload,
     target: Target,
     run_options: RunOptions,
-    watch: Watch,
+    watch: WatchStep,
     checkpoint: Checkpoint,
 ) -> Run:
     """Run a workload on a stack with Ray workers; Ray must be initialised.

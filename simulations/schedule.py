@@ -8,7 +8,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-Rows = NDArray[np.int32]
+AgentRows = NDArray[np.int32]
 
 
 class Schedule:
@@ -23,7 +23,7 @@ class Schedule:
         ordered: Whether that order is known to the simulation, or calls of a step are concurrent.
     """
 
-    def __init__(self, agents: int, calls: Sequence[Rows], *, ordered: bool) -> None:
+    def __init__(self, agents: int, calls: Sequence[AgentRows], *, ordered: bool) -> None:
         self.ordered = ordered
         self._calls = [np.arange(agents, dtype=np.int32), *calls]
 
@@ -31,15 +31,15 @@ class Schedule:
         """How many steps are known, the warm-up included."""
         return len(self._calls)
 
-    def calls(self, step: int) -> Rows:
+    def calls(self, step: int) -> AgentRows:
         """Return the rows of a step's calls in order, repeats included."""
         return self._calls[step]
 
-    def active(self, step: int) -> Rows:
+    def active(self, step: int) -> AgentRows:
         """Return the rows that call in a step, each once, in the order of their first calls."""
         calls = self._calls[step]
         _, first = np.unique(calls, return_index=True)
-        rows: Rows = calls[np.sort(first)]
+        rows: AgentRows = calls[np.sort(first)]
         return rows
 
     def next_use(self, step: int) -> NDArray[np.float64]:

@@ -57,6 +57,22 @@ def imports(body: list[ast.stmt], known: Collection[str]) -> Iterator[str]:
                 yield from imports(inside, known)
 
 
+def types(body: list[ast.stmt]) -> Iterator[tuple[str, str]]:
+    """Yield names of classes, and of types with what they stand for: the same is no second one."""
+    for node in body:
+        match node:
+            case ast.ClassDef(name=name):
+                yield name, ""
+            case ast.Assign(targets=[ast.Name(id=name)], value=value) if is_type(name):
+                yield name, ast.unparse(value)
+            case ast.AnnAssign(target=ast.Name(id=name), value=value) if is_type(name):
+                yield name, ast.unparse(value) if value else ""
+
+
+def is_type(name: str) -> bool:
+    return name[0].isupper() and not name.isupper() and not name.startswith("Test")
+
+
 def repeated(names: Counter[str]) -> list[str]:
     return [name for name, times in names.items() if times > 1]
 
@@ -66,15 +82,13 @@ def test_no_two_modules_share_a_name() -> None:
     assert set(repeated(names)) <= NAMED_BY_TOOLS
 
 
-def test_no_two_classes_share_a_name() -> None:
+def test_one_name_is_one_class_or_type() -> None:
     """Examples are programs of their own: several towns have citizens."""
-    names = Counter(
-        node.name
-        for file in MODULES
-        for node in ast.parse(file.read_text()).body
-        if isinstance(node, ast.ClassDef)
-    )
-    assert repeated(names) == []
+    meanings: dict[str, set[str]] = {}
+    for file in MODULES:
+        for name, meaning in types(ast.parse(file.read_text()).body):
+            meanings.setdefault(name, set()).add(meaning or str(file))
+    assert {name: those for name, those in meanings.items() if len(those) > 1} == {}
 
 
 def test_files_are_small() -> None:

@@ -25,3 +25,8 @@ def test_images_have_the_pinned_engine(name: str) -> None:
 def test_what_is_not_pinned_is_not_found() -> None:
     with pytest.raises(LookupError, match="no version of numpy"):
         pinned("numpy")
+
+
+def test_no_other_module_says_the_version() -> None:
+    files = [*(ROOT / "deployments").rglob("*.py"), *(ROOT / "policies").rglob("*.py")]
+    assert [file for file in files if pinned("sglang") in file.read_text()] == []

@@ -16,7 +16,7 @@ from benchmarks.gpu.answer_tally import AnswerTally
 from benchmarks.gpu.engine_caller import Reply, cached
 from benchmarks.gpu.prompts import Prompts
 from benchmarks.gpu.reference_answers import ReferenceAnswers
-from benchmarks.gpu.turns import Ask, Flush, Move, Pause, Push, Step, TakeBack, Turn
+from benchmarks.gpu.turns import AskTurn, Flush, Move, Pause, Push, TakeBack, Turn, TurnPart
 from scalesim.deployments.engine.emulation.inline import Asked, InlineEngine, Script
 from scalesim.vocabulary import ADAPTER, MODEL, PREFIX
 
@@ -138,7 +138,7 @@ class _PlayedTurns:
         self._asker = asker
         self._kinds = kinds
         self._tally = tally
-        self._running: list[tuple[str, Ask, Asked]] = []
+        self._running: list[tuple[str, AskTurn, Asked]] = []
         self._made: Counter[str] = Counter()
         self._last = 0
 
@@ -157,10 +157,10 @@ class _PlayedTurns:
         yield from self._calm(0)
         yield from settled(self._engine)
 
-    def _step(self, turn: str, step: Step) -> Script:
+    def _step(self, turn: str, step: TurnPart) -> Script:
         engine = self._engine
         match step:
-            case Ask(agent, view, known):
+            case AskTurn(agent, view, known):
                 ids = self._asker.prompts.ids(agent, view)
                 asked = self._asker.ask(agent, ids, known=known)
                 self._running.append((turn, step, asked))

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
-Item = TypeVar("Item")
+Shrunk = TypeVar("Shrunk")
 
 TRIES = 120
 """Most attempts."""
 
 
-def shrunk(items: Sequence[Item], fails: Callable[[list[Item]], bool]) -> list[Item]:
+def shrunk(items: Sequence[Shrunk], fails: Callable[[list[Shrunk]], bool]) -> list[Shrunk]:
     """Return a part of items that fails, in their order; all of them where no part does.
 
     Args:

@@ -14,7 +14,7 @@ from benchmarks.gpu.answer_check import ASKED
 from benchmarks.gpu.answer_tally import AnswerTally
 from benchmarks.gpu.prompts import Prompts
 from benchmarks.gpu.reference_answers import ReferenceAnswers
-from benchmarks.gpu.turns import Ask, Flush, Move, Pause, Push, Step, TakeBack, Turns
+from benchmarks.gpu.turns import AskTurn, Flush, Move, Pause, Push, TakeBack, TurnPart, Turns
 
 _PASS_S = 0.0015
 """What a pause counts for a pass: several times the shortest there is, a part of the longest."""
@@ -50,7 +50,7 @@ class Interleaving:
             TimeoutError: A request is not answered.
         """
         for agent, view in self._prompts.all():  # twice, so that the private part is learned
-            await self._ask("warm-up", Ask(agent, view), "warm-up")
+            await self._ask("warm-up", AskTurn(agent, view), "warm-up")
         made: Counter[str] = Counter()
         for number, turn in enumerate(self._turns.draw(turns)):
             if number and number % 100 == 0 and not go_on():
@@ -70,10 +70,10 @@ class Interleaving:
     def _kinds(self) -> list[str]:
         return list(self._steered.holds)
 
-    async def _step(self, turn: str, step: Step) -> None:
+    async def _step(self, turn: str, step: TurnPart) -> None:
         steered = self._steered
         match step:
-            case Ask():
+            case AskTurn():
                 rid = f"race-{next(self._rids)}"
                 self._running[asyncio.create_task(self._ask(turn, step, rid))] = rid
             case Move(verb, agents, tier):
@@ -103,7 +103,7 @@ class Interleaving:
                 del self._running[task]
                 task.result()
 
-    async def _ask(self, turn: str, asked: Ask, rid: str) -> None:
+    async def _ask(self, turn: str, asked: AskTurn, rid: str) -> None:
         agent, view, known = asked
         ids, more = self._prompts.ids(agent, view), self._prompts.more(agent)
         key = agent if known else None

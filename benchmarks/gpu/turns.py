@@ -20,7 +20,7 @@ _PAUSE = (0, 0, 1, 2, 3, 6, 12)
 """Passes between two commands of a turn: none, a few, as many as a copy takes."""
 
 
-class Ask(NamedTuple):
+class AskTurn(NamedTuple):
     """A request of an agent.
 
     Attributes:
@@ -64,7 +64,7 @@ class Flush(NamedTuple):
     """Waits for the requests and empties the cache, whatever is on its way."""
 
 
-Step = Ask | Move | Push | Pause | TakeBack | Flush
+TurnPart = AskTurn | Move | Push | Pause | TakeBack | Flush
 
 
 class Turn(NamedTuple):
@@ -77,7 +77,7 @@ class Turn(NamedTuple):
     """
 
     name: str
-    steps: tuple[Step, ...]
+    steps: tuple[TurnPart, ...]
     calm: int
 
 
@@ -115,59 +115,59 @@ class Turns:
             for name in names
         ]
 
-    def _overtake(self) -> list[Step]:
+    def _overtake(self) -> list[TurnPart]:
         agents = self._some(2)
         demoted = [*self._demote(agents), self._pause()]
         return [*demoted, *self._fetch(agents), self._pause(), *self._ask(agents)]
 
-    def _relative(self) -> list[Step]:
+    def _relative(self) -> list[TurnPart]:
         agent = self._one()
         relatives = self._prompts.relatives(agent) or (self._one(),)
         steps = [*self._demote((agent, *relatives)), self._pause(), *self._fetch((agent,))]
         asked = self._rng.sample(relatives, min(len(relatives), self._rng.randint(1, 3)))
         return [*steps, self._pause(), *self._ask(asked), self._pause(), *self._ask((agent,))]
 
-    def _evict_loading(self) -> list[Step]:
+    def _evict_loading(self) -> list[TurnPart]:
         agents = self._some(3)
         verb = self._rng.choice([Verb.DEMOTE, Verb.DEMOTE, Verb.DROP])
         moved = [Move(verb, agents[:2], Tier.HOST)]
         steps = [*self._fetch(agents), self._pause(), *moved]
         return [*steps, *self._ask((*self._some(1), *agents[:1]))]
 
-    def _exhaust(self) -> list[Step]:
+    def _exhaust(self) -> list[TurnPart]:
         agents = self._some(self._prompts.agents // 2)
-        steps: list[Step] = [*self._demote(agents), self._pause()]
+        steps: list[TurnPart] = [*self._demote(agents), self._pause()]
         for agent in agents:
             steps += [*self._fetch((agent,)), Pause(self._rng.randint(0, 2))]
         return [*steps, *self._ask((*agents[:2], *self._some(2)))]
 
-    def _crowd(self) -> list[Step]:
-        steps: list[Step] = [self._push(self._some(4)), *self._ask(self._some(6))]
+    def _crowd(self) -> list[TurnPart]:
+        steps: list[TurnPart] = [self._push(self._some(4)), *self._ask(self._some(6))]
         return [*steps, self._pause(), *self._ask(self._some(4))]
 
-    def _backed_up(self) -> list[Step]:
+    def _backed_up(self) -> list[TurnPart]:
         agents = self._some(2)
         verb = self._rng.choice([Verb.DEMOTE, Verb.DROP])
-        steps: list[Step] = [*self._ask(agents), self._pause(), Move(verb, agents, Tier.HOST)]
+        steps: list[TurnPart] = [*self._ask(agents), self._pause(), Move(verb, agents, Tier.HOST)]
         return [*steps, self._pause(), *self._demote(agents), *self._ask(self._some(2))]
 
-    def _upset(self) -> list[Step]:
+    def _upset(self) -> list[TurnPart]:
         verb = self._rng.choice([Verb.PIN, Verb.UNPIN, Verb.UNPIN, Verb.DROP])
-        steps: list[Step] = [Move(verb, self._some(2)), self._push(self._some(4))]
+        steps: list[TurnPart] = [Move(verb, self._some(2)), self._push(self._some(4))]
         return [*steps, *self._ask(self._some(1))]
 
-    def _take_back(self) -> list[Step]:
+    def _take_back(self) -> list[TurnPart]:
         agents = self._some(4)
-        steps: list[Step] = [*self._fetch(agents[:2]), *self._ask(agents), self._pause()]
+        steps: list[TurnPart] = [*self._fetch(agents[:2]), *self._ask(agents), self._pause()]
         return [*steps, TakeBack(self._rng.randint(1, 3)), *self._ask(agents[:1])]
 
-    def _flush(self) -> list[Step]:
+    def _flush(self) -> list[TurnPart]:
         agents = self._some(3)
         return [*self._ask(agents), *self._demote(agents), *self._fetch(agents), Flush()]
 
-    def _through_storage(self) -> list[Step]:
+    def _through_storage(self) -> list[TurnPart]:
         agents = self._some(2)
-        steps: list[Step] = [self._push(agents, inf), Move(Verb.DEMOTE, agents, Tier.STORAGE)]
+        steps: list[TurnPart] = [self._push(agents, inf), Move(Verb.DEMOTE, agents, Tier.STORAGE)]
         if self._rng.random() < 0.5:
             steps += [
                 self._pause(),
@@ -179,21 +179,23 @@ class Turns:
             steps += [self._pause(), Move(Verb.DROP, agents[:1])]
         return [*steps, self._pause(), *self._ask(agents)]
 
-    def _fetch(self, agents: tuple[int, ...]) -> list[Step]:
+    def _fetch(self, agents: tuple[int, ...]) -> list[TurnPart]:
         others = [(who, self._rng.choice([5.0, 50.0, inf])) for who in range(self._prompts.agents)]
         distances = dict(others) | dict.fromkeys(agents, 0.0)
         return [Push(tuple(distances.items())), Move(Verb.PREFETCH, agents)]
 
-    def _demote(self, agents: tuple[int, ...]) -> list[Step]:
+    def _demote(self, agents: tuple[int, ...]) -> list[TurnPart]:
         return [self._push(agents, inf), Move(Verb.DEMOTE, agents, Tier.HOST)]
 
     def _push(self, agents: tuple[int, ...], distance: float | None = None) -> Push:
         choices = [0.0, 1.0, 1e9, inf] if distance is None else [distance]
         return Push(tuple((agent, self._rng.choice(choices)) for agent in agents))
 
-    def _ask(self, agents: tuple[int, ...] | list[int]) -> list[Step]:
+    def _ask(self, agents: tuple[int, ...] | list[int]) -> list[TurnPart]:
         views = range(self._prompts.views)
-        return [Ask(agent, self._rng.choice(views), self._rng.random() < 0.9) for agent in agents]
+        return [
+            AskTurn(agent, self._rng.choice(views), self._rng.random() < 0.9) for agent in agents
+        ]
 
     def _pause(self) -> Pause:
         return Pause(self._rng.choice(_PAUSE))

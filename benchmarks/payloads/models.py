@@ -52,7 +52,7 @@ class FineTunes(NamedTuple):
 POPULATIONS = {"crowd": FineTunes(24, 4, 0.5, 8), "apart": FineTunes(12, 12, 1 / 6, 16)}
 
 
-class Arm(NamedTuple):
+class ModelsArm(NamedTuple):
     """What is ours: whether schedules are reported, and how many requests a model's turn has."""
 
     reports: bool
@@ -60,13 +60,13 @@ class Arm(NamedTuple):
 
 
 ARMS = {
-    "no hints, one at a time": Arm(False, 1),
-    "no hints, in turns": Arm(False, 64),
-    "reported, in turns": Arm(True, 64),
+    "no hints, one at a time": ModelsArm(False, 1),
+    "no hints, in turns": ModelsArm(False, 64),
+    "reported, in turns": ModelsArm(True, 64),
 }
 
 
-def run(arm: Arm, workload: Workload, machine: ArmMachine, folder: Path) -> dict[str, Any]:
+def run(arm: ModelsArm, workload: Workload, machine: ArmMachine, folder: Path) -> dict[str, Any]:
     """Run one arm and return its figures, the warm-up's swaps left out."""
     settings = stack_settings("scalesim", workload, machine)
     models = settings.engine.models

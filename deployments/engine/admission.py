@@ -43,7 +43,7 @@ class EngineLimits:
     def of(cls, context: int, pool: int, page: int, vocabulary: int, grammar: bool) -> EngineLimits:
         """Return the limits of an engine.
 
-        SGLang 0.5.23 keeps six tokens of the shorter of context and pool to itself, and a page
+        SGLang keeps six tokens of the shorter of context and pool to itself, and a page
         beside the one that a prompt fills in part.
 
         Args:

@@ -1,4 +1,4 @@
-"""What SGLang 0.5.23 lacks on a machine without a GPU; never imported on one with.
+"""What SGLang lacks on a machine without a GPU; never imported on one with.
 
 Five gaps are filled: `sgl_kernel` has no CPU wheel, torchvision's wheel registers its operators
 from a CUDA library, and HiCache pins memory, copies layers through CUDA-only functions and leaves

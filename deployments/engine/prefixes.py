@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Tokens = NDArray[np.int64] | NDArray[np.int32]
-Space = tuple[str | None, str | None]
+CacheSpace = tuple[str | None, str | None]
 """Name space of a cache key: (extra key such as the adapter's, tenant salt)."""
 
 MAX_PREFIXES = 4
@@ -42,7 +42,7 @@ class Prefix:
 
     tokens: Tokens
     prompt_length: int
-    space: Space
+    space: CacheSpace
     length: int
     pages: bytes = b""
 

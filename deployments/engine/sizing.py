@@ -27,7 +27,7 @@ saves nothing but computing."""
 PROCESS_BYTES = 3 * GIB
 """Host memory of one rank's processes beside the tiers: code, CUDA, buffers."""
 SGLANG_RESERVE_BYTES = 10 * GIB
-"""What SGLang 0.5.23 leaves free beside a host tier on a GPU (`pool_host/base.py`)."""
+"""What SGLang leaves free beside a host tier on a GPU (`pool_host/base.py`)."""
 MOST_DEVICE_SHARE = 0.95
 """Of free device memory, for weights and KV: nothing larger has a place beside activations."""
 SHARED_BYTES_PER_RANK = GIB // 8

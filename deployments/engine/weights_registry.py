@@ -40,10 +40,10 @@ class RegisteredWeights(Protocol):
         ...
 
 
-Item = TypeVar("Item", bound=RegisteredWeights)
+Registered = TypeVar("Registered", bound=RegisteredWeights)
 
 
-class WeightsRegistry(ABC, Generic[Item]):
+class WeightsRegistry(ABC, Generic[Registered]):
     """Weights that may be loaded, by id, below root folders; the first root with an id wins.
 
     Args:
@@ -57,7 +57,7 @@ class WeightsRegistry(ABC, Generic[Item]):
         self._roots = [Path(root).resolve() for root in roots]
         self._assignments = [Assignments(root) for root in self._roots]
 
-    def find(self, name: str) -> Item:
+    def find(self, name: str) -> Registered:
         """Return an item by its id.
 
         Raises:
@@ -73,7 +73,7 @@ class WeightsRegistry(ABC, Generic[Item]):
             "model",
         )
 
-    def all(self) -> list[Item]:
+    def all(self) -> list[Registered]:
         """Return every item that may be loaded, by name; others are left out."""
         names = {folder.name for root in self._roots if root.is_dir() for folder in root.iterdir()}
         found = []
@@ -96,7 +96,7 @@ class WeightsRegistry(ABC, Generic[Item]):
         """Return how many agents were given each item, by its id."""
         return Counter(ChainMap(*(each.all() for each in self._assignments)).values())
 
-    def add(self, name: str, source: Path, agents: Sequence[str] = ()) -> Item:
+    def add(self, name: str, source: Path, agents: Sequence[str] = ()) -> Registered:
         """Copy a folder into the first root under a new id, give it to agents and return it.
 
         Args:
@@ -151,7 +151,7 @@ class WeightsRegistry(ABC, Generic[Item]):
         Assignments(folder.parent).forget(name)
         shutil.rmtree(folder)
 
-    def _checked(self, name: str, folder: Path, root: Path) -> Item:
+    def _checked(self, name: str, folder: Path, root: Path) -> Registered:
         resolved = folder.resolve()
         paths = (resolved, *(file.resolve() for file in folder.iterdir()))
         if not all(path.is_relative_to(root) for path in paths):
@@ -165,7 +165,7 @@ class WeightsRegistry(ABC, Generic[Item]):
         """Return the files that belong to the item in a folder."""
 
     @abstractmethod
-    def _item(self, name: str, folder: Path) -> Item:
+    def _item(self, name: str, folder: Path) -> Registered:
         """Return the item in a folder; raises `_refused` if it may not be loaded."""
 
     def _require_good(self, name: str, source: Path) -> None:

@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from scalesim.deployments.requests.chat_messages import Name
+from scalesim.deployments.requests.chat_messages import ParticipantName
 from scalesim.deployments.requests.request_model import RequestModel
 from scalesim.deployments.requests.values import JsonObject, together
 
@@ -14,7 +14,7 @@ from scalesim.deployments.requests.values import JsonObject, together
 class JsonSchema(RequestModel):
     """A named schema."""
 
-    name: Name
+    name: ParticipantName
     description: str = ""
     schema_: JsonObject = Field(alias="schema")
     strict: bool = False

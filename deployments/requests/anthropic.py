@@ -14,7 +14,7 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
-from scalesim.deployments.requests.chat_messages import Name, Nothing, check_schemas
+from scalesim.deployments.requests.chat_messages import Nothing, ParticipantName, check_schemas
 from scalesim.deployments.requests.kv_hints import KvHints
 from scalesim.deployments.requests.request_model import RequestModel
 from scalesim.deployments.requests.shared_fields import Label
@@ -46,7 +46,7 @@ class ToolUseBlock(RequestModel):
 
     type: Literal["tool_use"]
     id: Label
-    name: Name
+    name: ParticipantName
     input: JsonObject = Field(default_factory=dict)
     cache_control: Dropped = Field(None, exclude=True)
     caller: Dropped = Field(None, exclude=True)
@@ -97,7 +97,7 @@ class AnthropicTool(RequestModel):
 
     type: Literal["custom"] = "custom"
     """Only tools of the caller are served."""
-    name: Name
+    name: ParticipantName
     description: str = ""
     input_schema: JsonObject
     """JSON schema."""
@@ -109,7 +109,7 @@ class AnthropicChoice(RequestModel):
     """Whether tools are called."""
 
     type: Literal["auto", "any", "tool", "none"]
-    name: Name = ""
+    name: ParticipantName = ""
     disable_parallel_tool_use: bool = False
 
 

@@ -9,7 +9,7 @@ from pydantic_core import PydanticCustomError
 
 from scalesim.deployments.requests.answer_formats import ResponseFormat
 from scalesim.deployments.requests.chat_messages import (
-    Message,
+    ChatMessage,
     NamedTool,
     Tool,
     ToolChoice,
@@ -59,7 +59,7 @@ def template_arguments(arguments: dict[str, Any]) -> dict[str, Any]:
 class ChatRequest(SharedFields):
     """What a chat may ask."""
 
-    messages: list[Message] = Field(min_length=1, max_length=4096)
+    messages: list[ChatMessage] = Field(min_length=1, max_length=4096)
     """Turns so far: role and text."""
     max_completion_tokens: int = Field(16, ge=1, le=2**31 - 1)
     """As `max_tokens`, and believed before it. Without both an answer may fill the context."""

@@ -12,7 +12,7 @@ from scalesim.deployments.requests.request_model import RequestModel
 from scalesim.deployments.requests.shared_fields import Label
 from scalesim.deployments.requests.values import JsonObject, together
 
-Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.-]{1,128}$")]
+ParticipantName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.-]{1,128}$")]
 """Of a function."""
 
 MOST_SCHEMA_BYTES = 256 * 2**10
@@ -64,7 +64,7 @@ Nothing = Annotated[Any, AfterValidator(_nothing)]
 class CalledFunction(RequestModel):
     """Which function was called and how."""
 
-    name: Name
+    name: ParticipantName
     arguments: str = ""
     """JSON text."""
 
@@ -78,7 +78,7 @@ class ToolCall(RequestModel):
     function: CalledFunction
 
 
-class Message(RequestModel):
+class ChatMessage(RequestModel):
     """One turn."""
 
     role: Literal["system", "developer", "user", "assistant", "tool", "function"]
@@ -94,7 +94,7 @@ class Message(RequestModel):
     function_call: Nothing = Field(None, exclude=True)
 
     @model_validator(mode="after")
-    def _says_something(self) -> Message:
+    def _says_something(self) -> ChatMessage:
         if self.role in ("system", "developer", "user") and "content" not in self.model_fields_set:
             raise together("content", "is missing: a message of this role needs one")
         return self
@@ -103,7 +103,7 @@ class Message(RequestModel):
 class Function(RequestModel):
     """A function that may be called."""
 
-    name: Name
+    name: ParticipantName
     description: str = ""
     parameters: JsonObject = Field(default_factory=dict)
     """JSON schema."""
@@ -120,7 +120,7 @@ class Tool(RequestModel):
 class NamedFunction(RequestModel):
     """Which function must be called."""
 
-    name: Name
+    name: ParticipantName
 
 
 class NamedTool(RequestModel):

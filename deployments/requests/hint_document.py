@@ -27,9 +27,9 @@ def _text(value: Any) -> str:
         raise PydanticCustomError("agent", "{message}", {"message": str(error)}) from None
 
 
-Agent = Annotated[str, BeforeValidator(_text)]
-Edge = Annotated[list[Agent], Field(min_length=2, max_length=2)]
-Edges = Annotated[list[Edge], Field(max_length=MOST_ROWS)]
+AgentName = Annotated[str, BeforeValidator(_text)]
+Edge = Annotated[list[AgentName], Field(min_length=2, max_length=2)]
+EdgeList = Annotated[list[Edge], Field(max_length=MOST_ROWS)]
 
 
 class HintDocument(RequestModel):
@@ -37,33 +37,33 @@ class HintDocument(RequestModel):
 
     epoch: int = Field(ge=0, le=2**53)
     """The simulation's step, an integer that never goes back; required."""
-    active: list[Agent] = Field(default_factory=list)
+    active: list[AgentName] = Field(default_factory=list)
     """Agents that call in this step."""
-    order: list[Agent] = Field(default_factory=list)
+    order: list[AgentName] = Field(default_factory=list)
     """The same in the order of their calls, believed before `active`."""
-    upcoming: list[list[Agent]] = Field(default_factory=list, max_length=64)
+    upcoming: list[list[AgentName]] = Field(default_factory=list, max_length=64)
     """Who calls in the steps after it, a list for each."""
-    wake: dict[Agent, float | None] = Field(default_factory=dict)
+    wake: dict[AgentName, float | None] = Field(default_factory=dict)
     """Agents, and the step of each one's next call, `null` for none: believed before all else."""
-    rate: dict[Agent, float] = Field(default_factory=dict)
+    rate: dict[AgentName, float] = Field(default_factory=dict)
     """Agents, and their calls in a simulated hour."""
     step_hours: float = Field(1.0, gt=0)
     """Simulated hours in a step, for `rate`."""
-    position: dict[Agent, Annotated[list[float], Field(min_length=2, max_length=4)]] = Field(
+    position: dict[AgentName, Annotated[list[float], Field(min_length=2, max_length=4)]] = Field(
         default_factory=dict, max_length=MOST_ROWS
     )
     """Agents, and where each is: x and y, then its change of both in a step where it moves."""
     reach: float = Field(1.0, gt=0)
     """Distance at which two agents meet, for `position`, in its unit."""
-    edges: Edges = Field(default_factory=list)
+    edges: EdgeList = Field(default_factory=list)
     """Pairs of agents: whose turn may lead to whose in the next step."""
-    workflow: Edges = Field(default_factory=list)
+    workflow: EdgeList = Field(default_factory=list)
     """Pairs of agents: who waits for whom. Leave out what is done: nothing is kept."""
-    pin: list[Agent] = Field(default_factory=list)
+    pin: list[AgentName] = Field(default_factory=list)
     """Agents to keep on the device."""
-    unpin: list[Agent] = Field(default_factory=list)
+    unpin: list[AgentName] = Field(default_factory=list)
     """Agents that may be evicted again."""
-    done: list[Agent] = Field(default_factory=list)
+    done: list[AgentName] = Field(default_factory=list)
     """Agents that make no further call."""
 
     def distances(self) -> dict[str, float]:

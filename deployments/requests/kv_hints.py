@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal, NamedTuple
 
 from pydantic import Discriminator, Field, StringConstraints, Tag
 
-from scalesim.deployments.requests.hint_document import Agent
+from scalesim.deployments.requests.hint_document import AgentName
 from scalesim.deployments.requests.request_model import RequestModel
 from scalesim.deployments.requests.values import JsonObject, branch
 
@@ -22,7 +22,7 @@ _Name = Annotated[str, StringConstraints(max_length=256)]
 class AgentPayload(RequestModel):
     """Payload of `scalesim.agent`."""
 
-    agent: Agent = ""
+    agent: AgentName = ""
     """Agent id."""
     simulation: str = ""
     """Its simulation."""

@@ -15,7 +15,7 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 from scalesim.deployments.requests.chat import template_arguments
-from scalesim.deployments.requests.chat_messages import Name, Nothing, check_schemas
+from scalesim.deployments.requests.chat_messages import Nothing, ParticipantName, check_schemas
 from scalesim.deployments.requests.kv_hints import KvHints
 from scalesim.deployments.requests.request_model import RequestModel
 from scalesim.deployments.requests.shared_fields import Label, Stop
@@ -63,7 +63,7 @@ class CallItem(RequestModel):
 
     type: Literal["function_call"]
     call_id: Label
-    name: Name
+    name: ParticipantName
     arguments: str = ""
     """JSON text."""
     id: Label = Field("", exclude=True)
@@ -91,7 +91,7 @@ class ReasoningItem(RequestModel):
     encrypted_content: Nothing = Field(None, exclude=True)
 
 
-Item = Annotated[
+InputItem = Annotated[
     Annotated[MessageItem, Tag(branch("message"))]
     | Annotated[CallItem, Tag(branch("function_call"))]
     | Annotated[CallOutputItem, Tag(branch("function_call_output"))]
@@ -107,7 +107,7 @@ def _text_or_turns(value: Any) -> Any:
 
 
 Input = Annotated[
-    str | Annotated[list[Item], Field(max_length=4096)], BeforeValidator(_text_or_turns)
+    str | Annotated[list[InputItem], Field(max_length=4096)], BeforeValidator(_text_or_turns)
 ]
 
 
@@ -116,7 +116,7 @@ class FunctionTool(RequestModel):
 
     type: Literal["function"]
     """Only functions of the caller are served."""
-    name: Name
+    name: ParticipantName
     description: str = ""
     parameters: JsonObject = Field(default_factory=dict)
     """JSON schema."""
@@ -127,7 +127,7 @@ class FunctionChoice(RequestModel):
     """The function that must be called."""
 
     type: Literal["function"]
-    name: Name
+    name: ParticipantName
 
 
 def _choice(value: Any) -> Any:
@@ -140,7 +140,7 @@ class TextFormat(RequestModel):
     """Format of an answer."""
 
     type: Literal["text", "json_object", "json_schema"]
-    name: Name = "answer"
+    name: ParticipantName = "answer"
     description: str = ""
     schema_: JsonObject = Field(default_factory=dict, alias="schema")
     strict: bool = False

@@ -8,7 +8,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints, 
 from pydantic_core import PydanticCustomError
 
 from scalesim.deployments.requests.chat import template_arguments
-from scalesim.deployments.requests.chat_messages import Message, Tool, check_schemas
+from scalesim.deployments.requests.chat_messages import ChatMessage, Tool, check_schemas
 from scalesim.deployments.requests.request_model import RequestModel
 from scalesim.deployments.requests.shared_fields import MOST_SEQUENCES
 from scalesim.deployments.requests.values import JsonObject, together
@@ -30,7 +30,7 @@ class TokenizeRequest(RequestModel):
         BeforeValidator(_texts),
     ] = ""
     """A string, or several; either this or `messages`."""
-    messages: list[Message] = Field(default_factory=list, max_length=4096)
+    messages: list[ChatMessage] = Field(default_factory=list, max_length=4096)
     """Turns of a chat, put through the model's template."""
     tools: list[Tool] = Field(default_factory=list, max_length=128)
     """Functions that the chat may call; their schemas have 256 KiB of JSON together at most."""

@@ -71,7 +71,7 @@ class Llm:
     def rank_kv_bytes_per_token(self, ranks: int) -> int:
         """Return what one of `ranks` tensor-parallel ranks keeps of a token.
 
-        Heads are dealt out; with fewer heads than ranks each rank keeps one. Source: SGLang 0.5.23,
+        Heads are dealt out; with fewer heads than ranks each rank keeps one. Source: SGLang,
         `ModelConfig.get_num_kv_heads`.
         """
         heads = max(1, self.kv_heads // ranks)

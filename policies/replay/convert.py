@@ -63,7 +63,7 @@ def events(
     """
     conversations, rng = Conversations(), np.random.default_rng(seed)
     if not 0 < step_s < math.inf:
-        raise InvalidRequestError(f"a step of {step_s} s is none: give more than 0", "step_s")
+        raise InvalidRequestError(f"a step of {step_s} s is not a step: give more than 0", "step_s")
     for number, request in enumerate(asked, 1):
         if request.time_s < origin_s:
             raise InvalidRequestError(f"request {number} is before the trace begins", "origin_s")

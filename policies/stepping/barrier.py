@@ -11,7 +11,7 @@ from scalesim.policies.stepping.conductor import Positions, Steps
 from scalesim.policies.stepping.space import Space
 from scalesim.vocabulary import Distances
 
-Ranks = Callable[[int], Steps]
+RanksOf = Callable[[int], Steps]
 
 
 class Barrier:
@@ -26,7 +26,7 @@ class Barrier:
     """
 
     def __init__(
-        self, step: Steps, end: int, ranks: Ranks | None = None, space: Space | None = None
+        self, step: Steps, end: int, ranks: RanksOf | None = None, space: Space | None = None
     ) -> None:
         self.step = step
         self._end = end

@@ -20,7 +20,7 @@ from scalesim.world import World
 
 Stepping = Literal["barrier", "causal"]
 OnError = Literal["stop", "continue"]
-Watch = Callable[[int, list[TakenTurn]], None]
+WatchTurns = Callable[[int, list[TakenTurn]], None]
 """Called with a step that everyone is past, in order of steps, and the turns taken since."""
 
 
@@ -92,7 +92,7 @@ async def drive(
     state: WorldState,
     pool: TurnPool,
     options: DriveOptions,
-    watch: Watch,
+    watch: WatchTurns,
     progressed: Callable[[list[TakenTurn]], None] = lambda turns: None,
 ) -> float:
     """Take every turn up to the last step; returns the seconds that took.

@@ -18,7 +18,7 @@ from scalesim.simulations.agent_nodes import is_loopback
 from scalesim.simulations.arms import ArmOutcome
 from scalesim.simulations.call_table import calls_of
 from scalesim.simulations.checkpoint import Checkpoint
-from scalesim.simulations.coordinator import Run, RunOptions, Watch
+from scalesim.simulations.coordinator import Run, RunOptions, WatchStep
 from scalesim.simulations.driver.asked_model import MakeServedModel
 from scalesim.simulations.driver.drive import DriveOptions
 from scalesim.simulations.driver.ray_pool import RayTurnPool, RayWorkers
@@ -59,7 +59,7 @@ class WorldDrive:
         workload: Workload,
         target: Target,
         run_options: RunOptions,
-        watch: Watch,
+        watch: WatchStep,
         checkpoint: Checkpoint,
     ) -> Run:
         """See `coordinator.drive`."""

@@ -15,7 +15,7 @@ from scalesim.simulations.driver.roster import Roster
 from scalesim.simulations.driver.runner import TurnRunner
 from scalesim.world import World
 
-Place = tuple[float, float] | None
+Position = tuple[float, float] | None
 _NAN = float("nan")
 
 
@@ -24,7 +24,7 @@ class Shown(NamedTuple):
 
     step: int
     public: bytes
-    place: Place
+    place: Position
 
 
 class AgentRecord:

@@ -11,7 +11,7 @@ import numpy as np
 from scalesim.controller.core import Controller
 from scalesim.controller.service import SPACING_S
 from scalesim.deployments.controller_link import GATHER_S, replica_info
-from scalesim.deployments.engine.emulation.device_clock import Clock
+from scalesim.deployments.engine.emulation.device_clock import DeviceClock
 from scalesim.deployments.engine.messages import Hello, Message
 from scalesim.identity import agent_keys
 from scalesim.policies.links import Links
@@ -40,7 +40,7 @@ class ControlPlane:
 
     def __init__(
         self,
-        clock: Clock,
+        clock: DeviceClock,
         options: ArmOptions,
         obey: Callable[[Directives], None],
         simulation: str,

@@ -13,7 +13,7 @@ import mesa
 import numpy as np
 from mesa.experimental.devs import DEVSimulator
 
-from scalesim.simulations.schedule import Rows
+from scalesim.simulations.schedule import AgentRows
 
 _NIGHT_HOURS = 8.0
 _DAY_HOURS = 16.0
@@ -56,7 +56,7 @@ class DailyPlans(mesa.Model):  # type: ignore[misc]
         for row in range(villagers):
             Villager(self, row).begin_next()
 
-    def next_step(self, active: int) -> Rows:
+    def next_step(self, active: int) -> AgentRows:
         """Return the rows of the next villagers to act, in the order of their events."""
         self.acting.clear()
         while len(self.acting) < active:
@@ -74,7 +74,7 @@ class Days(NamedTuple):
         hours: Simulated hours since the beginning, at the end of each step.
     """
 
-    calls: list[Rows]
+    calls: list[AgentRows]
     hours: tuple[float, ...]
 
 

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from scalesim.policies.replay.activation_trace import parse_trace
-from scalesim.simulations.schedule import Rows
+from scalesim.simulations.schedule import AgentRows
 from scalesim.simulations.trace.trace_files import read_lines
 
 
@@ -21,7 +21,7 @@ class Recording(NamedTuple):
     """
 
     agents: tuple[str, ...]
-    calls: list[Rows]
+    calls: list[AgentRows]
 
 
 def read_recording(path: Path) -> Recording:

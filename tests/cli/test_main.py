@@ -9,11 +9,11 @@ from typer.testing import CliRunner
 from scalesim.cli import main as command
 from scalesim.errors import InvalidRequestError
 
-Run = Callable[..., int]
+RunCli = Callable[..., int]
 
 
 @pytest.fixture
-def run(monkeypatch: pytest.MonkeyPatch) -> Run:
+def run(monkeypatch: pytest.MonkeyPatch) -> RunCli:
     """Return a function that runs `scalesim ARGS` in this process and returns its exit code."""
 
     def scalesim(*arguments: str) -> int:
@@ -31,20 +31,20 @@ def test_help_lists_every_verb() -> None:
     assert all(f" {verb} " in shown.output for verb in command.VERBS)
 
 
-def test_an_unknown_verb_is_refused(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_unknown_verb_is_refused(run: RunCli, capsys: pytest.CaptureFixture[str]) -> None:
     assert run("nothing") == 2
     assert "No such command" in capsys.readouterr().err
 
 
 def test_a_verb_that_cannot_be_loaded_says_what_to_install(
-    run: Run, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    run: RunCli, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setitem(command.VERBS, "absent", "Not there.")
     assert run("absent", "--any", "thing") == 1
     assert "pip install 'scalesim-serve[serve,sim]'" in " ".join(capsys.readouterr().err.split())
 
 
-def test_json_errors_are_one_document(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
+def test_json_errors_are_one_document(run: RunCli, capsys: pytest.CaptureFixture[str]) -> None:
     assert run("status", "--base-url", "http://127.0.0.1:9", "--json") == 1
     error = json.loads(capsys.readouterr().out)["error"]
     assert error["code"] == "controller_unavailable"
@@ -61,7 +61,7 @@ def test_json_errors_are_one_document(run: Run, capsys: pytest.CaptureFixture[st
     ],
 )
 def test_json_errors_of_usage_are_one_document_too(
-    run: Run, capsys: pytest.CaptureFixture[str], arguments: list[str], named: str
+    run: RunCli, capsys: pytest.CaptureFixture[str], arguments: list[str], named: str
 ) -> None:
     assert run(*arguments, "--json") == 2
     error = json.loads(capsys.readouterr().out)["error"]

@@ -20,7 +20,7 @@ MOOD = {
 }
 """A schema that a random model ends by itself."""
 
-Check = Callable[[Any], None]
+ClientCheck = Callable[[Any], None]
 
 
 def is_mood(text: str) -> bool:
@@ -45,7 +45,7 @@ class Refused:
         return True
 
 
-def main(checks: list[Check], connect: Callable[[str, str], Any]) -> None:
+def main(checks: list[ClientCheck], connect: Callable[[str, str], Any]) -> None:
     """Run checks against `BASE_URL KEY` of the command line; print a JSON object, name to fault."""
     client = connect(sys.argv[1], sys.argv[2])
     faults: dict[str, str] = {}

@@ -145,7 +145,7 @@ async def test_a_server_that_comes_back_empty_gets_everything_again(
     assert sorted(remembered(server)[0].rows["key"].tolist()) == [1, 2, 3]
 
 
-class Seconds:
+class FakeSeconds:
     """The monotonic clock of the flushers."""
 
     def __init__(self, patch: pytest.MonkeyPatch) -> None:
@@ -154,8 +154,8 @@ class Seconds:
 
 
 @pytest.fixture
-def seconds(monkeypatch: pytest.MonkeyPatch) -> Seconds:
-    return Seconds(monkeypatch)
+def seconds(monkeypatch: pytest.MonkeyPatch) -> FakeSeconds:
+    return FakeSeconds(monkeypatch)
 
 
 class Upgrade:
@@ -175,7 +175,7 @@ class Upgrade:
 
 @pytest.fixture
 async def upgrade(
-    controller: Controller, writer: CatalogFlusher, server: EmbeddedServer, seconds: Seconds
+    controller: Controller, writer: CatalogFlusher, server: EmbeddedServer, seconds: FakeSeconds
 ) -> AsyncIterator[Upgrade]:
     report(controller, 1, {1: 1})
     await save(writer)
@@ -197,7 +197,7 @@ async def test_an_older_controller_stops_writing_and_that_is_no_fault(
 
 
 async def test_while_the_newer_one_lives_the_older_waits(
-    controller: Controller, writer: CatalogFlusher, seconds: Seconds, upgrade: Upgrade
+    controller: Controller, writer: CatalogFlusher, seconds: FakeSeconds, upgrade: Upgrade
 ) -> None:
     incarnation = controller.incarnation
     for turn in range(20):  # neither has anything to write
@@ -215,7 +215,7 @@ async def test_a_rolled_back_upgrade_gives_the_catalog_back(
     controller: Controller,
     writer: CatalogFlusher,
     server: EmbeddedServer,
-    seconds: Seconds,
+    seconds: FakeSeconds,
     upgrade: Upgrade,
 ) -> None:
     report(controller, 2, {3: 1})
@@ -235,7 +235,7 @@ async def test_a_rolled_back_upgrade_gives_the_catalog_back(
 
 
 async def test_one_that_was_cut_off_and_lost_the_catalog_gets_it_after_the_other(
-    controller: Controller, writer: CatalogFlusher, seconds: Seconds, upgrade: Upgrade
+    controller: Controller, writer: CatalogFlusher, seconds: FakeSeconds, upgrade: Upgrade
 ) -> None:
     for _ in range(9):
         await writer.flush()
@@ -252,7 +252,7 @@ async def test_one_that_was_cut_off_and_lost_the_catalog_gets_it_after_the_other
 
 
 async def test_a_catalog_that_is_away_while_another_owns_it_proves_nothing(
-    writer: CatalogFlusher, server: EmbeddedServer, seconds: Seconds, upgrade: Upgrade
+    writer: CatalogFlusher, server: EmbeddedServer, seconds: FakeSeconds, upgrade: Upgrade
 ) -> None:
     seconds.now += 5
     await writer.flush()
@@ -269,7 +269,7 @@ async def test_a_catalog_that_is_away_while_another_owns_it_proves_nothing(
 
 
 async def test_a_server_that_was_emptied_is_noticed_without_anything_to_write(
-    controller: Controller, writer: CatalogFlusher, server: EmbeddedServer, seconds: Seconds
+    controller: Controller, writer: CatalogFlusher, server: EmbeddedServer, seconds: FakeSeconds
 ) -> None:
     report(controller, 1, {1: 1})
     await save(writer)

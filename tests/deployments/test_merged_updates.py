@@ -22,14 +22,14 @@ def message(kind: str, rows: list[tuple[int, int, bool]]) -> Residency:
     return Residency(kind, keys.astype(np.int64), sizes, sizes, sizes, sizes + 1, in_use)
 
 
-class Follower:
+class FollowingController:
     """What a controller knows, and what it counts as a payload comes into use."""
 
     def __init__(self) -> None:
         self.known: dict[tuple[str, int], tuple[int, bool]] = {}
         self.uses: dict[tuple[str, int], list[int]] = {}
 
-    def follow(self, update: tuple[Residency | TransferStats, ...]) -> Follower:
+    def follow(self, update: tuple[Residency | TransferStats, ...]) -> FollowingController:
         for one in update:
             assert isinstance(one, Residency)
             rows = zip(one.keys.tolist(), one.device_bytes.tolist(), one.in_use, strict=True)
@@ -51,7 +51,7 @@ def test_it_leaves_the_controller_with_the_same(
         for kind in ("prefix", "adapter")
         if (part := [row[:3] for row in rows[start : start + size] if row[3] == kind])
     ]
-    one_by_one, at_once = Follower(), Follower()
+    one_by_one, at_once = FollowingController(), FollowingController()
     for one in messages:
         for row in range(one.keys.size):
             one_by_one.follow((Residency(one.kind, *(c[row : row + 1] for c in one[1:])),))

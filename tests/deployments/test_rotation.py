@@ -33,7 +33,7 @@ class ProbedReplica:
         return 0
 
 
-class Result:
+class RotationResult:
     def __init__(self) -> None:
         self.cancelled = 0
 
@@ -98,7 +98,7 @@ async def test_one_that_is_doubted_is_out_at_once_and_back_once_it_answers(
 
 async def test_what_is_in_one_that_is_doubted_is_left_in_it(rotation: Rotation) -> None:
     attempt = rotation.begin(call())
-    rotation.sent(attempt.call, "a", Result())
+    rotation.sent(attempt.call, "a", RotationResult())
     rotation.doubt("a")
     assert not attempt.moved
 
@@ -131,9 +131,9 @@ def test_what_is_not_known_cannot_be_lost(rotation: Rotation) -> None:
 
 async def test_only_what_waits_for_the_silent_one_moves(rotation: Rotation) -> None:
     waits, stays, begun, ended = (rotation.begin(call()) for _ in range(4))
-    results: dict[Any, Result] = {}
+    results: dict[Any, RotationResult] = {}
     for attempt, name in ((waits, "a"), (stays, "b"), (begun, "a"), (ended, "a")):
-        results[attempt] = Result()
+        results[attempt] = RotationResult()
         rotation.sent(attempt.call, name, results[attempt])
     rotation.end(ended)
 
@@ -151,8 +151,8 @@ async def test_only_what_waits_for_the_silent_one_moves(rotation: Rotation) -> N
 
 async def test_a_try_is_cancelled_everywhere_it_was_sent(rotation: Rotation) -> None:
     attempt = rotation.begin(call())
-    attempt.response = Result()
-    results = [Result(), Result()]
+    attempt.response = RotationResult()
+    results = [RotationResult(), RotationResult()]
     for name, result in zip(NAMES, results, strict=True):
         rotation.sent(attempt.call, name, result)
     attempt.cancel()

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from scalesim.deployments.engine.eviction_order import DistanceOrder
 from scalesim.deployments.engine.payloads.moves import MoveOutcome
 from scalesim.deployments.engine.payloads.prefix_tree import Extent, TreeListener
-from scalesim.deployments.engine.prefixes import Space, Tokens
+from scalesim.deployments.engine.prefixes import CacheSpace, Tokens
 from scalesim.vocabulary import Budgets
 
 
@@ -31,7 +31,7 @@ class FakeTree:
     def __init__(self, order: DistanceOrder, device_tokens: int, host_tokens: int = 10**6) -> None:
         self.order = order
         self.device_tokens, self.host_tokens = device_tokens, host_tokens
-        self.roots: dict[Space, FakeNode] = {}
+        self.roots: dict[CacheSpace, FakeNode] = {}
         self.in_use: set[int] = set()
         self.locked: set[int] = set()
         self.slots = 3
@@ -51,7 +51,7 @@ class FakeTree:
 
     # ---- what requests do ----
 
-    def request(self, tokens: Tokens, space: Space) -> bool:
+    def request(self, tokens: Tokens, space: CacheSpace) -> bool:
         """Compute a prompt: every page of it comes to the device, with a host copy."""
         if not self._free(
             len(tokens) // self.page_size * self.page_size - self._held(tokens, space)
@@ -61,7 +61,7 @@ class FakeTree:
             node.device = node.host = True
         return True
 
-    def _held(self, tokens: Tokens, space: Space) -> int:
+    def _held(self, tokens: Tokens, space: CacheSpace) -> int:
         path = self.line(self.locate(tokens, space))
         self._kept = set(path)
         return sum(self.page_size for node in path if node.device)
@@ -96,7 +96,7 @@ class FakeTree:
 
     # ---- PrefixTree ----
 
-    def locate(self, tokens: Tokens, space: Space) -> FakeNode:
+    def locate(self, tokens: Tokens, space: CacheSpace) -> FakeNode:
         node = self.roots.setdefault(space, FakeNode(None, ()))
         for start in range(0, len(tokens) // self.page_size * self.page_size, self.page_size):
             page = tuple(int(t) for t in tokens[start : start + self.page_size])

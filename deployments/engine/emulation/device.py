@@ -11,11 +11,11 @@ from collections.abc import Callable, Hashable, Sequence
 from itertools import count
 from typing import Any, NamedTuple
 
-from scalesim.deployments.engine.emulation.device_clock import Clock
+from scalesim.deployments.engine.emulation.device_clock import DeviceClock
 from scalesim.deployments.engine.emulation.times import Times
 from scalesim.errors import ScaleSimError
 
-Watch = Callable[[str, int, float, float], None]
+WatchWork = Callable[[str, int, float, float], None]
 """Called with a piece of work, its stream's number, when it begins and when it ends."""
 
 Seen = dict[int, int]
@@ -80,11 +80,11 @@ class Device:
         watch: Called with all work.
     """
 
-    def __init__(self, times: Times, clock: Clock, *, checked: bool = True) -> None:
+    def __init__(self, times: Times, clock: DeviceClock, *, checked: bool = True) -> None:
         self.times = times
         self.clock = clock
         self.checked = checked
-        self.watch: Watch | None = None
+        self.watch: WatchWork | None = None
         self.current: Timeline | None = None
         self._numbers = count()
         self._streams: list[Timeline] = []

@@ -7,7 +7,7 @@ import time
 from typing import Protocol
 
 
-class Clock(Protocol):
+class DeviceClock(Protocol):
     """Monotonic seconds."""
 
     def now(self) -> float:

@@ -10,7 +10,7 @@ from scalesim.deployments.engine import cpu
 from scalesim.deployments.engine.emulation import streams
 from scalesim.deployments.engine.emulation.copies import Copy
 from scalesim.deployments.engine.emulation.device import Access, Device, StreamWork
-from scalesim.deployments.engine.emulation.device_clock import Clock
+from scalesim.deployments.engine.emulation.device_clock import DeviceClock
 from scalesim.deployments.engine.emulation.forward_passes import watch_passes
 from scalesim.deployments.engine.emulation.places import DEVICE_KV, HOST_KV, pages
 from scalesim.deployments.engine.emulation.slot_copies import watch_adapters
@@ -22,7 +22,7 @@ from scalesim.errors import ConfigurationError
 from scalesim.vocabulary import PREFIX
 
 
-def install(times: Times, clock: Clock, *, checked: bool = True) -> Device:
+def install(times: Times, clock: DeviceClock, *, checked: bool = True) -> Device:
     """Patch SGLang for a CPU and replace its streams, events and copies by the emulated device's.
 
     Args:

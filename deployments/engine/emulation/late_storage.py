@@ -9,14 +9,14 @@ import torch
 
 from scalesim.deployments.engine.emulation.copies import poison, same
 from scalesim.deployments.engine.emulation.device import RaceError
-from scalesim.deployments.engine.emulation.device_clock import Clock
+from scalesim.deployments.engine.emulation.device_clock import DeviceClock
 from scalesim.deployments.engine.emulation.storage import pages_at
 from scalesim.deployments.engine.emulation.threads import LateThreads
 from scalesim.deployments.engine.emulation.times import LinkSpeed, Moved, Times
 from scalesim.vocabulary import PREFIX
 
 
-def watch_storage_late(times: Times, clock: Clock) -> LateThreads:
+def watch_storage_late(times: Times, clock: DeviceClock) -> LateThreads:
     """Let storage take time: pages read hold poison until then, pages written must be kept.
 
     Returns:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from concurrent.futures import Executor, Future
 from typing import Any
 
-from scalesim.deployments.engine.emulation.device_clock import Clock
+from scalesim.deployments.engine.emulation.device_clock import DeviceClock
 from scalesim.deployments.engine.emulation.times import LinkSpeed, Moved, Times
 from scalesim.vocabulary import MODEL
 
@@ -19,7 +19,7 @@ class LateReads(Executor):
         clock: Of the device.
     """
 
-    def __init__(self, times: Times, clock: Clock) -> None:
+    def __init__(self, times: Times, clock: DeviceClock) -> None:
         self._times = times
         self._clock = clock
 
@@ -30,7 +30,7 @@ class LateReads(Executor):
 
 
 class _Late(Future[Any]):
-    def __init__(self, work: Callable[[], Any], clock: Clock, until: float) -> None:
+    def __init__(self, work: Callable[[], Any], clock: DeviceClock, until: float) -> None:
         super().__init__()
         self._work = work
         self._clock = clock

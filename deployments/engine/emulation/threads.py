@@ -12,7 +12,7 @@ from queue import Empty, Queue
 from types import ModuleType, SimpleNamespace
 from typing import Any, cast
 
-from scalesim.deployments.engine.emulation.device_clock import Clock
+from scalesim.deployments.engine.emulation.device_clock import DeviceClock
 
 Begin = Callable[[Any], float]
 """Begins a piece of work that is handed over, and returns the seconds that it takes."""
@@ -29,7 +29,7 @@ class LateThreads:
         clock: Of the device.
     """
 
-    def __init__(self, clock: Clock) -> None:
+    def __init__(self, clock: DeviceClock) -> None:
         self._clock = clock
         self._running: list[_Thread] = []
         self._hurry = False

@@ -8,7 +8,7 @@ from typing import Generic, NamedTuple, TypeVar
 
 from scalesim.deployments.engine.payloads.moves import MoveOutcome
 
-Weights = TypeVar("Weights")
+HeldWeights = TypeVar("HeldWeights")
 
 
 class Ended(NamedTuple):
@@ -18,7 +18,7 @@ class Ended(NamedTuple):
     error: BaseException | None
 
 
-class HostModels(Generic[Weights]):
+class HostModels(Generic[HeldWeights]):
     """Some models' weights; a model is here whole or not at all.
 
     Args:
@@ -32,7 +32,7 @@ class HostModels(Generic[Weights]):
     def __init__(
         self,
         places: int,
-        begin: Callable[[str], Callable[[], Weights]],
+        begin: Callable[[str], Callable[[], HeldWeights]],
         distance: Callable[[str], float],
         agreed: Callable[[bool], bool] = bool,
     ) -> None:
@@ -40,8 +40,8 @@ class HostModels(Generic[Weights]):
         self._begin = begin
         self._distance = distance
         self._agreed = agreed
-        self._weights: dict[str, Weights] = {}
-        self._reading: tuple[str, Future[Weights]] | None = None
+        self._weights: dict[str, HeldWeights] = {}
+        self._reading: tuple[str, Future[HeldWeights]] | None = None
         self._thread = ThreadPoolExecutor(1, "scalesim-models")
 
     @property
@@ -49,7 +49,7 @@ class HostModels(Generic[Weights]):
         """Models that are here whole."""
         return self._weights.keys()
 
-    def __getitem__(self, model: str) -> Weights:
+    def __getitem__(self, model: str) -> HeldWeights:
         """Return the weights of a model that is held."""
         return self._weights[model]
 

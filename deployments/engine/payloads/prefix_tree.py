@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 from scalesim.deployments.engine.eviction_order import DistanceOrder
 from scalesim.deployments.engine.payloads.moves import MoveOutcome
-from scalesim.deployments.engine.prefixes import Prefix, Space, Tokens
+from scalesim.deployments.engine.prefixes import CacheSpace, Prefix, Tokens
 from scalesim.vocabulary import Budgets
 
 Extent = tuple[Any, int, bool, bool]
@@ -95,7 +95,7 @@ class PrefixTree(Protocol):
     def storage_fault(self) -> str:
         """Return what the storage of any rank failed with; empty while it works."""
 
-    def locate(self, tokens: Tokens, space: Space) -> Any:
+    def locate(self, tokens: Tokens, space: CacheSpace) -> Any:
         """Return the deepest node of a sequence, split so that it ends where the sequence does."""
 
     def path(self, node: Any) -> Sequence[Any]:

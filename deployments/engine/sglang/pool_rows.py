@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 
-class Rows(NamedTuple):
+class PoolRows(NamedTuple):
     """Some rows of a tensor.
 
     Attributes:
@@ -47,7 +47,7 @@ class RowCopies(NamedTuple):
     layers: float
     device_rows: Any
     host_rows: Any
-    pairs: Sequence[tuple[Rows, Rows]]
+    pairs: Sequence[tuple[PoolRows, PoolRows]]
 
 
 def copy_now(copies: RowCopies) -> None:
@@ -92,7 +92,7 @@ def _back_up(
 
 def _pairs(
     pool: Any, host_rows: Any, device_rows: Any, layers: Sequence[int]
-) -> list[tuple[Rows, Rows]]:
+) -> list[tuple[PoolRows, PoolRows]]:
     """Return host and device rows of keys and values of some layers."""
     paged = pool.layout == "page_first_direct"
     page = pool.page_size
@@ -102,7 +102,7 @@ def _pairs(
         (pool.v_data_refs, pool.device_v_buffers),
     )
     return [
-        (Rows(there[layer], host), Rows(here[layer], (device_rows,)))
+        (PoolRows(there[layer], host), PoolRows(here[layer], (device_rows,)))
         for layer in layers
         for there, here in sides
     ]

@@ -17,7 +17,7 @@ from scalesim.deployments.engine.eviction_order import DistanceOrder
 from scalesim.deployments.engine.ordered_leaves import OrderedLeaves
 from scalesim.deployments.engine.payloads.moves import MoveOutcome
 from scalesim.deployments.engine.payloads.prefix_tree import Extent, TreeListener
-from scalesim.deployments.engine.prefixes import Prefix, Space, Tokens
+from scalesim.deployments.engine.prefixes import CacheSpace, Prefix, Tokens
 from scalesim.deployments.engine.sglang.backends import is_read_ahead, watched
 from scalesim.deployments.engine.sglang.loads import NO_EVENT, Loads
 from scalesim.deployments.engine.sglang.page_store import PageStore
@@ -216,7 +216,7 @@ class DistanceRadixCache(UnifiedRadixCache):  # type: ignore[misc]
         storage = self.storage.budget() if self.storage is not None else 0
         return Budgets(device * self.bytes_per_token, host * self.bytes_per_token, storage)
 
-    def locate(self, tokens: Tokens, space: Space) -> Any:
+    def locate(self, tokens: Tokens, space: CacheSpace) -> Any:
         extra_key, salt = space
         ids = array("q", tokens.astype(np.int64).tobytes())
         key = RadixKey(ids, extra_key, cache_salt=salt)

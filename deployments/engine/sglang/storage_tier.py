@@ -14,7 +14,7 @@ from sglang.srt.mem_cache.radix_cache import RadixKey
 from sglang.srt.mem_cache.utils import get_storage_hash_str
 
 from scalesim.deployments.engine.eviction_order import DistanceOrder
-from scalesim.deployments.engine.prefixes import Prefix, Space, Tokens
+from scalesim.deployments.engine.prefixes import CacheSpace, Prefix, Tokens
 from scalesim.deployments.engine.storage.known import Chain, KnownPages
 
 _THREADS = {
@@ -35,7 +35,7 @@ class StoredTree(Protocol):
     def order(self) -> DistanceOrder:
         """Order in which the tree gives up memory."""
 
-    def locate(self, tokens: Tokens, space: Space) -> Any:
+    def locate(self, tokens: Tokens, space: CacheSpace) -> Any:
         """Return the deepest node of a sequence."""
 
     def path(self, node: Any) -> Sequence[Any]:

@@ -118,7 +118,7 @@
 {{- end -}}
 {{- range include "scalesim.fetches" . | fromYamlArray -}}
 {{- if not (or (regexMatch "^(hf://[^/]+/[^/]+|s3://.+|https?://.+)$" .source) (and (eq .name "model") (eq .source "smollm2"))) -}}
-{{- fail (printf "the source %s of %s is none: use hf://ORG/NAME, s3://BUCKET/PATH, https://HOST/ARCHIVE.tar or, for the model, pvc://CLAIM/PATH or smollm2" .source .name) -}}
+{{- fail (printf "the source %s of %s is not one: use hf://ORG/NAME, s3://BUCKET/PATH, https://HOST/ARCHIVE.tar or, for the model, pvc://CLAIM/PATH or smollm2" .source .name) -}}
 {{- end -}}
 {{- if and (hasPrefix "hf://" .source) (not .revision) -}}
 {{- fail (printf "the source %s of %s has no revision: name a commit, so that all pods and all restarts have the same" .source .name) -}}

@@ -8,7 +8,7 @@ import pytest
 
 from benchmarks.gpu.engines import PAGE, Setup
 from benchmarks.gpu.prompts import Prompts
-from benchmarks.gpu.turns import Ask, Flush, Move, Push, Turns
+from benchmarks.gpu.turns import AskTurn, Flush, Move, Push, Turns
 from scalesim.simulations.workload import PromptSize
 from scalesim.vocabulary import Tier
 
@@ -70,7 +70,7 @@ def test_turns_are_of_every_kind_and_of_agents_there_are(stored: bool) -> None:
     assert (Tier.STORAGE in tiers) == stored
     for step in steps:
         match step:
-            case Ask(agent, view):
+            case AskTurn(agent, view):
                 assert agent in range(24)
                 assert view in range(2)
             case Push(distances):

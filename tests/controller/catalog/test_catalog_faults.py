@@ -33,9 +33,9 @@ def settings(server: EmbeddedServer, user: str = "") -> CatalogSettings:
     return CatalogSettings(url=SecretStr(url), timeout_s=2, retries=0)
 
 
-Step = Callable[[redis.Redis], object]
+FaultStep = Callable[[redis.Redis], object]
 
-FAULTS: dict[str, tuple[Step, Step, str]] = {
+FAULTS: dict[str, tuple[FaultStep, FaultStep, str]] = {
     "full": (
         lambda c: c.config_set("maxmemory", 1),
         lambda c: c.config_set("maxmemory", 0),
@@ -78,7 +78,7 @@ FAULTS: dict[str, tuple[Step, Step, str]] = {
 
 @pytest.mark.parametrize(("fault", "cure", "sentence"), FAULTS.values(), ids=FAULTS)
 async def test_a_fault_is_one_sentence_and_heals(
-    server: EmbeddedServer, fault: Step, cure: Step, sentence: str
+    server: EmbeddedServer, fault: FaultStep, cure: FaultStep, sentence: str
 ) -> None:
     controller = make_controller()
     writer = CatalogFlusher(controller, Catalog(settings(server)))

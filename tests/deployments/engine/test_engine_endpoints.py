@@ -23,7 +23,7 @@ USAGE = {"prompt_tokens": 5, "completion_tokens": 2, "total_tokens": 7}
 TOOL = {"name": "feel", "input_schema": {"type": "object"}}
 
 
-class Chat:
+class ChatCall:
     """Keeps what is asked, answers `w1 w2` until a stop."""
 
     supports_inline_system = False
@@ -53,7 +53,7 @@ class Chat:
 
 
 async def ask(**more: Any) -> tuple[Any, Any]:
-    chat = Chat()
+    chat = ChatCall()
     messages = engine_endpoints._Messages(chat)
     usual = {"model": "scalesim", "max_tokens": 6, "messages": [{"role": "user", "content": "w1"}]}
     request = messages.request_model(**accepted("messages", {**usual, **more}))

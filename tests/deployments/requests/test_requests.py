@@ -14,7 +14,7 @@ from openai.types.responses import response_create_params as response_params
 from scalesim.deployments.calls import Endpoint
 from scalesim.deployments.requests import REQUESTS, accepted
 from scalesim.deployments.requests.chat import RESERVED
-from scalesim.deployments.requests.chat_messages import Message
+from scalesim.deployments.requests.chat_messages import ChatMessage
 from scalesim.deployments.requests.refusal import REFUSED
 from scalesim.deployments.requests.values import MOST_DEPTH
 from scalesim.errors import InvalidRequestError
@@ -70,7 +70,7 @@ def test_every_field_of_openai_is_known() -> None:
 
 
 def test_an_answers_message_can_be_sent_back() -> None:
-    assert ChatCompletionMessage.model_fields.keys() <= Message.model_fields.keys()
+    assert ChatCompletionMessage.model_fields.keys() <= ChatMessage.model_fields.keys()
     call = {"id": "a", "index": 0, "type": "function", "function": {"name": "f", "arguments": ""}}
     message = {
         **{"role": "assistant", "content": None, "refusal": None, "annotations": []},

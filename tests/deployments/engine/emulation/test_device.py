@@ -12,7 +12,7 @@ from scalesim.deployments.engine.emulation.device_clock import VirtualClock
 from scalesim.deployments.engine.emulation.forward_passes import Pass
 from scalesim.deployments.engine.emulation.times import LinkSpeed, Moved, SetTimes
 from scalesim.deployments.engine.emulation.times import PassWork as Computed
-from scalesim.deployments.engine.sglang.pool_rows import Rows
+from scalesim.deployments.engine.sglang.pool_rows import PoolRows
 from scalesim.settings import EmulationSettings
 from scalesim.vocabulary import PREFIX
 
@@ -43,8 +43,8 @@ def put(
     )
 
 
-def rows(tensor: torch.Tensor, *numbers: int) -> Rows:
-    return Rows(tensor, (torch.tensor(numbers),))
+def rows(tensor: torch.Tensor, *numbers: int) -> PoolRows:
+    return PoolRows(tensor, (torch.tensor(numbers),))
 
 
 def test_work_on_one_stream_is_done_one_after_the_other(device: Device) -> None:

@@ -19,7 +19,7 @@ from tests.support.peft_adapters import HONOURED, logits, make
 
 TOKENS = list(range(3, 40))
 
-Weights = dict[str, torch.Tensor]
+PlainWeights = dict[str, torch.Tensor]
 
 
 @pytest.fixture
@@ -46,7 +46,7 @@ def test_what_is_added_is_what_peft_computes(
         assert kind in {"gaussian", "fan-in-fan-out"} or not torch.allclose(ours, plain, atol=1e-3)
 
 
-def changed(source: Path, change: Callable[[Weights], Weights], **fields: Any) -> None:
+def changed(source: Path, change: Callable[[PlainWeights], PlainWeights], **fields: Any) -> None:
     config = source / "adapter_config.json"
     config.write_text(json.dumps({**json.loads(config.read_text()), **fields}))
     weights = load_file(source / "adapter_model.safetensors")
@@ -87,7 +87,7 @@ def test_weights_that_peft_would_not_use_so_are_refused(
     registry: AdapterRegistry,
     tiny_model: str,
     tmp_path: Path,
-    change: Callable[[Weights], Weights],
+    change: Callable[[PlainWeights], PlainWeights],
     fields: dict[str, Any],
     message: str,
 ) -> None:

@@ -16,7 +16,7 @@ MIDDLE = [*HEAD, *range(200, 208), *range(400, 408)]
 OTHER = list(range(500, 532))
 
 
-class Agents:
+class KeyedAgents:
     """The payload over the stub pools."""
 
     def __init__(self, device_tokens: int = 512, host_tokens: int = 1024) -> None:
@@ -57,7 +57,7 @@ class Agents:
 
 def test_whoever_shares_any_part_of_what_is_on_its_way_waits_for_it() -> None:
     for tokens in (ONE, TWO, MIDDLE, HEAD[:8], [*ONE, *range(600, 608)]):
-        agents = Agents()
+        agents = KeyedAgents()
         agents.in_host(1, ONE)
         agents.on_its_way(1)
         assert agents.waits_for(tokens) == 0, tokens
@@ -65,7 +65,7 @@ def test_whoever_shares_any_part_of_what_is_on_its_way_waits_for_it() -> None:
 
 
 def test_others_wait_for_nothing() -> None:
-    agents = Agents()
+    agents = KeyedAgents()
     agents.in_host(1, ONE)
     agents.on_its_way(1)
     assert agents.waits_for(OTHER) == -1
@@ -75,7 +75,7 @@ def test_others_wait_for_nothing() -> None:
 
 
 def test_a_batch_waits_for_the_transfer_it_reads_not_for_a_later_one() -> None:
-    agents = Agents()
+    agents = KeyedAgents()
     agents.in_host(1, ONE)
     agents.in_host(2, OTHER)
     agents.on_its_way(1)
@@ -88,7 +88,7 @@ def test_a_batch_waits_for_the_transfer_it_reads_not_for_a_later_one() -> None:
 
 
 def test_a_request_that_is_not_admitted_makes_no_batch_wait() -> None:
-    agents = Agents()
+    agents = KeyedAgents()
     agents.in_host(1, ONE)
     agents.on_its_way(1)
     match = agents.engine.match(ONE)
@@ -97,7 +97,7 @@ def test_a_request_that_is_not_admitted_makes_no_batch_wait() -> None:
 
 
 def test_a_request_is_moved_only_to_pages_that_have_arrived() -> None:
-    agents = Agents()
+    agents = KeyedAgents()
     slow = agents.engine.begin(HEAD)
     assert slow is not None
     agents.in_host(1, HEAD)
@@ -108,7 +108,7 @@ def test_a_request_is_moved_only_to_pages_that_have_arrived() -> None:
 
 
 def test_a_flush_waits_for_copies_in_both_directions() -> None:
-    agents = Agents()
+    agents = KeyedAgents()
     agents.in_host(1, ONE)
     agents.learn(2, OTHER, written=False)
     agents.on_its_way(1)
@@ -123,7 +123,7 @@ def test_a_flush_waits_for_copies_in_both_directions() -> None:
 
 
 def test_one_transfer_ahead_of_requests_at_a_time() -> None:
-    agents = Agents()
+    agents = KeyedAgents()
     for key, tokens in enumerate((ONE, TWO, OTHER)):
         agents.in_host(key, tokens)
     agents.on_its_way(0)
@@ -134,7 +134,7 @@ def test_one_transfer_ahead_of_requests_at_a_time() -> None:
 
 
 def test_a_request_finds_a_slot_whatever_is_under_way() -> None:
-    agents = Agents(device_tokens=1024)
+    agents = KeyedAgents(device_tokens=1024)
     private = [list(range(1000 * k, 1000 * k + 16)) for k in range(1, 7)]
     for key, tokens in enumerate(private):
         agents.in_host(key, tokens)
@@ -148,7 +148,7 @@ def test_a_request_finds_a_slot_whatever_is_under_way() -> None:
 
 
 def test_a_transfer_leaves_requests_their_slot() -> None:
-    agents = Agents()
+    agents = KeyedAgents()
     private = [list(range(1000 * k, 1000 * k + 16)) for k in range(1, 3)]
     for key, tokens in enumerate((ONE, *private)):
         agents.in_host(key, tokens)
@@ -159,7 +159,7 @@ def test_a_transfer_leaves_requests_their_slot() -> None:
 
 
 def test_a_node_leaves_the_device_once_its_host_copy_is_written() -> None:
-    agents = Agents()
+    agents = KeyedAgents()
     agents.learn(1, ONE, written=False)
     assert agents.payload.demote(1, Tier.HOST) is MoveOutcome.BUSY
     agents.engine.arrive()
@@ -168,7 +168,7 @@ def test_a_node_leaves_the_device_once_its_host_copy_is_written() -> None:
 
 
 def test_a_prefix_leaves_once_the_rest_of_its_request_is_written() -> None:
-    agents = Agents()
+    agents = KeyedAgents()
     agents.learn(1, ONE)
     agents.learn(2, [*ONE, *range(600, 608)], written=False)
     agents.payload.drop(2)  # what is below the prefix has no owner, and on its way to host memory
@@ -178,9 +178,9 @@ def test_a_prefix_leaves_once_the_rest_of_its_request_is_written() -> None:
     agents.engine.check()
 
 
-def sharing(host_tokens: int) -> Agents:
+def sharing(host_tokens: int) -> KeyedAgents:
     """Agents 1 and 2 share a head; there was no room for host copies."""
-    agents = Agents(host_tokens=host_tokens)
+    agents = KeyedAgents(host_tokens=host_tokens)
     agents.learn(1, ONE, backed=False)
     agents.learn(2, TWO, backed=False)
     assert not any(node.backuped for node in agents.payload._nodes(1))
@@ -208,7 +208,7 @@ def test_a_copy_that_finds_no_room_leaves_none_behind() -> None:
 
 def test_a_copy_takes_the_place_of_farther_ones_only() -> None:
     for distance, outcome in ((9.0, MoveOutcome.BUSY), (1.0, MoveOutcome.REFUSED)):
-        agents = Agents(host_tokens=32)
+        agents = KeyedAgents(host_tokens=32)
         agents.learn(2, list(range(800, 832)), backed=False)
         agents.in_host(1, OTHER)
         agents.payload.push((1, 2), (distance, 5.0))
@@ -217,7 +217,7 @@ def test_a_copy_takes_the_place_of_farther_ones_only() -> None:
 
 
 def test_room_is_made_once_copies_are_written() -> None:
-    agents = Agents(device_tokens=96)
+    agents = KeyedAgents(device_tokens=96)
     agents.in_host(3, OTHER)
     agents.learn(1, ONE, backed=False)
     agents.learn(2, list(range(2000, 2048)), backed=False)
@@ -233,7 +233,7 @@ def test_room_is_made_once_copies_are_written() -> None:
 
 
 def test_loads_are_measured_by_the_device() -> None:
-    agents = Agents()
+    agents = KeyedAgents()
     agents.in_host(1, ONE)
     agents.on_its_way(1)
     assert agents.payload.transfer().loaded_bytes == 0
@@ -243,7 +243,7 @@ def test_loads_are_measured_by_the_device() -> None:
 
 
 def test_what_leaves_without_a_host_copy_gives_its_parent_free() -> None:
-    agents = Agents()
+    agents = KeyedAgents()
     engine = agents.engine
     engine.host.closed = True
     for tokens in (ONE, TWO):
