@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from docs.generate.http_answers import ANSWERS
 from docs.generate.text import first_paragraph, raised
 from scalesim import headers
 from scalesim.deployments import hint_routes
@@ -90,15 +91,19 @@ def _route(method: str, path: str, name: str) -> str:
     parts = [f"\n## `{method} {path}`\n{_says(name)}\n"]
     body = _BODIES.get(name, "")
     if isinstance(body, dict):
-        parts.append("\n| field | meaning |\n|---|---|\n")
-        parts += [f"| `{field}` | {text} |\n" for field, text in body.items()]
-        body = ""
+        parts += _table("field", body)
     elif body:
         parts.append(f"{body}\n")
+    parts += _table("field of the answer", ANSWERS.get(name, {}))
     known = {cls.__name__: cls for cls in _classes(ScaleSimError)}
     codes = [f"{known[error].status} `{known[error].code}`" for error in raised(_handler(name))]
     parts.append(f"\nErrors: {', '.join(codes)}.\n")
     return "".join(parts)
+
+
+def _table(of: str, fields: dict[str, str]) -> list[str]:
+    rows = [f"| `{field}` | {text} |\n" for field, text in fields.items()]
+    return [f"\n| {of} | meaning |\n|---|---|\n", *rows] if rows else []
 
 
 def _handler(name: str) -> Any:
