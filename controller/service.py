@@ -15,7 +15,7 @@ from scalesim.controller.api import ControllerApi
 from scalesim.controller.core import Controller
 from scalesim.controller.runtime.background import BackgroundLoop
 from scalesim.controller.runtime.notifier import Notifier
-from scalesim.controller.update_pace import UpdatePace
+from scalesim.controller.update_interval import UpdateInterval
 from scalesim.settings import ControllerSettings
 from scalesim.vocabulary import (
     Directives,
@@ -49,7 +49,7 @@ class ControllerService(ControllerApi):
         self._tick_at = 0.0
         self._changed = asyncio.Event()
         self._notifier = Notifier()
-        self._pace = UpdatePace()
+        self._update_interval = UpdateInterval()
         self._announced = core.placement_version
         self.loops = [BackgroundLoop("plan", self._plan)]
 
@@ -102,7 +102,7 @@ class ControllerService(ControllerApi):
             if isinstance(message, TransferStats):
                 self.core.transfer(replica, incarnation, message)
         self._changed.set()
-        return self._pace.look()
+        return self._update_interval.look()
 
     async def poll(
         self, replica: str, incarnation: int, acked: int, timeout_s: float = math.inf
@@ -130,7 +130,7 @@ class ControllerService(ControllerApi):
         """Return the state of the controller and its loops."""
         return {
             **self.core.status(),
-            "update_interval_s": self._pace.interval_s,
+            "update_interval_s": self._update_interval.interval_s,
             "uptime_s": time.monotonic() - self._started_at,
             "loops": {loop.name: loop.status() for loop in self.loops},
         }

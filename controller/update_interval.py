@@ -18,7 +18,7 @@ _WINDOW_S = 0.25
 _CHANGE = 2.0  # at most by so much from one window to the next
 
 
-class UpdatePace:
+class UpdateInterval:
     """Lengthens the time between a replica's updates while the controller's process is busy.
 
     What the process spends falls about as the time between updates grows, so the ratio of what it

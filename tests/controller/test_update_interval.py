@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from scalesim.controller.update_pace import BUSY_SHARE, LONGEST_S, SHORTEST_S, UpdatePace
+from scalesim.controller.update_interval import BUSY_SHARE, LONGEST_S, SHORTEST_S, UpdateInterval
 
 
 class Process:
@@ -11,18 +11,18 @@ class Process:
     def __init__(self, replicas: int, update_s: float, besides: float = 0.0) -> None:
         self.replicas, self.update_s, self.besides = replicas, update_s, besides
         self.now = self.busy = 0.0
-        self.pace = UpdatePace(lambda: self.busy, lambda: self.now)
+        self.interval = UpdateInterval(lambda: self.busy, lambda: self.now)
 
     def run(self, seconds: float, step_s: float = 0.05) -> None:
         for _ in range(int(seconds / step_s)):
-            wanted = self.replicas * self.update_s / self.pace.interval_s + self.besides
+            wanted = self.replicas * self.update_s / self.interval.interval_s + self.besides
             self.now += step_s
             self.busy += min(wanted, 1.0) * step_s
-            self.pace.look()
+            self.interval.look()
 
     @property
     def load(self) -> float:
-        return self.replicas * self.update_s / self.pace.interval_s + self.besides
+        return self.replicas * self.update_s / self.interval.interval_s + self.besides
 
 
 def test_a_controller_with_little_to_do_hears_everything_at_once() -> None:
