@@ -18,8 +18,8 @@ FEW = 16
 NOBODY = 0
 """Row of what no agent owns: infinitely far."""
 
-Keys = Sequence[int] | NDArray[np.int64]
-Distances = Sequence[float] | NDArray[np.floating[Any]]
+PushedKeys = Sequence[int] | NDArray[np.int64]
+PushedDistances = Sequence[float] | NDArray[np.floating[Any]]
 
 
 class DistanceOrder:
@@ -43,7 +43,7 @@ class DistanceOrder:
         self._end = NOBODY + 1
         self._sorted: tuple[NDArray[np.int64], NDArray[np.intp]] | None = None
 
-    def push(self, keys: Keys, distances: Distances) -> list[int]:
+    def push(self, keys: PushedKeys, distances: PushedDistances) -> list[int]:
         """Take over distances; an infinite one forgets its key.
 
         Returns:

@@ -28,7 +28,7 @@ class Process:
 def test_a_controller_with_little_to_do_hears_everything_at_once() -> None:
     process = Process(replicas=2, update_s=0.001)
     process.run(60)
-    assert process.pace.interval_s == SHORTEST_S
+    assert process.interval.interval_s == SHORTEST_S
 
 
 @pytest.mark.parametrize("replicas", [16, 64, 256])
@@ -38,10 +38,10 @@ def test_a_busy_controller_comes_to_its_share_of_a_processor(replicas: int) -> N
     assert process.load == pytest.approx(BUSY_SHARE, rel=0.1)
     process.replicas = 2
     process.run(10)
-    assert process.pace.interval_s == SHORTEST_S
+    assert process.interval.interval_s == SHORTEST_S
 
 
 def test_however_busy_it_is_replicas_are_heard() -> None:
     process = Process(replicas=4, update_s=0.001, besides=1.0)
     process.run(60)
-    assert process.pace.interval_s == LONGEST_S
+    assert process.interval.interval_s == LONGEST_S

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Protocol
 
-from scalesim.deployments.engine.eviction_order import Distances, Keys
+from scalesim.deployments.engine.eviction_order import PushedDistances, PushedKeys
 from scalesim.deployments.engine.payloads.adapter_slots import AdapterSlots
 from scalesim.deployments.engine.payloads.model_weights import ModelWeights
 from scalesim.deployments.engine.payloads.moves import MoveOutcome
@@ -26,7 +26,7 @@ class Payload(Protocol):
         """Return the bytes of its own pools; no other kind's state can be there."""
         ...
 
-    def push(self, keys: Keys, distances: Distances) -> None:
+    def push(self, keys: PushedKeys, distances: PushedDistances) -> None:
         """Take over distances for evictions under pressure; inf forgets.
 
         Args:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from itertools import islice
 from typing import Any
 
-from scalesim.deployments.engine.eviction_order import Distances, Keys
+from scalesim.deployments.engine.eviction_order import PushedDistances, PushedKeys
 from scalesim.deployments.engine.payloads.interfaces import PayloadEngine
 from scalesim.deployments.engine.payloads.move_counters import MoveCounters
 from scalesim.deployments.engine.payloads.moves import MoveOutcome
@@ -107,7 +107,7 @@ class PrefixPayload:
 
     # ---- what the controller sends ----
 
-    def push(self, keys: Keys, distances: Distances) -> None:
+    def push(self, keys: PushedKeys, distances: PushedDistances) -> None:
         """Take over distances."""
         for key in self._order.push(keys, distances):
             self._reorder(key)

@@ -13,7 +13,7 @@ from collections.abc import Collection, Iterable
 from math import inf
 from typing import Any
 
-from scalesim.deployments.engine.eviction_order import DistanceOrder, Distances, Keys
+from scalesim.deployments.engine.eviction_order import DistanceOrder, PushedDistances, PushedKeys
 from scalesim.deployments.engine.payloads.move_counters import MoveCounters
 from scalesim.deployments.engine.payloads.moves import MoveOutcome, NeedChange
 from scalesim.deployments.engine.payloads.residency_accounting import (
@@ -77,7 +77,7 @@ class SharedPayload(ABC):
 
     # ---- Payload ----
 
-    def push(self, keys: Keys, distances: Distances) -> None:
+    def push(self, keys: PushedKeys, distances: PushedDistances) -> None:
         """Take over distances of agents."""
         self._order.push(keys, distances)
 
