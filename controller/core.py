@@ -231,11 +231,12 @@ class Controller:
         for message in messages:
             validation.check_residency(message)
         for message in messages:
-            used = coming_into_use(self._table, message)
+            rows = self._table.find(self._table.kinds.number(message.kind), message.keys)
+            used = coming_into_use(self._table, rows, message.in_use)
             reported = self._table.distances(used, self._simulations.epochs)
             self._hint_statistics.observe(used, reported)
             self._learned.observe(used, reported)
-            observe(self._table, self._placements, sender, message, self._clock())
+            observe(self._table, self._placements, sender, message, rows, self._clock())
         self._replicas.changed[sender.number] |= bool(messages)
 
     def transfer(self, replica: str, incarnation: int, transfer: TransferStats) -> None:

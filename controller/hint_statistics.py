@@ -17,6 +17,8 @@ from scalesim.vocabulary import Distances, Keys, Tier
 _COUNTED_UP_TO = {"0": 0.0, "1": 1.0, "2": 2.0, "4": 4.0, "8": 8.0, "16": 16.0, "more": 2.0**63}
 """Largest distance counted under each name; what is beyond the last was not foreseen at all."""
 
+_BOUNDS = np.array(list(_COUNTED_UP_TO.values()))
+
 _LATEST = 0.05  # weight of the latest sizes in their mean
 
 _SCORED = 64  # requests a tick: two milliseconds; what comes faster is not sampled
@@ -47,13 +49,13 @@ class HintStatistics:
         """Count payloads that came into use, before their new residency is taken over.
 
         Args:
-            used: int64[n], in order.
+            used: int64[n] of one kind, in order.
             reported: float32[n], their reported distances; all 0 if hints were perfect.
         """
         if not used.size:
             return
         table = self._table
-        places = np.searchsorted(list(_COUNTED_UP_TO.values()), reported)
+        places = np.searchsorted(_BOUNDS, reported)
         counts = np.bincount(places, minlength=len(self._uses)).tolist()
         for name, count in zip(self._uses, counts, strict=True):
             self._uses[name] += count
@@ -100,13 +102,10 @@ class HintStatistics:
         tier = np.zeros(used.size, np.int64)
         for number, column in enumerate(columns, start=1):
             tier[column[used] > 0] = number
-        for kind in np.unique(table.kind[used]).tolist():
-            found = self._found.setdefault(
-                table.kinds[kind], {tier.name.lower(): 0 for tier in reversed(Tier)}
-            )
-            counts = np.bincount(tier[table.kind[used] == kind], minlength=len(Tier))
-            for each in Tier:
-                found[each.name.lower()] += int(counts[each])
+        kind = table.kinds[int(table.kind[used[0]])]
+        found = self._found.setdefault(kind, {tier.name.lower(): 0 for tier in reversed(Tier)})
+        for each, count in zip(Tier, np.bincount(tier, minlength=len(Tier)).tolist(), strict=True):
+            found[each.name.lower()] += count
 
     def _capacity(self) -> float:
         """Return how many agents' prefixes fit on all devices."""

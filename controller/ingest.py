@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from scalesim.controller.key_index import MISSING, Rows
 from scalesim.controller.payload_table import AGENTS, PayloadTable
@@ -75,11 +76,15 @@ def tell(
     table.dirty[rows] = True
 
 
-def coming_into_use(table: PayloadTable, message: Residency) -> Rows:
-    """Return the rows of known payloads that a request has just begun to use."""
-    rows = table.find(table.kinds.number(message.kind), message.keys[message.in_use])
-    rows = rows[rows != MISSING]
-    started: Rows = rows[~table.in_use[rows]]
+def coming_into_use(table: PayloadTable, rows: Rows, in_use: NDArray[np.bool_]) -> Rows:
+    """Return those of known payloads that a request has just begun to use.
+
+    Args:
+        table: Payload table; not modified.
+        rows: int64[n] of what a replica reports, -1 where it is not known.
+        in_use: bool[n], as it reports.
+    """
+    started: Rows = rows[in_use & (rows != MISSING) & ~table.in_use[rows]]
     return started
 
 
@@ -88,6 +93,7 @@ def observe(
     placements: Placements,
     replica: ReplicaRecord,
     message: Residency,
+    rows: Rows,
     now: float,
 ) -> None:
     """Take over where a replica says payloads of one kind are.
@@ -95,13 +101,20 @@ def observe(
     A payload placed elsewhere moves to this replica if it is the only one that has it; otherwise
     the copy is left to the replica's own eviction, and so is what an agent left behind that was
     assigned elsewhere. One that was here by exception goes home once it left the device.
+
+    Args:
+        table: Payload table.
+        placements: Where payloads are.
+        replica: Who says so.
+        message: Of n payloads.
+        rows: int64[n] of them, -1 where one is not known.
+        now: By the controller's clock.
     """
-    kind = table.kinds.number(message.kind)
-    held = message.device_bytes | message.host_bytes | message.storage_bytes
-    worth = (held > 0) | message.in_use | (table.find(kind, message.keys) != MISSING)
-    if not worth.all():
+    if (rows == MISSING).any():
+        held = message.device_bytes | message.host_bytes | message.storage_bytes
+        worth = (held > 0) | message.in_use | (rows != MISSING)
         message = Residency(message.kind, *(column[worth] for column in message[1:]))
-    rows = placements.admit(kind, message.keys)
+        rows = placements.admit(table.kinds.number(message.kind), message.keys)
 
     strays = table.replica[rows] != replica.number
     if strays.any():

@@ -75,6 +75,8 @@ class Placements:
 
     def send_home(self, rows: Rows) -> None:
         """Put payloads where they belong; the state elsewhere of those that move is forgotten."""
+        if not rows.size:
+            return
         keys = self._table.key[rows]
         homes = self._homes(keys, self._hashed(keys))
         away = self._table.replica[rows] != homes

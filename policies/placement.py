@@ -30,7 +30,7 @@ def rendezvous(keys: Keys, replicas: Sequence[str]) -> NDArray[np.int32]:
     Returns:
         int32[n], or all -1 where there is no replica.
     """
-    if len(replicas) < 2:
+    if len(replicas) < 2 or not len(keys):
         return np.full(len(keys), len(replicas) - 1, dtype=np.int32)
     if len(keys) == 1:
         return np.array([rendezvous_one(int(keys[0]), replicas)], dtype=np.int32)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Mapping
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +14,8 @@ from scalesim.controller.api import ReplicaCalls
 from scalesim.deployments.controller_link import Link
 from scalesim.deployments.engine.messages import Hello, Message
 from scalesim.identity import agent_keys
-from scalesim.vocabulary import PREFIX, Budgets, Directives, Residency, Tier, Verb
+from scalesim.policies.placement import rendezvous
+from scalesim.vocabulary import PREFIX, Budgets, Directives, Keys, Residency, Tier, Verb
 
 AGENTS = 1000
 PASS_S = 0.01
@@ -21,14 +23,22 @@ PERIOD = 50
 """Steps after which an agent acts again."""
 
 DEVICE_SHARE = 0.25
-_TURNS_A_PASS = 5  # requests that begin, and as many that end
-_LOST_A_PASS = 0.03  # nearest agents that lose their place by pressure
+_BEGIN_A_PASS, _RUNNING = 4, 100  # a request of 25 tokens each
+_LOST_A_PASS = 0.03  # times that an agent which is soon to act loses its place by pressure
+_SOON = 6.0  # steps
 _BYTES = 128 * 2**20
 
 
-def ids(number: int) -> list[str]:
-    """Return the agents of one engine."""
-    return [f"{number}/{agent}" for agent in range(AGENTS)]
+def name_of(number: int) -> str:
+    """Return the name of an engine's replica."""
+    return f"replica-{number:03}"
+
+
+def homes(simulation: str, replicas: int) -> list[Keys]:
+    """Return the agents of each of so many engines, int64[AGENTS]: those that hash there."""
+    keys = agent_keys(simulation, [str(agent) for agent in range(2 * AGENTS * replicas)])
+    home = rendezvous(keys, [name_of(number) for number in range(replicas)])
+    return [keys[home == number][:AGENTS] for number in range(replicas)]
 
 
 def distances(step: int) -> NDArray[np.float32]:
@@ -41,21 +51,23 @@ class BusyEngine:
 
     Args:
         number: Of the engine.
-        simulation: Whose agents it holds.
+        keys: int64[AGENTS] of its agents.
 
     Attributes:
         delays_s: Seconds from handing on that an agent lost its place to the order to bring it.
         updates: How often the link took what the engine had said.
     """
 
-    def __init__(self, number: int, simulation: str) -> None:
-        self.keys = agent_keys(simulation, ids(number))
+    def __init__(self, number: int, keys: Keys) -> None:
+        self.keys = keys
         self.delays_s: list[float] = []
         self.updates = 0
         self._rng = np.random.default_rng(number)
         self._index = {key: row for row, key in enumerate(self.keys.tolist())}
         self._on_device = np.zeros(AGENTS, np.bool_)
         self._in_use = np.zeros(AGENTS, np.bool_)
+        self._running: deque[int] = deque()
+        self._distance = np.full(AGENTS, np.inf, np.float32)
         self._changed = np.zeros(AGENTS, np.bool_)
         self._lost: dict[int, float] = {}
         self._passed = time.monotonic()
@@ -71,8 +83,10 @@ class BusyEngine:
         if message.resync:
             self._changed[:] = True
         now = time.monotonic()
+        for near in message.distance_updates:
+            self._distance[self._rows(near.keys)] = near.distances
         for moves in message.moves:
-            rows = np.array([self._index[key] for key in moves.keys.tolist()], np.int64)
+            rows = self._rows(moves.keys)
             up = (moves.verbs == Verb.PREFETCH) & (moves.tiers == Tier.DEVICE)
             down = (moves.verbs == Verb.DEMOTE) & ~self._in_use[rows]
             self._on_device[rows[up]] = True
@@ -91,16 +105,14 @@ class BusyEngine:
         return [self._pass() for _ in range(passes)]
 
     def _pass(self) -> Residency:
-        running = np.flatnonzero(self._in_use)
-        self._turn(running[:_TURNS_A_PASS], False)
-        self._turn(self._rng.integers(0, AGENTS, _TURNS_A_PASS), True)
+        begun = self._rng.choice(np.flatnonzero(~self._in_use), _BEGIN_A_PASS, replace=False)
+        self._running.extend(begun.tolist())
+        self._in_use[begun] = self._on_device[begun] = self._changed[begun] = True
+        while len(self._running) > _RUNNING:
+            row = self._running.popleft()
+            self._in_use[row], self._changed[row] = False, True
         if self._rng.random() < _LOST_A_PASS:
-            held = np.flatnonzero(self._on_device & ~self._in_use)
-            if held.size:
-                row = int(self._rng.choice(held))
-                self._on_device[row] = False
-                self._changed[row] = True
-                self._lost[row] = time.monotonic()
+            self._lose()
         rows = np.flatnonzero(self._changed)
         self._changed[:] = False
         size = np.full(rows.size, _BYTES, np.int64)
@@ -109,26 +121,28 @@ class BusyEngine:
         in_use = self._in_use[rows].copy()
         return Residency(PREFIX, self.keys[rows], on_device, size, none, size, in_use)
 
-    def _turn(self, rows: NDArray[np.int64], in_use: bool) -> None:
-        self._in_use[rows] = in_use
-        self._on_device[rows] |= in_use
-        self._changed[rows] = True
+    def _lose(self) -> None:
+        soon = np.flatnonzero(self._on_device & ~self._in_use & (self._distance < _SOON))
+        if soon.size:
+            row = int(self._rng.choice(soon))
+            self._on_device[row], self._changed[row] = False, True
+            self._lost[row] = time.monotonic()
+
+    def _rows(self, keys: Keys) -> NDArray[np.int64]:
+        return np.array([self._index[key] for key in keys.tolist()], np.int64)
 
 
 class EngineHosts:
     """Some engines with their links, in one process; a Ray actor.
 
     Args:
-        numbers: Of the engines.
-        simulation: Whose agents they hold.
+        agents: int64[AGENTS] of each engine, by its number.
         controller: Makes what the links call.
     """
 
-    def __init__(
-        self, numbers: range, simulation: str, controller: Callable[[], ReplicaCalls]
-    ) -> None:
-        self._engines = [BusyEngine(number, simulation) for number in numbers]
-        self._names = [f"replica-{number:03}" for number in numbers]
+    def __init__(self, agents: Mapping[int, Keys], controller: Callable[[], ReplicaCalls]) -> None:
+        self._engines = [BusyEngine(number, keys) for number, keys in agents.items()]
+        self._names = [name_of(number) for number in agents]
         self._make, self._links = controller, list[Link]()
 
     async def attach(self) -> None:

@@ -28,7 +28,6 @@ from benchmarks.results import write
 from scalesim.controller import actor
 from scalesim.controller.catalog.embedded import serving
 from scalesim.deployments.remote import RemoteController
-from scalesim.identity import agent_keys
 from scalesim.settings import (
     CatalogSettings,
     ControllerSettings,
@@ -76,10 +75,10 @@ def measured(target: ActorHandle, replicas: int, simulation: str, steps: bool) -
     find = partial(_same, target)
     make = partial(RemoteController, find, ControllerSettings())
     remote = ray.remote(num_cpus=0)(busy_engines.EngineHosts)
+    keys = busy_engines.homes(simulation, replicas)
     parts = [range(first, replicas, PROCESSES) for first in range(min(PROCESSES, replicas))]
-    hosts = [remote.remote(part, simulation, make) for part in parts]
+    hosts = [remote.remote({number: keys[number] for number in part}, make) for part in parts]
     ray.get([host.attach.remote() for host in hosts])
-    keys = [agent_keys(simulation, busy_engines.ids(number)) for number in range(replicas)]
     try:
         _live(target, simulation if steps else None, keys, SETTLE_S, 0)
         ray.get([host.take.remote() for host in hosts])
