@@ -8,9 +8,10 @@ import resource
 import signal
 import socket
 import threading
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from scalesim.errors import AuthenticationError, ConfigurationError, UnavailableError
 
@@ -22,6 +23,8 @@ OBJECT_STORE_BYTES = 512 * 2**20
 
 _KNOCK_S = 10.0
 """In which the head of a cluster that is to be joined takes a connection."""
+
+_NODE_S, _LOOK_S = 150.0, 0.2
 
 MIN_OPEN_FILES = 1024
 """What an idle stack's largest process has open, several times; every connection is one more."""
@@ -57,7 +60,7 @@ def start(folder: RunFolder) -> None:
     os.environ.update(_ENVIRONMENT)
     several, ray_constants.ENABLE_RAY_CLUSTER = ray_constants.ENABLE_RAY_CLUSTER, False
     try:
-        with folder.as_tmpdir(), folder.beside(), _signals_of_ours():
+        with folder.as_tmpdir(), folder.beside(), _signals_of_ours(), time_for_a_node():
             ray.init(
                 address="local",
                 include_dashboard=False,
@@ -67,7 +70,7 @@ def start(folder: RunFolder) -> None:
                 object_store_memory=OBJECT_STORE_BYTES,
                 _temp_dir=str(folder.path / "ray"),
             )
-    except Exception as error:  # of a node that takes more than 30 s it raises a plain one
+    except Exception as error:  # of a node that takes too long it raises a plain one
         reason = " ".join(str(error).split())
         raise ConfigurationError(
             f"Ray did not start: {reason or type(error).__name__}; where this machine is busy, "
@@ -75,6 +78,34 @@ def start(folder: RunFolder) -> None:
         ) from error
     finally:
         ray_constants.ENABLE_RAY_CLUSTER = several
+
+
+@contextmanager
+def time_for_a_node() -> Iterator[None]:
+    """Give a node of Ray that is started in here more time than Ray does.
+
+    Ray's own 30 s, which no setting changes, are too few where engines keep all processors busy: a
+    node is there once its agents are, which are Python processes.
+    """
+    from ray._private import services
+
+    find = services.get_node
+
+    def find_in_time(*arguments: Any) -> Any:
+        deadline = time.monotonic() + _NODE_S
+        while True:
+            try:
+                return find(*arguments)
+            except RuntimeError:
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(_LOOK_S)
+
+    services.get_node = find_in_time
+    try:
+        yield
+    finally:
+        services.get_node = find
 
 
 @contextmanager

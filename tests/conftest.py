@@ -66,6 +66,7 @@ def only_stack() -> Iterator[OnlyStack]:
     """What runs the session's stack, on a Ray cluster of our own."""
     import ray
 
+    from scalesim.deployments.cluster import time_for_a_node
     from scalesim.deployments.stack import SERVING
     from tests.support.only_stack import OnlyStack
 
@@ -74,7 +75,8 @@ def only_stack() -> Iterator[OnlyStack]:
         patch.setenv("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
         for name, value in SERVING.items():
             patch.setenv(name, value)
-        ray.init(address="local", num_cpus=2, include_dashboard=False, log_to_driver=False)
+        with time_for_a_node():
+            ray.init(address="local", num_cpus=2, include_dashboard=False, log_to_driver=False)
         only = OnlyStack()
         yield only
         only.stop()

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import ray
+from ray._private import services
 from ray.serve._private import replica
 
 from scalesim.deployments import cluster
@@ -98,6 +99,29 @@ def test_where_nothing_listens_no_cluster_is_waited_for(
     monkeypatch.setattr(ray, "init", lambda *_, **__: pytest.fail("Ray tries for many minutes"))
     with pytest.raises(UnavailableError, match="ray start --address"):
         cluster.join(address, {})
+
+
+def test_a_node_of_ray_is_waited_for(limits: Limits, monkeypatch: pytest.MonkeyPatch) -> None:
+    answers: list[Any] = [RuntimeError("no node"), RuntimeError("no node"), {"node_id": "1"}]
+
+    def find(*_: object) -> Any:
+        answer = answers.pop(0)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    found = []
+    monkeypatch.setattr(services, "get_node", find)
+    monkeypatch.setattr(ray, "init", lambda **_: found.append(services.get_node("address", "1")))
+    monkeypatch.setattr(cluster, "_ENVIRONMENT", {})
+    monkeypatch.setattr(cluster, "_LOOK_S", 0.0)
+    cluster.start(Folder())  # type: ignore[arg-type]
+    assert found == [{"node_id": "1"}]
+    assert services.get_node is find
+    monkeypatch.setattr(cluster, "_NODE_S", 0.0)
+    answers[:] = [RuntimeError("no node")] * 2
+    with pytest.raises(ConfigurationError, match="Ray did not start: no node"):
+        cluster.start(Folder())  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("ours", [lambda *_: None, signal.SIG_IGN])
