@@ -21,6 +21,7 @@ PIP    := $(BIN)/python -m pip install -q --disable-pip-version-check
 SGLANG := $(shell sed -n 's/^ *"\(sglang==[^"]*\)".*/\1/p' pyproject.toml)
 PYTEST := $(BIN)/python -m pytest -o cache_dir=.pytest_cache
 APART  := $(addprefix --ignore=tests/,deployments/engine chaos frameworks)
+SLOW   := $(addprefix --ignore=tests/,deployments/engine deployments/test_clients.py chaos helm benchmarks frameworks)
 
 .PHONY: demo test test-plain test-stack test-engine test-long chaos integrations test-fast check generated clean install
 
@@ -77,7 +78,7 @@ integrations: $(READY)
 	@$(PYTEST)/frameworks tests/frameworks $(MORE)
 
 test-fast: $(READY)
-	@HYPOTHESIS_PROFILE=fast $(PYTEST)/fast -n 2 --dist worksteal $(addprefix --ignore=tests/,deployments/engine helm benchmarks frameworks) \
+	@HYPOTHESIS_PROFILE=fast $(PYTEST)/fast -n 2 --dist worksteal $(SLOW) \
 	  -m "not ray and not engine and not slow and not long" $(MORE)
 
 test-engine: $(READY)

@@ -9,12 +9,11 @@ import sys
 import tomllib
 from collections.abc import Iterator
 from importlib.metadata import packages_distributions
-from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[1]
-PRODUCT = ("cli", "controller", "deployments", "policies", "simulations", "scalesim")
+from tests.support.sources import PRODUCT, ROOT, modules, parsed
+
 OURS = {*PRODUCT, "benchmarks", "dashboards", "docs", "helm", "tests"}
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 EXTRAS = PROJECT["optional-dependencies"]
@@ -52,10 +51,8 @@ def imported(folder: str) -> frozenset[str]:
 
 
 def _imported(folder: str) -> Iterator[str]:
-    for file in (ROOT / folder).rglob("*.py"):
-        if any(parent.is_symlink() for parent in file.parents):
-            continue
-        for node in ast.walk(ast.parse(file.read_text())):
+    for file in modules(folder):
+        for node in ast.walk(parsed(file)):
             match node:
                 case ast.Import(names=names):
                     yield from (each.name.split(".")[0] for each in names)

@@ -11,6 +11,7 @@ from scalesim.deployments.engine.models.model_registry import ModelRegistry
 from scalesim.deployments.model_names import ModelNames
 from scalesim.errors import UnknownModelError
 from scalesim.settings import ModelSettings
+from tests.support.model_files import write_model
 
 ALIASES = {"gpt-4o-mini": "scalesim", "tutor": "scalesim:kind", "llama3:8b": "scalesim"}
 
@@ -47,8 +48,10 @@ async def test_a_served_name_may_have_slashes() -> None:
         assert await names.of(asked) == "meta/llama"
 
 
-async def test_registered_models_go_before_the_alias_for_all(tunes: str) -> None:
-    names = ModelNames("scalesim", {"*": "scalesim"}, ModelRegistry(ModelSettings(roots=(tunes,))))
+async def test_registered_models_go_before_the_alias_for_all(tmp_path: Path) -> None:
+    write_model(tmp_path / "tune")
+    registry = ModelRegistry(ModelSettings(roots=(str(tmp_path),)))
+    names = ModelNames("scalesim", {"*": "scalesim"}, registry)
     assert await names.of("openai/tune") == "tune"
     assert await names.of("other") == "scalesim"
     assert await names.all() == ["scalesim", "tune"]

@@ -16,6 +16,7 @@ def settings(tiny_model: str, replicas: int = 1, **engine: object) -> StackSetti
     )
 
 
+@pytest.mark.slow
 def test_more_than_there_is_never_gets_as_far_as_ray(
     tiny_model: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -27,6 +28,7 @@ def test_more_than_there_is_never_gets_as_far_as_ray(
         Stack(settings(tiny_model, 3, host_ratio=1e6)).start()
 
 
+@pytest.mark.slow
 def test_this_machine_is_the_site(tiny_model: str) -> None:
     site = site_here(settings(tiny_model, 3))
     assert (site.on_cpu, site.engines) == (True, 3)

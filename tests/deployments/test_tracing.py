@@ -84,6 +84,7 @@ def test_without_tracing_nothing_is_made() -> None:
         span.broke(ReplicaUnavailableError("gone"))
 
 
+@pytest.mark.slow
 def test_serves_own_spans_and_ours_are_of_one_trace() -> None:
     """Serve's way from one process to the other, in a process of its own: it is set up once."""
     program = """

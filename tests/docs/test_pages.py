@@ -12,6 +12,7 @@ import pytest
 
 from docs.generate.reference import FOLDER, PAGES
 from docs.generate.text import ROOT
+from tests.support.sources import modules, parsed
 
 TEXTS = sorted({*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")})
 PARTS = ("cli", "controller", "deployments", "policies", "simulations", "scalesim")
@@ -96,8 +97,8 @@ def _members() -> dict[str, set[str]]:
     """Return methods, fields and attributes of every class, by its name."""
     known: dict[str, set[str]] = {}
     for part in PARTS:
-        for file in (ROOT / part).rglob("*.py"):
-            for node in ast.walk(ast.parse(file.read_text())):
+        for file in modules(part):
+            for node in ast.walk(parsed(file)):
                 if isinstance(node, ast.ClassDef):
                     known.setdefault(node.name, set()).update(_of(node))
     return known

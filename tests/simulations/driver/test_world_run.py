@@ -33,6 +33,7 @@ def model_of(row: int) -> str:
     return "scalesim"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", REFERENCE)
 def test_a_reference_world_says_something_and_is_reported(name: str, tmp_path: Path) -> None:
     world = load_world(name, 12, 1)
