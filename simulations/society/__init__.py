@@ -1,6 +1,5 @@
 """`society`: villagers with daily plans, few of whom act in any one step."""
 
-from scalesim.simulations.society.daily_plans import draw_days
 from scalesim.simulations.society.society_workload import society
 
-__all__ = ["draw_days", "society"]
+__all__ = ["society"]

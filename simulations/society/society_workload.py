@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from scalesim.errors import ConfigurationError
 from scalesim.simulations.schedule import Schedule
-from scalesim.simulations.society.daily_plans import draw_days
 from scalesim.simulations.workload import PromptSize, Workload
 
 _FORESEEN_STEPS = 16
@@ -19,6 +18,8 @@ def society(
     Raises:
         ConfigurationError: A number is out of range.
     """
+    from scalesim.simulations.society.daily_plans import draw_days  # loads Mesa, half a second
+
     acting = round(active * agents)
     if not (agents > 0 and steps > 0 and 0 < acting <= agents):
         raise ConfigurationError(
