@@ -34,6 +34,9 @@ def plan(
     host_gb: Annotated[
         float, typer.Option(help="Host memory for agent state, GB for each GPU.")
     ] = 256.0,
+    pause: Annotated[
+        float, typer.Option(help="Seconds between steps in which nobody asks.", min=0.0)
+    ] = 0.0,
     policy: Annotated[
         str, typer.Option(help="Eviction orders, comma-separated.")
     ] = "lru,kvflow,distance,oracle",
@@ -57,7 +60,7 @@ def plan(
     llm = named_llm(EngineSettings(model_path=model)) or _choose(LLMS, model, "model")
     engine = RooflineEngine(_choose(GPUS, gpu, "gpu"), llm, read_calibration(calibration))
     many = len(requests.names) if agents is None else agents
-    question = Question(many, step_time, gpus, host_gb * 1e9)
+    question = Question(many, step_time, gpus, host_gb * 1e9, pause)
     names = [name.strip() for name in policy.split(",") if name.strip()]
     report = {"gpu": gpu, "model": model} | capacity_plan(requests, engine, question, names, hints)
     if as_json:

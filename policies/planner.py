@@ -22,7 +22,9 @@ class DistancePlanner:
     comes to the device before all others. Room is made only for fetches that need it, farthest
     first; what is dear to bring back, byte for byte, counts as nearer while it is on the device.
     A fetch is issued when its link gets to it within the window and no later than prefill would
-    have rebuilt the state. No simulation is fetched past its quota.
+    have rebuilt the state. No simulation is fetched past its quota. What requests need now leaves
+    room when they end, long before a plan could say so: fetches for that room are issued too, after
+    all others, and wait at the engine until it is there.
 
     A row that is in a tier counts as `margin_steps` nearer than it is and gives way only to rows
     nearer by more than that: nothing is moved back and forth, and a plan that is carried out
@@ -48,6 +50,8 @@ class DistancePlanner:
         price = links.relative_price(host.chosen | (view.host_bytes > 0), stored)
         dear = np.where(absent, view.distance, (view.distance + 1) / price - 1)
         device = self._fill(view, fixed, dear, view.device_bytes, budgets.device_bytes)
+        needed_now = int(view.device_bytes[view.in_use & ~view.pinned].sum())
+        soon = self._fill(view, fixed, dear, view.device_bytes, budgets.device_bytes + needed_now)
 
         source = np.maximum(view.host_bytes, view.storage_bytes)
         fetch, demote = self._exchange(
@@ -55,7 +59,7 @@ class DistancePlanner:
             device,
             wanted=(foreseen | (view.pinned & ~view.in_use)) & device.chosen,
             missing=np.maximum(source - view.device_bytes, 0),
-            movable=~fixed & ~device.chosen,
+            movable=~fixed & ~device.chosen & ~soon.chosen,
             links=links,
             bytes_per_s=links.host_bytes_per_s,
         )
@@ -70,7 +74,13 @@ class DistancePlanner:
         )
         fetched = np.zeros(len(fixed), np.bool_)
         fetched[fetch] = True
-        useless = absent & ~fixed & ~device.chosen & (view.coming == Tier.DEVICE)
+        missing = np.maximum(view.host_bytes - view.device_bytes, 0)
+        later = soon.order[(foreseen & soon.chosen & ~fetched & (missing > 0))[soon.order]]
+        issued = np.concatenate([fetch, later])
+        worth = _worth(view, issued, missing[issued], links, links.host_bytes_per_s)
+        later = later[worth[len(fetch) :]]
+        fetched[later] = True
+        useless = absent & ~fixed & ~device.chosen & ~soon.chosen & (view.coming == Tier.DEVICE)
         useless |= absent & ~fixed & ~host.chosen & (view.coming == Tier.HOST)
         useless[retire] = useless[stage] = False
         in_host = useless & (view.host_bytes > 0)
@@ -81,6 +91,7 @@ class DistancePlanner:
             _Moves(demote[~kept_in_host[demote]], Verb.DEMOTE, Tier.STORAGE),
             _Moves(demote[kept_in_host[demote]], Verb.DEMOTE, Tier.HOST),
             _Moves(fetch, Verb.PREFETCH, Tier.DEVICE),
+            _Moves(later, Verb.PREFETCH, Tier.DEVICE),
             _Moves(stage[~fetched[stage]], Verb.PREFETCH, Tier.HOST),
         )
 
@@ -121,13 +132,7 @@ class DistancePlanner:
         Brings in what fits after everything movable left, moves out no more than that needs.
         """
         incoming = tier.order[(wanted & (missing > 0))[tier.order]]
-        worth = links.worth_fetching(
-            view.distance[incoming],
-            missing[incoming],
-            bytes_per_s,
-            view.step_s[view.simulation[incoming]],
-        )
-        incoming = incoming[worth]
+        incoming = incoming[_worth(view, incoming, missing[incoming], links, bytes_per_s)]
         outgoing = tier.order[(movable & (tier.resident > 0))[tier.order]][::-1]
         need = np.cumsum(missing[incoming])
         room = np.cumsum(tier.resident[outgoing])
@@ -135,6 +140,13 @@ class DistancePlanner:
         shortage = int(need[len(incoming) - 1]) - tier.free if len(incoming) else 0
         leaving = int(np.searchsorted(room, shortage)) + 1 if shortage > 0 else 0
         return incoming, outgoing[:leaving]
+
+
+def _worth(
+    view: View, rows: Rows, missing: NDArray[np.int64], links: Links, bytes_per_s: float
+) -> NDArray[np.bool_]:
+    step_s = view.step_s[view.simulation[rows]]
+    return links.worth_fetching(view.distance[rows], missing, bytes_per_s, step_s)
 
 
 class _Filling(NamedTuple):

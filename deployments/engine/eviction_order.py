@@ -12,6 +12,9 @@ from numpy.typing import NDArray
 PINNED = -1.0
 """Distance of a pinned payload: nearer than any reported distance."""
 
+NEEDED = 0.0
+"""Distance of a payload that requests wait for, whatever was reported."""
+
 FEW = 16
 """Distances that may change at once and be followed one by one, a tenth of a millisecond."""
 
@@ -29,7 +32,8 @@ class DistanceOrder:
     recency decides.
 
     Attributes:
-        values: float64, one row a key; pinned ones are `PINNED`. Replaced where it grows.
+        values: float64, one row a key; pinned ones are `PINNED`, needed ones `NEEDED`. Replaced
+            where it grows.
         version: Counts the times that more than `FEW` distances changed at once.
     """
 
@@ -37,7 +41,9 @@ class DistanceOrder:
         self.version = 0
         self._rows: dict[int, int] = {}
         self._noted: set[int] = set()
-        self._pinned: dict[int, float] = {}
+        self._pinned: set[int] = set()
+        self._needed: set[int] = set()
+        self._reported: dict[int, float] = {}  # of those that are pinned or needed
         self._free: list[int] = []
         self._hold(np.full(64, inf), np.zeros(64, np.int64), np.zeros(64, np.bool_))
         self._end = NOBODY + 1
@@ -61,7 +67,7 @@ class DistanceOrder:
             rows = self._rows_of(sent)
         before = self.values[rows]
         self.values[rows] = new
-        self._pin_again()
+        self._hide_again()
         for key in sent[(self.values[rows] == inf) & (rows != NOBODY)].tolist():
             self._release(key)
         if np.count_nonzero(before != new) > FEW:
@@ -72,16 +78,24 @@ class DistanceOrder:
 
     def pin(self, key: int) -> None:
         """Make `key` the last to be evicted."""
-        if key not in self._pinned:
-            row = self._row(key)
-            self._pinned[key] = self._at[row]
-            self._at[row] = PINNED
+        self._pinned.add(key)
+        self._hide(key)
 
     def unpin(self, key: int) -> None:
         """Undo `pin`; unknown keys are ignored."""
-        if key in self._pinned:
-            self._at[self._rows[key]] = self._pinned.pop(key)
-            self._release(key)
+        self._pinned.discard(key)
+        self._show(key)
+
+    def need(self, key: int) -> None:
+        """Make `key` as near as can be: a request waits for it."""
+        if key not in self._needed:
+            self._needed.add(key)
+            self._hide(key)
+
+    def unneed(self, key: int) -> None:
+        """Undo `need`; unknown keys are ignored."""
+        self._needed.discard(key)
+        self._show(key)
 
     def distance(self, key: int) -> float:
         """Return the distance of one key."""
@@ -115,8 +129,8 @@ class DistanceOrder:
 
     def _set(self, key: int, distance: float) -> bool:
         """Take over one distance; return whether the key is farther now."""
-        if key in self._pinned:
-            self._pinned[key] = distance
+        if key in self._reported:
+            self._reported[key] = distance
             return False
         row = self._rows.get(key)
         if row is None:
@@ -130,12 +144,28 @@ class DistanceOrder:
             self._release(key)
         return distance > before
 
-    def _pin_again(self) -> None:
-        """Put pinned keys that a message named in their place again."""
-        for key in self._pinned:
+    def _hide(self, key: int) -> None:
+        """Put a key that is pinned or needed in its place, in that of what is reported of it."""
+        row = self._row(key)
+        self._reported.setdefault(key, self._at[row])
+        self._at[row] = PINNED if key in self._pinned else NEEDED
+
+    def _show(self, key: int) -> None:
+        """Put a key that may be neither any more in its place."""
+        if key in self._reported:
+            if key in self._pinned or key in self._needed:
+                self._hide(key)
+                return
+            self._at[self._rows[key]] = self._reported.pop(key)
+            self._release(key)
+
+    def _hide_again(self) -> None:
+        """Put keys that a message named in their place again."""
+        for key in self._reported:
             row = self._rows[key]
-            if self._at[row] != PINNED:
-                self._pinned[key], self._at[row] = self._at[row], PINNED
+            if self._at[row] != (PINNED if key in self._pinned else NEEDED):
+                self._reported[key] = self._at[row]
+                self._hide(key)
 
     def _row(self, key: int) -> int:
         """Return the row of a key, a new one that is infinitely far where it has none."""

@@ -20,8 +20,8 @@ HOST_PARTS = 16
 """Host memory is sized to one part in so many of what there is."""
 
 NOTE = (
-    "A model, not a measurement: a roofline of the GPU and a replay of the trace with requests "
-    "one after the other. Calibrate it with measured rates before buying anything."
+    "A model, not a measurement: a roofline of the GPU and a replay of the trace in which the "
+    "requests of a step run together. Calibrate it with measured rates before buying anything."
 )
 
 
@@ -34,12 +34,14 @@ class Question:
         step_s: Wanted seconds per step (95th percentile), None to ask what `gpus` give.
         gpus: Fleet to describe where no step time is wanted.
         host_bytes_per_gpu: Host memory there is for agents' state.
+        pause_s: Seconds between steps in which no agent asks.
     """
 
     agents: int
     step_s: float | None = None
     gpus: int = 1
     host_bytes_per_gpu: float = 256e9
+    pause_s: float = 0.0
 
 
 def capacity_plan(
@@ -86,7 +88,7 @@ def _sized(
 
     def fleet(gpus: int, host_parts: int = HOST_PARTS) -> dict[str, Any]:
         host_bytes = min(total, question.host_bytes_per_gpu * gpus) * host_parts / HOST_PARTS
-        return _fleet(trace, engine, question.agents, name, hints, gpus, host_bytes)
+        return _fleet(trace, engine, question, name, hints, gpus, host_bytes)
 
     if question.step_s is None:
         return fleet(question.gpus)
@@ -119,23 +121,26 @@ def _smallest(too_few: int, enough: int, suffices: Callable[[int], bool]) -> int
 def _fleet(
     trace: Trace,
     engine: RooflineEngine,
-    agents: int,
+    question: Question,
     name: str,
     hints: str,
     gpus: int,
     host_bytes: float,
 ) -> dict[str, Any]:
     """Return what `gpus` do: one copy of the trace gets its part of the fleet."""
-    part = gpus * len(trace.names) / agents
+    part = gpus * len(trace.names) / question.agents
     state_bytes = _state_bytes(trace, engine)
-    total = state_bytes * agents
+    total = state_bytes * question.agents
     _, step = np.unique(trace.step, return_inverse=True)
     costs = engine.costs(state_bytes, part, len(step) / (step.max() + 1))
     link_s = 1.0 / costs.link_bytes_per_s
     disk_s = (1.0 - host_bytes / total) / (engine.calibration.storage_bytes_per_s * part)
     costs = costs._replace(link_bytes_per_s=1.0 / (link_s + disk_s))
     largest = int(costs.state_bytes(trace).max())
-    case = Case(trace, max(int(engine.kv_bytes * part), largest), hints, costs=costs)
+    room = max(int(engine.kv_bytes * part), largest)
+    at_once = max(round(engine.slots(state_bytes) * part), 1)
+    pause_s = question.pause_s
+    case = Case(trace, room, hints, costs=costs, at_once=at_once, pause_s=pause_s)
     served = POLICIES[name](case)
     step_s = np.bincount(step, costs.service_s(trace) + served.stall_s)
     p50, p95 = (float(value) for value in np.percentile(step_s, [50, 95]))

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from scalesim.errors import InvalidRequestError
 from scalesim.policies.distance.learned import Learned
 from scalesim.policies.replay.activation_trace import Trace
+from scalesim.policies.replay.batches import Batches, BatchRun, cut, fetching, on_demand
 from scalesim.policies.replay.costs import Costs
 from scalesim.policies.replay.guard import guarded
 from scalesim.policies.replay.hints import (
@@ -43,6 +44,9 @@ class Case:
         prefetch: Play the trace against the link; else plain demand caching.
         costs: Of state and requests.
         seed: Of the noise.
+        at_once: Requests of a step that run together at most, as far as they fit, as an engine
+            serves them; None: one after the other.
+        pause_s: Between steps, with `at_once`.
     """
 
     def __init__(
@@ -53,6 +57,9 @@ class Case:
         prefetch: bool = True,
         costs: Costs | None = None,
         seed: int = 0,
+        *,
+        at_once: int | None = None,
+        pause_s: float = 0.0,
     ) -> None:
         self.trace = trace
         self.prefetch = prefetch
@@ -67,6 +74,7 @@ class Case:
             self.capacity = int(capacity)
             self.sizes = self.state_bytes
         self._foresight = _foresight(hints, seed)
+        self._batches = None if at_once is None else self._cut(at_once, pause_s)
 
     @cached_property
     def following(self) -> Hints:
@@ -102,6 +110,9 @@ class Case:
 
     def follow(self, hints: Hints) -> Served:
         """Return what keeping, and fetching where allowed, by `hints` does."""
+        if self.prefetch and self._batches is not None:
+            agent, sizes, most = self.trace.agent, self.sizes, self.capacity
+            return self._shared(fetching(agent, self._batches, sizes, most, hints, self.load_s))
         if self.prefetch:
             return prefetching(
                 self.trace.agent,
@@ -115,7 +126,24 @@ class Case:
 
     def demand(self, hits: NDArray[np.bool_]) -> Served:
         """Return what never fetching ahead does, given the hits."""
+        if self._batches is not None:
+            return self._shared(on_demand(hits, self.trace.agent, self._batches, self.load_s))
         return demand_only(hits, self.trace.agent, self.load_s)
+
+    def _cut(self, at_once: int, pause_s: float) -> Batches:
+        trace = self.trace
+        begins = cut(trace.step, trace.agent, self.sizes, self.capacity, at_once)
+        run_s = np.add.reduceat(self.costs.service_s(trace), begins[:-1])
+        step = np.append(trace.step[begins[:-1]], -1)
+        pauses_s = np.where(np.diff(step) != 0, pause_s, 0.0)
+        return Batches(begins, run_s, np.diff(begins) * self.costs.prefill_s, pauses_s)
+
+    def _shared(self, run: BatchRun) -> Served:
+        """Deal what batches took longer to their requests."""
+        assert self._batches is not None
+        requests = np.diff(self._batches.begins)
+        stall_s = np.repeat(run.delay_s / requests, requests)
+        return Served(run.hits, stall_s, 0, 0, 0, np.zeros(len(self.sizes), np.int64))
 
     def quality(self, hints: Hints) -> NDArray[np.float64]:
         """Return how well following `hints` serves each request: 1 for a hit, 0 for a load."""

@@ -23,8 +23,9 @@ class Served(NamedTuple):
 
     Attributes:
         hits: bool[n], the state was on the device when its request came.
-        stall_s: float64[n], how long each request waited for state.
-        issued: Fetches ahead of time.
+        stall_s: float64[n], how long each request waited for state; of requests that run together
+            each has an equal part of how much longer all of them took.
+        issued: Fetches ahead of time; not counted, as what follows, where requests run together.
         used: Of these, how many served a request before they were evicted.
         late: Of the used, how many were still under way when their request came.
         wasted: int64[agents], fetches of each agent that served nothing.

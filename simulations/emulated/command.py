@@ -14,8 +14,12 @@ import typer
 
 from scalesim.errors import ConfigurationError
 from scalesim.simulations.emulated.emulated_case import ARMS, DEFAULT_CASES, MAIN_ARMS, EmulatedCase
+from scalesim.simulations.trace import read_recording
 
 Option = typer.Option
+
+TRACE_STEPS = 12
+"""Of a recorded run; its steps have a dozen and more calls each."""
 
 
 def emulated(
@@ -25,6 +29,11 @@ def emulated(
         list[str] | None,
         Option(help="FIELD=VALUE[,VALUE...] of a case, instead of the ten built in; repeatable"),
     ] = None,
+    trace: Annotated[
+        Path | None, Option(help="A recorded run besides: JSON lines with `step` and `agent`")
+    ] = None,
+    seeds: Annotated[int, Option(min=1, help="Runs of each case, with seeds from its own on")] = 1,
+    jobs: Annotated[int, Option(min=1, help="Arms played at a time")] = 2,
     calibration: Annotated[
         Path | None, Option(help="JSON file of `benchmarks.gpu` with measured values")
     ] = None,
@@ -44,7 +53,10 @@ def emulated(
         raise ConfigurationError(
             f"there is no arm {unknown.pop()!r}: use some of {', '.join(ARMS)}"
         )
-    cases = cases_of(case) if case else DEFAULT_CASES
+    cases = list(cases_of(case) if case else DEFAULT_CASES)
+    if trace is not None:
+        cases.append(case_of(trace))
+    cases = [one._replace(seed=one.seed + more) for one in cases for more in range(seeds)]
     emulation = EmulationSettings.of(gpu, 1.0)
     if calibration is not None:
         measured = asdict(read_calibration(calibration))
@@ -53,13 +65,13 @@ def emulated(
     label = f"{emulation.gpu}:{emulation.model}"
     played = []
     with tempfile.TemporaryDirectory(prefix="scalesim-emulated-") as folder:
-        for row in runs(cases, names, emulation, Path(folder)):
+        for row in runs(cases, names, emulation, Path(folder), jobs):
             played.append(row)
             if not as_json:
                 print_row(*row)
     predicted = {
         f"{each.title}, {arm}": predicted_step_s(each, arm, emulation)
-        for each in cases
+        for each in cases[::seeds]
         for arm in POLICY_OF
         if arm in names
     }
@@ -74,6 +86,20 @@ def emulated(
         typer.echo(json.dumps(result))
     else:
         print_table(played, label, predicted)
+
+
+def case_of(trace: Path) -> EmulatedCase:
+    """Return a recorded run as a case: its first steps, each call with a short answer.
+
+    Raises:
+        InvalidRequestError: The file is not a recording.
+    """
+    agents, calls = read_recording(trace)
+    steps = min(TRACE_STEPS, len(calls))
+    return EmulatedCase(
+        "trace", agents=len(agents), steps=steps, output=8, think_s=0.0, concurrency=4,
+        trace=str(trace),
+    )  # fmt: skip
 
 
 def cases_of(fields: Sequence[str]) -> list[EmulatedCase]:

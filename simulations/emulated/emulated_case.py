@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from pathlib import Path
+from typing import Literal, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from scalesim.policies import workloads
 from scalesim.settings import Arm
 from scalesim.simulations.schedule import Schedule
 from scalesim.simulations.society import society
+from scalesim.simulations.trace import recorded
 from scalesim.simulations.workload import PromptSize, Workload
 
 PAGE = 16
@@ -22,7 +25,7 @@ class EmulatedCase(NamedTuple):
     """One workload on one machine.
 
     Attributes:
-        workload: `society`, or a class of `scalesim.policies.workloads`.
+        workload: `society`, `trace`, or a class of `scalesim.policies.workloads`.
         agents: How many.
         prefix: Private tokens of each.
         output: Tokens of an answer.
@@ -33,6 +36,8 @@ class EmulatedCase(NamedTuple):
         think_s: Pause after each step.
         adapters: Distinct LoRA adapters.
         concurrency: Most calls at once.
+        stored: 1 with a storage tier that holds all agents.
+        trace: Of workload `trace`, the file: JSON lines with `step` and `agent`.
         seed: Of everything drawn.
     """
 
@@ -47,6 +52,8 @@ class EmulatedCase(NamedTuple):
     think_s: float = 0.3
     adapters: int = 0
     concurrency: int = 64
+    stored: int = 0
+    trace: str = ""
     seed: int = 0
 
     @property
@@ -55,6 +62,10 @@ class EmulatedCase(NamedTuple):
         title = f"{self.workload} {self.agents} x {self.prefix}, {self.output} out"
         if self.think_s != EmulatedCase().think_s:
             title += f", pause {self.think_s:g} s"
+        if self.device_share != EmulatedCase().device_share:
+            title += f", device {self.device_share:.0%}"
+        if self.stored:
+            title += f", host {self.host_share:.0%}, storage"
         return title + (f", {self.adapters} adapters" if self.adapters else "")
 
     @property
@@ -77,6 +88,8 @@ class EmulatedCase(NamedTuple):
                 size=self.size,
                 seed=self.seed,
             )
+        if self.workload == "trace":
+            return recorded(Path(self.trace), steps=self.steps, size=self.size, seed=self.seed)
         steps = range(self.steps + _FORESEEN_STEPS)
         trace = workloads.generate(self.workload, self.agents, len(steps), self.seed).trace
         calls = [trace.agent[trace.step == step].astype(np.int32) for step in steps]
@@ -97,6 +110,8 @@ class ArmOptions(NamedTuple):
         moves: What the planner wants moved is moved.
         priced: The planner asks what a move costs.
         reserve_share: Of the device that the planner leaves to running requests' new tokens.
+        bands: Distances are told as whole steps (KVFlow, arXiv 2507.07400), or rounded up to powers
+            of two (ScaleSim's official code); None tells them as they are.
     """
 
     arm: Arm
@@ -106,6 +121,13 @@ class ArmOptions(NamedTuple):
     moves: bool = True
     priced: bool = True
     reserve_share: float = 0.1
+    bands: Literal["steps", "powers"] | None = None
+
+    def told(self, steps: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return float64[n] distances as they are reported."""
+        if self.bands == "powers":
+            return np.where(steps > 0, 2.0 ** np.ceil(np.log2(np.maximum(steps, 1.0))), 0.0)
+        return np.floor(steps) if self.bands == "steps" else steps
 
 
 ARMS = {
@@ -118,6 +140,8 @@ ARMS = {
     "no prices": ArmOptions("scalesim", priced=False),
     "one step reported": ArmOptions("scalesim", foreseen=1),
     "ten steps reported": ArmOptions("scalesim", foreseen=10),
+    "whole steps": ArmOptions("scalesim", bands="steps"),
+    "powers of two": ArmOptions("scalesim", bands="powers"),
     "small reserve": ArmOptions("scalesim", reserve_share=0.02),
     "nothing reported": ArmOptions("scalesim", foreseen=None),
 }
@@ -125,16 +149,25 @@ ARMS = {
 
 MAIN_ARMS = ("stock", "hicache", "scalesim", "perfect")
 
+_SHORT = EmulatedCase(output=8, steps=8)
+
 DEFAULT_CASES = (
-    EmulatedCase(output=8),
+    _SHORT,
+    _SHORT._replace(think_s=0.0),
     EmulatedCase(output=16),
-    EmulatedCase(output=128, steps=6),
-    EmulatedCase(output=8, think_s=0.05),
-    EmulatedCase(output=8, prefix=8192, steps=6),
-    EmulatedCase(output=8, adapters=40, agents=40),
+    EmulatedCase(output=128, steps=4),
+    _SHORT._replace(agents=40, prefix=8192, steps=5),
+    _SHORT._replace(agents=8, prefix=32768, active=0.25, device_share=0.3, steps=4),
+    _SHORT._replace(agents=40, adapters=40),
+    _SHORT._replace(agents=60, active=0.05, device_share=0.1, host_share=0.3, stored=1),
     *(
-        EmulatedCase(name, output=8)
-        for name in ("event-queue", "activity", "workflow", "diffusion")
+        _SHORT._replace(workload=name)
+        for name in ("event-queue", "activity", "spatial", "workflow", "diffusion", "zipf")
+    ),
+    # All of their agents act in every step.
+    *(
+        _SHORT._replace(workload=name, agents=40, steps=3, concurrency=8)
+        for name in ("round-robin", "shuffled")
     ),
 )
 """Under 15 minutes on two cores, with `MAIN_ARMS`."""

@@ -82,9 +82,10 @@ class ControlPlane:
         self._report(self._epoch, {agent: at - self._epoch for agent, at in distances.items()})
 
     def _report(self, step: int, ahead: Mapping[str, float]) -> None:
-        distances = np.array(list(ahead.values()), np.float32)
+        distances = np.maximum(np.array(list(ahead.values())), 0.0)
         keys = agent_keys(self._simulation, list(ahead))
-        self.core.report(self._simulation, step, keys, np.maximum(distances, 0.0))
+        told = self._options.told(distances).astype(np.float32)
+        self.core.report(self._simulation, step, keys, told)
         self._changed = True
 
     # ---- the replica ----

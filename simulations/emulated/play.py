@@ -26,6 +26,7 @@ from scalesim.vocabulary import COUNTED, TransferStats
 _FIRST_WORD = 3
 _WARMUP_CONCURRENCY = 8
 _ADAPTER_RANK = 2
+_MODEL = "micro"
 
 
 class Called(NamedTuple):
@@ -67,7 +68,7 @@ def play(
 
 
 def _settings(case: EmulatedCase, options: ArmOptions, folder: Path) -> EngineSettings:
-    model = random_model.build(folder / "model", size="micro")
+    model = random_model.build(folder / "model", size=_MODEL)
     tokens = case.device_tokens
     if options.everything_fits:
         tokens = int(1.25 * case.agents * case.size.total) // PAGE * PAGE
@@ -84,7 +85,11 @@ def _settings(case: EmulatedCase, options: ArmOptions, folder: Path) -> EngineSe
             max_rank=_ADAPTER_RANK,
             modules=MODULES,
         )
-    host_tokens = case.host_share * case.agents * case.size.total
+    state_tokens = case.agents * case.size.total
+    host_tokens = case.host_share * state_tokens
+    shape = random_model.SHAPES[_MODEL]
+    token_bytes = 2 * shape.layers * shape.kv_heads * shape.head_dim * 4
+    stored = bool(case.stored) and options.arm != "stock"
     return EngineSettings(
         model_path=str(model),
         arm=options.arm,
@@ -95,6 +100,8 @@ def _settings(case: EmulatedCase, options: ArmOptions, folder: Path) -> EngineSe
         host_ratio=None if options.arm == "stock" else host_tokens / tokens,
         context_length=case.size.total + 64,
         max_running_requests=case.concurrency,
+        storage_dir=str(folder / "pages") if stored else None,
+        storage_bytes=2 * state_tokens * token_bytes if stored else None,
         adapters=adapters,
         # As an 80 GB GPU has it; the rest is SGLang's own.
         extra_args={"skip_tokenizer_init": True, "chunked_prefill_size": 8192, "random_seed": 0},
@@ -156,16 +163,20 @@ class _Playing:
         self._tell(step)
         schedule = self._workload.schedule
         next_use = schedule.next_use(step)
-        left = schedule.calls(step).tolist()[::-1]
+        left = schedule.calls(step).tolist()
         reports = self._plane is not None and self._options.foreseen is not None
         running: list[Called] = []
         coming: list[tuple[float, int]] = []
         counts: dict[int, int] = {}
         calls = Counter(left)
+        at_work: set[int] = set()
         while left or coming or running:
             now = self._clock.now()
-            while left and len(running) + len(coming) < concurrency:
-                coming.append((now, left.pop()))
+            for row in list(dict.fromkeys(left)):  # an agent's calls follow each other
+                if len(at_work) < concurrency and row not in at_work:
+                    at_work.add(row)
+                    left.remove(row)
+                    coming.append((now, row))
             for sent_s, row in [each for each in coming if each[0] + CALL_S <= now]:
                 coming.remove((sent_s, row))
                 counts[row] = counts.get(row, -1) + 1
@@ -175,6 +186,7 @@ class _Playing:
                 running.append(Called(step, row, sent_s, asked))
             for called in [each for each in running if each.asked.done]:
                 running.remove(called)
+                at_work.discard(called.row)
                 self._calls.append(called)
                 if reports and self._plane is not None:
                     name = self._workload.agents[called.row]
@@ -207,7 +219,7 @@ class _Playing:
         ]
         more: dict[str, Any] = {}
         if isfinite(ahead):  # as `simulations.load_generator` says it
-            more["next_use"] = ahead
+            more["next_use"] = float(self._options.told(np.array([ahead]))[0])
         if self._case.adapters:
             more["lora_id"] = f"adapter-{row % self._case.adapters}"
         return self._engine.ask(
@@ -224,12 +236,12 @@ class _Playing:
         """Return what the arm did after the warm-up."""
         calls = [called for called in self._calls if called.step]
         ttft = np.array([called.asked.first_s - called.sent_s + CALL_S for called in calls])
-        found = {"device": 0, "host": 0, "total": 0}
+        found = {"device": 0, "host": 0, "storage": 0, "total": 0}
         for called in calls:
             details = (called.asked.meta or {})["cached_tokens_details"] or {}
             left = self._case.prefix
             found["total"] += left
-            for tier in ("device", "host"):
+            for tier in ("device", "host", "storage"):
                 here = min(left, details.get(tier) or 0)
                 found[tier] += here
                 left -= here

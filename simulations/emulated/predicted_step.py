@@ -19,7 +19,7 @@ POLICY_OF = {"hicache": "lru", "scalesim": "distance"}
 
 
 def predicted_step_s(case: EmulatedCase, arm: str, emulation: EmulationSettings) -> float:
-    """Return the median seconds of a step as the plan has them; it knows no pause between steps."""
+    """Return the median seconds of a step as the plan has them."""
     workload = case.made()
     steps = [workload.schedule.calls(step) for step in range(case.steps + 1)]
     step = np.repeat(np.arange(len(steps)), [len(rows) for rows in steps])
@@ -36,6 +36,8 @@ def predicted_step_s(case: EmulatedCase, arm: str, emulation: EmulationSettings)
     engine = RooflineEngine(GPUS[emulation.gpu or ""], llm, calibration)
     costs = engine.costs(state_bytes, 1.0, float(np.mean([len(rows) for rows in steps[1:]])))
     capacity = case.device_tokens * llm.kv_bytes_per_token
-    served = POLICIES[POLICY_OF[arm]](Case(trace, capacity, costs=costs))
+    served = POLICIES[POLICY_OF[arm]](
+        Case(trace, capacity, costs=costs, at_once=case.concurrency, pause_s=case.think_s)
+    )
     seconds = np.bincount(step, costs.service_s(trace) + served.stall_s)
     return float(np.median(seconds[1:]))

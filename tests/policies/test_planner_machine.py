@@ -68,7 +68,7 @@ class PlannedReplica(RuleBasedStateMachine):
     def carry_out_some(self, done):
         """A replica may fail to do the later part of a plan."""
         plan = planned(self.world, self.budgets, self.links)
-        self.world = carry_out(self.world, type(plan)(*(column[:done] for column in plan)))
+        self.world = carry_out(self.world, type(plan)(*(column[:done] for column in plan)), DEVICE)
 
     @invariant()
     def check_integrity(self):
@@ -79,7 +79,7 @@ class PlannedReplica(RuleBasedStateMachine):
         assert len(set(plan.rows.tolist())) == len(plan.rows)
         assert not (world.in_use | world.pinned)[plan.rows[demotes]].any()
         assert (np.isfinite(world.distance) | world.pinned)[plan.rows[fetches]].all()
-        after = carry_out(world, plan)
+        after = carry_out(world, plan, DEVICE)
         assert after.device_bytes.sum() <= max(DEVICE, world.device_bytes.sum())
         assert world.storage_bytes.sum() == after.storage_bytes.sum() == AGENTS * SIZE
         link_bytes = SIZE * int(to_device.sum())

@@ -143,7 +143,7 @@ class FakeTree:
                 return left
         return MoveOutcome.DONE
 
-    def can_load(self) -> bool:
+    def can_load(self, *, ahead: bool) -> bool:
         return self.slots > 0
 
     def load(self, node: FakeNode) -> bool:

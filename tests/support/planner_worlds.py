@@ -58,8 +58,9 @@ def planned(world, budgets, links=LINKS):
     return DistancePlanner().plan(world, budgets, links)
 
 
-def carry_out(view: View, plan: Plan) -> View:
-    """Return the view after a replica did everything it was asked."""
+def carry_out(view: View, plan: Plan, device_bytes: int) -> View:
+    """Return the view after a replica did what it was asked; fetches without room wait there."""
+    room = max(device_bytes, int(view.device_bytes.sum()))
     device, host, storage = (
         view.device_bytes.copy(),
         view.host_bytes.copy(),
@@ -68,6 +69,8 @@ def carry_out(view: View, plan: Plan) -> View:
     for row, verb, tier in zip(plan.rows, plan.verbs, plan.tiers, strict=True):
         if verb == Verb.PREFETCH:
             source = max(host[row], storage[row])
+            if tier == Tier.DEVICE and device.sum() - device[row] + source > room:
+                continue
             host[row] = max(host[row], source)
             if tier == Tier.DEVICE:
                 device[row] = max(device[row], source)

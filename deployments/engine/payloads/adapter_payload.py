@@ -42,7 +42,8 @@ class AdapterPayload(SharedPayload):
         """Copy an agent's adapter to a slot, in place of one that is farther and not needed.
 
         One at a time: a request's own copy waits behind no more than that, and no pass of the
-        scheduler is held up by more than the calls for it.
+        scheduler is held up by more than the calls for it. Where there is no such slot it waits for
+        one that requests leave.
         """
         adapter = self._item.get(key)
         if adapter is None or adapter not in self._slots.loaded():
@@ -52,7 +53,7 @@ class AdapterPayload(SharedPayload):
         if self._copying is not None:
             return MoveOutcome.BUSY
         if not self._slots.free() and not self._make_room(self._distance(adapter)):
-            return self._counters.refuse()
+            return MoveOutcome.BUSY if self._in_use else self._counters.refuse()
         self._slots.enter(adapter)
         self._copying = adapter
         self._issue(adapter)

@@ -44,3 +44,18 @@ class NeedChange(NamedTuple):
 
     came: Sequence[RequestNeed]
     gone: Sequence[RequestNeed]
+
+
+class Arrivals(NamedTuple):
+    """Agents whose requests wait for copies to the device.
+
+    Attributes:
+        coming: Their copies are under way.
+        waiting: They wait for the link, or for room.
+    """
+
+    coming: frozenset[int]
+    waiting: frozenset[int]
+
+
+NOBODY = Arrivals(frozenset(), frozenset())

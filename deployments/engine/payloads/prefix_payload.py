@@ -9,7 +9,8 @@ from typing import Any
 from scalesim.deployments.engine.eviction_order import PushedDistances, PushedKeys
 from scalesim.deployments.engine.payloads.interfaces import PayloadEngine
 from scalesim.deployments.engine.payloads.move_counters import MoveCounters
-from scalesim.deployments.engine.payloads.moves import MoveOutcome
+from scalesim.deployments.engine.payloads.moves import Arrivals, MoveOutcome
+from scalesim.deployments.engine.payloads.prefix_loads import PrefixLoads
 from scalesim.deployments.engine.payloads.prefix_tree import Extent, PrefixTree
 from scalesim.deployments.engine.payloads.residency_accounting import (
     ChangedAgents,
@@ -20,10 +21,6 @@ from scalesim.deployments.engine.payloads.residency_accounting import (
 from scalesim.deployments.engine.payloads.staging import Staging
 from scalesim.deployments.engine.prefixes import Prefix, begins_alike, learn
 from scalesim.vocabulary import PREFIX, Budgets, Residency, Tier, TransferStats
-
-PREFETCH_TOKENS_A_PASS = 8192
-"""Most tokens submitted at once: a request that must load by itself waits behind at most this
-many on the same stream (21 ms at 2.6 us a token, an H100's PCIe with Llama-3.1-8B)."""
 
 
 def build(engine: PayloadEngine) -> PrefixPayload:
@@ -42,15 +39,14 @@ class PrefixPayload:
         self._known: dict[int, list[Prefix]] = {}
         self._anchors: dict[int, list[Any]] = {}
         self._changed = ChangedAgents()
-        self._loading: dict[int, list[Any]] = {}
         self._storage = tree.storage
         self._staging = Staging(tree.storage)
         self._to_read: dict[int, Tier] = {}
         self._onward: set[int] = set()
-        self._queued_tokens = 0
         self._computed_s = 0.0
         self._computed_bytes = 0
         self._counters = MoveCounters(PREFIX)
+        self._loads = PrefixLoads(tree, self._node_paths, tree.order.distance, self._counters)
         tree.watch(self)
 
     def budgets(self) -> Budgets:
@@ -81,13 +77,31 @@ class PrefixPayload:
 
     def used(self, key: int, host_tokens: int) -> None:
         """A request of agent `key` was admitted; `host_tokens` it had to load by itself."""
-        self._counters.use(key, "late" if host_tokens or key in self._loading else "used")
+        self._counters.use(key, "late" if host_tokens or key in self._loads else "used")
         self._changed.add(key)
+
+    def bring(self, keys: Sequence[int]) -> Arrivals:
+        """Requests of these agents wait, in this order: begin to copy what the device lacks."""
+        for key in keys:
+            if key in self._known:
+                self._order.need(key)
+        arrivals = self._loads.bring(keys)
+        self._changed.update(arrivals.coming)
+        return arrivals
+
+    def resident_tokens(self, key: int) -> int:
+        """Return how many tokens of an agent's longest prefix are on the device or on the way."""
+        tree, paths = self._tree, self._node_paths(key)
+        return max(
+            (sum(tree.tokens_of(n) for n in path if tree.on_device(n)) for path in paths), default=0
+        )
 
     def idle(self, key: int) -> None:
         """The last request of agent `key` went: finished, aborted or refused."""
         if key in self._known:
             self._changed.add(key)
+            self._order.unneed(key)
+            self._reorder(key)
 
     def computed(self, tokens: int, seconds: float) -> None:
         """Prefill computed `tokens`, and the engine was busy with it for `seconds`."""
@@ -197,15 +211,10 @@ class PrefixPayload:
         for key in [key for key in self._onward if key not in self._staging]:
             if key not in self._known or self._load(key) is not MoveOutcome.BUSY:
                 self._onward.discard(key)
-        if self._queued_tokens:
-            self._tree.start_loads()
-            self._queued_tokens = 0
-        for key in list(self._loading):
-            if not any(map(self._tree.is_loading, self._loading[key])):
-                del self._loading[key]
-                self._changed.add(key)
+        self._loads.submit()
+        self._changed.update(self._loads.arrived())
         self._counters.reads.settle(bool(self._staging))
-        return bool(self._loading or self._onward or self._staging or self._to_read)
+        return bool(self._loads or self._onward or self._staging or self._to_read)
 
     # ---- what the controller asks ----
 
@@ -240,11 +249,10 @@ class PrefixPayload:
         """The cache was flushed: agents stay known, their state is absent."""
         self._changed.add_all(self._known)
         self._anchors.clear()
-        self._loading.clear()
+        self._loads.forget()
         self._counters.forget()
         self._to_read.clear()
         self._onward.clear()
-        self._queued_tokens = 0
 
     # ---- between storage and host memory ----
 
@@ -293,26 +301,9 @@ class PrefixPayload:
 
     def _load(self, key: int) -> MoveOutcome:
         """Queue host nodes of an agent for the device, nearest request's path first."""
-        tree = self._tree
-        outcome = MoveOutcome.DONE
-        for _, path in self._paths(key):
-            missing = [node for node in path if not tree.on_device(node)]
-            if not missing or not tree.on_host(missing[-1]):
-                continue
-            tokens = sum(map(tree.tokens_of, missing))
-            if not tree.can_load() or (
-                self._queued_tokens and self._queued_tokens + tokens > PREFETCH_TOKENS_A_PASS
-            ):
-                return MoveOutcome.BUSY
-            room = tree.make_room(tokens, self._order.distance(key))
-            if room is MoveOutcome.BUSY:
-                return MoveOutcome.BUSY
-            if room is MoveOutcome.REFUSED or not tree.load(missing[-1]):
-                return self._counters.refuse()
-            self._queued_tokens += tokens
-            self._loading.setdefault(key, []).append(missing[-1])
-            self._issue(key, tokens * tree.bytes_per_token)
-            outcome = MoveOutcome.STARTED
+        outcome = self._loads.ahead(key)
+        if key in self._loads:
+            self._changed.add(key)
         return outcome
 
     def _issue(self, key: int, size: int) -> None:
@@ -367,6 +358,9 @@ class PrefixPayload:
         anchors = self._anchors.get(key) or [None] * len(known)
         return [(p, self._path(a)) for p, a in zip(known, anchors, strict=True)]
 
+    def _node_paths(self, key: int) -> list[Sequence[Any]]:
+        return [path for _, path in self._paths(key)]
+
     def _nodes(self, key: int) -> list[Any]:
         """Nodes of all prefixes of an agent, each once, ancestors before descendants."""
         paths = map(self._path, self._anchors.get(key, ()))
@@ -386,7 +380,7 @@ class PrefixPayload:
         return holding(self._tree.bytes_per_token, zip(known, extents, strict=True), stored)
 
     def _moves(self, key: int) -> bool:
-        return key in self._loading or key in self._staging
+        return key in self._loads or key in self._staging
 
     def _busy(self, key: int) -> bool:
         return self._moves(key) or key in self._tree.keys_in_use()

@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable, Sequence
 from typing import Any, Protocol
 
 from scalesim.deployments.engine.eviction_order import DistanceOrder
-from scalesim.deployments.engine.payloads.moves import MoveOutcome
+from scalesim.deployments.engine.payloads.moves import Arrivals, MoveOutcome
 from scalesim.deployments.engine.prefixes import CacheSpace, Prefix, Tokens
 from scalesim.vocabulary import Budgets
 
@@ -22,6 +22,12 @@ class TreeListener(Protocol):
 
     def used(self, key: int, host_tokens: int) -> None:
         """A request was admitted and had to load `host_tokens` by itself."""
+
+    def bring(self, keys: Sequence[int]) -> Arrivals:
+        """Requests of these agents wait, in this order: begin copies, return who waits for one."""
+
+    def resident_tokens(self, key: int) -> int:
+        """Return how many tokens of agent `key` a request need not compute."""
 
     def idle(self, key: int) -> None:
         """No request of agent `key` is left, however the last one went."""
@@ -125,8 +131,11 @@ class PrefixTree(Protocol):
         DONE, BUSY while host copies of what must leave are written, REFUSED where too few can be.
         """
 
-    def can_load(self) -> bool:
-        """Return whether a transfer may start: at most one is under way, others wait behind it."""
+    def can_load(self, *, ahead: bool) -> bool:
+        """Return whether a transfer may start: some are queued, so that the link does not idle.
+
+        Those ahead of requests leave a place to transfers that requests wait for.
+        """
 
     def load(self, node: Any) -> bool:
         """Queue the copy of a node, and of what is missing above it, to the device."""

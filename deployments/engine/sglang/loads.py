@@ -36,23 +36,24 @@ class Loads:
     def __init__(self, cache: LoadingCache) -> None:
         self._cache = cache
         self._awaited: list[tuple[Any, int]] = []
-        self._ours = 0
         self.carried_bytes = 0
         self.busy_s = 0.0
 
     # ---- transfers ----
 
-    def can_start(self) -> bool:
-        """Return whether a transfer ahead of requests may start.
+    def can_start(self, *, ahead: bool) -> bool:
+        """Return whether a transfer of ours may start.
 
-        One at a time: a request that must load by itself waits behind at most that one, and finds
-        a slot. Ranks agree, as they take arrived transfers off the queue together.
+        Several at a time: the link goes on while a pass is made. A request that must load by itself
+        waits behind at most two that are ahead of requests, and finds a slot. Ranks agree, as they
+        take arrived transfers off the queue together.
         """
         controller = self._cache.cache_controller
-        if controller is None or self._ack(self._ours) is not None:
+        if controller is None:
             return False
         slots: int = controller.layer_done_counter.num_counters
-        return len(controller.ack_load_queue) + SLOTS_OF_REQUESTS < slots
+        left_over = SLOTS_OF_REQUESTS if ahead else 0
+        return len(controller.ack_load_queue) + left_over < slots
 
     def free_slot(self) -> None:
         """Wait until the next transfer has a slot: SGLang dies where it has none."""
@@ -67,10 +68,6 @@ class Loads:
         ack = self._ack(self._next - 1)
         if ack is not None and not ack.timing_enabled:
             self._note(ack, seconds)  # no device clock: a copy ends before its call returns
-
-    def ours(self) -> None:
-        """Note that the latest transfer is ahead of requests."""
-        self._ours = self._next - 1
 
     def arrived(self, acks: Iterable[Any]) -> None:
         """Note transfers that are done and were taken off the queue."""

@@ -15,7 +15,7 @@ from sglang.srt.mem_cache.unified_radix_cache import UnifiedRadixCache, _Ongoing
 
 from scalesim.deployments.engine.eviction_order import DistanceOrder
 from scalesim.deployments.engine.ordered_leaves import OrderedLeaves
-from scalesim.deployments.engine.payloads.moves import MoveOutcome
+from scalesim.deployments.engine.payloads.moves import NOBODY, Arrivals, MoveOutcome
 from scalesim.deployments.engine.payloads.prefix_tree import Extent, TreeListener
 from scalesim.deployments.engine.prefixes import CacheSpace, Prefix, Tokens
 from scalesim.deployments.engine.sglang.backends import is_read_ahead, watched
@@ -302,8 +302,16 @@ class DistanceRadixCache(UnifiedRadixCache):  # type: ignore[misc]
             return MoveOutcome.DONE
         return MoveOutcome.BUSY if coming else MoveOutcome.REFUSED
 
-    def can_load(self) -> bool:
-        return self.loads.can_start()
+    def can_load(self, *, ahead: bool) -> bool:
+        return self.loads.can_start(ahead=ahead)
+
+    def bring(self, keys: Sequence[int]) -> Arrivals:
+        """See `admission_order.WaitedPrefixes`."""
+        return self.watcher.bring(keys) if self.watcher is not None else NOBODY
+
+    def resident_tokens(self, key: int) -> int:
+        """See `admission_order.WaitedPrefixes`."""
+        return self.watcher.resident_tokens(key) if self.watcher is not None else 0
 
     def load(self, node: Any) -> bool:
         """As SGLang's `load_back`, for attention alone and where there is room already."""
@@ -323,8 +331,7 @@ class DistanceRadixCache(UnifiedRadixCache):  # type: ignore[misc]
         return True
 
     def start_loads(self) -> None:
-        if self._submit_loads() >= 0:
-            self.loads.ours()
+        self._submit_loads()
 
     def is_loading(self, node: Any) -> bool:
         return node.id in self.ongoing_load_back

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from scalesim.deployments.engine.sglang.adapter_weights import AdapterLoads
+from scalesim.deployments.engine.sglang.admission_order import AdmissionOrder
 from scalesim.deployments.engine.sglang.engine_models import EngineModels
 from scalesim.deployments.engine.sglang.lora_slots import LoRASlots
 from scalesim.deployments.engine.sglang.radix_cache import DistanceRadixCache
@@ -37,3 +38,5 @@ class SchedulerEngine:
             AdapterLoads(scheduler.tp_worker.model_runner.lora_manager)
             self.slots.attach()
         self.weights = EngineModels(scheduler, live, models) if models is not None else None
+        if self.weights is None:  # which has turns of its own
+            AdmissionOrder(scheduler, self.tree)

@@ -137,7 +137,7 @@ def test_what_waits_is_not_moved() -> None:
     farm.ask(0, "a"), farm.ask(1, "b"), farm.ask(2, "c")
     farm.payload.push((0, 1, 2), (0.0, 9.0, 9.0))
     farm.queue(1, "b"), farm.queue(2, "c")
-    assert farm.payload.prefetch(0, Tier.DEVICE) is MoveOutcome.REFUSED
+    assert farm.payload.prefetch(0, Tier.DEVICE) is MoveOutcome.BUSY
     assert farm.payload.demote(1, Tier.HOST) is MoveOutcome.REFUSED
     assert farm.payload.drop(2) is MoveOutcome.REFUSED
     assert farm.rows()[1][-1] is True

@@ -86,3 +86,32 @@ def test_a_pinned_key_is_nearer_than_now_until_unpinned() -> None:
     order.unpin(1)
     order.unpin(2)
     assert order.distance(1) == 7.0
+
+
+def test_what_requests_need_is_as_near_as_can_be() -> None:
+    order = DistanceOrder()
+    order.push((1, 2), (7.0, 1.0))
+    order.need(1)
+    order.need(3)  # of whom nothing was reported
+    assert [order.distance(key) for key in (1, 2, 3)] == [0.0, 1.0, 0.0]
+    order.push((1,), (9.0,))
+    order.push(np.arange(1, 40), np.full(39, 5.0))
+    assert [order.distance(key) for key in (1, 2, 3)] == [0.0, 5.0, 0.0]
+    for key in (1, 3, 99):
+        order.unneed(key)
+    assert [order.distance(key) for key in (1, 3, 99)] == [5.0, 5.0, inf]
+
+
+def test_what_is_needed_may_be_pinned_too() -> None:
+    order = DistanceOrder()
+    order.push((1,), (7.0,))
+    order.need(1)
+    order.pin(1)
+    assert order.distance(1) == PINNED
+    order.unneed(1)
+    assert order.distance(1) == PINNED
+    order.need(1)
+    order.unpin(1)
+    assert order.distance(1) == 0.0
+    order.unneed(1)
+    assert order.distance(1) == 7.0

@@ -153,7 +153,7 @@ def test_a_batch_may_fill_one_slot_more_and_none_of_it_gives_way() -> None:
     scheduler = crowded()
     slots, payload = scheduler.slots, scheduler.payload
     assert (set(slots.resident()), slots.free()) == (set("abc"), 0)
-    assert payload.prefetch(3, Tier.DEVICE) is MoveOutcome.REFUSED
+    assert payload.prefetch(3, Tier.DEVICE) is MoveOutcome.BUSY
     assert payload.demote(2, Tier.HOST) is MoveOutcome.REFUSED
     assert set(slots.resident()) == set("abc")
 
@@ -176,7 +176,7 @@ def test_adapters_of_requests_without_identity_are_in_use() -> None:
     scheduler.queue(2, "c")
     scheduler.payload.settle()
     scheduler.payload.push((1, 2), (9.0, 0.0))
-    assert scheduler.payload.prefetch(2, Tier.DEVICE) is MoveOutcome.REFUSED
+    assert scheduler.payload.prefetch(2, Tier.DEVICE) is MoveOutcome.BUSY
     assert set(scheduler.slots.resident()) == {"a", "b"}
 
 

@@ -7,7 +7,7 @@ import signal
 from pathlib import Path
 from typing import Any
 
-from scalesim.deployments.engine.emulation.forks import in_fork
+from scalesim.deployments.engine.emulation.forks import in_fork, in_forks
 
 
 def test_work_is_returned_and_what_it_raises_is_said() -> None:
@@ -34,3 +34,17 @@ def test_a_result_that_cannot_be_sent_is_a_fault_and_the_child_never_goes_on(
 
 def test_a_child_that_does_not_end_is_ended() -> None:
     assert "did not end" in in_fork(lambda: signal.pause() or {}, 0.0)["fault"]
+
+
+def test_several_at_a_time_come_in_their_order(tmp_path: Path) -> None:
+    seen = tmp_path / "seen"
+    os.mkfifo(seen)
+
+    def wait_for_the_other() -> dict[str, Any]:
+        return {"other": seen.read_text()}
+
+    def be_seen() -> dict[str, Any]:
+        return {"wrote": seen.write_text("2")}
+
+    works = [wait_for_the_other, be_seen, lambda: {"third": 3}]
+    assert list(in_forks(works, 2, 60.0)) == [{"other": "2"}, {"wrote": 1}, {"third": 3}]

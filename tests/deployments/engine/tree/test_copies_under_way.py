@@ -122,15 +122,16 @@ def test_a_flush_waits_for_copies_in_both_directions() -> None:
     agents.engine.check()
 
 
-def test_one_transfer_ahead_of_requests_at_a_time() -> None:
+def test_two_transfers_ahead_of_requests_at_a_time() -> None:
     agents = KeyedAgents()
     for key, tokens in enumerate((ONE, TWO, OTHER)):
         agents.in_host(key, tokens)
     agents.on_its_way(0)
-    assert agents.payload.prefetch(2, Tier.DEVICE) is MoveOutcome.BUSY
+    agents.on_its_way(2)
+    assert agents.payload.prefetch(1, Tier.DEVICE) is MoveOutcome.BUSY
     agents.engine.arrive()
     agents.payload.settle()
-    agents.on_its_way(2)
+    agents.on_its_way(1)
 
 
 def test_a_request_finds_a_slot_whatever_is_under_way() -> None:

@@ -1,0 +1,76 @@
+"""Copies to the device: those that requests wait for, and those ahead of them."""
+
+from __future__ import annotations
+
+import pytest
+
+from scalesim.deployments.engine.payloads import prefix_loads
+from scalesim.deployments.engine.payloads.moves import NOBODY, MoveOutcome
+from scalesim.vocabulary import Tier
+from tests.deployments.engine.test_prefix_payload import LENGTH, PayloadOverTree
+
+
+@pytest.fixture
+def engine(monkeypatch: pytest.MonkeyPatch) -> PayloadOverTree:
+    """Four agents of which two fit, the first two in host memory only and asked for now."""
+    monkeypatch.setattr(prefix_loads, "TOKENS_A_TRANSFER", LENGTH)
+    monkeypatch.setattr(prefix_loads, "HIDDEN_TOKENS", LENGTH)
+    made = PayloadOverTree(2)
+    made.payload.push((1, 2, 3, 4), (0.0, 0.0, 9.0, 9.0))
+    for agent in (1, 2, 3, 4):
+        made.ask(agent)
+        made.payload.demote(agent, Tier.HOST)
+    made.ask(3), made.ask(4)
+    return made
+
+
+def test_what_a_pass_hides_is_not_waited_for(engine: PayloadOverTree) -> None:
+    assert engine.payload.bring([1, 3]) == NOBODY
+    assert engine.tree.loads == 0
+
+
+def test_more_is_brought_in_place_of_what_is_farther(engine: PayloadOverTree) -> None:
+    assert engine.payload.bring([1, 2]).coming == {1, 2}
+    assert engine.tree.loads == 2  # a transfer is full with one of them
+    engine.tree.arrive()
+    engine.payload.settle()
+    assert engine.payload.bring([1, 2]) == NOBODY
+    assert engine.payload.transfer().issued == 0  # nothing of it was ahead of a request
+
+
+def test_without_room_requests_wait_for_others_to_end(engine: PayloadOverTree) -> None:
+    engine.tree.locked = {3, 4}  # they run
+    assert engine.payload.bring([1, 2]).waiting == {1, 2}
+    engine.tree.locked = {4}
+    arrivals = engine.payload.bring([1, 2])
+    assert (arrivals.coming, arrivals.waiting) == ({1}, {2})
+
+
+def test_requests_go_before_what_is_ahead_of_them(engine: PayloadOverTree) -> None:
+    engine.tree.slots = 0
+    assert engine.payload.bring([1, 2]).waiting == {1, 2}
+    engine.tree.slots = 3
+    assert engine.payload.prefetch(1, Tier.DEVICE) is MoveOutcome.BUSY
+    engine.payload.settle()  # a pass in which nobody waits
+    assert engine.payload.prefetch(1, Tier.DEVICE) is MoveOutcome.STARTED
+
+
+def test_a_fetch_waits_for_the_room_of_running_requests(engine: PayloadOverTree) -> None:
+    engine.tree.locked = {3, 4}
+    assert engine.payload.prefetch(1, Tier.DEVICE) is MoveOutcome.BUSY
+    engine.tree.locked = set()
+    assert engine.payload.prefetch(1, Tier.DEVICE) is MoveOutcome.STARTED
+    engine.payload.push((3, 4), (0.0, 0.0))
+    assert engine.payload.prefetch(2, Tier.DEVICE) is MoveOutcome.REFUSED
+
+
+def test_what_is_on_the_device_need_not_be_computed(engine: PayloadOverTree) -> None:
+    tokens = [engine.payload.resident_tokens(key) for key in (1, 3, 99)]
+    assert tokens == [0, LENGTH, 0]
+
+
+def test_what_other_requests_wait_for_gives_no_way(engine: PayloadOverTree) -> None:
+    arrivals = engine.payload.bring([1, 2, 3])
+    assert (arrivals.coming, arrivals.waiting) == ({1}, {2})
+    engine.payload.idle(3)
+    assert engine.payload.bring([1, 2]).coming == {1, 2}
