@@ -51,7 +51,9 @@ class DistancePlanner:
         dear = np.where(absent, view.distance, (view.distance + 1) / price - 1)
         device = self._fill(view, fixed, dear, view.device_bytes, budgets.device_bytes)
         needed_now = int(view.device_bytes[view.in_use & ~view.pinned].sum())
-        soon = self._fill(view, fixed, dear, view.device_bytes, budgets.device_bytes + needed_now)
+        soon = self._fill(
+            view, fixed, dear, view.device_bytes, budgets.device_bytes, to_come=needed_now
+        )
 
         source = np.maximum(view.host_bytes, view.storage_bytes)
         fetch, demote = self._exchange(
@@ -102,10 +104,12 @@ class DistancePlanner:
         distance: Distances,
         resident: NDArray[np.int64],
         budget: int,
+        to_come: int = 0,
     ) -> _Filling:
         """Decide who belongs in a tier: as many as fit, in order.
 
-        Rows that are too large, or past their simulation's quota, are skipped.
+        Rows that are too large, or past their simulation's quota, are skipped. Bytes that are to
+        come free hold more rows, and give no simulation a larger share.
         """
         near = distance - np.where(resident > 0, np.float32(self._margin_steps), np.float32(0))
         near[fixed] = -np.inf
@@ -114,7 +118,7 @@ class DistancePlanner:
         past = over_quota(view.simulation[rows], sizes, budget, view.quota)
         fitting = rows[fixed[rows] | ((sizes <= budget) & ~past)]
         chosen = np.zeros(len(fixed), np.bool_)
-        chosen[fitting[np.cumsum(view.total_bytes[fitting]) <= budget]] = True
+        chosen[fitting[np.cumsum(view.total_bytes[fitting]) <= budget + to_come]] = True
         return _Filling(rows, chosen, resident, budget - int(resident.sum()))
 
     def _exchange(

@@ -255,3 +255,12 @@ def test_a_large_population_is_planned_like_a_small_one(simulations, monkeypatch
     monkeypatch.setattr(ranking, "_BUCKETS", 10**9)  # too many for anyone to be left out
     assert quick == moves(planned(world, budgets))
     assert len(quick) > 100
+
+
+def test_room_to_come_is_fetched_for_after_all_others_and_within_the_quota():
+    world = view([0, 0, 1, 1, 2, INF], device=[0, 1], host=range(6), in_use=[0, 1])
+    assert moved(world, device=30) == [("prefetch", row, "device") for row in (3, 2, 4)]
+    limited = world._replace(quota=np.full(8, 0.7))
+    assert moved(limited, device=30) == []
+    beyond = view([0, 1, 1, 5], device=[0, 2, 3], host=range(4), in_use=[0])
+    assert moved(beyond, device=20) == [("prefetch", 1, "device")], "2 stays, and 3 gives way there"
