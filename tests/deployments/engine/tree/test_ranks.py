@@ -71,20 +71,22 @@ def seen(rank: Agents) -> Any:
     }
     free = rank.engine.device.available_size(), rank.engine.host.available_size()
     under_way = len(cache.ongoing_load_back), len(cache.ongoing_write_through), len(cache._backups)
-    return nodes, free, cache.can_load(), under_way
+    return nodes, free, cache.can_load(ahead=True), under_way
 
 
-def test_a_transfer_may_start_once_the_last_one_has_arrived_on_every_rank(ranks: TwoRanks) -> None:
-    for key, tokens in enumerate((ONE, OTHER)):
+def test_a_transfer_may_start_once_one_has_arrived_on_every_rank(ranks: TwoRanks) -> None:
+    for key, tokens in enumerate((ONE, OTHER, PRIVATE[0])):
         ranks.both(partial(Agents.in_host, key=key, tokens=tokens))
-    ranks.both(lambda rank: rank.on_its_way(0))
+    for key in (0, 1):
+        ranks.both(partial(Agents.on_its_way, key=key))
     ranks.ranks[0].engine.controller.loads.run_one()
     ranks.next_pass()
-    assert not ranks.both(lambda rank: rank.cache.can_load()), "it is there on one rank only"
-    ranks.both(lambda rank: rank.payload.prefetch(1, Tier.DEVICE) is MoveOutcome.BUSY)
+    may_start = ranks.both(lambda rank: rank.cache.can_load(ahead=True))
+    assert not may_start, "it is there on one rank only"
+    assert ranks.both(lambda rank: rank.payload.prefetch(2, Tier.DEVICE)) is MoveOutcome.BUSY
     ranks.ranks[1].engine.controller.loads.run_one()
     ranks.next_pass()
-    assert ranks.both(lambda rank: rank.payload.prefetch(1, Tier.DEVICE)) is MoveOutcome.STARTED
+    assert ranks.both(lambda rank: rank.payload.prefetch(2, Tier.DEVICE)) is MoveOutcome.STARTED
 
 
 def test_a_request_finds_a_slot_on_every_rank(ranks: TwoRanks) -> None:
