@@ -142,7 +142,7 @@ def _fleet(
     pause_s = question.pause_s
     case = Case(trace, room, hints, costs=costs, at_once=at_once, pause_s=pause_s)
     served = POLICIES[name](case)
-    step_s = np.bincount(step, costs.service_s(trace) + served.stall_s)
+    step_s = np.bincount(step, case.service_s + served.stall_s)
     p50, p95 = (float(value) for value in np.percentile(step_s, [50, 95]))
     return {
         "gpus": gpus,

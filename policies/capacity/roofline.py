@@ -54,6 +54,10 @@ class RooflineEngine:
         """Tokens of prompt computed per second."""
         return self.gpu.flops * self.calibration.prefill_share / (2 * self.llm.parameters)
 
+    @property
+    def _read_per_s(self) -> float:
+        return self.gpu.memory_bytes_per_s * self.calibration.decode_share
+
     def slots(self, state_bytes: float) -> int:
         """Return requests decoded together, with `state_bytes` each."""
         return max(min(int(self.kv_bytes / max(state_bytes, 1.0)), self.calibration.slots), 1)
@@ -67,7 +71,7 @@ class RooflineEngine:
         """
         slots = max(min(self.slots(state_bytes), at_once), 1)
         bytes_read = self.llm.weight_bytes + slots * state_bytes
-        return bytes_read / (self.gpu.memory_bytes_per_s * self.calibration.decode_share) / slots
+        return bytes_read / self._read_per_s / slots
 
     def costs(self, state_bytes: float, gpus: float, at_once: float = inf) -> Costs:
         """Return what requests and loads cost a fleet of `gpus` that share the work equally.
@@ -84,4 +88,7 @@ class RooflineEngine:
             request_s=(fresh_s + own.output_tokens * token_s) / gpus,
             prefill_s=fresh_s / gpus,
             output_token_s=token_s / gpus,
+            pass_s=self.llm.weight_bytes / self._read_per_s,
+            pass_request_s=state_bytes / self._read_per_s / gpus,
+            output_tokens=own.output_tokens,
         )

@@ -133,10 +133,18 @@ class Case:
     def _cut(self, at_once: int, pause_s: float) -> Batches:
         trace = self.trace
         begins = cut(trace.step, trace.agent, self.sizes, self.capacity, at_once)
-        run_s = np.add.reduceat(self.costs.service_s(trace), begins[:-1])
+        run_s = self.costs.together_s(trace, begins[:-1])
         step = np.append(trace.step[begins[:-1]], -1)
         pauses_s = np.where(np.diff(step) != 0, pause_s, 0.0)
         return Batches(begins, run_s, np.diff(begins) * self.costs.prefill_s, pauses_s)
+
+    @property
+    def service_s(self) -> NDArray[np.float64]:
+        """Return float64[n], engine seconds of each request; of a batch an equal part."""
+        if self._batches is None:
+            return self.costs.service_s(self.trace)
+        requests = np.diff(self._batches.begins)
+        return np.repeat(self._batches.run_s / requests, requests)
 
     def _shared(self, run: BatchRun) -> Served:
         """Deal what batches took longer to their requests."""

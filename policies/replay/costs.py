@@ -20,6 +20,10 @@ class Costs(NamedTuple):
         request_s: Engine time of a request whose trace names no output tokens.
         prefill_s: Engine time before the first output token, where the trace names output tokens.
         output_token_s: Engine time per output token, batching included.
+        pass_s: Of a pass that gives each request of a batch a token, what it takes for none; 0
+            where that is not known apart.
+        pass_request_s: What each request adds to it.
+        output_tokens: Of a request whose trace names none.
     """
 
     kv_bytes_per_token: int = 131_072
@@ -28,6 +32,9 @@ class Costs(NamedTuple):
     request_s: float = 0.02
     prefill_s: float = 0.0
     output_token_s: float = 2e-4
+    pass_s: float = 0.0
+    pass_request_s: float = 0.0
+    output_tokens: int = 0
 
     def state_bytes(self, trace: Trace) -> NDArray[np.int64]:
         """Return each agent's bytes, int64[agents]: as traced, by its longest prompt, or usual."""
@@ -44,3 +51,14 @@ class Costs(NamedTuple):
         """Return engine seconds of each request."""
         known_s = self.prefill_s + trace.output_tokens * self.output_token_s
         return np.where(trace.output_tokens > 0, known_s, self.request_s)
+
+    def together_s(self, trace: Trace, begins: NDArray[np.int64]) -> NDArray[np.float64]:
+        """Return engine seconds of batches, given where each begins: float64[batches]."""
+        if not self.pass_s:
+            return np.add.reduceat(self.service_s(trace), begins)
+        named = trace.output_tokens
+        tokens = np.where(named > 0, named, self.output_tokens)
+        own_s = self.prefill_s + tokens * self.pass_request_s
+        passes = np.maximum.reduceat(tokens, begins)
+        seconds: NDArray[np.float64] = passes * self.pass_s + np.add.reduceat(own_s, begins)
+        return seconds

@@ -142,7 +142,8 @@ class _Playing:
         for step in range(1, self._workload.steps + 1):
             begun = self._clock.now()
             yield from self._step(step, self._case.concurrency)
-            self._step_s.append(self._clock.now() - begun)
+            if len(self._workload.schedule.calls(step)):
+                self._step_s.append(self._clock.now() - begun)
             self.span = (begun, self._clock.now())
             yield from self._think()
 

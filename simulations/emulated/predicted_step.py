@@ -36,8 +36,7 @@ def predicted_step_s(case: EmulatedCase, arm: str, emulation: EmulationSettings)
     engine = RooflineEngine(GPUS[emulation.gpu or ""], llm, calibration)
     costs = engine.costs(state_bytes, 1.0, float(np.mean([len(rows) for rows in steps[1:]])))
     capacity = case.device_tokens * llm.kv_bytes_per_token
-    served = POLICIES[POLICY_OF[arm]](
-        Case(trace, capacity, costs=costs, at_once=case.concurrency, pause_s=case.think_s)
-    )
-    seconds = np.bincount(step, costs.service_s(trace) + served.stall_s)
+    played = Case(trace, capacity, costs=costs, at_once=case.concurrency, pause_s=case.think_s)
+    served = POLICIES[POLICY_OF[arm]](played)
+    seconds = np.bincount(step, played.service_s + served.stall_s)
     return float(np.median(seconds[1:]))

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scalesim.policies.replay.trace import Trace, make_trace
 
+from scalesim.policies.replay.activation_trace import Trace, make_trace
 from scalesim.policies.replay.batches import Batches, cut, fetching, on_demand
 from scalesim.policies.replay.case import Case
 from scalesim.policies.replay.costs import Costs
