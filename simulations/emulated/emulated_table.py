@@ -17,10 +17,10 @@ LIMITS = (
     "launches, sampling, HTTP and Python beside the GPU's work, memory bandwidth that copies take."
 )
 
-Played = list[tuple[EmulatedCase, str, dict[str, Any]]]
+PlayedArms = list[tuple[EmulatedCase, str, dict[str, Any]]]
 
 
-def document(played: Played, gpu: str, predicted: dict[str, float]) -> dict[str, Any]:
+def document(played: PlayedArms, gpu: str, predicted: dict[str, float]) -> dict[str, Any]:
     """Return everything of a comparison, ready for JSON; `timeline` is of each run's last step."""
     rows = [
         {"case": case._asdict(), "arm": arm, "device": f"emulated-{gpu}"} | found
@@ -37,7 +37,7 @@ def print_row(case: EmulatedCase, arm: str, found: dict[str, Any]) -> None:
     )
 
 
-def print_table(played: Played, gpu: str, predicted: dict[str, float]) -> None:
+def print_table(played: PlayedArms, gpu: str, predicted: dict[str, float]) -> None:
     """Print a row an arm; seconds of all seeds, ratios against `hicache` of the same seed."""
     table = Table(
         "case", "arm", "busy s", "hicache", "step p50", "plan", "TTFT p50", "p95", "device", "host",

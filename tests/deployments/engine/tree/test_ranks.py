@@ -14,7 +14,7 @@ import torch
 
 from scalesim.deployments.engine.payloads.moves import MoveOutcome
 from scalesim.vocabulary import Tier
-from tests.deployments.engine.tree.test_copies_under_way import ONE, OTHER, TWO, Agents
+from tests.deployments.engine.tree.test_copies_under_way import ONE, OTHER, TWO, KeyedAgents
 
 T = TypeVar("T")
 
@@ -26,7 +26,7 @@ class TwoRanks:
     """The same engine twice; SGLang's collectives take the least of both, as its own do."""
 
     def __init__(self, device_tokens: int = 512) -> None:
-        self.ranks = [Agents(device_tokens) for _ in range(2)]
+        self.ranks = [KeyedAgents(device_tokens) for _ in range(2)]
         self._given: list[torch.Tensor] = [torch.empty(0)] * 2
         self._barrier = threading.Barrier(2, timeout=20)
         self._threads = ThreadPoolExecutor(2)
@@ -40,7 +40,7 @@ class TwoRanks:
         tensor.copy_(torch.minimum(*self._given))
         self._barrier.wait()
 
-    def both(self, work: Callable[[Agents], T]) -> T:
+    def both(self, work: Callable[[KeyedAgents], T]) -> T:
         """Let every rank do the same, at the same time; it must come to the same."""
         one, other = self._threads.map(work, self.ranks)
         assert one == other
@@ -61,7 +61,7 @@ def ranks() -> Iterator[TwoRanks]:
     two.close()
 
 
-def seen(rank: Agents) -> Any:
+def seen(rank: KeyedAgents) -> Any:
     """What decides what a rank does next."""
     cache = rank.cache
     nodes = {
@@ -76,9 +76,9 @@ def seen(rank: Agents) -> Any:
 
 def test_a_transfer_may_start_once_one_has_arrived_on_every_rank(ranks: TwoRanks) -> None:
     for key, tokens in enumerate((ONE, OTHER, PRIVATE[0])):
-        ranks.both(partial(Agents.in_host, key=key, tokens=tokens))
+        ranks.both(partial(KeyedAgents.in_host, key=key, tokens=tokens))
     for key in (0, 1):
-        ranks.both(partial(Agents.on_its_way, key=key))
+        ranks.both(partial(KeyedAgents.on_its_way, key=key))
     ranks.ranks[0].engine.controller.loads.run_one()
     ranks.next_pass()
     may_start = ranks.both(lambda rank: rank.cache.can_load(ahead=True))
@@ -91,7 +91,7 @@ def test_a_transfer_may_start_once_one_has_arrived_on_every_rank(ranks: TwoRanks
 
 def test_a_request_finds_a_slot_on_every_rank(ranks: TwoRanks) -> None:
     for key, tokens in enumerate((ONE, *PRIVATE)):
-        ranks.both(partial(Agents.in_host, key=key, tokens=tokens))
+        ranks.both(partial(KeyedAgents.in_host, key=key, tokens=tokens))
     ranks.both(lambda rank: rank.on_its_way(0))
     ranks.ranks[0].engine.controller.loads.run_one()
     waits = [ranks.both(partial(_waits_for, tokens=tokens)) for tokens in PRIVATE]
@@ -99,13 +99,13 @@ def test_a_request_finds_a_slot_on_every_rank(ranks: TwoRanks) -> None:
     assert [rank.slots_under_way() for rank in ranks.ranks] == [3, 3]
 
 
-def _waits_for(rank: Agents, tokens: list[int]) -> int:
+def _waits_for(rank: KeyedAgents, tokens: list[int]) -> int:
     batch = rank.engine.begin(tokens)
     assert batch is not None
     return int(batch.waits_for)
 
 
-def take(rank: Agents, turn: tuple[int, int, float]) -> MoveOutcome | None:
+def take(rank: KeyedAgents, turn: tuple[int, int, float]) -> MoveOutcome | None:
     """Take one turn: an agent asks, leaves, comes back, or is at another distance."""
     number, key, distance = turn
     if number == 0:
