@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 from typing import Annotated, Any
+from urllib.parse import urlsplit
 
 import typer
 import yaml
@@ -47,6 +48,11 @@ def serve_config(values: dict[str, Any]) -> dict[str, Any]:
             "ingress has keys, which would be readable to all who may see the cluster's state: "
             "leave them out and set SCALESIM_API_KEY or SCALESIM_API_KEYS on every node before Ray "
             "is started"
+        )
+    if urlsplit(settings.catalog.url.get_secret_value()).password:
+        raise ConfigurationError(
+            "catalog.url has a password, which would be readable likewise: leave it out and set "
+            "SCALESIM_CATALOG_PASSWORD on every node before Ray is started"
         )
     if not settings.catalog.url.get_secret_value() and settings.engine.arm == "scalesim":
         raise ConfigurationError(

@@ -52,6 +52,25 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "name with a digit first": ({"fullnameOverride": "1town"}, "a letter first"),
     "no model": ({"stack": {"engine": {"model_path": ""}}}, "model_path is empty"),
     "model on no volume": ({"volumes": {"models": {"existingClaim": ""}}}, "nothing is mounted"),
+    "a model on a claim that nothing fills": (
+        {"volumes": {"models": {"existingClaim": "", "size": "9Gi"}}},
+        "makes empty: give model.source",
+    ),
+    "host tiers above the pod": (
+        GPUS | {"stack": {"engine": {"host_bytes": 3 * 2**30}}},
+        r"host_bytes is 24\.0 GiB .*limits\.memory is 16Gi",
+    ),
+    "storage tiers above the disk": (
+        {
+            "stack": {"engine": {"storage_dir": "/state", "storage_bytes": 2 * 2**40}},
+            "volumes": {"storage": {"size": "1Ti"}},
+        },
+        r"storage_bytes is 2048\.0 GiB .*storage\.size is 1Ti",
+    ),
+    "shared memory above the pod": (
+        {"volumes": {"shmSize": "20G"}},
+        r"shmSize is 18\.6 GiB",
+    ),
     "adapters on no volume": (
         {"stack": {"engine": {"adapters": {"roots": ["/adapters"]}}}},
         "volumes.adapters",

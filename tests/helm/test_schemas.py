@@ -57,10 +57,11 @@ MATRIX: dict[str, dict[str, Any]] = {
             "storage": {"size": "1Ti", "storageClassName": "nvme"},
         },
         "stack": {"engine": {"storage_dir": "/state/kv"}},
+        "workers": {"initContainers": [{"name": "fetch", "image": "fetch:1"}]},
     },
     "pods": {
         "commonLabels": {"team": "town"},
-        "image": {"pullSecrets": [{"name": "registry"}]},
+        "image": {"pullSecrets": [{"name": "registry"}, "other"]},
         "head": {
             "podLabels": {"a": "b"},
             "podAnnotations": {"c": "d"},

@@ -142,10 +142,27 @@ def test_further_containers_and_objects() -> None:
         "kind": "ConfigMap",
         "metadata": {"name": "{{ .Release.Name }}-more", "labels": {"a": "b"}},
     }
-    objects = render({"workers": {"sidecars": [sidecar]}, "extraObjects": [secret]})
+    text = "kind: ConfigMap\napiVersion: v1\nmetadata: {name: '{{ .Release.Name }}-text'}\n"
+    objects = render({"workers": {"sidecars": [sidecar]}, "extraObjects": [secret, text]})
     containers = pods(objects)["worker"]["spec"]["containers"]
     assert [each["name"] for each in containers] == ["ray-worker", "logs"]
-    assert ("ConfigMap", "town-more") in objects
+    assert {("ConfigMap", "town-more"), ("ConfigMap", "town-text")} <= objects.keys()
+
+
+def test_a_registrys_secret_by_its_name() -> None:
+    for secret in ("registry", {"name": "registry"}):
+        objects = render({"image": {"pullSecrets": [secret]}})
+        redis = objects["StatefulSet", "town-scalesim-redis"]["spec"]["template"]
+        for pod in (*pods(objects).values(), redis, objects["Pod", "town-scalesim-test"]):
+            assert pod["spec"]["imagePullSecrets"] == [{"name": "registry"}]
+
+
+def test_sizes_that_fit_are_taken_in_any_unit() -> None:
+    limits: tuple[Any, ...] = (17179869184, "17.5G", "1P", None)
+    for limit in limits:
+        engine = {"host_bytes": 2**31}
+        resources = {"limits": {"memory": limit}}
+        render({"workers": {"gpus": 8, "resources": resources}, "stack": {"engine": engine}})
 
 
 def test_a_way_in_by_gateway_api() -> None:

@@ -36,6 +36,7 @@
 {{- include "scalesim.checkEngine" . -}}
 {{- end -}}
 {{- include "scalesim.checkWorkers" . -}}
+{{- include "scalesim.checkSizes" . -}}
 {{- if .Values.ray.checkOperator -}}
 {{- include "scalesim.checkOperator" (list . (lookup "apiextensions.k8s.io/v1" "CustomResourceDefinition" "" "rayclusters.ray.io")) -}}
 {{- end -}}
@@ -88,6 +89,9 @@
 {{- if and (hasPrefix (printf "%s/" $models.mountPath) $engine.model_path) (not (include "scalesim.claimName" (list . "models"))) -}}
 {{- fail (printf "stack.engine.model_path is %s but nothing is mounted at %s: set volumes.models.existingClaim or size" $engine.model_path $models.mountPath) -}}
 {{- end -}}
+{{- if and (hasPrefix (printf "%s/" $models.mountPath) $engine.model_path) $models.size (not $models.existingClaim) (not .Values.workers.initContainers) -}}
+{{- fail (printf "stack.engine.model_path is %s, on a claim that volumes.models.size makes empty: give model.source, which fetches onto it, or an init container of yours in workers.initContainers" $engine.model_path) -}}
+{{- end -}}
 {{- range $kind := list "adapters" "models" -}}
 {{- $volume := index $.Values.volumes $kind -}}
 {{- range $root := (default dict (index $engine $kind)).roots -}}
@@ -137,6 +141,23 @@
 {{- $lowest := int (ternary .Values.autoscaling.minReplicas $workers.replicas .Values.autoscaling.enabled) -}}
 {{- if and .Values.podDisruptionBudget.enabled (gt (int .Values.podDisruptionBudget.minAvailableWorkers) $lowest) -}}
 {{- fail "podDisruptionBudget.minAvailableWorkers is above the number of workers: no node could ever be drained" -}}
+{{- end -}}
+{{- end }}
+
+{{/* Sizes that are named and can never be had; the engine looks at the rest where it starts. */}}
+{{- define "scalesim.checkSizes" -}}
+{{- $engines := include "scalesim.enginesPerWorker" . | float64 -}}
+{{- $memory := dig "limits" "memory" "" .Values.workers.resources -}}
+{{- $volumes := .Values.volumes -}}
+{{- $host := list "stack.engine.host_bytes" .Values.stack.engine.host_bytes $engines "workers.resources.limits.memory" $memory -}}
+{{- $storage := list "stack.engine.storage_bytes" .Values.stack.engine.storage_bytes $engines "volumes.storage.size" $volumes.storage.size -}}
+{{- $shared := list "volumes.shmSize" $volumes.shmSize 1.0 "workers.resources.limits.memory" $memory -}}
+{{- range $each := list $host $storage $shared -}}
+{{- $wanted := mulf (default 0 (index $each 1) | include "scalesim.bytes" | float64) (index $each 2) -}}
+{{- $room := include "scalesim.bytes" (index $each 4) | float64 -}}
+{{- if and (gt $room 0.0) (gt $wanted $room) -}}
+{{- fail (printf "%s is %.1f GiB for what runs on a worker, and %s is %v: lower the one or raise the other" (index $each 0) (divf $wanted 1073741824) (index $each 3) (index $each 4)) -}}
+{{- end -}}
 {{- end -}}
 {{- end }}
 

@@ -75,6 +75,20 @@ labels:
 {{ include "scalesim.imageOf" (list .Values.image $tag) }}
 {{- end }}
 
+{{/* Secrets to pull images with, each a name or {name}. */}}
+{{- define "scalesim.pullSecrets" -}}
+{{- range . }}
+- {{ kindIs "string" . | ternary (dict "name" .) . | toJson }}
+{{- end }}
+{{- end }}
+
+{{/* A quantity of Kubernetes in bytes; 0 where its unit is none of memory or disk. */}}
+{{- define "scalesim.bytes" -}}
+{{- $units := dict "" 1 "k" 1e3 "M" 1e6 "G" 1e9 "T" 1e12 "Ki" 1024 "Mi" 1048576 "Gi" 1073741824 "Ti" 1099511627776 -}}
+{{- $unit := regexFind "[A-Za-z]+$" (toString .) -}}
+{{ mulf (toString . | trimSuffix $unit | float64) (get $units $unit | float64) | printf "%.0f" }}
+{{- end }}
+
 {{/* Security context of a pod; OpenShift gives each namespace a user and a group of its own. */}}
 {{- define "scalesim.podSecurityContext" -}}
 {{- $asked := and (eq .Values.platform "auto") (.Capabilities.APIVersions.Has "security.openshift.io/v1") -}}

@@ -44,7 +44,7 @@ spec:
     {{- include "scalesim.podSecurityContext" $root | nindent 4 }}
   {{- with $root.Values.image.pullSecrets }}
   imagePullSecrets:
-    {{- toYaml . | nindent 4 }}
+    {{- include "scalesim.pullSecrets" . | nindent 4 }}
   {{- end }}
   {{- with $values.nodeSelector }}
   nodeSelector:

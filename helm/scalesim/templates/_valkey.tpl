@@ -39,7 +39,7 @@ spec:
         {{- include "scalesim.podSecurityContext" $root | nindent 8 }}
       {{- with $root.Values.image.pullSecrets }}
       imagePullSecrets:
-        {{- toYaml . | nindent 8 }}
+        {{- include "scalesim.pullSecrets" . | nindent 8 }}
       {{- end }}
       {{- with $bundled.nodeSelector }}
       nodeSelector:
