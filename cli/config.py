@@ -43,11 +43,12 @@ def serve_config(values: dict[str, Any]) -> dict[str, Any]:
     settings: StackSettings = load(StackSettings, values)
     ingress = settings.ingress
     keys = [ingress.api_key, *(each.key for each in ingress.api_keys.values())]
+    keys += [ingress.embeddings.api_key] if ingress.embeddings else []
     if any(key.get_secret_value() for key in keys):
         raise ConfigurationError(
             "ingress has keys, which would be readable to all who may see the cluster's state: "
-            "leave them out and set SCALESIM_API_KEY or SCALESIM_API_KEYS on every node before Ray "
-            "is started"
+            "leave them out and set SCALESIM_API_KEY, SCALESIM_API_KEYS or "
+            "SCALESIM_EMBEDDINGS_API_KEY on every node before Ray is started"
         )
     if urlsplit(settings.catalog.url.get_secret_value()).password:
         raise ConfigurationError(

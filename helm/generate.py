@@ -31,6 +31,7 @@ _OPEN = {"resources", "podSecurityContext", "securityContext", "labels"}
 _FILLED_IN = {
     "EngineSettings": ["device"],
     "ApiKeySettings": ["key"],
+    "EmbeddingsSettings": ["api_key"],
     "CatalogSettings": ["url", "data_dir", "password_file"],
     "IngressSettings": ["host", "port", "api_key"],
     "MetricsSettings": ["host"],

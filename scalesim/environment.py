@@ -39,6 +39,9 @@ SIMULATION = "SCALESIM_SIMULATION"
 API_KEYS = "SCALESIM_API_KEYS"
 """Keys of `ingress.api_keys`, as a JSON object by name: keeps them out of files."""
 
+EMBEDDINGS_API_KEY = "SCALESIM_EMBEDDINGS_API_KEY"
+"""Key of the server that `ingress.embeddings.url` names."""
+
 CATALOG_PASSWORD = "SCALESIM_CATALOG_PASSWORD"  # noqa: S105 - a name
 """Password of the server that `catalog.url` names."""
 
@@ -163,8 +166,9 @@ def with_secrets_from_env(settings: StackSettings) -> StackSettings:
     """Return stack settings with the secrets that manifests keep out of their arguments.
 
     SCALESIM_API_KEY is the ingress' key, SCALESIM_API_KEYS has those of `ingress.api_keys`,
-    SCALESIM_CATALOG_PASSWORD goes into the catalog's URL. The
-    embedded server, which other users cannot reach, takes none; that is logged.
+    SCALESIM_EMBEDDINGS_API_KEY is for the server of embeddings, SCALESIM_CATALOG_PASSWORD goes into
+    the catalog's URL. The embedded server, which other users cannot reach, takes none; that is
+    logged.
 
     Raises:
         ConfigurationError: SCALESIM_API_KEYS is not a JSON object of keys that the settings name.
@@ -174,6 +178,9 @@ def with_secrets_from_env(settings: StackSettings) -> StackSettings:
         ingress = ingress.model_copy(update={"api_key": SecretStr(key)})
     if keys := _line(API_KEYS):
         ingress = ingress.model_copy(update={"api_keys": _with_keys(ingress.api_keys, keys)})
+    if ingress.embeddings and (key := _line(EMBEDDINGS_API_KEY)):
+        server = ingress.embeddings.model_copy(update={"api_key": SecretStr(key)})
+        ingress = ingress.model_copy(update={"embeddings": server})
     if password := _line(CATALOG_PASSWORD):
         if url := catalog.url.get_secret_value().strip():
             url = _with_password(url, password)

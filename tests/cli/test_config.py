@@ -53,6 +53,10 @@ def test_more_engines_are_no_other_code(tmp_path: Path) -> None:
     [
         ({"catalog": {}}, "catalog.url is empty"),
         ({"ingress": {"host": "0.0.0.0", "api_key": "k"}}, "SCALESIM_API_KEY"),
+        (
+            {"ingress": {"embeddings": {"url": "http://e/v1", "api_key": "k"}}},
+            "SCALESIM_EMBEDDINGS_API_KEY",
+        ),
         ({"catalog": {"url": "redis://:secret@redis:6379/0"}}, "SCALESIM_CATALOG_PASSWORD"),
         ({"replicas": 0}, "replicas"),
     ],

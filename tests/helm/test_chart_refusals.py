@@ -165,6 +165,10 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
         {"stack": {"ingress": {"api_keys": {"a": {"key": "k", "simulations": ["town"]}}}}},
         "key",
     ),
+    "a secret of another server in the stack": (
+        {"stack": {"ingress": {"embeddings": {"url": "http://e/v1", "api_key": "k"}}}},
+        "api_key",
+    ),
     "value out of range": ({"stack": {"engine": {"page_size": 0}}}, "page_size"),
     "choice": ({"image": {"pullPolicy": "Sometimes"}}, "pullPolicy"),
 }

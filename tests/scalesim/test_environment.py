@@ -24,6 +24,19 @@ def test_secrets_are_filled_in(url: str, filled: str, monkeypatch: pytest.Monkey
     assert "p%40" not in repr(settings)
 
 
+def test_the_key_of_embeddings_is_for_a_server_that_is_named(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("SCALESIM_EMBEDDINGS_API_KEY", "hidden")
+    given = {"engine": {"model_path": "m"}, "ingress": {"embeddings": {"url": "http://e/v1"}}}
+    settings = with_secrets_from_env(load(StackSettings, given))
+    assert settings.ingress.embeddings is not None
+    assert settings.ingress.embeddings.api_key.get_secret_value() == "hidden"
+    assert "hidden" not in repr(settings)
+    none = with_secrets_from_env(load(StackSettings, {"engine": {"model_path": "m"}}))
+    assert none.ingress.embeddings is None
+
+
 @pytest.mark.parametrize("end", ["\n", "\r\n"])
 def test_the_end_of_line_of_a_secret_is_no_part_of_it(
     end: str, monkeypatch: pytest.MonkeyPatch
