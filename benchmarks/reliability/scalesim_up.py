@@ -87,10 +87,10 @@ class ScalesimUp:
         return [*found.union(*map(run_folder._inside, self._folders()))]
 
     def part(self, title: str) -> psutil.Process | None:
-        """Return a process of that title; None where there is none."""
+        """Return a process of that name or title; None where there is none."""
         for process in self.processes():
             with suppress(psutil.Error):
-                if " ".join(process.cmdline()).startswith(title):
+                if process.name() == title or " ".join(process.cmdline()).startswith(title):
                     return process
         return None
 
