@@ -137,15 +137,16 @@ def test_every_panel_has_data(load: AgentRounds, prometheus: Prometheus) -> None
 
 
 def test_counters_are_what_the_callers_saw(load: AgentRounds, prometheus: Prometheus) -> None:
+    generated = OUTPUT_TOKENS * load.calls
+
     def settled() -> bool:  # ingress and controller are scraped at times of their own
-        requests = prometheus.samples("scalesim_requests_total").values()
-        reports = prometheus.samples("scalesim_controller_reports_total").values()
-        return (sum(requests), sum(reports)) == (load.calls, load.steps)
+        names = ("requests_total", "controller_reports_total", "output_tokens_total")
+        found = [sum(prometheus.samples(f"scalesim_{name}").values()) for name in names]
+        return found == [load.calls, load.steps, generated]
 
     _wait(settled)
     found = prometheus.samples("scalesim_prompt_tokens_total")
     assert {dict(labels)["found"]: count for labels, count in found.items()} == load.tokens
-    generated = OUTPUT_TOKENS * load.calls
     assert list(prometheus.samples("scalesim_output_tokens_total").values()) == [generated]
     mine = {
         dict(labels)["tokens"]: count
