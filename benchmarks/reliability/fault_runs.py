@@ -171,5 +171,5 @@ class FaultTrial:
         return True
 
 
-_WHOLE = ("ingress", "replica", "scheduler", "detokenizer", "controller")
+_WHOLE = ("ingress", "replica", "scheduler", "detokenizer", "controller", "catalog")
 """Parts that are replaced."""

@@ -33,7 +33,8 @@ def all_of(stack: Stack) -> dict[str, list[psutil.Process]]:
     """Return the processes of all `PARTS`, at the cost of one look through this machine's."""
     found: dict[str, list[psutil.Process]] = {part: [] for part in PARTS}
     if stack.catalog is not None:
-        found["catalog"].append(psutil.Process(stack.catalog.pid))
+        with suppress(psutil.NoSuchProcess):  # it was killed, and is not back yet
+            found["catalog"].append(psutil.Process(stack.catalog.pid))
     for process in psutil.Process().children(recursive=True):
         title = _title(process)
         for part, begin in _TITLES.items():
