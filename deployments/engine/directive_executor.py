@@ -27,7 +27,10 @@ LEAVE_US, LIFT_US, LOOK_US, ROW_US = 60.0, 200.0, 10.0, 0.05
 a row of a directive cost, measured (`benchmarks/engine/passes.py`)."""
 
 ROWS_A_PASS = 8192
-"""Rows of directives taken over between two passes."""
+"""Distances taken over between two passes, as arrays."""
+
+MOVE_ROWS = 16
+"""Distances for which one move counts there: moves are taken over one by one."""
 
 PASSES_A_BACKLOG = 32
 """Where more than so many shares wait, a share is that part of what waits: nothing piles up."""
@@ -46,7 +49,7 @@ _MOVES = {(verb.value, tier.value): PendingMove(verb, tier) for verb in Verb for
 
 
 class _Step(NamedTuple):
-    """A piece of a message, and how many rows it has."""
+    """A piece of a message, and how many distances it counts for."""
 
     rows: int
     take: Callable[[], None]
@@ -157,14 +160,14 @@ class DirectiveExecutor:
             yield _Step(1, self._resync)
         for near in directives.distance_updates:
             if near.kind in self._payloads:
-                for piece in _pieces(len(near.keys)):
+                for piece in _pieces(len(near.keys), ROWS_A_PASS):
                     yield _Step(piece.stop - piece.start, partial(self._push, near, piece))
         for moves in directives.moves:
             if moves.kind in self._payloads:
-                for piece in _pieces(len(moves.keys)):
+                for piece in _pieces(len(moves.keys), ROWS_A_PASS // MOVE_ROWS):
                     columns = (moves.verbs[piece], moves.keys[piece], moves.tiers[piece])
                     cut = Moves(moves.kind, *columns)
-                    yield _Step(len(cut.keys), partial(self._enqueue, cut))
+                    yield _Step(MOVE_ROWS * len(cut.keys), partial(self._enqueue, cut))
 
     def _resync(self) -> None:
         for moves_of_kind in (*self._leaves.values(), *self._lifts.values()):
@@ -207,9 +210,9 @@ class DirectiveExecutor:
         return sent
 
 
-def _pieces(rows: int) -> Iterator[slice]:
-    for start in range(0, rows, ROWS_A_PASS):
-        yield slice(start, min(start + ROWS_A_PASS, rows))
+def _pieces(rows: int, most: int) -> Iterator[slice]:
+    for start in range(0, rows, most):
+        yield slice(start, min(start + most, rows))
 
 
 def _some(moves: Mapping[int, PendingMove], most_us: float, each_us: float) -> list[int]:

@@ -5,6 +5,7 @@ import numpy as np
 from scalesim.deployments.engine.directive_executor import (
     LEAVE_US,
     LIFT_US,
+    MOVE_ROWS,
     PASSES_A_BACKLOG,
     ROW_US,
     ROWS_A_PASS,
@@ -203,6 +204,15 @@ def test_a_long_message_is_taken_over_in_shares_and_in_order() -> None:
         taken |= pushed
     assert taken == dict.fromkeys(range(rows), 1.0)
     assert (pin, newest) == (("pin", 1), ("push", {0: 2.0})), "the older controller's is ignored"
+
+
+def test_moves_are_taken_over_in_smaller_shares_than_distances() -> None:
+    subject, payload, _ = executor()
+    subject.accept([directives(*((Verb.PIN, key, Tier.DEVICE) for key in range(ROWS_A_PASS)))])
+    assert len(payload.calls) == ROWS_A_PASS // MOVE_ROWS
+    while subject.work():
+        pass
+    assert payload.calls == [("pin", key) for key in range(ROWS_A_PASS)]
 
 
 def test_messages_that_come_faster_than_shares_do_not_pile_up() -> None:
