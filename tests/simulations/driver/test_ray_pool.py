@@ -29,9 +29,16 @@ class Mortal(Walkers):
 
     async def act(self, me: object, step: int) -> None:
         await super().act(me, step)  # type: ignore[arg-type]
-        if self.killer and Path(self.killer).exists():
-            Path(self.killer).unlink()
+        if self.killer and self._takes_the_kill():
             os.kill(os.getpid(), signal.SIGKILL)
+
+    def _takes_the_kill(self) -> bool:
+        """Whether this turn is the one that removed the file: two workers may see it at once."""
+        try:
+            Path(self.killer).unlink()
+        except FileNotFoundError:
+            return False
+        return True
 
 
 def test_a_killed_worker_is_replaced_and_nothing_is_lost(ray_local: None, tmp_path: Path) -> None:
