@@ -36,6 +36,8 @@ def install() -> dict[str, Any]:
     if _STAND_IN not in sys.path:
         sys.path.append(_STAND_IN)
     os.environ["SGLANG_SKIP_SGL_KERNEL_VERSION_CHECK"] = "1"
+    # SGLang's tree core in Rust is built for the torch that its kernels are built for.
+    os.environ["SGLANG_UNIFIED_RADIX_TREE_CORE_BACKEND"] = "python"
     return dict(_ARGS)
 
 
@@ -55,5 +57,5 @@ def kernels() -> str:
         return "SGLang's own"
     return (
         "stand-in: no sgl_kernel here; attention by Triton, other kernels just in time or by "
-        "torch, in every arm alike"
+        "torch, the cache's tree core in Python, in every arm alike"
     )

@@ -66,7 +66,8 @@ class _ShimFinder(MetaPathFinder):
             self._torchvision_seen = True
             import torch
 
-            for op in ("nms", "qnms"):
+            # A torch with CUDA loads that library on a machine without a GPU too.
+            for op in ("nms", "qnms") if torch.version.cuda is None else ():
                 torch.library.define(
                     f"torchvision::{op}",
                     "(Tensor dets, Tensor scores, float iou_threshold) -> Tensor",
