@@ -9,6 +9,7 @@ import sys
 from collections.abc import Sequence
 from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec, PathFinder
+from importlib.util import find_spec
 from types import ModuleType
 from typing import Any
 
@@ -91,3 +92,8 @@ class _Names(ModuleType):
 
 
 sys.meta_path.append(_Submodules())
+
+if find_spec("cutlass") is None:
+    from sgl_kernel import dual_gemm
+
+    sys.modules["sglang.kernels.ops.gemm.cutedsl_dual_gemm"] = dual_gemm
