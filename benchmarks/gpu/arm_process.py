@@ -85,7 +85,10 @@ class ArmProcess:
         Raises:
             UnavailableError: It failed, or took longer.
         """
-        self._pipe.send(request)
+        try:
+            self._pipe.send(request)
+        except OSError as gone:
+            raise UnavailableError(f"{self._arm}: its process ended") from gone
         return self._answer(timeout_s)
 
     def stop(self) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from importlib import import_module
 from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec, PathFinder
 from importlib.util import find_spec
@@ -94,6 +95,4 @@ class _Names(ModuleType):
 sys.meta_path.append(_Submodules())
 
 if find_spec("cutlass") is None:
-    from sgl_kernel import dual_gemm
-
-    sys.modules["sglang.kernels.ops.gemm.cutedsl_dual_gemm"] = dual_gemm
+    sys.modules["sglang.kernels.ops.gemm.cutedsl_dual_gemm"] = import_module("sgl_kernel.dual_gemm")
