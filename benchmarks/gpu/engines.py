@@ -69,7 +69,7 @@ def settings_of(setup: Setup, arm: Arm, folder: Path) -> EngineSettings:
             f"a device share of {setup.device_share:g} leaves {setup.device_tokens} tokens, one "
             f"call needs {setup.size.total}: use more agents or a larger share"
         )
-    model, args = folder_of(setup.model, folder)
+    model, args = folder_of(setup.model, folder, weights=bool(setup.adapters))
     adapters = None
     if setup.adapters:
         root = adapters_for(model, setup.adapters, setup.rank, distinct=setup.distinct)[0].parent

@@ -32,6 +32,8 @@ from scalesim.simulations.workload import PromptSize
 
 _START_S = 180.0
 _RUN_S = 120.0
+_WARMING = 64
+"""Agents, and calls about, before anything is timed: what runs at once is as much as later."""
 
 
 class Trial(NamedTuple):
@@ -162,7 +164,7 @@ class _FirstRun:
 
     def _play(self, each: Round) -> None:
         setup, scratch = each.setup, self._options.scratch
-        model, _ = folder_of(setup.model, scratch)
+        model, _ = folder_of(setup.model, scratch, weights=bool(setup.adapters))
         if setup.adapters:
             adapters_for(model, setup.adapters, setup.rank, distinct=setup.distinct)
         with ExitStack() as stack:
@@ -178,11 +180,20 @@ class _FirstRun:
                 with self._noting(f"{each.name}: {arm}"):
                     engines[arm].wait_started(_START_S)
                     self._say(f"{each.name}: {arm} started", None)
+            self._warm(each, engines)
             with self._noting(f"{each.name}: prices"):
                 self._prices(each, engines["scalesim"])
             done: dict[str, dict[str, Any]] = {}
             for trial in each.trials:
                 self._trial(each, trial, engines, done)
+
+    def _warm(self, each: Round, engines: Mapping[str, ArmProcess]) -> None:
+        """Have Triton build its kernels, which the first arm alone would be timed with."""
+        request = each.trials[0].request
+        few = request._replace(agents=min(request.agents, _WARMING), calls=_WARMING, active=0.5)
+        for arm, engine in engines.items():
+            with self._noting(f"{each.name}: {arm} warming up"):
+                engine.ask(few, _RUN_S)
 
     def _race(self, each: Round) -> list[str]:
         out = self._options.out / f"first_run-{each.race}"
@@ -224,7 +235,8 @@ class _FirstRun:
             yield
         except (UnavailableError, subprocess.TimeoutExpired) as fault:
             self._faults.append(f"{what}: {fault}")
-            self._say("faults", self._faults)
+            print(self._faults[-1], flush=True)
+            self._results.add("faults", self._faults)
 
 
 def _line(each: Round, trial: Trial, arms: Mapping[str, Sequence[Any]]) -> dict[str, Any]:

@@ -7,6 +7,7 @@ import os
 from pathlib import Path
 from typing import Any
 
+from benchmarks.gpu.repeated_weights import write_weights
 from scalesim.deployments import random_adapter, random_model
 
 SHAPES: dict[str, dict[str, Any]] = {
@@ -60,17 +61,20 @@ NO_WEIGHTS = {"load_format": "dummy"}
 prompts, so it is for timing only."""
 
 
-def folder_of(name: str, folder: Path) -> tuple[Path, dict[str, Any]]:
+def folder_of(name: str, folder: Path, *, weights: bool = False) -> tuple[Path, dict[str, Any]]:
     """Return a model's folder below `folder` and the engine arguments it needs.
 
-    A name of `SHAPES` is a config alone; one of `deployments.random_model` has seeded weights.
+    A name of `SHAPES` is a config alone, unless `weights` are asked for; one of
+    `deployments.random_model` has seeded ones.
     """
     if name not in SHAPES:
         return random_model.build(folder / name, size=name), {}
     target = folder / name
     target.mkdir(parents=True, exist_ok=True)
     (target / "config.json").write_text(json.dumps(_LLAMA_3 | SHAPES[name]))
-    return target, NO_WEIGHTS
+    if weights:
+        write_weights(target)
+    return target, {} if weights else NO_WEIGHTS
 
 
 def parameters_of(model: Path) -> int:

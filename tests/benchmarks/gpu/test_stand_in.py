@@ -14,9 +14,13 @@ STAND_IN = Path(__file__).parents[3] / "benchmarks" / "gpu" / "stand_in"
 # In a process of its own: Triton reads its switch as it is imported, and `sgl_kernel` stays unknown
 # to the others.
 SCRIPT = """
+import sys
 import sgl_kernel, torch
 from sgl_kernel import flash_attn
 from sgl_kernel.kvcacheio import transfer_kv_all_layer, transfer_kv_per_layer
+
+fused = sys.modules["sglang.kernels.ops.gemm.cutedsl_dual_gemm"]
+assert fused.can_use_dual_gemm(16, 4096, 14336, fused.DualGemmQuantMode.UNQUANT) is False
 
 LAYERS, ROWS, WIDTH = 3, 10, 6
 k, v = torch.randn(2, LAYERS, ROWS, WIDTH)
