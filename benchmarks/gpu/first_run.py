@@ -36,7 +36,7 @@ _WARMING = 64
 """Agents, and calls about, before anything is timed: what runs at once is as much as later."""
 
 
-class Trial(NamedTuple):
+class TimedRun(NamedTuple):
     """One line: a workload, and the arms that run it, in this order."""
 
     name: str
@@ -53,7 +53,7 @@ class Round(NamedTuple):
         race: Part of `races` that is played while they start.
         race_minutes: For it.
         prices: What `scalesim` is asked for first.
-        trials: In their order.
+        timed: In their order.
     """
 
     name: str
@@ -61,12 +61,12 @@ class Round(NamedTuple):
     race: str
     race_minutes: float
     prices: PriceRequest
-    trials: tuple[Trial, ...]
+    timed: tuple[TimedRun, ...]
 
     @property
     def arms(self) -> tuple[str, ...]:
-        """Return the arms of all trials, once each."""
-        return tuple(dict.fromkeys(arm for trial in self.trials for arm in trial.arms))
+        """Return the arms of all runs, once each."""
+        return tuple(dict.fromkeys(arm for run in self.timed for arm in run.arms))
 
 
 _SHORT, _TWO = PromptSize(1024, 64, 16), PromptSize(2048, 64, 16)
@@ -80,15 +80,19 @@ FULL = (
         2.3,
         PriceRequest(48, PromptSize(1024, 64, 64)),
         (
-            Trial("250 agents, 1k, 16", WorkloadRequest(250, _SHORT), ("hicache", "scalesim")),
-            Trial("125 agents, 2k, 16", WorkloadRequest(125, _TWO, 200), ("scalesim", "hicache")),
-            Trial(
+            TimedRun("250 agents, 1k, 16", WorkloadRequest(250, _SHORT), ("hicache", "scalesim")),
+            TimedRun(
+                "125 agents, 2k, 16", WorkloadRequest(125, _TWO, 200), ("scalesim", "hicache")
+            ),
+            TimedRun(
                 "125 agents, 2k, 16, no pause",
                 WorkloadRequest(125, _TWO, 200, think_s=0.0),
                 ("hicache", "scalesim"),
             ),
-            Trial("250 agents, 1k, 64", WorkloadRequest(250, _LONG, 200), ("scalesim", "hicache")),
-            Trial("250 agents, 1k, 16", WorkloadRequest(250, _SHORT), ("stock",)),
+            TimedRun(
+                "250 agents, 1k, 64", WorkloadRequest(250, _LONG, 200), ("scalesim", "hicache")
+            ),
+            TimedRun("250 agents, 1k, 16", WorkloadRequest(250, _SHORT), ("stock",)),
         ),
     ),
     Round(
@@ -98,7 +102,7 @@ FULL = (
         1.2,
         PriceRequest(30, PromptSize(1024, 16, 16)),
         (
-            Trial(
+            TimedRun(
                 "125 adapters, 1k, 16", WorkloadRequest(125, _SHORT, 200), ("hicache", "scalesim")
             ),
         ),
@@ -114,9 +118,9 @@ SMALL = (
         4.0,
         PriceRequest(2, PromptSize(256, 16, 4)),
         (
-            Trial("12 agents", _FEW, ("hicache", "scalesim")),
-            Trial("12 agents, no pause", _FEW._replace(think_s=0.0), ("scalesim", "hicache")),
-            Trial("12 agents", _FEW, ("stock",)),
+            TimedRun("12 agents", _FEW, ("hicache", "scalesim")),
+            TimedRun("12 agents, no pause", _FEW._replace(think_s=0.0), ("scalesim", "hicache")),
+            TimedRun("12 agents", _FEW, ("stock",)),
         ),
     ),
     Round(
@@ -125,7 +129,7 @@ SMALL = (
         "adapters",
         4.0,
         PriceRequest(2, PromptSize(256, 16, 4)),
-        (Trial("8 adapters", _FEW, ("hicache", "scalesim")),),
+        (TimedRun("8 adapters", _FEW, ("hicache", "scalesim")),),
     ),
 )
 
@@ -184,12 +188,12 @@ class _FirstRun:
             with self._noting(f"{each.name}: prices"):
                 self._prices(each, engines["scalesim"])
             done: dict[str, dict[str, Any]] = {}
-            for trial in each.trials:
-                self._trial(each, trial, engines, done)
+            for timed in each.timed:
+                self._time(each, timed, engines, done)
 
     def _warm(self, each: Round, engines: Mapping[str, ArmProcess]) -> None:
         """Have Triton build its kernels, which the first arm alone would be timed with."""
-        request = each.trials[0].request
+        request = each.timed[0].request
         few = request._replace(agents=min(request.agents, _WARMING), calls=_WARMING, active=0.5)
         for arm, engine in engines.items():
             with self._noting(f"{each.name}: {arm} warming up"):
@@ -207,21 +211,21 @@ class _FirstRun:
         values = calibration(found, GPUS[name], parameters, bytes_per_token, self._storage)
         self._say(f"{each.name}: prices", {**found._asdict(), "gpu": name, "calibration": values})
 
-    def _trial(
+    def _time(
         self,
         each: Round,
-        trial: Trial,
+        timed: TimedRun,
         engines: Mapping[str, ArmProcess],
         done: dict[str, dict[str, Any]],
     ) -> None:
-        for arm in trial.arms:
-            if not self._results.room(f"{trial.name} {arm}", 20.0):
+        for arm in timed.arms:
+            if not self._results.room(f"{timed.name} {arm}", 20.0):
                 continue
-            with self._noting(f"{trial.name}: {arm}"):
-                figures = engines[arm].ask(trial.request, _RUN_S)
-                done.setdefault(trial.name, {})[arm] = [figures]
-                self._lines[trial.name] = _line(each, trial, done[trial.name])
-                self._say(trial.name, self._lines[trial.name])
+            with self._noting(f"{timed.name}: {arm}"):
+                figures = engines[arm].ask(timed.request, _RUN_S)
+                done.setdefault(timed.name, {})[arm] = [figures]
+                self._lines[timed.name] = _line(each, timed, done[timed.name])
+                self._say(timed.name, self._lines[timed.name])
 
     def _say(self, name: str, figures: Any) -> None:
         elapsed = time.monotonic() - self._begun
@@ -239,10 +243,10 @@ class _FirstRun:
             self._results.add("faults", self._faults)
 
 
-def _line(each: Round, trial: Trial, arms: Mapping[str, Sequence[Any]]) -> dict[str, Any]:
+def _line(each: Round, timed: TimedRun, arms: Mapping[str, Sequence[Any]]) -> dict[str, Any]:
     return {
         "setup": each.setup._asdict(),
-        "workload": trial.request._asdict(),
+        "workload": timed.request._asdict(),
         "gains": comparison(arms),
         "arms": {arm: arm_figures(runs) for arm, runs in arms.items()},
     }
