@@ -69,6 +69,7 @@ class Round(NamedTuple):
         return tuple(dict.fromkeys(arm for run in self.timed for arm in run.arms))
 
 
+_BOTH, _OURS_FIRST = ("hicache", "scalesim"), ("scalesim", "hicache")
 _SHORT, _TWO = PromptSize(1024, 64, 16), PromptSize(2048, 64, 16)
 _LONG = PromptSize(1024, 64, 64)
 FULL = (
@@ -80,18 +81,14 @@ FULL = (
         2.3,
         PriceRequest(48, PromptSize(1024, 64, 64)),
         (
-            TimedRun("250 agents, 1k, 16", WorkloadRequest(250, _SHORT), ("hicache", "scalesim")),
-            TimedRun(
-                "125 agents, 2k, 16", WorkloadRequest(125, _TWO, 200), ("scalesim", "hicache")
-            ),
+            TimedRun("250 agents, 1k, 16", WorkloadRequest(250, _SHORT), _BOTH),
+            TimedRun("125 agents, 2k, 16", WorkloadRequest(125, _TWO, 200), _OURS_FIRST),
             TimedRun(
                 "125 agents, 2k, 16, no pause",
                 WorkloadRequest(125, _TWO, 200, think_s=0.0),
-                ("hicache", "scalesim"),
+                _BOTH,
             ),
-            TimedRun(
-                "250 agents, 1k, 64", WorkloadRequest(250, _LONG, 200), ("scalesim", "hicache")
-            ),
+            TimedRun("250 agents, 1k, 64", WorkloadRequest(250, _LONG, 200), _OURS_FIRST),
             TimedRun("250 agents, 1k, 16", WorkloadRequest(250, _SHORT), ("stock",)),
         ),
     ),
@@ -101,11 +98,7 @@ FULL = (
         "adapters",
         1.2,
         PriceRequest(30, PromptSize(1024, 16, 16)),
-        (
-            TimedRun(
-                "125 adapters, 1k, 16", WorkloadRequest(125, _SHORT, 200), ("hicache", "scalesim")
-            ),
-        ),
+        (TimedRun("125 adapters, 1k, 16", WorkloadRequest(125, _SHORT, 200), _BOTH),),
     ),
 )
 _TINY = Setup("tiny", 12, PromptSize(256, 16, 4), dtype="float32", distinct=True)
@@ -118,8 +111,8 @@ SMALL = (
         4.0,
         PriceRequest(2, PromptSize(256, 16, 4)),
         (
-            TimedRun("12 agents", _FEW, ("hicache", "scalesim")),
-            TimedRun("12 agents, no pause", _FEW._replace(think_s=0.0), ("scalesim", "hicache")),
+            TimedRun("12 agents", _FEW, _BOTH),
+            TimedRun("12 agents, no pause", _FEW._replace(think_s=0.0), _OURS_FIRST),
             TimedRun("12 agents", _FEW, ("stock",)),
         ),
     ),
@@ -129,7 +122,7 @@ SMALL = (
         "adapters",
         4.0,
         PriceRequest(2, PromptSize(256, 16, 4)),
-        (TimedRun("8 adapters", _FEW, ("hicache", "scalesim")),),
+        (TimedRun("8 adapters", _FEW, _BOTH),),
     ),
 )
 
