@@ -154,8 +154,6 @@ class LimitedProtocol(HttpToolsProtocol):
     def _is_idle(self) -> bool:
         return self.cycle is None or self.cycle.response_complete
 
-    # ---- what the parser finds ----
-
     def on_message_begin(self) -> None:
         """Begin to count a request."""
         super().on_message_begin()
@@ -192,8 +190,6 @@ class LimitedProtocol(HttpToolsProtocol):
         self._expect(None)
         if self._header_bytes <= self.limits.header_bytes:
             super().on_message_complete()
-
-    # ---- time ----
 
     def pause_writing(self) -> None:
         """End the connection if the client does not read for a while."""

@@ -183,8 +183,6 @@ class Ingress(InferenceRoutes):
         self._metrics.refused(error)
         self._log.failed(request, path, error.status, error.code)
 
-    # ---- simulations ----
-
     async def distances(self, request: Request) -> Response:
         """Take invocation distances of many agents; answers `{"epoch", "accepted", "ignored"}`.
 
@@ -267,8 +265,6 @@ class Ingress(InferenceRoutes):
                 "'scalesim' to use distances"
             )
         return self._controller
-
-    # ---- operation ----
 
     async def status(self, request: Request) -> Response:
         """Return the controller's state as `scalesim status` shows it, of simulations of the key.

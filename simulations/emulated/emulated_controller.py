@@ -64,8 +64,6 @@ class ControlPlane:
         self._changed = False
         self._plan_at = self._tick_at = 0.0
 
-    # ---- the simulation ----
-
     def step(self, step: int, ahead: Mapping[str, float]) -> None:
         """Say that a step begins, and in how many steps agents call."""
         self._epoch = step
@@ -87,8 +85,6 @@ class ControlPlane:
         told = self._options.told(distances).astype(np.float32)
         self.core.report(self._simulation, step, keys, told)
         self._changed = True
-
-    # ---- the replica ----
 
     def hear(self, message: Message) -> None:
         """Take what the engine says."""
@@ -112,8 +108,6 @@ class ControlPlane:
             if isinstance(message, TransferStats):
                 self.core.transfer(_REPLICA, self._incarnation, message)
         self._changed = True
-
-    # ---- the controller ----
 
     def go_on(self) -> None:
         """Let happen what is due by now."""

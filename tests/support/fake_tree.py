@@ -49,8 +49,6 @@ class FakeTree:
     def storage_fault(self) -> str:
         return ""
 
-    # ---- what requests do ----
-
     def request(self, tokens: Tokens, space: CacheSpace) -> bool:
         """Compute a prompt: every page of it comes to the device, with a host copy."""
         if not self._free(
@@ -93,8 +91,6 @@ class FakeTree:
     def _is_leaf(self, node: FakeNode) -> bool:
         busy = node.loading or bool(node.owners & self.locked)
         return node.device and not busy and not any(c.device for c in node.children.values())
-
-    # ---- PrefixTree ----
 
     def locate(self, tokens: Tokens, space: CacheSpace) -> FakeNode:
         node = self.roots.setdefault(space, FakeNode(None, ()))

@@ -181,8 +181,6 @@ class InlineEngine:
             object.__setattr__(scheduler.request_receiver, name, _Silence())
         return scheduler
 
-    # ---- `sglang.hooks.Plugin` ----
-
     def open(self, scheduler: Any) -> None:
         """Take the executor's messages ourselves: there is no replica."""
         from scalesim.deployments.engine.sglang.scheduler_engine import SchedulerEngine
@@ -214,8 +212,6 @@ class InlineEngine:
         """Carry out a bounded share of directives."""
         if self._executor is not None:
             self._executor.work()
-
-    # ---- scripts ----
 
     def run(self, script: Script) -> None:
         """Make passes until a script ends; it should leave nothing running.
@@ -333,8 +329,6 @@ class InlineEngine:
             if done:
                 return
         raise EngineMismatchError("the engine is never idle: something of it does not end")
-
-    # ---- what comes back ----
 
     def _send(self, **more: Any) -> None:
         self._sequence += 1

@@ -53,8 +53,6 @@ class PrefixPayload:
         """Return the KV pools' bytes."""
         return self._tree.budgets()
 
-    # ---- what the engine reports ----
-
     def learn(self, key: int, latest: Prefix, next_use: float | None) -> None:
         """A request of agent `key` finished: learn its prefix and take ownership of its nodes."""
         known, anchors = self._known.get(key, []), self._anchors.get(key, [])
@@ -118,8 +116,6 @@ class PrefixPayload:
         for key in owners:
             self._changed.add(key)
             self._counters.waste(key)
-
-    # ---- what the controller sends ----
 
     def push(self, keys: PushedKeys, distances: PushedDistances) -> None:
         """Take over distances."""
@@ -216,8 +212,6 @@ class PrefixPayload:
         self._counters.reads.settle(bool(self._staging))
         return bool(self._loads or self._onward or self._staging or self._to_read)
 
-    # ---- what the controller asks ----
-
     def changed(self) -> Residency | None:
         """Return rows of agents that changed, a share of them."""
         if self._storage is not None:
@@ -253,8 +247,6 @@ class PrefixPayload:
         self._counters.forget()
         self._to_read.clear()
         self._onward.clear()
-
-    # ---- between storage and host memory ----
 
     def _lacking(self, key: int) -> list[Prefix]:
         """Return the prefixes of which storage holds more than the tree."""
@@ -297,8 +289,6 @@ class PrefixPayload:
         stored = self._storage.stored_tokens(key) if self._storage is not None else {}
         return all(stored.get(prefix, 0) >= prefix.length for prefix in self._known[key])
 
-    # ---- between host memory and device ----
-
     def _load(self, key: int) -> MoveOutcome:
         """Queue host nodes of an agent for the device, nearest request's path first."""
         outcome = self._loads.ahead(key)
@@ -309,8 +299,6 @@ class PrefixPayload:
     def _issue(self, key: int, size: int) -> None:
         self._counters.issue(key, size)
         self._changed.add(key)
-
-    # ---- what an agent has ----
 
     def _reorder(self, key: int) -> None:
         """Tell the tree that an agent's nodes leave earlier than they did."""

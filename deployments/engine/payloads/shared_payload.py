@@ -49,8 +49,6 @@ class SharedPayload(ABC):
         self._changed = ChangedAgents()
         self._counters = MoveCounters(self.kind)
 
-    # ---- what a kind must answer ----
-
     @abstractmethod
     def _need_changes(self) -> NeedChange:
         """Return what requests came and went since the last call, the same on every rank."""
@@ -74,8 +72,6 @@ class SharedPayload(ABC):
     @abstractmethod
     def demote(self, key: int, tier: Tier) -> MoveOutcome:
         """See `payloads.interfaces.Payload`."""
-
-    # ---- Payload ----
 
     def push(self, keys: PushedKeys, distances: PushedDistances) -> None:
         """Take over distances of agents."""
@@ -135,8 +131,6 @@ class SharedPayload(ABC):
         """Return the counters; `late` are requests that came before their item was in place."""
         return self._counters.stats()
 
-    # ---- for subclasses ----
-
     def _issue(self, item: str) -> None:
         """Note that an item is moved ahead of its use."""
         if item not in self._counters.ahead:
@@ -145,8 +139,6 @@ class SharedPayload(ABC):
     def _distance(self, item: str) -> float:
         agents = self._agents.get(item)
         return self._order.nearest(agents) if agents else inf
-
-    # ---- whose is what ----
 
     def _holding(self, item: str | None) -> HeldBytes:
         if item is None:

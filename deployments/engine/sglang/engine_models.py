@@ -63,8 +63,6 @@ class EngineModels:
         self._offered = 0
         self._wrap(scheduler)
 
-    # ---- ModelWeights ----
-
     @property
     def held(self) -> Collection[str]:
         return self._host.held
@@ -96,8 +94,6 @@ class EngineModels:
         if self.resident is None and BASE in self.held:
             self.swap(BASE)
         return bool(needed)
-
-    # ---- turns ----
 
     def _wrap(self, scheduler: Any) -> None:
         calc_priority = scheduler.policy.calc_priority
@@ -154,8 +150,6 @@ class EngineModels:
         if self.resident is None and not waiting:
             return [BASE]  # a swap failed: an engine without weights is of no use to the next one
         return [model for model in dict.fromkeys(waiting) if model != self.resident]
-
-    # ---- swaps ----
 
     def _swap(self, model: str) -> bool:
         self.resident = None  # until its last byte is there, the weights belong to no model

@@ -39,8 +39,6 @@ class Loads:
         self.carried_bytes = 0
         self.busy_s = 0.0
 
-    # ---- transfers ----
-
     def can_start(self, *, ahead: bool) -> bool:
         """Return whether a transfer of ours may start.
 
@@ -74,8 +72,6 @@ class Loads:
         for ack in acks:
             if ack.timing_enabled:
                 self._note(ack, ack.start_event.elapsed_time(ack.finish_event) / 1000)
-
-    # ---- who waits ----
 
     def lock(self, lock: Any, node: Any) -> None:
         """Note that the next batch may read a node and those above it."""

@@ -89,8 +89,6 @@ class DistanceRadixCache(UnifiedRadixCache):  # type: ignore[misc]
             self._prefill = PrefillClock(self._scheduler, watcher)
             self._in_use.gone = watcher.idle
 
-    # ---- what we listen to ----
-
     def reset(self) -> None:
         # A copy under way would write over what takes its pages next.
         self.loads.finish_all()
@@ -207,8 +205,6 @@ class DistanceRadixCache(UnifiedRadixCache):  # type: ignore[misc]
             self._requests.look()
         self.every_pass()
         self.flush_pending_backups()
-
-    # ---- PrefixTree ----
 
     def budgets(self) -> Budgets:
         host = self.cache_controller.mem_pool_host.size if self.cache_controller else 0

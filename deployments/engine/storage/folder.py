@@ -120,8 +120,6 @@ class PageFolder(KnownPages):
         if self._doomed and not self._disk.fault:
             self._tidy_soon()
 
-    # ---- deleting ----
-
     def _delete(self, name: str) -> None:
         super()._delete(name)
         self._doomed[name] = None

@@ -43,8 +43,6 @@ class KnownPages:
         """Bytes of the pages it knows."""
         return self._held_bytes
 
-    # ---- pages ----
-
     def add(self, name: str, size: int) -> None:
         """Note a page as the most recent one; may evict others, or the page itself."""
         with self._lock:
@@ -69,8 +67,6 @@ class KnownPages:
                 break
             held += 1
         return held
-
-    # ---- owners ----
 
     def own(self, owner: int, chains: Iterable[Chain]) -> None:
         """Make the pages of these chains an agent's, and no others; it counts as just used."""
@@ -102,8 +98,6 @@ class KnownPages:
         with self._lock:
             changed, self._changed_owners = self._changed_owners, set()
             return changed
-
-    # ---- quota ----
 
     def _make_room(self) -> None:
         """Let pages past the quota leave; sorts without the lock: a scheduler may wait for it."""

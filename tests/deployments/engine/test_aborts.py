@@ -116,9 +116,6 @@ async def test_what_the_engine_refuses_before_its_first_token_is_the_callers_fau
     assert manager.open == 0
 
 
-# ---- the engine is lost ----
-
-
 class ManagedRequest:
     """A request as SGLang's manager has it."""
 

@@ -99,9 +99,6 @@ async def test_probes_are_timed(process: Any, tmp_path: Path) -> None:
     assert len(took) == 1
 
 
-# ---- last words ----
-
-
 class WatchedRequest:
     def __init__(self, rid: str) -> None:
         self.rid = rid
