@@ -81,9 +81,13 @@ def schema() -> dict[str, Any]:
         for key in value.path[:-1]:
             parent = parent["properties"][key]
         parent["properties"][value.path[-1]] = _property(value)
+        if "properties" in parent["properties"][value.path[-1]]:
+            # Helm takes a key away that a values file sets to null: templates would look inside it.
+            parent["required"].append(value.path[-1])
     stack = _stack()
     root["$defs"] = stack.pop("$defs")
     root["properties"]["stack"] = stack
+    root["required"].append("stack")
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **root}
 
 
@@ -105,6 +109,7 @@ def _closed(text: str) -> dict[str, Any]:
         "type": "object",
         "description": text,
         "properties": {},
+        "required": [],
         "additionalProperties": False,
     }
 

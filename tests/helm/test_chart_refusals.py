@@ -41,6 +41,8 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
         "give both or neither",
     ),
     "keys without names": ({"apiKeys": {"secretName": "keys"}}, "give both or neither"),
+    "a map set to null": ({"ingress": None}, "missing property 'ingress'"),
+    "a map inside of another set to null": ({"ray": {"gcs": None}}, "missing property 'gcs'"),
     "no key": ({"apiKey": {"secretName": ""}}, "apiKey needs a value or a secretName"),
     "two keys": ({"apiKey": {"value": "k"}}, "not both"),
     "no password": ({"redis": {"password": {"secretName": ""}}}, "redis.password needs"),

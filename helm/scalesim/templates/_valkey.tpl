@@ -56,7 +56,9 @@ spec:
           image: {{ include "scalesim.imageOf" (list $bundled.image "") }}
           imagePullPolicy: {{ $root.Values.image.pullPolicy }}
           securityContext:
-            {{- toYaml $root.Values.securityContext | nindent 12 }}
+            {{- with $root.Values.securityContext }}
+            {{- toYaml . | nindent 12 }}
+            {{- end }}
             readOnlyRootFilesystem: true
           # The password goes in by a file in memory: it is in no process list. The server takes the
           # shell's place, so that it gets the signal when the pod ends, and writes what it has.
