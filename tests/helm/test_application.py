@@ -49,7 +49,15 @@ class Release:
         app["args"] |= arguments
         port = int(self._values["serve"]["port"])
         config = {"http_options": {"host": "127.0.0.1", "port": port}, "applications": [app]}
-        self._kuberay.put(_WHERE, json=config).raise_for_status()
+
+        def is_taken() -> bool:  # KubeRay asks again too
+            answer = self._kuberay.put(_WHERE, json=config)
+            if answer.is_server_error:
+                return False
+            answer.raise_for_status()
+            return True
+
+        until(is_taken)
 
     def app(self) -> dict[str, Any]:
         """Return what KubeRay reads of the application's state."""
