@@ -53,7 +53,9 @@ def played(
         seed: Of prompts and activations.
         active: Share of the society that acts in a step; other classes have their own.
     """
-    own = f"{name}-{seed}"  # an engine that runs several must not take one for another
+    # An engine that runs several must not take one's agents, and what it learned of their prompts,
+    # for another's.
+    own = "-".join(map(str, (name, agents, *size, seed)))
     if name == "society":
         steps = max(2, round(calls / max(1, round(active * agents))))
         town = society(agents=agents, steps=steps, active=active, size=size, seed=seed)

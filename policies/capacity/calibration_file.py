@@ -22,6 +22,8 @@ def read_calibration(path: Path | None) -> Calibration:
     - `link_share`: bytes per second of paged KV copies from host memory over its link's.
     - `storage_bytes_per_s`: reads of the storage tier.
     - `memory_share`: device memory for weights and KV over all of it.
+    - `launch_s`, `call_s`, `admission_s`, `insertion_s`: a processor's seconds for a pass and for a
+      request; may be 0, and the plan does not read them.
     - `slots`: requests decoded together at most.
     - `fresh_tokens`, `output_tokens`, `state_tokens`: of a request, where the trace names none.
 

@@ -106,6 +106,10 @@ LLMS = {
 }
 
 
+PROCESSOR = ("launch_s", "call_s", "admission_s", "insertion_s")
+"""Values of a calibration that are a processor's; may be 0."""
+
+
 @dataclass(frozen=True, slots=True)
 class Calibration:
     """How much of the peak is reached; replace by measurements of the machine at hand.
@@ -129,9 +133,19 @@ class Calibration:
         fresh_tokens: Prompt tokens of a request that are new, after the agent's own prefix.
         output_tokens: Of a request whose trace names none.
         state_tokens: Prefix of an agent whose trace names none.
+        launch_s: Least that a prefill pass takes as the processor launches its kernels one by one;
+            0 where a graph launches them all, as it does in decode.
+        call_s: Of a processor for each request before the engine: its caller, tokens, identity.
+        admission_s: Of the scheduler's for each request that joins a batch: what it finds cached,
+            the copies it needs, its place in the batch.
+        insertion_s: Of the scheduler's each time that a request's state is put into the prefix
+            tree: after its prefill and at its end.
+
+    The last four are for emulation (`engine.emulation`): the plan counts the device's time alone.
 
     Raises:
-        InvalidRequestError: A value is not a number above 0, or a share is above 1.
+        InvalidRequestError: A value is not a number above 0 (0 seconds are one), or a share is
+            above 1.
     """
 
     prefill_share: float = 0.5
@@ -143,12 +157,17 @@ class Calibration:
     fresh_tokens: int = 128
     output_tokens: int = 128
     state_tokens: int = 2048
+    launch_s: float = 0.0
+    call_s: float = 0.0
+    admission_s: float = 0.0
+    insertion_s: float = 0.0
 
     def __post_init__(self) -> None:
         for field in fields(self):
             value = getattr(self, field.name)
             most = 1 if field.name.endswith("_share") else LARGEST
-            if type(value) not in (int, float) or not 0 < value <= most:
+            is_free = value == 0 and field.name in PROCESSOR
+            if type(value) not in (int, float) or not (is_free or 0 < value <= most):
                 raise InvalidRequestError(
                     f"calibration: {field.name} is {value!r}; give a number above 0, up to {most}",
                     field.name,

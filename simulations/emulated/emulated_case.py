@@ -28,6 +28,7 @@ class EmulatedCase(NamedTuple):
         workload: `society`, `trace`, or a class of `scalesim.policies.workloads`.
         agents: How many.
         prefix: Private tokens of each.
+        observation: Tokens of a call besides those.
         output: Tokens of an answer.
         active: Share that acts in a step, of `society`.
         steps: After the warm-up.
@@ -44,6 +45,7 @@ class EmulatedCase(NamedTuple):
     workload: str = "society"
     agents: int = 100
     prefix: int = 2048
+    observation: int = 24
     output: int = 16
     active: float = 0.2
     steps: int = 10
@@ -71,7 +73,7 @@ class EmulatedCase(NamedTuple):
     @property
     def size(self) -> PromptSize:
         """Tokens of a call."""
-        return PromptSize(self.prefix, 24, self.output)
+        return PromptSize(self.prefix, self.observation, self.output)
 
     @property
     def device_tokens(self) -> int:

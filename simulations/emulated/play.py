@@ -11,7 +11,11 @@ import numpy as np
 
 from scalesim.deployments import random_model
 from scalesim.deployments.engine.emulation.device_clock import VirtualClock
-from scalesim.deployments.engine.emulation.gpu_times import times_of
+from scalesim.deployments.engine.emulation.gpu_times import (
+    calibration_of,
+    processor_times,
+    times_of,
+)
 from scalesim.deployments.engine.emulation.inline import Asked, InlineEngine, Script
 from scalesim.deployments.random_adapter import MODULES
 from scalesim.deployments.random_adapter import build as build_adapter
@@ -54,6 +58,7 @@ def play(
         _settings(case, options, folder),
         times_of(emulation.model_copy(update={"dilate": 1.0})),
         clock,
+        processor_times(emulation),
         checked=False,
         heard=heard,
     )
@@ -62,7 +67,9 @@ def play(
         plane.append(ControlPlane(clock, options, engine.obey, workload.name))
         for message in waiting:
             heard(message)
-    playing = _Playing(case, options, workload, engine, clock, plane[0] if plane else None)
+    plan = plane[0] if plane else None
+    call_s = calibration_of(emulation).call_s
+    playing = _Playing(case, options, workload, engine, clock, plan, call_s)
     engine.run(playing.script())
     return playing.figures() | {"timeline": timeline.of(*playing.span)}
 
@@ -119,6 +126,7 @@ class _Playing:
         engine: InlineEngine,
         clock: VirtualClock,
         plane: ControlPlane | None,
+        call_s: float,
     ) -> None:
         self._case = case
         self._options = options
@@ -126,6 +134,7 @@ class _Playing:
         self._engine = engine
         self._clock = clock
         self._plane = plane
+        self._call_s = call_s
         self._calls: list[Called] = []
         self._step_s: list[float] = []
         self._before: dict[str, TransferStats] = {}
@@ -171,13 +180,16 @@ class _Playing:
         counts: dict[int, int] = {}
         calls = Counter(left)
         at_work: set[int] = set()
+        free_s = 0.0
         while left or coming or running:
             now = self._clock.now()
             for row in list(dict.fromkeys(left)):  # an agent's calls follow each other
                 if len(at_work) < concurrency and row not in at_work:
                     at_work.add(row)
                     left.remove(row)
-                    coming.append((now, row))
+                    free_s = max(now, free_s)  # callers share a processor
+                    coming.append((free_s, row))
+                    free_s += self._call_s
             for sent_s, row in [each for each in coming if each[0] + CALL_S <= now]:
                 coming.remove((sent_s, row))
                 counts[row] = counts.get(row, -1) + 1

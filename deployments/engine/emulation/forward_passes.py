@@ -22,10 +22,17 @@ class Pass:
         layers: It has.
         now: When it is started.
         finer: Layers of the model whose times these are, for each of them.
+        launch_s: The processor takes to launch all layers, one after the other from `now` on.
     """
 
     def __init__(
-        self, stream: Timeline, seconds: float, layers: int, now: float, finer: float = 1.0
+        self,
+        stream: Timeline,
+        seconds: float,
+        layers: int,
+        now: float,
+        finer: float = 1.0,
+        launch_s: float = 0.0,
     ) -> None:
         self._stream = stream
         self._layer_s = seconds / layers
@@ -33,13 +40,15 @@ class Pass:
         self._layer = 0
         self._finer = finer
         self._earliest = 0.0
+        self._launched_s, self._launch_s = now, launch_s
         self.begin = stream.done_at = max(stream.done_at, now)
 
     def reach(self, layer: int) -> None:
         """Run up to a layer."""
         if layer > self._layer:
             self._stream.done_at += (layer - self._layer) * self._layer_s
-            self._stream.done_at = max(self._stream.done_at, self._earliest)
+            launched_s = self._launched_s + self._launch_s * layer / self._layers
+            self._stream.done_at = max(self._stream.done_at, self._earliest, launched_s)
             self._layer = layer
 
     def load(self, event: Event) -> None:
@@ -80,17 +89,21 @@ def watch_passes(device: Device) -> None:
         if batch is None or not batch.reqs:
             return forward(worker, batch, *args, **kwargs)
         runner = worker.model_runner
-        seconds = device.times.forward_s(_computed(batch))
+        computes = _computed(batch)
+        seconds, launch_s = device.times.forward_s(computes), device.times.launch_s(computes)
+        began_s = device.clock.now()
         work = _work(runner, batch) if device.checked else StreamWork("a forward pass")
         stream = current_stream()
         layers = runner.token_to_kv_pool.layer_num
         finer = device.times.layers / layers if device.times.layers else 1.0
-        one = Pass(stream, seconds, layers, device.clock.now(), finer)
+        one = Pass(stream, seconds, layers, began_s, finer, launch_s)
         running.append(one)
         try:
             result = forward(worker, batch, *args, **kwargs)
         finally:
             running.pop().end()
+        if launch_s:
+            device.clock.wait_until(began_s + launch_s)
         if device.checked:
             reads = [*work.reads, *_slots(runner, batch)]  # it filled slots that it needs
             device.put(stream, work._replace(reads=reads), 0.0)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict
 
+from scalesim.deployments.engine.emulation.processor_times import ProcessorTimes
 from scalesim.deployments.engine.emulation.times import LinkSpeed, Moved, PassWork, SetTimes, Times
 from scalesim.errors import ConfigurationError
 from scalesim.policies.capacity.hardware import GPUS, LLMS, Calibration, GpuModel, Llm
@@ -24,8 +25,9 @@ class GpuTimes:
     A pass computes for as long as its arithmetic (two operations per parameter and token, four per
     layer, query head and number of a head for each pair of attention) or its reading (all weights
     and the KV of its context) takes at the reached share of the peaks, whichever is longer. Source:
-    Pope et al., Efficiently scaling transformer inference, MLSys 2023. Not in it: launching
-    kernels, sampling, and copies that take memory bandwidth from passes.
+    Pope et al., Efficiently scaling transformer inference, MLSys 2023. No prefill pass takes less
+    than launching its kernels. Not in it: sampling, and copies that take memory bandwidth from
+    passes.
 
     Args:
         settings: Name the GPU and the model.
@@ -36,10 +38,11 @@ class GpuTimes:
 
     def __init__(self, settings: EmulationSettings) -> None:
         gpu, llm = _named(settings)
-        of = _calibration(settings)
+        of = calibration_of(settings)
         self._dilate = settings.dilate
         self._flops = gpu.flops * of.prefill_share
         self._read_per_s = gpu.memory_bytes_per_s * of.decode_share
+        self._launch_s = of.launch_s
         self._llm = llm
         link = gpu.link_bytes_per_s * of.link_share
         self._bytes_per_s = {
@@ -76,6 +79,16 @@ class GpuTimes:
         read = llm.weight_bytes + llm.kv_bytes_per_token * work.context_tokens
         return self._dilate * max(compute_s, read / self._read_per_s)
 
+    def launch_s(self, work: PassWork) -> float:
+        """Return what launching a prefill pass's kernels takes; a decode pass is one graph."""
+        return self._dilate * self._launch_s if work.prefill_tokens else 0.0
+
+
+def processor_times(settings: EmulationSettings) -> ProcessorTimes:
+    """Return what a scheduler's processor takes by the calibration of a named GPU."""
+    of = calibration_of(settings)
+    return ProcessorTimes(admission_s=of.admission_s, insertion_s=of.insertion_s)
+
 
 def times_of(settings: EmulationSettings) -> Times:
     """Return the times that settings describe."""
@@ -92,7 +105,12 @@ def _named(settings: EmulationSettings) -> tuple[GpuModel, Llm]:
     return GPUS[settings.gpu or ""], LLMS[settings.model]
 
 
-def _calibration(settings: EmulationSettings) -> Calibration:
+def calibration_of(settings: EmulationSettings) -> Calibration:
+    """Return the calibration that settings emulate with.
+
+    Raises:
+        ConfigurationError: It has another value.
+    """
     try:
         return Calibration(**{**asdict(Calibration()), **settings.calibration})
     except TypeError:

@@ -20,6 +20,7 @@ import zmq
 
 from scalesim.deployments.engine import boot  # noqa: F401 - before SGLang
 from scalesim.deployments.engine.directive_executor import DirectiveExecutor
+from scalesim.deployments.engine.emulation import processor_times
 from scalesim.deployments.engine.emulation.device_clock import VirtualClock
 from scalesim.deployments.engine.emulation.install import install
 from scalesim.deployments.engine.emulation.late_storage import watch_storage_late
@@ -98,7 +99,7 @@ class InlineEngine:
         settings: The engine's; its `emulation` is not read. Only arm `scalesim` takes commands.
         times: Of the device.
         clock: Of the device; it moves with every pass.
-        pass_s: What the processor itself takes for one.
+        processor: What the scheduler's own takes.
         checked: See `Device`.
         heard: Called with every message of ours for a replica.
 
@@ -117,7 +118,7 @@ class InlineEngine:
         settings: EngineSettings,
         times: Times,
         clock: VirtualClock,
-        pass_s: float = 1e-3,
+        processor: processor_times.ProcessorTimes = processor_times.PASSES_ALONE,
         *,
         checked: bool = True,
         heard: Callable[[Message], None] | None = None,
@@ -125,7 +126,7 @@ class InlineEngine:
         self._checked = checked
         self._heard = heard
         self._clock = clock
-        self._pass_s = pass_s
+        self._processor = processor
         self._incoming: list[Any] = []
         self._asked: dict[str, Asked] = {}
         self._answers: list[Any] = []
@@ -172,6 +173,7 @@ class InlineEngine:
         publish(args, role="scheduler", ranks=SpawnRanks(world_rank=0, dp_rank=None, gpu_id=0))
         scheduler = Scheduler(args, ports)
         scheduler.get_init_info()
+        processor_times.watch_processor(scheduler.tree_cache, self._clock, self._processor)
         for sender in (
             scheduler.ipc_channels.send_to_tokenizer,
             scheduler.ipc_channels.send_to_detokenizer,
@@ -193,7 +195,7 @@ class InlineEngine:
     def receive(self) -> list[Any]:
         """Begin a pass: run the script up to its next wait, and return what it sent."""
         self.passes += 1
-        self._clock.advance(self._pass_s)
+        self._clock.advance(self._processor.pass_s)
         self._threads.go_on()
         try:
             next(self._script or iter(()))

@@ -68,6 +68,10 @@ class Times(Protocol):
         """Return how long a forward pass takes."""
         ...
 
+    def launch_s(self, work: PassWork) -> float:
+        """Return how long the processor is busy with starting a forward pass."""
+        ...
+
 
 class SetTimes:
     """Times that are set one by one."""
@@ -89,3 +93,7 @@ class SetTimes:
     def forward_s(self, work: PassWork) -> float:
         """Return the time of a pass, and that of the prompt tokens in it."""
         return self._settings.pass_s + work.prefill_tokens * self._settings.prefill_token_s
+
+    def launch_s(self, work: PassWork) -> float:
+        """Return none: what the processor really takes is enough."""
+        return 0.0

@@ -52,10 +52,12 @@ class Arrivals(NamedTuple):
     Attributes:
         coming: Their copies are under way.
         waiting: They wait for the link, or for room.
+        tokens: Of the copies under way.
     """
 
     coming: frozenset[int]
     waiting: frozenset[int]
+    tokens: int = 0
 
 
 NOBODY = Arrivals(frozenset(), frozenset())

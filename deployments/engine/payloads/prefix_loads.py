@@ -18,6 +18,10 @@ TOKENS_A_TRANSFER = 4096
 waits behind two such transfers at most (21 ms at 2.6 us a token, an H100's PCIe with
 Llama-3.1-8B)."""
 
+TRANSFERS = 3
+"""Transfers that SGLang lets be under way at a time, each noticed at the next pass: what requests
+wait for is dealt to so many, as a pass may take longer than small ones and the link would idle."""
+
 HIDDEN_TOKENS = 10240
 """Where copies of no more tokens are left, requests wait for them in their batch: it is chosen
 while the pass before it runs, and waits itself layer by layer, so that two passes hide them."""
@@ -69,7 +73,7 @@ class PrefixLoads:
         if self._requests_wait:
             return MoveOutcome.BUSY
         before = self._tokens.get(key, 0)
-        outcome = self._start(key, self._distance(key), ahead=True)
+        outcome = self._start(key, self._distance(key), TOKENS_A_TRANSFER, ahead=True)
         begun = self._tokens.get(key, 0) - before
         if begun:
             self._counters.issue(key, begun * self._tree.bytes_per_token)
@@ -92,15 +96,18 @@ class PrefixLoads:
         tokens = sum(missing.values()) + sum(self._tokens[key] for key in coming)
         if tokens <= HIDDEN_TOKENS:
             return NOBODY
+        at_once = max(TOKENS_A_TRANSFER, sum(missing.values()) // TRANSFERS)
         for key in list(missing):
             # Whatever is not asked for now gives way; where that is not enough, others end first.
-            if self._start(key, 0.0, ahead=False) not in (MoveOutcome.STARTED, MoveOutcome.DONE):
+            outcome = self._start(key, 0.0, at_once, ahead=False)
+            if outcome not in (MoveOutcome.STARTED, MoveOutcome.DONE):
                 break
             coming.add(key)
             del missing[key]
         self.submit()
         self._requests_wait = bool(missing)
-        return Arrivals(frozenset(coming), frozenset(missing))
+        under_way = sum(self._tokens[key] for key in coming)
+        return Arrivals(frozenset(coming), frozenset(missing), under_way)
 
     def submit(self) -> None:
         """Submit what was begun as one transfer."""
@@ -131,15 +138,18 @@ class PrefixLoads:
                 tokens += sum(tree.tokens_of(node) for node in path if not tree.on_device(node))
         return tokens
 
-    def _start(self, key: int, farther_than: float, *, ahead: bool) -> MoveOutcome:
-        """Queue an agent's host nodes for the device in place of what is farther."""
+    def _start(self, key: int, farther_than: float, at_once: int, *, ahead: bool) -> MoveOutcome:
+        """Queue an agent's host nodes for the device in place of what is farther.
+
+        From `at_once` tokens on a transfer takes no further prefix.
+        """
         tree, outcome = self._tree, MoveOutcome.DONE
         for path in self._paths(key):
             missing = [node for node in path if not tree.on_device(node)]
             if not missing or not tree.on_host(missing[-1]):
                 continue
             tokens = sum(map(tree.tokens_of, missing))
-            if self._queued_tokens >= TOKENS_A_TRANSFER:
+            if self._queued_tokens >= at_once:
                 self.submit()
             if not tree.can_load(ahead=ahead):
                 return MoveOutcome.BUSY

@@ -3,7 +3,8 @@
 A batch of SGLang's waits for the copies of all its requests' prefixes, and whatever runs waits with
 it. Here a request whose prefix is in host memory stays in the queue while its copy is on its way.
 A pass that computes little takes as long as one that computes more, as both read all weights: who
-is ready while others are under way waits a few passes for them, so that they share one.
+is ready while others are under way waits for them a few passes, so that they share one, where that
+is the shorter delay: of those who wait by the copies, or of all who run by one more pass.
 """
 
 from __future__ import annotations
@@ -17,9 +18,14 @@ from scalesim.deployments.engine.sglang.requests_in_use import is_running, key_o
 LOOKED_AT_A_PASS = 64
 """First requests of the queue that may wait for a copy; those behind come in SGLang's own way."""
 
-FULL_PASS_TOKENS = 256
-"""A pass of so many tokens computes for as long as it reads weights, on an H100 in bf16 about:
-with them in it nothing is gained by waiting for more."""
+FULL_PASS_TOKENS = 1024
+"""A pass of so many tokens computes for as long as a processor launches its kernels one by one (27
+ms on an H200, measured), or for longer than it reads weights where a graph launches them: with them
+in it nothing is gained by waiting for more."""
+
+PASS_TOKENS = 5120
+"""Tokens that are copied while a pass is made that computes little (13 ms on an H100 or H200):
+between the 9 ms of reading weights and the 27 ms of launching kernels one by one."""
 
 PATIENCE_PASSES = 4
 """Passes that a request which could run waits for others' copies."""
@@ -85,7 +91,8 @@ class AdmissionOrder:
             return
         ready = [request for request in queue if keys.get(id(request)) not in late]
         if is_running(self._scheduler, running_batch):
-            chosen = ready if self._is_worth_a_pass(ready) else []
+            running = len(running_batch.reqs)
+            chosen = ready if self._is_worth_a_pass(ready, running, arrivals.tokens) else []
         else:
             # Nothing is held up: what there is begins, layer by layer what is under way.
             coming = [request for request in queue if keys.get(id(request)) in arrivals.coming]
@@ -100,18 +107,27 @@ class AdmissionOrder:
         self._first = first
         return self._overtaken_passes > OVERTAKEN_PASSES
 
-    def _is_worth_a_pass(self, ready: list[Any]) -> bool:
+    def _is_worth_a_pass(self, ready: list[Any], running: int, tokens: int) -> bool:
+        """Return whether those who are ready get a pass of their own, `tokens` being under way.
+
+        It delays them and all who run, as the others take one more; to wait delays them until what
+        is left of the copies is hidden by the pass that all share.
+        """
         if not ready:
             return False
         self._waited_passes += 1
-        full = (
+        waiting_costs = len(ready) * (tokens - PASS_TOKENS)
+        pass_costs = (running + len(ready)) * PASS_TOKENS
+        worth = (
             self._scheduler.chunked_req is not None  # the pass is made anyway
+            or not tokens  # the others wait for room: it may be long
             or self._waited_passes > PATIENCE_PASSES
+            or waiting_costs > pass_costs
             or sum(map(self._fresh_tokens, ready)) >= FULL_PASS_TOKENS
         )
-        if full:
+        if worth:
             self._waited_passes = 0
-        return full
+        return worth
 
     def _fresh_tokens(self, request: Any) -> int:
         """Return about how many tokens of a request are to be computed."""

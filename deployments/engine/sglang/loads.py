@@ -8,7 +8,7 @@ the latest of several covers the earlier ones.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any, Protocol
 
 NO_EVENT = -1
@@ -16,6 +16,22 @@ NO_EVENT = -1
 
 SLOTS_OF_REQUESTS = 1
 """Slots of SGLang's layer-wise events that our transfers leave to those of requests."""
+
+
+def wait_in_prefill_alone(scheduler: Any) -> None:
+    """Let no decode pass of a scheduler wait for a copy: its batch did so when it was prefilled.
+
+    SGLang leaves a batch the slot that its prefill waited for. Its decode passes would wait for
+    whatever transfer has the slot by then, such as one ahead of requests.
+    """
+    run: Callable[..., Any] = scheduler.run_batch
+
+    def run_waited(batch: Any, *args: Any, **kwargs: Any) -> Any:
+        if batch.forward_mode.is_decode():
+            batch.hicache_consumer_index = NO_EVENT
+        return run(batch, *args, **kwargs)
+
+    scheduler.run_batch = run_waited
 
 
 class LoadingCache(Protocol):

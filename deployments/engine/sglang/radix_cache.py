@@ -19,7 +19,7 @@ from scalesim.deployments.engine.payloads.moves import NOBODY, Arrivals, MoveOut
 from scalesim.deployments.engine.payloads.prefix_tree import Extent, TreeListener
 from scalesim.deployments.engine.prefixes import CacheSpace, Prefix, Tokens
 from scalesim.deployments.engine.sglang.backends import is_read_ahead, watched
-from scalesim.deployments.engine.sglang.loads import NO_EVENT, Loads
+from scalesim.deployments.engine.sglang.loads import NO_EVENT, Loads, wait_in_prefill_alone
 from scalesim.deployments.engine.sglang.page_store import PageStore
 from scalesim.deployments.engine.sglang.prefill import PrefillClock
 from scalesim.deployments.engine.sglang.requests_in_use import (
@@ -82,6 +82,7 @@ class DistanceRadixCache(UnifiedRadixCache):  # type: ignore[misc]
         """Serve a scheduler, with its requests; call before `watch`."""
         self._scheduler, self._requests = scheduler, requests
         self._in_use = requests.follow(key_of)
+        wait_in_prefill_alone(scheduler)
 
     def watch(self, watcher: TreeListener) -> None:
         self.watcher = self.tree_core.watcher = watcher

@@ -13,8 +13,11 @@ from scalesim.deployments.engine.sglang import admission_order
 from scalesim.deployments.engine.sglang.admission_order import (
     FULL_PASS_TOKENS,
     OVERTAKEN_PASSES,
+    PASS_TOKENS,
     PATIENCE_PASSES,
 )
+
+PROMPT = 2 * FULL_PASS_TOKENS
 
 
 class Queue:
@@ -26,25 +29,29 @@ class Queue:
         self.waiting: set[int] = set()
         self.busy = False
         self.fresh = 1
+        self.tokens = PASS_TOKENS
+        self.running = 1
         self.chunked_req: Any = None
         self.came: list[Any] = []
         self.policy = SimpleNamespace(calc_priority=lambda queue, running, **more: None)
 
     def request(self, agent: int | None) -> Any:
-        return SimpleNamespace(agent=agent, origin_input_ids=range(1000), output_ids=[])
+        return SimpleNamespace(agent=agent, origin_input_ids=range(PROMPT), output_ids=[])
 
-    def get_new_batch_prefill(self, running: Any) -> list[int | None]:
+    def get_new_batch_prefill(self, _: Any) -> list[int | None]:
         """As SGLang: it makes a new list of what is left, and takes in what came meanwhile."""
+        running = SimpleNamespace(reqs=[None] * self.running)
         self.policy.calc_priority(self.waiting_queue, running)
         batch, left = self.waiting_queue[:2], self.waiting_queue[2:]
         self.waiting_queue = [*left, *self.came]
         return [request.agent for request in batch]
 
     def bring(self, keys: list[int]) -> Arrivals:
-        return Arrivals(frozenset(self.coming & set(keys)), frozenset(self.waiting & set(keys)))
+        coming, waiting = (frozenset(each & set(keys)) for each in (self.coming, self.waiting))
+        return Arrivals(coming, waiting, self.tokens if coming else 0)
 
     def resident_tokens(self, key: int) -> int:
-        return 1000 - self.fresh
+        return PROMPT - self.fresh
 
     @property
     def left(self) -> list[int | None]:
@@ -100,6 +107,18 @@ def test_who_computes_a_pass_s_worth_waits_for_nobody(hold: Callable[..., Queue]
     assert queue.get_new_batch_prefill(None) == [1, 2]
     stranger = hold(None, 3, coming={3}, busy=True)
     assert stranger.get_new_batch_prefill(None) == [None]
+
+
+@pytest.mark.parametrize(("running", "chosen"), [(1, [1, 2]), (20, [])])
+def test_a_pass_of_their_own_must_delay_less_than_waiting_does(
+    hold: Callable[..., Queue], running: int, chosen: list[int]
+) -> None:
+    queue = hold(1, 2, 3, coming={3}, busy=True, running=running, tokens=4 * PASS_TOKENS)
+    assert queue.get_new_batch_prefill(None) == chosen
+
+
+def test_nobody_waits_for_those_who_wait_for_room(hold: Callable[..., Queue]) -> None:
+    assert hold(1, 2, 3, waiting={3}, busy=True).get_new_batch_prefill(None) == [1, 2]
 
 
 def test_a_pass_that_is_made_anyway_takes_who_is_ready(hold: Callable[..., Queue]) -> None:

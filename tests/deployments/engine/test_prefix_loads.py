@@ -74,3 +74,16 @@ def test_what_other_requests_wait_for_gives_no_way(engine: PayloadOverTree) -> N
     assert (arrivals.coming, arrivals.waiting) == ({1}, {2})
     engine.payload.idle(3)
     assert engine.payload.bring([1, 2]).coming == {1, 2}
+
+
+def test_what_requests_wait_for_is_dealt_to_the_transfers_there_may_be(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(prefix_loads, "TOKENS_A_TRANSFER", LENGTH)
+    monkeypatch.setattr(prefix_loads, "HIDDEN_TOKENS", LENGTH)
+    made = PayloadOverTree(6)
+    for agent in range(1, 7):
+        made.ask(agent)
+        made.payload.demote(agent, Tier.HOST)
+    assert made.payload.bring(range(1, 7)).coming == set(range(1, 7))
+    assert made.tree.loads == prefix_loads.TRANSFERS

@@ -100,3 +100,28 @@ def test_one_layer_that_stands_for_many_overlaps_as_they_would(
 
     assert run(1, 32.0) == pytest.approx(run(32, 1.0), rel=1e-6)
     assert run(4, 8.0) == pytest.approx(run(32, 1.0), rel=1e-6)
+
+
+def test_a_prefill_pass_takes_what_its_kernels_take_to_launch() -> None:
+    launched = h100(calibration={"launch_s": 0.027}, dilate=2.0)
+    assert launched.launch_s(PassWork(64, 0, 1024, 60_000)) == pytest.approx(0.054)
+    assert launched.launch_s(PassWork(0, 20, 20_000, 20_000)) == 0.0
+    assert h100().launch_s(PassWork(64, 0, 1024, 60_000)) == 0.0
+
+
+@pytest.mark.parametrize(("arrives_s", "done_s"), [(0.0, 8.0), (100.0, 102.0 - 2.0 * 31 / 32)])
+def test_kernels_are_launched_while_what_they_read_arrives(
+    monkeypatch: pytest.MonkeyPatch, arrives_s: float, done_s: float
+) -> None:
+    device = Device(h100(), VirtualClock(), checked=False)
+    monkeypatch.setattr(OnDevice, "device", device, raising=False)
+    loads, stream = Stream(), Stream()
+    one = Pass(stream, 2.0, 32, 0.0, launch_s=8.0)
+    for layer in range(32):
+        device.occupy(loads, arrives_s / 32, "a load")
+        arrived = Event()
+        arrived.record(loads)
+        one.reach(layer)
+        one.load(arrived)
+    one.end()
+    assert stream.done_at == pytest.approx(done_s)

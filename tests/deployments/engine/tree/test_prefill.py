@@ -4,12 +4,15 @@ import warnings
 from types import SimpleNamespace
 from typing import Any
 
+import pytest
+
 from scalesim.deployments.engine import boot
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")
     from sglang.srt.model_executor.forward_batch_info import ForwardMode
 
+    from scalesim.deployments.engine.sglang.loads import NO_EVENT, wait_in_prefill_alone
     from scalesim.deployments.engine.sglang.prefill import PrefillClock
 
 assert boot
@@ -77,3 +80,14 @@ def test_passes_that_wait_for_copies_or_decode_tell_nothing() -> None:
     FakeEvent.now = 9.0
     clock.collect()
     assert scheduler.reported == []
+
+
+@pytest.mark.parametrize(
+    ("mode", "slot"), [(ForwardMode.DECODE, NO_EVENT), (ForwardMode.EXTEND, 2)]
+)
+def test_a_decode_pass_waits_for_no_copy(mode: Any, slot: int) -> None:
+    """What its batch's prefill waited for has arrived; the slot is another transfer's by then."""
+    scheduler, passed = PrefillScheduler(), batch(mode, waits_for=2)
+    wait_in_prefill_alone(scheduler)
+    assert scheduler.run_batch(passed) == "result"
+    assert passed.hicache_consumer_index == slot
