@@ -30,6 +30,9 @@ from scalesim.deployments.engine.emulation.forks import in_fork
 RUN_TURNS = 60
 """Turns between two checks: about 200 requests."""
 
+HELD_TOKENS = 8
+"""Passes hide no more here: prompts are short, and requests would never be held back for copies."""
+
 _COUNTS = ("outputs", "taken_back", "equal", "tie", "wrong", "passes")
 """Of all runs together; the same seed makes the same number of passes, to the last one."""
 
@@ -75,6 +78,7 @@ def play(
     torch.set_num_threads(1)  # others would not be there after a fork
     rig, times = RIGS[name], DrawnTimes()
     engine = InlineEngine(rig.settings(folder), times, VirtualClock())
+    engine.scheduler.tree_cache.pass_tokens = HELD_TOKENS
     player = Player(engine, times, rig)
 
     def once(turns: list[Turn], of: int) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from typing import Any
 from scalesim.deployments.engine.channel import SchedulerEnd
 from scalesim.deployments.engine.directive_executor import DirectiveExecutor
 from scalesim.deployments.engine.payloads import kinds
+from scalesim.deployments.engine.sglang.pass_cost import PassCost, PassCosts
 from scalesim.environment import (
     engine_channel_from_env,
     engine_models_from_env,
@@ -39,6 +40,7 @@ class ScaleSimPlugin:
         self._address = address
         self._channel: SchedulerEnd | None = None
         self._executor: DirectiveExecutor | None = None
+        self._costs: PassCosts | None = None
         self._hurried = False
 
     def open(self, scheduler: Any) -> None:
@@ -53,17 +55,22 @@ class ScaleSimPlugin:
         send = self._channel.send if self._channel is not None else None
         self._executor = DirectiveExecutor(kinds.build(engine), send)
         self._executor.hello(engine.tree.bytes_per_token)
+        self._costs = PassCosts(engine.tree)
         gc.collect()
         gc.freeze()  # what an engine is made of stays: no pass looks through it for garbage
 
-    def receive(self) -> list[Command]:
-        """Return commands that arrived at this rank."""
-        return [Command(frame) for frame in self._channel.receive()] if self._channel else []
+    def receive(self) -> list[Command | PassCost]:
+        """Return commands that arrived at this rank, and what it measured for all ranks."""
+        if self._channel is None or self._costs is None:
+            return []
+        return [*map(Command, self._channel.receive()), *self._costs.measured()]
 
     def accept(self, received: list[Any]) -> list[Any]:
         """Hand commands to the executor, return the engine's own requests."""
-        if self._executor is not None:
-            self._executor.accept(item.frame for item in received if isinstance(item, Command))
+        if self._executor is None or self._costs is None:
+            return received
+        received = self._costs.taken(received)
+        self._executor.accept(item.frame for item in received if isinstance(item, Command))
         return [item for item in received if not isinstance(item, Command)]
 
     def work(self) -> None:

@@ -31,6 +31,7 @@ from scalesim.deployments.engine.launch import prepared, server_args
 from scalesim.deployments.engine.messages import Message, encode
 from scalesim.deployments.engine.payloads import kinds
 from scalesim.deployments.engine.plugin import Command
+from scalesim.deployments.engine.sglang.pass_cost import PassCosts
 from scalesim.errors import EngineMismatchError
 from scalesim.settings import EngineSettings
 from scalesim.vocabulary import (
@@ -134,6 +135,7 @@ class InlineEngine:
         self._sequence = 0
         self._script: Script | None = None
         self._executor: DirectiveExecutor | None = None
+        self._costs: PassCosts | None = None
         self.slots: Any = None
         self.passes = 0
         self.holds: defaultdict[str, dict[int, tuple[int, ...]]] = defaultdict(dict)
@@ -191,6 +193,7 @@ class InlineEngine:
         self.slots = engine.slots
         self._executor = DirectiveExecutor(kinds.build(engine), self._receive)
         self._executor.hello(engine.tree.bytes_per_token)
+        self._costs = PassCosts(engine.tree)
 
     def receive(self) -> list[Any]:
         """Begin a pass: run the script up to its next wait, and return what it sent."""
@@ -202,11 +205,13 @@ class InlineEngine:
         except StopIteration:
             self.scheduler.gracefully_exit = True
         incoming, self._incoming = self._incoming, []
-        return incoming
+        return [*incoming, *(self._costs.measured() if self._costs is not None else ())]
 
     def accept(self, received: list[Any]) -> list[Any]:
         """Hand commands to the executor, return the engine's own requests."""
         assert self._executor is not None
+        assert self._costs is not None
+        received = self._costs.taken(received)
         self._executor.accept(item.frame for item in received if isinstance(item, Command))
         return [item for item in received if not isinstance(item, Command)]
 

@@ -22,11 +22,6 @@ TRANSFERS = 3
 """Transfers that SGLang lets be under way at a time, each noticed at the next pass: what requests
 wait for is dealt to so many, as a pass may take longer than small ones and the link would idle."""
 
-HIDDEN_TOKENS = 10240
-"""Where copies of no more tokens are left, requests wait for them in their batch: it is chosen
-while the pass before it runs, and waits itself layer by layer, so that two passes hide them."""
-
-
 GROWTH_TOKENS = 64
 """Tokens that fetches ahead leave free for each agent in use: what its request still computes and
 generates would else evict one of them, which is then fetched again."""
@@ -81,11 +76,15 @@ class PrefixLoads:
             return outcome
         return MoveOutcome.BUSY if self._tree.keys_in_use() else self._counters.refuse()
 
-    def bring(self, keys: Iterable[int]) -> Arrivals:
+    def bring(self, keys: Iterable[int], hidden: int) -> Arrivals:
         """Requests of these agents wait, in this order: begin to copy what the device lacks.
 
+        Args:
+            keys: The agents.
+            hidden: Tokens of copies that passes hide.
+
         Returns:
-            Who waits for a copy; nobody where a pass hides all of them, layer by layer.
+            Who waits for a copy; nobody where passes hide all of them, layer by layer.
         """
         coming, missing = set(), {}
         for key in keys:
@@ -94,7 +93,7 @@ class PrefixLoads:
             elif key in self:
                 coming.add(key)
         tokens = sum(missing.values()) + sum(self._tokens[key] for key in coming)
-        if tokens <= HIDDEN_TOKENS:
+        if tokens <= hidden:
             return NOBODY
         at_once = max(TOKENS_A_TRANSFER, sum(missing.values()) // TRANSFERS)
         for key in list(missing):

@@ -78,12 +78,15 @@ class PrefixPayload:
         self._counters.use(key, "late" if host_tokens or key in self._loads else "used")
         self._changed.add(key)
 
-    def bring(self, keys: Sequence[int]) -> Arrivals:
-        """Requests of these agents wait, in this order: begin to copy what the device lacks."""
+    def bring(self, keys: Sequence[int], hidden: int) -> Arrivals:
+        """Requests of these agents wait, in this order: begin to copy what the device lacks.
+
+        Unless it is at most `hidden` tokens, which a batch waits for by itself.
+        """
         for key in keys:
             if key in self._known:
                 self._order.need(key)
-        arrivals = self._loads.bring(keys)
+        arrivals = self._loads.bring(keys, hidden)
         self._changed.update(arrivals.coming)
         return arrivals
 

@@ -19,13 +19,14 @@ LOOKED_AT_A_PASS = 64
 """First requests of the queue that may wait for a copy; those behind come in SGLang's own way."""
 
 FULL_PASS_TOKENS = 1024
-"""A pass of so many tokens computes for as long as a processor launches its kernels one by one (27
+"""A pass of so many tokens computes for as long as a processor launches its kernels one by one (40
 ms on an H200, measured), or for longer than it reads weights where a graph launches them: with them
 in it nothing is gained by waiting for more."""
 
-PASS_TOKENS = 5120
-"""Tokens that are copied while a pass is made that computes little (13 ms on an H100 or H200):
-between the 9 ms of reading weights and the 27 ms of launching kernels one by one."""
+HIDDEN_PASSES = 2
+"""Where copies of no more than so many passes are left, requests wait for them in their batch: it
+is chosen while the pass before it runs, and waits itself layer by layer. One pass would be made for
+those who are ready, and one for the others: both together take no longer with them."""
 
 PATIENCE_PASSES = 4
 """Passes that a request which could run waits for others' copies."""
@@ -37,10 +38,19 @@ until it is in a batch. For who is large there may never be room otherwise."""
 
 
 class WaitedPrefixes(Protocol):
-    """Where prefixes of waiting requests' agents are."""
+    """Where prefixes of waiting requests' agents are.
 
-    def bring(self, keys: Sequence[int]) -> Arrivals:
-        """Begin the copies of agents, in order; return who waits for one."""
+    Attributes:
+        pass_tokens: Tokens that the link copies while a pass is made that computes little.
+    """
+
+    pass_tokens: int
+
+    def bring(self, keys: Sequence[int], hidden: int) -> Arrivals:
+        """Begin the copies of agents, in order; return who waits for one.
+
+        Nobody does where no more than `hidden` tokens are left to copy.
+        """
         ...
 
     def resident_tokens(self, key: int) -> int:
@@ -82,7 +92,7 @@ class AdmissionOrder:
     def _hold_back(self, queue: list[Any], running_batch: Any) -> None:
         keys = {id(request): key_of(request) for request in queue[:LOOKED_AT_A_PASS]}
         agents = list(dict.fromkeys(key for key in keys.values() if key is not None))
-        arrivals = self._cache.bring(agents)
+        arrivals = self._cache.bring(agents, HIDDEN_PASSES * self._cache.pass_tokens)
         if not arrivals.coming and not arrivals.waiting:
             self._waited_passes = 0
             return
@@ -116,8 +126,9 @@ class AdmissionOrder:
         if not ready:
             return False
         self._waited_passes += 1
-        waiting_costs = len(ready) * (tokens - PASS_TOKENS)
-        pass_costs = (running + len(ready)) * PASS_TOKENS
+        pass_tokens = self._cache.pass_tokens
+        waiting_costs = len(ready) * (tokens - pass_tokens)
+        pass_costs = (running + len(ready)) * pass_tokens
         worth = (
             self._scheduler.chunked_req is not None  # the pass is made anyway
             or not tokens  # the others wait for room: it may be long

@@ -21,6 +21,7 @@ from scalesim.deployments.engine.prefixes import CacheSpace, Prefix, Tokens
 from scalesim.deployments.engine.sglang.backends import is_read_ahead, watched
 from scalesim.deployments.engine.sglang.loads import NO_EVENT, Loads, wait_in_prefill_alone
 from scalesim.deployments.engine.sglang.page_store import PageStore
+from scalesim.deployments.engine.sglang.pass_cost import ASSUMED_TOKENS
 from scalesim.deployments.engine.sglang.prefill import PrefillClock
 from scalesim.deployments.engine.sglang.requests_in_use import (
     LiveRequests,
@@ -41,6 +42,8 @@ class DistanceRadixCache(UnifiedRadixCache):  # type: ignore[misc]
     watcher: TreeListener | None = None
     every_pass: Callable[[], object]
     storage: StorageTier | None = None
+    pass_tokens = ASSUMED_TOKENS
+    """Tokens that the link copies while a prefill pass is made that computes little."""
     _faults: RankFaults | None = None
     _scheduler: Any = None
     _requests: LiveRequests | None = None
@@ -302,13 +305,20 @@ class DistanceRadixCache(UnifiedRadixCache):  # type: ignore[misc]
     def can_load(self, *, ahead: bool) -> bool:
         return self.loads.can_start(ahead=ahead)
 
-    def bring(self, keys: Sequence[int]) -> Arrivals:
+    def bring(self, keys: Sequence[int], hidden: int) -> Arrivals:
         """See `admission_order.WaitedPrefixes`."""
-        return self.watcher.bring(keys) if self.watcher is not None else NOBODY
+        return self.watcher.bring(keys, hidden) if self.watcher is not None else NOBODY
 
     def resident_tokens(self, key: int) -> int:
         """See `admission_order.WaitedPrefixes`."""
         return self.watcher.resident_tokens(key) if self.watcher is not None else 0
+
+    def measured_pass_tokens(self) -> int:
+        """See `pass_cost.MeasuredCache`."""
+        least_s = self._prefill.least_s if self._prefill is not None else 0.0
+        if not least_s or not self.loads.busy_s:
+            return 0
+        return int(least_s * self.loads.carried_bytes / self.loads.busy_s / self.bytes_per_token)
 
     def load(self, node: Any) -> bool:
         """As SGLang's `load_back`, for attention alone and where there is room already."""

@@ -13,9 +13,9 @@ from scalesim.deployments.engine.sglang import admission_order
 from scalesim.deployments.engine.sglang.admission_order import (
     FULL_PASS_TOKENS,
     OVERTAKEN_PASSES,
-    PASS_TOKENS,
     PATIENCE_PASSES,
 )
+from scalesim.deployments.engine.sglang.pass_cost import ASSUMED_TOKENS
 
 PROMPT = 2 * FULL_PASS_TOKENS
 
@@ -29,8 +29,10 @@ class Queue:
         self.waiting: set[int] = set()
         self.busy = False
         self.fresh = 1
-        self.tokens = PASS_TOKENS
+        self.tokens = ASSUMED_TOKENS
         self.running = 1
+        self.pass_tokens = ASSUMED_TOKENS
+        self.hidden = 0
         self.chunked_req: Any = None
         self.came: list[Any] = []
         self.policy = SimpleNamespace(calc_priority=lambda queue, running, **more: None)
@@ -46,7 +48,8 @@ class Queue:
         self.waiting_queue = [*left, *self.came]
         return [request.agent for request in batch]
 
-    def bring(self, keys: list[int]) -> Arrivals:
+    def bring(self, keys: list[int], hidden: int) -> Arrivals:
+        self.hidden = hidden
         coming, waiting = (frozenset(each & set(keys)) for each in (self.coming, self.waiting))
         return Arrivals(coming, waiting, self.tokens if coming else 0)
 
@@ -113,7 +116,7 @@ def test_who_computes_a_pass_s_worth_waits_for_nobody(hold: Callable[..., Queue]
 def test_a_pass_of_their_own_must_delay_less_than_waiting_does(
     hold: Callable[..., Queue], running: int, chosen: list[int]
 ) -> None:
-    queue = hold(1, 2, 3, coming={3}, busy=True, running=running, tokens=4 * PASS_TOKENS)
+    queue = hold(1, 2, 3, coming={3}, busy=True, running=running, tokens=4 * ASSUMED_TOKENS)
     assert queue.get_new_batch_prefill(None) == chosen
 
 
@@ -140,3 +143,17 @@ def test_nobody_is_overtaken_for_long(hold: Callable[..., Queue]) -> None:
         assert queue.get_new_batch_prefill(None) == [2]
     queue.waiting_queue.append(queue.request(2))
     assert queue.get_new_batch_prefill(None) == [1, 2]
+
+
+def test_what_passes_hide_depends_on_what_one_takes(hold: Callable[..., Queue]) -> None:
+    queue = hold(1, pass_tokens=3 * ASSUMED_TOKENS)
+    queue.get_new_batch_prefill(None)
+    assert queue.hidden == 6 * ASSUMED_TOKENS
+
+
+def test_the_longer_a_pass_takes_the_longer_is_waited_for_one_less(
+    hold: Callable[..., Queue],
+) -> None:
+    queue = hold(1, 2, 3, coming={3}, busy=True, tokens=4 * ASSUMED_TOKENS)
+    queue.pass_tokens = 2 * ASSUMED_TOKENS
+    assert queue.get_new_batch_prefill(None) == []

@@ -14,7 +14,6 @@ from tests.deployments.engine.test_prefix_payload import LENGTH, PayloadOverTree
 def engine(monkeypatch: pytest.MonkeyPatch) -> PayloadOverTree:
     """Four agents of which two fit, the first two in host memory only and asked for now."""
     monkeypatch.setattr(prefix_loads, "TOKENS_A_TRANSFER", LENGTH)
-    monkeypatch.setattr(prefix_loads, "HIDDEN_TOKENS", LENGTH)
     made = PayloadOverTree(2)
     made.payload.push((1, 2, 3, 4), (0.0, 0.0, 9.0, 9.0))
     for agent in (1, 2, 3, 4):
@@ -25,30 +24,30 @@ def engine(monkeypatch: pytest.MonkeyPatch) -> PayloadOverTree:
 
 
 def test_what_a_pass_hides_is_not_waited_for(engine: PayloadOverTree) -> None:
-    assert engine.payload.bring([1, 3]) == NOBODY
+    assert engine.payload.bring([1, 3], LENGTH) == NOBODY
     assert engine.tree.loads == 0
 
 
 def test_more_is_brought_in_place_of_what_is_farther(engine: PayloadOverTree) -> None:
-    assert engine.payload.bring([1, 2]).coming == {1, 2}
+    assert engine.payload.bring([1, 2], LENGTH).coming == {1, 2}
     assert engine.tree.loads == 2  # a transfer is full with one of them
     engine.tree.arrive()
     engine.payload.settle()
-    assert engine.payload.bring([1, 2]) == NOBODY
+    assert engine.payload.bring([1, 2], LENGTH) == NOBODY
     assert engine.payload.transfer().issued == 0  # nothing of it was ahead of a request
 
 
 def test_without_room_requests_wait_for_others_to_end(engine: PayloadOverTree) -> None:
     engine.tree.locked = {3, 4}  # they run
-    assert engine.payload.bring([1, 2]).waiting == {1, 2}
+    assert engine.payload.bring([1, 2], LENGTH).waiting == {1, 2}
     engine.tree.locked = {4}
-    arrivals = engine.payload.bring([1, 2])
+    arrivals = engine.payload.bring([1, 2], LENGTH)
     assert (arrivals.coming, arrivals.waiting) == ({1}, {2})
 
 
 def test_requests_go_before_what_is_ahead_of_them(engine: PayloadOverTree) -> None:
     engine.tree.slots = 0
-    assert engine.payload.bring([1, 2]).waiting == {1, 2}
+    assert engine.payload.bring([1, 2], LENGTH).waiting == {1, 2}
     engine.tree.slots = 3
     assert engine.payload.prefetch(1, Tier.DEVICE) is MoveOutcome.BUSY
     engine.payload.settle()  # a pass in which nobody waits
@@ -70,20 +69,19 @@ def test_what_is_on_the_device_need_not_be_computed(engine: PayloadOverTree) -> 
 
 
 def test_what_other_requests_wait_for_gives_no_way(engine: PayloadOverTree) -> None:
-    arrivals = engine.payload.bring([1, 2, 3])
+    arrivals = engine.payload.bring([1, 2, 3], LENGTH)
     assert (arrivals.coming, arrivals.waiting) == ({1}, {2})
     engine.payload.idle(3)
-    assert engine.payload.bring([1, 2]).coming == {1, 2}
+    assert engine.payload.bring([1, 2], LENGTH).coming == {1, 2}
 
 
 def test_what_requests_wait_for_is_dealt_to_the_transfers_there_may_be(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(prefix_loads, "TOKENS_A_TRANSFER", LENGTH)
-    monkeypatch.setattr(prefix_loads, "HIDDEN_TOKENS", LENGTH)
     made = PayloadOverTree(6)
     for agent in range(1, 7):
         made.ask(agent)
         made.payload.demote(agent, Tier.HOST)
-    assert made.payload.bring(range(1, 7)).coming == set(range(1, 7))
+    assert made.payload.bring(range(1, 7), LENGTH).coming == set(range(1, 7))
     assert made.tree.loads == prefix_loads.TRANSFERS

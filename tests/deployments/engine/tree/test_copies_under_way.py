@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import numpy as np
 
 from scalesim.deployments.engine.payloads.moves import MoveOutcome
@@ -241,6 +243,17 @@ def test_loads_are_measured_by_the_device() -> None:
     agents.engine.arrive()
     transfer = agents.payload.transfer()
     assert (transfer.loaded_bytes, transfer.loaded_s) == (2 * len(ONE), 0.25)
+
+
+def test_a_pass_costs_what_is_copied_meanwhile() -> None:
+    agents = KeyedAgents()
+    assert agents.cache.measured_pass_tokens() == 0
+    agents.cache._prefill = SimpleNamespace(least_s=0.5, collect=lambda: None)
+    assert agents.cache.measured_pass_tokens() == 0, "no link was seen yet"
+    agents.in_host(1, ONE)
+    agents.on_its_way(1)
+    agents.engine.arrive()
+    assert agents.cache.measured_pass_tokens() == 2 * len(ONE), "a copy took half as long"
 
 
 def test_what_leaves_without_a_host_copy_gives_its_parent_free() -> None:

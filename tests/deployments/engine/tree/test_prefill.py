@@ -13,7 +13,7 @@ with warnings.catch_warnings():
     from sglang.srt.model_executor.forward_batch_info import ForwardMode
 
     from scalesim.deployments.engine.sglang.loads import NO_EVENT, wait_in_prefill_alone
-    from scalesim.deployments.engine.sglang.prefill import PrefillClock
+    from scalesim.deployments.engine.sglang.prefill import LITTLE_TOKENS, PrefillClock
 
 assert boot
 
@@ -70,6 +70,18 @@ def test_prefill_is_timed_on_the_device_once_it_ended() -> None:
     clock.collect()
     clock.collect()
     assert scheduler.reported == [(100, 0.25)]
+
+
+def test_the_shortest_pass_is_what_a_pass_costs_at_the_least() -> None:
+    scheduler = PrefillScheduler()
+    clock = PrefillClock(scheduler, scheduler)  # type: ignore[arg-type]
+    FakeEvent.now = 9.0
+    assert clock.least_s == 0.0
+    for takes_s, tokens in ((0.25, 100), (0.125, 100), (0.5, 100), (0.0625, 2 * LITTLE_TOKENS)):
+        more = {"takes_s": takes_s, "extend_num_tokens": tokens}
+        scheduler.run_batch(SimpleNamespace(**{**vars(batch()), **more}))
+    clock.collect()
+    assert clock.least_s == 0.125
 
 
 def test_passes_that_wait_for_copies_or_decode_tell_nothing() -> None:
