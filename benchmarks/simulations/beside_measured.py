@@ -26,7 +26,7 @@ _CALIBRATION = FOLDER / "simulations" / "h200.calibration.json"
 _MEASURED = [FOLDER / "gpu" / name for name in ("first_run.json", "first_run-seed-1.json")]
 
 
-class Trial(NamedTuple):
+class MeasuredTrial(NamedTuple):
     """A trial of `benchmarks.gpu.first_run` and the case that it is here."""
 
     name: str
@@ -34,7 +34,7 @@ class Trial(NamedTuple):
     measured: dict[str, Any]
 
 
-def trials(files: Sequence[Path]) -> Iterator[Trial]:
+def trials(files: Sequence[Path]) -> Iterator[MeasuredTrial]:
     """Yield the trials in which both arms were measured, adapters left out."""
     for file in files:
         for name, line in json.loads(file.read_text())["figures"].items():
@@ -44,7 +44,7 @@ def trials(files: Sequence[Path]) -> Iterator[Trial]:
             if setup.adapters:
                 continue
             measured = {arm: line["arms"][arm]["runs"][0] for arm in _ARMS}
-            yield Trial(
+            yield MeasuredTrial(
                 name, _case(setup, line["workload"], measured["hicache"]["steps"]), measured
             )
 
