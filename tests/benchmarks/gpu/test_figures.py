@@ -127,4 +127,4 @@ def test_every_class_is_played(name: str) -> None:
     calls = sum(len(workload.schedule.calls(step)) for step in range(1, workload.steps + 1))
     assert calls >= 15
     assert len(workload.agents) == 16
-    assert workload.name == f"{name}-3"
+    assert workload.name == f"{name}-16-32-8-2-3"
