@@ -14,8 +14,8 @@ ASSUMED_TOKENS = 5120
 """Tokens that are copied while a pass is made, at the least and until it is measured: 13 ms of an
 H100's PCIe with Llama-3.1-8B."""
 
-TOLD_AGAIN = 1.2
-"""A measured value that is so many times another is told: the link's speed is never quite still."""
+SENT_AGAIN = 1.2
+"""A measured value that is so many times the last one is sent: the link's speed is never quite still."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,18 +48,18 @@ class PassCosts:
 
     def __init__(self, cache: MeasuredCache) -> None:
         self._cache = cache
-        self._told = ASSUMED_TOKENS
+        self._sent = ASSUMED_TOKENS
 
     def measured(self) -> list[PassCost]:
-        """Return, on rank 0, what all ranks are to be told now."""
+        """Return, on rank 0, what all ranks are sent now."""
         tokens = max(self._cache.measured_pass_tokens(), ASSUMED_TOKENS)
-        if self._told / TOLD_AGAIN < tokens < self._told * TOLD_AGAIN:
+        if self._sent / SENT_AGAIN < tokens < self._sent * SENT_AGAIN:
             return []
-        self._told = tokens
+        self._sent = tokens
         return [PassCost(tokens)]
 
     def taken(self, received: Iterable[Any]) -> list[Any]:
-        """Take what rank 0 told out of what was received; return the rest."""
+        """Take what rank 0 sent out of what was received; return the rest."""
         others = []
         for item in received:
             if isinstance(item, PassCost):

@@ -16,7 +16,7 @@ class Measured:
         return self.tokens
 
 
-def test_what_is_measured_is_told_once() -> None:
+def test_what_is_measured_is_sent_once() -> None:
     cache = Measured()
     costs = PassCosts(cache)
     assert costs.measured() == []
