@@ -15,7 +15,7 @@ ASSUMED_TOKENS = 5120
 H100's PCIe with Llama-3.1-8B."""
 
 SENT_AGAIN = 1.2
-"""What is measured is sent where it is so many times the last: a link's speed is never quite still."""
+"""What is measured is sent where it is so many times the last: no link is ever quite still."""
 
 
 @dataclass(frozen=True, slots=True)
