@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import multiprocessing
-import os
-import signal
 import traceback
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -83,7 +81,8 @@ class ArmProcess:
         """Return a run's figures, or `(Prices, bytes per token)`.
 
         Raises:
-            UnavailableError: It failed, or took longer.
+            UnavailableError: It failed, or took longer, and is ended: its answer, come late, would
+                be taken for the next request's.
         """
         try:
             self._pipe.send(request)
@@ -96,13 +95,17 @@ class ArmProcess:
         if self._process.is_alive():
             self._pipe.close()  # it ends when nobody asks any more
             self._process.join(_END_S)
-        if self._process.is_alive():
-            os.kill(self._process.pid or 0, signal.SIGKILL)
-            self._process.join()
+        self._kill()
+
+    def _kill(self) -> None:
+        self._process.kill()  # its engine ends with it
+        self._process.join(_END_S)
+        self._pipe.close()
 
     def _answer(self, timeout_s: float) -> Any:
         try:
             if not self._pipe.poll(timeout_s):
+                self._kill()
                 raise UnavailableError(f"{self._arm}: no answer within {timeout_s:.0f} s")
             fault, answer = self._pipe.recv()
         except (EOFError, OSError) as gone:

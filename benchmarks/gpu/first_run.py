@@ -23,7 +23,7 @@ from benchmarks.gpu.gains_table import print_gains
 from benchmarks.gpu.link_speeds import by_block, storage_bytes_per_s
 from benchmarks.gpu.options import Options, main
 from benchmarks.gpu.result_file import ResultFile
-from benchmarks.gpu.runs_summary import arm_figures, comparison
+from benchmarks.gpu.runs_summary import side_by_side
 from benchmarks.gpu.shapes import adapters_for, folder_of, parameters_of
 from scalesim.deployments import machine
 from scalesim.errors import UnavailableError
@@ -145,7 +145,8 @@ class _FirstRun:
         self._say("machine", machine.look()._asdict())
         with _beside("kernel_builds") as kernels:
             self._links()
-            kernels.wait(_START_S)
+            with self._noting("kernels"):
+                kernels.wait(_START_S)
         for each in SMALL if self._options.small else FULL:
             if self._options.wants(each.name) and self._results.room(each.name, 60.0):
                 self._play(each)
@@ -240,8 +241,7 @@ def _line(each: Round, timed: TimedRun, arms: Mapping[str, Sequence[Any]]) -> di
     return {
         "setup": each.setup._asdict(),
         "workload": timed.request._asdict(),
-        "gains": comparison(arms),
-        "arms": {arm: arm_figures(runs) for arm, runs in arms.items()},
+        **side_by_side(arms),
     }
 
 

@@ -13,6 +13,14 @@ Runs = Sequence[Mapping[str, Any]]
 """What `workload_runner.drive` returned, one a seed, in the same order in every arm."""
 
 
+def side_by_side(arms: Mapping[str, Runs]) -> dict[str, Any]:
+    """Return each arm's figures, and its gain over the peers that ran."""
+    return {
+        "gains": comparison(arms),
+        "arms": {arm: arm_figures(runs) for arm, runs in arms.items()},
+    }
+
+
 def arm_figures(runs: Runs) -> dict[str, Any]:
     """Return medians with their spread over the seeds, and the runs themselves.
 

@@ -13,7 +13,7 @@ from benchmarks.gpu.engine_backend import EngineBackend
 from benchmarks.gpu.engines import Setup, engine
 from benchmarks.gpu.noise import Noise
 from benchmarks.gpu.result_file import ResultFile
-from benchmarks.gpu.runs_summary import arm_figures, comparison
+from benchmarks.gpu.runs_summary import side_by_side
 from benchmarks.gpu.variants import VARIANTS
 from benchmarks.gpu.workload_runner import drive
 from benchmarks.gpu.workloads import Played
@@ -82,6 +82,5 @@ def _line(arms: Mapping[str, Any], field: Field) -> dict[str, Any]:
     return {
         "setup": field.setup._asdict(),
         "run_options": field.run_options._asdict(),
-        "gains": comparison(arms),
-        "arms": {arm: arm_figures(runs) for arm, runs in arms.items()},
+        **side_by_side(arms),
     }
