@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 
 class Check(NamedTuple):
-    """One thing looked at.
+    """What one check found.
 
     Attributes:
         name: What.

@@ -28,21 +28,21 @@ _SHARED_MEMORY = "/dev/shm"  # noqa: S108 - looked at, never written
 
 
 def platform_checks() -> Iterator[Check]:
-    """Python and the operating system."""
+    """Check Python and the operating system."""
     found = f"{platform.python_version()} on {platform.system()} {platform.machine()}"
     ok = sys.version_info[:2] in ((3, 11), (3, 12)) and platform.system() == "Linux"
     yield Check("python", ok, found, "use CPython 3.11 or 3.12 on Linux")
 
 
 def package_checks() -> Iterator[Check]:
-    """The packages the stack is made of, in the versions it was made for."""
+    """Check the packages the stack is made of, in the versions it was made for."""
     for name, needed in NEEDED.items():
         found = _version(name)
         yield Check(name, found == needed, found, f"pip install '{name}=={needed}'")
 
 
 def accelerator_checks() -> Iterator[Check]:
-    """A GPU, or what stands in for one."""
+    """Check that there is a GPU, or what stands in for one."""
     if importlib.util.find_spec("torch") is None:
         yield Check("accelerator", False, "torch is not installed", "install sglang, see docs")
         return
@@ -57,7 +57,7 @@ def accelerator_checks() -> Iterator[Check]:
 
 
 def resource_checks() -> Iterator[Check]:
-    """Memory, disk and descriptors."""
+    """Check memory, disk and open files."""
     import resource
 
     from scalesim.deployments.machine.memory import read_memory
@@ -88,7 +88,7 @@ def resource_checks() -> Iterator[Check]:
 
 
 def clock_checks() -> Iterator[Check]:
-    """The wall clock: controllers are numbered by it."""
+    """Check the wall clock: controllers are numbered by it."""
     now = datetime.now(UTC)
     installed = datetime.fromtimestamp(Path(__file__).stat().st_mtime, UTC)
     found = now.isoformat(timespec="seconds")

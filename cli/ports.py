@@ -13,7 +13,7 @@ _ANSWER_S = 5.0
 
 
 def port_checks(ingress: IngressSettings) -> Iterator[Check]:
-    """The port that `scalesim up` would take: free, or taken by a stack that answers."""
+    """Check the port that `scalesim up` would take: free, or taken by a stack that answers."""
     name = f"port {ingress.port}"
     if _free(ingress.host, ingress.port):
         yield Check(name, True, "free")
@@ -24,7 +24,7 @@ def port_checks(ingress: IngressSettings) -> Iterator[Check]:
 
 
 def metrics_checks(settings: StackSettings) -> Iterator[Check]:
-    """The ports on which controller and replicas tell their own figures: enough are left."""
+    """Check that enough ports are left for the metrics of controller and replicas."""
     metrics, key = settings.metrics, settings.ingress.api_key.get_secret_value()
 
     def ours(port: int) -> bool:

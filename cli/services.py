@@ -42,7 +42,7 @@ def hook_checks() -> Iterator[Check]:
 
 
 def redis_checks(catalog: CatalogSettings) -> Iterator[Check]:
-    """The catalog's server: the one of the settings, or an embedded one started for a moment."""
+    """Check the catalog's server: the one of the settings, or an embedded one, just started."""
     url = catalog.url.get_secret_value()
     if url:
         yield from _server_checks(catalog)

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def fit_checks(settings: StackSettings, tokens: int) -> Iterator[Check]:
-    """What fits on this machine, by the rules that engines are started with.
+    """Check what fits on this machine, by the rules that engines are started with.
 
     Args:
         settings: Of the stack; its model is a folder, a name in the hub's cache, or one that

@@ -52,11 +52,17 @@ class ControllerApi(ReplicaCalls, Protocol):
         keys: Keys,
         distances: NDArray[np.float32],
         expires_in: float | None = None,
+        holder: str = "",
     ) -> ReportAck:
-        """Take over a batch of distances: int64[n] keys, float32[n] steps."""
+        """Take over a batch of distances: int64[n] keys, float32[n] steps.
 
-    async def lifecycle(self, simulation: str, pin: Keys, unpin: Keys, done: Keys) -> None:
-        """Pin, unpin or end agents, in this order."""
+        `holder` is whose key the caller showed; empty inside the cluster.
+        """
+
+    async def lifecycle(
+        self, simulation: str, pin: Keys, unpin: Keys, done: Keys, holder: str = ""
+    ) -> None:
+        """Pin, unpin or end agents, in this order; `holder` as in `report`."""
 
     async def end(self, simulation: str) -> None:
         """End a simulation."""

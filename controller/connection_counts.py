@@ -39,7 +39,7 @@ class ConnectionCounts:
             self._own[column] += 1
 
     def remove(self, address: str) -> None:
-        """Count it no more."""
+        """Stop counting a connection."""
         for column in _columns(address):
             self._own[column] -= 1
 
@@ -54,7 +54,7 @@ class ConnectionCounts:
 
 
 def table_in(memory: memoryview | bytearray) -> NDArray[np.int32]:
-    """Return the table that `TABLE_BYTES` of shared memory are."""
+    """Return `TABLE_BYTES` of shared memory as a table of counts."""
     return np.frombuffer(memory, np.int32).reshape(COLUMNS, PROCESSES)
 
 

@@ -108,7 +108,7 @@ class LimitedProtocol(HttpToolsProtocol):
     _chunk_bytes = 0
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Count it; one too many gets a moment to ask, and a 503."""
+        """Count a connection; one above the limits gets time for a request, and a 503."""
         super().connection_made(transport)  # type: ignore[arg-type]
         self._address = self.client[0] if self.client else ""
         self.counts.add(self._address)
@@ -124,7 +124,7 @@ class LimitedProtocol(HttpToolsProtocol):
             self.transport.abort()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Forget it, and its timers with it."""
+        """Stop counting the connection and cancel its timers."""
         self.counts.remove(self._address)
         self._expect(None)
         for timer in (self._stalled, self._ending):
@@ -133,7 +133,7 @@ class LimitedProtocol(HttpToolsProtocol):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        """Take it unless it is more than a request may be."""
+        """Parse what came; end the connection where a request is larger than the limits."""
         if self._ending is not None:
             return
         self._chunk_bytes = len(data)
@@ -155,37 +155,37 @@ class LimitedProtocol(HttpToolsProtocol):
         return self.cycle is None or self.cycle.response_complete
 
     def on_message_begin(self) -> None:
-        """Begin to count a request."""
+        """Begin to count the bytes of a request."""
         super().on_message_begin()
         self._in_headers = self._in_message = True
         self._header_bytes, self._message_bytes = 0, self._chunk_bytes
         self._expect(self.limits.header_s)
 
     def on_url(self, url: bytes) -> None:
-        """Count it with the headers."""
+        """Count the bytes of the path with those of the headers."""
         self._header_bytes += len(url)
         super().on_url(url)
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """Count it, be it in front of the body or behind."""
+        """Count the bytes of a header, in front of the body or behind it."""
         self._header_bytes += len(name) + len(value)
         if self._header_bytes <= self.limits.header_bytes:
             super().on_header(name, value)
 
     def on_headers_complete(self) -> None:
-        """Have it answered if it is no larger than it may be."""
+        """Pass the request on unless its headers are larger than the limits."""
         self._in_headers = False
         self._expect(self.limits.body_s)
         if self._header_bytes <= self.limits.header_bytes:
             super().on_headers_complete()
 
     def on_body(self, body: bytes) -> None:
-        """Pass it on, where there is a request that it belongs to."""
+        """Pass a part of a body on, unless its request was refused."""
         if self._header_bytes <= self.limits.header_bytes:
             super().on_body(body)
 
     def on_message_complete(self) -> None:
-        """The client has done its part."""
+        """Note that all of a request came."""
         self._in_message = False
         self._expect(None)
         if self._header_bytes <= self.limits.header_bytes:
@@ -203,7 +203,7 @@ class LimitedProtocol(HttpToolsProtocol):
             self._ending = self.loop.call_later(self.limits.body_s, self.transport.abort)
 
     def resume_writing(self) -> None:
-        """It went on."""
+        """Note that the client reads again."""
         super().resume_writing()
         if self._stalled is not None:
             self._stalled.cancel()

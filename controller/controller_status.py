@@ -22,7 +22,7 @@ class Recent:
         self._count = 0
 
     def add(self, seconds: float) -> None:
-        """Add one; it replaces the oldest."""
+        """Add a duration, in place of the oldest."""
         self._seconds[self._count % self._seconds.size] = seconds
         self._count += 1
 
@@ -84,7 +84,7 @@ class Counters:
 
 
 def agents(table: PayloadTable, simulations: Simulations) -> dict[str, int]:
-    """Return how many agents have their prefix in each tier at best."""
+    """Return how many agents there are, by the hottest tier that holds some of their prefix."""
     rows = np.flatnonzero(table.live & (table.kind == AGENTS))
     device, host = table.device_bytes[rows] > 0, table.host_bytes[rows] > 0
     storage = table.storage_bytes[rows] > 0

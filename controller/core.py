@@ -13,7 +13,7 @@ from scalesim.controller.clock import Clock, next_incarnation, steady
 from scalesim.controller.directives import DirectivePlanner
 from scalesim.controller.garbage_collector import GarbageCollector
 from scalesim.controller.hint_statistics import HintStatistics
-from scalesim.controller.ingest import claim, coming_into_use, observe, tell
+from scalesim.controller.ingest import claim, coming_into_use, observe, store_distances
 from scalesim.controller.interner import Interner
 from scalesim.controller.key_index import MISSING, Rows
 from scalesim.controller.learned_distances import LearnedDistances
@@ -137,7 +137,8 @@ class Controller:
         usable = (distances >= 0) & (rows != MISSING)
         if not usable.all():
             rows, distances = rows[usable], distances[usable]
-        tell(self._table, rows, epoch, distances, expires_in, self._settings.distance_ttl_steps)
+        ttl_steps = self._settings.distance_ttl_steps
+        store_distances(self._table, rows, epoch, distances, expires_in, ttl_steps)
         self._replicas.changed[self._table.replica[rows]] = True
         self._leveling.wanted = True
         self.counters.reports += 1

@@ -49,7 +49,7 @@ def claim(
     return rows
 
 
-def tell(
+def store_distances(
     table: PayloadTable,
     rows: Rows,
     epoch: int,
@@ -57,7 +57,7 @@ def tell(
     expires_in: float | None,
     ttl_steps: float,
 ) -> None:
-    """Take over what a simulation says of its agents; that revives those that were done.
+    """Write the distances that a simulation reports; agents that had finished live again.
 
     Args:
         table: Payload table.

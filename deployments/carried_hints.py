@@ -6,7 +6,7 @@ import asyncio
 import logging
 from collections.abc import Callable
 
-from scalesim.deployments.remote import RemoteController
+from scalesim.controller.api import ControllerApi
 from scalesim.deployments.requests.hint_document import Known
 from scalesim.errors import ScaleSimError
 from scalesim.vocabulary import ReportAck
@@ -25,7 +25,7 @@ class CarriedHints:
         dropped: Called for each document that did not arrive.
     """
 
-    def __init__(self, controller: RemoteController | None, dropped: Callable[[], object]) -> None:
+    def __init__(self, controller: ControllerApi | None, dropped: Callable[[], object]) -> None:
         self._dropped = dropped
         self._controller = controller
         self._under_way: set[asyncio.Task[None]] = set()
@@ -45,7 +45,7 @@ class CarriedHints:
             task.cancel()
         await asyncio.gather(*self._under_way, return_exceptions=True)
 
-    async def _send(self, controller: RemoteController, known: Known, holder: str) -> None:
+    async def _send(self, controller: ControllerApi, known: Known, holder: str) -> None:
         try:
             await report(controller, known, holder)
         except ScaleSimError as error:
@@ -56,7 +56,7 @@ class CarriedHints:
             _logger.exception("hints of a request were not taken")
 
 
-async def report(controller: RemoteController, known: Known, holder: str) -> ReportAck:
+async def report(controller: ControllerApi, known: Known, holder: str) -> ReportAck:
     """Hand hints to the controller: first who is pinned or done, as a distance undoes the latter.
 
     Raises:

@@ -32,7 +32,7 @@ class EmbeddingsRequest(RequestModel):
     input: Prompt
     """A string, strings, token ids or lists of token ids."""
     model: Annotated[str, StringConstraints(max_length=512)] = ""
-    """As the other server calls it; `ingress.embeddings.model` goes before it."""
+    """The other server's name of the model; `ingress.embeddings.model` replaces it."""
     encoding_format: Literal["float", "base64"] = "float"
     """How numbers are written."""
     dimensions: int = Field(1, ge=1, le=2**16)

@@ -59,7 +59,7 @@ class Reader:
     async def read_apart(
         self, into: Callable[[str, dict[str, Any]], Document], simulation: str, body: dict[str, Any]
     ) -> Document:
-        """The same, always on the thread: for bodies that take more than reading."""
+        """Do as `read` does, always on the thread: for bodies that take more than reading."""
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._thread, into, simulation, body)
 

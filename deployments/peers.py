@@ -170,7 +170,7 @@ class Peers:
             await self.collect()
 
 
-async def nobody(question: str, *more: Any) -> Answers:
+async def no_peers(question: str, *more: Any) -> Answers:
     """Return nothing: a single process has no others to ask."""
     return Answers([])
 
@@ -183,7 +183,7 @@ def peers_in_serve(processes: int, method: str) -> AskPeers:
         method: Of theirs, which passes questions on to `Peers.answer`.
     """
     if processes == 1:
-        return nobody
+        return no_peers
     own = serve.get_replica_context()
     handle: Any = serve.get_deployment_handle(
         own.deployment, own.app_name, _check_exists=False, _record_telemetry=False

@@ -26,7 +26,7 @@ _BODY_FIELDS = ("session_id", "prompt_cache_key", "user")
 """Body fields that name a caller, in the order they are believed."""
 
 _ANTHROPIC = "user_id"
-"""The same in Anthropic's `metadata`, believed last."""
+"""Field of Anthropic's `metadata` that names the caller; believed last."""
 
 _OPENING = 2
 """Messages hashed where nothing names the caller: the system prompt and the first turn."""

@@ -19,7 +19,7 @@ _OURS = 500
 
 
 class RequestLog:
-    """Writes it; as text the fields stand in the line, as JSON they are fields of the object too.
+    """Writes the line; as text the fields stand in it, as JSON they are fields of the object too.
 
     Args:
         settings: Its form, and how agents stand in it.

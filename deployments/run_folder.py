@@ -32,7 +32,7 @@ RAY_FITS = 30
 77 that are added for Ray's longest one."""
 
 SOCKETS_FIT = 80
-"""The same for sockets right in a folder, SGLang's and ours."""
+"""Characters of a folder with sockets right in it, SGLang's and ours."""
 
 _SHORT = Path("/tmp")  # noqa: S108 - our own folder is made in it, and checked
 _SHARED_MEMORY = Path("/dev/shm")  # noqa: S108 - swept by names that only ours have
@@ -104,7 +104,7 @@ class RunFolder:
 
     @contextmanager
     def as_own_tmpdir(self) -> Iterator[None]:
-        """The same for the temporary files and semaphores that this process itself makes.
+        """Have this process's own temporary files and semaphores be here.
 
         Semaphores are named after the folder: they outlive a process that is killed.
         """

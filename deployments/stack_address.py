@@ -137,7 +137,7 @@ class Address:
 
 
 class Taken(NamedTuple):
-    """An `Address` as one of those has it that take connections from it.
+    """An `Address` in another process, which takes connections from it.
 
     Attributes:
         socket: It listens.

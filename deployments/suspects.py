@@ -72,7 +72,7 @@ class EngineLostError(ReplicaUnavailableError):
 
 
 class Loss(NamedTuple):
-    """That a request was lost, as processes of the ingress tell it each other.
+    """A lost request, as processes of the ingress report it to each other.
 
     Attributes:
         key: Digest of the request.

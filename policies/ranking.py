@@ -43,7 +43,7 @@ def ranked(
 
 
 def _sort_keys(near: Distances, last_used: NDArray[np.float64]) -> NDArray[np.int64]:
-    """Return one integer for (nearness, age in ms): sorting those is ten times faster than pairs.
+    """Return one integer for (distance, age in ms): sorting those is ten times faster than pairs.
 
     The bits of a float order like an integer once those of negative ones are flipped.
     """
@@ -59,7 +59,7 @@ def _in_reach(
 ) -> NDArray[np.bool_]:
     """Leave out rows that cannot win, so that sorting is spared most of a large population.
 
-    A row cannot win when the nearer rows of its own simulation fill the budget alone. Nearness is
+    A row cannot win when the nearer rows of its own simulation fill the budget alone. Distances are
     looked at in coarse buckets, so a few too many are kept, never too few.
     """
     simulations = int(simulation.max(initial=0)) + 1

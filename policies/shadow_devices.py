@@ -1,4 +1,4 @@
-"""Requests as they come, in other hands: what LRU and an oracle would have had on the device."""
+"""What LRU and an oracle would have had on the device, for the same requests."""
 
 from __future__ import annotations
 

@@ -72,7 +72,7 @@ class HintBuffer:
     def __len__(self) -> int:
         return len(self._due) + len(self._changes)
 
-    def tell(self, due: Mapping[str, float]) -> int:
+    def add_due(self, due: Mapping[str, float]) -> int:
         """Take over due steps; returns how many were refused for lack of room."""
         return sum(not self._put(self._due, agent, step) for agent, step in due.items())
 

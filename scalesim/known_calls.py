@@ -36,7 +36,7 @@ class KnownCalls:
         self._space.move(agent, xy, velocity, step)
 
     def edges(self, edges: Iterable[tuple[str, str]]) -> None:
-        """Note whose turn may lead to whose; replaces what it was."""
+        """Note pairs (a, b): a turn of a may lead to one of b; replaces former ones."""
         self._graphs["edges"] = Graph(edges, once=False)
 
     def workflow(self, edges: Iterable[tuple[str, str]]) -> None:

@@ -70,11 +70,11 @@ class Sender:
         """Newest step reported, by this client or another one of the simulation."""
         return self._buffer.epoch
 
-    def tell(self, due: Mapping[str, float], *, epoch: int = 0, urgent: bool = False) -> None:
+    def report(self, due: Mapping[str, float], *, epoch: int = 0, urgent: bool = False) -> None:
         """Queue due steps, and move on to step `epoch` if it is later."""
         with self._changed:
             self._buffer.epoch = max(self._buffer.epoch, epoch)
-            self._queued(self._buffer.tell(due), urgent)
+            self._queued(self._buffer.add_due(due), urgent)
 
     def change(self, agents: Iterable[str], change: Change) -> None:
         """Queue a change of agents' lives."""

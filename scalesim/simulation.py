@@ -131,7 +131,7 @@ class Simulation:
         ahead = [self._ids(agents) for agents in (ordered or active, *upcoming)]
         distances = self._known.distances(t, ahead, in_order=bool(ordered))
         due = {id: t + distance for id, distance in distances.items()}
-        self._sender.tell(due, epoch=t, urgent=True)
+        self._sender.report(due, epoch=t, urgent=True)
 
     def position(
         self,
@@ -152,7 +152,7 @@ class Simulation:
             self._known.move(id, xy, velocity, self._sender.epoch)
 
     def edges(self, edges: Iterable[tuple[AgentId, AgentId]]) -> None:
-        """Say whose turn may lead to whose in the next step: a network that activity spreads along.
+        """Say how activity spreads: for each pair (a, b), a turn of a may lead to one of b.
 
         Counts from the next step on, from the agents that are active in it. Replaces what it was.
         """
@@ -171,7 +171,7 @@ class Simulation:
     def wake(self, agent: AgentId, at: float) -> None:
         """Say that the agent's next call comes at step `at`; inf where none is foreseen."""
         epoch = self._sender.epoch
-        self._sender.tell(self._due(epoch, [(agent, at - epoch)]))
+        self._sender.report(self._due(epoch, [(agent, at - epoch)]))
 
     def rate(self, agent: AgentId, per_hour: float) -> None:
         """Say how often the agent calls, in calls per simulated hour; 0 forgets it.
@@ -192,7 +192,7 @@ class Simulation:
             self._sender.drop(len(ids), f"{len(ids)} ids came with {len(values)} distances")
             return
         epoch = self._sender.epoch
-        self._sender.tell(self._due(epoch, zip(ids, map(float, values), strict=True)))
+        self._sender.report(self._due(epoch, zip(ids, map(float, values), strict=True)))
 
     def pin(self, *agents: AgentId) -> None:
         """Keep these agents on the device until unpinned, or until this simulation falls silent."""

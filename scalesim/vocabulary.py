@@ -30,9 +30,11 @@ def steps_until(due: NDArray[np.float64], epoch: NDArray[np.float64] | float) ->
     """Return float32[n], steps from now to uses foreseen for the steps `due`.
 
     A use that is overdue by k steps counts as k steps away: the longer it does not come, the less
-    it is expected. This is the one rule for overdue uses, in the client and in the controller.
+    it is expected. This is the one rule for overdue uses, in the client, in documents of hints and
+    in the controller. A step too far for float32 is as good as none: inf.
     """
-    return np.abs(due - epoch).astype(np.float32)
+    with np.errstate(over="ignore"):
+        return np.abs(due - epoch).astype(np.float32)
 
 
 class Tier(IntEnum):

@@ -40,7 +40,7 @@ class Answer(NamedTuple):
     replica: str
 
 
-class Said(NamedTuple):
+class ChatAnswer(NamedTuple):
     """A call's answer with OpenAI's own message and token counts; empty on failure."""
 
     answer: Answer
@@ -48,8 +48,8 @@ class Said(NamedTuple):
     usage: dict[str, Any]
 
 
-class Calling(Protocol):
-    """A way to make calls."""
+class PromptCaller(Protocol):
+    """Makes the calls of a load generator."""
 
     async def call(self, model: str, system: str, user: str, headers: dict[str, str]) -> Answer:
         """Return the answer to one prompt; a failure is an answer with `error`, never raised."""
@@ -88,7 +88,7 @@ class Caller:
 
     async def chat(
         self, body: dict[str, Any], headers: dict[str, str], on_text: TextListener | None = None
-    ) -> Said:
+    ) -> ChatAnswer:
         """Return the answer to any chat request, which is streamed; failures as of `call`."""
         body = {**body, "stream": True, "stream_options": {"include_usage": True}}
         start = time.monotonic()
@@ -110,7 +110,7 @@ class Caller:
             output_tokens=stream.output_tokens,
             replica=stream.replica,
         )
-        return Said(answer, stream.message(), stream.usage)
+        return ChatAnswer(answer, stream.message(), stream.usage)
 
     async def close(self) -> None:
         """Close the connections."""

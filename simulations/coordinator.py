@@ -112,7 +112,7 @@ def drive(
 
     def act(step: int) -> CallTable:
         if hints is not None:
-            tell(hints, workload, step)
+            report_calls(hints, workload, step)
         at_once = (
             run_options.concurrency if step else min(run_options.concurrency, _WARMUP_CONCURRENCY)
         )
@@ -160,7 +160,7 @@ def run_of(
     return Run(warmup, warmup_s, calls, step_s, wall_s, think_s, hints, resumed_after)
 
 
-def tell(hints: Simulation, workload: Workload, step: int) -> None:
+def report_calls(hints: Simulation, workload: Workload, step: int) -> None:
     """Report who calls in a step and in those that the simulation foresees."""
     schedule = workload.schedule
     known = range(step, min(step + _FORESEEN_STEPS + 1, len(schedule)))

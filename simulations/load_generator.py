@@ -14,14 +14,14 @@ from scalesim.sender import Stats
 from scalesim.settings import ClientSettings
 from scalesim.simulation import Simulation
 from scalesim.simulations.call_table import CallRow, CallTable, calls_of
-from scalesim.simulations.chat_caller import Caller, Calling
+from scalesim.simulations.chat_caller import Caller, PromptCaller
 from scalesim.simulations.workload import Workload
 
 
 class Backend(Protocol):
     """What a generator calls."""
 
-    def caller(self, output_tokens: int) -> Calling:
+    def caller(self, output_tokens: int) -> PromptCaller:
         """Return a caller whose calls generate `output_tokens` tokens each."""
         ...
 
@@ -53,7 +53,7 @@ class Target(NamedTuple):
     models: int = 0
     api_key: SecretStr = SecretStr("")
 
-    def caller(self, output_tokens: int) -> Calling:
+    def caller(self, output_tokens: int) -> PromptCaller:
         """See `Backend.caller`."""
         return Caller(self.base_url, output_tokens, self.api_key.get_secret_value())
 

@@ -61,7 +61,7 @@ class DrivenEngine:
             kind: defaultdict(AgentBytes) for kind in hello.kinds
         }
         self.transfers = {kind: TransferStats(kind) for kind in hello.kinds}
-        self._news = asyncio.Event()
+        self._came = asyncio.Event()
         self._sequence = 0
         self._reader = asyncio.create_task(self._read())
 
@@ -103,15 +103,15 @@ class DrivenEngine:
         await self._send(Directives(1, 0, moves=(batch,)))
 
     async def until(self, holds: Callable[[], bool]) -> None:
-        """Wait for news until `holds`.
+        """Wait for messages until `holds`.
 
         Raises:
             TimeoutError: It did not come true in a minute.
         """
         async with asyncio.timeout(DEADLINE_S):
             while not holds():
-                self._news.clear()
-                await self._news.wait()
+                self._came.clear()
+                await self._came.wait()
 
     async def _read(self) -> None:
         while True:
@@ -122,7 +122,7 @@ class DrivenEngine:
                     self.holds[message.kind][key] = AgentBytes(*row)
             elif isinstance(message, TransferStats):
                 self.transfers[message.kind] = message
-            self._news.set()
+            self._came.set()
 
     async def _send(self, directives: Directives) -> None:
         self._sequence += 1

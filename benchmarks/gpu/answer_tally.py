@@ -21,7 +21,7 @@ class AnswerTally:
     """
 
     def __init__(self, reference: ReferenceAnswers) -> None:
-        self._peace = reference
+        self._reference = reference
         self._verdicts: Counter[Verdict] = Counter()
         self._drift = 0.0
         self._wrong: list[dict[str, Any]] = []
@@ -34,8 +34,8 @@ class AnswerTally:
 
     def judge(self, turn: str, agent: int, view: int, reply: Reply, **more: Any) -> None:
         """Count an answer; `more` is shown where it is wrong."""
-        expected = self._peace.answers[agent, view]
-        verdict, drift = expected.judge(reply, self._peace.rounding), expected.drift(reply)
+        expected = self._reference.answers[agent, view]
+        verdict, drift = expected.judge(reply, self._reference.rounding), expected.drift(reply)
         self._drift = max(self._drift, drift)
         self._verdicts[verdict] += 1
         if verdict is Verdict.WRONG and len(self._wrong) < _SHOWN:

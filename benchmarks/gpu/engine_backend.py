@@ -17,7 +17,7 @@ from scalesim.identity import agent_keys
 from scalesim.policies.placement import rendezvous
 from scalesim.settings import CatalogSettings, ClientSettings, ControllerSettings, EngineSettings
 from scalesim.simulation import Simulation
-from scalesim.simulations.chat_caller import Calling
+from scalesim.simulations.chat_caller import PromptCaller
 from scalesim.simulations.load_generator import adapter_name
 from scalesim.transports.transport import Report
 from scalesim.vocabulary import ReportAck, TransferStats
@@ -71,7 +71,7 @@ class EngineBackend:
             for kind, transfer in replicas[_NAME]["transfers"].items()
         }
 
-    def caller(self, output_tokens: int) -> Calling:
+    def caller(self, output_tokens: int) -> PromptCaller:
         """See `scalesim.simulations.load_generator.Backend`."""
         return EngineCaller(self._manager, output_tokens)
 

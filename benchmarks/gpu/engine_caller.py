@@ -84,7 +84,7 @@ class EngineCaller:
         self._output_tokens = output_tokens
 
     async def call(self, model: str, system: str, user: str, headers: dict[str, str]) -> Answer:
-        """See `Calling.call`; a failed request raises: nothing measured after it would count."""
+        """See `PromptCaller.call`; a failed request raises, as nothing after it would count."""
         key = agent_key(headers[SIMULATION], unquote(headers[AGENT]))
         ids = [*_tokens(system), *_tokens(user)]
         adapter = model.partition(":")[2] or None
@@ -101,7 +101,7 @@ class EngineCaller:
         return Answer(text, "", start, first - start, end - start, found, len(tokens), "engine")
 
     async def close(self) -> None:
-        """See `Calling.close`; the engine lives on."""
+        """See `PromptCaller.close`; the engine lives on."""
 
     def _pieces(self, asked: Any) -> AsyncIterator[dict[str, Any]]:
         pieces: AsyncIterator[dict[str, Any]] = self._manager.generate_request(asked, None)

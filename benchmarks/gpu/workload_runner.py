@@ -31,7 +31,7 @@ async def drive(played: Played, serving: EngineBackend, run_options: RunOptions)
 
     async def act(step: int, concurrency: int) -> Step:
         if hints is not None:
-            played.tell(hints, workload, step)
+            played.report(hints, workload, step)
         begin = time.monotonic()
         calls = await generator.act(step, concurrency)
         return Step(calls, time.monotonic() - begin)

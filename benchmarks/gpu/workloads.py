@@ -12,12 +12,12 @@ from numpy.typing import NDArray
 
 from scalesim.policies.workloads import WORKLOADS, generate
 from scalesim.simulation import Simulation
-from scalesim.simulations.coordinator import tell
+from scalesim.simulations.coordinator import report_calls
 from scalesim.simulations.schedule import Schedule
 from scalesim.simulations.society import society
 from scalesim.simulations.workload import PromptSize, Workload
 
-Tell = Callable[[Simulation, Workload, int], None]
+ReportStep = Callable[[Simulation, Workload, int], None]
 """Called when a step begins; reports the simulation's hints."""
 
 CLASSES = ("society", *WORKLOADS)
@@ -30,7 +30,7 @@ class Played(NamedTuple):
     """A workload, and how its simulation reports what it foresees."""
 
     workload: Workload
-    tell: Tell
+    report: ReportStep
 
 
 class _Unforeseen(Schedule):
@@ -59,7 +59,7 @@ def played(
     if name == "society":
         steps = max(2, round(calls / max(1, round(active * agents))))
         town = society(agents=agents, steps=steps, active=active, size=size, seed=seed)
-        return Played(replace(town, name=own), tell)
+        return Played(replace(town, name=own), report_calls)
     trace, foreseen = generate(name, agents, _HORIZON, seed)
     rows = [trace.agent[trace.step == step] for step in range(_HORIZON)]
     until = next(
@@ -67,13 +67,13 @@ def played(
     )
     schedule = _Unforeseen(agents, rows, ordered=False)
     workload = Workload(own, trace.names, schedule, until, size, seed)
-    return Played(workload, _tell_foreseen(foreseen))
+    return Played(workload, _report_foreseen(foreseen))
 
 
-def _tell_foreseen(foreseen: NDArray[np.float32]) -> Tell:
-    def tell_step(hints: Simulation, workload: Workload, step: int) -> None:
+def _report_foreseen(foreseen: NDArray[np.float32]) -> ReportStep:
+    def report_step(hints: Simulation, workload: Workload, step: int) -> None:
         hints.step(step)
         if step:  # the warm-up comes before what was foreseen
             hints.distances(workload.agents, foreseen[step - 1].tolist())
 
-    return tell_step
+    return report_step

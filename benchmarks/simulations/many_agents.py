@@ -18,20 +18,20 @@ from rich.console import Console
 
 from benchmarks.results import write
 from scalesim.headers import CachedTokens
-from scalesim.simulations.chat_caller import Answer, Said
+from scalesim.simulations.chat_caller import Answer, ChatAnswer
 from scalesim.simulations.driver.drive import DriveOptions
 from scalesim.simulations.driver.runner import TurnRunner
 from scalesim.simulations.driver.turn_pool import LocalPool
 from scalesim.simulations.driver.world_run import WorldRun, run_world
 from scalesim.simulations.worlds.town import Town
 
-_SAID = Said(Answer("Good day!", "", 0.0, 0.0, 0.0, CachedTokens(100), 8, "stub"), {}, {})
+_SAID = ChatAnswer(Answer("Good day!", "", 0.0, 0.0, 0.0, CachedTokens(100), 8, "stub"), {}, {})
 
 
 class StubModel:
     """Answers at once, always the same."""
 
-    async def chat(self, *_: object) -> Said:
+    async def chat(self, *_: object) -> ChatAnswer:
         """Return the answer."""
         return _SAID
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from scalesim.headers import CachedTokens
 from scalesim.me import Chat, TextListener
-from scalesim.simulations.chat_caller import Answer, Said
+from scalesim.simulations.chat_caller import Answer, ChatAnswer
 
 PASS_S, SEQUENCE_S, PROMPT_S = 0.015, 0.0005, 0.01
 """A forward pass, what each running sequence adds to it, and each prompt that begins in it: about
@@ -31,7 +31,7 @@ class StubEngine:
         messages: Chat,
         parameters: Mapping[str, Any],
         on_text: TextListener | None,
-    ) -> Said:
+    ) -> ChatAnswer:
         """Return the answer, `max_tokens` passes after it began."""
         begun = time.monotonic()
         ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -43,7 +43,7 @@ class StubEngine:
         text = hashlib.sha256(repr((agent, messages)).encode()).hexdigest()[:8]
         took = time.monotonic() - begun
         answer = Answer(text, "", begun, took, took, CachedTokens(48), tokens, "stub")
-        return Said(answer, {}, {})
+        return ChatAnswer(answer, {}, {})
 
     async def close(self) -> None:
         """Nothing is held."""

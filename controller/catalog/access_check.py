@@ -1,4 +1,4 @@
-"""Everything a controller does with its catalog, once, beside what is there."""
+"""Tries everything a controller does with its catalog, before it starts."""
 
 from __future__ import annotations
 

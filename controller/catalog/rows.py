@@ -38,7 +38,7 @@ Packed = NDArray[np.void]
 
 
 class CatalogNames(NamedTuple):
-    """CatalogNames in the order of their numbers, and the epoch of each simulation."""
+    """Names in the order of their numbers, and the epoch of each simulation."""
 
     kinds: tuple[str, ...]
     replicas: tuple[str, ...]
@@ -63,7 +63,7 @@ class CatalogBatch(NamedTuple):
 
 
 class CatalogSnapshot(NamedTuple):
-    """What the catalog held: a hint, no more.
+    """What the catalog held when it was read: a hint, as replicas know better.
 
     Attributes:
         rows: `ROW`[n].

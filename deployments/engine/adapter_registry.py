@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from scalesim.deployments.engine.lora.fitting import BaseModel, require_fitting
 from scalesim.deployments.engine.lora.plain import write
-from scalesim.deployments.engine.lora.saved import CONFIG, WEIGHTS, WORDS, Saved, load
+from scalesim.deployments.engine.lora.saved import CONFIG, WEIGHTS, WORDS, SavedAdapter, load
 from scalesim.deployments.engine.weights_registry import WeightsRegistry
 from scalesim.errors import InvalidRequestError
 from scalesim.settings import AdapterSettings
@@ -89,7 +89,7 @@ class AdapterRegistry(WeightsRegistry[Adapter]):
                 name, f"lacks {CONFIG} or {WEIGHTS}", "save it as safetensors (PEFT)"
             )
 
-    def _load(self, name: str, folder: Path) -> Saved:
+    def _load(self, name: str, folder: Path) -> SavedAdapter:
         try:
             saved = load(folder)
             if self._base is not None:

@@ -57,7 +57,7 @@ class EngineLimits:
 
 
 class Names(NamedTuple):
-    """What a caller calls the fields of a request.
+    """Names of a request's fields in the caller's body, for messages of errors.
 
     Attributes:
         prompt: What is answered.

@@ -18,7 +18,7 @@ NEEDED = 0.0
 FEW = 16
 """Distances that may change at once and be followed one by one, a tenth of a millisecond."""
 
-NOBODY = 0
+NO_OWNER = 0
 """Row of what no agent owns: infinitely far."""
 
 PushedKeys = Sequence[int] | NDArray[np.int64]
@@ -46,7 +46,7 @@ class DistanceOrder:
         self._reported: dict[int, float] = {}  # of those that are pinned or needed
         self._free: list[int] = []
         self._hold(np.full(64, inf), np.zeros(64, np.int64), np.zeros(64, np.bool_))
-        self._end = NOBODY + 1
+        self._end = NO_OWNER + 1
         self._sorted: tuple[NDArray[np.int64], NDArray[np.intp]] | None = None
 
     def push(self, keys: PushedKeys, distances: PushedDistances) -> list[int]:
@@ -60,7 +60,7 @@ class DistanceOrder:
             return [int(key) for key, distance in few if self._set(int(key), float(distance))]
         sent, new = np.asarray(keys, np.int64), np.asarray(distances, np.float64)
         rows = self._rows_of(sent)
-        unknown = sent[(rows == NOBODY) & (new < inf)].tolist()
+        unknown = sent[(rows == NO_OWNER) & (new < inf)].tolist()
         if unknown:
             for key in unknown:
                 self._row(key)
@@ -68,7 +68,7 @@ class DistanceOrder:
         before = self.values[rows]
         self.values[rows] = new
         self._hide_again()
-        for key in sent[(self.values[rows] == inf) & (rows != NOBODY)].tolist():
+        for key in sent[(self.values[rows] == inf) & (rows != NO_OWNER)].tolist():
             self._release(key)
         if np.count_nonzero(before != new) > FEW:
             self.version += 1
@@ -99,7 +99,7 @@ class DistanceOrder:
 
     def distance(self, key: int) -> float:
         """Return the distance of one key."""
-        return self._at[self._rows.get(key, NOBODY)]
+        return self._at[self._rows.get(key, NO_OWNER)]
 
     def nearest(self, owners: Collection[int]) -> float:
         """Return the distance of the nearest owner; inf for state without an owner."""
@@ -107,13 +107,13 @@ class DistanceOrder:
             return inf
         if len(owners) == 1:
             (key,) = owners
-            return self._at[self._rows.get(key, NOBODY)]
+            return self._at[self._rows.get(key, NO_OWNER)]
         return min(map(self.distance, owners))
 
     def note(self, owners: Collection[int]) -> int:
         """Return the row in `values` of the nearest owner; it is his until `unnote`."""
         if not owners:
-            return NOBODY
+            return NO_OWNER
         if len(owners) == 1:
             (key,) = owners
         else:
@@ -123,7 +123,7 @@ class DistanceOrder:
         return row if row is not None else self._row(key)
 
     def unnote(self, key: int) -> None:
-        """Nothing is noted under the row of a key any more: it may be another's."""
+        """Give up the row that `note` returned; another key may get it."""
         self._noted.discard(key)
         self._release(key)
 
@@ -184,16 +184,16 @@ class DistanceOrder:
         return row
 
     def _rows_of(self, keys: NDArray[np.int64]) -> NDArray[np.intp]:
-        """Return the row of each key, nobody's of one that has none."""
+        """Return the row of each key, `NO_OWNER` of one that has none."""
         if self._sorted is None:
             taken = np.flatnonzero(self._taken)
             order = np.argsort(self._keys[taken], kind="stable")
             self._sorted = self._keys[taken[order]], taken[order]
         known, rows = self._sorted
         if not len(known):
-            return np.full(len(keys), NOBODY)
+            return np.full(len(keys), NO_OWNER)
         at = np.minimum(np.searchsorted(known, keys), len(known) - 1)
-        return np.where(known[at] == keys, rows[at], NOBODY)
+        return np.where(known[at] == keys, rows[at], NO_OWNER)
 
     def _release(self, key: int) -> None:
         """Forget a key of which nothing is known, and nothing noted."""

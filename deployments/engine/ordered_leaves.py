@@ -140,7 +140,7 @@ class OrderedLeaves(set[Any]):
             del self._queued[number]
             slot = self._slots.get(number)
             if slot is None:
-                continue  # it is no leaf any more
+                continue  # not a leaf any more
             leaf = self._leaves[slot]
             now = self._priority(leaf)
             if now <= entry[:2]:
@@ -187,7 +187,7 @@ class OrderedLeaves(set[Any]):
         away = -self._order.values[self._owners[:end]]
         used = self._used[:end]
         out = [self._slots[number] for number in self._out if number in self._slots]
-        away[out] = inf  # nobody's distance is -inf
+        away[out] = inf  # no distance is -inf
         wanted = min(SELECTED, end - len(out))
         chosen = _first(away, used, wanted)[::-1]
         columns = (column[chosen].tolist() for column in (away, used, self._ids))

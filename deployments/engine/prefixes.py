@@ -30,7 +30,7 @@ _NO_TOKENS = np.empty(0, np.int32)
 
 @dataclass(slots=True, eq=False)  # not frozen: that would take three times as long to make
 class Prefix:
-    """One learned prefix; nobody changes it.
+    """One learned prefix, which never changes.
 
     Attributes:
         tokens: Last full sequence seen, prompt and answer; empty once only `pages` are kept.

@@ -42,7 +42,7 @@ class ThinkingBlock(RequestModel):
 
 
 class ToolUseBlock(RequestModel):
-    """A call that an assistant made."""
+    """A tool's call that an assistant made."""
 
     type: Literal["tool_use"]
     id: Label
@@ -59,7 +59,7 @@ def _text_or_blocks(value: Any) -> Any:
 
 
 class ToolResultBlock(RequestModel):
-    """What a call gave."""
+    """What a tool's call returned."""
 
     type: Literal["tool_result"]
     tool_use_id: Label
@@ -82,7 +82,7 @@ Block = Annotated[
 
 
 class AnthropicMessage(RequestModel):
-    """One turn."""
+    """One message of a conversation."""
 
     role: Literal["user", "assistant"]
     content: Annotated[

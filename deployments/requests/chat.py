@@ -62,7 +62,8 @@ class ChatRequest(SharedFields):
     messages: list[ChatMessage] = Field(min_length=1, max_length=4096)
     """Turns so far: role and text."""
     max_completion_tokens: int = Field(16, ge=1, le=2**31 - 1)
-    """As `max_tokens`, and believed before it. Without both an answer may fill the context."""
+    """Most tokens of the answer; believed before `max_tokens`. Without both it may fill the
+    context."""
     logprobs: bool = False
     """Return the log probability of each token."""
     top_logprobs: int = Field(0, ge=0, le=20)

@@ -70,7 +70,7 @@ class CalledFunction(RequestModel):
 
 
 class ToolCall(RequestModel):
-    """A call that an assistant made."""
+    """A tool's call that an assistant made."""
 
     id: Label = ""
     index: int = Field(0, ge=0, le=2**31 - 1)
@@ -79,7 +79,7 @@ class ToolCall(RequestModel):
 
 
 class ChatMessage(RequestModel):
-    """One turn."""
+    """One message of a conversation."""
 
     role: Literal["system", "developer", "user", "assistant", "tool", "function"]
     content: Content = ""

@@ -14,7 +14,7 @@ from scalesim.deployments.requests.request_model import RequestModel
 from scalesim.errors import InvalidRequestError
 from scalesim.identity import agent_keys, agent_text
 from scalesim.known_calls import KnownCalls
-from scalesim.vocabulary import Distances, Keys
+from scalesim.vocabulary import Distances, Keys, steps_until
 
 MOST_ROWS = 5_000
 """Positions or edges of a document: a chain or a crowd of as many takes a thread half a second."""
@@ -40,7 +40,7 @@ class HintDocument(RequestModel):
     active: list[AgentName] = Field(default_factory=list)
     """Agents that call in this step."""
     order: list[AgentName] = Field(default_factory=list)
-    """The same in the order of their calls, believed before `active`."""
+    """Agents that call in this step, in the order of their calls; believed before `active`."""
     upcoming: list[list[AgentName]] = Field(default_factory=list, max_length=64)
     """Who calls in the steps after it, a list for each."""
     wake: dict[AgentName, float | None] = Field(default_factory=dict)
@@ -56,7 +56,7 @@ class HintDocument(RequestModel):
     reach: float = Field(1.0, gt=0)
     """Distance at which two agents meet, for `position`, in its unit."""
     edges: EdgeList = Field(default_factory=list)
-    """Pairs of agents: whose turn may lead to whose in the next step."""
+    """Pairs of agents, a and b: a turn of a may lead to one of b in the next step."""
     workflow: EdgeList = Field(default_factory=list)
     """Pairs of agents: who waits for whom. Leave out what is done: nothing is kept."""
     pin: list[AgentName] = Field(default_factory=list)
@@ -83,8 +83,9 @@ class HintDocument(RequestModel):
             schedule.workflow((one, other) for one, other in self.workflow)
         ahead = [self.order or self.active, *self.upcoming]
         found = schedule.distances(self.epoch, ahead, in_order=bool(self.order))
-        due = {agent: math.inf if at is None else at for agent, at in self.wake.items()}
-        return found | {agent: at - self.epoch for agent, at in due.items()}
+        due = [math.inf if at is None else at for at in self.wake.values()]
+        ahead_of_wake = steps_until(np.array(due, np.float64), self.epoch)
+        return found | dict(zip(self.wake, ahead_of_wake.tolist(), strict=True))
 
 
 class Known(NamedTuple):

@@ -25,7 +25,7 @@ class AgentPayload(RequestModel):
     agent: AgentName = ""
     """Agent id."""
     simulation: str = ""
-    """Its simulation."""
+    """The agent's simulation."""
     next_use: float = Field(0.0, ge=0)
     """Steps from now to the agent's call after this one."""
     adapter: str = Field("", max_length=256)
@@ -52,7 +52,7 @@ class HintsAction(RequestModel):
 
 
 class OtherAction(RequestModel):
-    """For others, and left alone."""
+    """An action that is not ours; ignored."""
 
     action_id: _Name
     action_type: _Name

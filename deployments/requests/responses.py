@@ -47,7 +47,7 @@ Texts = Annotated[list[TextItem], Field(max_length=1024)]
 
 
 class MessageItem(RequestModel):
-    """One turn."""
+    """One message of a conversation."""
 
     type: Literal["message"] = "message"
     role: Literal["system", "developer", "user", "assistant"]
@@ -59,7 +59,7 @@ class MessageItem(RequestModel):
 
 
 class CallItem(RequestModel):
-    """A call that an assistant made."""
+    """A tool's call that an assistant made."""
 
     type: Literal["function_call"]
     call_id: Label
@@ -71,7 +71,7 @@ class CallItem(RequestModel):
 
 
 class CallOutputItem(RequestModel):
-    """What a call gave."""
+    """What a tool's call returned."""
 
     type: Literal["function_call_output"]
     call_id: Label

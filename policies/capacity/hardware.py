@@ -60,7 +60,7 @@ class Llm:
 
     @property
     def weight_bytes(self) -> float:
-        """Of all parameters."""
+        """Bytes of all parameters."""
         return self.parameter_bytes * self.parameters
 
     @property

@@ -1,4 +1,4 @@
-"""What every estimator is: state about n agents in, n distances out."""
+"""The interface of estimators: what is known of n agents goes in, n distances come out."""
 
 from __future__ import annotations
 

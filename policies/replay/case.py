@@ -78,7 +78,7 @@ class Case:
 
     @cached_property
     def following(self) -> Hints:
-        """The whole truth."""
+        """Hints that name every agent's next request, as only an oracle could."""
         return oracle_hints(self.trace)
 
     @cached_property

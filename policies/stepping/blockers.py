@@ -22,7 +22,7 @@ everyone in a crowd would wait for the same one, and look again each time that o
 
 
 class State(NamedTuple):
-    """What the conductor knows.
+    """What `Causal` knows of all agents, as arrays that the loops here change in place.
 
     An agent that may not act yet waits for one of those who block it, and is looked at again when
     that one goes on: a turn costs what it changes.

@@ -1,4 +1,4 @@
-"""What every conductor is: turns that are done in, turns that may begin out."""
+"""The interface of conductors: turns that are done go in, turns that may begin come out."""
 
 from __future__ import annotations
 

@@ -9,7 +9,7 @@ from scalesim.policies.workloads.generated import GeneratedWorkload, workload
 
 
 def round_robin(rng: np.random.Generator, agents: int, steps: int) -> GeneratedWorkload:
-    """The same drawn order in every step, the worst case of recency."""
+    """Return the same drawn order in every step, the worst case of recency."""
     turn = rng.permutation(agents)
     order = Order(agents, repeats=True)
     order.begin(turn)
@@ -17,7 +17,7 @@ def round_robin(rng: np.random.Generator, agents: int, steps: int) -> GeneratedW
 
 
 def shuffled(rng: np.random.Generator, agents: int, steps: int) -> GeneratedWorkload:
-    """A new order in every step, as Mesa's `shuffle_do` draws it."""
+    """Return a new order in every step, as Mesa's `shuffle_do` draws it."""
     turns = [rng.permutation(agents) for _ in range(steps)]
     waiting = ShuffledStep(agents).distances(0)
     return workload(agents, turns, [waiting] * steps)

@@ -1,4 +1,4 @@
-"""What every generated workload is: a trace, and what its own estimator foresaw."""
+"""A generated workload: a trace, and what its own estimator foresaw."""
 
 from __future__ import annotations
 

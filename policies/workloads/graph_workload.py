@@ -12,7 +12,7 @@ TEAM = 12
 
 
 def workflow(rng: np.random.Generator, agents: int, steps: int) -> GeneratedWorkload:
-    """Teams of agents in layered workflows with joins, begun again and again at random times."""
+    """Return teams in layered workflows with joins, begun again and again at random times."""
     teams = max(agents // TEAM, 1)
     layer = np.arange(agents) % TEAM // 3
     team = np.minimum(np.arange(agents) // TEAM, teams - 1)
@@ -36,7 +36,7 @@ def workflow(rng: np.random.Generator, agents: int, steps: int) -> GeneratedWork
 
 
 def diffusion(rng: np.random.Generator, agents: int, steps: int) -> GeneratedWorkload:
-    """Cascades over a network of followers; a new one begins when the last has died out."""
+    """Return cascades over a network of followers; a new one begins when the last has ended."""
     chance = 0.35
     follows = [
         (leader, follower)

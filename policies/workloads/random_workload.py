@@ -10,7 +10,7 @@ from scalesim.policies.workloads.generated import GeneratedWorkload, workload
 def zipf(
     rng: np.random.Generator, agents: int, steps: int, exponent: float = 1.0
 ) -> GeneratedWorkload:
-    """As many requests a step as a tenth of the agents, popularity falling as 1/rank."""
+    """Return as many requests a step as a tenth of the agents, popularity falling as 1/rank."""
     weight = 1.0 / np.arange(1, agents + 1) ** exponent
     rank = rng.permutation(agents)
     drawn = rng.choice(agents, (steps, max(agents // 10, 1)), p=weight / weight.sum())

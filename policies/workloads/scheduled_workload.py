@@ -11,7 +11,7 @@ from scalesim.policies.workloads.generated import GeneratedWorkload, workload
 
 
 def event_queue(rng: np.random.Generator, agents: int, steps: int) -> GeneratedWorkload:
-    """Actions of lognormal duration; each agent acts when its own has ended."""
+    """Return actions of lognormal duration; each agent acts when its own has ended."""
     usual = rng.lognormal(np.log(8.0), 0.5, agents)
     wake_at = rng.uniform(0, usual)
     estimator = Wake(agents)
@@ -28,7 +28,7 @@ def event_queue(rng: np.random.Generator, agents: int, steps: int) -> GeneratedW
 
 
 def activity(rng: np.random.Generator, agents: int, steps: int) -> GeneratedWorkload:
-    """Drawn daily rhythms with a peak each, one step an hour."""
+    """Return drawn daily rhythms with a peak each, one step an hour."""
     peak = rng.uniform(0, 24, agents)[:, None]
     hours = (np.arange(24) - peak) % 24
     profile = np.exp(-0.5 * (np.minimum(hours, 24 - hours) / 3.0) ** 2)
@@ -38,7 +38,7 @@ def activity(rng: np.random.Generator, agents: int, steps: int) -> GeneratedWork
 def hourly(
     rng: np.random.Generator, per_hour: NDArray[np.float64], steps: int
 ) -> GeneratedWorkload:
-    """Agents active by their own hourly rates, drawn two steps ahead as OASIS draws who acts.
+    """Return agents that act at hourly rates, drawn two steps ahead as OASIS draws who acts.
 
     Args:
         rng: Of the draws.

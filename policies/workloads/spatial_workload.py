@@ -13,7 +13,7 @@ SPEED, RADIUS, COOLDOWN_STEPS = 1.0, 1.0, 4.0
 
 
 def spatial(rng: np.random.Generator, agents: int, steps: int) -> GeneratedWorkload:
-    """Random waypoints; an agent asks when it meets another, and when it arrives."""
+    """Return random waypoints: an agent asks when it meets another, and when it arrives."""
     width = 4.0 * np.sqrt(agents)
     position = rng.uniform(0, width, (agents, 2))
     goal = rng.uniform(0, width, (agents, 2))

@@ -1,4 +1,4 @@
-"""aiohttp's client."""
+"""aiohttp: calls of its client carry the agent's identity."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """Concordia: calls carry the entity's or game master's identity; game masters are pinned.
 
-Whose turn it is comes from the engine, and where the game master goes round, the turns after it.
+Who acts comes from the engine, and where the game master goes round, the turns after it.
 """
 
 from __future__ import annotations

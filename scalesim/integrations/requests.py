@@ -1,4 +1,4 @@
-"""The requests library."""
+"""requests: calls of the library carry the agent's identity."""
 
 from __future__ import annotations
 

@@ -12,7 +12,7 @@ from scalesim.settings import ClientSettings
 
 
 class StackCounts(NamedTuple):
-    """One reading.
+    """One reading of a stack's counters.
 
     Attributes:
         errors: Requests refused, by error code.

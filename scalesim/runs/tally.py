@@ -55,7 +55,7 @@ class Tally:
         self.agents[agent] = self.agents.get(agent, 0) + 1
 
     def line(self) -> str:
-        """Return how it stands, in a line."""
+        """Return the counts so far, as one line of text."""
         total = max(self.prompt_tokens, 1)
         shares = ", ".join(f"{self.found[tier] / total:.0%} {tier}" for tier in self.found)
         return (

@@ -31,7 +31,7 @@ class EmbeddingsSettings(Settings):
     """A server of OpenAI's kind that makes the embeddings asked for here."""
 
     url: str = Field(pattern=r"^https?://")
-    """Its base URL, with `/v1`."""
+    """Base URL of the server, with `/v1`."""
     api_key: SecretStr = SecretStr("")
     """Sent to it as a bearer token, where it needs one."""
     model: str = ""
@@ -167,12 +167,12 @@ class StackSettings(Settings):
 
     @property
     def fewest_replicas(self) -> int:
-        """Engines there always are."""
+        """Fewest engines that run."""
         return self.autoscaling.min_replicas if self.autoscaling else self.replicas
 
     @property
     def most_replicas(self) -> int:
-        """Engines there may be."""
+        """Most engines that run."""
         return self.autoscaling.max_replicas if self.autoscaling else self.replicas
 
     @model_validator(mode="after")

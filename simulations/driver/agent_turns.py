@@ -10,15 +10,15 @@ HIDDEN = b"\xc0"
 """What an agent shows that hides: None in msgpack."""
 
 
-class Sight(NamedTuple):
-    """Another agent as this one sees it: its row, what it shows (msgpack), and how far it is."""
+class SeenAgent(NamedTuple):
+    """Another agent, as one sees it: its row, what it shows (msgpack), and how far it is."""
 
     row: int
     public: bytes
     distance: float
 
 
-class Letter(NamedTuple):
+class AgentMessage(NamedTuple):
     """Something that was told: by whom, in which step, and what (msgpack)."""
 
     step: int
@@ -41,8 +41,8 @@ class AgentTurn(NamedTuple):
     row: int
     step: int
     state: bytes
-    sees: tuple[Sight, ...]
-    inbox: tuple[Letter, ...]
+    sees: tuple[SeenAgent, ...]
+    inbox: tuple[AgentMessage, ...]
 
 
 class TakenTurn(NamedTuple):

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 from scalesim.headers import identity
 from scalesim.me import Chat, TextListener
-from scalesim.simulations.chat_caller import Caller, Said
+from scalesim.simulations.chat_caller import Caller, ChatAnswer
 
 
 class AskedModel(Protocol):
@@ -21,7 +21,7 @@ class AskedModel(Protocol):
         messages: Chat,
         parameters: Mapping[str, Any],
         on_text: TextListener | None,
-    ) -> Said:
+    ) -> ChatAnswer:
         """Return the answer; a failure is an answer with `error`, never raised."""
         ...
 
@@ -58,7 +58,7 @@ class ServedModel:
         messages: Chat,
         parameters: Mapping[str, Any],
         on_text: TextListener | None,
-    ) -> Said:
+    ) -> ChatAnswer:
         """See `AskedModel.chat`."""
         given = {key: value for key, value in parameters.items() if key not in _OURS}
         body = {"model": self._model_of(row), "temperature": 0, **given, "messages": list(messages)}

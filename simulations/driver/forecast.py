@@ -23,7 +23,7 @@ from scalesim.world import World
 _PERIOD_S = 0.1
 """Between two reports within a step."""
 
-_NEWS_STEPS = 0.25
+_CHANGED_STEPS = 0.25
 """A distance is reported again when it has changed by more."""
 
 
@@ -97,7 +97,7 @@ class Forecast:
         self._floor, self._at = floor, now
         due = floor + self.distances(conductor)
         with np.errstate(invalid="ignore"):
-            changed = ~(np.abs(due - self._due) <= _NEWS_STEPS) & ~(due == self._due)
+            changed = ~(np.abs(due - self._due) <= _CHANGED_STEPS) & ~(due == self._due)
         rows = np.flatnonzero(changed)
         if len(rows):
             self._due[rows] = due[rows]

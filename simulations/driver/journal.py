@@ -15,7 +15,7 @@ from typing import Any, BinaryIO, NamedTuple
 import msgspec
 
 from scalesim.simulations.call_table import CallRow
-from scalesim.simulations.driver.agent_turns import Letter, TakenTurn
+from scalesim.simulations.driver.agent_turns import AgentMessage, TakenTurn
 from scalesim.simulations.driver.world_state import AgentRecord, Shown, WorldState
 
 _FRAME = 8
@@ -30,7 +30,7 @@ class SavedAgent(NamedTuple):
     state: bytes
     next_step: int
     shown: list[Shown]
-    mail: list[Letter]
+    mail: list[AgentMessage]
 
 
 class SavedTurns(NamedTuple):

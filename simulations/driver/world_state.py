@@ -10,7 +10,13 @@ import numpy as np
 
 from scalesim.policies.planning import Rows
 from scalesim.policies.stepping import Space
-from scalesim.simulations.driver.agent_turns import HIDDEN, AgentTurn, Letter, Sight, TakenTurn
+from scalesim.simulations.driver.agent_turns import (
+    HIDDEN,
+    AgentMessage,
+    AgentTurn,
+    SeenAgent,
+    TakenTurn,
+)
 from scalesim.simulations.driver.roster import Roster
 from scalesim.simulations.driver.runner import TurnRunner
 from scalesim.world import World
@@ -40,7 +46,7 @@ class AgentRecord:
     __slots__ = ("mail", "next_step", "shown", "state")
 
     def __init__(
-        self, state: bytes, next_step: int, shown: list[Shown], mail: list[Letter]
+        self, state: bytes, next_step: int, shown: list[Shown], mail: list[AgentMessage]
     ) -> None:
         self.state, self.next_step, self.shown, self.mail = state, next_step, shown, mail
 
@@ -71,7 +77,7 @@ class WorldState:
         self._roster, self._reach, self._speed = roster, reach, speed
         self._sees = _by_second(roster.seen)
         self._follows = _by_second(roster.parents)
-        self._everyone: tuple[int, tuple[Sight, ...]] = (-1, ())
+        self._everyone: tuple[int, tuple[SeenAgent, ...]] = (-1, ())
         self.space: Space | None = None
         self.place_all()
 
@@ -105,7 +111,7 @@ class WorldState:
         agent.shown.append(Shown(turn.step, turn.public, turn.place))
         agent.forget(floor - 1)
         for number, (row, content) in enumerate(turn.told):
-            self.agents[row].mail.append(Letter(turn.step, turn.row, number, content))
+            self.agents[row].mail.append(AgentMessage(turn.step, turn.row, number, content))
 
     def _turn(self, row: int, near: list[int]) -> AgentTurn:
         agent = self.agents[row]
@@ -116,14 +122,14 @@ class WorldState:
         inbox = sorted(x for x in agent.mail if x.step <= self._latest(row, x.sender, step))
         return AgentTurn(row, step, agent.state, sees, tuple(inbox))
 
-    def _read(self, turn: TakenTurn, letter: Letter) -> bool:
+    def _read(self, turn: TakenTurn, letter: AgentMessage) -> bool:
         return not turn.error and letter.step <= self._latest(turn.row, letter.sender, turn.step)
 
     def _latest(self, row: int, other: int, step: int) -> int:
         """Return as of the end of which step an agent's turn knows another one."""
         return step if self._roster.ordered or other in self._follows.get(row, ()) else step - 1
 
-    def _sights(self, row: int, step: int, near: Iterable[int]) -> Iterable[Sight]:
+    def _sights(self, row: int, step: int, near: Iterable[int]) -> Iterable[SeenAgent]:
         follows = self._follows.get(row, ())
         known = {*follows, *self._sees.get(row, ())}
         here = self.agents[row].as_of(step - 1).place
@@ -131,14 +137,14 @@ class WorldState:
             shown = self.agents[other].as_of(self._latest(row, other, step))
             apart = math.dist(here, shown.place) if here and shown.place else _NAN
             if other in known or apart <= self._reach:
-                yield Sight(other, shown.public, apart)
+                yield SeenAgent(other, shown.public, apart)
 
-    def _everyone_at(self, step: int) -> tuple[Sight, ...]:
+    def _everyone_at(self, step: int) -> tuple[SeenAgent, ...]:
         """Return what all show to a turn, the same for all turns of a step."""
         if self._everyone[0] != step or self._roster.ordered:
             latest = step if self._roster.ordered else step - 1
             shown = [agent.as_of(latest).public for agent in self.agents]
-            sights = (Sight(row, one, _NAN) for row, one in enumerate(shown) if one != HIDDEN)
+            sights = (SeenAgent(row, one, _NAN) for row, one in enumerate(shown) if one != HIDDEN)
             self._everyone = (step, tuple(sights))
         return self._everyone[1]
 

@@ -1,4 +1,4 @@
-"""The calls of an arm in other hands: what LRU and an oracle would have kept on the device."""
+"""What LRU and an oracle would have kept on the device, for the calls of an arm."""
 
 from __future__ import annotations
 

@@ -109,7 +109,7 @@ async def test_the_status_tells_of_a_lost_catalog(client: StackClient) -> None:
     assert catalog is not None
     pid = catalog.pid
     os.kill(pid, signal.SIGSTOP)
-    assert (await client.tell(11, {9: 1.0})).status_code == 200
+    assert (await client.report(11, {9: 1.0})).status_code == 200
 
     async def noticed() -> bool:
         return (await client.status())["catalog"]["ok"] is False

@@ -119,7 +119,7 @@ def test_nothing_grows_with_the_agents() -> None:
     assert all(name.startswith("scalesim_") for name in many)
 
 
-def test_the_flow_of_a_replica_that_is_not_attached_is_ignored() -> None:
+def test_transfer_stats_of_a_replica_that_is_not_attached_are_ignored() -> None:
     controller = make_controller()
     FakeReplica(controller, "r1")
     controller.transfer("r2", controller.incarnation, TransferStats("prefix", 3))

@@ -90,7 +90,7 @@ class AgentRounds:
         self.steps += 1
         first = self.steps * ACTIVE % AGENTS
         distances = {agent: (agent - first) % AGENTS // ACTIVE for agent in range(AGENTS)}
-        (await self.client.tell(self.steps, distances)).raise_for_status()
+        (await self.client.report(self.steps, distances)).raise_for_status()
         stranger = AGENTS + ACTIVE + self.steps % STRANGERS
         asked = (*range(first, first + ACTIVE), stranger)
         calls = (self.client.ask(agent, stream=agent == stranger) for agent in asked)

@@ -13,7 +13,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from scalesim.deployments import peers
 from scalesim.deployments.calls import Call
 from scalesim.deployments.ingress_metrics import IngressMetrics, exposition
-from scalesim.deployments.peers import Answers, Peers, nobody
+from scalesim.deployments.peers import Answers, Peers, no_peers
 from scalesim.deployments.suspects import Loss, Next, Suspicion, digest
 from scalesim.errors import SuspectRequestError
 from scalesim.headers import CachedTokens
@@ -186,7 +186,7 @@ async def test_one_alone_has_its_own_figures_and_records_its_own_requests() -> N
     async def steps() -> dict[str, int]:
         return {}
 
-    alone = Peers("a", IngressMetrics(), steps, nobody)
+    alone = Peers("a", IngressMetrics(), steps, no_peers)
     assert [name for name, _ in await alone.figures()] == ["a"]
     feed = alone.recorder.listen("town")
     await anext(feed)

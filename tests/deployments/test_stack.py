@@ -269,7 +269,7 @@ async def test_a_reported_agent_is_fetched_before_it_asks(client: StackClient) -
             await client.ask(agent)
     cold = await first_on_host(client, everyone)
     distances = dict.fromkeys(everyone, 9.0) | {cold: 0.0}
-    assert (await client.tell(10, distances)).status_code == 200
+    assert (await client.report(10, distances)).status_code == 200
 
     async def fetched() -> bool:
         return bool((await client.agent(cold))["residency"] == "device")

@@ -23,8 +23,8 @@ def sender(transport: FakeTransport, settings: ClientSettings = LATE) -> Sender:
 def test_hints_wait_for_each_other_and_the_latest_wins() -> None:
     transport = FakeTransport()
     hints = sender(transport)
-    hints.tell({"a": 5.0})
-    hints.tell({"a": 2.0, "b": 1.0})
+    hints.report({"a": 5.0})
+    hints.report({"a": 2.0, "b": 1.0})
     assert transport.reports == []
     assert hints.flush(5)
     assert [report.ids for report in transport.reports] == [["a", "b"]]
@@ -36,7 +36,7 @@ def test_hints_wait_for_each_other_and_the_latest_wins() -> None:
 def test_a_hint_is_sent_by_itself_after_the_interval() -> None:
     transport = FakeTransport()
     hints = sender(transport, SOON)
-    hints.tell({"a": 1.0})
+    hints.report({"a": 1.0})
     assert transport.arrived.wait(5)
     hints.close(5)
 
@@ -44,7 +44,7 @@ def test_a_hint_is_sent_by_itself_after_the_interval() -> None:
 def test_an_urgent_hint_does_not_wait() -> None:
     transport = FakeTransport()
     hints = sender(transport)
-    hints.tell({"a": 1.0}, urgent=True)
+    hints.report({"a": 1.0}, urgent=True)
     assert transport.arrived.wait(5)
     hints.close(5)
 
@@ -52,7 +52,7 @@ def test_an_urgent_hint_does_not_wait() -> None:
 def test_reports_are_cut_to_the_row_limit() -> None:
     transport = FakeTransport()
     hints = sender(transport)
-    hints.tell({f"a{i}": float(i) for i in range(MAX_ROWS + 5)})
+    hints.report({f"a{i}": float(i) for i in range(MAX_ROWS + 5)})
     assert hints.flush(5)
     assert [len(report.ids) for report in transport.reports] == [MAX_ROWS, 5]
     assert transport.reports[0].distances.dtype == np.float32
@@ -64,9 +64,9 @@ def test_while_the_stack_is_away_hints_are_kept_and_the_newest_win() -> None:
         ControllerUnavailableError("away"), ControllerUnavailableError("away")
     )
     hints = sender(transport)
-    hints.tell({"a": 1.0, "b": 1.0})
+    hints.report({"a": 1.0, "b": 1.0})
     hints.flush(0)
-    hints.tell({"a": 7.0})
+    hints.report({"a": 7.0})
     assert hints.flush(5)
     assert transport.distances == {"a": 7, "b": 1}
     assert hints.stats[:3] == (2, 0, 2)
@@ -78,7 +78,7 @@ def test_that_hints_go_nowhere_is_said_once(caplog: pytest.LogCaptureFixture) ->
     transport.errors = [ControllerUnavailableError("no answer from http://h:8080")] * 3
     hints = sender(transport, SOON)
     with caplog.at_level("INFO", "scalesim.sender"):
-        hints.tell({"a": 1.0})
+        hints.report({"a": 1.0})
         assert hints.flush(30)
     assert [record.getMessage() for record in caplog.records] == [
         "Hints of town do not reach the stack: no answer from http://h:8080",
@@ -90,7 +90,7 @@ def test_that_hints_go_nowhere_is_said_once(caplog: pytest.LogCaptureFixture) ->
 def test_what_the_stack_refuses_is_dropped_and_counted() -> None:
     transport = FakeTransport(InvalidRequestError("no such field"))
     hints = sender(transport)
-    hints.tell({"a": 1.0, "b": 1.0})
+    hints.report({"a": 1.0, "b": 1.0})
     assert hints.flush(5)
     assert hints.stats == (0, 2, 1, "InvalidRequestError: no such field")
     hints.close(5)
@@ -99,9 +99,9 @@ def test_what_the_stack_refuses_is_dropped_and_counted() -> None:
 def test_a_bug_in_a_transport_does_not_end_the_thread() -> None:
     transport = FakeTransport(ZeroDivisionError())
     hints = sender(transport)
-    hints.tell({"a": 1.0})
+    hints.report({"a": 1.0})
     assert hints.flush(5)
-    hints.tell({"b": 2.0})
+    hints.report({"b": 2.0})
     assert hints.flush(5)
     assert transport.distances == {"b": 2}
     hints.close(5)
@@ -110,7 +110,7 @@ def test_a_bug_in_a_transport_does_not_end_the_thread() -> None:
 def test_a_client_that_is_behind_adopts_the_newer_epoch() -> None:
     transport = FakeTransport(epoch=7)
     hints = sender(transport)
-    hints.tell({"a": 9.0}, epoch=5)
+    hints.report({"a": 9.0}, epoch=5)
     assert hints.flush(5)
     assert transport.distances == {"a": 2}
     assert hints.epoch == 7
@@ -123,12 +123,12 @@ def test_a_batch_that_a_later_step_overtook_is_sent_again() -> None:
 
     def overtaken(simulation: str, report: Report) -> ReportAck:
         del transport.report  # the next call is the fake's own again
-        hints.tell({}, epoch=1)
+        hints.report({}, epoch=1)
         transport.newest = 1
         raise StaleEpochError("epoch 0 is older than 1")
 
     transport.report = overtaken  # type: ignore[method-assign]
-    hints.tell({"a": 3.0})
+    hints.report({"a": 3.0})
     assert hints.flush(5)
     assert transport.distances == {"a": 2}
     assert hints.stats.dropped == 0
@@ -137,7 +137,7 @@ def test_a_batch_that_a_later_step_overtook_is_sent_again() -> None:
 
 def test_the_buffer_is_bounded() -> None:
     hints = sender(FakeTransport(), LATE.model_copy(update={"buffer_rows": 2}))
-    hints.tell({"a": 1.0, "b": 1.0, "c": 1.0})
+    hints.report({"a": 1.0, "b": 1.0, "c": 1.0})
     hints.change(["d"], "pin")
     assert hints.stats.dropped == 2
     hints.close(5)
@@ -149,7 +149,7 @@ def test_closing_a_sender_whose_stack_is_away_returns() -> None:
         raise ControllerUnavailableError("away")
 
     hints = Sender("town", LATE, away)
-    hints.tell({"a": 1.0})
+    hints.report({"a": 1.0})
     hints.close(5)
     assert hints.stats[:3] == (0, 1, 1)
     assert "scalesim-hints" not in {thread.name for thread in threading.enumerate()}
@@ -159,7 +159,7 @@ def test_what_comes_after_the_end_is_dropped_and_counted() -> None:
     transport = FakeTransport()
     hints = sender(transport)
     hints.close(5)
-    hints.tell({"a": 1.0, "b": 1.0})
+    hints.report({"a": 1.0, "b": 1.0})
     hints.close(5)
     assert hints.stats == (0, 2, 0, "closed")
     assert transport.reports == []
@@ -168,11 +168,11 @@ def test_what_comes_after_the_end_is_dropped_and_counted() -> None:
 def test_a_stack_far_ahead_is_not_followed() -> None:
     transport = FakeTransport(epoch=2**53)
     hints = sender(transport)
-    hints.tell({"a": 1.0}, epoch=3)
+    hints.report({"a": 1.0}, epoch=3)
     assert hints.flush(5)
     assert (hints.epoch, hints.stats.dropped) == (3, 1)
     assert hints.end(5)
-    hints.tell({"a": 5.0}, epoch=4)
+    hints.report({"a": 5.0}, epoch=4)
     assert hints.flush(5)
     assert (transport.newest, transport.distances) == (4, {"a": 1})
     hints.close(5)
@@ -183,10 +183,10 @@ def test_an_end_is_tried_again_and_goes_first() -> None:
         ControllerUnavailableError("away"), ControllerUnavailableError("away"), epoch=7
     )
     hints = sender(transport)
-    hints.tell({"old": 1.0})
+    hints.report({"old": 1.0})
     hints.flush(0)
     assert not hints.end(0)
-    hints.tell({"new": 1.0}, epoch=1)
+    hints.report({"new": 1.0}, epoch=1)
     assert hints.flush(5)
     assert (transport.ends, transport.newest) == (1, 1)
     assert list(transport.distances) == ["new"]

@@ -14,7 +14,7 @@ import scalesim
 from scalesim.errors import OutOfReachError
 from scalesim.headers import CachedTokens
 from scalesim.me import Chat, Me, TextListener
-from scalesim.simulations.chat_caller import Answer, Said
+from scalesim.simulations.chat_caller import Answer, ChatAnswer
 
 
 class HashModel:
@@ -31,7 +31,7 @@ class HashModel:
         messages: Chat,
         parameters: Mapping[str, Any],
         on_text: TextListener | None,
-    ) -> Said:
+    ) -> ChatAnswer:
         self.calls += 1
         for _ in range(self._delays.choice([0, 0, 1, 3, 20]) if self._delays else 0):
             await asyncio.sleep(0)
@@ -39,7 +39,7 @@ class HashModel:
         if on_text is not None:
             on_text(text)
         answer = Answer(text, "", 0.0, 0.1, 0.2, CachedTokens(8, 0, 0, 0), 4, "r0")
-        return Said(answer, {"role": "assistant", "content": text}, {})
+        return ChatAnswer(answer, {"role": "assistant", "content": text}, {})
 
     async def close(self) -> None:
         pass

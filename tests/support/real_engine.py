@@ -131,7 +131,7 @@ class RealEngine:
         return await self.ask(agent)
 
     async def until(self, holds: Callable[[], bool]) -> None:
-        """Wait for news until `holds`."""
+        """Wait for messages until `holds`."""
         await self._driven.until(holds)
 
     async def push(self, distances: Mapping[int, float], kind: str = PREFIX) -> None:

@@ -39,7 +39,7 @@ class StackClient:
                 if line:
                     yield line.removeprefix("data: ")
 
-    async def tell(self, epoch: int, distances: dict[int, float]) -> httpx.Response:
+    async def report(self, epoch: int, distances: dict[int, float]) -> httpx.Response:
         body = {
             "epoch": epoch,
             "ids": [f"agent-{agent}" for agent in distances],

@@ -20,14 +20,14 @@ class DeviceClock(Protocol):
 
 
 class RealClock:
-    """The machine's own."""
+    """The machine's monotonic clock."""
 
     def now(self) -> float:
         """Return `time.monotonic`."""
         return time.monotonic()
 
     def wait_until(self, when: float) -> None:
-        """Sleep."""
+        """Sleep until that time."""
         left = when - time.monotonic()
         if left > 0:
             time.sleep(left)

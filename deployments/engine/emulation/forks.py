@@ -1,4 +1,4 @@
-"""Plays of one engine in forks of its process: each begins at the same state and may die."""
+"""Work in forks of this process: each begins in the same state, and one that dies is a result."""
 
 from __future__ import annotations
 

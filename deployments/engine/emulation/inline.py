@@ -61,7 +61,7 @@ def import_engine() -> None:
 
 @dataclass(slots=True)
 class Asked:
-    """A request.
+    """A request that was sent, and what came back so far.
 
     Attributes:
         rid: Its id.
@@ -87,14 +87,14 @@ class _Silence:
     """A socket on which nothing comes."""
 
     def recv(self, *args: Any, **kwargs: Any) -> Any:
-        """Say so."""
+        """Raise what a socket without messages does."""
         raise zmq.Again
 
     recv_pyobj = recv
 
 
 class InlineEngine:
-    """One scheduler with our plugin.
+    """One SGLang scheduler with our plugin, on the emulated device.
 
     Args:
         settings: The engine's; its `emulation` is not read. Only arm `scalesim` takes commands.
@@ -294,7 +294,7 @@ class InlineEngine:
         self._send(distance_updates=(DistanceUpdate(kind, keys, values.astype(np.float32)),))
 
     def obey(self, directives: Directives) -> None:
-        """Send what a controller says."""
+        """Send a controller's directives."""
         self._incoming.append(Command(encode(directives)))
 
     def move(self, verb: Verb, keys: Iterable[int], tier: Tier, kind: str) -> None:

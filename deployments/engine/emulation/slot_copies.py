@@ -1,4 +1,4 @@
-"""Adapters on their way into slots."""
+"""Lets copies of adapters to slots take time."""
 
 from __future__ import annotations
 

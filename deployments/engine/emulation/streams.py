@@ -8,14 +8,14 @@ from scalesim.deployments.engine.emulation.device import Device, Seen, Timeline
 
 
 class OnDevice:
-    """Something of the one device of this process."""
+    """Base of what belongs to this process's one emulated device."""
 
     device: ClassVar[Device]
     """`install` sets it."""
 
 
 class Stream(OnDevice, Timeline):
-    """As `torch.cuda.Stream`."""
+    """Stands in for `torch.cuda.Stream`."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         Timeline.__init__(self, self.device)
@@ -49,7 +49,7 @@ class Stream(OnDevice, Timeline):
 
 
 class Event(OnDevice):
-    """As `torch.cuda.Event`."""
+    """Stands in for `torch.cuda.Event`."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         self.seen: Seen = {}
@@ -80,7 +80,7 @@ class Event(OnDevice):
 
 
 class StreamContext(OnDevice):
-    """As `torch.cuda.StreamContext`."""
+    """Stands in for `torch.cuda.StreamContext`."""
 
     def __init__(self, stream: Stream | None) -> None:
         self._stream = stream

@@ -23,7 +23,7 @@ class _WaitsError(BaseException):
 
 
 class LateThreads:
-    """All of them.
+    """All threads of the storage tier, which run one after the other.
 
     Args:
         clock: Of the device.
@@ -71,7 +71,7 @@ class LateThreads:
 
 
 class _Thread:
-    """As `threading.Thread`; begins with the next pass."""
+    """Stands in for `threading.Thread`; begins with the next pass."""
 
     def __init__(self, threads: LateThreads, target: Callable[[], None]) -> None:
         self._threads = threads

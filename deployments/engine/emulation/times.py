@@ -49,7 +49,7 @@ class PassWork(NamedTuple):
 
 
 class Times(Protocol):
-    """Seconds that a stream is busy.
+    """How many seconds a stream is busy with each piece of work.
 
     Attributes:
         layers: Of the model whose times these are; 0 is as many as the engine's own has.
@@ -57,7 +57,7 @@ class Times(Protocol):
 
     @property
     def layers(self) -> int:
-        """Return how many."""
+        """Return how many layers."""
         ...
 
     def transfer_s(self, link: LinkSpeed, moved: Moved) -> float:

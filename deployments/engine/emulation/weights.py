@@ -1,4 +1,4 @@
-"""Models on their way into an engine."""
+"""Lets swaps of an engine's model take time."""
 
 from __future__ import annotations
 

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import NamedTuple
 
-from scalesim.deployments.engine.lora.saved import WORDS, Saved
+from scalesim.deployments.engine.lora.saved import WORDS, SavedAdapter
 from scalesim.deployments.engine.models.model_registry import weight_files
 from scalesim.deployments.engine.models.tensors import header
 from scalesim.errors import InvalidRequestError
@@ -35,7 +35,7 @@ class BaseModel(NamedTuple):
         return cls(tensors, int(text["vocab_size"]))
 
 
-def require_fitting(saved: Saved, base: BaseModel) -> None:
+def require_fitting(saved: SavedAdapter, base: BaseModel) -> None:
     """Check an adapter against a base model.
 
     Raises:

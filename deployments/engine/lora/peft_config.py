@@ -36,7 +36,7 @@ _KEEP_THE_BASE = (None, True, False, "gaussian", "orthogonal", "eva")
 
 
 class LoraConfig(NamedTuple):
-    """What a configuration says.
+    """An adapter's `adapter_config.json`, checked.
 
     Attributes:
         rank: Of modules that `rank_pattern` does not name.
@@ -80,7 +80,7 @@ class LoraConfig(NamedTuple):
 
 
 def read(file: Path) -> LoraConfig:
-    """Return what a configuration says.
+    """Return a configuration, checked.
 
     Raises:
         InvalidRequestError: A field is wrong, or says what cannot be served; names it.

@@ -7,14 +7,14 @@ import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from scalesim.deployments.engine.lora.saved import CONFIG, WEIGHTS, WORDS, Saved
+from scalesim.deployments.engine.lora.saved import CONFIG, WEIGHTS, WORDS, SavedAdapter
 from scalesim.errors import InvalidRequestError
 
 if TYPE_CHECKING:
     import torch
 
 
-def write(saved: Saved, source: Path, target: Path) -> None:
+def write(saved: SavedAdapter, source: Path, target: Path) -> None:
     """Write an adapter that computes the same.
 
     Smaller ranks are filled up with zeros. One scale of all modules becomes that of the adapter;

@@ -17,7 +17,7 @@ _TENSOR = re.compile(r"base_model\.model\.((?:.+\.)?layers\.(\d+)\..+)\.lora_(A|
 _DTYPES = frozenset({"F32", "F16", "BF16"})
 
 
-class Module(NamedTuple):
+class AdaptedModule(NamedTuple):
     """What it changes of one module.
 
     Attributes:
@@ -36,7 +36,7 @@ class Module(NamedTuple):
         return self.a.shape[0]
 
 
-class Saved(NamedTuple):
+class SavedAdapter(NamedTuple):
     """A whole adapter.
 
     Attributes:
@@ -46,7 +46,7 @@ class Saved(NamedTuple):
     """
 
     config: LoraConfig
-    modules: dict[str, Module]
+    modules: dict[str, AdaptedModule]
     added_tokens: int
 
     @property
@@ -69,7 +69,7 @@ class Saved(NamedTuple):
         )
 
 
-def load(folder: Path) -> Saved:
+def load(folder: Path) -> SavedAdapter:
     """Return an adapter; its weights' values are not read.
 
     Raises:
@@ -91,14 +91,14 @@ def load(folder: Path) -> Saved:
         parts.setdefault(module, {})[part] = entry
     if not parts:
         raise InvalidRequestError(f"{WEIGHTS} holds no weights: save it with PEFT", "model")
-    return Saved(
+    return SavedAdapter(
         config,
         {name: _module(config, name, found) for name, found in sorted(parts.items())},
         _added(folder / WORDS),
     )
 
 
-def _module(config: LoraConfig, name: str, parts: dict[str, Entry]) -> Module:
+def _module(config: LoraConfig, name: str, parts: dict[str, Entry]) -> AdaptedModule:
     if len(parts) != 2:
         raise _wrong(name, f"has lora_{min(parts)} alone", "save it with PEFT")
     a, b, rank = parts["A"], parts["B"], config.rank_of(name)
@@ -109,7 +109,7 @@ def _module(config: LoraConfig, name: str, parts: dict[str, Entry]) -> Module:
             f"{list(b.shape)}: save it with PEFT",
             field,
         )
-    return Module(a, b, config.scale_of(name))
+    return AdaptedModule(a, b, config.scale_of(name))
 
 
 def _added(file: Path) -> int:

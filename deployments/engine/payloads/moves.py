@@ -60,4 +60,4 @@ class Arrivals(NamedTuple):
     tokens: int = 0
 
 
-NOBODY = Arrivals(frozenset(), frozenset())
+NO_ARRIVALS = Arrivals(frozenset(), frozenset())

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from scalesim.deployments.engine.payloads.move_counters import MoveCounters
-from scalesim.deployments.engine.payloads.moves import NOBODY, Arrivals, MoveOutcome
+from scalesim.deployments.engine.payloads.moves import NO_ARRIVALS, Arrivals, MoveOutcome
 from scalesim.deployments.engine.payloads.prefix_tree import PrefixTree
 
 TOKENS_A_TRANSFER = 4096
@@ -94,7 +94,7 @@ class PrefixLoads:
                 coming.add(key)
         tokens = sum(missing.values()) + sum(self._tokens[key] for key in coming)
         if tokens <= hidden:
-            return NOBODY
+            return NO_ARRIVALS
         at_once = max(TOKENS_A_TRANSFER, sum(missing.values()) // TRANSFERS)
         for key in list(missing):
             # Whatever is not asked for now gives way; where that is not enough, others end first.
@@ -124,7 +124,7 @@ class PrefixLoads:
         return found
 
     def forget(self) -> None:
-        """The cache was flushed."""
+        """Forget all copies: the cache was flushed."""
         self._under_way.clear()
         self._tokens.clear()
         self._queued_tokens = 0

@@ -15,7 +15,7 @@ from scalesim.deployments.engine.payloads.prefix_tree import Extent, PrefixTree
 from scalesim.deployments.engine.payloads.residency_accounting import (
     ChangedAgents,
     HeldBytes,
-    holding,
+    held_bytes,
     residency,
 )
 from scalesim.deployments.engine.payloads.staging import Staging
@@ -223,7 +223,7 @@ class PrefixPayload:
             return None
         keys = self._changed.take()
         in_use = self._tree.keys_in_use()
-        held = [self._holding(key) for key in keys]
+        held = [self._held_bytes(key) for key in keys]
         return residency(self.kind, keys, held, [key in in_use for key in keys])
 
     def touch_all(self) -> None:
@@ -278,7 +278,7 @@ class PrefixPayload:
                 self._onward.add(key)
 
     def _stage(self, key: int, tier: Tier) -> MoveOutcome:
-        before = self._holding(key)
+        before = self._held_bytes(key)
         outcome = self._staging.start(key, self._lacking(key), self._order.distance(key))
         if outcome is MoveOutcome.STARTED:
             missing = before.storage - before.host
@@ -363,12 +363,12 @@ class PrefixPayload:
     def _extents(self, anchor: Any) -> Sequence[Extent]:
         return self._tree.extents(anchor) if anchor is not None else ()
 
-    def _holding(self, key: int) -> HeldBytes:
+    def _held_bytes(self, key: int) -> HeldBytes:
         stored = self._storage.stored_tokens(key) if self._storage is not None else {}
         known = self._known.get(key, ())
         anchors = self._anchors.get(key) or [None] * len(known)
         extents = map(self._extents, anchors)
-        return holding(self._tree.bytes_per_token, zip(known, extents, strict=True), stored)
+        return held_bytes(self._tree.bytes_per_token, zip(known, extents, strict=True), stored)
 
     def _moves(self, key: int) -> bool:
         return key in self._loads or key in self._staging

@@ -34,11 +34,11 @@ class ChangedAgents:
         self._keys[key] = None
 
     def update(self, keys: Iterable[int]) -> None:
-        """Note several."""
+        """Note several agents."""
         self._keys.update(dict.fromkeys(keys))
 
     def add_all(self, keys: Iterable[int]) -> None:
-        """Note everybody there is, behind those that changed; a list is all that costs now."""
+        """Note all agents there are, behind those that changed; costs one list."""
         self._again = list(keys)
 
     def take(self) -> list[int]:
@@ -78,12 +78,12 @@ def residency(
     )
 
 
-def holding(
+def held_bytes(
     bytes_per_token: int,
     paths: Iterable[tuple[Prefix, Sequence[Extent]]],
     stored: Mapping[Prefix, int],
 ) -> HeldBytes:
-    """Return what an agent holds; a node counts once, and in equal parts for all its owners.
+    """Return what an agent holds in each tier; all owners of a node count equal parts of it.
 
     Args:
         bytes_per_token: Of the cache.

@@ -27,7 +27,7 @@ _NOTHING = HeldBytes(0, 0, 0, 0)
 
 
 class SharedPayload(ABC):
-    """Keeps the books of one such kind; a subclass moves the items.
+    """Keeps account of such items of one kind; a subclass moves them.
 
     Args:
         size_bytes: Of every item.
@@ -120,7 +120,7 @@ class SharedPayload(ABC):
         if not self._changed:
             return None
         keys = self._changed.take()
-        held = [self._holding(self._item.get(key)) for key in keys]
+        held = [self._held_bytes(self._item.get(key)) for key in keys]
         return residency(self.kind, keys, held, [key in self._users for key in keys])
 
     def touch_all(self) -> None:
@@ -140,7 +140,7 @@ class SharedPayload(ABC):
         agents = self._agents.get(item)
         return self._order.nearest(agents) if agents else inf
 
-    def _holding(self, item: str | None) -> HeldBytes:
+    def _held_bytes(self, item: str | None) -> HeldBytes:
         if item is None:
             return _NOTHING
         on_device, in_host = item in self._on_device(), item in self._in_host()

@@ -25,7 +25,7 @@ class _Size(NamedTuple):
 
 
 class AdapterLoads:
-    """Every load of one LoRA manager.
+    """Loads the adapters of one LoRA manager.
 
     Args:
         manager: SGLang's; its loads are checked from now on.

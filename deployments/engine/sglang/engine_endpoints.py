@@ -60,7 +60,7 @@ def servings(manager: Any, template: Any) -> dict[Endpoint, EngineEndpoint]:
 
 
 class _Rendering:
-    """Mixed into SGLang's endpoints: what a body cannot be made a prompt of is the body's fault.
+    """Mixed into SGLang's endpoints: a body that no prompt can be made of is the caller's error.
 
     SGLang checks a request on the event loop, schemas of tools for seconds; here `check` does.
     """

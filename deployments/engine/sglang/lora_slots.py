@@ -37,7 +37,7 @@ class FarthestAdapter(LRUEvictionPolicy):  # type: ignore[misc]
 
 
 class _Places(dict[Any, Any]):
-    """SGLang's, where adapters are; notes which come and go.
+    """SGLang's table of where adapters are, which notes those that come and go.
 
     Args:
         places: What it has so far.

@@ -30,7 +30,7 @@ class PageStore(HiCacheStorage):  # type: ignore[misc]
         extra = self._config.extra_config
         folder = Path(extra["folder"]) / self._format(mem_pool_host)
         self.faults = _faults(self._config)
-        disk = Disk(folder, on_fault=self.faults.tell)
+        disk = Disk(folder, on_fault=self.faults.report)
         self.folder = PageFolder(folder, extra["quota_bytes"], disk)
 
     def register_mem_host_pool_v2(self, host_pool: Any, host_pool_name: Any) -> None:

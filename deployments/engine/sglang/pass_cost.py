@@ -20,7 +20,7 @@ SENT_AGAIN = 1.2
 
 @dataclass(frozen=True, slots=True)
 class PassCost:
-    """On its way from rank 0 to all ranks, among the engine's own requests.
+    """What rank 0 measured, sent to all ranks among the engine's own requests.
 
     Attributes:
         tokens: That the link copies while the shortest prefill pass is made.

@@ -15,7 +15,7 @@ from sglang.srt.mem_cache.unified_radix_cache import UnifiedRadixCache, _Ongoing
 
 from scalesim.deployments.engine.eviction_order import DistanceOrder
 from scalesim.deployments.engine.ordered_leaves import OrderedLeaves
-from scalesim.deployments.engine.payloads.moves import NOBODY, Arrivals, MoveOutcome
+from scalesim.deployments.engine.payloads.moves import NO_ARRIVALS, Arrivals, MoveOutcome
 from scalesim.deployments.engine.payloads.prefix_tree import Extent, TreeListener
 from scalesim.deployments.engine.prefixes import CacheSpace, Prefix, Tokens
 from scalesim.deployments.engine.sglang.backends import is_read_ahead, watched
@@ -307,7 +307,7 @@ class DistanceRadixCache(UnifiedRadixCache):  # type: ignore[misc]
 
     def bring(self, keys: Sequence[int], hidden: int) -> Arrivals:
         """See `admission_order.WaitedPrefixes`."""
-        return self.watcher.bring(keys, hidden) if self.watcher is not None else NOBODY
+        return self.watcher.bring(keys, hidden) if self.watcher is not None else NO_ARRIVALS
 
     def resident_tokens(self, key: int) -> int:
         """See `admission_order.WaitedPrefixes`."""

@@ -222,7 +222,7 @@ class NeedChanges(Generic[Need]):
             self._came.append(need)
 
     def left(self, number: int) -> None:
-        """Note that it went."""
+        """Note that a request left."""
         need = self._needs.pop(number, None)
         if need is not None:
             self._gone.append(need)

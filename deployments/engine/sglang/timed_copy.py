@@ -9,7 +9,7 @@ from typing import Any
 
 
 class TimedCopy:
-    """One copy: its two ends on its stream.
+    """One copy, timed by an event at its begin and one at its end.
 
     Args:
         device: Torch's module of the device, e.g. `torch.cuda`.

@@ -12,7 +12,7 @@ Chain = tuple[str, ...]
 _DRAIN = 0.95
 """Share of the quota kept when it was passed: pages leave in batches, sorted once."""
 
-_NOBODYS = (inf, 1.0)
+_UNOWNED = (inf, 1.0)
 """Rank of a page without an owner: it leaves before any agent's."""
 
 
@@ -112,7 +112,7 @@ class KnownPages:
                 for depth, name in enumerate(chain):
                     rank = (distance, -age, depth)
                     ranks[name] = min(rank, ranks.get(name, rank))
-        order = [(ranks.get(name, (*_NOBODYS, -age)), name) for age, name in enumerate(names)]
+        order = [(ranks.get(name, (*_UNOWNED, -age)), name) for age, name in enumerate(names)]
         for _, name in sorted(order, reverse=True):
             with self._lock:
                 if self._held_bytes <= _DRAIN * self.quota_bytes:

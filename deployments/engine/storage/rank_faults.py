@@ -20,7 +20,7 @@ class RankFaults:
 
     Args:
         file: The same for all ranks, of this engine alone; made by whichever comes first.
-        rank: The rank whose line `tell` writes.
+        rank: The rank whose line `report` writes.
         ranks: How many there are.
     """
 
@@ -31,7 +31,7 @@ class RankFaults:
             os.posix_fallocate(lines.fileno(), 0, ranks * _LINE_BYTES)
             self._lines = mmap.mmap(lines.fileno(), ranks * _LINE_BYTES)
 
-    def tell(self, fault: str) -> None:
+    def report(self, fault: str) -> None:
         """Say what this rank's storage failed with; empty while it works."""
         line = fault.encode()[: _LINE_BYTES - 1].ljust(_LINE_BYTES, _END)
         start = self._rank * _LINE_BYTES

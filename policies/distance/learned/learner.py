@@ -1,4 +1,4 @@
-"""What every learner is: requests in, requests ahead out."""
+"""The interface of learners: requests go in, the waits of all agents come out."""
 
 from __future__ import annotations
 

@@ -83,7 +83,7 @@ def test_where_it_stops_paying_is_named() -> None:
     assert found["share"]["does_not_pay_at"] == []
 
 
-def test_the_book_is_whole_after_every_figure(tmp_path: Path) -> None:
+def test_the_result_file_is_whole_after_every_figure(tmp_path: Path) -> None:
     results = ResultFile("arms", tmp_path, minutes=1.0)
     assert results.room("first", 0.0)
     assert not results.room("too long", 100.0)

@@ -121,7 +121,7 @@ def test_a_server_that_is_loading(tmp_path: Path) -> None:
         client.mset({f"key-{i}": "x" * 1000 for i in range(2000)})
         client.save()
     (tmp_path / "s").unlink()
-    slow = ("--key-load-delay", "1000", "--loading-process-events-interval-bytes", "1024")
+    slow = ("--key-load-delay", "5000", "--loading-process-events-interval-bytes", "1024")
     with (
         valkey(tmp_path, "--save", "", *slow) as url,
         pytest.raises(CatalogUnavailableError, match="still loading"),

@@ -243,7 +243,7 @@ def test_any_rows_leave_a_table_that_adds_up(tails: list[bytes]) -> None:
     check_integrity(controller)
 
 
-def test_agents_of_a_simulation_that_ended_are_nobody_s() -> None:
+def test_agents_of_a_simulation_that_ended_belong_to_none() -> None:
     controller = make_controller()
     FakeReplica(controller, "r1").hold(Tier.HOST, 1)
     controller.lifecycle("town", pin=keys(1))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from scalesim.deployments.engine.payloads import prefix_loads
-from scalesim.deployments.engine.payloads.moves import NOBODY, MoveOutcome
+from scalesim.deployments.engine.payloads.moves import NO_ARRIVALS, MoveOutcome
 from scalesim.vocabulary import Tier
 from tests.deployments.engine.test_prefix_payload import LENGTH, PayloadOverTree
 
@@ -24,7 +24,7 @@ def engine(monkeypatch: pytest.MonkeyPatch) -> PayloadOverTree:
 
 
 def test_what_a_pass_hides_is_not_waited_for(engine: PayloadOverTree) -> None:
-    assert engine.payload.bring([1, 3], LENGTH) == NOBODY
+    assert engine.payload.bring([1, 3], LENGTH) == NO_ARRIVALS
     assert engine.tree.loads == 0
 
 
@@ -33,7 +33,7 @@ def test_more_is_brought_in_place_of_what_is_farther(engine: PayloadOverTree) ->
     assert engine.tree.loads == 2  # a transfer is full with one of them
     engine.tree.arrive()
     engine.payload.settle()
-    assert engine.payload.bring([1, 2], LENGTH) == NOBODY
+    assert engine.payload.bring([1, 2], LENGTH) == NO_ARRIVALS
     assert engine.payload.transfer().issued == 0  # nothing of it was ahead of a request
 
 

@@ -92,7 +92,7 @@ def test_what_is_in_use_stays() -> None:
     assert engine.read()[1] == (60, 60, 60, True)
 
 
-def test_nodes_an_agent_no_longer_expects_are_nobodys() -> None:
+def test_nodes_an_agent_no_longer_expects_lose_their_owner() -> None:
     engine = PayloadOverTree(4)
     engine.ask(1)
     old = [node for node in engine.tree.nodes() if node.owners == {1}]

@@ -35,6 +35,7 @@ def named(expected: dict[str, float]) -> dict[int, float]:
         ({"order": ["a", "b"], "upcoming": [["c", "a"]]}, {"a": 0, "b": 0.5, "c": 1}),
         ({"wake": {"a": 5.5, "b": None}, "active": ["a"]}, {"a": 2.5, "b": INF}),
         ({"wake": {"a": 1e300}}, {"a": INF}),
+        ({"wake": {"late": 1}}, {"late": 2}),
         ({"rate": {"a": 0.5}, "step_hours": 0.5}, {"a": 4}),
         ({"position": {"a": [0, 0, 1, 0], "b": [5, 0]}}, {"a": 4, "b": 4}),
         ({"position": {"a": [0, 0], "b": [5, 0]}, "reach": 6}, {"a": 0, "b": 0}),
@@ -55,10 +56,11 @@ def test_the_document_says_what_the_client_would() -> None:
         town.position("b", (9, 0), (0, 0))
         town.edges([("a", "e"), ("e", "f")])
         town.step(3, order=["a", "x"], upcoming=[["x"], ["y"]])
+        town.wake("late", at=1)
         assert town.flush()
     document = {"rate": {"r": 0.2}, "position": {"a": [0, 0, 1, 0], "b": [9, 0]}, "reach": 2}
     more = {"edges": [["a", "e"], ["e", "f"]], "order": ["a", "x"], "upcoming": [["x"], ["y"]]}
-    assert distances(**document, **more) == named(transport.distances)
+    assert distances(**document, **more, wake={"late": 1}) == named(transport.distances)
 
 
 def test_lives_change_too() -> None:

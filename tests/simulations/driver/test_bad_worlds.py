@@ -15,7 +15,7 @@ import scalesim
 from scalesim.errors import OutOfReachError, WorldError
 from scalesim.headers import CachedTokens
 from scalesim.me import Chat, Me, TextListener
-from scalesim.simulations.chat_caller import Answer, Said
+from scalesim.simulations.chat_caller import Answer, ChatAnswer
 from scalesim.simulations.coordinator import Run
 from scalesim.simulations.driver.drive import DriveOptions, OnError
 from scalesim.simulations.driver.roster import Roster
@@ -95,11 +95,11 @@ class FailingModel(HashModel):
         messages: Chat,
         parameters: Mapping[str, Any],
         on_text: TextListener | None,
-    ) -> Said:
+    ) -> ChatAnswer:
         if messages[0]["content"] == "fail":
             nan = float("nan")
             answer = Answer("", "HTTP 503: busy", 0.0, nan, 0.1, CachedTokens(), 0, "")
-            return Said(answer, {}, {})
+            return ChatAnswer(answer, {}, {})
         return await super().chat(row, agent, messages, parameters, on_text)
 
 

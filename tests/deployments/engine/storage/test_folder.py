@@ -99,7 +99,7 @@ def test_the_farthest_agent_leaves_first_from_its_end(registry: HashedPages) -> 
     registry.check_integrity()
 
 
-def test_nobodys_pages_leave_before_any_agents(registry: HashedPages) -> None:
+def test_pages_without_an_owner_leave_before_any_agents(registry: HashedPages) -> None:
     registry.keep(None, chain("x"))
     registry.keep(0, chain("a"))
     registry.keep(1, chain("b"))
