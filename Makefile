@@ -51,15 +51,14 @@ demo: $(READY)
 	  --arms stock,hicache,scalesim --seed 0 --out $(OUT)
 
 # Engines live in the test process of their folder, which therefore runs apart from Ray's: beside it,
-# its output kept until the others have ended. What needs neither is shared out over two processes.
-# All run, whatever one says.
+# and then what needs neither, the output of both kept until Ray's have ended. All run, whatever one
+# says.
 test: $(READY)
-	@rc=0; run="$(MAKE) --no-print-directory"; log=.pytest_cache/engine.log; engine=; \
-	  trap '[ -z "$$engine" ] || kill $$engine' EXIT; trap 'exit 130' INT TERM; \
-	  $$run test-plain || rc=$$?; \
-	  mkdir -p .pytest_cache; $$run test-engine >$$log 2>&1 & engine=$$!; \
+	@rc=0; run="$(MAKE) --no-print-directory"; log=.pytest_cache/beside.log; beside=; \
+	  trap '[ -z "$$beside" ] || kill $$beside' EXIT; trap 'exit 130' INT TERM; \
+	  mkdir -p .pytest_cache; $$run -k test-engine test-plain >$$log 2>&1 & beside=$$!; \
 	  $$run test-stack || rc=$$?; \
-	  echo "Waiting for the engines' tests"; wait $$engine || rc=$$?; engine=; cat $$log; \
+	  echo "Waiting for the tests beside"; wait $$beside || rc=$$?; beside=; cat $$log; \
 	  exit $$rc
 
 test-plain: $(READY)
