@@ -58,7 +58,10 @@ def run_scheduler(*args: Any, **kwargs: Any) -> None:
     from scalesim.deployments.engine.sglang.local import keep_in_tmpdir
 
     keep_in_tmpdir()
-    prepare(engine_emulation_from_env())
+    emulation = engine_emulation_from_env()
+    prepare(emulation)
+    if emulation is None and not HAS_GPU:
+        cpu.give_way()
     path = engine_last_words_from_env()
     if path is not None:
         run = Scheduler.run_event_loop

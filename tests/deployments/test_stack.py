@@ -11,6 +11,7 @@ import httpx
 import msgspec
 import pytest
 
+from benchmarks.reliability import parts
 from scalesim.deployments.engine.assignments import Assignments
 from scalesim.deployments.engine.boot import HAS_GPU
 from scalesim.deployments.ingress import ROUTES
@@ -306,6 +307,16 @@ async def running(client: StackClient, requests: int) -> bool:
     texts = [answer.text for answer in (await client.scrapes()).values()]
     lines = [line for text in texts for line in text.splitlines() if line.startswith(name)]
     return sum(float(line.split()[-1]) for line in lines) == requests
+
+
+@pytest.mark.skipif(HAS_GPU, reason="there is one")
+async def test_engines_leave_the_processors_to_the_rest(client: StackClient) -> None:
+    found = parts.all_of(client.stack)
+    niceness = {part: {one.nice() for one in processes} for part, processes in found.items()}
+    own = niceness.pop("controller")
+    engines = niceness.pop("scheduler")
+    assert set().union(*niceness.values()) == own
+    assert min(engines) > max(own)
 
 
 @pytest.mark.skipif(HAS_GPU, reason="there is one")
