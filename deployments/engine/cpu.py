@@ -18,7 +18,8 @@ from typing import Any
 
 from scalesim.deployments.engine.sglang import pool_rows
 
-_NICENESS = 10  # a tenth of the share of a process that has none
+NICENESS = 10
+"""Of an engine that computes on processors: a tenth of the share of processes that have none."""
 
 
 def install() -> None:
@@ -52,9 +53,10 @@ def give_way() -> None:
     """Have this process compute on what the stack's other parts leave of the processors.
 
     They do little, and everything waits for it: a controller that starts anew beside two busy
-    engines is back in half the time. Call it once, in the scheduler process.
+    engines is back in half the time. Call it in the scheduler process.
     """
-    os.nice(_NICENESS)
+    own = os.getpriority(os.PRIO_PROCESS, 0)
+    os.setpriority(os.PRIO_PROCESS, 0, max(own, NICENESS))
 
 
 def _without_pinning(function: Callable[..., Any]) -> Callable[..., Any]:
