@@ -7,8 +7,7 @@ import pytest
 from scalesim.errors import ConfigurationError, InvalidRequestError
 from scalesim.simulations.trace import read_recording, recorded
 from scalesim.simulations.workload import PromptSize
-
-SMALLVILLE = Path(__file__).parents[2].parent / "shared/traces/smallville25.jsonl"
+from tests.support.beside_checkout import SMALLVILLE, needs_smallville
 
 
 def write(tmp_path: Path, *lines: str) -> Path:
@@ -63,7 +62,7 @@ def test_steps_beyond_the_recording_are_refused(tmp_path: Path) -> None:
         recorded(path, steps=2, size=PromptSize())
 
 
-@pytest.mark.skipif(not SMALLVILLE.exists(), reason="the recorded run is not beside the checkout")
+@needs_smallville
 def test_smallville_is_read_whole() -> None:
     workload = recorded(SMALLVILLE, size=PromptSize())
     calls = sum(len(workload.schedule.calls(step)) for step in range(1, workload.steps + 1))

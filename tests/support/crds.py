@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 from jsonschema import Draft202012Validator
 
-_CRDS = Path(__file__).parents[3] / "shared" / "crds"
+from tests.support.beside_checkout import CRDS
 
 
 @cache
 def crd(kind: str) -> dict[str, Any]:
     """Return the CRD of a KubeRay kind; skips the test where the CRDs are not present."""
-    path = _CRDS / f"ray.io_{kind.lower()}s.yaml"
+    path = CRDS / f"ray.io_{kind.lower()}s.yaml"
     if not path.exists():
-        pytest.skip(f"KubeRay's CRDs are not beside the checkout, in {_CRDS}")
+        pytest.skip(f"KubeRay's CRDs are not beside the checkout, in {CRDS}")
     with path.open() as text:
         return dict(yaml.load(text, yaml.CSafeLoader))
 

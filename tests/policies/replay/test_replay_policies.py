@@ -1,7 +1,5 @@
 """One conformance suite over every policy, and the figures of the recorded run."""
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 
@@ -11,8 +9,7 @@ from scalesim.policies.replay.case import Case
 from scalesim.policies.replay.curves import SHARES, miss_ratio_curves
 from scalesim.policies.replay.replay_policies import POLICIES, replay
 from scalesim.policies.workloads import generate
-
-SMALLVILLE = Path(__file__).parents[4] / "shared" / "traces" / "smallville25.jsonl"
+from tests.support.beside_checkout import SMALLVILLE, needs_smallville
 
 
 @pytest.fixture(scope="module")
@@ -95,7 +92,7 @@ def test_belady_misses_less_with_more_memory(trace):
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(not SMALLVILLE.exists(), reason="the recorded run is not beside the checkout")
+@needs_smallville
 def test_the_recorded_smallville_run():
     with SMALLVILLE.open() as lines:
         trace = parse_trace(lines)
