@@ -75,7 +75,7 @@ class Replica:
         from scalesim.deployments.engine.probe import probe, unended
         from scalesim.deployments.engine.sglang.processes import take_over
 
-        await _start(host)
+        await start_engine(host)
         adapters = settings.engine.adapters
         registry = (
             AdapterRegistry(adapters, settings.engine.model_path) if adapters is not None else None
@@ -195,7 +195,12 @@ def _errors_of_ours() -> Iterator[None]:
         ) from None
 
 
-async def _start(host: EngineHost) -> None:
+async def start_engine(host: EngineHost) -> None:
+    """Start an engine.
+
+    Raises:
+        ReplicaUnavailableError: It did not start; short enough for Serve's first lines.
+    """
     try:
         await host.start()
     except Exception as error:

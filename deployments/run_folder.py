@@ -219,7 +219,7 @@ def _sweep(base: Path) -> None:
 def _clear(folder: Path) -> None:
     ended: set[psutil.Process] = set()
     for _ in range(_ROUNDS):  # those that are ended may just have started others
-        if not (new := set(_inside(folder)) - ended):
+        if not (new := set(processes_in(folder)) - ended):
             break
         _end(list(new))
         ended |= new
@@ -230,7 +230,7 @@ def _clear(folder: Path) -> None:
     shutil.rmtree(folder, ignore_errors=True)
 
 
-def _inside(folder: Path) -> list[psutil.Process]:
+def processes_in(folder: Path) -> list[psutil.Process]:
     """Return the processes that were started in a folder or write to it, and all below them.
 
     A process that changes its title, as Ray's do, writes over what it was started with, and may not

@@ -122,8 +122,8 @@ def run(
             host_share=host_share,
             replicas=replicas,
             storage=storage,
-            adapters=_dealt("adapters", adapters, len(workload.agents)),
-            models=_dealt("models", models, len(workload.agents)),
+            adapters=dealt_out("adapters", adapters, len(workload.agents)),
+            models=dealt_out("models", models, len(workload.agents)),
             emulate=emulate,
             dilate=dilate,
         )
@@ -160,7 +160,7 @@ def _arms(text: str) -> list[Arm]:
     return cast(list[Arm], names)
 
 
-def _dealt(option: str, text: str | None, agents: int) -> int:
+def dealt_out(option: str, text: str | None, agents: int) -> int:
     """Return how many adapters or models `distinct` or `shared:K` means; 0 if None."""
     kind, _, shared = (text or "").partition(":")
     if text is None:

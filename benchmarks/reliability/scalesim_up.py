@@ -84,7 +84,7 @@ class ScalesimUp:
     def processes(self) -> list[psutil.Process]:
         """Return those of it that run."""
         found = {psutil.Process(self.pid), *psutil.Process(self.pid).children(recursive=True)}
-        return [*found.union(*map(run_folder._inside, self._folders()))]
+        return [*found.union(*map(run_folder.processes_in, self._folders()))]
 
     def part(self, title: str) -> psutil.Process | None:
         """Return a process of that name or title; None where there is none."""

@@ -71,7 +71,7 @@ def pin(*agents: AgentId) -> None:
     simulation().pin(*agents)
 
 
-def _forget() -> None:
+def start_over_in_fork() -> None:
     """Start over in a forked child, whose copy of the sending thread does not run."""
     global _simulation, _lock
     if _simulation is not None:
@@ -81,4 +81,4 @@ def _forget() -> None:
     _simulation, _lock = None, Lock()
 
 
-os.register_at_fork(after_in_child=_forget)
+os.register_at_fork(after_in_child=start_over_in_fork)

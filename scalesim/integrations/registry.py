@@ -151,10 +151,11 @@ def install_all() -> None:
     when_imported("multiprocessing.process", harmless(workers.install_processes))
     when_imported("multiprocessing.pool", harmless(workers.install_pools))
     for integration in (*CLIENTS, *WORKERS, *FRAMEWORKS):
-        when_imported(integration.module, harmless(partial(_install, integration)))
+        when_imported(integration.module, harmless(partial(install, integration)))
 
 
-def _install(integration: Integration, module: ModuleType) -> None:
+def install(integration: Integration, module: ModuleType) -> None:
+    """Patch the module of a library whose installed version is known here; leave others alone."""
     if _is_known(integration):
         file = importlib.import_module(f"scalesim.integrations.{integration.file}")
         getattr(file, integration.function)(module)

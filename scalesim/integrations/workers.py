@@ -31,7 +31,7 @@ def install_threads() -> None:
     @functools.wraps(original)
     def start(self: threading.Thread) -> None:
         who = caller.get()
-        if who is not None and not _serves_all(self):
+        if who is not None and not serves_all(self):
             self.run = functools.partial(run_as, who, self.run)  # type: ignore[method-assign]
         original(self)
 
@@ -60,7 +60,7 @@ def install_processes(module: ModuleType) -> None:
 
     @functools.wraps(original_start)
     def start(self: Any) -> None:
-        who = None if _serves_all(self) else caller.get()
+        who = None if serves_all(self) else caller.get()
         setattr(self, _IDENTITY, who)  # goes along where the object is pickled
         original_start(self)
 
@@ -73,7 +73,8 @@ def install_processes(module: ModuleType) -> None:
     process.start, process._bootstrap = start, bootstrap
 
 
-def _serves_all(worker: Any) -> bool:
+def serves_all(worker: Any) -> bool:
+    """Return whether a thread or process is a pool's own, which works for whoever submits."""
     does = getattr(worker, "_target", None) or type(worker)  # a class with a `run` of its own
     module = getattr(does, "__module__", None) or ""
     return module.startswith(_POOLS)

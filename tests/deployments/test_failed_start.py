@@ -2,7 +2,7 @@
 
 import pytest
 
-from scalesim.deployments.replica import _start
+from scalesim.deployments.replica import start_engine
 from scalesim.deployments.stack import reason
 from scalesim.errors import ReplicaUnavailableError
 
@@ -14,7 +14,7 @@ class BrokenEngine:
 
 async def test_an_engine_says_why_in_one_short_line() -> None:
     with pytest.raises(ReplicaUnavailableError, match=r"\(OSError: no model here: x+\)") as error:
-        await _start(BrokenEngine())  # type: ignore[arg-type]
+        await start_engine(BrokenEngine())  # type: ignore[arg-type]
     assert len(str(error.value)) < 600
     assert error.value.__suppress_context__
 

@@ -186,7 +186,7 @@ def test_the_guard_outlives_what_its_folder_is_swept_of(short: Path) -> None:
     with RunFolder() as folder, folder.as_own_tmpdir():
         folder.guard()
         assert folder._guard is not None
-        assert run_folder._inside(folder.path) == []
+        assert run_folder.processes_in(folder.path) == []
 
 
 def test_what_is_started_beside_is_in_another_group(short: Path) -> None:

@@ -17,7 +17,7 @@ from scalesim.simulations.checkpoint import Checkpoint
 from scalesim.simulations.comparison import document, require_equal_tokens
 from scalesim.simulations.coordinator import Run, RunOptions
 from scalesim.simulations.load_generator import Target
-from scalesim.simulations.run_command import _dealt
+from scalesim.simulations.run_command import dealt_out
 from scalesim.simulations.society import society
 from scalesim.simulations.workload import PromptSize
 
@@ -80,13 +80,13 @@ def test_agents_are_dealt_fine_tunes_in_turn(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("text", "count"), [(None, 0), ("distinct", 8), ("shared:3", 3)])
 def test_what_adapters_means(text: str | None, count: int) -> None:
-    assert _dealt("adapters", text, agents=8) == count
+    assert dealt_out("adapters", text, agents=8) == count
 
 
 @pytest.mark.parametrize("text", ["", "shared", "shared:0", "shared:9", "shared:-1", "all"])
 def test_what_adapters_cannot_mean(text: str) -> None:
     with pytest.raises(ConfigurationError, match="use `distinct`"):
-        _dealt("models", text, agents=8)
+        dealt_out("models", text, agents=8)
 
 
 def test_a_device_tier_too_small_is_refused() -> None:

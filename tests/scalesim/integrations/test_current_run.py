@@ -16,6 +16,6 @@ def test_a_forked_child_does_not_close_its_parent_s(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(current_run, "_lock", Lock())
     forgotten: list[Any] = []
     monkeypatch.setattr(atexit, "unregister", forgotten.append)
-    current_run._forget()
+    current_run.start_over_in_fork()
     assert forgotten == [parents.close]
     assert current_run._simulation is None

@@ -40,7 +40,7 @@ def test_an_unknown_version_is_warned_of_and_left_alone(
     monkeypatch.setattr("scalesim.integrations.httpx.install", installed.append)
     integration = Integration("mesa", "httpx", distribution="mesa", since=(2,), before=(3,))
     with caplog.at_level(logging.WARNING):
-        registry._install(integration, registry)
+        registry.install(integration, registry)
     assert bool(installed) == is_known
     assert ("X-Agent-Id" in caplog.text) != is_known
 
@@ -48,10 +48,10 @@ def test_an_unknown_version_is_warned_of_and_left_alone(
 def test_a_library_that_is_not_as_expected_is_logged_and_left_alone(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    install = harmless(partial(registry._install, Integration("requests", "requests")))
+    install = harmless(partial(registry.install, Integration("requests", "requests")))
     with caplog.at_level(logging.WARNING):
         install(ModuleType("without_a_session"))
-    assert "registry._install failed and is off" in caplog.text
+    assert "registry.install failed and is off" in caplog.text
 
 
 def test_clients_find_the_stack_and_no_proxy_is_between() -> None:

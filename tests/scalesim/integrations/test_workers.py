@@ -42,6 +42,6 @@ def test_threads_of_pools_serve_all() -> None:
     class Own(threading.Thread):
         pass
 
-    assert workers._serves_all(Manager())
-    assert not workers._serves_all(Own())
-    assert not workers._serves_all(threading.Thread(target=lambda: None))
+    assert workers.serves_all(Manager())
+    assert not workers.serves_all(Own())
+    assert not workers.serves_all(threading.Thread(target=lambda: None))
