@@ -23,6 +23,9 @@ PYTEST := $(BIN)/python -m pytest -o cache_dir=.pytest_cache
 APART  := $(addprefix --ignore=tests/,deployments/engine chaos frameworks)
 SLOW   := $(addprefix --ignore=tests/,deployments/engine deployments/test_clients.py chaos helm benchmarks frameworks)
 
+# Tests start processes by the hundred, which import the same modules: what is compiled is kept.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: demo test test-plain test-stack test-engine test-long chaos integrations test-fast check generated clean install
 
 install: $(READY)

@@ -6,13 +6,11 @@ from typing import Annotated, Any
 
 import typer
 
-from scalesim.cli.output import AsJson, mebibytes, print_json
+from scalesim.cli.output import WARMTH, AsJson, mebibytes, print_json
 from scalesim.cli.running_stack import BaseUrl, stack_at
 from scalesim.identity import DEFAULT_SIMULATION, check_agent, check_simulation
 
 app = typer.Typer()
-
-_WARMTH = {"device": "hot", "host": "warm", "storage": "cold"}
 
 
 @app.command()
@@ -40,10 +38,10 @@ def _show(name: str, known: dict[str, Any]) -> None:
     lines = {
         "agent": f"{name} of {known['simulation']}",
         "replica": known["replica"] or "none",
-        "state": f"{tier} ({_WARMTH[tier]})" if tier in _WARMTH else tier,
+        "state": f"{tier} ({WARMTH[tier]})" if tier in WARMTH else tier,
         "due": due,
         "reported": "never" if known["reported_in"] is None else f"in step {known['reported_in']}",
-        **{each: mebibytes(known[f"{each}_bytes"]) for each in ("total", *_WARMTH)},
+        **{each: mebibytes(known[f"{each}_bytes"]) for each in ("total", *WARMTH)},
         "flags": ", ".join(flags).replace("_", " ") or "none",
     }
     for label, text in lines.items():

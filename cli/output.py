@@ -13,6 +13,9 @@ from scalesim.errors import ScaleSimError
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else.")]
 
+WARMTH = {"device": "hot", "host": "warm", "storage": "cold"}
+"""What people call state in each tier."""
+
 
 def print_json(document: Any) -> None:
     """Print one JSON document on standard output."""

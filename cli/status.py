@@ -7,7 +7,7 @@ from typing import Any
 
 import typer
 
-from scalesim.cli.output import AsJson, mebibytes, print_json
+from scalesim.cli.output import WARMTH, AsJson, mebibytes, print_json
 from scalesim.cli.running_stack import BaseUrl, stack_at
 from scalesim.vocabulary import TIERS
 
@@ -45,8 +45,7 @@ def _lines(document: dict[str, Any]) -> Iterator[tuple[str, str]]:
     agents, catalog = document["agents"], document["catalog"]
     yield "controller", f"{document['incarnation']}, up {document['uptime_s']:,.0f} s"
     yield "agents", str(agents["total"])
-    warmth = {"device": "hot", "host": "warm", "storage": "cold"}
-    held = (f"{agents[tier]} {word} ({tier})" for tier, word in warmth.items())
+    held = (f"{agents[tier]} {word} ({tier})" for tier, word in WARMTH.items())
     yield "", f"{', '.join(held)}, {agents['absent']} without state"
     rest = {"with_distance": "with a distance", "pinned": "pinned", "in_use": "in use"}
     yield "", ", ".join(f"{agents[name]} {words}" for name, words in rest.items())

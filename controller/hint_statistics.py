@@ -109,5 +109,4 @@ class HintStatistics:
 
     def _capacity(self) -> float:
         """Return how many agents' prefixes fit on all devices."""
-        device_bytes = sum(replica.prefix_device_bytes for replica in self._replicas.attached())
-        return device_bytes / self._mean_bytes
+        return self._replicas.prefix_device_bytes / self._mean_bytes

@@ -105,5 +105,5 @@ class LearnedDistances:
 
     def _capacity(self, rows: Rows) -> int:
         """Return how many prefixes of the size of these fit on all devices together."""
-        device_bytes = sum(replica.prefix_device_bytes for replica in self._replicas.attached())
-        return int(device_bytes / self._table.total_bytes[rows].mean())
+        mean_bytes = self._table.total_bytes[rows].mean()
+        return int(self._replicas.prefix_device_bytes / mean_bytes)

@@ -114,6 +114,11 @@ class Replicas:
         """Return the living replicas that attached."""
         return [replica for replica in self if isinstance(replica, AttachedReplica)]
 
+    @property
+    def prefix_device_bytes(self) -> int:
+        """Bytes that prefixes may fill on the devices of all attached replicas together."""
+        return sum(replica.prefix_device_bytes for replica in self.attached())
+
     def get_attached(self, name: str) -> AttachedReplica | None:
         """Return a living replica if it attached."""
         replica = self._living.get(name)

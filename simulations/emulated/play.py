@@ -25,7 +25,7 @@ from scalesim.simulations.emulated.emulated_case import PAGE, ArmOptions, Emulat
 from scalesim.simulations.emulated.emulated_controller import CALL_S, ControlPlane
 from scalesim.simulations.emulated.step_timeline import StepTimeline
 from scalesim.simulations.workload import Workload
-from scalesim.vocabulary import COUNTED, TransferStats
+from scalesim.vocabulary import COUNTED, TIERS, TransferStats
 
 _FIRST_WORD = 3
 _WARMUP_CONCURRENCY = 8
@@ -249,12 +249,12 @@ class _Playing:
         """Return what the arm did after the warm-up."""
         calls = [called for called in self._calls if called.step]
         ttft = np.array([called.asked.first_s - called.sent_s + CALL_S for called in calls])
-        found = {"device": 0, "host": 0, "storage": 0, "total": 0}
+        found = dict.fromkeys((*TIERS, "total"), 0)
         for called in calls:
             details = (called.asked.meta or {})["cached_tokens_details"] or {}
             left = self._case.prefix
             found["total"] += left
-            for tier in ("device", "host", "storage"):
+            for tier in TIERS:
                 here = min(left, details.get(tier) or 0)
                 found[tier] += here
                 left -= here

@@ -95,6 +95,7 @@ def ran(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ran]:
         assert result.exit_code == 3
 
 
+@pytest.mark.slow
 def test_every_call_carries_its_agent_wherever_it_is_made(ran: Ran) -> None:
     agents = Counter({agent: count for (agent, _), count in ran.callers.items()})
     once = dict.fromkeys(("thread", "pool 1", "pool 2", "task", "spawned"), 1)

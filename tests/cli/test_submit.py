@@ -12,6 +12,21 @@ import pytest
 
 from scalesim.deployments.random_model import build
 from tests.support.ray_head import BIN, ENVIRONMENT, ray_head, until
+from tests.support.sources import PRODUCT
+
+JOB = """
+import ray
+
+def both():
+    import cli, controller, deployments, policies, simulations
+    import scalesim.cli.main, scalesim.controller.core, scalesim.deployments.stack
+    import scalesim.policies.planner, scalesim.simulations.run_command
+    return {each.OWNER for each in (cli, controller, deployments, policies, simulations)}
+
+ray.init()
+assert both() == ray.get(ray.remote(both).remote()) == {"the user"}
+print("both found")
+"""
 
 pytestmark = [pytest.mark.engine, pytest.mark.ray, pytest.mark.timeout(900)]
 
@@ -40,8 +55,8 @@ def submit(address: str, *more: str, **environment: str) -> subprocess.Completed
     return subprocess.run([*command, *more], env=given, capture_output=True, text=True)
 
 
-def plainly(address: str, *entrypoint: str) -> subprocess.CompletedProcess[str]:
-    command = [str(BIN / "ray"), "job", "submit", "--address", address, "--", *entrypoint]
+def plainly(address: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [str(BIN / "ray"), "job", "submit", "--address", address, *arguments]
     return subprocess.run(command, env=ENVIRONMENT, capture_output=True, text=True)
 
 
@@ -65,7 +80,7 @@ def test_a_job_that_was_killed_goes_on(head: str, arguments: list[str]) -> None:
     until(lambda: any(out.glob("checkpoint/*/scalesim/step-000001.msgpack")))
     _driver(out).kill()
 
-    done = plainly(head, "python", "-m", "scalesim.simulations", "society", *arguments)
+    done = plainly(head, "--", "python", "-m", "scalesim.simulations", "society", *arguments)
     assert "report:" in done.stdout, done.stdout + done.stderr
     report = json.loads((out / "report.json").read_text())
     details = report["details"]["scalesim"]
@@ -79,6 +94,17 @@ def test_a_job_that_fails_says_so(head: str) -> None:
     done = submit(head, "--arms", "fast")
     assert done.returncode == 1
     assert json.loads(done.stdout)["error"]["code"] == "job_failed"
+
+
+def test_folders_of_a_job_s_own_hide_none_of_ours(head: str, tmp_path: Path) -> None:
+    """In its driver and in its tasks, which find their own folders too."""
+    for part in PRODUCT:
+        if part != "scalesim":
+            (tmp_path / part).mkdir()
+            (tmp_path / part / "__init__.py").write_text("OWNER = 'the user'")
+    (tmp_path / "job.py").write_text(JOB)
+    done = plainly(head, "--working-dir", str(tmp_path), "--", "python", "job.py")
+    assert "both found" in done.stdout, done.stdout + done.stderr
 
 
 def _driver(out: Path) -> psutil.Process:

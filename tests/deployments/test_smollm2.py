@@ -60,6 +60,7 @@ def test_who_comes_second_takes_what_the_first_has_written(
     assert (smollm2.build(target) / "config.json").read_text() == "first"
 
 
+@pytest.mark.slow
 def test_what_is_not_as_pinned_is_refused(
     written: list[Path], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

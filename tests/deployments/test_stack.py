@@ -14,8 +14,8 @@ import pytest
 from benchmarks.reliability import parts
 from scalesim.deployments.engine import cpu
 from scalesim.deployments.engine.assignments import Assignments
-from scalesim.deployments.engine.boot import HAS_GPU
 from scalesim.deployments.ingress import ROUTES
+from scalesim.deployments.machine.gpus import visible_gpus
 from scalesim.deployments.middleware import OPEN_PATHS
 from scalesim.deployments.stack import Stack
 from scalesim.errors import ConfigurationError
@@ -24,6 +24,7 @@ from tests.support.only_stack import OnlyStack
 from tests.support.stack_client import StackClient, text_of, words
 
 pytestmark = [pytest.mark.engine, pytest.mark.ray, pytest.mark.asyncio(loop_scope="session")]
+without_a_gpu = pytest.mark.skipif(bool(visible_gpus()), reason="there is one")
 
 
 @pytest.mark.parametrize(("method", "path", "_"), ROUTES)
@@ -310,7 +311,7 @@ async def running(client: StackClient, requests: int) -> bool:
     return sum(float(line.split()[-1]) for line in lines) == requests
 
 
-@pytest.mark.skipif(HAS_GPU, reason="there is one")
+@without_a_gpu
 async def test_engines_leave_the_processors_to_the_rest(client: StackClient) -> None:
     found = parts.all_of(client.stack)
     niceness = {part: {one.nice() for one in processes} for part, processes in found.items()}
@@ -319,7 +320,7 @@ async def test_engines_leave_the_processors_to_the_rest(client: StackClient) -> 
     assert engines == {max(others, cpu.NICENESS)}
 
 
-@pytest.mark.skipif(HAS_GPU, reason="there is one")
+@without_a_gpu
 async def test_a_device_that_is_not_there_is_refused(client: StackClient) -> None:
     engine = EngineSettings(model_path="none", device="cuda")
     with pytest.raises(ConfigurationError, match="sees no GPU"):

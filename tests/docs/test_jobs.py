@@ -8,6 +8,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from docs.generate.text import ROOT
 from tests.support.fake_stack import FakeStack
 
@@ -15,6 +17,7 @@ PAGE = (ROOT / "docs/operations/jobs.md").read_text()
 STEPS = 2
 
 
+@pytest.mark.slow
 def test_the_script_needs_neither_an_address_nor_ray(tmp_path: Path) -> None:
     (code,) = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
     assert "ray" not in code

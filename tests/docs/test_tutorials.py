@@ -28,6 +28,7 @@ VILLAGE = (ROOT / "docs/tutorials/01-a-village.md").read_text()
 STEPS = 10
 
 
+@pytest.mark.slow
 def test_the_village_runs_as_it_stands(tmp_path: Path) -> None:
     (code,) = re.findall(r"```python\n(.*?)```", VILLAGE, flags=re.S)
     assert len(code.splitlines()) <= 65
@@ -53,6 +54,7 @@ def test_the_village_runs_as_it_stands(tmp_path: Path) -> None:
     assert len(texts[0]) > 10
 
 
+@pytest.mark.slow
 def test_the_lines_that_say_who_acts_do(monkeypatch: pytest.MonkeyPatch) -> None:
     text = (ROOT / "docs/tutorials/02-who-acts.md").read_text()
     with FakeStack() as stack:

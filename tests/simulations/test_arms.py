@@ -43,6 +43,7 @@ def test_each_arm_has_its_own_storage() -> None:
     assert folders == ["/disk/hicache", "/disk/scalesim"]
 
 
+@pytest.mark.slow
 def test_agents_are_dealt_adapters_in_turn(tmp_path: Path) -> None:
     model = build(tmp_path / "model", size="tiny")
     machine = ArmMachine(model, device="cpu", device_share=0.5, adapters=6)

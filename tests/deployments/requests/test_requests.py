@@ -219,6 +219,7 @@ def test_prompts_of_every_shape_pass(prompt: Any) -> None:
     assert accepted("completions", {"prompt": prompt, "best_of": 1}) == {"prompt": prompt}
 
 
+@pytest.mark.slow
 def test_the_servers_template_arguments_are_reserved() -> None:
     transformers = pytest.importorskip("transformers.tokenization_utils_base")
     base = transformers.PreTrainedTokenizerBase
