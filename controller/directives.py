@@ -27,7 +27,7 @@ _SLACK = np.float32(1 / 8)
 """Distances are pushed again once they moved by more than this share: always for the next 8 steps,
 ever less often for those ahead, so that a step of a million agents is not a million pushes."""
 
-_NO_ORDER = 0  # in column `pending_action`: no move is unanswered
+_NO_MOVE = 0  # in column `pending_action`: no move is unanswered
 
 
 class DirectivePlanner:
@@ -77,7 +77,7 @@ class DirectivePlanner:
         return replica.outbox is not None
 
 
-class Orders(NamedTuple):
+class RowMoves(NamedTuple):
     """Moves over rows of the table: verbs uint8[n] and target tiers uint8[n]."""
 
     rows: Rows
@@ -155,29 +155,29 @@ def moves(
     if len(movable) < len(table.kinds):
         mine = np.isin(table.kind[rows], movable)
         rows, distance = rows[mine], distance[mine]
-    unanswered = rows[table.pending_action[rows] != _NO_ORDER]
-    table.pending_action[unanswered[table.pending_since[unanswered] <= now - ANSWER_S]] = _NO_ORDER
+    unanswered = rows[table.pending_action[rows] != _NO_MOVE]
+    table.pending_action[unanswered[table.pending_since[unanswered] <= now - ANSWER_S]] = _NO_MOVE
     pins = _pins(table, rows)
-    drops = _new_orders(table, _drops(table, rows), now)
+    drops = _new_moves(table, _drops(table, rows), now)
     parts = [pins, drops]
     for kind, here, budgets in _pools(table, replica, rows):
         view = _view(table, simulations, rows[here], distance[here])
         plan = planner.plan(view.payloads, budgets, replica.meters[kind].links)
-        planned = Orders(view.rows[plan.rows], plan.verbs, plan.tiers)
-        parts.append(_new_orders(table, planned, now))
-    open_ = rows[table.pending_action[rows] != _NO_ORDER]
+        planned = RowMoves(view.rows[plan.rows], plan.verbs, plan.tiers)
+        parts.append(_new_moves(table, planned, now))
+    open_ = rows[table.pending_action[rows] != _NO_MOVE]
     replica.replan_at = (
         float(table.pending_since[open_].min()) + ANSWER_S if open_.size else math.inf
     )
-    orders = Orders(
+    issued = RowMoves(
         np.concatenate([part.rows for part in parts]),
         np.concatenate([part.verbs for part in parts]),
         np.concatenate([part.tiers for part in parts]),
     )
-    kinds = table.kind[orders.rows]
+    kinds = table.kind[issued.rows]
     return tuple(
         Moves(
-            table.kinds[kind], orders.verbs[here], table.key[orders.rows[here]], orders.tiers[here]
+            table.kinds[kind], issued.verbs[here], table.key[issued.rows[here]], issued.tiers[here]
         )
         for kind in movable
         if (here := kinds == kind).any()
@@ -200,7 +200,7 @@ def _pools(
     ]
 
 
-def _pins(table: PayloadTable, rows: Rows) -> Orders:
+def _pins(table: PayloadTable, rows: Rows) -> RowMoves:
     """Return the unpins and pins the replica was not sent yet, and mark them as sent."""
     pinned = table.pinned[table.agents(rows)]
     changed = np.flatnonzero(pinned != table.sent_pin[rows])
@@ -208,14 +208,14 @@ def _pins(table: PayloadTable, rows: Rows) -> Orders:
     rows, pinned = rows[changed], pinned[changed]
     table.sent_pin[rows] = pinned
     verbs = np.where(pinned, Verb.PIN, Verb.UNPIN).astype(np.uint8)
-    return Orders(rows, verbs, np.zeros(rows.size, np.uint8))
+    return RowMoves(rows, verbs, np.zeros(rows.size, np.uint8))
 
 
-def _drops(table: PayloadTable, rows: Rows) -> Orders:
+def _drops(table: PayloadTable, rows: Rows) -> RowMoves:
     """Return drops of the state of agents that are done."""
     rows = rows[table.finished[table.agents(rows)]]
     rows = rows[table.resident(rows) & ~table.in_use[rows]]
-    return Orders(rows, np.full(rows.size, Verb.DROP, np.uint8), np.zeros(rows.size, np.uint8))
+    return RowMoves(rows, np.full(rows.size, Verb.DROP, np.uint8), np.zeros(rows.size, np.uint8))
 
 
 class _Viewed(NamedTuple):
@@ -251,12 +251,12 @@ def _view(
     return _Viewed(rows, payloads)
 
 
-def _new_orders(table: PayloadTable, orders: Orders, now: float) -> Orders:
-    """Return the orders that the replica has not been sent already, and note them."""
-    rows, verbs, tiers = orders
+def _new_moves(table: PayloadTable, moves: RowMoves, now: float) -> RowMoves:
+    """Return the moves that the replica has not been sent already, and note them."""
+    rows, verbs, tiers = moves
     new = (table.pending_action[rows] != verbs) | (table.pending_tier[rows] != tiers)
     rows, verbs, tiers = rows[new], verbs[new], tiers[new]
     table.pending_action[rows] = verbs
     table.pending_tier[rows] = tiers
     table.pending_since[rows] = now
-    return Orders(rows, verbs, tiers)
+    return RowMoves(rows, verbs, tiers)

@@ -112,8 +112,8 @@ class ArmOptions(NamedTuple):
         moves: What the planner wants moved is moved.
         priced: The planner asks what a move costs.
         reserve_share: Of the device that the planner leaves to running requests' new tokens.
-        bands: Distances are told as whole steps (KVFlow, arXiv 2507.07400), or rounded up to powers
-            of two (ScaleSim's official code); None tells them as they are.
+        bands: Distances are reported as whole steps (KVFlow, arXiv 2507.07400), or rounded up to
+            powers of two (ScaleSim's official code); None reports them as they are.
     """
 
     arm: Arm
@@ -125,7 +125,7 @@ class ArmOptions(NamedTuple):
     reserve_share: float = 0.1
     bands: Literal["steps", "powers"] | None = None
 
-    def told(self, steps: NDArray[np.float64]) -> NDArray[np.float64]:
+    def reported(self, steps: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return float64[n] distances as they are reported."""
         if self.bands == "powers":
             return np.where(steps > 0, 2.0 ** np.ceil(np.log2(np.maximum(steps, 1.0))), 0.0)

@@ -82,8 +82,8 @@ class ControlPlane:
     def _report(self, step: int, ahead: Mapping[str, float]) -> None:
         distances = np.maximum(np.array(list(ahead.values())), 0.0)
         keys = agent_keys(self._simulation, list(ahead))
-        told = self._options.told(distances).astype(np.float32)
-        self.core.report(self._simulation, step, keys, told)
+        reported = self._options.reported(distances).astype(np.float32)
+        self.core.report(self._simulation, step, keys, reported)
         self._changed = True
 
     def hear(self, message: Message) -> None:

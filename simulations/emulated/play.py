@@ -170,7 +170,7 @@ class _Playing:
 
     def _step(self, step: int, concurrency: int) -> Script:
         """Make all calls of a step."""
-        self._tell(step)
+        self._report(step)
         schedule = self._workload.schedule
         next_use = schedule.next_use(step)
         left = schedule.calls(step).tolist()
@@ -209,7 +209,7 @@ class _Playing:
         # The last answer is on its way to its caller.
         yield from self._until(self._clock.now() + CALL_S)
 
-    def _tell(self, step: int) -> None:
+    def _report(self, step: int) -> None:
         """Report who calls in a step and in those that are foreseen."""
         if self._plane is None or self._options.foreseen is None:
             return
@@ -232,7 +232,7 @@ class _Playing:
         ]
         more: dict[str, Any] = {}
         if isfinite(ahead):  # as `simulations.load_generator` says it
-            more["next_use"] = float(self._options.told(np.array([ahead]))[0])
+            more["next_use"] = float(self._options.reported(np.array([ahead]))[0])
         if self._case.adapters:
             more["lora_id"] = f"adapter-{row % self._case.adapters}"
         return self._engine.ask(

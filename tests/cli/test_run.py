@@ -102,6 +102,7 @@ def test_every_call_carries_its_agent_wherever_it_is_made(ran: Ran) -> None:
     assert agents == {**once, "forked": 2, None: 2}
 
 
+@pytest.mark.slow
 def test_all_are_of_one_simulation_with_a_name_of_its_own(ran: Ran) -> None:
     (name,) = {simulation for _, simulation in ran.callers}
     assert name == ran.report["simulation"]
@@ -109,6 +110,7 @@ def test_all_are_of_one_simulation_with_a_name_of_its_own(ran: Ran) -> None:
     assert name.startswith("my-town-")
 
 
+@pytest.mark.slow
 def test_the_report_counts_what_the_trace_has(ran: Ran) -> None:
     report = ran.report
     assert len(ran.trace) == report["calls"] == 9
@@ -123,6 +125,7 @@ def test_the_report_counts_what_the_trace_has(ran: Ran) -> None:
     assert report["interrupted"] == ""
 
 
+@pytest.mark.slow
 def test_the_screen_shows_the_report(ran: Ran) -> None:
     assert "78% of calls named" in ran.screen
     assert "2% device, 1% host, 0% storage, 96% miss" in ran.screen

@@ -126,7 +126,7 @@ def test_a_server_that_is_loading(tmp_path: Path) -> None:
         valkey(tmp_path, "--save", "", *slow) as url,
         pytest.raises(CatalogUnavailableError, match="still loading"),
     ):
-        rehearse(CatalogSettings(url=SecretStr(url), retries=0))
+        rehearse(CatalogSettings(url=SecretStr(url), retries=0, timeout_s=5.0))
 
 
 def test_a_wrong_password_and_a_user_with_just_the_rights(server: EmbeddedServer) -> None:
