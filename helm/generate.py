@@ -81,8 +81,11 @@ def schema() -> dict[str, Any]:
         for key in value.path[:-1]:
             parent = parent["properties"][key]
         parent["properties"][value.path[-1]] = _property(value)
-        if "properties" in parent["properties"][value.path[-1]]:
-            # Helm takes a key away that a values file sets to null: templates would look inside it.
+        if "properties" in parent["properties"][value.path[-1]] or not isinstance(
+            value.default, list | dict
+        ):
+            # Helm takes a key away that a values file sets to null: templates would look inside it,
+            # or write nothing in its place. Lists and maps of people's own are empty then.
             parent["required"].append(value.path[-1])
     stack = _stack()
     root["$defs"] = stack.pop("$defs")
@@ -99,6 +102,8 @@ def _property(value: ChartValue) -> dict[str, Any]:
         found["additionalProperties"] = True
     if found["type"] == "integer":
         found["minimum"] = 0
+    if value.path[-1] == "port":
+        found |= {"minimum": 1, "maximum": 65535}
     if choice := _CHOICE.search(value.text):
         found["enum"] = choice[1].split(", ")
     return found

@@ -42,6 +42,13 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "keys without names": ({"apiKeys": {"secretName": "keys"}}, "give both or neither"),
     "a map set to null": ({"ingress": None}, "missing property 'ingress'"),
+    "text set to null": (
+        {"redis": {"tlsCaSecretName": None}},
+        "missing property 'tlsCaSecretName'",
+    ),
+    "a switch set to null": ({"networkPolicy": {"enabled": None}}, "missing property 'enabled'"),
+    "a port that is none": ({"serve": {"port": 70000}}, "got 70,000, want 65,535"),
+    "the API at a port of Ray's": ({"serve": {"port": 8080}}, "which Ray takes in its pods"),
     "a map inside of another set to null": ({"ray": {"gcs": None}}, "missing property 'gcs'"),
     "no key": ({"apiKey": {"secretName": ""}}, "apiKey needs a value or a secretName"),
     "two keys": ({"apiKey": {"value": "k"}}, "not both"),
@@ -50,7 +57,12 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
         {"ray": {"tokenAuth": False}, "networkPolicy": {"enabled": False}},
         "anyone who reaches the head",
     ),
-    "long name": ({"fullnameOverride": "a" * 48}, "at most 47"),
+    "long name": ({"fullnameOverride": "a" * 48, "redis": {"host": "r"}}, "at most 47"),
+    "long name of a bundled server": ({"fullnameOverride": "a" * 47}, "at most 46"),
+    "long name of a job": (
+        {"fullnameOverride": "a" * 44, "job": {"enabled": True, "outClaim": "o"}},
+        "at most 43",
+    ),
     "name with a digit first": ({"fullnameOverride": "1town"}, "a letter first"),
     "no model": ({"stack": {"engine": {"model_path": ""}}}, "model_path is empty"),
     "model on no volume": ({"volumes": {"models": {"existingClaim": ""}}}, "nothing is mounted"),
@@ -135,8 +147,28 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
         "serve.port is 8085, one of the 16",
     ),
     "controller's port is Ray's": (
-        {"stack": {"metrics": {"controller_port": 8080}}},
-        "every Ray pod uses already",
+        {"stack": {"metrics": {"controller_port": 8265}}},
+        "which Ray takes in its pods",
+    ),
+    "replicas' ports over Ray's": (
+        {"stack": {"metrics": {"controller_port": 9001, "replica_port": 8390}}},
+        "a port of Ray's, 8404, is 8404, one of the 16",
+    ),
+    "one port for two": ({"stack": {"metrics": {"controller_port": 8000}}}, "are both 8000"),
+    "GPUs that no engine would use": (
+        {"workers": {"resources": {"limits": {"nvidia.com/gpu": 1}}}},
+        "give them by workers.gpus alone",
+    ),
+    "an operator that is kept out": ({"networkPolicy": {"operator": []}}, "operator is empty"),
+    "two sources of packages": (
+        {
+            "job": {
+                "enabled": True,
+                "entrypoint": "python town.py",
+                "runtimeEnv": {"pip": ["a"], "conda": "b"},
+            }
+        },
+        "takes one of them",
     ),
     "too many engines": (GPUS | {"stack": {"replicas": 9}}, "room for 8"),
     "engine over workers": (GPUS | {"stack": {"engine": {"tp_size": 16}}}, "cannot span workers"),

@@ -134,10 +134,10 @@ def test_without_a_pod_monitor_the_api_tells_all_and_nothing_more_is_open() -> N
 
 
 def test_another_scraper_is_given_ports() -> None:
-    given = {"controller_port": 9001, "replica_port": 9100}
+    given = {"controller_port": 9001, "replica_port": 9200}
     objects = render({"stack": {"metrics": given}})
     head, worker = (_ports(pod) for pod in pods(objects).values())
-    assert (head["controller"], worker["replica-0"]) == (9001, 9100)
+    assert (head["controller"], worker["replica-0"]) == (9001, 9200)
     assert "replica-1" not in worker
 
 

@@ -42,7 +42,7 @@ MATRIX: dict[str, dict[str, Any]] = {
     "authority of redis": {
         "redis": {"host": "redis.example", "tls": True, "tlsCaSecretName": "authority"}
     },
-    "own scraper": {"stack": {"metrics": {"controller_port": 9001, "replica_port": 9100}}},
+    "own scraper": {"stack": {"metrics": {"controller_port": 9001, "replica_port": 9200}}},
     "nothing optional": {
         "networkPolicy": {"enabled": False},
         "podDisruptionBudget": {"enabled": False},

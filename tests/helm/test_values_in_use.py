@@ -13,6 +13,7 @@ import pytest
 import yaml
 from redis.connection import parse_url
 
+from helm.generate import documented, schema
 from tests.helm.test_schemas import KUBERNETES
 from tests.support.chart import CHART, NEEDED, merged, pods, render, rendered_files, settings
 
@@ -41,6 +42,47 @@ def test_numbers_and_booleans_become_text_where_kubernetes_wants_it() -> None:
             kubernetes_validate.validate(found, KUBERNETES, strict=True)
     env = pods(objects)["worker"]["spec"]["containers"][0]["env"]
     assert {"name": "N", "value": "5"} in env
+
+
+def test_whole_numbers_have_no_exponent_and_null_is_nothing() -> None:
+    """Helm reads them as floats, and writes those from a million on as 1e+06."""
+    many, words = 20261127, {"build": 20261127, "gone": None}
+    job = {"args": ["society", "--seed", many], "ttlSecondsAfterFinished": many}
+    job |= {"runtimeEnv": {"env_vars": {"N": many}}, "enabled": True, "outClaim": "out"}
+    env = [{"name": "N", "value": many}, {"name": "EMPTY", "value": None}]
+    objects = render(
+        {"commonLabels": words, "workers": {"env": env, "podLabels": words}, "job": job}
+    )
+    for found in objects.values():
+        assert found["metadata"]["labels"]["build"] == str(many)
+        assert "gone" not in found["metadata"]["labels"]
+    (container,) = pods(objects)["worker"]["spec"]["containers"]
+    values = {each["name"]: each.get("value") for each in container["env"]}
+    assert (values["N"], values["EMPTY"]) == (str(many), "")
+    spec = objects["RayJob", "town-scalesim-job"]["spec"]
+    assert f"'--seed' '{many}'" in spec["entrypoint"]
+    assert spec["ttlSecondsAfterFinished"] == many
+    assert type(spec["ttlSecondsAfterFinished"]) is int
+    assert yaml.safe_load(spec["runtimeEnvYAML"]) == {"env_vars": {"N": str(many)}}
+
+
+def test_a_list_or_a_map_that_is_null_is_empty() -> None:
+    """All of them at once; other values may not be null, by the schema."""
+    whole, nulls = schema(), dict[str, Any]()
+    for path, default, _ in documented():
+        at, value = whole, nulls
+        for key in path[:-1]:
+            at, value = at["properties"][key], value.setdefault(key, {})
+        if path[0] == "stack" or path[-1] in at["required"]:
+            continue
+        assert isinstance(default, list | dict)
+        value[path[-1]] = None
+    nulls["networkPolicy"]["operator"] = [{"podSelector": {}}]
+    for (kind, _), found in render(nulls).items():
+        if kind != "RayService":
+            kubernetes_validate.validate(found, KUBERNETES, strict=True)
+    rules = render(nulls)["NetworkPolicy", "town-scalesim-ray"]["spec"]["ingress"]
+    assert all(rule["from"] for rule in rules)  # an empty one lets everybody in
 
 
 def test_text_that_yaml_takes_for_something_else_stays_text() -> None:

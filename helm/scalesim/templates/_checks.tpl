@@ -2,8 +2,9 @@
 {{- define "scalesim.checks" -}}
 {{- $name := include "scalesim.fullname" . -}}
 {{- $values := .Values -}}
-{{- if or (gt (len $name) 47) (not (regexMatch "^[a-z]([-a-z0-9]*[a-z0-9])?$" $name)) -}}
-{{- fail (printf "the name %q is not a valid RayService name: at most 47 characters of a-z, 0-9 and -, a letter first; set fullnameOverride" $name) -}}
+{{- $longest := include "scalesim.longestName" . | int -}}
+{{- if or (gt (len $name) $longest) (not (regexMatch "^[a-z]([-a-z0-9]*[a-z0-9])?$" $name)) -}}
+{{- fail (printf "the name %q cannot be: at most %d characters of a-z, 0-9 and -, a letter first, as more is appended to it; set fullnameOverride" $name $longest) -}}
 {{- end -}}
 {{- if not (or .Values.serve.enabled .Values.job.enabled) -}}
 {{- fail "neither serve.enabled nor job.enabled: nothing would run" -}}
@@ -31,7 +32,13 @@
 {{- if and .Values.gateway.enabled .Values.networkPolicy.enabled (not .Values.networkPolicy.clients) -}}
 {{- fail "gateway.enabled needs its gateway's pods in networkPolicy.clients: only this namespace may call otherwise" -}}
 {{- end -}}
-{{- include "scalesim.checkMetrics" . -}}
+{{- if and .Values.networkPolicy.enabled (not .Values.networkPolicy.operator) -}}
+{{- fail "networkPolicy.operator is empty: KubeRay's pods must reach Ray's, else nothing is ever started" -}}
+{{- end -}}
+{{- if and .Values.job.enabled (hasKey (default dict .Values.job.runtimeEnv) "pip") (hasKey .Values.job.runtimeEnv "conda") -}}
+{{- fail "job.runtimeEnv has pip and conda: Ray takes one of them" -}}
+{{- end -}}
+{{- include "scalesim.checkPorts" . -}}
 {{- if .Values.serve.enabled -}}
 {{- include "scalesim.checkEngine" . -}}
 {{- end -}}
@@ -66,16 +73,34 @@
 {{- end -}}
 {{- end }}
 
-{{- define "scalesim.checkMetrics" -}}
+{{/* KubeRay's names of a RayService and of a RayJob have 47 characters at most; Kubernetes' of a
+StatefulSet 52, as its pods have a label of it and a hash. */}}
+{{- define "scalesim.longestName" -}}
+{{- $bundled := and .Values.serve.enabled (not .Values.redis.host) -}}
+{{- $store := and .Values.serve.enabled .Values.ray.gcs.bundled -}}
+{{ min (ternary (sub 47 (len "-job")) 47 .Values.job.enabled) (ternary (sub 52 (len "-redis")) 47 $bundled) (ternary (sub 52 (len "-gcs")) 47 $store) }}
+{{- end }}
+
+{{- define "scalesim.checkPorts" -}}
 {{- $metrics := include "scalesim.metrics" . | fromYaml -}}
 {{- $first := int $metrics.replica_port -}}
-{{- range $name, $port := dict "serve.port" .Values.serve.port "stack.metrics.controller_port" $metrics.controller_port "Ray's own port of metrics" 8080 -}}
-{{- if and $first (ge (int $port) $first) (le (int $port) (add $first 15 | int)) -}}
-{{- fail (printf "%s is %v, one of the 16 from stack.metrics.replica_port on that replicas take: move one of them" $name $port) -}}
+{{- $ours := dict "serve.port" (int .Values.serve.port) "stack.metrics.controller_port" (int $metrics.controller_port) -}}
+{{- $rays := list 6379 8080 8265 8404 9101 10001 52365 -}}
+{{- range $name, $port := $ours -}}
+{{- if has $port $rays -}}
+{{- fail (printf "%s is %d, which Ray takes in its pods already: choose another" $name $port) -}}
 {{- end -}}
 {{- end -}}
-{{- if and $metrics.controller_port (has (int $metrics.controller_port) (list (int .Values.serve.port) 8080)) -}}
-{{- fail (printf "stack.metrics.controller_port is %v, which every Ray pod uses already: choose another" $metrics.controller_port) -}}
+{{- if eq (get $ours "serve.port") (get $ours "stack.metrics.controller_port") -}}
+{{- fail (printf "serve.port and stack.metrics.controller_port are both %v: choose another for one" .Values.serve.port) -}}
+{{- end -}}
+{{- range $port := $rays -}}
+{{- $_ := set $ours (printf "a port of Ray's, %d," $port) $port -}}
+{{- end -}}
+{{- range $name, $port := $ours -}}
+{{- if and $first (ge $port $first) (le $port (add $first 15 | int)) -}}
+{{- fail (printf "%s is %d, one of the 16 from stack.metrics.replica_port on that replicas take: move one of them" $name $port) -}}
+{{- end -}}
 {{- end -}}
 {{- end }}
 
@@ -112,6 +137,12 @@
 {{- if and .Values.autoscaling.enabled (or (gt (int .Values.autoscaling.minReplicas) (int $workers.replicas)) (gt (int $workers.replicas) $most)) -}}
 {{- fail "workers.replicas must lie between autoscaling.minReplicas and autoscaling.maxReplicas" -}}
 {{- end -}}
+{{- range $part, $named := default dict $workers.resources -}}
+{{- $gpus := get (default dict $named) $workers.gpuResource -}}
+{{- if and $gpus (ne (int (toString $gpus)) (int $workers.gpus)) -}}
+{{- fail (printf "workers.resources.%s has %v of %s and workers.gpus is %v: give them by workers.gpus alone, by which the device, the image and the number of engines are chosen" $part $gpus $workers.gpuResource $workers.gpus) -}}
+{{- end -}}
+{{- end -}}
 {{- if $workers.gpus -}}
 {{- $each := default 1 .Values.stack.engine.tp_size | int -}}
 {{- if gt $each (int $workers.gpus) -}}
@@ -147,7 +178,7 @@
 {{/* Sizes that are named and can never be had; the engine looks at the rest where it starts. */}}
 {{- define "scalesim.checkSizes" -}}
 {{- $engines := include "scalesim.enginesPerWorker" . | float64 -}}
-{{- $memory := dig "limits" "memory" "" .Values.workers.resources -}}
+{{- $memory := dig "limits" "memory" "" (default dict .Values.workers.resources) -}}
 {{- $volumes := .Values.volumes -}}
 {{- $host := list "stack.engine.host_bytes" .Values.stack.engine.host_bytes $engines "workers.resources.limits.memory" $memory -}}
 {{- $storage := list "stack.engine.storage_bytes" .Values.stack.engine.storage_bytes $engines "volumes.storage.size" $volumes.storage.size -}}

@@ -23,7 +23,7 @@ autoscalerOptions:
   version: v2
   securityContext:
     {{- toYaml .Values.securityContext | nindent 4 }}
-  idleTimeoutSeconds: {{ .Values.autoscaling.idleTimeoutSeconds }}
+  idleTimeoutSeconds: {{ int64 .Values.autoscaling.idleTimeoutSeconds }}
   upscalingMode: {{ .Values.autoscaling.upscalingMode }}
 {{- end }}
 headGroupSpec:

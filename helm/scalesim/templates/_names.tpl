@@ -30,11 +30,22 @@ helm.sh/chart: {{ printf "%s-%s" $root.Chart.Name $root.Chart.Version | replace 
 {{- end }}
 {{- end }}
 
+{{/* A value as text: Helm reads whole numbers as floats, which have an exponent from a million on. */}}
+{{- define "scalesim.text" -}}
+{{- if kindIs "float64" . -}}
+{{ ternary (int64 .) . (eq (floor .) .) }}
+{{- else if not (kindIs "invalid" .) -}}
+{{ . }}
+{{- end -}}
+{{- end }}
+
 {{/* A map whose values are text, as Kubernetes wants labels, annotations and selectors: `version: 2`
-and `spot: true` are a number and a boolean in YAML. */}}
+and `spot: true` are a number and a boolean in YAML. A key that is null is left out. */}}
 {{- define "scalesim.strings" -}}
 {{- range $key, $value := . }}
-{{ $key | quote }}: {{ toString $value | quote }}
+{{- if not (kindIs "invalid" $value) }}
+{{ $key | quote }}: {{ include "scalesim.text" $value | quote }}
+{{- end }}
 {{- end }}
 {{- end }}
 
@@ -42,7 +53,7 @@ and `spot: true` are a number and a boolean in YAML. */}}
 {{- define "scalesim.variables" -}}
 {{- range . }}
 {{- if hasKey . "value" }}
-- {name: {{ .name | quote }}, value: {{ toString .value | quote }}}
+- {name: {{ .name | quote }}, value: {{ include "scalesim.text" .value | quote }}}
 {{- else }}
 - {{ toJson . }}
 {{- end }}

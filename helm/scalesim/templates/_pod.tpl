@@ -39,7 +39,7 @@ spec:
   serviceAccountName: {{ include "scalesim.serviceAccount" $root }}
   automountServiceAccountToken: false
   {{- end }}
-  terminationGracePeriodSeconds: {{ $values.terminationGracePeriodSeconds }}
+  terminationGracePeriodSeconds: {{ int64 $values.terminationGracePeriodSeconds }}
   securityContext:
     {{- include "scalesim.podSecurityContext" $root | nindent 4 }}
   {{- with $root.Values.image.pullSecrets }}
@@ -57,7 +57,7 @@ spec:
   {{- end }}
   {{- end }}
   {{- $fetching := ternary (include "scalesim.fetchContainers" $root | fromYamlArray) list (eq $group "workers") }}
-  {{- with concat $fetching $values.initContainers }}
+  {{- with concat $fetching (default list $values.initContainers) }}
   initContainers:
     {{- toYaml . | nindent 4 }}
   {{- end }}
@@ -130,7 +130,7 @@ spec:
 
 {{- define "scalesim.resources" -}}
 {{- $root := index . 0 -}}
-{{- $resources := deepCopy (index $root.Values (index . 1)).resources -}}
+{{- $resources := deepCopy (default dict (index $root.Values (index . 1)).resources) -}}
 {{- if and (eq (index . 1) "workers") $root.Values.workers.gpus -}}
 {{- $gpus := dict $root.Values.workers.gpuResource (toString $root.Values.workers.gpus) -}}
 {{- $added := dict "requests" $gpus "limits" $gpus -}}
