@@ -66,6 +66,7 @@ def up(
     as_json: AsJson = False,
 ) -> None:
     """Start the stack in the foreground; Ctrl-C drains and stops it. Options override the file."""
+    from scalesim.deployments.cluster import head_of
     from scalesim.deployments.run_folder import RAY_FITS, RunFolder
     from scalesim.deployments.stack import Stack
     from scalesim.environment import with_secrets_from_env
@@ -87,6 +88,8 @@ def up(
     _override(values, "ingress", {"host": host, "port": port})
     if replicas is not None:
         values["replicas"] = replicas
+    # Before there is a folder of our own: Ray looks for the last cluster where TMPDIR is.
+    address = head_of(address) if address else None
     with _Signals(), RunFolder(RAY_FITS) as folder, folder.as_own_tmpdir():
         _build_model(values, folder)
         settings = with_secrets_from_env(load(StackSettings, values))

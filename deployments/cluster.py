@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from scalesim.environment import ray_address_from_env
 from scalesim.errors import AuthenticationError, ConfigurationError, UnavailableError
 
 if TYPE_CHECKING:
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 
 OBJECT_STORE_BYTES = 512 * 2**20
 """What a stack sends is smaller than what Ray would put there; its own choice is 30% of memory."""
+
+_HOLDER = "scalesim-holder"
 
 _KNOCK_S = 10.0
 """In which the head of a cluster that is to be joined takes a connection."""
@@ -119,22 +122,86 @@ def _signals_of_ours() -> Iterator[None]:
             signal.signal(signal.SIGTERM, ours)
 
 
-def join(address: str, environment: Mapping[str, str]) -> None:
-    """Connect this process to a cluster that runs.
+class _Holder:
+    """Lives and dies with the process that made it; its name can be taken once."""
+
+
+def hold(address: str) -> Any:
+    """Take the cluster that this process is connected to for itself; return what it is held by.
+
+    It is given back where that is killed with `ray.kill`, and where this process ends.
 
     Args:
-        address: HOST:PORT of its head, or `auto` for the one of this machine.
-        environment: Of every process that is started for it there, on whatever node.
+        address: Of the cluster, for the message.
 
     Raises:
-        UnavailableError: There is none, or this machine has no node of it.
-        AuthenticationError: It asks for a token that was not given.
+        ConfigurationError: Another process has it.
     """
     import ray
 
     try:
-        if address != "auto":
-            _knock(address)
+        return ray.remote(num_cpus=0)(_Holder).options(name=_HOLDER, namespace=_HOLDER).remote()
+    except ValueError:
+        raise ConfigurationError(
+            f"the Ray cluster at {address} has a stack of `scalesim up`, or of another simulation, "
+            "which this one would replace: use another cluster, wait for the end of that, or ask "
+            "that stack (`--base-url`)"
+        ) from None
+
+
+def head_of(address: str) -> str:
+    """Return HOST:PORT of a cluster's head.
+
+    Args:
+        address: HOST:PORT, or `auto`: what RAY_ADDRESS says, else the cluster that `ray start`
+            began last on this machine, else the only one that has a node here. Ray's own `auto`
+            takes any of several, one of another stack's own too.
+
+    Raises:
+        UnavailableError: No cluster has a node here.
+        ConfigurationError: Several have.
+    """
+    if address != "auto":
+        return address
+    named = ray_address_from_env()
+    if named is not None and "://" not in named:
+        return named
+    from ray._private import services
+
+    running = services.find_gcs_addresses()
+    begun = services.find_bootstrap_address(None)
+    if begun in running:
+        return str(begun)
+    if len(running) > 1:
+        raise ConfigurationError(
+            f"several Ray clusters have a node on this machine ({', '.join(sorted(running))}): "
+            "name one by its HOST:PORT, or in RAY_ADDRESS"
+        )
+    for found in running:
+        return str(found)
+    raise UnavailableError(
+        "no Ray cluster has a node on this machine: give HOST:PORT of a head, or start a node "
+        "(`ray start --head`, or `ray start --address HOST:PORT`)"
+    )
+
+
+def join(address: str, environment: Mapping[str, str]) -> None:
+    """Connect this process to a cluster that runs.
+
+    Args:
+        address: As for `head_of`.
+        environment: Of every process that is started for it there, on whatever node.
+
+    Raises:
+        UnavailableError: There is none, or this machine has no node of it.
+        ConfigurationError: `auto` could be several.
+        AuthenticationError: It asks for a token that was not given.
+    """
+    import ray
+
+    address = head_of(address)
+    try:
+        _knock(address)
         with _signals_of_ours():
             ray.init(
                 address,

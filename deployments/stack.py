@@ -81,6 +81,7 @@ class Stack:
         self.settings = settings
         self._cluster = cluster
         self._joined = False
+        self._holder: Any = None
         self._folder = folder
         self.base_url = ""
         self.controller: Any = None
@@ -129,6 +130,7 @@ class Stack:
         if self._cluster is not None:
             cluster.join(self._cluster, SERVING)
             self._joined = True
+            self._holder = cluster.hold(self._cluster)
         elif not ray.is_initialized():
             check_here(self.settings)
             cluster.start(self._folder)
@@ -203,6 +205,9 @@ class Stack:
             shutdown.join(_SHUTDOWN_S)  # it waits long for parts that have gone
             self._owns_ray = False
         elif self._joined:
+            if self._holder is not None:
+                with suppress(ray.exceptions.RayError):
+                    ray.kill(self._holder)
             ray.shutdown()  # leaves it
             self._joined = False
 

@@ -5,37 +5,67 @@ from __future__ import annotations
 import ipaddress
 import secrets
 from collections.abc import Set
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 from pydantic import SecretStr
 
-from scalesim.settings import IngressSettings
+from scalesim.environment import client_from_env
+from scalesim.settings import IngressSettings, MetricsSettings
 
 _KEY_BYTES = 24
+_EVERYWHERE = "0.0.0.0"  # noqa: S104 - with a key
 
 
-def ingress_of_arm() -> IngressSettings:
+class Ports(NamedTuple):
+    """Where a simulation's own stacks listen, one after the other.
+
+    Attributes:
+        api: Port of the API, whose /metrics is the ingress'; 0 takes a free one.
+        controller: Port of the controller's metrics; 0 leaves them in the API's.
+        replicas: First of the 16 that replicas take for theirs; 0 for none.
+    """
+
+    api: int = 0
+    controller: int = 0
+    replicas: int = 0
+
+
+class Listening(NamedTuple):
+    """How one of these stacks listens."""
+
+    ingress: IngressSettings
+    metrics: MetricsSettings
+
+
+def listening_of_arm(ports: Ports) -> Listening:
     """Return how a simulation's own stack listens in the Ray cluster that there is, if any."""
     import ray
 
     if not ray.is_initialized():
-        return IngressSettings(port=0)
+        return listening_for(set(), "", ports)
     from scalesim.deployments.nodes import nodes
 
-    return ingress_for({node.address for node in nodes()}, ray.util.get_node_ip_address())
+    here = ray.util.get_node_ip_address()
+    return listening_for({node.address for node in nodes()}, here, ports)
 
 
-def ingress_for(addresses: Set[str], here: str) -> IngressSettings:
-    """Return how it listens: on loopback, or with a key on this node's address.
+def listening_for(addresses: Set[str], here: str, ports: Ports) -> Listening:
+    """Return how it listens: on loopback, or with a key on the nodes' addresses.
+
+    The key is SCALESIM_API_KEY, for who is to scrape it; else one that only this run knows.
 
     Args:
         addresses: Of the cluster's machines.
         here: Address of this one.
+        ports: Where.
     """
+    metrics = MetricsSettings(controller_port=ports.controller, replica_port=ports.replicas)
     if not addresses - {here}:
-        return IngressSettings(port=0)
-    return IngressSettings(host=here, port=0, api_key=SecretStr(secrets.token_urlsafe(_KEY_BYTES)))
+        return Listening(IngressSettings(port=ports.api), metrics)
+    key = client_from_env().api_key or SecretStr(secrets.token_urlsafe(_KEY_BYTES))
+    ingress = IngressSettings(host=here, port=ports.api, api_key=key)
+    return Listening(ingress, metrics.model_copy(update={"host": _EVERYWHERE}))
 
 
 def placement(base_url: str) -> Any:

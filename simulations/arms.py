@@ -17,7 +17,7 @@ from scalesim.settings import (
     ModelSettings,
     StackSettings,
 )
-from scalesim.simulations.agent_nodes import ingress_of_arm
+from scalesim.simulations.agent_nodes import Ports, listening_of_arm
 from scalesim.simulations.call_table import CallTable
 from scalesim.simulations.checkpoint import Checkpoint, Ending
 from scalesim.simulations.coordinator import Drive, Run, RunOptions, WatchStep, drive, run_of
@@ -46,6 +46,7 @@ class ArmMachine(NamedTuple):
             `host_share` of them are in host memory. Arm `scalesim` only.
         emulate: GPU whose times are put in the place of this machine's, `h100:llama-3.1-8b`.
         dilate: Seconds that one of its seconds takes here; all figures are in its own.
+        ports: Where its stacks listen, and are scraped.
     """
 
     model_path: Path
@@ -59,6 +60,7 @@ class ArmMachine(NamedTuple):
     models: int = 0
     emulate: str | None = None
     dilate: float = 1.0
+    ports: Ports = Ports()
 
 
 class ArmOutcome(NamedTuple):
@@ -150,6 +152,7 @@ def stack_settings(arm: Arm, workload: Workload, machine: ArmMachine) -> StackSe
             "agents or fewer replicas"
         )
     emulation = EmulationSettings.of(machine.emulate, machine.dilate) if machine.emulate else None
+    listening = listening_of_arm(machine.ports)
     return StackSettings(
         engine=EngineSettings(
             model_path=str(machine.model_path),
@@ -166,7 +169,8 @@ def stack_settings(arm: Arm, workload: Workload, machine: ArmMachine) -> StackSe
         ),
         replicas=machine.replicas,
         controller=ControllerSettings(tick_s=machine.dilate * ControllerSettings().tick_s),
-        ingress=ingress_of_arm(),
+        ingress=listening.ingress,
+        metrics=listening.metrics,
     )
 
 

@@ -1,4 +1,4 @@
-"""A simulation as a Ray job: it uses the cluster that it was submitted to, alone."""
+"""A simulation as a Ray job: it uses the cluster that it was submitted to."""
 
 from __future__ import annotations
 
@@ -9,49 +9,45 @@ from scalesim.environment import ray_address_from_env
 from scalesim.errors import ConfigurationError
 from scalesim.settings import ControllerSettings
 
-_LOCK = "scalesim-simulation"
-
-
-class _Lock:
-    """Lives and dies with the driver; its name can be taken once."""
-
 
 @contextmanager
-def cluster_of_job(address: str | None = None) -> Iterator[None]:
-    """Hold the cluster at an address, or that a job was submitted to; else this does nothing.
+def cluster_of_job(address: str | None = None, *, alone: bool = True) -> Iterator[None]:
+    """Use the cluster at an address, or that a job was submitted to; else this does nothing.
 
-    A stack left behind by a simulation that died is removed.
+    Args:
+        address: HOST:PORT of its head.
+        alone: Whether stacks are to be started there: then the cluster is held, and a stack left
+            behind by a process that died is removed.
 
     Raises:
-        ConfigurationError: Another simulation, or anything else that is served, has the cluster.
+        ConfigurationError: It is to be held, and another stack, simulation or anything else that is
+            served has it.
     """
     address = address or ray_address_from_env()
     if address is None:
         yield
         return
     import ray
+
+    ray.init(address, log_to_driver=False)
+    if not alone:
+        yield
+        return
     from ray import serve
 
     from scalesim.controller import actor
+    from scalesim.deployments.cluster import hold
     from scalesim.deployments.stack import APP
 
-    ray.init(address, log_to_driver=False)
-    try:
-        lock = ray.remote(num_cpus=0)(_Lock).options(name=_LOCK, namespace=_LOCK).remote()
-    except ValueError:
-        raise _taken(address, "another simulation") from None
+    holder = hold(address)
     served = serve.status().applications
-    if set(served) - {APP}:
-        raise _taken(address, "a Serve application")
+    if others := set(served) - {APP}:
+        raise ConfigurationError(
+            f"the Ray cluster at {address} runs an application of Serve ({min(others)}), which the "
+            "stacks of a simulation would replace: use a cluster of its own"
+        )
     if served:
         serve.shutdown()
     actor.stop(ControllerSettings())
     yield
-    ray.kill(lock)
-
-
-def _taken(address: str, by: str) -> ConfigurationError:
-    return ConfigurationError(
-        f"the Ray cluster at {address} runs {by}, which the stacks of a simulation would replace: "
-        "submit to a cluster of its own"
-    )
+    ray.kill(holder)

@@ -13,6 +13,7 @@ import typer
 
 from scalesim.errors import ConfigurationError
 from scalesim.settings import Arm
+from scalesim.simulations.agent_nodes import Ports
 from scalesim.simulations.workload import PromptSize, Workload
 
 ARMS = get_args(Arm)
@@ -75,6 +76,13 @@ def run(
     workers: Annotated[int, Option(min=1, help="Ray workers the agents are spread over")] = 2,
     concurrency: Annotated[int | None, Option(min=1, help="Calls at once [64; trace 4]")] = None,
     think: Annotated[float, Option(min=0.0, help="Seconds of pause after each step")] = 0.3,
+    port: Annotated[
+        int, Option(min=0, max=65535, help="Port of the arms' stacks; 0 takes a free one")
+    ] = 0,
+    metrics_ports: Annotated[
+        str | None,
+        Option(help="Ports to scrape arms at: the controller's and the replicas' first [none]"),
+    ] = None,
     out: Annotated[
         Path | None, Option(help="Folder for the report; resumes a run that died there")
     ] = None,
@@ -111,7 +119,10 @@ def run(
         at_once = concurrency or (4 if workload.schedule.ordered else 64)
     dilate = dilate if emulate else 1.0
     run_options = RunOptions(workers=workers, concurrency=at_once, think_s=think * dilate)
-    with cluster_of_job(address), tempfile.TemporaryDirectory(prefix="scalesim-") as scratch:
+    with (
+        cluster_of_job(address, alone=client is None),
+        tempfile.TemporaryDirectory(prefix="scalesim-") as scratch,
+    ):
         kept = (out or Path(scratch)) / "checkpoint"
         machine = ArmMachine(
             Path(client.base_url)
@@ -126,8 +137,10 @@ def run(
             models=dealt_out("models", models, len(workload.agents)),
             emulate=emulate,
             dilate=dilate,
+            ports=_ports(port, metrics_ports),
         )
-        same = f"{workload.digest} {machine._replace(model_path=model or Path('random'))}"
+        settled = machine._replace(model_path=model or Path("random"), ports=Ports())
+        same = f"{workload.digest} {settled}"
         same += f" {run_options}"
         same += digest(world) if world else ""
         run_name = hashlib.sha256(same.encode()).hexdigest()[:12]
@@ -158,6 +171,19 @@ def _arms(text: str) -> list[Arm]:
         if name not in ARMS:
             raise ConfigurationError(f"there is no arm {name!r}: use some of {', '.join(ARMS)}")
     return cast(list[Arm], names)
+
+
+def _ports(api: int, metrics: str | None) -> Ports:
+    if metrics is None:
+        return Ports(api)
+    numbers = metrics.split(",")
+    if len(numbers) != 2 or not all(number.strip().isdecimal() for number in numbers):
+        raise ConfigurationError(
+            f"--metrics-ports {metrics} are not two ports: use e.g. 8081,8082, the controller's "
+            "and the first of the replicas'"
+        )
+    controller, replicas = map(int, numbers)
+    return Ports(api, controller, replicas)
 
 
 def dealt_out(option: str, text: str | None, agents: int) -> int:

@@ -101,6 +101,47 @@ def test_where_nothing_listens_no_cluster_is_waited_for(
         cluster.join(address, {})
 
 
+@pytest.mark.parametrize(
+    ("running", "begun", "named", "expected"),
+    [
+        ({"a:1"}, None, None, "a:1"),
+        ({"a:1"}, "gone:1", None, "a:1"),
+        ({"a:1", "b:1"}, "b:1", None, "b:1"),
+        ({"a:1", "b:1"}, "b:1", "c:1", "c:1"),
+        ({"a:1"}, None, "http://head:8265", "a:1"),
+    ],
+)
+def test_auto_is_the_cluster_that_was_begun_last(
+    monkeypatch: pytest.MonkeyPatch,
+    running: set[str],
+    begun: str | None,
+    named: str | None,
+    expected: str,
+) -> None:
+    _clusters(monkeypatch, running, begun)
+    if named is not None:
+        monkeypatch.setenv("RAY_ADDRESS", named)
+    assert cluster.head_of("auto") == expected
+    assert cluster.head_of("head:1") == "head:1"
+
+
+def test_auto_is_none_of_several_and_says_where_there_is_none(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    _clusters(monkeypatch, {"a:1", "b:1"}, None)
+    with pytest.raises(ConfigurationError, match="a:1, b:1"):
+        cluster.head_of("auto")
+    _clusters(monkeypatch, set(), "gone:1")
+    with pytest.raises(UnavailableError, match="ray start --head"):
+        cluster.head_of("auto")
+
+
+def _clusters(monkeypatch: pytest.MonkeyPatch, running: set[str], begun: str | None) -> None:
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    monkeypatch.setattr(services, "find_gcs_addresses", lambda: set(running))
+    monkeypatch.setattr(services, "find_bootstrap_address", lambda _: begun)
+
+
 def test_a_node_of_ray_is_waited_for(limits: Limits, monkeypatch: pytest.MonkeyPatch) -> None:
     answers: list[Any] = [RuntimeError("no node"), RuntimeError("no node"), {"node_id": "1"}]
 

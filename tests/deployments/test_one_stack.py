@@ -38,6 +38,7 @@ def test_a_second_stack_is_refused_and_the_first_keeps_its_controller(
 ) -> None:
     _serves(monkeypatch, application)
     monkeypatch.setattr(cluster, "join", lambda *_: None)
+    monkeypatch.setattr(cluster, "hold", lambda _: None)
     monkeypatch.setattr(ray, "is_initialized", lambda: True)
     monkeypatch.setattr(ray, "shutdown", lambda: ended.append("connection"))
     monkeypatch.setattr(nodes, "nodes", list)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import shlex
 from typing import Any
 
 import pytest
@@ -218,3 +219,42 @@ def test_every_pod_and_job_knows_where_the_stack_is() -> None:
     assert _selected(monitor["selector"], templates[-1]["metadata"]["labels"])
     assert not _selected(monitor["selector"], templates[0]["metadata"]["labels"])
     assert [each["port"] for each in monitor["podMetricsEndpoints"]] == ["metrics"]
+
+
+def test_the_stacks_of_a_reference_job_are_scraped_as_a_release_of_their_own() -> None:
+    job = {"enabled": True, "outClaim": "out"}
+    objects = render({"workers": {"gpus": 2}, "job": job}, ALL_MONITORING)
+    spec = objects["RayJob", "town-scalesim-job"]["spec"]
+    words = shlex.split(spec["entrypoint"])
+    given = dict(itertools.pairwise(words))
+    controller, replicas = map(int, given["--metrics-ports"].split(","))
+    groups = [spec["rayClusterSpec"]["headGroupSpec"], *spec["rayClusterSpec"]["workerGroupSpecs"]]
+    head, worker = (_ports(group["template"]) for group in groups)
+    assert (head["serve"], head["controller"]) == (int(given["--port"]), controller)
+    assert "serve" not in worker
+    assert [worker[f"replica-{n}"] for n in range(2)] == [replicas, replicas + 1]
+    endpoints = objects["PodMonitor", "town-scalesim-job"]["spec"]["podMetricsEndpoints"]
+    assert {each["port"] for each in endpoints} == {*head, *worker} - {
+        "gcs-server",
+        "dashboard",
+        "client",
+    }
+    for endpoint in endpoints:
+        key = endpoint.get("authorization", {}).get("credentials")
+        assert key == (
+            None if endpoint["port"] == "metrics" else {"name": "keys", "key": "api-key"}
+        )
+        (name,) = endpoint["relabelings"]
+        assert (name["targetLabel"], name["replacement"]) == (
+            "app_kubernetes_io_instance",
+            "town-job",
+        )
+
+
+def test_without_a_key_a_jobs_stacks_are_not_scraped() -> None:
+    values = {"serve": {"enabled": False}, "apiKey": {"secretName": ""}}
+    objects = render(values, {"job": {"enabled": True, "outClaim": "out"}}, ALL_MONITORING)
+    assert "--port" not in objects["RayJob", "town-scalesim-job"]["spec"]["entrypoint"]
+    monitor = objects["PodMonitor", "town-scalesim-job"]["spec"]
+    assert [each["port"] for each in monitor["podMetricsEndpoints"]] == ["metrics"]
+    assert ("PrometheusRule", "town-scalesim") not in objects  # a job's end is no alarm

@@ -5,23 +5,30 @@ from __future__ import annotations
 import pytest
 
 from scalesim.deployments.middleware import check_binding
+from scalesim.environment import API_KEY
+from scalesim.errors import ConfigurationError
 from scalesim.settings import EngineSettings, StackSettings
-from scalesim.simulations.agent_nodes import ingress_for, is_loopback, placement
+from scalesim.simulations.agent_nodes import Ports, is_loopback, listening_for, placement
 from scalesim.simulations.chat_caller import Caller
 from scalesim.simulations.load_generator import Target
+from scalesim.simulations.run_command import _ports
 
+PORTS = Ports(8000, 8081, 8082)
 HERE, THERE = "10.0.0.5", "10.0.0.6"
 
 
 @pytest.mark.parametrize("addresses", [set(), {HERE}])
 def test_on_one_machine_it_stays_on_loopback(addresses: set[str]) -> None:
-    ingress = ingress_for(addresses, HERE)
+    ingress, metrics = listening_for(addresses, HERE, PORTS)
     assert is_loopback(f"http://{ingress.host}:1")
+    assert is_loopback(f"http://{metrics.host}:1")
     assert not ingress.api_key.get_secret_value()
+    assert (ingress.port, metrics.controller_port, metrics.replica_port) == PORTS
 
 
-def test_on_several_it_listens_with_a_key_of_its_own() -> None:
-    first, second = (ingress_for({HERE, THERE}, HERE) for _ in range(2))
+def test_on_several_it_listens_with_a_key_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(API_KEY, raising=False)
+    first, second = (listening_for({HERE, THERE}, HERE, Ports()).ingress for _ in range(2))
     assert first.host == HERE
     assert first.api_key != second.api_key
     check_binding(StackSettings(engine=EngineSettings(model_path="m"), ingress=first))
@@ -32,3 +39,22 @@ def test_on_several_it_listens_with_a_key_of_its_own() -> None:
     key = first.api_key.get_secret_value()
     assert caller._client.headers["Authorization"] == f"Bearer {key}"
     assert key not in repr(target)
+
+
+def test_who_knows_the_environments_key_may_scrape_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(API_KEY, "key-of-the-release")
+    ingress, metrics = listening_for({HERE, THERE}, HERE, PORTS)
+    assert ingress.api_key.get_secret_value() == "key-of-the-release"
+    check_binding(
+        StackSettings(engine=EngineSettings(model_path="m"), ingress=ingress, metrics=metrics)
+    )
+    assert metrics.host == "0.0.0.0"
+    assert (ingress.port, metrics.controller_port, metrics.replica_port) == PORTS
+
+
+@pytest.mark.parametrize("text", ["8081", "8081,8082,8083", "a,b", ""])
+def test_metrics_ports_are_two(text: str) -> None:
+    with pytest.raises(ConfigurationError, match="8081,8082"):
+        _ports(0, text)
+    assert _ports(8000, "8081, 8082") == PORTS
+    assert _ports(1, None) == Ports(1)

@@ -9,6 +9,9 @@
 {{- if not (or .Values.serve.enabled .Values.job.enabled) -}}
 {{- fail "neither serve.enabled nor job.enabled: nothing would run" -}}
 {{- end -}}
+{{- if and .Values.apiKey.value .Values.apiKey.secretName -}}
+{{- fail "apiKey has a value and a secretName: give one" -}}
+{{- end -}}
 {{- range $path, $secret := ternary (dict "apiKey" .Values.apiKey "redis.password" .Values.redis.password) dict .Values.serve.enabled -}}
 {{- if eq (empty $secret.value) (empty $secret.secretName) -}}
 {{- fail (printf "%s needs a value or a secretName, and not both" $path) -}}

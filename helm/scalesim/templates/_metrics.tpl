@@ -27,3 +27,16 @@ head; a worker's replicas take the first free ports, so there are as many as eng
 {{- $places := div .Values.workers.gpus (default 1 .Values.stack.engine.tp_size) -}}
 {{ default (max 1 $places) .Values.stack.engines_per_machine }}
 {{- end }}
+
+{{/* Endpoints of a PodMonitor for what a stack's own processes answer: the ports above, with the key. */}}
+{{- define "scalesim.ownEndpoints" -}}
+{{- range $group := list "head" "workers" }}
+{{- range include "scalesim.metricsPorts" (list $ $group) | fromYamlArray }}
+- port: {{ .name }}
+  interval: {{ $.Values.monitoring.podMonitor.interval }}
+  authorization:
+    credentials:
+      {{- (include "scalesim.secretKeyRef" (list $ $.Values.apiKey "api-key") | fromYaml).secretKeyRef | toYaml | nindent 6 }}
+{{- end }}
+{{- end }}
+{{- end }}

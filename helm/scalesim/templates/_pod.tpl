@@ -108,9 +108,13 @@ spec:
 {{- if .Values.serve.enabled }}
 # Of this release's stack, for what runs here as a job.
 - {name: SCALESIM_BASE_URL, value: "http://{{ include "scalesim.fullname" . }}:{{ .Values.serve.port }}"}
+{{- end }}
+{{- if or .Values.serve.enabled .Values.apiKey.value .Values.apiKey.secretName }}
 - name: SCALESIM_API_KEY
   valueFrom:
     {{- include "scalesim.secretKeyRef" (list . .Values.apiKey "api-key") | nindent 4 }}
+{{- end }}
+{{- if .Values.serve.enabled }}
 {{- with .Values.apiKeys.secretName }}
 - name: SCALESIM_API_KEYS
   valueFrom:
