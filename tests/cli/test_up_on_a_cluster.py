@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 import subprocess
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import httpx
 import psutil
@@ -22,15 +23,20 @@ from tests.support.ray_head import BIN
 
 pytestmark = [pytest.mark.engine, pytest.mark.ray, pytest.mark.long, pytest.mark.timeout(600)]
 
-PLAIN = {**os.environ, "RAY_AUTH_MODE": "disabled"}
 START_S = 300
 
 
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[str]:
     """Address of a head without CPUs, so that engines are on the other node."""
-    with pytest.MonkeyPatch.context() as patch:
+    with (
+        pytest.MonkeyPatch.context() as patch,
+        # Ray notes in there which cluster it began last; its name is short, as are sockets in it.
+        tempfile.TemporaryDirectory(prefix="ray-", ignore_cleanup_errors=True) as folder,
+    ):
+        patch.setenv("TMPDIR", folder)
         patch.setenv("RAY_AUTH_MODE", "disabled")
+        patch.delenv("RAY_ADDRESS", raising=False)
         for name in SERVING:
             patch.delenv(name, raising=False)
         nodes = Cluster(
@@ -54,7 +60,7 @@ def config(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @contextmanager
 def up(cluster: str, config: Path) -> Iterator[tuple[subprocess.Popen[str], httpx.Client]]:
     command = [str(BIN / "scalesim"), "up", "--config", str(config), "--address", cluster, "--json"]
-    with subprocess.Popen(command, env=PLAIN, stdout=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         try:
             assert process.stdout is not None
             document = "".join(iter(process.stdout.readline, "}\n"))
@@ -65,10 +71,16 @@ def up(cluster: str, config: Path) -> Iterator[tuple[subprocess.Popen[str], http
             process.terminate()
 
 
+def said(*arguments: str) -> dict[str, Any]:
+    """Run `scalesim ARGUMENTS --json` and return what it prints."""
+    command = [str(BIN / "scalesim"), *arguments, "--json"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=START_S)
+    assert done.stdout, done.stderr
+    return dict(json.loads(done.stdout))
+
+
 def down(cluster: str) -> bool:
-    command = [str(BIN / "scalesim"), "down", "--address", cluster, "--json"]
-    done = subprocess.run(command, env=PLAIN, capture_output=True, text=True, timeout=START_S)
-    return bool(json.loads(done.stdout)["ended"])
+    return bool(said("down", "--address", cluster)["ended"])
 
 
 def ask(client: httpx.Client) -> httpx.Response:
@@ -98,18 +110,31 @@ def test_it_serves_with_its_environment_on_every_node_and_leaves_the_cluster(
 
 
 def test_what_a_killed_one_left_is_ended(cluster: str, config: Path) -> None:
-    with up(cluster, config) as (process, client):
+    """By `auto`: the cluster that was begun last, whatever others run on this machine."""
+    with up("auto", config) as (process, client):
         ask(client).raise_for_status()
         process.kill()
         process.wait()
-    assert down(cluster)
+    assert down("auto")
     assert not down(cluster)
 
 
+def test_others_leave_it_alone_and_a_simulation_may_ask_it(
+    cluster: str, config: Path, tmp_path: Path
+) -> None:
+    at = ("--address", cluster)
+    world = ("sim", "run", "town", *at, "--agents", "4", "--steps", "2", "--workers", "1")
+    with up(cluster, config) as (_, client):
+        for arguments in (("sim", "run", "society"), ("up", "--config", str(config))):
+            error = said(*arguments, *at)["error"]
+            assert (error["code"], "has a stack" in error["message"]) == ("configuration_error", True)
+        here = ("--base-url", str(client.base_url), "--out", str(tmp_path))
+        assert said(*world, *here)["arms"]["scalesim"]["errors"] == 0
+        ask(client).raise_for_status()
+        assert len(client.get("/v1/status").json()["replicas"]) == 1
+
+
 def test_without_a_cluster_it_says_what_to_do(config: Path) -> None:
-    command = [str(BIN / "scalesim"), "up", "--config", str(config), "--json"]
-    command += ["--address", "127.0.0.1:9"]
-    done = subprocess.run(command, env=PLAIN, capture_output=True, text=True, timeout=START_S)
-    error = json.loads(done.stdout)["error"]
+    error = said("up", "--config", str(config), "--address", "127.0.0.1:9")["error"]
     assert error["code"] == "unavailable"
     assert "ray start --address" in error["message"]

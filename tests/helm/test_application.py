@@ -80,12 +80,12 @@ class Release:
 
     def ask(self, agent: str) -> httpx.Response:
         """Have an agent say something."""
-        body = {"messages": [{"role": "user", "content": f"w{agent} w2"}]}
+        body = {"messages": [{"role": "user", "content": words(int(agent))}]}
         body |= {"max_tokens": 4, "temperature": 0}
         return self.api.post("/v1/chat/completions", json=body, headers={"X-Agent-Id": agent})
 
     @contextmanager
-    def under_load(self) -> Iterator[list[int]]:
+    def under_load(self, agents: int = AGENTS) -> Iterator[list[int]]:
         """Let agents ask on and on; yields the status of every answer."""
         found: list[int] = []
         ended = threading.Event()
@@ -94,7 +94,7 @@ class Release:
             while not ended.is_set():
                 found.append(self.ask(agent).status_code)
 
-        threads = [threading.Thread(target=ask, args=(str(n),)) for n in range(AGENTS)]
+        threads = [threading.Thread(target=ask, args=(str(n),)) for n in range(agents)]
         for thread in threads:
             thread.start()
         try:
@@ -121,11 +121,14 @@ def redis_port() -> Iterator[int]:
 def release(redis_port: int, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Release]:
     model = build(tmp_path_factory.mktemp("models") / "model", size="tiny")
     port = free_port()
+    disk = str(tmp_path_factory.mktemp("state"))
+    engine = {"model_path": str(model), "device_tokens": 4096}
     values = {
         "stack": {
             "engines_per_machine": 3,
-            "engine": {"model_path": str(model), "device_tokens": 2048},
+            "engine": engine | {"storage_dir": disk, "storage_bytes": 2**28},
         },
+        "volumes": {"storage": {"mountPath": disk, "size": "1Gi"}},
         "redis": {"host": "127.0.0.1", "port": redis_port},
         "serve": {"port": port},
     }
@@ -146,7 +149,7 @@ def release(redis_port: int, tmp_path_factory: pytest.TempPathFactory) -> Iterat
 
 
 def test_it_serves_with_the_secrets_of_its_environment(release: Release) -> None:
-    release.ask("a").raise_for_status()
+    release.ask("1").raise_for_status()
     status = release.api.get("/v1/status").json()
     assert len(status["replicas"]) == 1
     assert status["catalog"]["ok"]
@@ -185,8 +188,34 @@ def test_more_and_fewer_engines_restart_none_and_lose_no_request(release: Releas
 
 
 @pytest.mark.long
+def test_engines_follow_the_requests_and_agents_find_their_state(release: Release) -> None:
+    """From two that are fixed to one and three by load; what an engine had is in storage."""
+    follow = {"min_replicas": 1, "max_replicas": 3, "target_ongoing_requests": 1}
+    delays = {"upscale_delay_s": 1, "downscale_delay_s": 1}
+    before = release.until_running(2)
+    with release.under_load() as answers:
+        release.upgrade({"stack": {"autoscaling": follow | delays}})
+        three = release.until_running(3)
+        until(lambda: len(release.api.get("/v1/status").json()["replicas"]) == 3)
+        asked = len(answers)
+        until(lambda: len(answers) >= asked + 10 * AGENTS)  # each where it lives by now
+    assert before < three
+    texts = {str(n): release.ask(str(n)).json()["choices"] for n in range(AGENTS)}
+    with release.under_load(agents=1) as more:
+        one = release.until_running(1)
+        until(lambda: len(release.api.get("/v1/status").json()["replicas"]) == 1)
+    assert one < three
+    assert set(answers) | set(more) == {200}
+    found = {str(n): release.ask(str(n)) for n in range(AGENTS)}
+    assert {agent: answer.json()["choices"] for agent, answer in found.items()} == texts
+    tiers = {answer.headers["x-scalesim-residency"] for answer in found.values()}
+    assert "storage" in tiers
+    assert "miss" not in tiers
+
+
+@pytest.mark.long
 def test_arguments_for_other_pods_are_refused_and_what_served_goes_on(release: Release) -> None:
     release.upgrade(pods="of-another-release")
     until(lambda: release.app()["status"] == "DEPLOY_FAILED")
     assert "kubectl delete raycluster" in release.app()["message"]
-    release.ask("a").raise_for_status()
+    release.ask("1").raise_for_status()

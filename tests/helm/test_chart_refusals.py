@@ -132,6 +132,10 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
         "but a worker has 8",
     ),
     "a second engine on a CPU": ({"stack": {"replicas": 2}}, "engines_per_machine"),
+    "a service behind a closed door": (
+        {"serve": {"serviceType": "LoadBalancer"}},
+        "serviceType is LoadBalancer, and networkPolicy.clients is empty",
+    ),
     "ingress of every host": ({"ingress": {"enabled": True}}, "needs ingress.host"),
     "ingress behind a closed door": (
         {"ingress": {"enabled": True, "host": "sim.example.org"}},

@@ -101,7 +101,10 @@ CHANGES: Changes = {
     "serve.port": ({"serve": {"port": 8001}}, Effect.NEW_CLUSTER),
     "serve.haproxy": ({"serve": {"haproxy": False}}, Effect.NEW_CLUSTER),
     "serve.serviceType, serviceAnnotations, upgradeStrategy": (
-        {"serve": {"serviceType": "NodePort", "upgradeStrategy": "None"}},
+        {
+            "serve": {"serviceType": "NodePort", "upgradeStrategy": "None"},
+            "networkPolicy": {"clients": [{"ipBlock": {"cidr": "10.0.0.0/8"}}]},
+        },
         Effect.NONE,
     ),
     "ray.*": ({"ray": {"tokenSecretName": "t"}}, Effect.NEW_CLUSTER),

@@ -29,6 +29,9 @@
 {{- if and .Values.ingress.enabled .Values.networkPolicy.enabled (not .Values.networkPolicy.clients) -}}
 {{- fail "ingress.enabled needs its controller's pods in networkPolicy.clients: only this namespace may call otherwise" -}}
 {{- end -}}
+{{- if and (ne .Values.serve.serviceType "ClusterIP") .Values.networkPolicy.enabled (not .Values.networkPolicy.clients) -}}
+{{- fail (printf "serve.serviceType is %s, and networkPolicy.clients is empty: only this namespace may call then; name who may, e.g. {ipBlock: {cidr: 10.0.0.0/8}}" .Values.serve.serviceType) -}}
+{{- end -}}
 {{- if and .Values.gateway.enabled (not (and .Values.gateway.hostnames .Values.gateway.parentRefs)) -}}
 {{- fail "gateway.enabled needs gateway.parentRefs and gateway.hostnames: without names it would take every one of the gateway's" -}}
 {{- end -}}
