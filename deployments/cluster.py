@@ -235,7 +235,13 @@ def is_broken() -> bool:
 
     needed = {ray_constants.PROCESS_TYPE_RAYLET, ray_constants.PROCESS_TYPE_GCS_SERVER}
     node = worker._global_node
-    return node is not None and any(kind in needed for kind, _ in node.dead_processes())
+    if node is None:
+        return False
+    try:
+        _knock(node.gcs_address)  # of a cluster that was joined it knows no processes
+    except OSError:
+        return True
+    return any(kind in needed for kind, _ in node.dead_processes())
 
 
 def keep_serve_on_loopback() -> None:

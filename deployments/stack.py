@@ -190,26 +190,31 @@ class Stack:
             self._folder = None
 
     def _stop_ray(self) -> None:
-        import ray
-
         from scalesim.deployments import cluster
 
         draining = threading.Thread(target=self._drain, name="draining", daemon=True)
         draining.start()
         with suppress(KeyboardInterrupt, SystemExit):
-            while draining.is_alive() and not (self._owns_ray and cluster.is_broken()):
+            while draining.is_alive() and not (self._knows_ray and cluster.is_broken()):
                 draining.join(_LOOK_S)
-        if self._owns_ray:
-            shutdown = threading.Thread(target=ray.shutdown, name="shutdown", daemon=True)
+        if self._knows_ray:
+            shutdown = threading.Thread(target=self._leave_ray, name="shutdown", daemon=True)
             shutdown.start()
             shutdown.join(_SHUTDOWN_S)  # it waits long for parts that have gone
-            self._owns_ray = False
-        elif self._joined:
-            if self._holder is not None:
-                with suppress(ray.exceptions.RayError):
-                    ray.kill(self._holder)
-            ray.shutdown()  # leaves it
-            self._joined = False
+            self._owns_ray = self._joined = False
+
+    @property
+    def _knows_ray(self) -> bool:
+        """Whether this started Ray, or joined a cluster."""
+        return self._owns_ray or self._joined
+
+    def _leave_ray(self) -> None:
+        import ray
+
+        if self._holder is not None:
+            with suppress(ray.exceptions.RayError):
+                ray.kill(self._holder)
+        ray.shutdown()
 
     def _drain(self) -> None:
         import ray

@@ -29,8 +29,9 @@ def on_device(run: Run, workload: Workload, machine: ArmMachine) -> dict[str, fl
         "lru": lru(requests, np.ones(agents, np.int64), capacity),
         "oracle": belady(requests, next_uses(requests, agents), agents, capacity),
     }
-    shares = {order: float(each[len(warmup) :].mean()) for order, each in hits.items()}
-    return {"run": found["device"] / found["total"], **shares}
+    counted = max(1, len(calls))  # of a World maybe none
+    shares = {order: float(each[len(warmup) :].sum()) / counted for order, each in hits.items()}
+    return {"run": found["device"] / max(1, found["total"]), **shares}
 
 
 def _agents(calls: CallTable) -> np.ndarray[tuple[int], np.dtype[np.int32]]:

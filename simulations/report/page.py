@@ -86,8 +86,9 @@ def _figures(report: dict[str, Any], outcomes: Outcomes, workload: Workload) -> 
 
 
 def _stragglers(report: dict[str, Any]) -> dict[str, dict[str, Any]]:
-    """Return each arm's slowest call of all steps."""
+    """Return the slowest call of all steps, of each arm with calls."""
     return {
         arm: max(details["steps"], key=lambda step: float(step["slowest_s"]))
         for arm, details in report["details"].items()
+        if details["steps"]
     }

@@ -50,7 +50,10 @@ def tiers(prefix_tokens: Mapping[str, Mapping[str, int]]) -> str:
         left = np.zeros(len(arms))
         for tier in (*TIERS, "recomputed"):
             share = np.array(
-                [100 * prefix_tokens[arm][tier] / prefix_tokens[arm]["total"] for arm in arms]
+                [
+                    100 * prefix_tokens[arm][tier] / max(1, prefix_tokens[arm]["total"])
+                    for arm in arms
+                ]
             )
             if not share.any():
                 continue
@@ -63,7 +66,8 @@ def tiers(prefix_tokens: Mapping[str, Mapping[str, int]]) -> str:
         axes.spines[["left", "bottom"]].set_visible(False)
         axes.tick_params(axis="y", length=0, labelsize=11)
         axes.grid(visible=False)
-        axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=4, handlelength=1)
+        if left.any():
+            axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=4, handlelength=1)
         return _svg(figure)
 
 

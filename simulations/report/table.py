@@ -31,7 +31,7 @@ def print_table(result: dict[str, Any], out: Path | None) -> None:
             arm,
             f"{figures['busy_s']:.2f}",
             *("-" if ttft[q] is None else f"{1000 * ttft[q]:.0f} ms" for q in ("p50", "p99")),
-            *(f"{found[tier] / found['total']:.1%}" for tier in used),
+            *(f"{found[tier] / max(1, found['total']):.1%}" for tier in used),
             str(figures["errors"]),
             figures["tokens_sha256"][:6],
         )

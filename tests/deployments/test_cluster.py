@@ -2,14 +2,16 @@
 
 import resource
 import signal
+import socket
 from collections.abc import Callable
 from contextlib import nullcontext
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import ray
-from ray._private import services
+from ray._private import services, worker
 from ray.serve._private import replica
 
 from scalesim.deployments import cluster
@@ -140,6 +142,18 @@ def _clusters(monkeypatch: pytest.MonkeyPatch, running: set[str], begun: str | N
     monkeypatch.delenv("RAY_ADDRESS", raising=False)
     monkeypatch.setattr(services, "find_gcs_addresses", lambda: set(running))
     monkeypatch.setattr(services, "find_bootstrap_address", lambda _: begun)
+
+
+def test_a_cluster_without_its_head_is_broken(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that was joined: its node in this process knows of no process."""
+    with socket.create_server(("127.0.0.1", 0)) as head:
+        address = f"127.0.0.1:{head.getsockname()[1]}"
+        node = SimpleNamespace(gcs_address=address, dead_processes=list)
+        monkeypatch.setattr(worker, "_global_node", node)
+        assert not cluster.is_broken()
+    assert cluster.is_broken()
+    monkeypatch.setattr(worker, "_global_node", None)
+    assert not cluster.is_broken()
 
 
 def test_a_node_of_ray_is_waited_for(limits: Limits, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from scalesim.headers import CachedTokens
-from scalesim.simulations.arms import ArmMachine
+from scalesim.simulations.arms import ArmMachine, ArmOutcome
+from scalesim.simulations.call_table import calls_of
 from scalesim.simulations.comparison import document
 from scalesim.simulations.coordinator import RunOptions
 from scalesim.simulations.report import print_table, write_report
@@ -73,6 +74,20 @@ def test_a_run_that_was_resumed_and_failed_says_so(tmp_path: Path) -> None:
     assert "went on after step 1" in page
     assert "4 of 4 calls failed" in page
     assert "HTTP 503: &lt;none&gt;" in page
+
+
+def test_a_run_without_a_call_says_so(tmp_path: Path) -> None:
+    """A World whose agents never met."""
+    workload = small_society()
+    run = outcome(workload, CachedTokens(0), busy_s=3.0, text="").run
+    silent = run._replace(warmup=calls_of([]), calls=calls_of([]))
+    outcomes = {"scalesim": ArmOutcome(silent, {})}
+    machine, result = ArmMachine(Path("/models/m")), document(outcomes, workload)
+    write_report(tmp_path, result, outcomes, workload, machine, RunOptions())
+    print_table(result, tmp_path)
+    assert "no call" in (tmp_path / "report.html").read_text()
+    details = json.loads((tmp_path / "report.json").read_text())["details"]["scalesim"]
+    assert (details["calls"], details["steps"], details["on_device"]["run"]) == (0, [], 0.0)
 
 
 def test_equal_configurations_have_equal_hashes() -> None:
