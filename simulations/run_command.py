@@ -137,7 +137,7 @@ def run(
             models=dealt_out("models", models, len(workload.agents)),
             emulate=emulate,
             dilate=dilate,
-            ports=_ports(port, metrics_ports),
+            ports=ports_of(port, metrics_ports),
         )
         settled = machine._replace(model_path=model or Path("random"), ports=Ports())
         same = f"{workload.digest} {settled}"
@@ -173,7 +173,12 @@ def _arms(text: str) -> list[Arm]:
     return cast(list[Arm], names)
 
 
-def _ports(api: int, metrics: str | None) -> Ports:
+def ports_of(api: int, metrics: str | None) -> Ports:
+    """Return what `--port` and `--metrics-ports` mean.
+
+    Raises:
+        ConfigurationError: The latter are not two numbers.
+    """
     if metrics is None:
         return Ports(api)
     numbers = metrics.split(",")

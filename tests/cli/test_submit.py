@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import json
+import shlex
 import subprocess
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
+import httpx
 import psutil
 import pytest
 
+from benchmarks.free_port import free_port
 from scalesim.deployments.random_model import build
+from tests.helm.test_schemas import ALL_MONITORING
+from tests.support.chart import render
 from tests.support.ray_head import BIN, ENVIRONMENT, ray_head, until
 from tests.support.sources import PRODUCT
 
@@ -88,6 +94,48 @@ def test_a_job_that_was_killed_goes_on(head: str, arguments: list[str]) -> None:
     assert [step["step"] for step in details["steps"]] == [1, 2, 3, 4]
     assert report["arms"]["scalesim"]["errors"] == 0
     assert not (out / "checkpoint").exists()
+
+
+@pytest.mark.long
+def test_its_stack_is_scraped_where_the_chart_says(head: str, arguments: list[str]) -> None:
+    """The command of the chart's RayJob, and the ports of its pods that its PodMonitor names."""
+    out = Path(arguments[-1]).with_name("scraped")
+    api, controller, replicas = free_port(), free_port(), free_port()
+    metrics = {"controller_port": controller, "replica_port": replicas}
+    job = {"enabled": True, "outClaim": "out", "args": ["society", *arguments[:-2]]}
+    objects = render(
+        ALL_MONITORING, {"job": job, "serve": {"port": api}, "stack": {"metrics": metrics}}
+    )
+    spec = objects["RayJob", "town-scalesim-job"]["spec"]
+    groups = [spec["rayClusterSpec"]["headGroupSpec"], *spec["rayClusterSpec"]["workerGroupSpecs"]]
+    ports = {
+        port["name"]: port["containerPort"]
+        for group in groups
+        for port in group["template"]["spec"]["containers"][0]["ports"]
+    }
+    endpoints = objects["PodMonitor", "town-scalesim-job"]["spec"]["podMetricsEndpoints"]
+    scraped = {each["port"] for each in endpoints} - {"metrics"}  # which is Ray's own
+    wanted = {
+        "serve": "scalesim_requests_total{",
+        "controller": "scalesim_replicas 1.0",
+        "replica-0": "scalesim_replica_info{",
+    }
+    assert scraped == wanted.keys()
+    found = set()
+
+    def is_scraped() -> bool:
+        for name in scraped - found:
+            with suppress(httpx.TransportError):
+                if wanted[name] in httpx.get(f"http://127.0.0.1:{ports[name]}/metrics").text:
+                    found.add(name)
+        return found == scraped or (out / "report.json").exists()
+
+    words = shlex.split(spec["entrypoint"])
+    submitted = plainly(head, "--no-wait", "--", *words[:-1], str(out))
+    assert submitted.returncode == 0, submitted.stderr
+    until(is_scraped)
+    assert found == scraped
+    until((out / "report.json").exists)
 
 
 def test_a_job_that_fails_says_so(head: str) -> None:

@@ -7,7 +7,7 @@ import os
 import signal
 import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +21,8 @@ from scalesim.simulations.driver.journal import Journal
 from tests.support.ray_head import BIN, until
 
 SCRIPT = Path(__file__).parents[2] / "docs" / "operations" / "scalesim.sbatch"
-KILL_WAIT_S = 30
-"""Between Slurm's SIGTERM and its SIGKILL, by default."""
+KILL_WAIT_S = 10
+"""Between Slurm's SIGTERM and its SIGKILL; 30 by default."""
 
 PROGRAM = """
 import json, os, sys, urllib.request
@@ -105,16 +105,13 @@ def test_a_stack_over_all_nodes_and_a_program_beside_it(job: SlurmJob) -> None:
 
 
 def test_one_that_was_ended_goes_on(job: SlurmJob) -> None:
-    """As Slurm does it to a job that is preempted or requeued: SIGTERM to all of it, then again."""
+    """As Slurm does it to a job that is preempted or requeued: two signals to all of it."""
     with job.running(TOWN) as process:
         until(lambda: bool(_steps(job.out)) or process.poll() is not None)
         assert process.poll() is None, process.communicate()
         _, known, _ = json.loads(job.found.read_text())
         assert "town" not in known
-        os.killpg(process.pid, signal.SIGTERM)
-        process.communicate(timeout=KILL_WAIT_S)
-        assert process.returncode
-    assert _left_of(job) == []
+        _end(job)
     after = len(_steps(job.out))
     assert after < STEPS
 
@@ -133,16 +130,22 @@ def _steps(out: Path) -> list[Any]:
     return [step for folder in out.glob("checkpoint/*/*/world") for step in Journal(folder).steps()]
 
 
-def _left_of(job: SlurmJob) -> list[list[str]]:
-    """Return the commands of processes that have the job's environment."""
-    found = []
-    for process in psutil.process_iter(["cmdline"]):
-        try:
+def _end(job: SlurmJob) -> None:
+    """End every process of a job, whatever group it is in: Slurm knows them all."""
+    for ending in (psutil.Process.terminate, psutil.Process.kill):
+        left = list(_processes(job))
+        for process in left:
+            with suppress(psutil.NoSuchProcess):
+                ending(process)
+        psutil.wait_procs(left, timeout=KILL_WAIT_S)
+    assert list(_processes(job)) == []
+
+
+def _processes(job: SlurmJob) -> Iterator[psutil.Process]:
+    for process in psutil.process_iter():
+        with suppress(psutil.Error):
             if process.environ().get("FOUND") == str(job.found):
-                found.append(process.info["cmdline"])
-        except psutil.Error:
-            continue
-    return found
+                yield process
 
 
 def _command(file: Path, text: str) -> None:

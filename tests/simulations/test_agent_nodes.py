@@ -11,7 +11,7 @@ from scalesim.settings import EngineSettings, StackSettings
 from scalesim.simulations.agent_nodes import Ports, is_loopback, listening_for, placement
 from scalesim.simulations.chat_caller import Caller
 from scalesim.simulations.load_generator import Target
-from scalesim.simulations.run_command import _ports
+from scalesim.simulations.run_command import ports_of
 
 PORTS = Ports(8000, 8081, 8082)
 HERE, THERE = "10.0.0.5", "10.0.0.6"
@@ -55,6 +55,6 @@ def test_who_knows_the_environments_key_may_scrape_it(monkeypatch: pytest.Monkey
 @pytest.mark.parametrize("text", ["8081", "8081,8082,8083", "a,b", ""])
 def test_metrics_ports_are_two(text: str) -> None:
     with pytest.raises(ConfigurationError, match="8081,8082"):
-        _ports(0, text)
-    assert _ports(8000, "8081, 8082") == PORTS
-    assert _ports(1, None) == Ports(1)
+        ports_of(0, text)
+    assert ports_of(8000, "8081, 8082") == PORTS
+    assert ports_of(1, None) == Ports(1)
