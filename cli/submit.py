@@ -90,8 +90,7 @@ def _jobs_of(address: str | None) -> Iterator[JobSubmissionClient]:
 
     try:
         with as_ray_job_server(_url(address)):
-            client = JobSubmissionClient()
-        yield client
+            yield JobSubmissionClient()
     except exceptions.AuthenticationError:
         raise AuthenticationError(
             "the Ray cluster refused the token: set RAY_AUTH_MODE=token and RAY_AUTH_TOKEN to the "

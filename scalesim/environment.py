@@ -16,6 +16,7 @@ from pydantic import SecretStr
 from scalesim.errors import ConfigurationError
 from scalesim.identity import DEFAULT_SIMULATION
 from scalesim.integrations.client_variables import client_variables
+from scalesim.proxies import without_proxy_here
 from scalesim.settings import (
     ApiKeySettings,
     ClientSettings,
@@ -140,16 +141,19 @@ def ray_job_server_from_env() -> str | None:
 
 @contextmanager
 def as_ray_job_server(url: str) -> Iterator[None]:
-    """Have Ray's clients in this process submit jobs to `url`, whatever the environment says."""
-    before = os.environ.get(RAY_JOB_SERVER)
-    os.environ[RAY_JOB_SERVER] = url
+    """Have Ray's clients in this process submit jobs to `url`, whatever the environment says.
+
+    Nor do they take a proxy to this machine meanwhile.
+    """
+    variables = {RAY_JOB_SERVER: url} | without_proxy_here(os.environ)
+    before = {name: os.environ[name] for name in variables if name in os.environ}
+    os.environ.update(variables)
     try:
         yield
     finally:
-        if before is None:
-            del os.environ[RAY_JOB_SERVER]
-        else:
-            os.environ[RAY_JOB_SERVER] = before
+        for name in variables:
+            del os.environ[name]
+        os.environ.update(before)
 
 
 def pods_from_env() -> str | None:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import ipaddress
+from collections.abc import Mapping
 from urllib.parse import urlsplit
+
+_LOOPBACK = "127.0.0.1,localhost"
 
 
 def may_be_proxied(url: str) -> bool:
@@ -17,3 +20,14 @@ def may_be_proxied(url: str) -> bool:
         return not ipaddress.ip_address(host).is_loopback
     except ValueError:
         return host != "localhost"
+
+
+def without_proxy_here(environment: Mapping[str, str]) -> dict[str, str]:
+    """Return NO_PROXY, in both spellings, with this machine added to what `environment` has.
+
+    For programs and libraries that cannot be told otherwise.
+    """
+    return {
+        name: ",".join(filter(None, [environment.get(name), _LOOPBACK]))
+        for name in ("NO_PROXY", "no_proxy")
+    }

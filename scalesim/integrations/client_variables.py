@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from scalesim.proxies import without_proxy_here
+
 _BASE_URLS = (
     "OPENAI_BASE_URL",  # the OpenAI SDK, litellm, LangChain, CrewAI
     "OPENAI_API_BASE",  # litellm, LangChain, CrewAI
@@ -23,8 +25,6 @@ _KEYS = (
 _NO_KEY = "-"
 """Clients refuse to start without a key; a stack that has none takes any."""
 
-_LOOPBACK = "127.0.0.1,localhost"
-
 
 def client_variables(base_url: str, api_key: str, environment: Mapping[str, str]) -> dict[str, str]:
     """Return what is to be set so that clients call the stack.
@@ -36,6 +36,4 @@ def client_variables(base_url: str, api_key: str, environment: Mapping[str, str]
     """
     variables = dict.fromkeys(_BASE_URLS, f"{base_url.rstrip('/')}/v1")
     variables |= dict.fromkeys(_KEYS, api_key or _NO_KEY)
-    for name in ("NO_PROXY", "no_proxy"):
-        variables[name] = ",".join(filter(None, [environment.get(name), _LOOPBACK]))
-    return variables
+    return variables | without_proxy_here(environment)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -66,6 +67,22 @@ def test_the_named_server_wins_over_the_environment(
         assert not asked_of_other
         assert isinstance(fault(), UnavailableError)
         assert asked_of_other
+
+
+@pytest.mark.parametrize("no_proxy", [None, "elsewhere.example"])
+def test_a_server_on_this_machine_is_asked_directly(
+    monkeypatch: pytest.MonkeyPatch, no_proxy: str | None
+) -> None:
+    with listening() as (named, asked), listening() as (proxy, asked_of_proxy):
+        monkeypatch.setenv("http_proxy", f"http://{proxy}")
+        for name in ("no_proxy", "NO_PROXY"):
+            monkeypatch.delenv(name, raising=False)
+        if no_proxy:
+            monkeypatch.setenv("no_proxy", no_proxy)
+        assert isinstance(fault("--address", named), UnavailableError)
+        assert asked
+        assert not asked_of_proxy
+        assert os.environ.get("no_proxy") == no_proxy
 
 
 @pytest.mark.parametrize("address", ["foo", "ftp://head:8265", "http://", "head:port"])
