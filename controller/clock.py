@@ -11,7 +11,7 @@ Clock = Callable[[], float]
 def steady(wall: Clock = time.time, monotonic: Clock = time.monotonic) -> Clock:
     """Return a clock that shows the wall clock's seconds now and does not follow its jumps.
 
-    Leases, steps and turns are counted by it: a wall clock that is set forward by a day must not
+    Leases and steps are counted by it: a wall clock that is set forward by a day must not
     end every lease at once, one that is set back must not stop what is done once in a while.
     """
     offset = wall() - monotonic()

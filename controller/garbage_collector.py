@@ -9,7 +9,7 @@ from scalesim.controller.placements import Placements
 from scalesim.controller.simulations import Simulations
 from scalesim.controller.snapshot import DirtyRows
 
-_ROWS = 65_536  # looked at in one turn: under a millisecond
+_ROWS = 65_536  # looked at at once: under a millisecond
 
 
 class GarbageCollector:

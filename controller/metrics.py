@@ -21,7 +21,7 @@ _OUTCOMES = ("issued", "used", "late", "wasted")
 MOST_SIMULATIONS = 100
 """The largest are shown one by one: a thousand small ones would be a thousand series each."""
 
-_CRASHES = "Turns of a background loop that failed; the loop went on."
+_CRASHES = "Rounds of a background loop that failed; the loop went on."
 
 _COUNTERS = {
     "reports": "Batches of distances accepted.",

@@ -94,7 +94,7 @@ class ReplicaClient:
         metrics.in_rotation.set_function(lambda: len(rotation))
 
     async def ask(self) -> None:
-        """Ask every replica whether it is there: a turn of a loop."""
+        """Ask every replica whether it is there: one round of a loop."""
         await self._rotation.ask()
 
     async def begin(self, call: Call) -> ReplicaAnswer:

@@ -137,7 +137,7 @@ class Rotation:
                 attempt.move()
 
     async def ask(self) -> None:
-        """Ask the process of every replica whether it is there: a turn of a loop."""
+        """Ask the process of every replica whether it is there: one round of a loop."""
         for name in self._questions.keys() - self._replicas.keys():
             self._questions.pop(name).cancel()
         for name in self._replicas:

@@ -51,7 +51,7 @@ def listening_of_arm(ports: Ports) -> Listening:
 
 
 def listening_for(addresses: Set[str], here: str, ports: Ports) -> Listening:
-    """Return how it listens: on loopback, or with a key on the nodes' addresses.
+    """Return how a stack listens: on loopback, or with a key on the nodes' addresses.
 
     The key is SCALESIM_API_KEY, for who is to scrape it; else one that only this run knows.
 

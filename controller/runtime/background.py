@@ -16,32 +16,32 @@ T = TypeVar("T")
 
 
 class BackgroundLoop:
-    """Does the same work over and over; a crash is logged, counted, and followed by the next turn.
+    """Does the same work over and over; a crash is logged, counted, and followed by the next round.
 
     Must be made inside a running event loop; keeps itself alive until `stop`.
 
     Args:
         name: Shown in the log and in status.
-        turn: One turn of the work: short, or it waits through `until`.
+        work: One round: short, or it waits through `until`.
     """
 
-    def __init__(self, name: str, turn: Callable[[], Awaitable[None]]) -> None:
+    def __init__(self, name: str, work: Callable[[], Awaitable[None]]) -> None:
         self.name = name
         self.crashes = 0
-        self._turn = turn
+        self._work = work
         self._went_on_at = time.monotonic()
         self._waits = False
         self._stopped = False
         self._task = asyncio.create_task(self._run(), name=name)
 
     async def stop(self) -> None:
-        """End the loop, in the middle of a turn if need be."""
-        self._stopped = True  # a turn may end as it is cancelled, and not notice
+        """End the loop, in the middle of a round if need be."""
+        self._stopped = True  # a round may end as it is cancelled, and not notice
         self._task.cancel()
         await asyncio.wait([self._task])
 
     async def until(self, awaited: Awaitable[T]) -> T:
-        """Return what a turn has to wait for; meanwhile the loop does not count as stalled."""
+        """Return what a round has to wait for; meanwhile the loop does not count as stalled."""
         self._waits = True
         try:
             result = await awaited
@@ -53,7 +53,7 @@ class BackgroundLoop:
     def status(self) -> dict[str, float]:
         """Return crashes so far and for how long it has stood still; from any thread.
 
-        It stands still when its turn hangs, when every turn crashes, and when it has ended.
+        It stands still when its round hangs, when every round crashes, and when it has ended.
         """
         stalled_s = 0.0 if self._waits else time.monotonic() - self._went_on_at
         return {"crashes": self.crashes, "stalled_s": stalled_s}
@@ -61,7 +61,7 @@ class BackgroundLoop:
     async def _run(self) -> None:
         while not self._stopped:
             try:
-                await self._turn()
+                await self._work()
                 self._went_on_at = time.monotonic()
             except Exception:
                 self.crashes += 1

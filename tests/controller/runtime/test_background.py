@@ -11,19 +11,19 @@ async def test_a_crash_is_logged_and_counted_and_the_loop_goes_on(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(background, "_REST_S", 0.0)
-    turns = 0
+    rounds = 0
     went_on = asyncio.Event()
 
-    async def turn() -> None:
-        nonlocal turns
-        turns += 1
-        if turns <= 2:
+    async def one_round() -> None:
+        nonlocal rounds
+        rounds += 1
+        if rounds <= 2:
             raise ValueError("a bug")
         went_on.set()
         await asyncio.Event().wait()
 
     with caplog.at_level(logging.ERROR):
-        loop = BackgroundLoop("plan", turn)
+        loop = BackgroundLoop("plan", one_round)
         await went_on.wait()
     await loop.stop()
     assert loop.status()["crashes"] == 2
@@ -31,20 +31,20 @@ async def test_a_crash_is_logged_and_counted_and_the_loop_goes_on(
     assert "a bug" in caplog.text
 
 
-async def test_a_loop_takes_turns_until_stopped() -> None:
-    turns = asyncio.Queue[int]()
+async def test_a_loop_goes_round_until_stopped() -> None:
+    rounds = asyncio.Queue[int]()
 
-    async def turn() -> None:
-        await turns.put(1)
+    async def one_round() -> None:
+        await rounds.put(1)
         await asyncio.sleep(0)
 
-    loop = BackgroundLoop("any", turn)
+    loop = BackgroundLoop("any", one_round)
     for _ in range(3):
-        await turns.get()
+        await rounds.get()
     await loop.stop()
-    after = turns.qsize()
+    after = rounds.qsize()
     await asyncio.sleep(0)
-    assert turns.qsize() == after
+    assert rounds.qsize() == after
     assert loop.status()["stalled_s"] >= 0
 
 
@@ -66,12 +66,12 @@ async def test_waiting_for_work_is_no_standstill_but_a_turn_that_hangs_is(clock:
     news = asyncio.Event()
     woken = asyncio.Event()
 
-    async def turn() -> None:
+    async def one_round() -> None:
         await loop.until(news.wait())
         woken.set()
         await asyncio.Event().wait()
 
-    loop = BackgroundLoop("any", turn)
+    loop = BackgroundLoop("any", one_round)
     await asyncio.sleep(0)
     clock.now += 60
     assert loop.status()["stalled_s"] == 0
@@ -89,10 +89,10 @@ async def test_a_loop_that_only_crashes_or_has_ended_stands_still(
     monkeypatch.setattr(background, "_REST_S", 0.0)
     faults = asyncio.Queue[BaseException]()
 
-    async def turn() -> None:
+    async def one_round() -> None:
         raise await faults.get()
 
-    loop = BackgroundLoop("any", turn)
+    loop = BackgroundLoop("any", one_round)
     faults.put_nowait(ValueError("a bug"))
     while not loop.crashes:
         await asyncio.sleep(0)
@@ -111,11 +111,11 @@ async def test_a_turn_that_ends_as_it_is_cancelled_is_the_last(hops: int) -> Non
     """`asyncio.wait_for` of Python 3.11 forgets a cancellation when what it waits for is done."""
     event = asyncio.Event()
 
-    async def turn() -> None:
+    async def one_round() -> None:
         await asyncio.wait_for(event.wait(), 10.0)
         event.clear()
 
-    loop = BackgroundLoop("plan", turn)
+    loop = BackgroundLoop("plan", one_round)
     await asyncio.sleep(0)
     event.set()
     for _ in range(hops):
