@@ -2,6 +2,7 @@
 
 import os
 import signal
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ import pytest
 from typer.testing import CliRunner
 
 from scalesim.cli import up
-from scalesim.deployments.run_folder import RunFolder
+from scalesim.deployments.run_folder import RAY_FITS, RunFolder
 from scalesim.errors import ConfigurationError
 from scalesim.settings import StackSettings
 
@@ -23,6 +24,7 @@ class SignalledStack:
 
     def __init__(self, settings: StackSettings, folder: RunFolder, cluster: str | None) -> None:
         assert folder.path.is_dir()
+        assert len(str(folder.path.parent)) <= RAY_FITS
         assert cluster is None
         self.started.append(settings)
 
@@ -76,6 +78,18 @@ def test_flags_go_before_the_file(started: list[StackSettings], tmp_path: Path) 
     (settings,) = started
     assert (settings.replicas, settings.engine.page_size, settings.engine.arm) == (2, 32, "hicache")
     assert signal.getsignal(signal.SIGTERM) is before
+
+
+@pytest.mark.parametrize("characters", [31, 57, 100])
+def test_a_long_path_for_temporary_files_leaves_room_for_ray_s_sockets(
+    started: list[StackSettings], monkeypatch: pytest.MonkeyPatch, characters: int
+) -> None:
+    with tempfile.TemporaryDirectory(dir="/tmp", prefix="t-") as short:
+        long = Path(short, "x" * (characters - len(short) - 1))
+        long.mkdir()
+        monkeypatch.setattr(tempfile, "tempdir", str(long))
+        assert invoke("--model", "/m").exit_code == 0
+    assert len(started) == 1
 
 
 @pytest.mark.parametrize("text", ["engine: random", "engine: {model_path: m}\ningress: 8080"])

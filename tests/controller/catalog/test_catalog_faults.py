@@ -11,6 +11,7 @@ import pytest
 import redis
 from pydantic import SecretStr
 
+from scalesim.controller import actor
 from scalesim.controller.actor import remembering
 from scalesim.controller.catalog.access_check import rehearse
 from scalesim.controller.catalog.diagnosis import unavailable
@@ -156,6 +157,28 @@ def test_a_controller_waits_for_a_catalog_that_was_killed_with_it(server: Embedd
     again = remembering(ControllerSettings(), settings(server), store)
     assert again.status()["agents"]["pinned"] == 1
     store.close()
+
+
+async def test_a_controller_starts_while_its_catalog_stays_away_and_writes_all_once_it_is_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(actor, "_LOAD_S", 0.1)
+    away = CatalogSettings(url=SecretStr(f"unix://{tmp_path}/s"), timeout_s=2, retries=0)
+    store = Catalog(away)
+    controller = remembering(ControllerSettings(), away, store)
+    writer = CatalogFlusher(controller, store)
+    report(controller, 1, {1: 1.0})
+    assert not await writer.flush()
+    assert not writer.status()["ok"]
+    with valkey(tmp_path) as url:
+        assert url == away.url.get_secret_value()
+        while controller.status()["dirty_rows"]:
+            await writer.flush()
+        assert writer.status()["ok"]
+        snapshot, incarnation = store.load()
+        await writer.close()
+    assert snapshot is not None
+    assert (snapshot.rows["key"].tolist(), incarnation) == ([1], controller.incarnation)
 
 
 def test_a_rehearsal_leaves_a_living_catalog_alone(server: EmbeddedServer) -> None:
