@@ -1,18 +1,20 @@
 """Requests beside copies under way, each in a fork of one engine: python -m ...scenarios FOLDER.
 
-Prints what they found as JSON by name.
+Prints what they found as JSON by name, and what the engine left behind.
 """
 
 from __future__ import annotations
 
 import json
 import sys
+import tempfile
 from collections.abc import Callable
 from math import inf
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import psutil
 
 from benchmarks.engine.integrity import check_integrity
 from benchmarks.engine.player import settled, until
@@ -26,6 +28,8 @@ from scalesim.vocabulary import PREFIX, Tier, Verb
 
 COPY_S = 0.1
 """Of each layer: a hundred passes."""
+
+_SHARED = Path("/dev/shm")
 
 
 def words(seed: int, count: int) -> list[int]:
@@ -189,8 +193,14 @@ def main() -> None:
         extra_args={"hicache_mem_layout": "layer_first", "hicache_io_backend": "direct"},
     )
     times = SetTimes(EmulationSettings(transfer_s=COPY_S, pass_s=0.002))
+    tempfile.tempdir = str(Path(sys.argv[1]) / "temporary")
+    Path(tempfile.tempdir).mkdir()
     engine = InlineEngine(settings, times, VirtualClock())
-    print(json.dumps({name: in_fork(lambda n=name: play(engine, n)) for name in SCENARIOS}))  # type: ignore[misc]
+    left = [path.name for path in Path(tempfile.tempdir).iterdir()]
+    maps = (Path(each.path) for each in psutil.Process().memory_maps())
+    left += [path.name for path in maps if "sglang" in path.name and path.parent == _SHARED]
+    found = {name: in_fork(lambda n=name: play(engine, n)) for name in SCENARIOS}  # type: ignore[misc]
+    print(json.dumps({**found, "left": left}))
 
 
 if __name__ == "__main__":

@@ -31,6 +31,7 @@ from scalesim.deployments.engine.launch import prepared, server_args
 from scalesim.deployments.engine.messages import Message, encode
 from scalesim.deployments.engine.payloads import kinds
 from scalesim.deployments.engine.plugin import Command
+from scalesim.deployments.engine.sglang.local import leaving_no_files
 from scalesim.deployments.engine.sglang.pass_cost import PassCosts
 from scalesim.errors import EngineMismatchError
 from scalesim.settings import EngineSettings
@@ -171,9 +172,9 @@ class InlineEngine:
         args = ServerArgs(**{**arguments, "sleep_on_idle": False, "skip_tokenizer_init": True})
         args.resolve_once()
         args.check_server_args()
-        ports = PortArgs.init_new(args)
         publish(args, role="scheduler", ranks=SpawnRanks(world_rank=0, dp_rank=None, gpu_id=0))
-        scheduler = Scheduler(args, ports)
+        with leaving_no_files():
+            scheduler = Scheduler(args, PortArgs.init_new(args))
         scheduler.get_init_info()
         processor_times.watch_processor(scheduler.tree_cache, self._clock, self._processor)
         for sender in (

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +35,22 @@ def keep_in_tmpdir() -> None:
     from sglang.srt.managers import load_snapshot
 
     load_snapshot.shm_path_for = _path_for
+
+
+@contextmanager
+def leaving_no_files() -> Iterator[None]:
+    """Have what an engine of this process alone would leave be gone after the block that makes it.
+
+    Nobody else reads its load figures, and its sockets' files are for other processes to find.
+    """
+    keep_in_tmpdir()
+    former = tempfile.tempdir
+    with tempfile.TemporaryDirectory(prefix="scalesim-") as folder:
+        tempfile.tempdir = folder
+        try:
+            yield
+        finally:
+            tempfile.tempdir = former
 
 
 def _path_for(name: str) -> str:

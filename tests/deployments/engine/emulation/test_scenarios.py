@@ -45,3 +45,7 @@ def test_only_the_time_of_the_link_is_counted(found: dict[str, Any]) -> None:
     link_s = SHAPES["tiny"].layers * COPY_S  # and what the bytes take, less than a pass does
     assert found["is_timed"]["loaded_s"] == pytest.approx(link_s, abs=1e-3)
     assert found["is_timed"]["loaded_bytes"] == found["is_timed"]["prefix_bytes"] > 0
+
+
+def test_an_engine_leaves_no_files(found: dict[str, Any]) -> None:
+    assert found["left"] == []
