@@ -99,7 +99,7 @@ class Turns:
             "a relative overtakes a fetch": (6, self._relative),
             "evicted while it loads": (3, self._evict_loading),
             "load slots exhausted": (3, self._exhaust),
-            "more requests than fit": (4, self._crowd),
+            "more requests than fit": (4, self._overfill),
             "moved while it is backed up": (4, self._backed_up),
             "pinned, dropped, forgotten": (2, self._upset),
             "taken back": (3, self._take_back),
@@ -141,7 +141,7 @@ class Turns:
             steps += [*self._fetch((agent,)), Pause(self._rng.randint(0, 2))]
         return [*steps, *self._ask((*agents[:2], *self._some(2)))]
 
-    def _crowd(self) -> list[TurnPart]:
+    def _overfill(self) -> list[TurnPart]:
         steps: list[TurnPart] = [self._push(self._some(4)), *self._ask(self._some(6))]
         return [*steps, self._pause(), *self._ask(self._some(4))]
 

@@ -146,8 +146,8 @@ class Talk(_Talking):
         return names[: len(names) - step % 2]
 
 
-class Crowd(_Talking):
+class Gathering(_Talking):
     """No structure: everyone sees everyone."""
 
 
-ALL = (Walkers, Sleepers, Posters, Teams, Mixed, Talk, Crowd)
+ALL = (Walkers, Sleepers, Posters, Teams, Mixed, Talk, Gathering)

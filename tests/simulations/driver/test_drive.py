@@ -21,7 +21,7 @@ from scalesim.simulations.driver.roster import Roster
 from scalesim.simulations.driver.runner import TurnRunner
 from scalesim.simulations.driver.turn_pool import LocalPool
 from scalesim.simulations.driver.world_state import WorldState, state_of
-from tests.support.driver_worlds import ALL, Crowd, HashModel, Posters, Talk, Walkers
+from tests.support.driver_worlds import ALL, Gathering, HashModel, Posters, Talk, Walkers
 
 STEPS = 6
 
@@ -111,8 +111,8 @@ async def test_an_agent_that_nobody_can_reach_runs_ahead() -> None:
 def test_a_world_steps_out_of_order_where_it_says_who_can_meet() -> None:
     assert stepping_of(Walkers(), None) == "causal"
     assert stepping_of(Walkers(), "barrier") == "barrier"
-    assert stepping_of(Crowd(), None) == "barrier"
-    for world in (Crowd(), Talk()):
+    assert stepping_of(Gathering(), None) == "barrier"
+    for world in (Gathering(), Talk()):
         with pytest.raises(scalesim.ScaleSimError, match="--stepping barrier"):
             stepping_of(world, "causal")
 
@@ -137,7 +137,7 @@ async def test_who_hides_is_not_seen_and_can_be_told() -> None:
     assert any(told for _, told, _ in played.texts.values())
 
 
-class AsksAtOnce(Crowd):
+class AsksAtOnce(Gathering):
     async def act(self, me: Me, step: int) -> None:
         await asyncio.gather(*(me.ask(f"{step} {number}") for number in range(3)))
 
