@@ -16,6 +16,8 @@ from scalesim.settings import CatalogSettings
 from tests.controller.catalog.test_store import batch, held, make_catalog
 from tests.support.held_network import HeldNetwork
 
+pytestmark = pytest.mark.slow  # each waits for a timeout that a busy server keeps within
+
 
 @pytest.fixture
 def network(server: EmbeddedServer, tmp_path: Path) -> Iterator[HeldNetwork]:
@@ -26,7 +28,8 @@ def network(server: EmbeddedServer, tmp_path: Path) -> Iterator[HeldNetwork]:
 
 @pytest.fixture
 def catalog(network: HeldNetwork) -> Iterator[Catalog]:
-    catalog = Catalog(CatalogSettings(url=SecretStr(f"unix://{network.path}"), retries=0))
+    url = SecretStr(f"unix://{network.path}")
+    catalog = Catalog(CatalogSettings(url=url, retries=0, timeout_s=1.0))
     yield catalog
     catalog.close()
 
