@@ -13,6 +13,7 @@ from tests.support.adapter_files import write_adapter
 from tests.support.model_files import write_model
 
 
+@pytest.mark.slow
 def test_adapters_come_are_listed_and_go(tmp_path: Path) -> None:
     source, root = write_adapter(tmp_path / "saved" / "farmer", 1), str(tmp_path / "root")
     runner = CliRunner()
@@ -31,6 +32,7 @@ def test_adapters_come_are_listed_and_go(tmp_path: Path) -> None:
     assert isinstance(again.exception, UnknownModelError)
 
 
+@pytest.mark.slow
 def test_every_verb_prints_one_document_for_programs(tmp_path: Path) -> None:
     source, root = write_adapter(tmp_path / "saved" / "farmer", 1), str(tmp_path / "root")
 
@@ -52,6 +54,7 @@ def test_names_that_lead_elsewhere_are_refused(tmp_path: Path, name: str) -> Non
     assert not root.exists()
 
 
+@pytest.mark.slow
 def test_one_for_another_model_is_refused_where_the_model_is_named(tmp_path: Path) -> None:
     source, root = write_adapter(tmp_path / "saved" / "farmer", 1), tmp_path / "root"
     model = write_model(tmp_path / "base", vocab_size=5)

@@ -101,6 +101,7 @@ def test_commands_take_what_they_are_given(text: Path) -> None:
         assert given <= known[verb], (words, given - known[verb])
 
 
+@pytest.mark.slow
 def test_adapters_are_taken_in_and_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     for seed, name in enumerate(("baker-lora", "smith-lora")):

@@ -61,6 +61,7 @@ def test_agents_are_dealt_adapters_in_turn(tmp_path: Path) -> None:
     assert Target("http://h", "m", None).model_of(3) == "m"
 
 
+@pytest.mark.slow
 def test_agents_are_dealt_fine_tunes_in_turn(tmp_path: Path) -> None:
     model = build(tmp_path / "model", size="tiny")
     machine = ArmMachine(model, device="cpu", device_share=0.5, host_share=0.5, models=4)
