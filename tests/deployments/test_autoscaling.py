@@ -1,0 +1,101 @@
+"""Engines that follow the requests there are, in a real stack: who comes and goes, what is found."""
+
+from __future__ import annotations
+
+import tempfile
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx
+import pytest
+import yaml
+
+from benchmarks.reliability.scalesim_up import ScalesimUp
+from scalesim.deployments.random_model import build
+from tests.support.ray_head import until
+from tests.support.stack_client import words
+
+pytestmark = [pytest.mark.engine, pytest.mark.ray, pytest.mark.long, pytest.mark.timeout(900)]
+
+AGENTS = 8
+SCALING = {
+    "min_replicas": 1,
+    "max_replicas": 3,
+    "target_ongoing_requests": 1,
+    "upscale_delay_s": 1,
+    "downscale_delay_s": 1,
+}
+
+
+@pytest.fixture
+def api(tmp_path: Path) -> Iterator[httpx.Client]:
+    engine = {
+        "model_path": str(build(tmp_path / "model", size="tiny")),
+        "device": "cpu",
+        "device_tokens": 4096,
+        "storage_dir": str(tmp_path / "state"),
+        "storage_bytes": 2**28,
+    }
+    config = tmp_path / "stack.yaml"
+    config.write_text(yaml.safe_dump({"engine": engine, "autoscaling": SCALING}))
+    with (
+        tempfile.TemporaryDirectory(dir="/tmp", prefix="t-") as place,
+        ScalesimUp(config, Path(place)) as up,
+        httpx.Client(base_url=up.ready().url, timeout=120, trust_env=False) as client,
+    ):
+        yield client
+
+
+def ask(api: httpx.Client, agent: int) -> httpx.Response:
+    body = {"messages": [{"role": "user", "content": words(agent)}], "max_tokens": 4}
+    body |= {"temperature": 0}
+    return api.post("/v1/chat/completions", json=body, headers={"X-Agent-Id": f"agent-{agent}"})
+
+
+@contextmanager
+def under_load(api: httpx.Client, agents: int) -> Iterator[list[int]]:
+    """Let agents ask on and on; yields the status of every answer."""
+    found: list[int] = []
+    ended = threading.Event()
+
+    def live(agent: int) -> None:
+        while not ended.is_set():
+            found.append(ask(api, agent).status_code)
+
+    threads = [threading.Thread(target=live, args=(agent,)) for agent in range(agents)]
+    for thread in threads:
+        thread.start()
+    try:
+        yield found
+    finally:
+        ended.set()
+        for thread in threads:
+            thread.join()
+
+
+def replicas(api: httpx.Client) -> set[str]:
+    return set(api.get("/v1/status").json()["replicas"])
+
+
+def test_they_come_and_go_with_the_load_and_agents_find_their_state(api: httpx.Client) -> None:
+    """None restarts, no request is lost, and what an engine had that went is in storage."""
+    first = replicas(api)
+    assert len(first) == 1
+    with under_load(api, AGENTS) as answers:
+        until(lambda: len(replicas(api)) == SCALING["max_replicas"])
+        three, asked = replicas(api), len(answers)
+        until(lambda: len(answers) >= asked + 10 * AGENTS)  # each where it lives by now
+    texts = [ask(api, agent).json()["choices"] for agent in range(AGENTS)]
+    with under_load(api, 1) as more:
+        until(lambda: len(replicas(api)) == SCALING["min_replicas"])
+        last = replicas(api)
+    assert first < three
+    assert last < three
+    assert set(answers) | set(more) == {200}
+    found = [ask(api, agent) for agent in range(AGENTS)]
+    assert [answer.json()["choices"] for answer in found] == texts
+    tiers = {answer.headers["x-scalesim-residency"] for answer in found}
+    assert "storage" in tiers
+    assert "miss" not in tiers
