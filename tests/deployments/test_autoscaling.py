@@ -1,4 +1,4 @@
-"""Engines that follow the requests there are, in a real stack: who comes and goes, what is found."""
+"""Engines that follow the requests there are: who comes, who goes, what agents find."""
 
 from __future__ import annotations
 
