@@ -90,10 +90,9 @@ class PrefixLoads:
         for key in keys:
             if tokens := self._missing(key):
                 missing[key] = tokens
-            elif key in self:
+            elif self._comes(key):
                 coming.add(key)
-        tokens = sum(missing.values()) + sum(self._tokens[key] for key in coming)
-        if tokens <= hidden:
+        if sum(missing.values()) + self._under_way_tokens(coming) <= hidden:
             return NO_ARRIVALS
         at_once = max(TOKENS_A_TRANSFER, sum(missing.values()) // TRANSFERS)
         for key in list(missing):
@@ -105,8 +104,7 @@ class PrefixLoads:
             del missing[key]
         self.submit()
         self._requests_wait = bool(missing)
-        under_way = sum(self._tokens[key] for key in coming)
-        return Arrivals(frozenset(coming), frozenset(missing), under_way)
+        return Arrivals(frozenset(coming), frozenset(missing), self._under_way_tokens(coming))
 
     def submit(self) -> None:
         """Submit what was begun as one transfer."""
@@ -128,6 +126,16 @@ class PrefixLoads:
         self._under_way.clear()
         self._tokens.clear()
         self._queued_tokens = 0
+
+    def _comes(self, key: int) -> bool:
+        """Return whether a copy is under way of what an agent has, or shares with another."""
+        if key in self._under_way or not self._under_way:
+            return key in self._under_way
+        return any(path and self._tree.is_loading(path[-1]) for path in self._paths(key))
+
+    def _under_way_tokens(self, keys: Iterable[int]) -> int:
+        """Return tokens of copies under way; what agents share counts once, where it was begun."""
+        return sum(self._tokens.get(key, 0) for key in keys)
 
     def _missing(self, key: int) -> int:
         """Return how many tokens of an agent are in host memory alone."""

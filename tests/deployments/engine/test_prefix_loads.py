@@ -75,6 +75,20 @@ def test_what_other_requests_wait_for_gives_no_way(engine: PayloadOverTree) -> N
     assert engine.payload.bring([1, 2], LENGTH).coming == {1, 2}
 
 
+def test_who_shares_all_its_prefix_waits_for_the_same_copy() -> None:
+    made = PayloadOverTree(1)
+    made.ask(1, shared=LENGTH), made.ask(2, shared=LENGTH)
+    made.payload.push((1, 2, 3), (5.0, 5.0, 9.0))
+    made.ask(3)
+    made.payload.push((1, 2), (0.0, 0.0))
+    for _ in range(2):
+        found = made.payload.bring([1, 2], 0)
+        assert (found.coming, found.waiting, found.tokens) == ({1, 2}, set(), LENGTH)
+    made.tree.arrive()
+    made.payload.settle()
+    assert made.payload.bring([1, 2], 0) == NO_ARRIVALS
+
+
 def test_what_requests_wait_for_is_dealt_to_the_transfers_there_may_be(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
