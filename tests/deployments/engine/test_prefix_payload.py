@@ -187,6 +187,13 @@ class PrefixMachine(RuleBasedStateMachine):
         getattr(self.engine.payload, verb)(key, Tier.DEVICE if verb == "prefetch" else Tier.HOST)
         assert self.in_use_nodes() & before <= self.on_device()
 
+    @rule(waiting=st.lists(keys, unique=True), hidden=st.sampled_from([0, LENGTH]))
+    def bring(self, waiting: list[int], hidden: int) -> None:
+        found = self.engine.payload.bring(waiting, hidden)
+        assert not found.coming & found.waiting
+        assert found.coming | found.waiting <= set(waiting)
+        assert 0 <= found.tokens <= len(waiting) * LENGTH
+
     @rule(key=keys)
     def drop(self, key: int) -> None:
         self.engine.payload.drop(key)
