@@ -7,6 +7,7 @@ installed is still listed, and says what to install when it is called.
 from __future__ import annotations
 
 import importlib
+import io
 import sys
 from typing import Any
 
@@ -89,6 +90,9 @@ def _root() -> None:
 
 def main() -> None:
     """Run the command line. An error prints one message; exit code 1, or 2 for wrong usage."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a shell without UTF-8 shows what it can
+            stream.reconfigure(errors="backslashreplace")
     as_json = "--json" in sys.argv
     try:
         raise SystemExit(app(standalone_mode=not as_json))

@@ -15,7 +15,7 @@ from scalesim.settings import CatalogSettings
 MAX_SKEW_S = 5.0
 """Leases and fencing numbers of two machines are compared by their clocks."""
 
-_HOOKS_S = 120.0
+_HOOKS_S = 400.0
 _LOOK_AT_HOOKS = """
 from importlib import import_module
 from scalesim.deployments.engine import boot
@@ -33,8 +33,13 @@ def hook_checks() -> Iterator[Check]:
     if not registered:
         yield Check("hooks", False, "SGLang does not know our plugin", "pip install scalesim-serve")
         return
-    command = [sys.executable, "-c", _LOOK_AT_HOOKS]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=_HOOKS_S)  # noqa: S603
+    command = [sys.executable, "-X", "utf8", "-c", _LOOK_AT_HOOKS]  # as engines are started
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=_HOOKS_S)  # noqa: S603
+    except subprocess.TimeoutExpired:
+        found = f"SGLang was not imported within {_HOOKS_S:.0f} s"
+        yield Check("hooks", False, found, "look again while this machine is less busy")
+        return
     fault = done.stderr.strip().rpartition("\n")[2]
     advice = "install the versions named above; other ones lack what our hooks take hold of"
     found = "every place in SGLang is there" if not done.returncode else fault[:200]

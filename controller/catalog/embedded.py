@@ -135,9 +135,8 @@ class EmbeddedServer:
                     client.ping()
                     return
                 time.sleep(0.01)
-        log = (
-            " / ".join(self._log.read_text().splitlines()[-2:]) if self._log.exists() else "no log"
-        )
+        log = self._log.read_text("utf-8", "replace") if self._log.exists() else "no log"
+        log = " / ".join(log.splitlines()[-2:])
         self.stop()
         raise CatalogUnavailableError(
             f"the embedded catalog server did not start: {log}. "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -77,8 +78,8 @@ def _limits(version: _Version, folder: Path) -> Iterator[Memory]:
 def _groups(root: Path) -> Iterator[tuple[_Version, Path]]:
     """Yield the folders of the memory groups this process is in, innermost first."""
     try:
-        memberships = (root / "proc/self/cgroup").read_text().splitlines()
-        mounts = (root / "proc/self/mountinfo").read_text().splitlines()
+        memberships = os.fsdecode((root / "proc/self/cgroup").read_bytes()).splitlines()
+        mounts = os.fsdecode((root / "proc/self/mountinfo").read_bytes()).splitlines()
     except OSError:
         return
     paths: dict[str, str] = {}

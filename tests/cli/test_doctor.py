@@ -44,7 +44,9 @@ def test_a_wrong_version_fails_with_the_way_out(monkeypatch: pytest.MonkeyPatch)
 
 
 @pytest.mark.engine
-def test_the_hooks_fit_the_engine_that_is_installed() -> None:
+def test_the_hooks_fit_the_engine_that_is_installed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PYTHONUTF8", "0")  # SGLang reads files of its own in UTF-8
+    monkeypatch.setenv("LC_ALL", "C")
     (check,) = services.hook_checks()
     assert check.ok, check.found
 
@@ -55,6 +57,14 @@ def test_hooks_that_do_not_fit_are_named(monkeypatch: pytest.MonkeyPatch) -> Non
     (check,) = services.hook_checks()
     assert not check.ok
     assert "IdleSleeper" in check.found
+
+
+def test_an_engine_that_is_not_imported_in_time_is_said_to_be(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(services, "_HOOKS_S", 0.0)
+    (check,) = services.hook_checks()
+    assert (check.ok, "not imported within" in check.found) == (False, True)
 
 
 def test_a_package_that_is_absent_is_said_to_be(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,6 +1,9 @@
 """The command line: every verb is listed, none breaks another, errors are one message."""
 
 import json
+import os
+import subprocess
+import sys
 from collections.abc import Callable
 
 import pytest
@@ -29,6 +32,16 @@ def test_help_lists_every_verb() -> None:
     shown = CliRunner().invoke(command.app, ["--help"])
     assert shown.exit_code == 0
     assert all(f" {verb} " in shown.output for verb in command.VERBS)
+
+
+def test_a_shell_without_utf8_is_shown_what_it_can() -> None:
+    code = "from scalesim.cli.main import main; main()"
+    shell = {**os.environ, "PYTHONUTF8": "0", "LC_ALL": "C"}
+    shown = subprocess.run(
+        [sys.executable, "-c", code, "replay", "--help"], env=shell, capture_output=True
+    )
+    assert (shown.returncode, shown.stderr) == (0, b"")
+    assert b"\\u" in shown.stdout
 
 
 def test_an_unknown_verb_is_refused(run: RunCli, capsys: pytest.CaptureFixture[str]) -> None:

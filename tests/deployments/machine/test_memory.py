@@ -40,6 +40,16 @@ def test_limit_and_what_is_free_may_come_from_different_groups(tmp_path: Path) -
     assert read_memory(tmp_path) == (16 * GIB, GIB)
 
 
+def test_other_mounts_may_have_any_bytes_in_their_names(tmp_path: Path) -> None:
+    write_machine(tmp_path, 64 * GIB, 50 * GIB)
+    member(tmp_path, "0::/pod", "")
+    line = TWO.format(inside="/", mount="/sys/fs/cgroup")
+    disk = b"40 23 8:1 / /mnt/\xff rw,relatime - ext4 /dev/sda1 rw\n"
+    (tmp_path / "proc/self/mountinfo").write_bytes(disk + line.encode())
+    write_group(tmp_path, "sys/fs/cgroup/pod", 8 * GIB, GIB)
+    assert read_memory(tmp_path) == (8 * GIB, 7 * GIB)
+
+
 def test_memory_high_is_a_limit_too(tmp_path: Path) -> None:
     write_machine(tmp_path, 64 * GIB, 50 * GIB)
     member(tmp_path, "0::/", TWO.format(inside="/", mount="/sys/fs/cgroup"))
