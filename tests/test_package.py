@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 import scalesim
+from tests.support.sources import PRODUCT, ROOT
 
-ROOT = Path(__file__).parents[1]
-PARTS = ("cli", "controller", "deployments", "policies", "simulations")
+PARTS = tuple(part for part in PRODUCT if part != "scalesim")
 
 
 @pytest.fixture(scope="module")

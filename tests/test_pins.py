@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 
 from scalesim.pins import pinned
-
-ROOT = Path(__file__).parents[1]
+from tests.support.sources import ROOT
 
 
 def test_pins_are_read_from_the_package() -> None:

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.support.chart import CHART, ROOT, merged, pods, rendered_files, settings, values_file
+from tests.support.chart import CHART, merged, pods, rendered_files, settings, values_file
+from tests.support.sources import ROOT
 
 PAGE = (ROOT / "docs" / "operations" / "kind.md").read_text()
 BLOCKS = "\n".join(re.findall(r"```bash\n(.*?)```", PAGE, re.DOTALL)).replace("\\\n", " ")

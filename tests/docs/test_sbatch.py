@@ -19,8 +19,9 @@ from benchmarks.free_port import free_port
 from scalesim.deployments.random_model import build
 from scalesim.simulations.driver.journal import Journal
 from tests.support.ray_head import BIN, until
+from tests.support.sources import ROOT
 
-SCRIPT = Path(__file__).parents[2] / "docs" / "operations" / "scalesim.sbatch"
+SCRIPT = ROOT / "docs" / "operations" / "scalesim.sbatch"
 KILL_WAIT_S = 10
 """Between Slurm's SIGTERM and its SIGKILL; 30 by default."""
 

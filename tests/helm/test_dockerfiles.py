@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.chart import ROOT
+from tests.support.sources import ROOT
 
 
 @pytest.mark.parametrize("name", ["Dockerfile", "Dockerfile.gpu"])

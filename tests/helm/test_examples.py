@@ -19,7 +19,8 @@ from scalesim.settings import EngineSettings
 from scalesim.simulations import arms
 from scalesim.simulations.society import society
 from scalesim.simulations.workload import PromptSize
-from tests.support.chart import ROOT, pods, render, settings, values_file
+from tests.support.chart import pods, render, settings, values_file
+from tests.support.sources import ROOT
 
 LLM = LLMS["llama-3.1-8b"]
 CARD = int(GPUS["h100"].memory_bytes)

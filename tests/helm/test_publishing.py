@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.support.chart import CHART, ROOT, pods, render
+from tests.support.chart import CHART, pods, render
+from tests.support.sources import ROOT
 
 WORKFLOW = dict(yaml.safe_load((ROOT / ".github" / "workflows" / "publish.yaml").read_text()))
 VERSION = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]

@@ -16,7 +16,8 @@ from ray.serve.schema import ServeApplicationSchema
 
 from helm.generate import documented
 from scalesim.settings import StackSettings
-from tests.support.chart import ROOT, application, merged, pods, render, values_file
+from tests.support.chart import application, merged, pods, render, values_file
+from tests.support.sources import ROOT
 
 PAGE = ROOT / "docs" / "operations" / "upgrades.md"
 _START, _END = "<!-- written by python -m tests.helm.test_upgrades -->\n", "<!-- end -->\n"

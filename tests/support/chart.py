@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import json
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 import helm_python
 import yaml
 
 from scalesim.settings import StackSettings, load
+from tests.support.sources import ROOT
 
-ROOT = Path(__file__).parents[2]
 CHART = ROOT / "helm" / "scalesim"
 
 NEEDED: dict[str, Any] = {

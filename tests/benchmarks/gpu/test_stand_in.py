@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
+from tests.support.sources import ROOT
+
 pytest.importorskip("triton", reason="Triton comes with the engine")
-STAND_IN = Path(__file__).parents[3] / "benchmarks" / "gpu" / "stand_in"
+STAND_IN = ROOT / "benchmarks" / "gpu" / "stand_in"
 
 # In a process of its own: Triton reads its switch as it is imported, and `sgl_kernel` stays unknown
 # to the others.
