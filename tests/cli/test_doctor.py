@@ -23,6 +23,7 @@ def no_hooks(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("no_hooks")
+@pytest.mark.slow
 def test_this_machine_is_looked_at_and_every_check_advises() -> None:
     result = CliRunner().invoke(doctor.app, ["--json"])
     document = json.loads(result.output)
