@@ -21,6 +21,9 @@ from scalesim.deployments.engine.sglang import pool_rows
 NICENESS = 10
 """Of an engine that computes on processors: a tenth of the share of processes that have none."""
 
+BELOW_OTHERS = 4
+"""By how much more an engine gives way than what starts it: Ray gives its own processes 15."""
+
 
 def install() -> None:
     """Make `import sglang` work in this process; call before it is imported. Idempotent."""
@@ -56,7 +59,7 @@ def give_way() -> None:
     engines is back in half the time. Call it in the scheduler process.
     """
     own = os.getpriority(os.PRIO_PROCESS, 0)
-    os.setpriority(os.PRIO_PROCESS, 0, max(own, NICENESS))
+    os.setpriority(os.PRIO_PROCESS, 0, max(own + BELOW_OTHERS, NICENESS))
 
 
 def _without_pinning(function: Callable[..., Any]) -> Callable[..., Any]:
