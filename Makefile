@@ -54,12 +54,14 @@ demo: $(READY)
 	  --arms stock,hicache,scalesim --seed 0 --out $(OUT)
 
 # Engines live in the test process of their folder, which therefore runs apart from Ray's: beside it,
-# and then what needs neither, the output of both kept until Ray's have ended, and with no more of
-# the processors than a stack's engines have. All run, whatever one says.
+# and then, with no more of the processors than a stack's engines have, what needs neither. The output
+# of both is kept until Ray's have ended. All run, whatever one says.
 test: $(READY)
 	@rc=0; run="$(MAKE) --no-print-directory"; log=.pytest_cache/beside.log; beside=; \
 	  trap '[ -z "$$beside" ] || kill $$beside' EXIT; trap 'exit 130' INT TERM; \
-	  mkdir -p .pytest_cache; nice $$run -k test-engine test-plain >$$log 2>&1 & beside=$$!; \
+	  mkdir -p .pytest_cache; \
+	  (rc=0; $$run test-engine || rc=$$?; nice $$run test-plain || rc=$$?; exit $$rc) >$$log 2>&1 & \
+	  beside=$$!; \
 	  $$run test-stack || rc=$$?; \
 	  echo "Waiting for the tests beside"; wait $$beside || rc=$$?; beside=; cat $$log; \
 	  exit $$rc
