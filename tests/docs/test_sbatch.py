@@ -33,7 +33,7 @@ status = json.load(urllib.request.urlopen(request, timeout=60))
 json.dump([status["replicas"], status["simulations"], sys.argv[1:]], open(os.environ["FOUND"], "w"))
 """
 
-STEPS = 60
+STEPS = 40
 TOWN = f"exec scalesim sim run town --agents 4 --steps {STEPS} --workers 2"
 TOWN += ' --base-url "$SCALESIM_BASE_URL" --out "$1"'
 
@@ -123,7 +123,9 @@ def test_one_that_was_ended_goes_on(job: SlurmJob) -> None:
     report = json.loads((job.out / "report.json").read_text())
     details = report["details"]["scalesim"]
     assert 1 <= details["resumed_after_step"] <= after + 1
-    assert [step["step"] for step in details["steps"]] == list(range(1, STEPS + 1))
+    steps = [step["step"] for step in details["steps"]]  # those in which agents met
+    assert details["resumed_after_step"] < steps[-1] <= STEPS
+    assert steps == sorted(set(steps))
     assert report["arms"]["scalesim"]["errors"] == 0
 
 
