@@ -107,6 +107,8 @@ class FaultTrial:
             broken.append("it was never seen out of rotation")
         if not await self._until(self._is_idle, ENDED_S):
             broken.append(f"requests run on in the engines: {self._in_engines}")
+        # A part that was cut off may end once it is not any more, and be replaced.
+        await self._until(self._is_whole, BACK_S)
         broken += changed(self._before, await asyncio.to_thread(snapshot, self._stack))
         return FaultOutcome(
             fault.name, served_s, back_s, out_s, connections.failed_s(hit.at), tally.ends, broken

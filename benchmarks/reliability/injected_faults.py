@@ -125,7 +125,11 @@ FAULTS = (
     Fault("controller killed", _kill("controller"), SERVED_S, back_within_s=REPLACED_S),
     Fault("controller stopped for 5 s", _pause("controller"), _PAUSED_S),
     *(
-        [Fault("controller cut off for 5 s", _cut_off("controller"), _PAUSED_S)]
+        [
+            Fault("controller cut off for 5 s", _cut_off("controller"), _PAUSED_S),
+            Fault("replica cut off for 5 s", _cut_off("replica"), _PAUSED_S),
+            Fault("ingress cut off for 5 s", _cut_off("ingress"), _PAUSED_S, _CUT),
+        ]
         if parts.can_cut_connections()
         else []
     ),
