@@ -27,6 +27,8 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "repeated"))
 _ALWAYS_ALLOWED = ("beside the checkout", "there is one", "has no IPv6", "open files")
 """Skips for what a machine may lack: recorded traces, IPv6, enough files; tests of no GPU."""
 
+_ATTEMPTS = 3
+
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
@@ -75,8 +77,18 @@ def only_stack() -> Iterator[OnlyStack]:
         patch.setenv("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
         for name, value in SERVING.items():
             patch.setenv(name, value)
-        with time_for_a_node():
-            ray.init(address="local", num_cpus=2, include_dashboard=False, log_to_driver=False)
+        # Ray gives its own agent 15 s to start, too little for a busy machine: try again.
+        for attempt in reversed(range(_ATTEMPTS)):
+            try:
+                with time_for_a_node():
+                    ray.init(
+                        address="local", num_cpus=2, include_dashboard=False, log_to_driver=False
+                    )
+                break
+            except Exception:  # of a node that takes too long it raises a plain one
+                ray.shutdown()
+                if not attempt:
+                    raise
         only = OnlyStack()
         yield only
         only.stop()
