@@ -26,7 +26,7 @@ SLOW   := $(addprefix --ignore=tests/,deployments/engine deployments/test_client
 # Tests start processes by the hundred, which import the same modules: what is compiled is kept.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo test test-plain test-stack test-engine test-long chaos integrations test-fast check generated clean install
+.PHONY: demo test test-beside test-plain test-stack test-engine test-long chaos integrations test-fast check generated clean install
 
 install: $(READY)
 
@@ -58,13 +58,14 @@ demo: $(READY)
 # of both is kept until Ray's have ended. All run, whatever one says.
 test: $(READY)
 	@rc=0; run="$(MAKE) --no-print-directory"; log=.pytest_cache/beside.log; beside=; \
-	  trap '[ -z "$$beside" ] || kill $$beside' EXIT; trap 'exit 130' INT TERM; \
-	  mkdir -p .pytest_cache; \
-	  (rc=0; $$run test-engine || rc=$$?; nice $$run test-plain || rc=$$?; exit $$rc) >$$log 2>&1 & \
-	  beside=$$!; \
+	  trap '[ -z "$$beside" ] || kill -- -$$beside' EXIT; trap 'exit 130' INT TERM; \
+	  mkdir -p .pytest_cache; setsid $$run test-beside >$$log 2>&1 & beside=$$!; \
 	  $$run test-stack || rc=$$?; \
 	  echo "Waiting for the tests beside"; wait $$beside || rc=$$?; beside=; cat $$log; \
 	  exit $$rc
+
+test-beside: $(READY)
+	@rc=0; $(MAKE) test-engine || rc=$$?; nice $(MAKE) test-plain || rc=$$?; exit $$rc
 
 test-plain: $(READY)
 	@$(PYTEST)/plain -n 2 --dist worksteal $(APART) -m "not ray and not engine and not long" $(MORE)
