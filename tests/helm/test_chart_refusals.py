@@ -51,7 +51,7 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "the API at a port of Ray's": ({"serve": {"port": 8080}}, "which Ray takes in its pods"),
     "a map inside of another set to null": ({"ray": {"gcs": None}}, "missing property 'gcs'"),
     "no key": ({"apiKey": {"secretName": ""}}, "apiKey needs a value or a secretName"),
-    "two keys": ({"apiKey": {"value": "k"}}, "not both"),
+    "two keys": ({"apiKey": {"value": "k"}}, "give one"),
     "no password": ({"redis": {"password": {"secretName": ""}}}, "redis.password needs"),
     "open ray": (
         {"ray": {"tokenAuth": False}, "networkPolicy": {"enabled": False}},

@@ -4,6 +4,7 @@ import stat
 import subprocess
 import sys
 import tempfile
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -19,7 +20,8 @@ from scalesim.settings import CatalogSettings
 
 
 def wait_for_end(pid: int) -> None:
-    psutil.wait_procs([psutil.Process(pid)] if psutil.pid_exists(pid) else [], timeout=10)
+    with suppress(psutil.NoSuchProcess):  # it ended between two looks
+        psutil.Process(pid).wait(10)
     assert not psutil.pid_exists(pid)
 
 
