@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import itertools
 import tempfile
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import httpx
@@ -17,6 +15,7 @@ from benchmarks.reliability.scalesim_up import ScalesimUp
 from scalesim.deployments.random_model import build
 from tests.support.ray_head import until
 from tests.support.stack_client import words
+from tests.support.under_load import under_load
 
 pytestmark = [pytest.mark.engine, pytest.mark.ray, pytest.mark.long, pytest.mark.timeout(900)]
 
@@ -55,30 +54,10 @@ def ask(api: httpx.Client, agent: int) -> httpx.Response:
     return api.post("/v1/chat/completions", json=body, headers={"X-Agent-Id": f"agent-{agent}"})
 
 
-@contextmanager
-def under_load(api: httpx.Client, requests: int, pause_s: float = 0.0) -> Iterator[list[int]]:
-    """Let agents ask in turn, so many at a time; yields the status of every answer.
-
-    No more than it takes: engines that start beside it need the processor.
-    """
-    found: list[int] = []
-    ended = threading.Event()
-
-    def live() -> None:
-        for agent in itertools.cycle(range(AGENTS)):
-            found.append(ask(api, agent).status_code)
-            if ended.wait(pause_s):
-                return
-
-    threads = [threading.Thread(target=live) for _ in range(requests)]
-    for thread in threads:
-        thread.start()
-    try:
-        yield found
-    finally:
-        ended.set()
-        for thread in threads:
-            thread.join()
+def agents_in_turn(api: httpx.Client) -> Callable[[], int]:
+    """Return what asks for one agent after the other: engines that start need the processor."""
+    agents = itertools.cycle(range(AGENTS))
+    return lambda: ask(api, next(agents)).status_code
 
 
 def replicas(api: httpx.Client) -> set[str]:
@@ -89,12 +68,12 @@ def test_they_come_and_go_with_the_load_and_agents_find_their_state(api: httpx.C
     """None restarts, no request is lost, and what an engine had that went is in storage."""
     first = replicas(api)
     assert len(first) == 1
-    with under_load(api, requests=2) as answers:
+    with under_load([agents_in_turn(api) for _ in range(2)]) as answers:
         until(lambda: len(replicas(api)) == SCALING["max_replicas"])
         three, asked = replicas(api), len(answers)
         until(lambda: len(answers) >= asked + 5 * AGENTS)  # each where it lives by now
     texts = [ask(api, agent).json()["choices"] for agent in range(AGENTS)]
-    with under_load(api, requests=1, pause_s=0.5) as more:
+    with under_load([agents_in_turn(api)], pause_s=0.5) as more:
         until(lambda: len(replicas(api)) == SCALING["min_replicas"])
         last = replicas(api)
     assert first < three

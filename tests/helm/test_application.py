@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import subprocess
-import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from functools import partial
 from typing import Any, NamedTuple
 
 import httpx
@@ -17,6 +16,7 @@ from scalesim.deployments.random_model import build
 from tests.support.chart import application, render, values_file
 from tests.support.ray_head import TOKEN, ray_head, until
 from tests.support.stack_client import words
+from tests.support.under_load import under_load
 
 pytestmark = [pytest.mark.engine, pytest.mark.ray, pytest.mark.timeout(900)]
 
@@ -84,25 +84,9 @@ class Release:
         body |= {"max_tokens": 4, "temperature": 0}
         return self.api.post("/v1/chat/completions", json=body, headers={"X-Agent-Id": agent})
 
-    @contextmanager
-    def under_load(self) -> Iterator[list[int]]:
-        """Let agents ask on and on; yields the status of every answer."""
-        found: list[int] = []
-        ended = threading.Event()
 
-        def ask(agent: str) -> None:
-            while not ended.is_set():
-                found.append(self.ask(agent).status_code)
-
-        threads = [threading.Thread(target=ask, args=(str(n),)) for n in range(AGENTS)]
-        for thread in threads:
-            thread.start()
-        try:
-            yield found
-        finally:
-            ended.set()
-            for thread in threads:
-                thread.join()
+def status_of(release: Release, agent: str) -> int:
+    return release.ask(agent).status_code
 
 
 @pytest.fixture(scope="module")
@@ -169,7 +153,8 @@ def test_a_distance_reaches_its_controller_and_streams_its_proxy(release: Releas
 def test_more_and_fewer_engines_restart_none_and_lose_no_request(release: Release) -> None:
     before = release.until_running(1)
     texts = {str(n): release.ask(str(n)).json()["choices"] for n in range(AGENTS)}
-    with release.under_load() as answers:
+    agents = [partial(status_of, release, str(n)) for n in range(AGENTS)]
+    with under_load(agents) as answers:
         release.upgrade({"stack": {"replicas": 3}})
         three = release.until_running(3)
         until(lambda: len(release.api.get("/v1/status").json()["replicas"]) == 3)

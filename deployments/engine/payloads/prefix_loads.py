@@ -88,9 +88,10 @@ class PrefixLoads:
         """
         coming, missing = set(), {}
         for key in keys:
-            if tokens := self._missing(key):
+            tokens, comes = self._look(key)
+            if tokens:
                 missing[key] = tokens
-            elif self._comes(key):
+            elif comes:
                 coming.add(key)
         if sum(missing.values()) + self._under_way_tokens(coming) <= hidden:
             return NO_ARRIVALS
@@ -127,23 +128,23 @@ class PrefixLoads:
         self._tokens.clear()
         self._queued_tokens = 0
 
-    def _comes(self, key: int) -> bool:
-        """Return whether a copy is under way of what an agent has, or shares with another."""
-        if key in self._under_way or not self._under_way:
-            return key in self._under_way
-        return any(path and self._tree.is_loading(path[-1]) for path in self._paths(key))
-
     def _under_way_tokens(self, keys: Iterable[int]) -> int:
         """Return tokens of copies under way; what agents share counts once, where it was begun."""
         return sum(self._tokens.get(key, 0) for key in keys)
 
-    def _missing(self, key: int) -> int:
-        """Return how many tokens of an agent are in host memory alone."""
-        tree, tokens = self._tree, 0
+    def _look(self, key: int) -> tuple[int, bool]:
+        """Return how many tokens of an agent are in host memory alone.
+
+        And whether a copy is under way of what it has, or shares with another.
+        """
+        tree, tokens, comes = self._tree, 0, key in self._under_way
         for path in self._paths(key):
-            if path and tree.on_host(path[-1]):
+            if not path:
+                continue
+            if tree.on_host(path[-1]):
                 tokens += sum(tree.tokens_of(node) for node in path if not tree.on_device(node))
-        return tokens
+            comes = comes or tree.is_loading(path[-1])
+        return tokens, comes
 
     def _start(self, key: int, farther_than: float, at_once: int, *, ahead: bool) -> MoveOutcome:
         """Queue an agent's host nodes for the device in place of what is farther.

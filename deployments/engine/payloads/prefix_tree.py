@@ -147,7 +147,7 @@ class PrefixTree(Protocol):
         """Submit queued copies as one transfer."""
 
     def is_loading(self, node: Any) -> bool:
-        """Return whether a copy of the node, or of one above it, has not arrived yet."""
+        """Return whether the node's copy has not arrived yet."""
 
     def loaded(self) -> tuple[int, float]:
         """Return the bytes that `load` carried so far and the seconds the link was busy."""

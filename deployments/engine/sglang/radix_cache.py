@@ -341,7 +341,7 @@ class DistanceRadixCache(UnifiedRadixCache):  # type: ignore[misc]
         self._submit_loads()
 
     def is_loading(self, node: Any) -> bool:
-        return bool(self.tree_core.arrival(node))
+        return bool(node.arrival)
 
     def loaded(self) -> tuple[int, float]:
         return self.loads.carried_bytes, self.loads.busy_s
