@@ -23,19 +23,27 @@ REPLICA = "x-scalesim-replica"
 CACHED_TOKENS = "x-scalesim-cached-tokens"
 """E.g. `prompt=800, device=704, host=0, storage=0`."""
 
-_PRINTABLE_ASCII = "".join(map(chr, range(0x20, 0x7F))).replace("%", "")
+_VISIBLE_ASCII = "".join(map(chr, range(0x21, 0x7F))).replace("%", "")
 
 
 def identity(
     simulation: str, agent: str, next_use: float | None = None, adapter: str = ""
 ) -> dict[str, str]:
     """Return the headers that say who is calling (names already checked)."""
-    headers = {AGENT: quote(agent, safe=_PRINTABLE_ASCII), SIMULATION: simulation}
+    headers = {AGENT: _written(agent), SIMULATION: simulation}
     if next_use is not None:
         headers[NEXT_USE] = f"{next_use:g}"
     if adapter:
         headers[ADAPTER] = adapter
     return headers
+
+
+def _written(agent: str) -> str:
+    """Return an agent's id as a header's value, which can neither begin nor end with a space."""
+    has_outer_space = agent[:1] == " " or agent[-1:] == " "
+    if agent.isascii() and agent.isprintable() and "%" not in agent and not has_outer_space:
+        return agent  # as most are
+    return quote(agent, safe=_VISIBLE_ASCII if has_outer_space else f" {_VISIBLE_ASCII}")
 
 
 def bearer(authorization: str) -> str:

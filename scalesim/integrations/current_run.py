@@ -36,15 +36,19 @@ def simulation() -> Simulation:
         return _simulation
 
 
-def identity(agent: AgentId) -> CallerIdentity:
+def identity(agent: AgentId) -> CallerIdentity | None:
     """Return an agent of this process's simulation, by the name that its framework has for it.
 
-    Raises:
-        InvalidRequestError: It is not a name of an agent.
-    """
-    from scalesim.identity import agent_text
+    Returns:
+        None where the name is empty.
 
-    return identity_of(simulation().name, agent_text(agent))
+    Raises:
+        InvalidRequestError: It is neither text nor an integer or a UUID.
+    """
+    from scalesim.integrations.agent_names import agent_name
+
+    name = agent_name(agent)
+    return None if name is None else identity_of(simulation().name, name)
 
 
 @harmless
@@ -56,19 +60,29 @@ def begin_step(
 ) -> None:
     """Say that the next step begins, and who acts in it; see `Simulation.step`."""
     run = simulation()
-    run.step(run.epoch + 1, active, order=order, upcoming=upcoming)
+    ahead = [_names(agents) for agents in upcoming]
+    run.step(run.epoch + 1, _names(active), order=_names(order), upcoming=ahead)
 
 
 @harmless
 def foresee(distances: Mapping[AgentId, float]) -> None:
     """Say in how many steps agents act that do not in this one."""
-    simulation().distances(list(distances), list(distances.values()))
+    from scalesim.integrations.agent_names import agent_name
+
+    known = {name: ahead for agent, ahead in distances.items() if (name := agent_name(agent))}
+    simulation().distances(list(known), list(known.values()))
 
 
 @harmless
 def pin(*agents: AgentId) -> None:
     """Keep agents that all others wait for on the device."""
-    simulation().pin(*agents)
+    simulation().pin(*_names(agents))
+
+
+def _names(agents: Iterable[AgentId]) -> list[str]:
+    from scalesim.integrations.agent_names import agent_name
+
+    return [name for agent in agents if (name := agent_name(agent))]
 
 
 def start_over_in_fork() -> None:

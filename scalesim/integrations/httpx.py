@@ -35,5 +35,9 @@ def install(module: ModuleType) -> None:
 
 @harmless
 def _name(request: Any) -> None:
-    for name, value in identity_headers(request.url.netloc.decode("ascii")).items():
-        request.headers.setdefault(name, value)
+    ours = identity_headers(request.url.netloc.decode("ascii"))
+    if ours:
+        given = {name.lower() for name, _ in request.headers.raw}  # half the time of `setdefault`
+        for name, value in ours.items():
+            if name.lower().encode() not in given:
+                request.headers[name] = value

@@ -2,7 +2,20 @@
 
 import pytest
 
-from scalesim.headers import CachedTokens
+from scalesim.headers import AGENT, CachedTokens, identity
+from tests.scalesim.test_identity import NAMES
+
+
+@pytest.mark.parametrize("agent", [*NAMES.values(), " "])
+def test_every_name_can_be_a_header(agent: str) -> None:
+    value = identity("town", agent)[AGENT]
+    assert value.isascii()
+    assert value.isprintable()
+    assert value == value.strip(), "clients refuse to send it, or it arrives without"
+
+
+def test_a_plain_name_is_written_as_it_is() -> None:
+    assert identity("town", "Bob Ray, 7")[AGENT] == "Bob Ray, 7"
 
 
 def test_counts_survive_the_header() -> None:

@@ -16,6 +16,8 @@ NAMES = {
     "wide space": "山田\u3000太郎",
     "new emoji": "\U0001fae9",
     "accents": "Zoe\u0308",
+    "spaces around": " Bob Ray ",
+    "percent": "50% Ann",
 }
 
 

@@ -86,6 +86,15 @@ def test_who_has_no_name_acts_for_who_acts_already(person: ActingPerson) -> None
     assert outer.meets(person) == "ann"  # type: ignore[attr-defined]
 
 
+def test_one_with_an_odd_name_leaves_the_others_theirs(person: ActingPerson) -> None:
+    named = type(person)()
+    for odd in ("", "x" * 999, "Senior\nWriter"):
+        person.name = odd
+        person.call()
+        assert named.call() == "ann"
+    assert person.call() == "Senior Writer"
+
+
 def test_a_fault_of_ours_is_logged_once_and_switched_off(
     person: ActingPerson, caplog: pytest.LogCaptureFixture
 ) -> None:

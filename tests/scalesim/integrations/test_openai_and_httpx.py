@@ -37,6 +37,12 @@ def test_one_line_around_openai_calls_is_enough(stack: FakeStack) -> None:
     assert stack.headers[0]["X-Simulation-Id"] == "town"
 
 
+def test_a_name_that_a_person_typed_breaks_no_call(stack: FakeStack) -> None:
+    with client(stack) as api, agent(" Bob "):
+        api.chat.completions.create(**PROMPT)
+    assert callers(stack) == ["%20Bob%20"]
+
+
 async def test_async_openai_calls_too(stack: FakeStack) -> None:
     api = openai.AsyncOpenAI(base_url=f"{stack.base_url}/v1", api_key="k", max_retries=0)
     async with api, agent("villager-8"):
