@@ -60,7 +60,8 @@ class Recorder:
             self._client.close()
             raise UnavailableError(
                 f"{self._client.base_url} does not send its trace ({self.interrupted or 'timeout'})"
-                ": is it a stack of ScaleSim, and SCALESIM_API_KEY its key?"
+                ": is it a stack of ScaleSim, SCALESIM_API_KEY its key, and that for simulation "
+                f"{self._simulation!r}?"
             )
         return self
 
@@ -83,7 +84,8 @@ class Recorder:
                 self._file.open("w", encoding="utf-8") as sink,
                 self._client.stream("GET", "/v1/trace", params=query) as feed,
             ):
-                feed.raise_for_status()
+                if feed.is_error:
+                    raise UnavailableError(_said(feed))
                 for line in feed.iter_lines():
                     self._begun.set()
                     if line:
@@ -92,9 +94,19 @@ class Recorder:
                         self._heard_at = time.monotonic()
                         self.tally.add(json.loads(line))
             self.interrupted = "the stack ended"
+        except UnavailableError as error:
+            self.interrupted = str(error)
         except Exception as error:  # also what a client raises whose connection is closed under it
             if not self._stopping:
                 self.interrupted = f"{type(error).__name__}: {error}"
                 _logger.debug("The trace broke off", exc_info=True)
         finally:
             self._begun.set()
+
+
+def _said(answer: httpx.Response) -> str:
+    """Return what a stack says of a refusal, or the status where it is not one of its own."""
+    try:
+        return str(json.loads(answer.read())["error"]["message"])
+    except (ValueError, KeyError, TypeError):
+        return f"status {answer.status_code}"

@@ -30,7 +30,7 @@ def document(tally: Tally, counts: StackCounts, **about: Any) -> dict[str, Any]:
         "hint_coverage": counts.coverage,
         "uses_by_distance": dict(counts.uses),
         "on_device": dict(counts.hits),
-        "errors": dict(counts.errors),
+        "errors": None if counts.errors is None else dict(counts.errors),
     }
 
 
@@ -47,7 +47,10 @@ def lines(report: dict[str, Any]) -> Iterator[tuple[str, str]]:
     if report["on_device"]:
         shares = ", ".join(f"{share:.0%} {order}" for order, share in report["on_device"].items())
         yield "on device", f"{shares} (of repeated requests)"
-    counts = ", ".join(f"{count} {code}" for code, count in report["errors"].items())
-    yield "errors", counts or "none"
+    if report["errors"] is None:
+        yield "errors", "told to the stack's own key alone"
+    else:
+        counts = ", ".join(f"{count} {code}" for code, count in report["errors"].items())
+        yield "errors", counts or "none"
     if report.get("interrupted"):
         yield "trace", f"not complete: {report['interrupted']}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from http import HTTPStatus
 from typing import Any, NamedTuple
 
 import httpx
@@ -15,12 +16,12 @@ class StackCounts(NamedTuple):
     """One reading of a stack's counters.
 
     Attributes:
-        errors: Requests refused, by error code.
+        errors: Requests refused, by error code; None where the key is not told.
         uses: Agents' states that came into use, by the distance reported for them; `none`: none.
         hits: Share of repeated requests on the device: `stack`, and what `lru` or an `oracle` had.
     """
 
-    errors: dict[str, int]
+    errors: dict[str, int] | None
     uses: dict[str, int]
     hits: dict[str, float]
 
@@ -31,9 +32,9 @@ class StackCounts(NamedTuple):
             counts = {name: count - then.get(name, 0) for name, count in now.items()}
             return {name: count for name, count in counts.items() if count > 0}
 
-        return StackCounts(
-            grown(self.errors, before.errors), grown(self.uses, before.uses), self.hits
-        )
+        known = self.errors is not None and before.errors is not None
+        errors = grown(self.errors or {}, before.errors or {}) if known else None
+        return StackCounts(errors, grown(self.uses, before.uses), self.hits)
 
     @property
     def coverage(self) -> float | None:
@@ -56,7 +57,9 @@ def read(settings: ClientSettings) -> StackCounts:
         trust_env=may_be_proxied(settings.base_url),
     ) as client:
         try:
-            metrics = client.get("/metrics").raise_for_status().text
+            metrics = client.get("/metrics")
+            if metrics.status_code != HTTPStatus.FORBIDDEN:  # what a key for some simulations gets
+                metrics.raise_for_status()
             answer = client.get("/v1/status")
         except httpx.HTTPError as error:
             raise UnavailableError(
@@ -64,7 +67,8 @@ def read(settings: ClientSettings) -> StackCounts:
                 "ScaleSim, and SCALESIM_API_KEY its key?"
             ) from None
     status: dict[str, Any] = answer.json() if answer.is_success else {}  # an arm without controller
-    return StackCounts(_errors(metrics), status.get("uses", {}), status.get("hits", {}))
+    errors = _errors(metrics.text) if metrics.is_success else None
+    return StackCounts(errors, status.get("uses", {}), status.get("hits", {}))
 
 
 def _errors(metrics: str) -> dict[str, int]:

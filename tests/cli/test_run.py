@@ -131,6 +131,21 @@ def test_the_screen_shows_the_report(ran: Ran) -> None:
     assert "2% device, 1% host, 0% storage, 96% miss" in ran.screen
 
 
+@pytest.mark.slow
+def test_a_key_for_some_simulations_is_enough(tmp_path: Path) -> None:
+    with FakeStack() as stack:
+        stack.only_for = "town"
+        where = ("--base-url", stack.base_url, "--out", str(tmp_path))
+        result = invoke(*where, "--simulation", "town", "--", "true")
+        assert result.exit_code == 0, result.output
+        assert "told to the stack's own key alone" in result.output
+        assert json.loads((tmp_path / "report.json").read_text())["errors"] is None
+        refused = invoke(*where, "--simulation", "city", "--", "true")
+    assert isinstance(refused.exception, UnavailableError)
+    assert "this key is not for it" in str(refused.exception)
+    assert "'city'" in str(refused.exception)
+
+
 def test_without_a_stack_it_says_how_to_have_one(tmp_path: Path) -> None:
     result = invoke("--base-url", "http://127.0.0.1:9", "--out", str(tmp_path), "true")
     assert isinstance(result.exception, UnavailableError)

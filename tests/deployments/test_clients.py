@@ -22,18 +22,18 @@ def base_url(crowded_stack: Stack) -> str:
     return crowded_stack.base_url
 
 
-def checked(check: checks.Check, client: Any) -> None:
+def checked(check: checks.ClientCheck, client: Any) -> None:
     with client:  # or its connections are found unclosed, in whatever test runs by then
         check(client)
 
 
 @pytest.mark.parametrize("check", openai_checks.CHECKS, ids=lambda check: check.__name__)
-async def test_openai(base_url: str, check: checks.Check) -> None:
+async def test_openai(base_url: str, check: checks.ClientCheck) -> None:
     await asyncio.to_thread(checked, check, openai_checks.connect(base_url, setup.KEY))
 
 
 @pytest.mark.parametrize("check", anthropic_checks.CHECKS, ids=lambda check: check.__name__)
-async def test_anthropic(base_url: str, check: checks.Check) -> None:
+async def test_anthropic(base_url: str, check: checks.ClientCheck) -> None:
     await asyncio.to_thread(checked, check, anthropic_checks.connect(base_url, setup.KEY))
 
 

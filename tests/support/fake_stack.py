@@ -20,14 +20,15 @@ class FakeStack:
     `found` is the cached-tokens header of every answer, `received` the control bodies as
     (path, body), `calls` the (agent, prompt) of each chat call in the order they came, `asked` the
     paths that were got, `callers` the (agent, simulation) of each chat call, `refused` the
-    counts of refusals by code in its metrics, and `is_ours` whether it has a stack's health and
-    metrics.
+    counts of refusals by code in its metrics, `is_ours` whether it has a stack's health and
+    metrics, and `only_for` the one simulation that its key is for; empty for all.
     """
 
     def __init__(self) -> None:
         self.found = "prompt=800, device=16, host=8, storage=4"
         self.fails = False
         self.is_ours = True
+        self.only_for = ""
         self.received: list[tuple[str, Any]] = []
         self.calls: list[tuple[str | None, str]] = []
         self.headers: list[dict[str, str]] = []
@@ -66,6 +67,8 @@ def _handler(stack: FakeStack) -> type[BaseHTTPRequestHandler]:
             stack.asked.append(self.path)
             if self.path == "/health" and stack.is_ours:
                 self._json(200, {"status": "ok"})
+            elif self._is_forbidden():
+                self._json(403, {"error": {"message": "this key is not for it"}})
             elif self.path == "/metrics" and stack.is_ours:
                 counts = stack.refused.items()
                 lines = (f'scalesim_refused_total{{code="{code}"}} {n}.0' for code, n in counts)
@@ -90,6 +93,11 @@ def _handler(stack: FakeStack) -> type[BaseHTTPRequestHandler]:
                 stack.received.append((self.path, body))
                 rows = len(body.get("ids", ()))
                 self._json(200, {"epoch": body.get("epoch", 0), "accepted": rows, "ignored": 0})
+
+        def _is_forbidden(self) -> bool:
+            of_all = self.path == "/metrics"
+            of_one = self.path.startswith("/v1/trace") and not self.path.endswith(stack.only_for)
+            return bool(stack.only_for) and (of_all or of_one)
 
         def _trace(self, simulation: str) -> None:
             """Send a line for each call of the simulation, until the stack ends."""

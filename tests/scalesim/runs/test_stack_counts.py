@@ -30,3 +30,14 @@ def test_coverage_of_no_uses_is_not_known() -> None:
 def test_a_stack_that_is_gone_is_one_error() -> None:
     with pytest.raises(UnavailableError, match=r"127\.0\.0\.1:9"):
         stack_counts.read(ClientSettings(base_url="http://127.0.0.1:9"))
+
+
+def test_a_key_for_some_simulations_is_told_no_errors() -> None:
+    with FakeStack() as stack:
+        settings = ClientSettings(base_url=stack.base_url)
+        told = stack_counts.read(settings)
+        stack.only_for, stack.status = "town", {"uses": {"0": 4}}
+        counts = stack_counts.read(settings)
+    assert counts == (None, {"0": 4}, {})
+    assert told.since(counts).errors is counts.since(told).errors is None
+    assert counts.since(told).uses == {"0": 4}
