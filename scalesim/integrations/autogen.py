@@ -16,6 +16,12 @@ def install_agents(module: ModuleType) -> None:
         act_for(module.BaseChatAgent, name, lambda self, *args, **kwargs: self.name)
 
 
+def install_assistants(module: ModuleType) -> None:
+    """Patch assistants that are handed messages by the program itself."""
+    for name in ("on_messages", "on_messages_stream"):
+        act_for(module.AssistantAgent, name, lambda self, *args, **kwargs: self.name)
+
+
 def install_participants(module: ModuleType) -> None:
     """Patch teams, so that calls carry the participant's identity."""
     act_for(
@@ -38,6 +44,13 @@ def install_selector(module: ModuleType) -> None:
     """Give the model that selects speakers an identity of its own and pin it: all wait for it."""
     manager = module.SelectorGroupChatManager
     act_for(manager, "select_speaker", lambda self, *args, **kwargs: _keep(self._name))
+
+
+def install_orchestrator(module: ModuleType) -> None:
+    """Give the model that plans for a team of Magentic-One an identity of its own and pin it."""
+    for name in ("handle_start", "handle_agent_response"):
+        manager = module.MagenticOneOrchestrator
+        act_for(manager, name, lambda self, *args, **kwargs: _keep(self._name))
 
 
 def _keep(name: str) -> str:

@@ -14,6 +14,8 @@ _BASE_URLS = (
     "HOSTED_VLLM_API_BASE",  # litellm
     "VLLM_BASE_URL",  # CrewAI's `hosted_vllm/` models
     "AGENTSOCIETY_LLM_API_BASE",  # agentsociety2
+    "AGENTSOCIETY_NANO_LLM_API_BASE",
+    "AGENTSOCIETY_CODER_LLM_API_BASE",
 )
 _KEYS = (
     "OPENAI_API_KEY",
@@ -21,6 +23,8 @@ _KEYS = (
     "HOSTED_VLLM_API_KEY",
     "VLLM_API_KEY",
     "AGENTSOCIETY_LLM_API_KEY",
+    "AGENTSOCIETY_NANO_LLM_API_KEY",
+    "AGENTSOCIETY_CODER_LLM_API_KEY",
 )
 _NO_KEY = "-"
 """Clients refuse to start without a key; a stack that has none takes any."""

@@ -16,8 +16,9 @@ from scalesim.integrations.watching import after, before
 
 def install_entities(module: ModuleType) -> None:
     """Let all that entities do act for them."""
-    for name in ("act", "observe", "stateless_act"):
-        act_for(module.EntityAgent, name, lambda self, *args, **kwargs: self.name)
+    for name in ("act", "observe", "stateless_act"):  # later versions have no third
+        if name != "stateless_act" or hasattr(module.EntityAgent, name):
+            act_for(module.EntityAgent, name, lambda self, *args, **kwargs: self.name)
 
 
 def install_sequential(module: ModuleType) -> None:
@@ -28,6 +29,11 @@ def install_sequential(module: ModuleType) -> None:
 def install_simultaneous(module: ModuleType) -> None:
     """Watch the engine in which entities act at once."""
     _watch(module.Simultaneous)
+
+
+def install_asynchronous(module: ModuleType) -> None:
+    """Watch the engine in which every entity acts at its own pace: nobody knows an order."""
+    before(module.Asynchronous, "run_loop", _keep)
 
 
 def _watch(engine: Any) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from types import ModuleType
 from typing import Any
 
@@ -10,22 +11,40 @@ from scalesim.integrations.acting import act_for
 from scalesim.integrations.current_run import begin_step
 from scalesim.integrations.watching import before
 
+_LATER = ("aexecute_task", "kickoff", "kickoff_async", "akickoff")
+"""Of an agent, with its tasks or by itself; the first versions do not have all of them."""
+
 
 def install_agents(module: ModuleType) -> None:
-    """Let tasks act for the agent that carries them out."""
-    for name in ("execute_task", "aexecute_task"):
+    """Let agents act for themselves, with a task of a crew or without one."""
+    for name in ("execute_task", *filter(partial(hasattr, module.Agent), _LATER)):
         act_for(module.Agent, name, lambda self, *args, **kwargs: _name(self))
+
+
+def install_tasks(module: ModuleType) -> None:
+    """Let what tasks ask beside their agent, to convert its answer or to check it, act for it."""
+    for name in ("_execute_core", "_aexecute_core"):
+        if hasattr(module.Task, name):
+            act_for(module.Task, name, _of_task)
 
 
 def install_crews(module: ModuleType) -> None:
     """Report the agents of a crew's tasks, in their order."""
-    before(module.Crew, "_execute_tasks", _tell)
+    for name in ("_execute_tasks", "_aexecute_tasks"):
+        if hasattr(module.Crew, name):
+            before(module.Crew, name, _tell)
 
 
 def _name(agent: Any) -> str:
     return str(agent.role).strip()
 
 
+def _of_task(task: Any, agent: Any = None, *args: Any, **kwargs: Any) -> str | None:
+    acts = agent or task.agent
+    return None if acts is None else _name(acts)
+
+
 def _tell(self: Any, tasks: Sequence[Any], *args: Any, **kwargs: Any) -> None:
-    names = [_name(task.agent) for task in tasks if task.agent is not None]
+    agents = [self._get_agent_to_use(task) for task in tasks]
+    names = [_name(agent) for agent in agents if agent is not None]
     begin_step(names[:1], upcoming=[[name] for name in names[1:]])

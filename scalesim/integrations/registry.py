@@ -82,7 +82,15 @@ FRAMEWORKS = (
         install="oasis.environment.env",
         install_agents="oasis.social_agent.agent",
     ),
-    *_of("agentscope", (2,), (3,), "agentscope", install="agentscope.agent._agent"),
+    *_of(
+        "agentscope",
+        (2,),
+        (3,),
+        "agentscope",
+        install="agentscope.agent._agent",
+        install_teams="agentscope.pipeline._team_pipeline",
+        install_goals="agentscope.pipeline._goal_pipeline",
+    ),
     *_of(
         "langgraph",
         (1,),
@@ -97,9 +105,12 @@ FRAMEWORKS = (
         (0, 8),
         "autogen",
         install_agents="autogen_agentchat.agents._base_chat_agent",
+        install_assistants="autogen_agentchat.agents._assistant_agent",
         install_participants="autogen_agentchat.teams._group_chat._chat_agent_container",
         install_round_robin="autogen_agentchat.teams._group_chat._round_robin_group_chat",
         install_selector="autogen_agentchat.teams._group_chat._selector_group_chat",
+        install_orchestrator="autogen_agentchat.teams._group_chat._magentic_one"
+        "._magentic_one_orchestrator",
     ),
     *_of(
         "gdm-concordia",
@@ -109,13 +120,15 @@ FRAMEWORKS = (
         install_entities="concordia.agents.entity_agent",
         install_sequential="concordia.environment.engines.sequential",
         install_simultaneous="concordia.environment.engines.simultaneous",
+        install_asynchronous="concordia.environment.engines.asynchronous",
     ),
     *_of(
         "crewai",
         (1,),
         (2,),
         "crewai",
-        install_agents="crewai.agent.core",
+        install_agents="crewai.agent",
+        install_tasks="crewai.task",
         install_crews="crewai.crew",
     ),
     *_of(
@@ -141,6 +154,9 @@ FRAMEWORKS = (
 )
 """Who acts, and in which order, by the framework's own objects."""
 
+_FACES = {"langgraph": "langgraph.graph"}
+"""Of packages that are no more than a folder of others, which are found and never run."""
+
 
 @cache
 def install_all() -> None:
@@ -152,32 +168,55 @@ def install_all() -> None:
     when_imported("multiprocessing.pool", harmless(workers.install_pools))
     for integration in (*CLIENTS, *WORKERS, *FRAMEWORKS):
         when_imported(integration.module, harmless(partial(install, integration)))
+    for integration in {one.distribution: one for one in FRAMEWORKS if one.distribution}.values():
+        when_imported(face(integration), harmless(partial(warn_of_other, integration)))
 
 
 def install(integration: Integration, module: ModuleType) -> None:
     """Patch the module of a library whose installed version is known here; leave others alone."""
-    if _is_known(integration):
+    if is_known(integration.distribution, integration.since, integration.before):
         file = importlib.import_module(f"scalesim.integrations.{integration.file}")
         getattr(file, integration.function)(module)
 
 
-def _is_known(integration: Integration) -> bool:
-    if not integration.distribution:
-        return True
+def face(integration: Integration) -> str:
+    """Return what programs import of a framework in all its versions, known here or not."""
+    top = integration.module.partition(".")[0]
+    return _FACES.get(top, top)
+
+
+def warn_of_other(integration: Integration, module: ModuleType) -> None:
+    """Warn of a version that may have none of the modules known here, so that no hook is called.
+
+    What was not installed may be anything of that name.
+    """
+    if installed_version(integration.distribution):
+        is_known(integration.distribution, integration.since, integration.before)
+
+
+@cache
+def installed_version(distribution: str) -> str:
+    """Return the version of a package; empty where it is none that was installed."""
     try:
-        text = importlib.metadata.version(integration.distribution)
+        return importlib.metadata.version(distribution)
     except importlib.metadata.PackageNotFoundError:
-        text = "of an unknown version"
-    version = tuple(int(part) for part in re.findall(r"\d+", text)[:3])
-    if integration.since <= version < integration.before:
+        return ""
+
+
+@cache
+def is_known(distribution: str, since: Version, before: Version) -> bool:
+    """Return whether a package is of a known version; warn once of one that is not."""
+    if not distribution:
         return True
-    since, before = (".".join(map(str, v)) for v in (integration.since, integration.before))
+    text = installed_version(distribution)
+    version = tuple(int(part) for part in re.findall(r"\d+", text)[:3])
+    if since <= version < before:
+        return True
     _logger.warning(
         "%s %s is not one that scalesim knows (%s to before %s): its agents are not distinguished. "
         "Use `with scalesim.agent(name):` around their calls, or the header X-Agent-Id",
-        integration.distribution,
-        text,
-        since,
-        before,
+        distribution,
+        text or "of an unknown version",
+        *(".".join(map(str, bound)) for bound in (since, before)),
     )
     return False

@@ -214,11 +214,40 @@ async def test_autogen_goes_round(reported: FakeTransport) -> None:
         async def handle_request(self, message: Any) -> str | None:
             return who()
 
+    class AssistantAgent:
+        name = "eve"
+
+        async def on_messages(self, messages: Any) -> str | None:
+            return who()
+
+        async def on_messages_stream(self, messages: Any) -> AsyncGenerator[str | None, None]:
+            yield who()
+
+    autogen.install_assistants(module(AssistantAgent=AssistantAgent))
+    assert await AssistantAgent().on_messages([]) == "eve"
+    assert [piece async for piece in AssistantAgent().on_messages_stream([])] == ["eve"]
     autogen.install_round_robin(module(RoundRobinGroupChatManager=RoundRobinGroupChatManager))
     autogen.install_participants(module(ChatAgentContainer=ChatAgentContainer))
     assert await RoundRobinGroupChatManager().select_speaker([]) == "bob"
     assert await ChatAgentContainer().handle_request("now") == "bob"
     assert steps(reported) == {"bob": 0.0, "eve": 1.0, "ann": 2.0}
+
+
+async def test_autogens_orchestrator_asks_for_itself_and_stays(reported: FakeTransport) -> None:
+    class MagenticOneOrchestrator:
+        _name = "orchestrator"
+
+        async def handle_start(self, message: str) -> str | None:
+            return who()
+
+        async def handle_agent_response(self, message: str) -> str | None:
+            return who()
+
+    autogen.install_orchestrator(module(MagenticOneOrchestrator=MagenticOneOrchestrator))
+    assert await MagenticOneOrchestrator().handle_start("begin") == "orchestrator"
+    assert await MagenticOneOrchestrator().handle_agent_response("done") == "orchestrator"
+    assert current_run.simulation().flush()
+    assert reported.changes[-1] == (["orchestrator"], [], [])
 
 
 async def test_agentscope_agents_ask_for_themselves(reported: FakeTransport) -> None:
@@ -234,6 +263,64 @@ async def test_agentscope_agents_ask_for_themselves(reported: FakeTransport) -> 
     agentscope.install(module(Agent=Agent))
     assert [piece async for piece in Agent()._reply()] == ["ann"]
     assert await Agent().compress_context() == "ann"
+
+
+async def test_agentscopes_pipelines_say_who_comes_next(reported: FakeTransport) -> None:
+    class TeamPipeline:
+        leader = StandInPerson(name="leader")
+
+        def _parse(self, call: Any) -> dict[str, str]:
+            return {"member": call.input}
+
+        async def _run_assignments(
+            self, tool_calls: Sequence[Any], results: list[Any]
+        ) -> AsyncGenerator[str, None]:
+            yield "done"
+
+    class GoalPipeline:
+        executor, verifier = StandInPerson(name="smith"), StandInPerson(name="judge")
+
+        async def reply_stream(self, inputs: str) -> AsyncGenerator[str, None]:
+            yield inputs
+
+    agentscope.install_teams(module(TeamPipeline=TeamPipeline))
+    agentscope.install_goals(module(GoalPipeline=GoalPipeline))
+    calls = [SimpleNamespace(input=name) for name in ("ann", "bob", "ann")]
+    assert [piece async for piece in TeamPipeline()._run_assignments(calls, [])] == ["done"]
+    assert steps(reported) == {"ann": 0.0, "bob": 0.0, "leader": 1.0}
+    assert reported.changes == [(["leader"], [], [])]
+    reported.reports.clear()
+    assert [piece async for piece in GoalPipeline().reply_stream("go")] == ["go"]
+    assert steps(reported) == {"smith": 0.0, "judge": 1.0}
+
+
+def test_concordias_entities_act_for_themselves(reported: FakeTransport) -> None:
+    class EntityAgent(StandInPerson):
+        def act(self) -> str | None:
+            return who()
+
+        def observe(self) -> str | None:
+            return who()
+
+    class Earlier(EntityAgent):
+        def stateless_act(self) -> str | None:
+            return who()
+
+    concordia.install_entities(module(EntityAgent=Earlier))
+    concordia.install_entities(module(EntityAgent=EntityAgent))
+    asked = [Earlier().stateless_act(), EntityAgent().act(), EntityAgent().observe()]
+    assert asked == ["ann"] * 3
+
+
+def test_concordia_keeps_game_masters_where_nobody_knows_an_order(reported: FakeTransport) -> None:
+    class Asynchronous:
+        def run_loop(self, game_masters: Sequence[Any], entities: Sequence[Any]) -> None:
+            pass
+
+    concordia.install_asynchronous(module(Asynchronous=Asynchronous))
+    Asynchronous().run_loop([StandInPerson(name="rules")], [])
+    assert current_run.simulation().flush()
+    assert reported.changes == [(["rules"], [], [])]
 
 
 @pytest.mark.parametrize("fixed", [True, False])
@@ -256,26 +343,81 @@ def test_concordia_knows_the_turns_after_this_one(reported: FakeTransport, fixed
     assert reported.changes == [(["rules"], [], [])]
 
 
-def test_crewai_reports_the_order_of_its_tasks(reported: FakeTransport) -> None:
-    class Agent:
-        role = "writer \n"
+class CrewAgent:
+    """As of CrewAI, whose first versions have no more than this."""
 
-        def execute_task(self) -> str | None:
+    def __init__(self, role: str) -> None:
+        self.role = role
+
+    def execute_task(self) -> str | None:
+        return who()
+
+
+class CrewTask:
+    def __init__(self, agent: CrewAgent | None) -> None:
+        self.agent = agent
+
+    def _execute_core(self, agent: CrewAgent | None, context: str) -> str | None:
+        return who()
+
+
+class Crew:
+    manager: CrewAgent | None = None
+
+    def _get_agent_to_use(self, task: CrewTask) -> CrewAgent | None:
+        return self.manager or task.agent
+
+    def _execute_tasks(self, tasks: Sequence[CrewTask]) -> None:
+        pass
+
+
+async def test_crewai_asks_for_the_agent_with_a_task_and_without(
+    reported: FakeTransport,
+) -> None:
+    class Later(CrewAgent):
+        def kickoff(self, messages: str) -> str | None:
             return who()
 
         async def aexecute_task(self) -> str | None:
             return who()
 
-    class Crew:
-        def _execute_tasks(self, tasks: Sequence[Any]) -> None:
+        akickoff = kickoff_async = aexecute_task
+
+    crewai.install_agents(module(Agent=Later))
+    writer = Later("writer \n")
+    asked = [writer.execute_task(), writer.kickoff("hi"), await writer.aexecute_task()]
+    asked += [await writer.kickoff_async(), await writer.akickoff()]
+    assert asked == ["writer"] * 5
+
+    class First(CrewAgent):
+        pass
+
+    class Task(CrewTask):
+        pass
+
+    crewai.install_agents(module(Agent=First))
+    crewai.install_tasks(module(Task=Task))
+    assert First("editor").execute_task() == "editor"
+    assert Task(None)._execute_core(writer, "") == "writer"
+    assert Task(writer)._execute_core(None, "") == "writer"
+    assert Task(None)._execute_core(None, "") is None
+
+
+async def test_crewai_reports_the_order_of_its_tasks(reported: FakeTransport) -> None:
+    class Later(Crew):
+        async def _aexecute_tasks(self, tasks: Sequence[CrewTask]) -> None:
             pass
 
-    crewai.install_agents(module(Agent=Agent))
-    crewai.install_crews(module(Crew=Crew))
-    assert Agent().execute_task() == "writer"
-    roles = ("researcher", "writer")
-    Crew()._execute_tasks([SimpleNamespace(agent=SimpleNamespace(role=role)) for role in roles])
+    crewai.install_crews(module(Crew=Later))
+    tasks = [CrewTask(CrewAgent(role)) for role in ("researcher", "writer")]
+    crew = Later()
+    crew._execute_tasks(tasks)
     assert steps(reported) == {"researcher": 0.0, "writer": 1.0}
+    await crew._aexecute_tasks(tasks[::-1])
+    assert steps(reported) == {"writer": 0.0, "researcher": 1.0}
+    crew.manager = CrewAgent("manager")
+    crew._execute_tasks(tasks)
+    assert steps(reported)["manager"] == 0.0
 
 
 def test_a_framework_with_other_insides_is_an_error_that_its_hook_catches() -> None:
