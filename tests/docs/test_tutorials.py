@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import itertools
+import os
 import re
 import shlex
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -99,6 +101,46 @@ def test_commands_take_what_they_are_given(text: Path) -> None:
         verb = " ".join(ours[:2]) if " ".join(ours[:2]) in known else ours[0]
         given = {word for word in ours if word.startswith("--")}
         assert given <= known[verb], (words, given - known[verb])
+
+
+PROGRAM = """
+import os, httpx, scalesim
+
+for step in range(3):
+    for name in ("ann", "bob"):
+        with scalesim.agent(name):
+            asked = {"model": "m", "messages": [{"role": "user", "content": name}]}
+            httpx.post(os.environ["OPENAI_BASE_URL"] + "/chat/completions", json=asked)
+"""
+
+
+@pytest.mark.slow
+def test_programs_are_run_and_their_traces_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "200")
+    monkeypatch.setenv("PATH", str(Path(sys.executable).parent), prepend=os.pathsep)
+    (tmp_path / "my_simulation.py").write_text(PROGRAM)
+    reading = (TUTORIALS / "05-reading-the-report.md").read_text()
+    (told,) = re.findall(r"```\n(.*?)```", reading, flags=re.S)
+    made = told.split()[-1]
+    lines = [["run", "--out", made, "--", "python", "my_simulation.py"]]
+    for name in ("03-your-framework.md", "05-reading-the-report.md", "when-it-does-not-pay.md"):
+        lines += [words for words in commands(name) if re.search(r"\.(py|jsonl)\b", str(words))]
+    said = []
+    with FakeStack() as stack:
+        monkeypatch.setenv("SCALESIM_BASE_URL", stack.base_url)
+        for words in lines:
+            result = CliRunner().invoke(app, words)
+            assert result.exit_code == 0, (words, result.output)
+            said.append(result.output)
+    assert [words[0] for words in lines] == ["run", "run", "replay", "plan", "run", "replay"]
+    labels = {line[:11].strip() for line in told.splitlines()}
+    assert {line[:11].strip() for line in said[0].splitlines()} - {""} <= labels
+    assert "lru" in said[-1]
+    assert "belady" in said[-1]
+    assert len(stack.callers) == 18
 
 
 @pytest.mark.slow
