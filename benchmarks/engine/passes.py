@@ -6,7 +6,8 @@ controller sends the distances of all agents and orders 200 moves; once it asks 
 Processor time of the thread: other processes on the machine are left out, but for what they do to
 the caches. Every run makes the same passes, so the least that a pass took in several runs is what
 its work costs; both are shown, and what the longest passes did. SGLang's own loads and evictions of
-the moved nodes are counted, and shown apart.
+the moved nodes are counted, and shown apart. Requests are made beforehand: garbage that is
+collected within a pass is ours.
 
     python -m benchmarks.engine.passes [PASSES] [RUNS]
 """
@@ -62,6 +63,7 @@ class FakeScheduler(SimpleNamespace):
         super().__init__(last_batch=None, chunked_req=None, waiting_queue=[], run_batch=None)
         self.running_batch = SimpleNamespace(reqs=[])
         self.next = 0
+        self.made = [_request(key) for key in range(AGENTS)]
         self.requests = LiveRequests(self)
         for _ in range(REQUESTS):
             self._add_request_to_queue(self.request())
@@ -69,11 +71,8 @@ class FakeScheduler(SimpleNamespace):
 
     def request(self) -> FakeRequest:
         """Return a request of the next agent."""
-        payload = {"key": self.next % AGENTS, "next_use": None, "model": ""}
-        action = SimpleNamespace(action_type=HINT_TYPE, payload=payload)
-        hints = SimpleNamespace(actions=[action])
         self.next += 1
-        return FakeRequest(kv_hints=hints, key=payload["key"])
+        return self.made[(self.next - 1) % AGENTS]
 
     def _add_request_to_queue(self, request: FakeRequest) -> None:
         self.waiting_queue.append(request)
@@ -90,6 +89,12 @@ class FakeScheduler(SimpleNamespace):
         """The oldest running request is done; return it."""
         request: FakeRequest = self.running_batch.reqs.pop(0)
         return request
+
+
+def _request(key: int) -> FakeRequest:
+    payload = {"key": key, "next_use": None, "model": ""}
+    action = SimpleNamespace(action_type=HINT_TYPE, payload=payload)
+    return FakeRequest(kv_hints=SimpleNamespace(actions=[action]), key=key)
 
 
 def prompts() -> Any:

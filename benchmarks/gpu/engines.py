@@ -34,6 +34,7 @@ class Setup(NamedTuple):
         distinct: Adapters differ in their values, which takes long to write for large models.
         dtype: Of the engine.
         concurrency: Most requests in the engine at once.
+        ranks: Tensor-parallel, each on a GPU of its own.
     """
 
     model: str
@@ -46,6 +47,7 @@ class Setup(NamedTuple):
     distinct: bool = False
     dtype: str = "auto"
     concurrency: int = 64
+    ranks: int = 1
 
     @property
     def device_tokens(self) -> int:
@@ -89,6 +91,7 @@ def settings_of(setup: Setup, arm: Arm, folder: Path) -> EngineSettings:
         host_ratio=setup.host_share / setup.device_share,
         context_length=setup.size.total + _SLACK_TOKENS,
         max_running_requests=setup.concurrency,
+        tp_size=setup.ranks,
         adapters=adapters,
         extra_args={"skip_tokenizer_init": True, **args, **portable.install()},
     )

@@ -53,6 +53,8 @@ def run_scheduler(*args: Any, **kwargs: Any) -> None:
     It writes down what it worked on where it crashes.
     """
     _begin()
+    if not HAS_GPU:
+        cpu.share_processors(args[0].tp_size)
     from sglang.srt.managers.scheduler import Scheduler, run_scheduler_process
 
     from scalesim.deployments.engine.sglang.local import keep_in_tmpdir

@@ -62,6 +62,19 @@ def give_way() -> None:
     os.setpriority(os.PRIO_PROCESS, 0, max(own + BELOW_OTHERS, NICENESS))
 
 
+def share_processors(ranks: int) -> None:
+    """Deal the processors to the ranks of an engine, where nothing has said whose they are.
+
+    SGLang gives each rank a NUMA node, and ends where there are fewer of these than ranks. Call it
+    in the scheduler process, before SGLang binds its threads.
+    """
+    here = sorted(os.sched_getaffinity(0))
+    shares = [here[rank::ranks] or here for rank in range(ranks)]
+    if ranks > 1:
+        bind = "|".join(",".join(map(str, share)) for share in shares)
+        os.environ.setdefault("SGLANG_CPU_OMP_THREADS_BIND", bind)
+
+
 def _without_pinning(function: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(function)
     def call(*args: Any, **kwargs: Any) -> Any:

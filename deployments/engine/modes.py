@@ -54,7 +54,7 @@ class Mode(NamedTuple):
 
 
 _ON_A_CPU = "tested with real engines on a CPU"
-_NOT_RUN = "built for it, and not run yet: it needs several GPUs"
+_RANKS_ON_A_CPU = "tested with two ranks on a CPU; not run on several GPUs yet"
 
 MODES = (
     Mode("prefixes", "always", lambda engine: True, note=_ON_A_CPU),
@@ -63,7 +63,7 @@ MODES = (
     ),
     Mode("models", "`engine.models`", lambda e: e.settings.models is not None, note=_ON_A_CPU),
     Mode("storage tier", "`engine.storage_dir`", lambda e: e.stores, note=_ON_A_CPU),
-    Mode("tensor parallelism", "`tp_size`", lambda e: e.args.tp_size > 1, note=_NOT_RUN),
+    Mode("tensor parallelism", "`tp_size`", lambda e: e.args.tp_size > 1, note=_RANKS_ON_A_CPU),
     Mode(
         "pipeline parallelism",
         "`pp_size`",

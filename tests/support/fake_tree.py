@@ -129,14 +129,18 @@ class FakeTree:
     def on_host(self, node: FakeNode) -> bool:
         return node.host
 
-    def make_room(self, tokens: int, farther_than: float) -> MoveOutcome:
+    def make_room(self, tokens: int, farther_than: float, most: int | None = None) -> MoveOutcome:
+        gone = 0
         while self.free_tokens() < tokens:
             leaves = [n for n in self._leaves() if self.order.nearest(n.owners) > farther_than]
             if not leaves:
                 return MoveOutcome.REFUSED
+            if gone == most:
+                return MoveOutcome.BUSY
             left = self.leave_device(max(leaves, key=lambda n: self.order.nearest(n.owners)))
             if left is not MoveOutcome.DONE:
                 return left
+            gone += 1
         return MoveOutcome.DONE
 
     def can_load(self, *, ahead: bool) -> bool:

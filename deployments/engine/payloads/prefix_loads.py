@@ -26,6 +26,10 @@ GROWTH_TOKENS = 64
 """Tokens that fetches ahead leave free for each agent in use: what its request still computes and
 generates would else evict one of them, which is then fetched again."""
 
+LEAVES_A_FETCH = 8
+"""Nodes that leave the device for a fetch ahead in one pass, which its share of the pass allows:
+room for all agents in use, after a plan that changes much, is hundreds."""
+
 
 class PrefixLoads:
     """Copies under way, by agent.
@@ -162,7 +166,8 @@ class PrefixLoads:
             if not tree.can_load(ahead=ahead):
                 return MoveOutcome.BUSY
             growth = GROWTH_TOKENS * len(tree.keys_in_use()) if ahead else 0
-            room = tree.make_room(tokens + growth, farther_than)
+            most = LEAVES_A_FETCH if ahead else None
+            room = tree.make_room(tokens + growth, farther_than, most)
             if room is not MoveOutcome.DONE:
                 return room
             if not tree.load(missing[-1]):

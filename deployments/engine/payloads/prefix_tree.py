@@ -128,10 +128,11 @@ class PrefixTree(Protocol):
     def on_host(self, node: Any) -> bool:
         """Return whether it has a host copy."""
 
-    def make_room(self, tokens: int, farther_than: float) -> MoveOutcome:
-        """Free device tokens of owners farther than a distance.
+    def make_room(self, tokens: int, farther_than: float, most: int | None = None) -> MoveOutcome:
+        """Free device tokens of owners farther than a distance, `most` nodes at a time.
 
-        DONE, BUSY while host copies of what must leave are written, REFUSED where too few can be.
+        DONE, BUSY while host copies of what must leave are written or more nodes must leave than
+        that, REFUSED where too few can be.
         """
 
     def can_load(self, *, ahead: bool) -> bool:

@@ -257,19 +257,14 @@ class DistanceRadixCache(UnifiedRadixCache):  # type: ignore[misc]
     def on_host(self, node: Any) -> bool:
         return bool(node.backuped)
 
-    def make_room(self, tokens: int, farther_than: float) -> MoveOutcome:
-        """Free device tokens of owners farther than a distance.
-
-        Returns:
-            BUSY while host copies of what must leave are written.
-        """
+    def make_room(self, tokens: int, farther_than: float, most: int | None = None) -> MoveOutcome:
         pool, leaves = self.token_to_kv_pool_allocator, self.tree_core.evictable_device_leaves
         if pool.available_size() < tokens:
             self._backups.intersection_update(self.ongoing_write_through)
             if self._backups:
                 return MoveOutcome.BUSY
         return self._free_until(
-            pool.available_size, tokens, (-farther_than,), leaves, self.leave_device
+            pool.available_size, tokens, (-farther_than,), leaves, self.leave_device, most
         )
 
     def make_host_room(self, tokens: int, farther_than: float) -> bool:
@@ -288,14 +283,18 @@ class DistanceRadixCache(UnifiedRadixCache):  # type: ignore[misc]
         before: tuple[float, ...],
         leaves: OrderedLeaves,
         leave: Callable[[Any], MoveOutcome],
+        most: int | None = None,
     ) -> MoveOutcome:
         priority = self.tree_core.eviction_strategy.get_priority
-        coming = 0
+        coming = left = 0
         with leaves.in_order() as in_order:
             while available() + coming < tokens:
                 leaf = next(in_order, None)
                 if leaf is None or priority(leaf) >= before:
                     break
+                if left == most:
+                    return MoveOutcome.BUSY
+                left += 1
                 if leave(leaf) is MoveOutcome.BUSY:
                     coming += self.tokens_of(leaf)
         if available() >= tokens:

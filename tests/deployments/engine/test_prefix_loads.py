@@ -99,3 +99,17 @@ def test_what_requests_wait_for_is_dealt_to_the_transfers_there_may_be(
         made.payload.demote(agent, Tier.HOST)
     assert made.payload.bring(range(1, 7), LENGTH).coming == set(range(1, 7))
     assert made.tree.loads == prefix_loads.TRANSFERS
+
+
+def test_a_fetch_makes_room_over_several_passes_and_a_request_at_once(
+    engine: PayloadOverTree, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(prefix_loads, "LEAVES_A_FETCH", 1)
+    tries = [engine.payload.prefetch(1, Tier.DEVICE)]
+    while tries[-1] is MoveOutcome.BUSY:
+        before = engine.tree.free_tokens()
+        tries.append(engine.payload.prefetch(1, Tier.DEVICE))
+        assert engine.tree.free_tokens() - before <= engine.tree.page_size
+    assert tries[-1] is MoveOutcome.STARTED
+    assert len(tries) == LENGTH // engine.tree.page_size > 1
+    assert engine.payload.bring([2], 0).coming == {2}
