@@ -25,7 +25,8 @@ from scalesim.errors import ReplicaUnavailableError, ScaleSimError
 _logger = logging.getLogger(__name__)
 
 _ATTEMPTS = 3
-"""Replicas a request is tried on when they are lost from outside before its first byte."""
+"""Replicas a request is tried on when they are lost from outside before its first byte; those that
+left because fewer are wanted are not counted."""
 
 _GONE = (RayActorError, AioRpcError)
 """What a call over gRPC ends with when its replica does: Serve makes a closed connection an
@@ -35,6 +36,8 @@ _NEVER_TAKEN = "Unexpected error (StatusCode."
 """How the RuntimeError begins that Serve raises for a stream which ended before the replica said
 that it takes it. Replicas raise none: what fails in them comes as an error of ours."""
 
+_TURNED_AWAY = "Unexpected error (StatusCode.CANCELLED)"
+"""How it begins where the replica, about to go, took no more: nothing in it has seen the call."""
 
 _NAMED_EVENTS = ("messages", "responses")
 """Endpoints whose streams name each event."""
@@ -109,11 +112,8 @@ class ReplicaClient:
             ScaleSimError: The replica's own.
         """
         self._suspects.check(call)
-        step, fault = Next.RETRY, ""
-        for attempt in range(_ATTEMPTS):
-            if attempt:
-                self._metrics.retried()
-                self._suspects.check(call)  # an equal one may have been found out meanwhile
+        lost = 0
+        while True:
             found = await self._try(call)
             if isinstance(found, ReplicaAnswer):
                 if not self._rotation.is_open(found.attempt):
@@ -122,13 +122,17 @@ class ReplicaClient:
             step = self._suspects.lost(call, found.verdict, found.replica)
             if step is Next.RETRY_ALONE:
                 call = call._replace(under_suspicion=True)
-            fault = type(found.fault).__name__
             if step is Next.REFUSE:
                 await self._spread()  # who sends it again may come to another process
                 raise self._suspects.error(call) from found.fault
-        raise ReplicaUnavailableError(
-            f"{_ATTEMPTS} replicas were lost one after the other ({fault}): try again"
-        )
+            lost += not self._rotation.left(found.replica)
+            if lost == _ATTEMPTS:
+                fault = type(found.fault).__name__
+                raise ReplicaUnavailableError(
+                    f"{_ATTEMPTS} replicas were lost one after the other ({fault}): try again"
+                )
+            self._metrics.retried()
+            self._suspects.check(call)  # an equal one may have been found out meanwhile
 
     async def _try(self, call: Call) -> ReplicaAnswer | _Lost:
         """Return how a call begins to be answered, or that it was lost.
@@ -155,11 +159,11 @@ class ReplicaClient:
             if not _is_gone(error):
                 raise
             self._rotation.doubt(attempt.replica)
-            return _Lost(Suspicion.UNKNOWN, attempt.replica, error)
+            return _Lost(self._verdict(attempt, error), attempt.replica, error)
         except (BackPressureError, DeploymentUnavailableError, TimeoutError) as error:
             attempt.cancel()
             if attempt.moved:
-                return _Lost(Suspicion.UNKNOWN, attempt.replica, error)
+                return _Lost(self._verdict(attempt, error), attempt.replica, error)
             raise ReplicaUnavailableError(
                 f"no replica answered ({type(error).__name__}): try again, or add replicas"
             ) from error
@@ -214,7 +218,13 @@ class ReplicaClient:
             self._suspects.lost(attempt.call, error.verdict, attempt.replica)
         elif _is_gone(error):
             self._rotation.doubt(attempt.replica)
-            self._suspects.lost(attempt.call, Suspicion.UNKNOWN, attempt.replica)
+            self._suspects.lost(attempt.call, self._verdict(attempt, error), attempt.replica)
+
+    def _verdict(self, attempt: Attempt, error: Exception) -> Suspicion:
+        """Return what is known of a try that was lost with a replica which said nothing."""
+        if self._rotation.left(attempt.replica) or str(error).startswith(_TURNED_AWAY):
+            return Suspicion.INNOCENT
+        return Suspicion.UNKNOWN
 
 
 def _is_gone(error: Exception) -> bool:

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterable, Mapping
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping
 from itertools import count
 from typing import Any
 
@@ -20,6 +22,9 @@ was seen to keep one from answering."""
 
 ASK_PERIOD_S = 2.0
 """Between two questions to a replica: a silent one is out after this and `SILENT_S`, 17 s."""
+
+_LEFT = 256
+"""Replicas remembered that left: a request is in one for half a minute at most after that."""
 
 _logger = logging.getLogger(__name__)
 
@@ -69,14 +74,21 @@ class Attempt:
 
 
 class Rotation:
-    """Replicas by name, and the tries that are in them."""
+    """Replicas by name, and the tries that are in them.
 
-    def __init__(self) -> None:
+    Args:
+        clock: Returns monotonic seconds.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
         self._numbers = count(1)
         self._attempts: dict[int, Attempt] = {}
         self._replicas: dict[str, Any] = {}
         self._lost: set[str] = set()
         self._silent: set[str] = set()
+        self._heard_at: dict[str, float] = {}
+        self._left: deque[str] = deque(maxlen=_LEFT)
         self._questions: dict[str, asyncio.Task[None]] = {}
 
     def __len__(self) -> int:
@@ -105,9 +117,22 @@ class Rotation:
 
     def running(self, replicas: Mapping[str, Any]) -> None:
         """Take over which replicas there are; called by the router."""
+        now = self._clock()
+        self._left.extend(
+            name for name in self._replicas.keys() - replicas.keys() if self._is_well(name, now)
+        )
+        self._heard_at = {name: self._heard_at.get(name, now) for name in replicas}
         self._replicas = dict(replicas)
         self._lost &= self._replicas.keys()
         self._silent &= self._replicas.keys()
+
+    def left(self, replica: str) -> bool:
+        """Return whether a replica was taken out while it was well: nothing in it is why.
+
+        Serve takes one out that is to go, as fewer are wanted or others take its place, before it
+        has it answer what is in it; one that crashed or hangs it takes out once that has shown.
+        """
+        return replica in self._left
 
     def usable(self, names: Iterable[str]) -> list[str]:
         """Return those that are in rotation."""
@@ -157,6 +182,15 @@ class Rotation:
             self.silent(name)
         else:
             self._silent.discard(name)
+            if name in self._heard_at:
+                self._heard_at[name] = self._clock()
+
+    def _is_well(self, name: str, now: float) -> bool:
+        """Return whether a replica is in rotation and too lately heard of to hang.
+
+        Serve takes out one that hangs after 18 s, a little later than it is silent here, or not.
+        """
+        return bool(self.usable([name])) and now - self._heard_at[name] < SILENT_S
 
 
 ROTATION = Rotation()

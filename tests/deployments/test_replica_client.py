@@ -29,6 +29,8 @@ STOPPED = AioRpcError(StatusCode.CANCELLED, Metadata(), Metadata())
 """A replica that stopped before the call was answered."""
 NEVER_TAKEN = RuntimeError("Unexpected error (StatusCode.UNAVAILABLE): Socket closed.")
 """A stream that ended before the replica said that it takes it."""
+TURNED_AWAY = RuntimeError("Unexpected error (StatusCode.CANCELLED): .")
+"""A stream that came when the replica, about to go, took no more."""
 SILENCE = "silence"
 
 
@@ -142,6 +144,33 @@ async def test_a_call_that_two_replicas_vanish_with_is_refused_from_then_on() ->
         with pytest.raises(SuspectRequestError, match="not tried on another"):
             await sent.begin(call(stream=False))
     assert count(sent, "scalesim_retried") == 1
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_replicas_that_leave_with_a_call_are_not_counted(stream: bool) -> None:
+    """As where fewer are wanted, and what is in them takes longer than they are given."""
+    gone = [FakeAnswer(GONE) for _ in range(4)]
+    sent = replica_client(*gone, FakeAnswer((HEAD, b"first")))
+    stays = {"r0": ReplicaProcess()}
+    sent._rotation.running(stays | {f"r{n}": ReplicaProcess() for n in range(1, 5)})
+    sent._rotation.running(stays)
+    assert (await sent.begin(call(stream))).first == b"first"
+    assert len(sent._suspects) == 0
+
+
+async def test_replicas_that_leave_with_its_streams_do_not_make_a_call_a_suspect() -> None:
+    sent = replica_client(*(FakeAnswer((HEAD, b"a"), GONE) for _ in range(2)))
+    sent._rotation.running({"r0": ReplicaProcess(), "r1": ReplicaProcess()})
+    sent._rotation.running({})
+    for _ in range(2):
+        answer = await sent.begin(call(stream=True))
+        assert b"broke off" in [piece async for piece in sent.relay(answer, lambda _: None)][-1]
+    assert len(sent._suspects) == 0
+
+
+async def test_replicas_that_turn_a_call_away_do_not_make_it_a_suspect() -> None:
+    sent = replica_client(*(FakeAnswer(TURNED_AWAY) for _ in range(2)), FakeAnswer((HEAD, b"a")))
+    assert (await sent.begin(call(stream=True))).first == b"a"
 
 
 async def test_replicas_that_vanish_between_answers_are_not_added_up() -> None:

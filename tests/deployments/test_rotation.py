@@ -124,6 +124,41 @@ async def test_a_lost_replica_never_comes_back(rotation: Rotation) -> None:
     assert rotation.usable(["a"]) == ["a"]  # of that name, another
 
 
+def test_one_that_is_taken_out_while_it_is_well_has_left(
+    replicas: dict[str, ProbedReplica],
+) -> None:
+    rotation = Rotation()
+    rotation.running(replicas)
+    rotation.running({"b": replicas["b"]})
+    assert [rotation.left(name) for name in ("a", "b", "")] == [True, False, False]
+
+
+@pytest.mark.parametrize("fault", ["lose", "silent"])
+def test_one_that_is_taken_out_for_its_fault_has_not(
+    replicas: dict[str, ProbedReplica], fault: str
+) -> None:
+    rotation = Rotation()
+    rotation.running(replicas)
+    getattr(rotation, fault)("a")
+    rotation.running({"b": replicas["b"]})
+    assert not rotation.left("a")
+
+
+async def test_one_that_serve_finds_to_hang_first_has_not(
+    replicas: dict[str, ProbedReplica],
+) -> None:
+    times = [0.0]
+    rotation = Rotation(clock=lambda: times[-1])
+    rotation.running(replicas)
+    replicas["a"].answers.clear()
+    times.append(module.SILENT_S)
+    await rotation.ask()
+    await rotation._questions["b"]
+    rotation.running({})
+    assert [rotation.left(name) for name in NAMES] == [False, True]
+    await rotation._questions["a"]
+
+
 def test_what_is_not_known_cannot_be_lost(rotation: Rotation) -> None:
     rotation.lose("")
     assert rotation.usable(NAMES) == list(NAMES)
