@@ -111,9 +111,11 @@ class ReplicaClient:
             ReplicaUnavailableError: All are busy or away, or it took too long.
             ScaleSimError: The replica's own.
         """
-        self._suspects.check(call)
-        lost = 0
-        while True:
+        lost, fault = 0, ""
+        while lost < _ATTEMPTS:
+            await self._check(call)
+            if fault:
+                self._metrics.retried()
             found = await self._try(call)
             if isinstance(found, ReplicaAnswer):
                 if not self._rotation.is_open(found.attempt):
@@ -125,14 +127,30 @@ class ReplicaClient:
             if step is Next.REFUSE:
                 await self._spread()  # who sends it again may come to another process
                 raise self._suspects.error(call) from found.fault
+            fault = type(found.fault).__name__
             lost += not self._rotation.left(found.replica)
-            if lost == _ATTEMPTS:
-                fault = type(found.fault).__name__
-                raise ReplicaUnavailableError(
-                    f"{_ATTEMPTS} replicas were lost one after the other ({fault}): try again"
-                )
-            self._metrics.retried()
-            self._suspects.check(call)  # an equal one may have been found out meanwhile
+        raise ReplicaUnavailableError(
+            f"{_ATTEMPTS} replicas were lost one after the other ({fault}): try again"
+        )
+
+    async def _check(self, call: Call) -> None:
+        """Refuse a call that is a suspect, which an equal one may have shown meanwhile.
+
+        Two replicas that vanished with it show it once both are known to have died.
+
+        Raises:
+            SuspectRequestError: An engine or a replica died of it.
+        """
+        self._suspects.check(call)
+        vanished = self._suspects.vanished(call)
+        if len(vanished) < 2:
+            return
+        died = await self._rotation.died(vanished)
+        self._suspects.clear(call, vanished - died)
+        if len(died) > 1:
+            self._suspects.lost(call, Suspicion.CAUSE, "")
+            await self._spread()
+            raise self._suspects.error(call)
 
     async def _try(self, call: Call) -> ReplicaAnswer | _Lost:
         """Return how a call begins to be answered, or that it was lost.

@@ -23,6 +23,9 @@ was seen to keep one from answering."""
 ASK_PERIOD_S = 2.0
 """Between two questions to a replica: a silent one is out after this and `SILENT_S`, 17 s."""
 
+_AGAIN_S = 0.1
+"""Between two questions to one that vanished."""
+
 _LEFT = 256
 """Replicas remembered that left: a request is in one for half a minute at most after that."""
 
@@ -134,6 +137,16 @@ class Rotation:
         """
         return replica in self._left
 
+    async def died(self, names: Iterable[str]) -> set[str]:
+        """Return which of some replicas that vanished are dead, once that is known of all.
+
+        Those that answer were only cut off, and those that left are none; Serve takes out the
+        others, or they do not answer for `SILENT_S`.
+        """
+        asked = list(names)
+        dead = await asyncio.gather(*map(self._died, asked))
+        return {name for name, is_dead in zip(asked, dead, strict=True) if is_dead}
+
     def usable(self, names: Iterable[str]) -> list[str]:
         """Return those that are in rotation."""
         return [name for name in names if name not in self._lost and name not in self._silent]
@@ -184,6 +197,18 @@ class Rotation:
             self._silent.discard(name)
             if name in self._heard_at:
                 self._heard_at[name] = self._clock()
+
+    async def _died(self, name: str) -> bool:
+        deadline = self._clock() + SILENT_S
+        if (before := self._questions.get(name)) is not None:
+            await asyncio.wait([before])  # asked before it vanished, perhaps
+        while name in self._replicas and self._clock() < deadline:
+            self._question(name)
+            await asyncio.wait([self._questions[name]])
+            if name in self._replicas and name not in self._silent:
+                return False
+            await asyncio.sleep(_AGAIN_S)
+        return not self.left(name)
 
     def _is_well(self, name: str, now: float) -> bool:
         """Return whether a replica is in rotation and too lately heard of to hang.

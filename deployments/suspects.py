@@ -40,7 +40,8 @@ class Suspicion(Enum):
     CAUSE = "cause"
     """No other request can be the cause."""
     UNKNOWN = "unknown"
-    """The whole replica vanished without an error: from outside, as far as is known."""
+    """The whole replica vanished without an error: it died, as far as is known from outside, was
+    cut off, or left."""
 
 
 class Next(Enum):
@@ -145,6 +146,16 @@ class Suspects:
             return Next.REFUSE
         return Next.RETRY_ALONE if verdict is Suspicion.POSSIBLE else Next.RETRY
 
+    def vanished(self, call: Call) -> frozenset[str]:
+        """Return the replicas that a call was lost with which vanished without an error."""
+        record = self._records.get(digest(call)) if self._records else None
+        return frozenset(record.unknown if record is not None else ())
+
+    def clear(self, call: Call, replicas: Iterable[str]) -> None:
+        """Forget that a call was lost with these: they are there again, or left."""
+        if (record := self._records.get(digest(call))) is not None:
+            record.unknown.difference_update(replicas)
+
     def answered(self, call: Call) -> None:
         """Forget what was lost with a call that an engine has now answered to its end.
 
@@ -184,12 +195,14 @@ class Suspects:
 
     def _note(self, loss: Loss) -> _Record:
         record = self._record(loss.key, loss.age_s)
-        if loss.verdict is Suspicion.CAUSE:
-            record.refused = True
-        else:
-            losses = record.possible if loss.verdict is Suspicion.POSSIBLE else record.unknown
-            losses.add(loss.replica)
-            record.refused |= len(losses) > 1
+        match loss.verdict:
+            case Suspicion.CAUSE:
+                record.refused = True
+            case Suspicion.POSSIBLE:
+                record.possible.add(loss.replica)
+                record.refused |= len(record.possible) > 1
+            case Suspicion.UNKNOWN:  # the replica may have been cut off only: see `vanished`
+                record.unknown.add(loss.replica)
         return record
 
     def _record(self, key: bytes, age_s: float = 0.0) -> _Record:

@@ -146,6 +146,29 @@ async def test_a_call_that_two_replicas_vanish_with_is_refused_from_then_on() ->
     assert count(sent, "scalesim_retried") == 1
 
 
+async def test_a_call_whose_streams_two_replicas_died_of_is_refused() -> None:
+    sent = replica_client(*(FakeAnswer((HEAD, b"a"), GONE) for _ in range(2)))
+    for _ in range(2):
+        answer = await sent.begin(call(stream=True))
+        [piece async for piece in sent.relay(answer, lambda _: None)]
+    with pytest.raises(SuspectRequestError):
+        await sent.begin(call(stream=True))
+
+
+async def test_a_call_that_was_cut_off_from_two_replicas_is_tried_again_once_they_answer() -> None:
+    sent = replica_client(FakeAnswer(GONE), FakeAnswer(GONE), FakeAnswer((HEAD, b"first")))
+    process = ReplicaProcess()
+    sent._rotation.running(dict.fromkeys(("r0", "r1", "r2"), process))
+    answer = asyncio.create_task(sent.begin(call(stream=False)))
+    async with asyncio.timeout(10):
+        while in_rotation(sent) > 1:
+            await asyncio.sleep(0)
+    assert not answer.done()
+    process.answers.set()
+    assert (await answer).first == b"first"
+    assert len(sent._suspects) == 0
+
+
 @pytest.mark.parametrize("stream", [False, True])
 async def test_replicas_that_leave_with_a_call_are_not_counted(stream: bool) -> None:
     """As where fewer are wanted, and what is in them takes longer than they are given."""

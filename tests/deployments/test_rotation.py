@@ -159,6 +159,55 @@ async def test_one_that_serve_finds_to_hang_first_has_not(
     await rotation._questions["a"]
 
 
+async def test_one_that_was_cut_off_is_not_dead(
+    rotation: Rotation, replicas: dict[str, ProbedReplica], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "SILENT_S", 60.0)
+    replicas["a"].fault = ConnectionError()
+    rotation.doubt("a")
+    died = asyncio.create_task(rotation.died(NAMES))
+    async with asyncio.timeout(10):
+        while replicas["a"].asked < 2:
+            await asyncio.sleep(0)
+    assert not died.done()
+    replicas["a"].fault = None
+    assert await died == set()
+
+
+async def test_one_that_serve_takes_out_is_dead_unless_it_was_well(
+    rotation: Rotation, replicas: dict[str, ProbedReplica]
+) -> None:
+    replicas["a"].fault = ConnectionError()
+    rotation.doubt("a")
+    died = asyncio.create_task(rotation.died(NAMES))
+    async with asyncio.timeout(10):
+        while not replicas["a"].asked:
+            await asyncio.sleep(0)
+    rotation.running({})
+    assert await died == {"a"}
+    assert await rotation.died(["never heard of"]) == {"never heard of"}
+
+
+async def test_one_that_hangs_is_as_good_as_dead(
+    rotation: Rotation, replicas: dict[str, ProbedReplica]
+) -> None:
+    replicas["a"].answers.clear()
+    assert await rotation.died(["a"]) == {"a"}
+
+
+async def test_an_answer_to_what_was_asked_before_says_nothing(
+    rotation: Rotation, replicas: dict[str, ProbedReplica]
+) -> None:
+    replicas["a"].answers.clear()
+    rotation.doubt("a")
+    await asyncio.sleep(0)
+    died = asyncio.create_task(rotation.died(["a"]))
+    await asyncio.sleep(0)
+    replicas["a"].answers.set()
+    assert await died == set()
+    assert replicas["a"].asked == 2
+
+
 def test_what_is_not_known_cannot_be_lost(rotation: Rotation) -> None:
     rotation.lose("")
     assert rotation.usable(NAMES) == list(NAMES)

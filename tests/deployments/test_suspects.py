@@ -9,7 +9,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from scalesim.deployments.calls import Call
-from scalesim.deployments.suspects import EngineLostError, Next, Suspects, Suspicion, digest, judge
+from scalesim.deployments.suspects import (
+    EngineLostError,
+    Loss,
+    Next,
+    Suspects,
+    Suspicion,
+    digest,
+    judge,
+)
 from scalesim.errors import SuspectRequestError
 
 
@@ -71,10 +79,19 @@ def test_losses_from_outside_are_never_held_against_a_request() -> None:
     assert len(suspects) == 0
 
 
-def test_two_replicas_that_vanish_are_too_many() -> None:
-    suspects = Suspects()
-    found = [suspects.lost(call(1), Suspicion.UNKNOWN, replica) for replica in ("r1", "r2")]
-    assert found == [Next.RETRY, Next.REFUSE]
+def test_replicas_that_vanish_are_remembered_until_they_are_there_again() -> None:
+    told: list[Loss] = []
+    suspects, other = Suspects(tell=told.append), Suspects()
+    found = {suspects.lost(call(1), Suspicion.UNKNOWN, replica) for replica in ("r1", "r2")}
+    assert found == {Next.RETRY}
+    suspects.check(call(1))
+    other.learn(told)
+    for each in (suspects, other):
+        assert each.vanished(call(1)) == {"r1", "r2"}
+        assert each.vanished(call(2)) == frozenset()
+    suspects.clear(call(1), {"r2", "r3"})
+    suspects.clear(call(2), {"r1"})
+    assert suspects.vanished(call(1)) == {"r1"}
 
 
 def test_losses_before_and_after_an_answer_are_not_added_up() -> None:
