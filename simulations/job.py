@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from scalesim.environment import ray_address_from_env
 from scalesim.errors import ConfigurationError
@@ -40,14 +40,17 @@ def cluster_of_job(address: str | None = None, *, alone: bool = True) -> Iterato
     from scalesim.deployments.stack import APP
 
     holder = hold(address)
-    served = serve.status().applications
-    if others := set(served) - {APP}:
-        raise ConfigurationError(
-            f"the Ray cluster at {address} runs an application of Serve ({min(others)}), which the "
-            "stacks of a simulation would replace: use a cluster of its own"
-        )
-    if served:
-        serve.shutdown()
-    actor.stop(ControllerSettings())
-    yield
-    ray.kill(holder)
+    try:
+        served = serve.status().applications
+        if others := set(served) - {APP}:
+            raise ConfigurationError(
+                f"the Ray cluster at {address} runs an application of Serve ({min(others)}), which "
+                "the stacks of a simulation would replace: use a cluster of its own"
+            )
+        if served:
+            serve.shutdown()
+        actor.stop(ControllerSettings())
+        yield
+    finally:
+        with suppress(ray.exceptions.RayError):
+            ray.kill(holder)

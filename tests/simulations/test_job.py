@@ -62,7 +62,16 @@ def test_a_deployed_one_is_not(done: list[Any], monkeypatch: pytest.MonkeyPatch)
     _serves(monkeypatch, DEPLOYED_APP)
     with pytest.raises(ConfigurationError, match=DEPLOYED_APP), cluster_of_job("head:1"):
         pass
-    assert done == ["head:1", "held"]
+    assert done == ["head:1", "held", "holder"]
+
+
+def test_it_is_given_back_by_a_simulation_that_failed(
+    done: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _serves(monkeypatch)
+    with pytest.raises(ZeroDivisionError), cluster_of_job("head:1"):
+        raise ZeroDivisionError
+    assert done[-1] == "holder"
 
 
 def test_one_that_is_only_asked_is_left_as_it_is(
