@@ -6,6 +6,7 @@ import itertools
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -54,6 +55,11 @@ def ask(api: httpx.Client, agent: int) -> httpx.Response:
     return api.post("/v1/chat/completions", json=body, headers={"X-Agent-Id": f"agent-{agent}"})
 
 
+def choices(answer: httpx.Response) -> list[dict[str, Any]]:
+    assert answer.status_code == httpx.codes.OK, answer.text
+    return list(answer.json()["choices"])
+
+
 def agents_in_turn(api: httpx.Client) -> Callable[[], int]:
     """Return what asks for one agent after the other: engines that start need the processor."""
     agents = itertools.cycle(range(AGENTS))
@@ -72,7 +78,7 @@ def test_they_come_and_go_with_the_load_and_agents_find_their_state(api: httpx.C
         until(lambda: len(replicas(api)) == SCALING["max_replicas"])
         three, asked = replicas(api), len(answers)
         until(lambda: len(answers) >= asked + 5 * AGENTS)  # each where it lives by now
-    texts = [ask(api, agent).json()["choices"] for agent in range(AGENTS)]
+    texts = [choices(ask(api, agent)) for agent in range(AGENTS)]
     with under_load([agents_in_turn(api)], pause_s=0.5) as more:
         until(lambda: len(replicas(api)) == SCALING["min_replicas"])
         last = replicas(api)
@@ -80,7 +86,7 @@ def test_they_come_and_go_with_the_load_and_agents_find_their_state(api: httpx.C
     assert last < three
     assert set(answers) | set(more) == {200}
     found = [ask(api, agent) for agent in range(AGENTS)]
-    assert [answer.json()["choices"] for answer in found] == texts
+    assert [choices(answer) for answer in found] == texts
     tiers = {answer.headers["x-scalesim-residency"] for answer in found}
     assert "storage" in tiers
     assert "miss" not in tiers
