@@ -5,15 +5,24 @@ from __future__ import annotations
 import asyncio
 import signal
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import msgspec
 import psutil
 
+from scalesim.deployments.engine.denied_time import DeniedTime
+
 PROBE_S = 20.0
-"""Longest the engine may stay silent while asked: longer than any single forward pass."""
+"""Longest the engine may stay silent while asked: longer than any single forward pass. Time in
+which other programs had the processors does not count: it computes on them, and gives way."""
+
+STARVED_S = 120.0
+"""Longest it may stay silent whatever the processors do."""
+
+_FIRST_S = 1.0
+"""An engine that answers within this is not looked at any closer."""
 
 PROBE_PERIOD_S = 2.0
 """Between two probes. A silent engine is out of rotation after this and `PROBE_S`: 22 s."""
@@ -51,6 +60,7 @@ class EngineWatch:
         probe: Asks the engine for a token; returns whether it answered within that many seconds.
         last_words: File that a crashing scheduler writes its requests to.
         probed: Called with the seconds every probe took.
+        denied: Begins to count for how long processes cannot run; see `DeniedTime`.
     """
 
     def __init__(
@@ -59,11 +69,13 @@ class EngineWatch:
         probe: Callable[[float], Awaitable[bool]],
         last_words: Path,
         probed: Callable[[float], None] = lambda _: None,
+        denied: Callable[[Collection[int]], DeniedTime] = DeniedTime,
     ) -> None:
         self._processes = processes
         self._probe = probe
         self._last_words = last_words
         self._probed = probed
+        self._denied = denied
 
     async def fault(self) -> EngineFault:
         """Return once the engine is lost."""
@@ -88,13 +100,30 @@ class EngineWatch:
     async def _silent(self) -> EngineFault:
         while True:
             started = time.monotonic()
-            well = await self._probe(PROBE_S)
+            fault = await self._silence()
             self._probed(time.monotonic() - started)
-            if not well:
-                stopped = [name for name, process in self._processes.items() if _stopped(process)]
-                why = f"{', '.join(stopped)} stopped" if stopped else "by itself"
-                return EngineFault(f"it was silent for {PROBE_S:.0f} s ({why})", not stopped)
+            if fault is not None:
+                return fault
             await asyncio.sleep(PROBE_PERIOD_S)
+
+    async def _silence(self) -> EngineFault | None:
+        """Ask the engine; return None where it answers, else why it did not."""
+        if await self._probe(_FIRST_S):
+            return None
+        pids = [process.pid for process in self._processes.values()]
+        silent_s, left_s = _FIRST_S, PROBE_S - _FIRST_S
+        while left_s > 0 and silent_s < STARVED_S:
+            asked_s = max(left_s, _FIRST_S)
+            denied = self._denied(pids)
+            if await self._probe(asked_s):
+                return None
+            silent_s += asked_s
+            left_s -= max(asked_s - denied.seconds(), 0.0)
+        stopped = [name for name, process in self._processes.items() if _stopped(process)]
+        why = f"{', '.join(stopped)} stopped" if stopped else "by itself"
+        if left_s > 0:
+            why = "other programs had the processors"
+        return EngineFault(f"it was silent for {silent_s:.0f} s ({why})", why == "by itself")
 
     def _named(self) -> frozenset[str] | None:
         """Return the requests a crashing scheduler named; None where it left no report."""

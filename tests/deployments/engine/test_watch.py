@@ -7,8 +7,9 @@ import multiprocessing
 import os
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import msgspec
@@ -72,6 +73,55 @@ def test_an_exit_nobody_asked_for_is_its_own() -> None:
 async def test_one_silent_probe_is_a_fault_of_its_own(process: Any, tmp_path: Path) -> None:
     fault = await fault_of({"scheduler": process}, silent, tmp_path / "none")
     assert (fault.by_request, "silent for 20 s (by itself)" in fault.reason) == (True, True)
+
+
+class Denied:
+    """Others have the processors for this share of every time that is looked at."""
+
+    def __init__(self, share: float, asked: list[float]) -> None:
+        self._share, self._asked = share, asked
+
+    def __call__(self, pids: Collection[int]) -> Any:
+        begun = sum(self._asked)
+        return SimpleNamespace(seconds=lambda: self._share * (sum(self._asked) - begun))
+
+
+@pytest.mark.parametrize(
+    ("share", "silent_s", "by_itself"), [(0.0, 20, True), (0.5, 38, True), (0.99, 120, False)]
+)
+async def test_time_that_others_have_the_processors_is_not_the_engines(
+    process: Any, tmp_path: Path, share: float, silent_s: float, by_itself: bool
+) -> None:
+    asked: list[float] = []
+
+    async def silent_for_long(timeout_s: float) -> bool:
+        asked.append(timeout_s)
+        return False
+
+    parts = ({"scheduler": process}, silent_for_long, tmp_path / "none", lambda _: None)
+    fault = await fault_of(*parts, Denied(share, asked))
+    assert fault.by_request is by_itself
+    assert silent_s <= sum(asked) < silent_s + watch.PROBE_S
+
+
+async def test_an_engine_that_answers_once_it_may_run_is_not_lost(
+    process: Any, tmp_path: Path
+) -> None:
+    asked: list[float] = []
+    looked = asyncio.Event()
+
+    async def slow(timeout_s: float) -> bool:
+        asked.append(timeout_s)
+        if sum(asked) > 3 * watch.PROBE_S:
+            looked.set()
+            await asyncio.sleep(DEADLINE_S)
+        return False
+
+    parts = ({"scheduler": process}, slow, tmp_path / "none", lambda _: None)
+    watching = asyncio.create_task(fault_of(*parts, Denied(0.9, asked)))
+    await asyncio.wait_for(looked.wait(), DEADLINE_S)
+    assert not watching.done()
+    watching.cancel()
 
 
 async def test_silence_of_a_stopped_process_is_from_outside(process: Any, tmp_path: Path) -> None:
