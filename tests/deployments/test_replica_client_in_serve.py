@@ -5,13 +5,16 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
+from functools import partial
 from typing import Any
 
 import psutil
 import pytest
 import pytest_asyncio
 from ray import serve
+from ray.serve._private.common import DeploymentID
 from ray.serve.config import RequestRouterConfig
+from ray.serve.context import _get_global_client
 
 from scalesim.deployments.rotation import ASK_PERIOD_S, SILENT_S
 from scalesim.deployments.stack import HEALTH_PERIOD_S, HEALTH_TIMEOUT_S
@@ -21,6 +24,8 @@ from tests.support.serve_without_engine import DEADLINE_S, NoEngine, RequestCall
 pytestmark = [pytest.mark.ray, pytest.mark.asyncio(loop_scope="module")]
 
 APP = "no-engine"
+HELD = 16
+
 ENDED_WITHIN_S = 10.0
 """Once nobody waits for a request any more: less than any would run on. That it takes a second on a
 machine that is not busy is what `benchmarks.reliability` shows."""
@@ -41,7 +46,8 @@ async def started(ray_local: None) -> AsyncIterator[Any]:
         ),
     ).bind()
     caller = RequestCaller.options(ray_actor_options={"num_cpus": 0}).bind(replicas)  # type: ignore[attr-defined]
-    yield await asyncio.to_thread(serve.run, caller, name=APP, route_prefix=None)
+    run = partial(serve.run, name=APP, route_prefix=None, external_scaler_enabled=True)
+    yield await asyncio.to_thread(run, caller)
     await asyncio.to_thread(serve.delete, APP)
 
 
@@ -93,6 +99,32 @@ async def test_the_cause_of_a_loss_is_refused(caller: Any) -> None:
         with pytest.raises(SuspectRequestError, match="not tried on another engine"):
             await caller.ask.remote(key=1, do="lose", where=home, verdict="CAUSE")
     await until(lambda: answers(caller, 2))
+
+
+async def scale(replicas: int) -> None:
+    """Have Serve run so many, as its autoscaler does."""
+    controller = _get_global_client()._controller
+    await controller.update_deployment_replicas.remote(DeploymentID("NoEngine", APP), replicas)
+
+
+async def test_what_is_in_replicas_that_are_to_go_moves_and_is_no_suspect(caller: Any) -> None:
+    """Two of three go at once, before what is in them has ended."""
+    await scale(3)
+    await until(lambda: answers(caller, 3))
+    losses = await caller.losses.remote()
+    await caller.hold.remote(HELD)
+
+    async def all_are_in(replicas: int) -> bool:
+        running = dict([await caller.ask.remote(key=key) for key in range(32)])
+        counts = [int(first.split()[1]) for first in running.values()]
+        return len(counts) == replicas and sum(counts) == HELD
+
+    await until(lambda: all_are_in(3))
+    await scale(1)
+    await until(lambda: all_are_in(1))
+    assert await caller.losses.remote() == losses
+    await caller.let_go.remote()
+    await scale(2)
 
 
 async def test_a_replica_that_is_killed_is_left_and_replaced(caller: Any) -> None:

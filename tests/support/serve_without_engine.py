@@ -14,7 +14,7 @@ from scalesim.controller.runtime.background import BackgroundLoop
 from scalesim.deployments.calls import AnswerHeader, AnswerPart, Call
 from scalesim.deployments.ingress_metrics import IngressMetrics
 from scalesim.deployments.replica_client import ReplicaAnswer, ReplicaClient
-from scalesim.deployments.suspects import EngineLostError, Suspects, Suspicion
+from scalesim.deployments.suspects import EngineLostError, Loss, Suspects, Suspicion
 from scalesim.headers import CachedTokens
 
 DEADLINE_S = 60.0
@@ -63,15 +63,33 @@ class RequestCaller:
     """The ingress' replica client, driven by tests."""
 
     async def __init__(self, replicas: Any) -> None:  # type: ignore[misc]
+        self._losses: list[Loss] = []
+        suspects = Suspects(tell=self._losses.append)
         self._replica_client = ReplicaClient(
-            replicas, DEADLINE_S, IngressMetrics(), Suspects(), _alone
+            replicas, DEADLINE_S, IngressMetrics(), suspects, _alone
         )
         self._loop = BackgroundLoop("rotation", self._replica_client.ask)
+        self._held: list[asyncio.Task[ReplicaAnswer]] = []
 
     async def ask(self, **body: Any) -> tuple[str, str]:
         """Return who answered, and what."""
         answer = await self._replica_client.begin(_call(**body))
         return answer.head.replica, answer.first.decode()
+
+    async def hold(self, requests: int) -> None:
+        """Begin requests that wait until `let_go`."""
+        calls = [_call(key=key, do="wait") for key in range(requests)]
+        self._held += [_apart(self._replica_client.begin(call)) for call in calls]
+
+    async def let_go(self) -> None:
+        """End what is held."""
+        for task in self._held:
+            task.cancel()
+        await asyncio.gather(*self._held, return_exceptions=True)
+
+    async def losses(self) -> int:
+        """Return how often a request was held to be one that may have ended a replica."""
+        return len(self._losses)
 
     async def everyone(self) -> dict[str, list[int]]:
         """Return process and running requests of the replicas that answer, by name."""
