@@ -49,13 +49,13 @@ class EngineEndpoint(Protocol):
 
 def servings(manager: Any, template: Any) -> dict[Endpoint, EngineEndpoint]:
     """Return every endpoint over one tokenizer manager and its chat template."""
-    chat = _Chat(manager, template)
+    chat = ChatEndpoint(manager, template)
     return {
         "chat": chat,
-        "completions": _Completions(manager, template),
-        "responses": _Responses(manager, template, enable_prompt_tokens_details=True),
-        "messages": _Messages(chat),
-        "tokenize": _Tokenize(manager, template),
+        "completions": CompletionsEndpoint(manager, template),
+        "responses": ResponsesEndpoint(manager, template, enable_prompt_tokens_details=True),
+        "messages": MessagesEndpoint(chat),
+        "tokenize": TokenizeEndpoint(manager, template),
     }
 
 
@@ -89,17 +89,23 @@ class _Rendering:
             raise ValueError(_template_fault(error)) from error
 
 
-class _Chat(_Rendering, OpenAIServingChat):  # type: ignore[misc]
+class ChatEndpoint(_Rendering, OpenAIServingChat):  # type: ignore[misc]
+    """OpenAI's chat completions."""
+
     request_model = protocol.ChatCompletionRequest
     checked = "tools"
 
 
-class _Completions(_Rendering, OpenAIServingCompletion):  # type: ignore[misc]
+class CompletionsEndpoint(_Rendering, OpenAIServingCompletion):  # type: ignore[misc]
+    """OpenAI's text completions."""
+
     request_model = protocol.CompletionRequest
     checked = "prompt"
 
 
-class _Responses(OpenAIServingResponses):  # type: ignore[misc]
+class ResponsesEndpoint(OpenAIServingResponses):  # type: ignore[misc]
+    """OpenAI's responses."""
+
     request_model = protocol.ResponsesRequest
 
     async def check(self, request: Any) -> None:
@@ -126,7 +132,9 @@ class _Responses(OpenAIServingResponses):  # type: ignore[misc]
         return None  # it was resolved before
 
 
-class _Messages(AnthropicServing):  # type: ignore[misc]
+class MessagesEndpoint(AnthropicServing):  # type: ignore[misc]
+    """Anthropic's messages, answered by the endpoint of chats."""
+
     request_model = AnthropicMessagesRequest
 
     async def check(self, request: Any) -> None:
@@ -163,7 +171,9 @@ class _Messages(AnthropicServing):  # type: ignore[misc]
         return chat
 
 
-class _Tokenize(OpenAIServingTokenize):  # type: ignore[misc]
+class TokenizeEndpoint(OpenAIServingTokenize):  # type: ignore[misc]
+    """Tokens of a text or a chat."""
+
     request_model = protocol.TokenizeRequest
 
     async def check(self, request: Any) -> None:

@@ -54,7 +54,7 @@ class ChatCall:
 
 async def ask(**more: Any) -> tuple[Any, Any]:
     chat = ChatCall()
-    messages = engine_endpoints._Messages(chat)
+    messages = engine_endpoints.MessagesEndpoint(chat)
     usual = {"model": "scalesim", "max_tokens": 6, "messages": [{"role": "user", "content": "w1"}]}
     request = messages.request_model(**accepted("messages", {**usual, **more}))
     await messages.check(request)
@@ -104,7 +104,7 @@ async def test_what_a_template_cannot_take_has_no_tokens_and_is_the_asker_s_faul
     def render(*_: Any) -> None:
         raise ZeroDivisionError("{{ 1 // n }}")
 
-    tokens = object.__new__(engine_endpoints._Tokenize)
+    tokens = object.__new__(engine_endpoints.TokenizeEndpoint)
     tokens.tokenizer_manager = SimpleNamespace(
         tokenizer=None, model_config=SimpleNamespace(is_multimodal=False, context_len=8)
     )
