@@ -46,6 +46,11 @@ class KeyedAgents:
         assert self.payload.prefetch(key, Tier.DEVICE) is MoveOutcome.STARTED
         self.payload.settle()
 
+    def with_host_copy(self, tokens: list[int]) -> list[bool]:
+        """Which nodes of a prompt have one, from the root."""
+        last = self.cache.locate(np.array(tokens, np.int64), SPACE)
+        return [self.cache.on_host(node) for node in self.cache.path(last)]
+
     def slots_under_way(self) -> int:
         return len(self.engine.controller.loads.queued)
 
@@ -186,7 +191,7 @@ def sharing(host_tokens: int) -> KeyedAgents:
     agents = KeyedAgents(host_tokens=host_tokens)
     agents.learn(1, ONE, backed=False)
     agents.learn(2, TWO, backed=False)
-    assert not any(node.backuped for node in agents.payload._nodes(1))
+    assert agents.with_host_copy(ONE) == [False, False]
     return agents
 
 
@@ -196,7 +201,7 @@ def test_host_copies_are_written_with_those_above_them() -> None:
     agents.engine.check()
     agents.engine.arrive()
     assert agents.payload.demote(1, Tier.HOST) is MoveOutcome.DONE
-    assert [node.backuped for node in agents.payload._nodes(1)] == [True, True]
+    assert agents.with_host_copy(ONE) == [True, True]
     agents.engine.check()
     assert agents.engine.compute(list(range(2000, 2480))), "pressure takes the head too"
     agents.engine.check()
@@ -205,7 +210,7 @@ def test_host_copies_are_written_with_those_above_them() -> None:
 def test_a_copy_that_finds_no_room_leaves_none_behind() -> None:
     agents = sharing(host_tokens=32)
     assert agents.payload.demote(1, Tier.HOST) is MoveOutcome.REFUSED, "32 of 48 tokens fit"
-    assert not any(node.backuped for node in agents.payload._nodes(1))
+    assert agents.with_host_copy(ONE) == [False, False]
     agents.engine.check()
 
 
@@ -248,7 +253,7 @@ def test_loads_are_measured_by_the_device() -> None:
 def test_a_pass_costs_what_is_copied_meanwhile() -> None:
     agents = KeyedAgents()
     assert agents.cache.measured_pass_tokens() == 0
-    agents.cache._prefill = SimpleNamespace(least_s=0.5, collect=lambda: None)
+    agents.cache.prefill = SimpleNamespace(least_s=0.5, collect=lambda: None)
     assert agents.cache.measured_pass_tokens() == 0, "no link was seen yet"
     agents.in_host(1, ONE)
     agents.on_its_way(1)

@@ -70,7 +70,7 @@ def seen(rank: KeyedAgents) -> Any:
         if node is not cache.tree_core.root_node
     }
     free = rank.engine.device.available_size(), rank.engine.host.available_size()
-    under_way = len(cache.ongoing_load_back), len(cache.ongoing_write_through), len(cache._backups)
+    under_way = len(cache.ongoing_load_back), len(cache.ongoing_write_through), len(cache.backups)
     return nodes, free, cache.can_load(ahead=True), under_way
 
 
