@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from benchmarks.engine.rigs import Rig, model_name
-from scalesim.deployments.engine.emulation.inline import Asked, InlineEngine
+from scalesim.deployments.engine.emulation.inline import InlineEngine
+from scalesim.deployments.engine.emulation.inline_requests import Asked
 from scalesim.deployments.engine.identity_envelope import salted
 from scalesim.deployments.engine.models.model_registry import ModelRegistry
 

@@ -17,7 +17,8 @@ from benchmarks.gpu.engine_caller import Reply, cached
 from benchmarks.gpu.prompts import Prompts
 from benchmarks.gpu.reference_answers import ReferenceAnswers
 from benchmarks.gpu.turns import AskTurn, Flush, Move, Pause, Push, TakeBack, Turn, TurnPart
-from scalesim.deployments.engine.emulation.inline import Asked, InlineEngine, Script
+from scalesim.deployments.engine.emulation.inline import InlineEngine, Script
+from scalesim.deployments.engine.emulation.inline_requests import Asked
 from scalesim.vocabulary import ADAPTER, MODEL, PREFIX
 
 HANGS_AFTER = 4000

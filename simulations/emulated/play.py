@@ -16,7 +16,8 @@ from scalesim.deployments.engine.emulation.gpu_times import (
     processor_times,
     times_of,
 )
-from scalesim.deployments.engine.emulation.inline import Asked, InlineEngine, Script
+from scalesim.deployments.engine.emulation.inline import InlineEngine, Script
+from scalesim.deployments.engine.emulation.inline_requests import Asked
 from scalesim.deployments.random_adapter import MODULES
 from scalesim.deployments.random_adapter import build as build_adapter
 from scalesim.identity import agent_key

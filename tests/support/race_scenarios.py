@@ -20,7 +20,8 @@ from benchmarks.engine.integrity import check_integrity
 from benchmarks.engine.player import settled, until
 from scalesim.deployments.engine.emulation.device_clock import VirtualClock
 from scalesim.deployments.engine.emulation.forks import in_fork
-from scalesim.deployments.engine.emulation.inline import Asked, InlineEngine, Script
+from scalesim.deployments.engine.emulation.inline import InlineEngine, Script
+from scalesim.deployments.engine.emulation.inline_requests import Asked
 from scalesim.deployments.engine.emulation.times import SetTimes
 from scalesim.deployments.random_model import build
 from scalesim.settings import EmulationSettings, EngineSettings

@@ -6,11 +6,8 @@ a process: SGLang keeps much of its state in modules.
 
 from __future__ import annotations
 
-import itertools
-from array import array
 from collections import defaultdict
 from collections.abc import Callable, Generator, Iterable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -22,11 +19,11 @@ from scalesim.deployments.engine import boot  # noqa: F401 - before SGLang
 from scalesim.deployments.engine.directive_executor import DirectiveExecutor
 from scalesim.deployments.engine.emulation import processor_times
 from scalesim.deployments.engine.emulation.device_clock import VirtualClock
+from scalesim.deployments.engine.emulation.inline_requests import Asked, InlineRequests
 from scalesim.deployments.engine.emulation.install import install
 from scalesim.deployments.engine.emulation.late_storage import watch_storage_late
 from scalesim.deployments.engine.emulation.reads import LateReads
 from scalesim.deployments.engine.emulation.times import Times
-from scalesim.deployments.engine.identity_envelope import hints
 from scalesim.deployments.engine.launch import prepared, server_args
 from scalesim.deployments.engine.messages import Message, encode
 from scalesim.deployments.engine.payloads import kinds
@@ -58,30 +55,6 @@ def import_engine() -> None:
     from sglang.srt.models.registry import ModelRegistry
 
     ModelRegistry.get_supported_archs()
-
-
-@dataclass(slots=True)
-class Asked:
-    """A request that was sent, and what came back so far.
-
-    Attributes:
-        rid: Its id.
-        key: Agent.
-        done: Whether it was answered.
-        first_s: When its first token came, by the device's clock.
-        done_s: When the last one did.
-        tokens: The answer; what there was of it where it was aborted.
-        meta: `output_token_logprobs` and `finish_reason` as SGLang's replies have them, and where
-            the prompt was found.
-    """
-
-    rid: str
-    key: int | None
-    done: bool = False
-    first_s: float = 0.0
-    done_s: float = 0.0
-    tokens: list[int] | None = None
-    meta: dict[str, Any] | None = None
 
 
 class _Silence:
@@ -129,10 +102,7 @@ class InlineEngine:
         self._heard = heard
         self._clock = clock
         self._processor = processor
-        self._incoming: list[Any] = []
-        self._asked: dict[str, Asked] = {}
-        self._answers: list[Any] = []
-        self._rids = itertools.count()
+        self._requests = InlineRequests(clock)
         self._sequence = 0
         self._script: Script | None = None
         self._executor: DirectiveExecutor | None = None
@@ -181,7 +151,7 @@ class InlineEngine:
             scheduler.ipc_channels.send_to_tokenizer,
             scheduler.ipc_channels.send_to_detokenizer,
         ):
-            sender.send_output = self._answered
+            sender.send_output = self._requests.answered
         for name in ("recv_from_tokenizer", "recv_from_rpc"):
             object.__setattr__(scheduler.request_receiver, name, _Silence())
         return scheduler
@@ -205,7 +175,7 @@ class InlineEngine:
             next(self._script or iter(()))
         except StopIteration:
             self.scheduler.gracefully_exit = True
-        incoming, self._incoming = self._incoming, []
+        incoming = self._requests.take_incoming()
         return [*incoming, *(self._costs.measured() if self._costs is not None else ())]
 
     def accept(self, received: list[Any]) -> list[Any]:
@@ -233,61 +203,16 @@ class InlineEngine:
         self.scheduler.run_event_loop()
 
     def ask(self, ids: list[int], output_tokens: int, key: int | None = None, **more: Any) -> Asked:
-        """Send a greedy request; see `Asked`.
-
-        Args:
-            ids: Of the prompt.
-            output_tokens: To generate, past the end token.
-            key: The agent.
-            more: Its `next_use` and `model`, as `identity_envelope.hints` has them; other fields
-                of `TokenizedGenerateReqInput`.
-        """
-        from sglang.srt.managers.io_struct import TokenizedGenerateReqInput
-        from sglang.srt.managers.kv_hints import decode_kv_hints_envelope
-        from sglang.srt.sampling.sampling_params import SamplingParams
-
-        next_use, model = more.pop("next_use", None), more.pop("model", "")
-        envelope = None if key is None else hints(key, next_use, model)
-        asked = Asked(f"r{next(self._rids)}", key)
-        sampling = SamplingParams(
-            max_new_tokens=output_tokens,
-            temperature=0.0,
-            ignore_eos=True,
-            skip_special_tokens=False,
-        )
-        sampling.normalize(None)
-        fields = {
-            "input_text": None,
-            "input_embeds": None,
-            "mm_inputs": None,
-            "token_type_ids": None,
-            "return_logprob": True,
-            "logprob_start_len": -1,
-            "top_logprobs_num": 2,
-            "token_ids_logprob": None,
-            "stream": False,
-            "kv_hints": None if envelope is None else decode_kv_hints_envelope(envelope),
-        }
-        self._incoming.append(
-            TokenizedGenerateReqInput(
-                rid=asked.rid,
-                input_ids=array("q", ids),
-                sampling_params=sampling,
-                **{**fields, **more},
-            )
-        )
-        self._asked[asked.rid] = asked
-        return asked
+        """Send a greedy request; see `InlineRequests.ask`."""
+        return self._requests.ask(ids, output_tokens, key, **more)
 
     def abort(self, asked: Asked) -> None:
         """Take a request back."""
-        from sglang.srt.managers.io_struct import AbortReq
-
-        self._incoming.append(AbortReq(rid=asked.rid))
+        self._requests.abort(asked)
 
     def request(self, message: Any) -> None:
         """Send one of SGLang's control messages."""
-        self._incoming.append(message)
+        self._requests.incoming.append(message)
 
     def push(self, distances: Mapping[int, float], kind: str) -> None:
         """Send distances."""
@@ -296,7 +221,7 @@ class InlineEngine:
 
     def obey(self, directives: Directives) -> None:
         """Send a controller's directives."""
-        self._incoming.append(Command(encode(directives)))
+        self._requests.incoming.append(Command(encode(directives)))
 
     def move(self, verb: Verb, keys: Iterable[int], tier: Tier, kind: str) -> None:
         """Send one verb for some agents, in their order."""
@@ -306,9 +231,9 @@ class InlineEngine:
 
     def answers(self, kind: type) -> Script:
         """Wait for SGLang's answer of a type; drops others that came before it."""
-        while not any(isinstance(answer, kind) for answer in self._answers):
+        while not any(isinstance(answer, kind) for answer in self._requests.answers):
             yield
-        self._answers.clear()
+        self._requests.answers.clear()
 
     def load_adapters(self, root: Path, count: int) -> Script:
         """Load the first adapters below a folder; their ids are the names of their folders."""
@@ -328,12 +253,13 @@ class InlineEngine:
         """
         from sglang.srt.managers.io_struct import FlushCacheReqInput, FlushCacheReqOutput
 
+        answers = self._requests.answers
         for _ in range(_FLUSHES):
             self.request(FlushCacheReqInput())
-            while not any(isinstance(answer, FlushCacheReqOutput) for answer in self._answers):
+            while not any(isinstance(answer, FlushCacheReqOutput) for answer in answers):
                 yield
-            done = any(getattr(answer, "success", False) for answer in self._answers)
-            self._answers.clear()
+            done = any(getattr(answer, "success", False) for answer in answers)
+            answers.clear()
             if done:
                 return
         raise EngineMismatchError("the engine is never idle: something of it does not end")
@@ -341,7 +267,7 @@ class InlineEngine:
     def _send(self, **more: Any) -> None:
         self._sequence += 1
         directives = Directives(1, self._sequence, **more)
-        self._incoming.append(Command(encode(directives)))
+        self._requests.incoming.append(Command(encode(directives)))
 
     def _receive(self, message: Message) -> bool:
         if self._heard is not None:
@@ -352,47 +278,3 @@ class InlineEngine:
         elif isinstance(message, TransferStats):
             self.transfers[message.kind] = message
         return True
-
-    def _answered(self, output: Any, received: Any = None) -> None:
-        from sglang.srt.managers.io_struct import AbortReq, BatchTokenIDOutput
-
-        if isinstance(output, AbortReq):
-            asked = self._asked.pop(output.rid, None)
-            if asked is not None:
-                asked.done, asked.tokens, asked.meta = (
-                    True,
-                    [],
-                    {"finish_reason": {"type": "abort"}},
-                )
-        elif isinstance(output, BatchTokenIDOutput):
-            for place, rid in enumerate(output.rids or ()):
-                self._take(output, place, rid)
-        else:
-            self._answers.append(output)
-
-    def _take(self, output: Any, place: int, rid: str) -> None:
-        asked = self._asked.get(rid)
-        if asked is None:
-            return
-        asked.done_s = self._clock.now()
-        asked.first_s = asked.first_s or asked.done_s
-        asked.tokens = (asked.tokens or []) + list(output.output_ids[place])
-        reason = output.finished_reasons[place]
-        if reason is None:
-            return
-        del self._asked[rid]
-        top = [output.output_top_logprobs_val, output.output_top_logprobs_idx]
-        values = output.output_token_logprobs_val
-        asked.meta = {
-            "finish_reason": reason,
-            "cached_tokens_details": output.cached_tokens_details[place],
-            "prompt_tokens": output.prompt_tokens[place],
-            "output_token_logprobs": [(value,) for value in values[place]] if values else [],
-            "output_top_logprobs": [
-                list(zip(*pair, strict=True))
-                for pair in zip(*(column[place] for column in top), strict=True)
-            ]
-            if top[0]
-            else [],
-        }
-        asked.done = True
