@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from scalesim.controller.payload_table import AGENTS, PayloadTable
-from scalesim.controller.replicas import AttachedReplica, Replicas
-from scalesim.controller.simulations import Simulations
+from scalesim.controller.controller_state import ControllerState
+from scalesim.controller.payload_table import AGENTS
+from scalesim.controller.replicas import AttachedReplica
 from scalesim.vocabulary import PREFIX, TIERS, Moves, Tier, Verb
 
 
@@ -83,8 +83,9 @@ class Counters:
         }
 
 
-def agents(table: PayloadTable, simulations: Simulations) -> dict[str, int]:
+def agents(state: ControllerState) -> dict[str, int]:
     """Return how many agents there are, by the hottest tier that holds some of their prefix."""
+    table = state.table
     rows = np.flatnonzero(table.live & (table.kind == AGENTS))
     device, host = table.device_bytes[rows] > 0, table.host_bytes[rows] > 0
     storage = table.storage_bytes[rows] > 0
@@ -100,13 +101,14 @@ def agents(table: PayloadTable, simulations: Simulations) -> dict[str, int]:
         "in_use": int(np.count_nonzero(table.in_use[rows])),
         "pinned": int(np.count_nonzero(table.pinned[rows])),
         "with_distance": int(
-            np.count_nonzero(np.isfinite(table.distances(rows, simulations.epochs)))
+            np.count_nonzero(np.isfinite(table.distances(rows, state.simulations.epochs)))
         ),
     }
 
 
-def replicas(table: PayloadTable, replicas: Replicas, now: float) -> dict[str, dict[str, Any]]:
+def replicas(state: ControllerState, now: float) -> dict[str, dict[str, Any]]:
     """Return, by name, what each replica holds, also by kind, and whether it is heard of."""
+    table, replicas = state.table, state.replicas
     placed = table.replica >= 0
     shape = len(replicas.numbers), len(table.kinds)
     cell = table.replica[placed].astype(np.int64) * shape[1] + table.kind[placed]
@@ -153,10 +155,9 @@ def replicas(table: PayloadTable, replicas: Replicas, now: float) -> dict[str, d
     }
 
 
-def simulations(
-    table: PayloadTable, simulations: Simulations, now: float
-) -> dict[str, dict[str, Any]]:
+def simulations(state: ControllerState, now: float) -> dict[str, dict[str, Any]]:
     """Return, by name, the epoch and the agents of each living simulation."""
+    table, simulations = state.table, state.simulations
     agents = table.live & (table.kind == AGENTS)
     counts = np.bincount(table.simulation[agents], minlength=len(simulations.names))
     return {
@@ -170,10 +171,9 @@ def simulations(
     }
 
 
-def agent(
-    table: PayloadTable, simulations: Simulations, replicas: Replicas, row: int
-) -> dict[str, Any]:
+def agent(state: ControllerState, row: int) -> dict[str, Any]:
     """Return what the controller knows about the agent in one row."""
+    table, simulations, replicas = state
     sizes = {
         Tier.DEVICE: int(table.device_bytes[row]),
         Tier.HOST: int(table.host_bytes[row]),

@@ -10,19 +10,19 @@ from numpy.typing import NDArray
 from scalesim.controller import controller_status, validation
 from scalesim.controller.catalog.rows import CatalogBatch, CatalogSnapshot
 from scalesim.controller.clock import Clock, next_incarnation, steady
+from scalesim.controller.controller_state import remembered
 from scalesim.controller.directives import DirectivePlanner
 from scalesim.controller.garbage_collector import GarbageCollector
 from scalesim.controller.hint_statistics import HintStatistics
 from scalesim.controller.ingest import claim, coming_into_use, observe, store_distances
-from scalesim.controller.interner import Interner
 from scalesim.controller.key_index import MISSING, Rows
 from scalesim.controller.learned_distances import LearnedDistances
 from scalesim.controller.leveling import Leveling
-from scalesim.controller.payload_table import AGENTS, SENT, STATE, PayloadTable
+from scalesim.controller.payload_table import AGENTS, SENT, STATE
 from scalesim.controller.placements import PlacementRule, Placements
-from scalesim.controller.replicas import AttachedReplica, ReplicaRecord, Replicas
-from scalesim.controller.simulations import NO_SIMULATION, Simulations
-from scalesim.controller.snapshot import DirtyRows, names, restore
+from scalesim.controller.replicas import AttachedReplica, ReplicaRecord
+from scalesim.controller.simulations import NO_SIMULATION
+from scalesim.controller.snapshot import DirtyRows, names
 from scalesim.errors import InvalidRequestError, StaleControllerError, StaleEpochError
 from scalesim.identity import agent_key, check_agent, check_simulation
 from scalesim.policies.planning import Planner
@@ -53,6 +53,11 @@ class Controller:
         snapshot: What the catalog remembers of a controller before this one.
         saved_incarnation: Largest incarnation found in the catalog.
         clock: Seconds since 1970 that never jump; by default those of this process.
+
+    Attributes:
+        incarnation: Grows with every controller of a stack: the newest one is obeyed.
+        counters: What happened since it started.
+        state: What it knows, to be read: only the methods change it.
     """
 
     def __init__(
@@ -71,14 +76,7 @@ class Controller:
         self.counters = controller_status.Counters()
         self._settings = settings
         self._clock = clock
-        if snapshot is None:
-            table, replicas = PayloadTable(), Replicas(now=now)
-            simulations = Simulations(settings, now=now)
-        else:
-            saved = snapshot.names
-            table, replicas = PayloadTable(Interner(saved.kinds)), Replicas(saved.replicas, now)
-            simulations = Simulations(settings, saved.simulations, saved.epochs, now)
-            restore(table, snapshot, now)
+        table, simulations, replicas = self.state = remembered(snapshot, settings, now)
         is_whole = snapshot is not None and snapshot.whole
         dirty_rows = DirtyRows(table, catalog.flush_rows, rewrite=not is_whole)
         placements = Placements(table, replicas, place, self.incarnation << 20)
@@ -324,11 +322,9 @@ class Controller:
         """Return counts, memory and leases; grows with replicas and simulations only."""
         return {
             "incarnation": self.incarnation,
-            "agents": controller_status.agents(self._table, self._simulations),
-            "replicas": controller_status.replicas(self._table, self._replicas, self._clock()),
-            "simulations": controller_status.simulations(
-                self._table, self._simulations, self._clock()
-            ),
+            "agents": controller_status.agents(self.state),
+            "replicas": controller_status.replicas(self.state, self._clock()),
+            "simulations": controller_status.simulations(self.state, self._clock()),
             "learned": self._learned.status(),
             "leveled": self._leveling.moved,
             **self._hint_statistics.status(),
@@ -351,7 +347,7 @@ class Controller:
                 "no state on any replica; check the ids",
                 "agent",
             )
-        return controller_status.agent(self._table, self._simulations, self._replicas, row)
+        return controller_status.agent(self.state, row)
 
     def _rows_of(self, simulation: int, keys: Keys) -> Rows:
         room, quota = self._settings.max_agents - len(self._table), None

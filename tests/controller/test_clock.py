@@ -2,6 +2,7 @@
 
 import time
 
+import numpy as np
 import pytest
 
 from scalesim.controller import clock
@@ -11,7 +12,6 @@ from scalesim.policies.placement import rendezvous
 from scalesim.policies.planner import DistancePlanner
 from scalesim.settings import CatalogSettings, ControllerSettings
 from scalesim.vocabulary import Tier
-from tests.support.controller_view import inside
 from tests.support.controller_world import FakeReplica, keys, report, settle
 
 DAY_S = 86_400.0
@@ -66,10 +66,12 @@ def test_jumps_drop_no_pins_and_stop_no_leveling(jump_s: float) -> None:
     assert set(status["replicas"]) == {"r1", "r2"}
     assert status["simulations"]["town"]["silent_s"] == pytest.approx(1.0)
     assert controller.counters.simulations_expired == controller.counters.replicas_lost == 0
-    report(controller, 2, {key: 0.0 for key in range(20)})
+    many = np.arange(1000, dtype=np.int64)
+    crowd = many[rendezvous(many, ("r1", "r2")) == 0][:12].tolist()
+    report(controller, 2, dict.fromkeys(crowd, 0.0))
     clocks.elapsed_s += 1.0
     controller.tick()
-    assert not inside(controller).leveling.wanted
+    assert controller.status()["leveled"] > status["leveled"]
 
 
 def test_the_controller_s_own_clock_is_steady(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -46,7 +46,7 @@ def crowd(replica: str, names: tuple[str, ...] = NAMES, count: int = 12) -> list
 
 
 def homes(controller: Controller, agents: list[int]) -> dict[int, str]:
-    table, replicas, *_ = inside(controller)
+    table, _, replicas = inside(controller)
     rows = table.find(0, keys(*agents)).tolist()
     return {
         key: replicas.numbers[int(table.replica[row])]

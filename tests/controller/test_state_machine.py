@@ -127,7 +127,7 @@ class AnythingMayHappen(RuleBasedStateMachine):
         check_integrity(self.controller)
 
     def _check_at_rest(self, replica: FakeReplica) -> None:
-        table, replicas, simulations, _ = inside(self.controller)
+        table, simulations, replicas = inside(self.controller)
         known = replicas.get(replica.name)
         assert known is not None
         rows = table.rows_on(known.number)

@@ -1,4 +1,4 @@
-"""What a controller knows, to be read and not to be changed: no test looks inside by itself."""
+"""What a controller knows, as tests look at it: nothing can be changed by looking."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from scalesim.controller.core import Controller
-from scalesim.controller.leveling import Leveling
+from scalesim.controller.payload_table import PayloadTable
 from scalesim.controller.replicas import Replicas
 from scalesim.controller.simulations import Simulations
 
@@ -15,7 +15,7 @@ from scalesim.controller.simulations import Simulations
 class TableView:
     """A payload table whose columns cannot be written to."""
 
-    def __init__(self, table: Any) -> None:
+    def __init__(self, table: PayloadTable) -> None:
         self._table = table
 
     def __len__(self) -> int:
@@ -30,19 +30,14 @@ class TableView:
 
 
 class ControllerView(NamedTuple):
-    """The parts of a controller."""
+    """The parts of a controller's state."""
 
     table: Any
-    replicas: Replicas
     simulations: Simulations
-    leveling: Leveling
+    replicas: Replicas
 
 
 def inside(controller: Controller) -> ControllerView:
     """Return a view of a controller as it is now and will be."""
-    return ControllerView(
-        TableView(controller._table),
-        controller._replicas,
-        controller._simulations,
-        controller._leveling,
-    )
+    table, simulations, replicas = controller.state
+    return ControllerView(TableView(table), simulations, replicas)

@@ -12,7 +12,7 @@ from tests.support.controller_view import inside
 
 
 def check_integrity(controller: Controller) -> None:
-    table, replicas, simulations, _ = inside(controller)
+    table, simulations, replicas = inside(controller)
     rows = np.flatnonzero(table.live).astype(np.int32)
     assert len(table) == rows.size
     for kind in range(len(table.kinds)):
