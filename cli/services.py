@@ -15,8 +15,10 @@ from scalesim.settings import CatalogSettings
 MAX_SKEW_S = 5.0
 """Leases and fencing numbers of two machines are compared by their clocks."""
 
-_HOOKS_S = 400.0
-_LOOK_AT_HOOKS = """
+HOOKS_S = 400.0
+"""Longest that the import of SGLang may take."""
+
+LOOK_AT_HOOKS = """
 from importlib import import_module
 from scalesim.deployments.engine import boot
 from scalesim.deployments.engine.sglang import hooks
@@ -33,11 +35,11 @@ def hook_checks() -> Iterator[Check]:
     if not registered:
         yield Check("hooks", False, "SGLang does not know our plugin", "pip install scalesim-serve")
         return
-    command = [sys.executable, "-X", "utf8", "-c", _LOOK_AT_HOOKS]  # as engines are started
+    command = [sys.executable, "-X", "utf8", "-c", LOOK_AT_HOOKS]  # as engines are started
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=_HOOKS_S)  # noqa: S603
+        done = subprocess.run(command, capture_output=True, text=True, timeout=HOOKS_S)  # noqa: S603
     except subprocess.TimeoutExpired:
-        found = f"SGLang was not imported within {_HOOKS_S:.0f} s"
+        found = f"SGLang was not imported within {HOOKS_S:.0f} s"
         yield Check("hooks", False, found, "look again while this machine is less busy")
         return
     fault = done.stderr.strip().rpartition("\n")[2]

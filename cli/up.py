@@ -104,11 +104,11 @@ def up(
                 emulated = f", emulated {emulate}" if emulate is not None else ""
                 typer.echo(f"ready at {stack.base_url}{emulated}")
             with suppress(KeyboardInterrupt):
-                _wait()
+                wait_for_a_signal()
             console.print("draining ...")
 
 
-def _wait() -> None:
+def wait_for_a_signal() -> None:
     """Wait for a signal."""
     threading.Event().wait()
 

@@ -41,7 +41,7 @@ _STOP_S = 5.0
 _START_S = 30.0
 """Longest that one that is about to start, and to read its catalog, is waited for."""
 _REPLACE_S = 60.0
-_LOAD_S = 2.0
+LOAD_S = 2.0
 """How long a controller waits for a catalog that does not answer: one that was killed with it, or
 restarts, is back by then with what it held. Without it pins are lost."""
 
@@ -205,11 +205,11 @@ def remembering(
 
 
 def _loaded(store: Catalog) -> tuple[CatalogSnapshot | None, int]:
-    deadline = time.monotonic() + _LOAD_S
+    deadline = time.monotonic() + LOAD_S
     while True:
         try:
             return store.load()
         except CatalogUnavailableError:
             if time.monotonic() >= deadline:
                 raise
-            time.sleep(_LOAD_S / 20)
+            time.sleep(LOAD_S / 20)

@@ -25,7 +25,7 @@ _SCORED = 64  # requests a tick: two milliseconds; what comes faster is not samp
 
 
 class HintStatistics:
-    """Counts uses by what was reported of them; keeps a sample for the shadow caches.
+    """Counts uses by what was reported of them; keeps a sample for the shadow devices.
 
     Args:
         table: Payload table; not modified.
@@ -70,7 +70,7 @@ class HintStatistics:
             self._held.append(np.minimum(table.device_bytes[used] / total, 1.0))
 
     def score(self) -> None:
-        """Show the shadow caches the requests since the last time; bounded work."""
+        """Show the shadow devices the requests since the last time; bounded work."""
         if self._waiting:
             keys, held = np.concatenate(self._waiting), np.concatenate(self._held)
             self._waiting, self._held = [], []

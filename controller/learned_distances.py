@@ -20,7 +20,8 @@ with the same resolution among themselves."""
 _FLOOR = "recency"  # every engine's own order: nothing need be said while it does best
 
 _MOST_REQUESTS = 32  # learned from in one message: up to a millisecond each
-_MOST_AGENTS = 16_384  # of a simulation; past it learning starts over, so that plans stay fast
+MOST_AGENTS = 16_384
+"""Of a simulation; past it learning starts over, so that plans stay fast."""
 _SAMPLE = 256  # agents that score the learners; more cost as much again at every request
 _REMEMBERED = 256  # requests to start over on when more agents appear than there was room for
 
@@ -58,7 +59,7 @@ class LearnedDistances:
         for number in np.unique(owners).tolist():
             rows = used[owners == number]
             learner = self._learners.get(number)
-            if learner is None or len(learner) > _MOST_AGENTS:
+            if learner is None or len(learner) > MOST_AGENTS:
                 capacity = self._capacity(rows)
                 learner = OnlineDistanceLearner(capacity, remembered=_REMEMBERED, sample=_SAMPLE)
                 self._learners[number] = learner

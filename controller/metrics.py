@@ -33,7 +33,7 @@ _COUNTERS = {
     "replicas_lost": "Replicas whose lease ran out.",
     "simulations_expired": "Simulations whose lease ran out.",
 }
-"""What the controller counts, by the field of `status.Counters`."""
+"""What the controller counts, by the field of `controller_status.Counters`."""
 
 _CATALOG_COUNTERS = {
     "flushes": "Batches written to the catalog.",
@@ -43,7 +43,8 @@ _CATALOG_COUNTERS = {
 }
 
 
-_SCRAPE_S = 5.0  # longest a scrape waits for the event loop
+SCRAPE_S = 5.0
+"""Longest a scrape waits for the event loop."""
 
 
 def exposition(status: dict[str, Any]) -> str:
@@ -91,7 +92,7 @@ class StatusOnLoop(Collector):
             TimeoutError: The event loop did not answer.
         """
         read = asyncio.run_coroutine_threadsafe(self._status(), self._loop)
-        return StatusCollector(read.result(_SCRAPE_S)).collect()
+        return StatusCollector(read.result(SCRAPE_S)).collect()
 
 
 class StatusCollector(Collector):

@@ -27,7 +27,11 @@ _HOLDER = "scalesim-holder"
 _KNOCK_S = 10.0
 """In which the head of a cluster that is to be joined takes a connection."""
 
-_NODE_S, _LOOK_S = 150.0, 0.2
+NODE_S = 150.0
+"""In which a node of Ray is there that is started in here."""
+
+LOOK_S = 0.2
+"""Between two looks whether it is."""
 
 MIN_OPEN_FILES = 1024
 """What an idle stack's largest process has open, several times; every connection is one more."""
@@ -95,14 +99,14 @@ def time_for_a_node() -> Iterator[None]:
     find = services.get_node
 
     def find_in_time(*arguments: Any) -> Any:
-        deadline = time.monotonic() + _NODE_S
+        deadline = time.monotonic() + NODE_S
         while True:
             try:
                 return find(*arguments)
             except RuntimeError:
                 if time.monotonic() > deadline:
                     raise
-                time.sleep(_LOOK_S)
+                time.sleep(LOOK_S)
 
     services.get_node = find_in_time
     try:

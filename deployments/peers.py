@@ -30,7 +30,7 @@ _TRACE_S = 0.1
 
 _logger = logging.getLogger(__name__)
 
-_AGAIN_S = 0.5
+AGAIN_S = 0.5
 """After which losses are sent to silent processes again."""
 
 
@@ -147,7 +147,7 @@ class Peers:
             for losses in known.given:
                 self.suspects.learn(losses)
             if not known.of_all:
-                await asyncio.sleep(_AGAIN_S)
+                await asyncio.sleep(AGAIN_S)
                 return
             self._knows_suspects = True
         if not self._unshared:
@@ -156,7 +156,7 @@ class Peers:
                 self._unshared.append(self._losses.get_nowait())
             self._sent += 1
         if not (await self._ask("losses", self._name, self._sent, self._unshared)).of_all:
-            await asyncio.sleep(_AGAIN_S)
+            await asyncio.sleep(AGAIN_S)
             return
         for _ in self._unshared:
             self._losses.task_done()

@@ -65,11 +65,11 @@ class RunFolder:
             self._lock = _lock(self.path, fcntl.LOCK_NB)
         self._guard: subprocess.Popen[bytes] | None = None
 
-    def guard(self, stopped_s: float = math.inf) -> None:
-        """Leave a process behind that sweeps once this process is gone, however it goes.
+    def guard(self, stopped_s: float = math.inf) -> int:
+        """Leave a process behind that sweeps once this process is gone; return its id.
 
-        It leads a process group of its own; see `beside`. What is known of an end that was not
-        the process's own doing it says where the process's errors go.
+        However that goes. It leads a process group of its own; see `beside`. What is known of an
+        end that was not the process's own doing it says where the process's errors go.
 
         Args:
             stopped_s: This process is killed once it was stopped (SIGSTOP) for so long: for those
@@ -90,6 +90,7 @@ class RunFolder:
             )
         finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, former)
+        return self._guard.pid
 
     @contextmanager
     def as_tmpdir(self) -> Iterator[None]:

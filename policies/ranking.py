@@ -9,7 +9,8 @@ from scalesim.policies.planning import Rows, View
 from scalesim.policies.shares import over_share
 from scalesim.vocabulary import Bytes, Distances
 
-_BUCKETS = 512  # two to each doubling of a positive float: its exponent and one bit more
+BUCKETS = 512
+"""Two to each doubling of a positive float: its exponent and one bit more."""
 
 
 def ranked(
@@ -63,10 +64,10 @@ def _in_reach(
     looked at in coarse buckets, so a few too many are kept, never too few.
     """
     simulations = int(simulation.max(initial=0)) + 1
-    if simulations * _BUCKETS > len(near):
+    if simulations * BUCKETS > len(near):
         return np.ones(len(near), np.bool_)
     bucket = np.maximum(near, 0).view(np.int32) >> 22
-    code = simulation.astype(np.int64) * _BUCKETS + bucket
-    inside = np.bincount(code, sizes, simulations * _BUCKETS)
-    nearer = np.cumsum(inside.reshape(simulations, _BUCKETS), axis=1).ravel() - inside
+    code = simulation.astype(np.int64) * BUCKETS + bucket
+    inside = np.bincount(code, sizes, simulations * BUCKETS)
+    nearer = np.cumsum(inside.reshape(simulations, BUCKETS), axis=1).ravel() - inside
     return (nearer <= budget)[code]

@@ -87,6 +87,20 @@ def test_files_are_small() -> None:
     assert median(lines[file] for file in modules(*PRODUCT)) < 90
 
 
+def test_docstrings_name_classes_where_they_are() -> None:
+    """Names like `moves.MoveOutcome`, of our modules; those of others are theirs."""
+    homes: dict[str, list[Path]] = {}
+    for file in modules(*PRODUCT):
+        homes.setdefault(named(file).rpartition(".")[2], []).append(file)
+    wrong = {
+        f"{file.relative_to(ROOT)}: {module}.{name}"
+        for file in modules(*PRODUCT)
+        for module, name in re.findall(r"`(?:\w+\.)*([a-z_]+)\.([A-Z]\w+)[`.]", text(file))
+        if module in homes and not any(re.search(rf"\b{name}\b", text(at)) for at in homes[module])
+    }
+    assert wrong == {"scalesim/mesa_world.py: mesa.Model"}  # Mesa's own
+
+
 def test_nothing_but_tests_imports_tests() -> None:
     assert [
         file

@@ -11,8 +11,10 @@ from urllib.parse import urlsplit
 
 import httpx
 
+LOOK_EVERY_S = 0.1
+"""Between two looks at what the ingress says of its replicas."""
+
 _CONNECT_EVERY_S = 0.05
-_LOOK_EVERY_S = 0.1
 _LONGEST_S = 30.0
 _IN_ROTATION = re.compile(r'^scalesim_ingress_replicas\{ingress="(.*)"\} (\S+)$', re.MULTILINE)
 _HEALTH = b"GET /health HTTP/1.1\r\nHost: stack\r\nConnection: close\r\n\r\n"
@@ -80,7 +82,7 @@ class RotationLog:
         counts = tuple(float(count) for _, count in _IN_ROTATION.findall(text))
         if counts:
             self.seen.append((time.monotonic(), counts))
-        await asyncio.sleep(_LOOK_EVERY_S)
+        await asyncio.sleep(LOOK_EVERY_S)
 
     def out_s(self, since: float) -> float | None:
         """Return when all processes had left one out, in seconds after a monotonic time."""

@@ -10,7 +10,8 @@ from typing import TypeVar
 
 _logger = logging.getLogger(__name__)
 
-_REST_S = 0.1  # after a crash: long enough not to fill the log's disk, short for everyone waiting
+REST_S = 0.1
+"""After a crash: long enough not to fill the log's disk, short for everyone waiting."""
 
 T = TypeVar("T")
 
@@ -68,4 +69,4 @@ class BackgroundLoop:
                 _logger.exception(
                     "The %s loop failed %d times; it goes on", self.name, self.crashes
                 )
-                await asyncio.sleep(_REST_S)
+                await asyncio.sleep(REST_S)

@@ -12,6 +12,11 @@ class Notifier:
     def __init__(self) -> None:
         self._waiting: defaultdict[str, set[asyncio.Future[None]]] = defaultdict(set)
 
+    @property
+    def awaited(self) -> frozenset[str]:
+        """Names that somebody waits for."""
+        return frozenset(self._waiting)
+
     def notify(self, name: str) -> None:
         """Wake those who wait for one name."""
         for waiter in self._waiting.pop(name, ()):

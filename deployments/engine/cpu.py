@@ -2,7 +2,7 @@
 
 Five gaps are filled: `sgl_kernel` has no CPU wheel, torchvision's wheel registers its operators
 from a CUDA library, and HiCache pins memory, copies layers through CUDA-only functions and leaves
-free what a small machine has not.
+more memory free than a small machine has.
 """
 
 from __future__ import annotations
@@ -53,9 +53,9 @@ def patch_host_tier(copy: Callable[[pool_rows.RowCopies], None] = pool_rows.copy
 
 
 def give_way() -> None:
-    """Have this process compute on what the stack's other parts leave of the processors.
+    """Let the stack's other parts go first on this machine's processors.
 
-    They do little, and everything waits for it: a controller that starts anew beside two busy
+    They compute little, and everything waits for it: a controller that starts anew beside two busy
     engines is back in half the time. Call it in the scheduler process.
     """
     own = os.getpriority(os.PRIO_PROCESS, 0)

@@ -49,6 +49,10 @@ class DistanceOrder:
         self._end = NO_OWNER + 1
         self._sorted: tuple[NDArray[np.int64], NDArray[np.intp]] | None = None
 
+    def __len__(self) -> int:
+        """Return the number of keys of which something is known or noted."""
+        return len(self._rows)
+
     def push(self, keys: PushedKeys, distances: PushedDistances) -> list[int]:
         """Take over distances; an infinite one forgets its key.
 

@@ -1,4 +1,4 @@
-"""What the fields of both endpoints have in common."""
+"""What the fields of chats and of text completions have in common."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ Label = Annotated[str, StringConstraints(max_length=4096)]
 
 
 class SharedFields(RequestModel):
-    """Fields of both endpoints."""
+    """Fields that both have."""
 
     model: Annotated[str, StringConstraints(min_length=1, max_length=512)] = ""
     """What answers: the model served, `model:adapter`, or another one registered."""

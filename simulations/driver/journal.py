@@ -21,7 +21,11 @@ from scalesim.simulations.driver.world_state import AgentRecord, Shown, WorldSta
 _FRAME = 8
 """Bytes before each frame: its length and its checksum. A frame that is torn was never there."""
 
-_GROWTH, _LEAST_BYTES = 2, 2**20
+_GROWTH = 2
+
+LEAST_BYTES = 2**20
+"""Turns are kept until they are larger than this, and than `_GROWTH` times the agents: then all
+agents are written anew."""
 
 
 class SavedAgent(NamedTuple):
@@ -98,7 +102,7 @@ class Journal:
         calls = [call for turn in turns for call in turn.calls]
         self._calls = self._calls or _opened(self._folder / "calls.msgpack")
         _append(self._calls, SavedStep(floor - 1, seconds, calls))
-        if self._bytes > max(_GROWTH * self._agents_bytes, _LEAST_BYTES):
+        if self._bytes > max(_GROWTH * self._agents_bytes, LEAST_BYTES):
             self.write(state)
             return
         self._turns = self._turns or _opened(self._turns_file)

@@ -54,7 +54,7 @@ def test_the_hooks_fit_the_engine_that_is_installed(monkeypatch: pytest.MonkeyPa
 
 def test_hooks_that_do_not_fit_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
     code = "raise ImportError(\"cannot import name 'IdleSleeper'\")"
-    monkeypatch.setattr(services, "_LOOK_AT_HOOKS", code)
+    monkeypatch.setattr(services, "LOOK_AT_HOOKS", code)
     (check,) = services.hook_checks()
     assert not check.ok
     assert "IdleSleeper" in check.found
@@ -63,7 +63,7 @@ def test_hooks_that_do_not_fit_are_named(monkeypatch: pytest.MonkeyPatch) -> Non
 def test_an_engine_that_is_not_imported_in_time_is_said_to_be(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(services, "_HOOKS_S", 0.0)
+    monkeypatch.setattr(services, "HOOKS_S", 0.0)
     (check,) = services.hook_checks()
     assert (check.ok, "not imported within" in check.found) == (False, True)
 

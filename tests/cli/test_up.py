@@ -60,7 +60,7 @@ def handled() -> Iterator[None]:
 def started(monkeypatch: pytest.MonkeyPatch, handled: None) -> list[StackSettings]:
     SignalledStack.started = []
     monkeypatch.setattr("scalesim.deployments.stack.Stack", SignalledStack)
-    monkeypatch.setattr(up, "_wait", Signalled())
+    monkeypatch.setattr(up, "wait_for_a_signal", Signalled())
     return SignalledStack.started
 
 

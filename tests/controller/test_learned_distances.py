@@ -130,7 +130,7 @@ def test_what_left_every_tier_is_forgotten():
 
 
 def test_work_and_memory_are_bounded(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(learned_distances, "_MOST_AGENTS", 50)
+    monkeypatch.setattr(learned_distances, "MOST_AGENTS", 50)
     controller = make_controller()
     replica = FakeReplica(controller, "r", device=1000)
     for first in range(0, 300, 100):

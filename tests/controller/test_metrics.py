@@ -79,7 +79,7 @@ async def test_a_thread_reads_the_status_on_its_loop() -> None:
 
 
 async def test_a_loop_that_is_stuck_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(metrics, "_SCRAPE_S", 0.01)
+    monkeypatch.setattr(metrics, "SCRAPE_S", 0.01)
 
     async def stuck() -> dict[str, Any]:
         await asyncio.Event().wait()

@@ -1,13 +1,16 @@
 """Rules of a stack's own Ray cluster that need no cluster."""
 
+import os
 import resource
 import signal
 import socket
-from collections.abc import Callable
+from collections import defaultdict
+from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 import ray
@@ -20,11 +23,18 @@ from scalesim.errors import ConfigurationError, UnavailableError
 Limits = dict[int, tuple[int, int]]
 
 
+@pytest.fixture(autouse=True)
+def same_environment() -> Iterator[None]:
+    """What a start of Ray sets for its processes is this test's."""
+    with patch.dict(os.environ):
+        yield
+
+
 @pytest.fixture
 def limits(monkeypatch: pytest.MonkeyPatch) -> Limits:
     """Limits of a process, soft and hard; none at first."""
     none = resource.RLIM_INFINITY
-    held = {limit: (none, none) for limit in cluster._LIMITS}
+    held: Limits = defaultdict(lambda: (none, none))
     monkeypatch.setattr(resource, "getrlimit", held.__getitem__)
     monkeypatch.setattr(resource, "setrlimit", held.__setitem__)
     return held
@@ -45,7 +55,6 @@ def test_whatever_keeps_ray_from_starting_is_one_sentence(
         raise fault
 
     monkeypatch.setattr(ray, "init", fails)
-    monkeypatch.setattr(cluster, "_ENVIRONMENT", {})
     with pytest.raises(
         ConfigurationError, match=r"Ray did not start: (The node timed out|no port)"
     ):
@@ -168,12 +177,11 @@ def test_a_node_of_ray_is_waited_for(limits: Limits, monkeypatch: pytest.MonkeyP
     found = []
     monkeypatch.setattr(services, "get_node", find)
     monkeypatch.setattr(ray, "init", lambda **_: found.append(services.get_node("address", "1")))
-    monkeypatch.setattr(cluster, "_ENVIRONMENT", {})
-    monkeypatch.setattr(cluster, "_LOOK_S", 0.0)
+    monkeypatch.setattr(cluster, "LOOK_S", 0.0)
     cluster.start(Folder())  # type: ignore[arg-type]
     assert found == [{"node_id": "1"}]
     assert services.get_node is find
-    monkeypatch.setattr(cluster, "_NODE_S", 0.0)
+    monkeypatch.setattr(cluster, "NODE_S", 0.0)
     answers[:] = [RuntimeError("no node")] * 2
     with pytest.raises(ConfigurationError, match="Ray did not start: no node"):
         cluster.start(Folder())  # type: ignore[arg-type]
@@ -187,7 +195,6 @@ def test_what_a_program_does_on_a_signal_stays_when_ray_starts(
         signal.signal(signal.SIGTERM, signal.default_int_handler)
 
     monkeypatch.setattr(ray, "init", init)
-    monkeypatch.setattr(cluster, "_ENVIRONMENT", {})
     former = signal.signal(signal.SIGTERM, ours)
     try:
         cluster.start(Folder())  # type: ignore[arg-type]

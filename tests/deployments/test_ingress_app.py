@@ -1,25 +1,17 @@
-"""The whole ingress without Ray: its routes over replicas that are made up."""
+"""What the ingress counts and what it logs, over replicas that are made up."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncIterator, Callable
-from types import SimpleNamespace
+from collections.abc import AsyncIterator
 from typing import Any
-from unittest.mock import MagicMock
 
 import httpx
 import pytest
-from ray import serve
 
-from scalesim.deployments import ingress
-from scalesim.deployments.calls import AnswerHeader, Call
-from scalesim.deployments.ingress_metrics import exposition
-from scalesim.errors import ReplicaUnavailableError, ScaleSimError
-from scalesim.headers import CachedTokens
 from scalesim.settings import StackSettings
+from tests.support.bare_ingress import MadeUpReplicas, bare_ingress
 
-(Routes,) = (cls for cls in ingress.Ingress.func_or_class.__mro__ if "distances" in vars(cls))
 SETTINGS = {
     "engine": {"model_path": "m", "arm": "stock"},
     "ingress": {"processes": 1},
@@ -28,57 +20,22 @@ SETTINGS = {
 CHAT = {"model": "scalesim", "messages": [{"role": "user", "content": "hi"}]}
 
 
-class MadeUp:
-    """Replicas whose streams of six tokens end well, or break off."""
-
-    breaks = False
-    closed = 0
-
-    async def begin(self, call: Call) -> Any:
-        media = "text/event-stream" if call.body.get("stream") else "application/json"
-        head = AnswerHeader(200, media, CachedTokens(10, 4), "r1", 5)
-        return SimpleNamespace(head=head, first=b"{}")
-
-    async def relay(
-        self, answer: Any, ended: Callable[[int], None], broke: Callable[[ScaleSimError], None]
-    ) -> AsyncIterator[bytes]:
-        yield answer.first
-        if self.breaks:
-            broke(ReplicaUnavailableError("gone"))
-        else:
-            ended(6)
-
-    def close(self, answer: Any) -> None:
-        self.closed += 1
-
-
 class Running:
-    def __init__(self, app: Any, client: httpx.AsyncClient, replicas: MadeUp) -> None:
-        self._app, self.client, self.replicas = app, client, replicas
+    """An ingress that runs, and who asks it."""
+
+    def __init__(self, client: httpx.AsyncClient, replicas: MadeUpReplicas) -> None:
+        self.client, self.replicas = client, replicas
 
     async def chat(self, **more: Any) -> httpx.Response:
         headers = {"X-Agent-Id": "bob", "X-Request-Id": "mine"}
         return await self.client.post("/v1/chat/completions", json=CHAT | more, headers=headers)
 
-    def shown(self) -> str:
-        return exposition([("i", self._app._metrics.families())])
-
 
 @pytest.fixture
-async def running(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Running]:
-    context = SimpleNamespace(replica_id=SimpleNamespace(unique_id="i"))
-    monkeypatch.setattr(serve, "get_replica_context", lambda: context)
-    monkeypatch.setattr(ingress, "keep_serve_on_loopback", lambda: None)
-    bare = type("Bare", (Routes,), {"__del__": lambda self: None})
-    app, replicas = bare.__new__(bare), MadeUp()
-    await app.__init__(StackSettings.model_validate(SETTINGS), MagicMock())
-    app._serving = app._serving._replace(replicas=replicas)
-    transport = httpx.ASGITransport(app.__serve_build_asgi_app__())
-    async with httpx.AsyncClient(transport=transport, base_url="http://stack") as client:
-        yield Running(app, client, replicas)
-    for loop in app._loops:
-        await loop.stop()
-    await Routes.__del__(app)
+async def running() -> AsyncIterator[Running]:
+    replicas = MadeUpReplicas()
+    async with bare_ingress(StackSettings.model_validate(SETTINGS), replicas) as client:
+        yield Running(client, replicas)
 
 
 async def test_answers_are_counted_and_leave_no_line(
@@ -88,7 +45,7 @@ async def test_answers_are_counted_and_leave_no_line(
         whole, stream = await running.chat(), await running.chat(stream=True)
     assert (whole.status_code, stream.status_code) == (200, 200)
     assert whole.headers["x-scalesim-replica"] == "r1"
-    shown = running.shown()
+    shown = (await running.client.get("/metrics")).text
     assert 'scalesim_output_tokens_total{ingress="i"} 11.0' in shown
     assert 'scalesim_output_token_seconds_count{ingress="i"} 1.0' in shown
     assert running.replicas.closed == 1

@@ -1,6 +1,7 @@
 """The address of a stack is its own, and what came by it is answered."""
 
 import asyncio
+import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 
@@ -12,7 +13,6 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from scalesim.controller.connection_counts import PROCESSES
-from scalesim.deployments import stack_address
 from scalesim.deployments.listener import Listener
 from scalesim.deployments.middleware import ClientGoneError, while_connected
 from scalesim.deployments.stack_address import Address, taken
@@ -154,15 +154,17 @@ async def test_limits_hold_for_all_listeners_together_and_a_lost_one_counts_no_m
     slow.answer.set()
     with Address(HERE, 0) as address:
         both = [Listener(slow.app, address.name, settings) for _ in range(2)]
-        counts = both[0]._taken.counts
+        onlooker, lost = taken(address.name), taken(address.name)
+        counts = onlooker.counts
         for _ in range(3):
-            both[1]._taken.counts.add(HERE)  # as one does that was killed with them
+            lost.counts.add(HERE)  # as one does that was killed with them
         refused = await ask(address.port)
         assert refused.startswith(b"HTTP/1.1 503 ")
         await until(lambda: counts.total == 3)
-        both[1]._taken.lease.close()
+        lost.close()
         await until(lambda: counts.total == 0)
         assert (await ask(address.port)).startswith(b"HTTP/1.1 200 ")
+        onlooker.close()
         for listener in both:
             await listener.close()
 
@@ -170,12 +172,12 @@ async def test_limits_hold_for_all_listeners_together_and_a_lost_one_counts_no_m
 def test_one_that_could_not_have_an_address_keeps_it_from_no_other(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    def no_more_files(_: object) -> int:
+    def no_more_files(*_: object) -> bytes:
         monkeypatch.undo()
         raise OSError("too many open files")
 
     with Address(HERE, 0) as address:
-        monkeypatch.setattr(stack_address, "_user_of", no_more_files)
+        monkeypatch.setattr(socket.socket, "getsockopt", no_more_files)
         with pytest.raises(OSError, match="another user's"):
             taken(address.name)
         taken(address.name).close()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
@@ -26,12 +27,15 @@ class Processes:
 
     def __init__(self) -> None:
         self.running: dict[str, Peers] = {}
+        self.metrics: dict[str, IngressMetrics] = {}
+        self.heard: Counter[str] = Counter()
         self.silent = False
         self.failing = ""
         self.unheard = 0
 
     def start(self, name: str) -> Peers:
-        self.running[name] = Peers(name, IngressMetrics(), self.steps, self.ask)
+        self.metrics[name] = IngressMetrics()
+        self.running[name] = Peers(name, self.metrics[name], self.steps, self.ask)
         return self.running[name]
 
     async def steps(self) -> dict[str, int]:
@@ -45,6 +49,7 @@ class Processes:
         asked = [one for name, one in self.running.items() if name != self.failing]
         self.unheard += len(asked) < len(self.running)
         given = [one.answer(question, *more) for one in asked]
+        self.heard[question] += len(given) == len(self.running)
         return Answers(given, len(given) == len(self.running))
 
 
@@ -106,7 +111,7 @@ async def test_what_was_answered_in_the_end_is_suspected_nowhere(processes: Proc
 async def test_what_others_did_not_hear_comes_again(
     processes: Processes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(peers, "_AGAIN_S", 0.0)
+    monkeypatch.setattr(peers, "AGAIN_S", 0.0)
     a, b = processes.running.values()
     processes.silent = True
     a.suspects.lost(DEADLY, Suspicion.CAUSE, "r1")
@@ -121,10 +126,10 @@ async def test_what_others_did_not_hear_comes_again(
 async def test_one_that_fails_to_answer_is_told_again_and_the_others_once(
     processes: Processes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(peers, "_AGAIN_S", 0.0)
+    monkeypatch.setattr(peers, "AGAIN_S", 0.0)
     a, b = processes.running.values()
     c = processes.start("c")
-    await until(lambda: c._knows_suspects)
+    await until(lambda: processes.heard["suspects"] == len("abc"))
     processes.failing = "b"
     a.suspects.lost(DEADLY, Suspicion.POSSIBLE, "r1")
     await until(lambda: len(c.suspects) == 1 and processes.unheard > 3)
@@ -164,13 +169,13 @@ async def test_a_listener_hears_what_each_process_answers_once(processes: Proces
         event = json.loads(await anext(feed))
     assert (event["agent"], event["step"]) == ("dan", 7)
     await feed.aclose()
-    await until(lambda: not b.recorder._outboxes)
+    await until(lambda: not b.recorder.kept_for)
 
 
 async def test_metrics_are_of_all_processes_each_under_its_name(processes: Processes) -> None:
-    a, b = processes.running.values()
-    a._metrics.answered("town", CachedTokens(10), 200, 1.0)
-    b._metrics.answered("town", CachedTokens(20), 200, 1.0)
+    a, _ = processes.running.values()
+    processes.metrics["a"].answered("town", CachedTokens(10), 200, 1.0)
+    processes.metrics["b"].answered("town", CachedTokens(20), 200, 1.0)
     (tokens,) = (
         family
         for family in text_string_to_metric_families(exposition(await a.figures()))

@@ -87,24 +87,29 @@ async def alone() -> None:
     """There is no other process to tell."""
 
 
-def replica_client(*answers: FakeAnswer, timeout_s: float = 60.0) -> ReplicaClient:
-    replicas = FakeReplicas(*answers)
-    return ReplicaClient(
-        replicas, timeout_s, IngressMetrics(), Suspects(), alone, replicas.rotation
-    )
+class FakedClient(ReplicaClient):
+    """The client with all that it was given."""
+
+    def __init__(self, replicas: FakeReplicas, timeout_s: float = 60.0) -> None:
+        self.metrics, self.suspects, self.rotation = IngressMetrics(), Suspects(), replicas.rotation
+        super().__init__(replicas, timeout_s, self.metrics, self.suspects, alone, replicas.rotation)
+
+
+def replica_client(*answers: FakeAnswer, timeout_s: float = 60.0) -> FakedClient:
+    return FakedClient(FakeReplicas(*answers), timeout_s)
 
 
 def call(stream: bool) -> Call:
     return Call(1, "chat", {"stream": stream}, "salt")
 
 
-def count(replica_client: ReplicaClient, name: str) -> float:
-    (family,) = (one for one in replica_client._metrics.families() if one.name == name)
+def count(replica_client: FakedClient, name: str) -> float:
+    (family,) = (one for one in replica_client.metrics.families() if one.name == name)
     return next(sample.value for sample in family.samples if sample.name.endswith("_total"))
 
 
-def in_rotation(replica_client: ReplicaClient) -> float:
-    families = replica_client._metrics.families()
+def in_rotation(replica_client: FakedClient) -> float:
+    families = replica_client.metrics.families()
     (family,) = (one for one in families if one.name == "scalesim_ingress_replicas")
     return family.samples[0].value
 
@@ -127,7 +132,7 @@ async def test_a_replica_that_dies_before_the_first_byte_loses_nothing(
 ) -> None:
     sent = replica_client(FakeAnswer(fault), FakeAnswer((HEAD, b"first")))
     process = ReplicaProcess()
-    sent._rotation.running({"r0": process, "r1": process})
+    sent.rotation.running({"r0": process, "r1": process})
     answer = await sent.begin(call(stream))
     assert (answer.head, answer.first) == (HEAD, b"first")
     assert count(sent, "scalesim_retried") == 1
@@ -158,7 +163,7 @@ async def test_a_call_whose_streams_two_replicas_died_of_is_refused() -> None:
 async def test_a_call_that_was_cut_off_from_two_replicas_is_tried_again_once_they_answer() -> None:
     sent = replica_client(FakeAnswer(GONE), FakeAnswer(GONE), FakeAnswer((HEAD, b"first")))
     process = ReplicaProcess()
-    sent._rotation.running(dict.fromkeys(("r0", "r1", "r2"), process))
+    sent.rotation.running(dict.fromkeys(("r0", "r1", "r2"), process))
     answer = asyncio.create_task(sent.begin(call(stream=False)))
     async with asyncio.timeout(10):
         while in_rotation(sent) > 1:
@@ -166,7 +171,7 @@ async def test_a_call_that_was_cut_off_from_two_replicas_is_tried_again_once_the
     assert not answer.done()
     process.answers.set()
     assert (await answer).first == b"first"
-    assert len(sent._suspects) == 0
+    assert len(sent.suspects) == 0
 
 
 @pytest.mark.parametrize("stream", [False, True])
@@ -175,20 +180,20 @@ async def test_replicas_that_leave_with_a_call_are_not_counted(stream: bool) -> 
     gone = [FakeAnswer(GONE) for _ in range(4)]
     sent = replica_client(*gone, FakeAnswer((HEAD, b"first")))
     stays = {"r0": ReplicaProcess()}
-    sent._rotation.running(stays | {f"r{n}": ReplicaProcess() for n in range(1, 5)})
-    sent._rotation.running(stays)
+    sent.rotation.running(stays | {f"r{n}": ReplicaProcess() for n in range(1, 5)})
+    sent.rotation.running(stays)
     assert (await sent.begin(call(stream))).first == b"first"
-    assert len(sent._suspects) == 0
+    assert len(sent.suspects) == 0
 
 
 async def test_replicas_that_leave_with_its_streams_do_not_make_a_call_a_suspect() -> None:
     sent = replica_client(*(FakeAnswer((HEAD, b"a"), GONE) for _ in range(2)))
-    sent._rotation.running({"r0": ReplicaProcess(), "r1": ReplicaProcess()})
-    sent._rotation.running({})
+    sent.rotation.running({"r0": ReplicaProcess(), "r1": ReplicaProcess()})
+    sent.rotation.running({})
     for _ in range(2):
         answer = await sent.begin(call(stream=True))
         assert b"broke off" in [piece async for piece in sent.relay(answer, lambda _: None)][-1]
-    assert len(sent._suspects) == 0
+    assert len(sent.suspects) == 0
 
 
 async def test_replicas_that_turn_a_call_away_do_not_make_it_a_suspect() -> None:
@@ -209,7 +214,7 @@ async def test_a_stream_is_answered_once_it_has_ended() -> None:
     for remembered in (1, 0, 1):
         answer = await sent.begin(call(stream=True))
         [piece async for piece in sent.relay(answer, lambda _: None)]
-        assert len(sent._suspects) == remembered
+        assert len(sent.suspects) == remembered
 
 
 def lost(verdict: Suspicion) -> FakeAnswer:
@@ -236,12 +241,11 @@ async def test_the_innocent_are_tried_on_three_engines_and_then_asked_to_come_ag
 async def test_those_under_suspicion_are_tried_again_as_such_until_they_are_answered() -> None:
     losses = [lost(Suspicion.POSSIBLE), lost(Suspicion.INNOCENT)]
     replicas = FakeReplicas(*losses, FakeAnswer((HEAD, b"first")))
-    suspects = Suspects()
-    sent = ReplicaClient(replicas, 60.0, IngressMetrics(), suspects, alone, replicas.rotation)
+    sent = FakedClient(replicas)
     assert (await sent.begin(call(stream=False))).first == b"first"
     # The second was lost with another one, before its own turn came.
     assert [each.under_suspicion for each in replicas.calls] == [False, True, True]
-    assert len(suspects) == 0
+    assert len(sent.suspects) == 0
 
 
 async def test_an_own_runtime_error_of_a_replica_is_no_loss() -> None:
@@ -256,7 +260,7 @@ async def test_what_waits_for_a_silent_replica_moves_on() -> None:
     sent = replica_client(silent, FakeAnswer((HEAD, b"first")))
     waiting = asyncio.create_task(sent.begin(call(stream=True)))
     await asyncio.sleep(0)
-    sent._rotation.silent("r1")
+    sent.rotation.silent("r1")
     answer = await waiting
     assert (answer.first, silent.cancelled) == (b"first", True)
 
@@ -265,13 +269,13 @@ async def test_what_has_begun_on_a_silent_replica_breaks_off() -> None:
     pieces = FakeAnswer((HEAD, b"a"), SILENCE)
     sent = replica_client(pieces)
     await sent.begin(call(stream=True))
-    sent._rotation.silent("r0")
+    sent.rotation.silent("r0")
     assert pieces.cancelled
 
 
 async def test_an_answer_that_was_assigned_but_not_awaited_is_cancelled_too() -> None:
     replicas = FakeReplicas(FakeAnswer(SILENCE))
-    sent = ReplicaClient(replicas, 60.0, IngressMetrics(), Suspects(), alone, replicas.rotation)
+    sent = FakedClient(replicas)
     waiting = asyncio.create_task(sent.begin(call(stream=False)))
     await asyncio.sleep(0)
     waiting.cancel()

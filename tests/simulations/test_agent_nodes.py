@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import httpx
 import pytest
 
 from scalesim.deployments.middleware import check_binding
@@ -9,7 +12,6 @@ from scalesim.environment import API_KEY
 from scalesim.errors import ConfigurationError
 from scalesim.settings import EngineSettings, StackSettings
 from scalesim.simulations.agent_nodes import Ports, is_loopback, listening_for, placement
-from scalesim.simulations.chat_caller import Caller
 from scalesim.simulations.load_generator import Target
 from scalesim.simulations.run_command import ports_of
 
@@ -34,10 +36,17 @@ def test_on_several_it_listens_with_a_key_of_its_own(monkeypatch: pytest.MonkeyP
     check_binding(StackSettings(engine=EngineSettings(model_path="m"), ingress=first))
     assert placement(f"http://{first.host}:8080") == "SPREAD"
     target = Target(f"http://{first.host}:8080", "m", None, api_key=first.api_key)
-    caller = target.caller(4)
-    assert isinstance(caller, Caller)
+    sent: list[str] = []
+
+    class NotingClient(httpx.AsyncClient):
+        def __init__(self, *, headers: dict[str, str], **more: Any) -> None:
+            super().__init__(headers=headers, **more)
+            sent.append(self.headers["Authorization"])
+
+    monkeypatch.setattr(httpx, "AsyncClient", NotingClient)
+    target.caller(4)
     key = first.api_key.get_secret_value()
-    assert caller._client.headers["Authorization"] == f"Bearer {key}"
+    assert sent == [f"Bearer {key}"]
     assert key not in repr(target)
 
 

@@ -10,26 +10,33 @@ import pytest
 from rich.console import Console
 
 from scalesim.headers import CachedTokens
+from scalesim.simulations.call_table import CallTable
 from scalesim.simulations.progress import ArmsProgress
 from scalesim.simulations.progress_lines import ProgressLines, waiting
+from scalesim.simulations.workload import Workload
 from tests.support.simulation_runs import outcome, small_society
+
+
+def shown(workload: Workload, *steps: CallTable) -> tuple[str, str]:
+    """Return what a terminal shows of an arm after its steps: its bar, and what is below."""
+    screen = io.StringIO()
+    with ArmsProgress(workload, Console(file=screen, force_terminal=True, width=140)) as progress:
+        line = progress.arm("scalesim")
+        for step, calls in enumerate(steps):
+            line(step, calls)
+    *_, bar, below = re.sub(r"\x1b\[[\d;?]*[a-zA-Z]", "", screen.getvalue()).strip().splitlines()
+    return bar.strip(), below.strip()
 
 
 def test_a_line_tells_step_clock_rates_tiers_stragglers_and_errors() -> None:
     workload = small_society(steps=2)
     run = outcome(workload, CachedTokens(76, 32, 16), busy_s=1.0, text="w", error="HTTP 503").run
-    calls = run.calls
-    calls.rows["latency_s"][0] = 9.0
-    with ArmsProgress(workload) as progress:
-        line = progress.arm("scalesim")
-        (task,) = progress._bars.tasks
-        line(0, run.warmup)
-        assert task.fields["phase"] == "warmed up"
-        line(1, calls)
-        assert (task.completed, task.total) == (1, 2)
-        assert task.fields["phase"] == "step 1/2"
-        detail = task.fields["detail"]
-        line.finish(1.0)
+    run.calls.rows["latency_s"][0] = 9.0
+    warm, _ = shown(workload, run.warmup)
+    assert "warmed up" in warm
+    bar, detail = shown(workload, run.warmup, run.calls)
+    assert "step 1/2" in bar
+    assert "━" * 15 + "╺" in bar
     assert re.match(r"day 1 \d\d:\d\d · \d+\.\d calls/s · [\d,]+ tokens/s · ", detail)
     assert "device 50% · host 25%" in detail
     assert "storage" not in detail

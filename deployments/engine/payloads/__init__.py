@@ -1,1 +1,1 @@
-"""Kinds of agent state that move by distance; `registry` finds them."""
+"""Kinds of agent state that move by distance; `kinds` finds them."""

@@ -24,7 +24,7 @@ from scalesim.vocabulary import PREFIX, Budgets, Residency, Tier, TransferStats
 
 
 def build(engine: PayloadEngine) -> PrefixPayload:
-    """Return the payload of an engine's prefix cache; see `payloads.registry`."""
+    """Return the payload of an engine's prefix cache; see `payloads.kinds`."""
     return PrefixPayload(engine.tree)
 
 

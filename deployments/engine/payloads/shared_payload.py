@@ -9,8 +9,9 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections import Counter
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Hashable, Iterable, KeysView, Mapping
 from math import inf
+from types import MappingProxyType
 from typing import Any
 
 from scalesim.deployments.engine.eviction_order import DistanceOrder, PushedDistances, PushedKeys
@@ -72,6 +73,16 @@ class SharedPayload(ABC):
     @abstractmethod
     def demote(self, key: int, tier: Tier) -> MoveOutcome:
         """See `payloads.interfaces.Payload`."""
+
+    @property
+    def sharing(self) -> Mapping[str, Collection[int]]:
+        """Items that agents need, each with those agents; not to be changed."""
+        return MappingProxyType(self._agents)
+
+    @property
+    def ahead(self) -> KeysView[Hashable]:
+        """Items that were moved ahead of a use that has not come yet."""
+        return self._counters.ahead
 
     def push(self, keys: PushedKeys, distances: PushedDistances) -> None:
         """Take over distances of agents."""

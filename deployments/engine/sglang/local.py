@@ -39,7 +39,7 @@ def keep_in_tmpdir() -> None:
 
 @contextmanager
 def leaving_no_files() -> Iterator[None]:
-    """Have what an engine of this process alone would leave be gone after the block that makes it.
+    """Remove what an engine that this process alone has would leave, after the block that makes it.
 
     Nobody else reads its load figures, and its sockets' files are for other processes to find.
     """

@@ -1,4 +1,4 @@
-"""The tensor-parallel ranks of one engine: `models.memory.Ranks` over SGLang's group."""
+"""The tensor-parallel ranks of one engine: `models.shared_memory.Ranks` over SGLang's group."""
 
 from __future__ import annotations
 

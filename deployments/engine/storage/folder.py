@@ -97,11 +97,12 @@ class PageFolder(KnownPages):
             self._tidy_soon()
         return super().take_changed()
 
-    def wait_until_tidy(self, timeout_s: float = 10.0) -> None:
-        """Wait until no file is being deleted."""
+    def wait_until_tidy(self, timeout_s: float = 10.0) -> bool:
+        """Wait until no file is being deleted; return whether none is left that should be."""
         deleter = self._deleter
         if deleter is not None:
             deleter.join(timeout_s)
+        return not self._doomed
 
     def _is_on(self) -> bool:
         if self._disk.is_due:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
 from math import inf
+from types import MappingProxyType
 
 Chain = tuple[str, ...]
 """Names of a prefix's pages in order; each name stands for all tokens up to its page's end."""
@@ -42,6 +43,16 @@ class KnownPages:
     def held_bytes(self) -> int:
         """Bytes of the pages it knows."""
         return self._held_bytes
+
+    @property
+    def sizes(self) -> Mapping[str, int]:
+        """Bytes of each page it knows, the latest last; not to be changed."""
+        return MappingProxyType(self._sizes)
+
+    @property
+    def owners(self) -> Mapping[str, Collection[int]]:
+        """Agents that each page is of, also of pages that are not there; not to be changed."""
+        return MappingProxyType(self._owners)
 
     def add(self, name: str, size: int) -> None:
         """Note a page as the most recent one; may evict others, or the page itself."""

@@ -33,7 +33,7 @@ async def test_connections_that_fail_are_noted_with_their_begin() -> None:
 async def test_a_replica_is_out_once_every_process_left_it_out(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(onlookers, "_LOOK_EVERY_S", 0.0)
+    monkeypatch.setattr(onlookers, "LOOK_EVERY_S", 0.0)
     processes = {name: IngressMetrics() for name in "ab"}
 
     def answer(_: httpx.Request) -> httpx.Response:

@@ -162,7 +162,7 @@ def test_a_controller_waits_for_a_catalog_that_was_killed_with_it(server: Embedd
 async def test_a_controller_starts_while_its_catalog_stays_away_and_writes_all_once_it_is_there(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(actor, "_LOAD_S", 0.1)
+    monkeypatch.setattr(actor, "LOAD_S", 0.1)
     away = CatalogSettings(url=SecretStr(f"unix://{tmp_path}/s"), timeout_s=2, retries=0)
     store = Catalog(away)
     controller = remembering(ControllerSettings(), away, store)

@@ -10,7 +10,7 @@ from scalesim.controller.runtime.background import BackgroundLoop
 async def test_a_crash_is_logged_and_counted_and_the_loop_goes_on(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(background, "_REST_S", 0.0)
+    monkeypatch.setattr(background, "REST_S", 0.0)
     rounds = 0
     went_on = asyncio.Event()
 
@@ -86,7 +86,7 @@ async def test_waiting_for_work_is_no_standstill_but_a_turn_that_hangs_is(clock:
 async def test_a_loop_that_only_crashes_or_has_ended_stands_still(
     clock: LoopClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(background, "_REST_S", 0.0)
+    monkeypatch.setattr(background, "REST_S", 0.0)
     faults = asyncio.Queue[BaseException]()
 
     async def one_round() -> None:
@@ -99,8 +99,8 @@ async def test_a_loop_that_only_crashes_or_has_ended_stands_still(
     clock.now += 30
     assert loop.status()["stalled_s"] == 30
     faults.put_nowait(asyncio.CancelledError())
-    while not loop._task.done():
-        await asyncio.sleep(0)
+    (running,) = (task for task in asyncio.all_tasks() if task.get_name() == loop.name)
+    await asyncio.wait([running])
     clock.now += 30
     assert loop.status() == {"crashes": 1, "stalled_s": 60}
     await loop.stop()

@@ -18,7 +18,7 @@ async def test_a_ring_wakes_those_who_wait_for_that_name() -> None:
 async def test_a_wait_ends_by_itself_and_leaves_nothing() -> None:
     notifier = Notifier()
     await notifier.wait("name", 0.001)
-    assert not notifier._waiting
+    assert not notifier.awaited
     notifier.notify("name")
 
 
@@ -29,4 +29,4 @@ async def test_a_wait_that_is_cancelled_leaves_nothing() -> None:
     waiter.cancel()
     await asyncio.wait([waiter])
     assert waiter.cancelled()
-    assert not notifier._waiting
+    assert not notifier.awaited

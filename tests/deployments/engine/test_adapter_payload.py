@@ -237,11 +237,11 @@ class AdapterMachine(RuleBasedStateMachine):
     def check_integrity(self) -> None:
         payload = self.farm.payload
         payload.settle()
-        for key, adapter in payload._item.items():
-            assert key in payload._agents[adapter]
-        assert sum(map(len, payload._agents.values())) == len(payload._item)
-        assert payload._counters.ahead <= set(self.farm.slots.here)
-        rows = np.array([row[:4] for row in self.farm.rows().values()]).reshape(-1, 4)
+        assert payload.ahead <= set(self.farm.slots.here)
+        reported = self.farm.rows()
+        users = [key for agents in payload.sharing.values() for key in agents]
+        assert sorted(users) == sorted(key for key, row in reported.items() if row[3])
+        rows = np.array([row[:4] for row in reported.values()]).reshape(-1, 4)
         assert (rows[:, 0] <= rows[:, 3]).all()
         assert rows[:, 0].sum() <= FakeSlots.slots * SIZE
 

@@ -23,7 +23,7 @@ def test_infinity_forgets() -> None:
     assert order.distance(1) == inf
     order.push((1, 1, 2), (5.0, inf, inf))
     order.push((1, 1), (inf, inf))
-    assert order._rows == {}, "and leaves nothing behind"
+    assert len(order) == 0, "and leaves nothing behind"
 
 
 MANY = range(FEW + 1)
@@ -56,9 +56,9 @@ def test_many_infinities_leave_nothing_behind_but_what_is_noted() -> None:
     assert order.values[row] == 3.0
     order.push([*MANY, 500], [inf] * (len(MANY) + 1))
     assert order.values[row] == inf
-    assert len(order._rows) == 1
+    assert len(order) == 1
     order.unnote(3)
-    assert order._rows == {}
+    assert len(order) == 0
     assert order.note({5}) == row, "and it is used again"
 
 
@@ -75,7 +75,7 @@ def test_a_pinned_key_stays_pinned_among_many_and_takes_their_distance_later() -
     order.pin(3)
     order.push(MANY, [inf] * len(MANY))
     order.unpin(3)
-    assert order._rows == {}
+    assert len(order) == 0
 
 
 def test_a_pinned_key_is_nearer_than_now_until_unpinned() -> None:

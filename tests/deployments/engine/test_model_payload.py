@@ -291,7 +291,7 @@ class ModelMachine(RuleBasedStateMachine):
         assert rows[:, 0].sum() <= SIZE
         assert rows[:, 1].sum() <= house.weights.places * SIZE
         kept = {*house.weights.here, house.weights.resident}
-        assert payload._counters.ahead <= kept | {house.weights.reading}
+        assert payload.ahead <= kept | {house.weights.reading}
 
 
 TestAnything = ModelMachine.TestCase

@@ -1,11 +1,15 @@
 from __future__ import annotations
 
-from collections.abc import Iterable
+import gc
+import tracemalloc
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from types import ModuleType
 
 import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+from hypothesis.stateful import RuleBasedStateMachine, rule
 
 from scalesim.deployments.engine import ordered_leaves
 from scalesim.deployments.engine.eviction_order import FEW, DistanceOrder
@@ -143,17 +147,40 @@ def test_a_leaf_of_several_is_as_near_as_the_nearest() -> None:
 
 def test_leaves_that_come_and_go_leave_nothing_behind() -> None:
     tree, _ = some([1.0] * 10)
-    for number in range(10, 20_000):
+    come_and_go(tree, range(10, 1000))
+    with only_allocated_by(ordered_leaves) as allocated:
+        come_and_go(tree, range(1000, 6000))
+        assert allocated() < 20_000, "bytes; of the 5000 that went nothing is kept"
+    assert len(tree.leaves) == len(tree.order()) == 10
+
+
+def come_and_go(tree: LeavesOfOwners, numbers: Iterable[int]) -> None:
+    """Let leaves come and go one by one, each nearer than the one before."""
+    for number in numbers:
         leaf = Leaf(number)
         tree.distances.push((number,), (1.0 / number,))
         tree.leaves.add(leaf)
         if not number % 50:
             tree.order()
         tree.leaves.discard(leaf)
-    subject = tree.leaves
-    assert len(subject) == len(subject._leaves) == len(subject._slots) == 10
-    assert len(subject._late) + len(subject._queued) < 10 * SELECTED
-    assert len(subject._owners) == 64
+
+
+@contextmanager
+def only_allocated_by(module: ModuleType) -> Iterator[Callable[[], int]]:
+    """Yield what returns the bytes that a module's own lines have allocated since, and kept."""
+    assert module.__file__ is not None
+    own = tracemalloc.Filter(True, module.__file__)
+
+    def allocated() -> int:
+        gc.collect()
+        traces = tracemalloc.take_snapshot().filter_traces([own]).traces
+        return sum(trace.size for trace in traces)
+
+    tracemalloc.start()
+    try:
+        yield allocated
+    finally:
+        tracemalloc.stop()
 
 
 class LeavesMachine(RuleBasedStateMachine):
@@ -221,17 +248,6 @@ class LeavesMachine(RuleBasedStateMachine):
                 evicted.append(leaf.id)
                 self.tree.leaves.discard(leaf)
         assert evicted == expected
-
-    @invariant()
-    def noted(self) -> None:
-        """What is noted of a leaf is never behind its place."""
-        subject = self.tree.leaves
-        assert sorted(subject._slots) == sorted(leaf.id for leaf in subject)
-        for leaf in subject:
-            slot = subject._slots[leaf.id]
-            assert subject._leaves[slot] is leaf
-            noted = (-self.tree.distances.values[subject._owners[slot]], subject._used[slot])
-            assert noted <= self.tree.priority(leaf)
 
     @rule()
     def in_order(self) -> None:

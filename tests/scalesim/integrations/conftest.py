@@ -16,6 +16,8 @@ from tests.support.fake_transport import FakeTransport
 def reported(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeTransport]:
     transport = FakeTransport()
     run = Simulation("town", settings=ClientSettings(), transport=transport)
-    monkeypatch.setattr(current_run, "_simulation", run)
+    monkeypatch.setattr("scalesim.simulation.Simulation", lambda: run)
+    current_run.start_over_in_fork()
     yield transport
+    current_run.start_over_in_fork()
     run.close()

@@ -1,7 +1,7 @@
 """The one simulation of a process: its agents' names, and that it is not of forked children."""
 
 import atexit
-from threading import Lock
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -16,14 +16,19 @@ from tests.support.framework_stand_ins import steps
 
 
 def test_a_forked_child_does_not_close_its_parent_s(monkeypatch: pytest.MonkeyPatch) -> None:
-    parents = Simulation("town")
-    monkeypatch.setattr(current_run, "_simulation", parents)
-    monkeypatch.setattr(current_run, "_lock", Lock())
-    forgotten: list[Any] = []
-    monkeypatch.setattr(atexit, "unregister", forgotten.append)
+    current_run.start_over_in_fork()  # of tests before this one
+    made = [Simulation("town"), Simulation("town")]
+    parents, own = made
+    at_exit: list[Callable[..., object]] = []
+    monkeypatch.setattr(atexit, "register", lambda work, *_: at_exit.append(work))
+    monkeypatch.setattr(atexit, "unregister", at_exit.remove)
+    monkeypatch.setattr("scalesim.simulation.Simulation", lambda: made.pop(0))
+    assert current_run.simulation() is current_run.simulation() is parents
     current_run.start_over_in_fork()
-    assert forgotten == [parents.close]
-    assert current_run._simulation is None
+    assert at_exit == []
+    assert current_run.simulation() is own
+    assert at_exit == [own.close]
+    current_run.start_over_in_fork()
 
 
 LONG = "An editor of a small newspaper, who has seen everything. " * 9

@@ -1,5 +1,6 @@
 """The trace of a run: written and counted while it runs."""
 
+import threading
 from pathlib import Path
 
 import pytest
@@ -18,7 +19,9 @@ def test_it_says_where_the_trace_broke_off(tmp_path: Path) -> None:
             with stack.called:
                 stack.ended = True
                 stack.called.notify_all()
-            recorder._thread.join(10.0)
+            for thread in threading.enumerate():
+                if thread.name == "scalesim-trace":
+                    thread.join(10.0)
         assert recorder.interrupted == "the stack ended"
 
 

@@ -48,7 +48,7 @@ def dies_after(step: int) -> StepWatch:
 def test_resumed_twice_the_text_is_the_same(
     tmp_path: Path, kind: type[scalesim.World], least_bytes: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(journals, "_LEAST_BYTES", least_bytes)
+    monkeypatch.setattr(journals, "LEAST_BYTES", least_bytes)
     whole = go(kind(14, 3), tmp_path / "whole")
     for step in (2, 5):
         with pytest.raises(Died):
@@ -87,7 +87,7 @@ def test_zeros_behind_the_last_frame_are_none(tmp_path: Path) -> None:
 def test_turns_before_a_resume_count_towards_the_folder_s_size(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(journals, "_LEAST_BYTES", 0)
+    monkeypatch.setattr(journals, "LEAST_BYTES", 0)
     for step in range(1, STEPS):
         with pytest.raises(Died):
             go(Walkers(14, 3), tmp_path, dies_after(step))
@@ -97,7 +97,7 @@ def test_turns_before_a_resume_count_towards_the_folder_s_size(
 def test_the_folder_stays_within_a_few_times_the_agents(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(journals, "_LEAST_BYTES", 0)
+    monkeypatch.setattr(journals, "LEAST_BYTES", 0)
     world = Walkers(14, 3)
     sizes: list[int] = []
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from math import inf
 from pathlib import Path
@@ -9,6 +10,7 @@ import pytest
 
 from scalesim.deployments.engine.eviction_order import DistanceOrder
 from scalesim.deployments.engine.storage.folder import PageFolder
+from scalesim.deployments.engine.storage.known import Chain
 
 SIZE = 100
 FILE = SIZE + 16
@@ -26,6 +28,12 @@ class HashedPages(PageFolder):
         self.folder = folder
         self.order = DistanceOrder()
         self.nearest = self.order.nearest
+        self.owned: dict[int, set[str]] = {}
+
+    def own(self, owner: int, chains: Iterable[Chain]) -> None:
+        given = list(chains)
+        self.owned[owner] = {name for names in given for name in names}
+        super().own(owner, given)
 
     def keep(self, owner: int | None, names: tuple[str, ...]) -> None:
         if owner is not None:
@@ -43,13 +51,13 @@ class HashedPages(PageFolder):
         return self.get(name, memoryview(into)) and into == name.encode() * (SIZE // len(name))
 
     def check_integrity(self) -> None:
-        self.wait_until_tidy()
+        assert self.wait_until_tidy()
         files = {file.stem: file.stat().st_size for file in self.folder.glob("*.page")}
-        assert not self._doomed
-        assert files == self._sizes
+        assert files == self.sizes
         assert sum(files.values()) == self.held_bytes
-        named = {name for chains in self._chains.values() for c in chains for name in c}
-        assert named == set(self._owners)
+        assert self.owners.keys() == {name for names in self.owned.values() for name in names}
+        for name, owners in self.owners.items():
+            assert owners == {owner for owner, names in self.owned.items() if name in names}
 
 
 @pytest.fixture

@@ -151,12 +151,11 @@ class FaultyFolderMachine(RuleBasedStateMachine):
         self.folder.put("p0", memoryview(page("p0")))
         self.folder.wait_until_tidy()
         assert not self.folder.fault
-        for name in list(self.folder._sizes):
+        for name in list(self.folder.sizes):
             self.folder.on_disk(name)
-        self.folder.wait_until_tidy()
+        assert self.folder.wait_until_tidy()
         files = {file.stem: file.stat().st_size for file in self.real.glob("*.page")}
-        assert files == self.folder._sizes
-        assert not self.folder._doomed
+        assert files == self.folder.sizes
 
     def on_scheduler(self, work: Any) -> None:
         """Do what a scheduler does, and see that it touched no file itself."""
@@ -168,7 +167,7 @@ class FaultyFolderMachine(RuleBasedStateMachine):
     def check_integrity(self) -> None:
         if not hasattr(self, "folder"):
             return
-        assert self.folder.held_bytes == sum(self.folder._sizes.values())
+        assert self.folder.held_bytes == sum(self.folder.sizes.values())
         assert self.folder.held_bytes <= self.folder.quota_bytes
         if self.folder.fault:
             assert self.folder.holds(("p0",)) == 0
