@@ -28,13 +28,18 @@ def create(client: anthropic.Anthropic, **more: Any) -> Any:
     return client.messages.create(**{**ASKED, **more})
 
 
+def prompt_tokens(answer: Any) -> int:
+    usage = answer.usage
+    return int(usage.input_tokens + (usage.cache_read_input_tokens or 0))
+
+
 def a_message_is_answered(client: anthropic.Anthropic) -> None:
     answer = create(client, system="w5")
     assert answer.content[0].text
     assert answer.role == "assistant"
     assert answer.stop_reason in ("max_tokens", "end_turn")
     assert 0 < answer.usage.output_tokens <= 6
-    assert answer.usage.input_tokens + (answer.usage.cache_read_input_tokens or 0) > 3
+    assert prompt_tokens(answer) > 3
     assert answer._request_id
 
 
@@ -45,6 +50,7 @@ def a_stream_says_the_same(client: anthropic.Anthropic) -> None:
         final = stream.get_final_message()
     assert text == whole.content[0].text
     assert final.usage.output_tokens == whole.usage.output_tokens
+    assert prompt_tokens(final) == prompt_tokens(whole)
     assert final.stop_reason == whole.stop_reason
 
 
@@ -61,13 +67,20 @@ def a_tool_that_must_be_called_is(client: anthropic.Anthropic) -> None:
     assert create(client, messages=[*USER, *turns], tools=[TOOL]).content
 
 
-def an_answer_may_be_begun(client: anthropic.Anthropic) -> None:
-    def prompt(answer: Any) -> int:
-        usage = answer.usage
-        return int(usage.input_tokens + (usage.cache_read_input_tokens or 0))
+def a_call_of_a_tool_is_streamed(client: anthropic.Anthropic) -> None:
+    choice: Any = {"type": "any", "disable_parallel_tool_use": True}
+    asked: Any = {**ASKED, "tools": [TOOL], "tool_choice": choice, "max_tokens": 200}
+    with client.messages.stream(**asked) as stream:
+        final = stream.get_final_message()
+    assert final.stop_reason == "tool_use"
+    (call, *_) = [block for block in final.content if block.type == "tool_use"]
+    assert call.input["mood"] in ("calm", "angry")
+    assert final.usage.output_tokens > 1
 
+
+def an_answer_may_be_begun(client: anthropic.Anthropic) -> None:
     begun = [*USER, {"role": "assistant", "content": "w7 w8"}]
-    assert prompt(create(client, messages=begun)) == prompt(create(client)) + 2
+    assert prompt_tokens(create(client, messages=begun)) == prompt_tokens(create(client)) + 2
 
 
 def a_stop_ends_an_answer(client: anthropic.Anthropic) -> None:
@@ -95,6 +108,7 @@ CHECKS = [
     a_message_is_answered,
     a_stream_says_the_same,
     a_tool_that_must_be_called_is,
+    a_call_of_a_tool_is_streamed,
     an_answer_may_be_begun,
     a_stop_ends_an_answer,
     what_is_not_supported_is_refused_by_name,

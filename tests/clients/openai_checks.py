@@ -101,6 +101,30 @@ def several_answers_are_counted_together(client: openai.OpenAI) -> None:
     assert answer.usage.completion_tokens == 18
 
 
+def usage_is_the_same_streamed_or_whole(client: openai.OpenAI) -> None:
+    def counts(usage: Any) -> tuple[int, int, int]:
+        return usage.prompt_tokens, usage.completion_tokens, usage.total_tokens
+
+    told: Any = {"stream": True, "stream_options": {"include_usage": True}}
+    texts: Any = {**SHORT, "prompt": ["w1 w2", "w3"], "n": 2}
+    whole = client.completions.create(**texts)
+    *_, last = client.completions.create(**texts, **told)
+    assert counts(last.usage) == counts(whole.usage) == (3, 24, 27)
+    *_, last = chat(client, n=3, **told)
+    assert counts(last.usage) == counts(chat(client, n=3).usage)
+    assert last.usage.prompt_tokens == chat(client).usage.prompt_tokens
+
+
+def what_was_kept_is_counted(client: openai.OpenAI) -> None:
+    prompt = [{"role": "user", "content": " ".join(f"w{i}" for i in range(7, 77))}]
+    chat(client, messages=prompt)
+    again = chat(client, messages=prompt).usage
+    told: Any = {"stream": True, "stream_options": {"include_usage": True}}
+    *_, last = chat(client, messages=prompt, **told)
+    for usage in (again, last.usage):
+        assert 0 < usage.prompt_tokens_details.cached_tokens < usage.prompt_tokens
+
+
 def a_stop_ends_an_answer(client: openai.OpenAI) -> None:
     words = chat(client).choices[0].message.content.split()
     answer = chat(client, stop=[words[-1]])
@@ -277,6 +301,8 @@ CHECKS = [
     an_answer_follows_a_schema,
     logprobs_are_given,
     several_answers_are_counted_together,
+    usage_is_the_same_streamed_or_whole,
+    what_was_kept_is_counted,
     a_stop_ends_an_answer,
     a_seed_is_taken,
     a_prompt_is_echoed,
