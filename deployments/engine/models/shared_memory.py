@@ -12,17 +12,25 @@ class Ranks(Protocol):
 
     Attributes:
         first: Whether this is the first of them.
-        alone: Whether there is no other.
+        count: How many there are.
     """
 
     first: bool
-    alone: bool
+    count: int
 
     def agreed(self, yes: bool) -> bool:
         """Return whether all say yes."""
 
     def broadcast(self, values: tuple[int, int]) -> tuple[int, int]:
         """Return what the first one says."""
+
+
+def copies(ranks: Ranks) -> int:
+    """Return how many copies ranks hold of what they all need: one, where they can share it."""
+    if ranks.count == 1 or (file := shared_file(ranks, 1)) is None:
+        return ranks.count
+    os.close(file)
+    return 1
 
 
 def shared_file(ranks: Ranks, size: int) -> int | None:

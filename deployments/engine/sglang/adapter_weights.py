@@ -13,6 +13,7 @@ import torch
 from sglang.srt.lora.lora import LoRAAdapter
 from sglang.srt.lora.utils import get_stacked_multiply, get_target_module_name
 
+from scalesim.deployments.engine.models.shared_memory import Ranks
 from scalesim.deployments.engine.sglang.pinned import exactly_pinned
 
 _GROUPS = (("q_proj", "k_proj", "v_proj"), ("gate_proj", "up_proj"))
@@ -29,13 +30,17 @@ class AdapterLoads:
 
     Args:
         manager: SGLang's; its loads are checked from now on.
+        ranks: All of its engine; what one of them cannot load, none has.
     """
 
-    def __init__(self, manager: Any) -> None:
+    def __init__(self, manager: Any, ranks: Ranks) -> None:
         self._manager = manager
+        self._ranks = ranks
         self._pool = manager.memory_pool
         self._load = manager.load_lora_weights
+        self._load_adapter = manager._load_lora_adapter
         manager.load_lora_weights = self._checked
+        manager._load_lora_adapter = self._on_all_ranks
         normalize = LoRAAdapter._normalize_weights
 
         def completed(adapter: Any) -> None:
@@ -44,6 +49,18 @@ class AdapterLoads:
             normalize(adapter)
 
         LoRAAdapter._normalize_weights = completed
+
+    def _on_all_ranks(self, reference: Any) -> Any:
+        """SGLang asks rank 0 alone whether it went well; the others would die of a request."""
+        result, manager = self._load_adapter(reference), self._manager
+        if self._ranks.agreed(result.success) or not result.success:
+            return result
+        for known in (manager.loras, manager.configs, manager.lora_refs):
+            known.pop(reference.lora_id, None)
+        manager.num_pinned_loras -= int(reference.pinned)
+        return manager.create_lora_update_result(
+            success=False, error_message="another tensor-parallel rank could not load it"
+        )
 
     def _checked(self, reference: Any) -> None:
         try:

@@ -18,8 +18,8 @@ from sglang.srt.managers.io_struct import AbortReq
 
 from scalesim.deployments.engine.models.host_models import HostModels
 from scalesim.deployments.engine.models.model_scheduler import ModelScheduler, ModelTurn
+from scalesim.deployments.engine.models.shared_memory import Ranks
 from scalesim.deployments.engine.payloads.moves import MoveOutcome, NeedChange, RequestNeed
-from scalesim.deployments.engine.sglang.ranks import TensorRanks
 from scalesim.deployments.engine.sglang.requests_in_use import (
     LiveRequests,
     agent_of,
@@ -40,15 +40,18 @@ class EngineModels:
     Args:
         scheduler: Its two methods that choose a batch's requests are wrapped.
         live: Its requests.
+        ranks: All of its engine.
         settings: Which models, and how much host memory for them.
     """
 
-    def __init__(self, scheduler: Any, live: LiveRequests, settings: ModelSettings) -> None:
-        self._ranks = TensorRanks(scheduler)
+    def __init__(
+        self, scheduler: Any, live: LiveRequests, ranks: Ranks, settings: ModelSettings
+    ) -> None:
+        self._ranks = ranks
         base = Path(scheduler.server_args.model_path)
-        reader = WeightReader(base, settings, self._ranks)
+        reader = WeightReader(base, settings, ranks)
         self.model_bytes = reader.size_bytes
-        self.places = (settings.host_bytes or 0) // self.model_bytes
+        self.places = max(1, (settings.host_bytes or 0) // reader.held_bytes)
         self.storage_bytes = shutil.disk_usage(settings.roots[0]).total
         self.resident: str | None = BASE
         self._scheduler = scheduler

@@ -13,6 +13,7 @@ from typing import Any
 
 from sglang.srt.lora.eviction_policy import LRUEvictionPolicy
 
+from scalesim.deployments.engine.models.shared_memory import Ranks
 from scalesim.deployments.engine.payloads.adapter_slots import Arrival
 from scalesim.deployments.engine.payloads.moves import NeedChange, RequestNeed
 from scalesim.deployments.engine.sglang.requests_in_use import LiveRequests, key_of, running
@@ -71,9 +72,10 @@ class LoRASlots:
     Args:
         scheduler: Its LoRA manager exists.
         requests: Of it.
+        ranks: All of its engine.
     """
 
-    def __init__(self, scheduler: Any, requests: LiveRequests) -> None:
+    def __init__(self, scheduler: Any, requests: LiveRequests, ranks: Ranks) -> None:
         self._scheduler = scheduler
         self._manager = scheduler.tp_worker.model_runner.lora_manager
         self._pool = self._manager.memory_pool
@@ -81,6 +83,7 @@ class LoRASlots:
         self._manager.loras = _Places(self._manager.loras, self._moved)
         self._pool.uid_to_buffer_id = _Places(self._pool.uid_to_buffer_id, self._moved)
         self._copies: dict[str, TimedCopy] = {}
+        self._ranks = ranks
         self._needed = requests.follow(lambda request: request.lora_id)
         self._need_changes = requests.changes(_use)
         self.distance: Callable[[str], float] = lambda adapter: inf
@@ -134,8 +137,12 @@ class LoRASlots:
         self._pending[adapter] = copy.end
 
     def arrived(self) -> Collection[Arrival]:
-        """Return copies that ended since the last call."""
-        ended = [adapter for adapter, copy in self._copies.items() if copy.arrived]
+        """Return copies that ended since the last call, on every rank.
+
+        What is moved next hangs on it, and ranks must move the same in the same pass.
+        """
+        copies = self._copies.items()
+        ended = [name for name, copy in copies if self._ranks.agreed(copy.arrived)]
         for adapter in ended:
             self._pending.pop(adapter, None)
         return [Arrival(adapter, self._copies.pop(adapter).seconds) for adapter in ended]

@@ -15,19 +15,19 @@ class TensorRanks:
     """
 
     def __init__(self, scheduler: Any) -> None:
-        self.alone: bool = scheduler.tp_size == 1
-        self._group = None if self.alone else scheduler.tp_cpu_group
-        self.first: bool = self.alone or torch.distributed.get_rank(self._group) == 0
+        self.count: int = scheduler.tp_size
+        self._group = scheduler.tp_cpu_group if self.count > 1 else None
+        self.first: bool = self._group is None or torch.distributed.get_rank(self._group) == 0
 
     def agreed(self, yes: bool) -> bool:
-        if self.alone:
+        if self._group is None:
             return yes
         flag = torch.tensor(int(yes))
         torch.distributed.all_reduce(flag, torch.distributed.ReduceOp.MIN, group=self._group)
         return bool(flag)
 
     def broadcast(self, values: tuple[int, int]) -> tuple[int, int]:
-        if self.alone:
+        if self._group is None:
             return values
         spoken = torch.tensor(values, dtype=torch.int64)
         source = torch.distributed.get_global_rank(self._group, 0)

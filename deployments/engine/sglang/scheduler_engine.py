@@ -10,6 +10,7 @@ from scalesim.deployments.engine.sglang.admission_order import AdmissionOrder
 from scalesim.deployments.engine.sglang.engine_models import EngineModels
 from scalesim.deployments.engine.sglang.lora_slots import LoRASlots
 from scalesim.deployments.engine.sglang.radix_cache import DistanceRadixCache
+from scalesim.deployments.engine.sglang.ranks import TensorRanks
 from scalesim.deployments.engine.sglang.requests_in_use import LiveRequests
 from scalesim.settings import ModelSettings
 
@@ -33,10 +34,11 @@ class SchedulerEngine:
         self.tree: DistanceRadixCache = scheduler.tree_cache
         live = LiveRequests(scheduler)
         self.tree.attend(scheduler, live)
-        self.slots = LoRASlots(scheduler, live) if scheduler.enable_lora else None
+        ranks = TensorRanks(scheduler)
+        self.slots = LoRASlots(scheduler, live, ranks) if scheduler.enable_lora else None
         if self.slots is not None:
-            AdapterLoads(scheduler.tp_worker.model_runner.lora_manager)
+            AdapterLoads(scheduler.tp_worker.model_runner.lora_manager, ranks)
             self.slots.attach()
-        self.weights = EngineModels(scheduler, live, models) if models is not None else None
+        self.weights = EngineModels(scheduler, live, ranks, models) if models is not None else None
         if self.weights is None:  # which has turns of its own
             AdmissionOrder(scheduler, self.tree)

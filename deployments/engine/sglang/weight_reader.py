@@ -13,7 +13,7 @@ import torch
 
 from scalesim.deployments.engine.boot import HAS_GPU
 from scalesim.deployments.engine.models.model_registry import ModelRegistry, weight_files
-from scalesim.deployments.engine.models.shared_memory import Ranks, shared_file
+from scalesim.deployments.engine.models.shared_memory import Ranks, copies, shared_file
 from scalesim.deployments.engine.models.tensors import Header, header, read_into
 from scalesim.deployments.engine.sglang.pinned import pinned
 from scalesim.errors import InvalidRequestError
@@ -42,6 +42,10 @@ class WeightReader:
         base: Folder of the engine's own model.
         settings: Where the others are.
         ranks: Who reads the same.
+
+    Attributes:
+        size_bytes: Of one model.
+        held_bytes: Of host memory that one takes, of all ranks together.
     """
 
     def __init__(self, base: Path, settings: ModelSettings, ranks: Ranks) -> None:
@@ -50,6 +54,7 @@ class WeightReader:
         self._gpu = torch.cuda.current_device() if HAS_GPU else None
         self._registry = ModelRegistry(settings)
         self.size_bytes = sum(header(file).data_bytes for file in weight_files(base))
+        self.held_bytes = self.size_bytes * copies(ranks)
 
     def begin(self, model: str) -> Callable[[], Weights]:
         """Prepare reading a model by its identity; called on all ranks.
@@ -59,7 +64,7 @@ class WeightReader:
             there any more, broken, or not what was asked for, and `OSError` where it cannot be
             read.
         """
-        if self._ranks.alone:
+        if self._ranks.count == 1:
             return partial(self._read, model, None)
         size = 0
         with suppress(OSError, InvalidRequestError):  # reading it will say so

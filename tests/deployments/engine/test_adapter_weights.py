@@ -55,7 +55,9 @@ class FakeLoraManager:
             base_model=None,
             can_support=lambda config: True,
         )
-        AdapterLoads(real)
+        self.other_can = True
+        ranks: Any = SimpleNamespace(agreed=lambda yes: yes and self.other_can)
+        AdapterLoads(real, ranks)
         self.real = real
 
     def load(self, folder: Path) -> Any:
@@ -123,6 +125,18 @@ def test_its_weights_are_one_block_in_the_engine_s_type(
     weights = [w for layer in manager.real.loras["a"].layers for w in layer.weights.values()]
     assert {w.dtype for w in weights} == {torch.bfloat16}
     assert len({w.untyped_storage().data_ptr() for w in weights}) == 1
+
+
+def test_what_another_rank_cannot_load_is_nowhere(manager: FakeLoraManager, tmp_path: Path) -> None:
+    folder, real = saved(tmp_path / "a", {"q_proj": "q_proj"}), manager.real
+    manager.other_can = False
+    answer = manager.load(folder)
+    assert not answer.success
+    assert "another tensor-parallel rank" in answer.error_message
+    assert (real.loras, real.configs, real.lora_refs) == ({}, {}, {})
+    assert real.num_pinned_loras == 0
+    manager.other_can = True
+    assert manager.load(folder).success
 
 
 def test_a_wrong_one_fails_alone_and_leaves_nothing(

@@ -38,6 +38,21 @@ def request(key: int | None, adapter: str | None) -> Any:
     )
 
 
+class SlotRanks:
+    """This rank and another, whose copies end when it says so."""
+
+    first, count = True, 2
+
+    def __init__(self) -> None:
+        self.other_has_it = True
+
+    def agreed(self, yes: bool) -> bool:
+        return yes and self.other_has_it
+
+    def broadcast(self, values: tuple[int, int]) -> tuple[int, int]:
+        return values
+
+
 class SlotScheduler:
     """SGLang's bookkeeping of slots and passes over `OrderedDevice`: it copies nothing."""
 
@@ -76,9 +91,10 @@ class SlotScheduler:
         self.last_batch = self.chunked_req = None
         self.manager = manager
         self.requests = LiveRequests(self)
+        self.ranks = SlotRanks()
         with self.device_module.stream(self.device_module.Stream()):  # of the start-up
             manager.fetch_new_loras({None})
-            self.slots = LoRASlots(self, self.requests)
+            self.slots = LoRASlots(self, self.requests, self.ranks)
             self.slots.attach()
         self.payload = AdapterPayload(self.slots)
 
@@ -190,6 +206,23 @@ def test_one_copy_at_a_time_is_on_its_way() -> None:
     assert scheduler.payload.prefetch(1, Tier.DEVICE) is MoveOutcome.BUSY
     assert scheduler.payload.settle() is True
     scheduler.device_module.arrive()
+    assert scheduler.payload.settle() is False
+    assert scheduler.payload.prefetch(1, Tier.DEVICE) is MoveOutcome.STARTED
+
+
+def test_a_copy_has_ended_once_it_has_on_every_rank() -> None:
+    """Another move would begin on one rank and wait on the other: both must do the same."""
+    scheduler = SlotScheduler()
+    for key, adapter in enumerate("ab"):
+        scheduler.queue(key, adapter)
+    scheduler.payload.settle()
+    scheduler.abort_waiting()
+    assert scheduler.payload.prefetch(0, Tier.DEVICE) is MoveOutcome.STARTED
+    scheduler.device_module.arrive()
+    scheduler.ranks.other_has_it = False
+    assert scheduler.payload.settle() is True
+    assert scheduler.payload.prefetch(1, Tier.DEVICE) is MoveOutcome.BUSY
+    scheduler.ranks.other_has_it = True
     assert scheduler.payload.settle() is False
     assert scheduler.payload.prefetch(1, Tier.DEVICE) is MoveOutcome.STARTED
 

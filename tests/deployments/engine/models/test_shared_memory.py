@@ -33,10 +33,8 @@ class Group:
 
 
 class Rank:
-    alone = False
-
     def __init__(self, group: Group, index: int) -> None:
-        self.first = index == 0
+        self.first, self.count = index == 0, len(group.said)
         self._group, self._index = group, index
 
     def _gathered(self, value: Any) -> list[Any]:
@@ -55,13 +53,17 @@ class Rank:
 
 
 class Alone:
-    first = alone = True
+    first, count = True, 1
 
 
 def on_ranks(count: int, run: Callable[[Rank], Any]) -> list[Any]:
     group = Group(count)
     with ThreadPoolExecutor(count) as pool:
         return list(pool.map(run, [Rank(group, index) for index in range(count)]))
+
+
+def denied(path: str, flags: int) -> int:
+    raise PermissionError(path)
 
 
 def descriptors() -> int:
@@ -81,9 +83,6 @@ def test_what_one_rank_writes_all_read_and_nothing_is_left() -> None:
 
 
 def test_each_has_its_own_where_one_cannot_reach_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    def denied(path: str, flags: int) -> int:
-        raise PermissionError(path)
-
     before = descriptors()
     monkeypatch.setattr(shared_memory.os, "open", denied)
     assert on_ranks(2, lambda rank: shared_file(rank, 4096)) == [None, None]
@@ -122,6 +121,23 @@ def test_a_model_is_read_once_and_is_the_same_on_all_ranks(
     name = next(iter(alone))
     shared[0][name].fill_(3)
     assert (shared[1][name] == 3).all()
+
+
+def test_a_model_is_counted_as_often_as_it_is_held(
+    tiny_model: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def held() -> list[float]:
+        readers = on_ranks(2, lambda rank: reader(tiny_model, rank))
+        return [each.held_bytes / each.size_bytes for each in readers]
+
+    before = descriptors()
+    alone = reader(tiny_model, Alone())
+    assert alone.held_bytes == alone.size_bytes
+    assert held() == [1.0, 1.0]
+    monkeypatch.setattr(shared_memory.os, "open", denied)
+    assert held() == [2.0, 2.0]
+    monkeypatch.undo()
+    assert descriptors() == before
 
 
 def test_what_is_not_there_fails_on_all_ranks(tiny_model: str) -> None:
