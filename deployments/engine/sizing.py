@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
+from scalesim.deployments.engine.lora.saved import WEIGHTS
 from scalesim.deployments.machine import Machine, disk_bytes
 from scalesim.errors import ConfigurationError
 from scalesim.policies.capacity.fit import Room
@@ -35,6 +36,10 @@ SHARED_BYTES_PER_RANK = GIB // 8
 DISK_SHARE = 0.8
 STORED_BYTES = 64 * GIB
 """Of storage whose disk cannot be asked: a backend elsewhere, or a folder that cannot be read."""
+LEAST_TIER_BYTES = 2**20
+
+_NOT_AS_SAVED = frozenset({"quantization", "load_format", "cpu_offload_gb", "offload_group_size"})
+"""Arguments of SGLang with which weights on the device are not as large as their files."""
 
 
 class Site(NamedTuple):
@@ -106,17 +111,34 @@ def host_room(settings: EngineSettings, site: Site, *, most: bool = False) -> fl
         site: Where it starts.
         most: Take all that is there but what processes need, in place of `host_share`.
     """
-    ranks, llm = settings.tp_size, site.llm
-    limit, available = site.machine.memory
-    device = 0.0
+    llm, (limit, available) = site.llm, site.machine.memory
+    device, processes = 0.0, settings.tp_size * PROCESS_BYTES
     if site.on_cpu and llm is not None:  # the device tier is in the same memory
         tokens = settings.device_tokens or CPU_TOKENS
         device = llm.weight_bytes + tokens * llm.kv_bytes_per_token
-    part = limit / site.engines - ranks * PROCESS_BYTES - device
-    if not most:
-        part = min(part, (limit / site.engines - device) * settings.host_share)
+    part, share = limit / site.engines - device, 1.0 if most else settings.host_share
     reserve = 0 if site.on_cpu else SGLANG_RESERVE_BYTES
-    return min(part, available - ranks * PROCESS_BYTES - device - reserve)
+    tiers = min(part - processes, part * share, available - device - processes - reserve)
+    return tiers - _adapters_bytes(settings) - _offloaded_bytes(settings)
+
+
+def _adapters_bytes(settings: EngineSettings) -> int:
+    """Return host memory for adapters: the largest there are, as many as are loaded at a time.
+
+    Every rank keeps them whole; of several, each keeps the share that it copies too.
+    """
+    adapters = settings.adapters
+    if adapters is None:
+        return 0
+    files = (file for root in adapters.roots for file in Path(root).glob(f"*/{WEIGHTS}"))
+    sizes = sorted((file.stat().st_size for file in files), reverse=True)
+    copies = settings.tp_size + (settings.tp_size > 1)
+    return copies * sum(sizes[: max(adapters.loaded, adapters.slots + 1)])
+
+
+def _offloaded_bytes(settings: EngineSettings) -> int:
+    """Return host memory for weights that SGLang is told to keep there."""
+    return int(settings.extra_args.get("cpu_offload_gb", 0) * GIB) * settings.tp_size
 
 
 def _device_room(settings: EngineSettings, site: Site, llm: Llm, share: float) -> Room:
@@ -153,13 +175,14 @@ def _device_tokens(settings: EngineSettings, site: Site) -> int | None:
                 f"{_count(site.engines)}: use fewer engine.device_tokens, or a smaller model"
             )
         return tokens or CPU_TOKENS
-    if llm is None or not site.machine.gpus:
+    if llm is None or not site.machine.gpus or settings.extra_args.keys() & _NOT_AS_SAVED:
         return tokens
     there = _device_room(settings, site, llm, MOST_DEVICE_SHARE)
     if there.device_bytes <= 0:
+        where = f"each of {there.ranks} GPUs" if there.ranks > 1 else "a GPU"
         raise ConfigurationError(
-            f"the weights of {settings.model_path} need {gb(there.rank_weight_bytes)} on each of "
-            f"{there.ranks} GPUs, {gb(there.rank_device_bytes)} is there: use engine.tp_size >= "
+            f"the weights of {settings.model_path} need {gb(there.rank_weight_bytes)} on {where}, "
+            f"{gb(there.rank_device_bytes)} is there: use engine.tp_size >= "
             f"{there.fewest_ranks}, a smaller model, or end what else uses the GPU"
         )
     if tokens is not None and tokens > there.device_tokens:
@@ -179,55 +202,63 @@ def _with_models(settings: EngineSettings, site: Site) -> EngineSettings:
     needed = _models_bytes(settings)
     if models.host_bytes is not None and needed > there:
         raise _too_much("models.host_bytes", models.host_bytes, needed, there, site)
-    host_bytes = models.host_bytes or max(int(there / 2 / settings.tp_size), 1)
+    host_bytes = models.host_bytes or max(int(there / 2), 1)
     return settings.model_copy(
         update={"models": models.model_copy(update={"host_bytes": host_bytes})}
     )
 
 
 def _models_bytes(settings: EngineSettings) -> int:
-    """Return host memory for models: every rank keeps whole weights."""
+    """Return host memory for models: all ranks of an engine together."""
     models = settings.models
-    return 0 if models is None else (models.host_bytes or 0) * settings.tp_size
+    return 0 if models is None else models.host_bytes or 0
 
 
 def _host_bytes(settings: EngineSettings, site: Site) -> int | None:
     """Return the host tier; None where `host_ratio` says it."""
-    taken = _models_bytes(settings)
     ratio, llm = settings.host_ratio, site.llm
+    is_open = settings.host_bytes is None and ratio is None
+    there = host_room(settings, site, most=not is_open) - _models_bytes(settings)
+    if site.on_cpu and is_open:
+        there = min(there, CPU_HOST_TOKENS * llm.kv_bytes_per_token if llm is not None else GIB)
+    if there < LEAST_TIER_BYTES:
+        raise _nothing_left(settings, site)
+    if is_open:
+        return int(there)
     if settings.host_bytes is not None:
-        there = host_room(settings, site, most=True) - taken
         if settings.host_bytes > there:
             raise _too_much("host_bytes", settings.host_bytes, settings.host_bytes, there, site)
-        return settings.host_bytes
-    if ratio is not None:
-        if llm is not None and (site.on_cpu or site.machine.gpus):
-            there = host_room(settings, site, most=True) - taken
-            needed = room(settings, site, llm).host_bytes
-            if needed > there:
-                raise _too_much("host_ratio", ratio, needed, there, site)
-        return None
-    there = host_room(settings, site) - taken
-    if site.on_cpu:
-        there = min(there, CPU_HOST_TOKENS * llm.kv_bytes_per_token if llm is not None else GIB)
-    if there < 2**20:
-        limit, available = site.machine.memory
-        raise ConfigurationError(
-            f"no memory is left for a host tier: {gb(limit)} for {_count(site.engines)}, "
-            f"{gb(available)} of it free: give the machine or the container more, use fewer "
-            "replicas, or engine.arm stock, which has none"
-        )
-    return int(there)
+    elif ratio is not None and llm is not None and (site.on_cpu or site.machine.gpus):
+        needed = room(settings, site, llm).host_bytes
+        if needed > there:
+            raise _too_much("host_ratio", ratio, needed, there, site)
+    return settings.host_bytes
+
+
+def _nothing_left(settings: EngineSettings, site: Site) -> ConfigurationError:
+    limit, available = site.machine.memory
+    others = _adapters_bytes(settings) + _models_bytes(settings) + _offloaded_bytes(settings)
+    beside = f" beside {gb(others)} of adapters and models" if others else ""
+    return ConfigurationError(
+        f"no memory is left for a host tier{beside}: {gb(limit)} for {_count(site.engines)}, "
+        f"{gb(available)} of it free: give the machine or the container more, use fewer "
+        "replicas, or engine.arm stock, which has none"
+    )
 
 
 def _storage_bytes(settings: EngineSettings, site: Site) -> int:
-    stored = settings.storage_bytes
-    if settings.storage_dir is None:
+    stored, folder = settings.storage_bytes, settings.storage_dir
+    if folder is None:
         return stored or STORED_BYTES
     try:
-        there = disk_bytes(Path(settings.storage_dir)) / site.engines
+        there = disk_bytes(Path(folder)) / site.engines
     except OSError:
         return stored or STORED_BYTES
+    if there < LEAST_TIER_BYTES:
+        raise ConfigurationError(
+            f"the disk of engine.storage_dir {folder} has {gb(there)} for each of "
+            f"{_count(site.engines)}: free some, or name another folder"
+        )
     if stored is not None and stored > there:
         raise _too_much("storage_bytes", stored, stored, there, site, "disk")
     return stored or max(int(there * DISK_SHARE), 2**20)

@@ -20,7 +20,8 @@ class AdapterSettings(Settings):
     slots: int = Field(8, ge=1)
     """Adapters on the device at a time."""
     loaded: int = Field(64, ge=1)
-    """Adapters in host memory at a time: 64 of rank 16 for an 8B model are 5 GB."""
+    """Adapters in host memory at a time: 64 of rank 16 for an 8B model are 5 GB, which come off the
+    host tier."""
     max_rank: int = Field(64, ge=1)
     """Larger ones are refused; every slot is this large."""
     max_bytes: int = Field(2**30, ge=1)
@@ -35,8 +36,8 @@ class ModelSettings(Settings):
     roots: tuple[str, ...] = Field(min_length=1)
     """Folders whose subfolders are models; nothing outside of them is ever loaded."""
     host_bytes: int | None = Field(None, ge=1)
-    """Weights in host memory, of each rank; None: half of what the engine's host tier would have,
-    divided by its ranks. One model more is on the device."""
+    """Weights in host memory; None: half of what the engine's host tier would have. Its ranks share
+    them. One model more is on the device."""
     max_bytes: int = Field(64 * 2**30, ge=1)
     """Larger ones are refused."""
     turn_requests: int = Field(64, ge=1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -107,7 +108,7 @@ def test_an_unknown_model_leaves_a_ratio_to_the_engine() -> None:
 
 
 def test_weights_that_do_not_fit_name_the_ranks_that_would() -> None:
-    with pytest.raises(ConfigurationError, match=r"need 141 GB on each of 1 GPUs, 81 GB.*>= 2"):
+    with pytest.raises(ConfigurationError, match=r"need 141 GB on a GPU, 81 GB.*>= 2"):
         fitted(settings(), site(llm=LARGE))
     fitted(settings(tp_size=4), site(llm=LARGE, cards=4))
 
@@ -152,11 +153,41 @@ def test_models_take_half_of_the_host_tier() -> None:
         fitted(settings(models=models | {"host_bytes": 300 * GIB}), site())
 
 
-def test_every_rank_keeps_whole_models() -> None:
+def test_ranks_share_what_they_keep_of_models() -> None:
     sized = fitted(settings(tp_size=2, models={"roots": ["/tunes"]}), site(cards=2))
     assert sized.models is not None
-    assert sized.models.host_bytes == int(256 * GIB * 0.35 / 2)
+    assert sized.models.host_bytes == int(256 * GIB * 0.35)
     assert sized.host_bytes == pytest.approx(256 * GIB * 0.35)
+
+
+def test_adapters_come_off_the_host_tier(tmp_path: Path) -> None:
+    for number, size in enumerate((GIB, 3 * GIB, 2 * GIB)):
+        weights = tmp_path / str(number) / "adapter_model.safetensors"
+        weights.parent.mkdir()
+        weights.touch()
+        os.truncate(weights, size)
+    adapters = {"roots": [str(tmp_path)], "slots": 1, "loaded": 2}
+    whole = int(256 * GIB * 0.7)
+    assert fitted(settings(adapters=adapters), site()).host_bytes == whole - 5 * GIB
+    every = adapters | {"loaded": 64}
+    assert fitted(settings(adapters=every), site()).host_bytes == whole - 6 * GIB
+    two = settings(adapters=every, tp_size=2)
+    assert fitted(two, site(cards=2)).host_bytes == whole - 3 * 6 * GIB  # and the shares of both
+    with pytest.raises(ConfigurationError, match=r"host tier beside 6\.4 GB of adapters"):
+        fitted(settings(adapters=every, host_bytes=GIB), site(16 * GIB))
+
+
+def test_weights_that_are_not_as_saved_are_left_to_the_engine() -> None:
+    for name in ("quantization", "load_format", "offload_group_size"):
+        fitted(settings(extra_args={name: "x"}), site(llm=LARGE))
+    offloaded = fitted(settings(extra_args={"cpu_offload_gb": 80}), site(llm=LARGE))
+    assert offloaded.host_bytes == int(256 * GIB * 0.7) - 80 * GIB
+
+
+@pytest.mark.parametrize("asked", [{"host_bytes": 2**30}, {"host_ratio": 0.5}, {}])
+def test_where_nothing_is_left_no_number_is_advised(asked: dict[str, Any]) -> None:
+    with pytest.raises(ConfigurationError, match=r"no memory is left for a host tier: 8\.6 GB"):
+        fitted(settings(**asked), site(8 * GIB))
 
 
 def test_disk_is_shared_and_checked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -168,6 +199,9 @@ def test_disk_is_shared_and_checked(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     with pytest.raises(ConfigurationError, match="of disk, 134 GB is there for each of 8"):
         fitted(asked, site(1024 * GIB, engines=8))
     assert fitted(settings(), site()).storage_bytes == sizing.STORED_BYTES
+    monkeypatch.setattr(sizing, "disk_bytes", lambda folder: 1000)
+    with pytest.raises(ConfigurationError, match=r"the disk of engine\.storage_dir .* free some"):
+        fitted(asked, site())
 
 
 def test_a_disk_that_cannot_be_read_does_not_keep_an_engine_down(
