@@ -20,6 +20,8 @@ class ResolvedEngine(NamedTuple):
         args: SGLang's arguments, as SGLang has resolved them.
         model: SGLang's configuration of the model.
         is_recurrent: The model keeps another state than a KV cache (Mamba, linear attention).
+        is_latent: Its attention is latent (MLA).
+        is_indexed: Its attention is sparse, by an index beside the KV cache.
         sizes_kv_late: SGLang sizes its KV pool after it has captured graphs.
     """
 
@@ -27,6 +29,8 @@ class ResolvedEngine(NamedTuple):
     args: Any
     model: Any
     is_recurrent: bool
+    is_latent: bool
+    is_indexed: bool
     sizes_kv_late: bool
 
     @property
@@ -55,6 +59,7 @@ class Mode(NamedTuple):
 
 _ON_A_CPU = "tested with real engines on a CPU"
 _RANKS_ON_A_CPU = "tested with two ranks on a CPU; not run on several GPUs yet"
+_NOT_ON_A_GPU = "copied by SGLang's own kernels; not run yet: they need a GPU"
 
 MODES = (
     Mode("prefixes", "always", lambda engine: True, note=_ON_A_CPU),
@@ -152,6 +157,60 @@ MODES = (
         "`engine.models` with `engine.adapters` or `enable_lora`",
         lambda e: e.settings.models is not None and bool(e.args.enable_lora),
         "an adapter belongs to one model; serve adapters from another stack",
+    ),
+    Mode("latent attention (MLA)", "the model", lambda e: e.is_latent, note=_NOT_ON_A_GPU),
+    Mode(
+        "sparse attention by an index of its own",
+        "the model",
+        lambda e: e.is_indexed or bool(e.args.enable_hisparse),
+        "its index would have to be moved with the pages; use engine.arm 'hicache' or another "
+        "model",
+    ),
+    Mode(
+        "diffusion language models",
+        "`dllm_algorithm`",
+        lambda e: e.args.dllm_algorithm is not None,
+        "a block's KV changes until it is done; use engine.arm 'hicache' or another model",
+    ),
+    Mode(
+        "no host tier",
+        "`enable_hierarchical_cache`",
+        lambda e: not e.args.enable_hierarchical_cache,
+        "there would be nowhere to move prefixes to; leave it out, or use engine.arm 'stock'",
+    ),
+    Mode(
+        "host copies made late, or not of all",
+        "`hicache_write_policy`",
+        lambda e: e.args.hicache_write_policy != "write_through",
+        "room is made at once by what has a copy already; leave it out",
+    ),
+    Mode(
+        "host memory that only passes on to storage",
+        "`hicache_host_memory_mode`",
+        lambda e: e.args.hicache_host_memory_mode != "cache",
+        "it would keep nothing; leave it out",
+    ),
+    Mode(
+        "another prefix cache, or another order of eviction",
+        "`radix_cache_backend`, `enable_lmcache`, `enable_flexkv`, `enable_session_radix_cache`",
+        lambda e: (
+            e.args.radix_cache_backend != "scalesim"
+            or bool(e.args.enable_lmcache or e.args.enable_flexkv)
+            or bool(e.args.enable_session_radix_cache)
+        ),
+        "ours decides by distance what stays; leave it out, or use engine.arm 'stock'",
+    ),
+    Mode(
+        "one pool for everything on the device",
+        "`enable_unified_memory`",
+        lambda e: bool(e.args.enable_unified_memory),
+        "its pages change places, and its budgets their sizes; leave it out",
+    ),
+    Mode(
+        "prefill beside decode on one GPU",
+        "`enable_pdmux`",
+        lambda e: bool(e.args.enable_pdmux),
+        "passes on streams of their own would not wait for an adapter's copy; leave it out",
     ),
 )
 

@@ -8,6 +8,7 @@ from typing import Any
 from sglang.srt.arg_groups.model_override_base import resolved_view
 from sglang.srt.arg_groups.overrides import model_config_of, post_capture_kv_sizing_planned
 from sglang.srt.configs.hybrid_arch import mambaish_config
+from sglang.srt.configs.model_config import AttentionArch, is_deepseek_dsa
 from sglang.srt.plugins import load_plugins
 from sglang.srt.server_args import ServerArgs
 
@@ -36,6 +37,8 @@ def resolved(settings: EngineSettings, arguments: Mapping[str, Any]) -> Any:
             resolved_view(args),
             model,
             is_recurrent=mambaish_config(model) is not None,
+            is_latent=model.attention_arch == AttentionArch.MLA,
+            is_indexed=is_deepseek_dsa(model.hf_config),
             sizes_kv_late=bool(post_capture_kv_sizing_planned(args)),
         )
     )

@@ -37,6 +37,9 @@ def test_what_is_served_is_resolved(tiny_model: str) -> None:
         ({"speculative_algorithm": "NGRAM"}, "speculative decoding"),
         ({"disaggregation_mode": "prefill"}, "prefill and decode"),
         ({"enable_dp_attention": True}, "DP attention"),
+        ({"hicache_write_policy": "write_back"}, "host copies made late"),
+        ({"enable_hierarchical_cache": False}, "no host tier"),
+        ({"radix_cache_backend": None}, "another prefix cache"),
         ({"no_such_argument": 1}, "SGLang cannot run"),
     ],
 )

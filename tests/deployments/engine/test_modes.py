@@ -14,6 +14,13 @@ from scalesim.settings import AdapterSettings, EngineSettings, ModelSettings
 ARGS = {
     **dict.fromkeys(("tp_size", "pp_size", "dp_size", "attn_cp_size", "dcp_size", "nnodes"), 1),
     **dict.fromkeys(("enable_dp_attention", "disable_radix_cache", "enable_lora"), False),
+    **dict.fromkeys(("enable_hisparse", "enable_unified_memory", "enable_pdmux"), False),
+    **dict.fromkeys(("enable_lmcache", "enable_flexkv", "enable_session_radix_cache"), False),
+    "enable_hierarchical_cache": True,
+    "hicache_write_policy": "write_through",
+    "hicache_host_memory_mode": "cache",
+    "radix_cache_backend": "scalesim",
+    "dllm_algorithm": None,
     **dict.fromkeys(("cpu_offload_gb", "offload_group_size"), 0),
     "disaggregation_mode": "null",
     "speculative_algorithm": None,
@@ -28,6 +35,7 @@ def engine(
     models: ModelSettings | None = None,
     model: dict[str, Any] | None = None,
     recurrent: bool = False,
+    indexed: bool = False,
     late: bool = False,
     **args: Any,
 ) -> ResolvedEngine:
@@ -35,7 +43,15 @@ def engine(
         model_path="m", arm=arm, models=models, adapters=AdapterSettings(roots=("r",))
     )
     args_, model_ = SimpleNamespace(**ARGS | args), SimpleNamespace(**MODEL | (model or {}))
-    return ResolvedEngine(settings, args_, model_, is_recurrent=recurrent, sizes_kv_late=late)
+    return ResolvedEngine(
+        settings,
+        args_,
+        model_,
+        is_recurrent=recurrent,
+        is_latent=indexed,
+        is_indexed=indexed,
+        sizes_kv_late=late,
+    )
 
 
 REFUSED: list[dict[str, Any]] = [
@@ -49,6 +65,19 @@ REFUSED: list[dict[str, Any]] = [
     {"speculative_algorithm": "EAGLE"},
     {"model": {"is_hybrid_swa": True}},
     {"recurrent": True},
+    {"indexed": True},
+    {"enable_hisparse": True},
+    {"dllm_algorithm": "LowConfidence"},
+    {"enable_hierarchical_cache": False},
+    {"hicache_write_policy": "write_back"},
+    {"hicache_write_policy": "write_through_selective"},
+    {"hicache_host_memory_mode": "buffer_only"},
+    {"radix_cache_backend": None},
+    {"enable_lmcache": True},
+    {"enable_flexkv": True},
+    {"enable_session_radix_cache": True},
+    {"enable_unified_memory": True},
+    {"enable_pdmux": True},
     {"late": True},
     {"disable_radix_cache": True},
     {"enable_lora_overlap_loading": True},
