@@ -33,6 +33,10 @@ def fit_checks(settings: StackSettings, tokens: int) -> Iterator[Check]:
         advice = f"give --model a folder with config.json and *.safetensors, or {', '.join(LLMS)}"
         yield Check("fit", False, f"the dimensions of {engine.model_path} are not known", advice)
         return
+    if not (site.on_cpu or site.machine.gpus):
+        advice = "look where engines run: this machine may be another one"
+        yield Check("fit", False, "engine.device is 'cuda', and no GPU is seen here", advice)
+        return
     try:
         engine = fitted(engine, site)
     except ConfigurationError as error:

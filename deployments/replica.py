@@ -23,8 +23,9 @@ from scalesim.deployments.engine.watch import EngineFault, EngineWatch
 from scalesim.deployments.nodes import engines_at, nodes
 from scalesim.deployments.remote import RemoteController
 from scalesim.deployments.replica_metrics import ReplicaMetrics
+from scalesim.environment import CUDA_VISIBLE_DEVICES
 from scalesim.errors import ReplicaUnavailableError, ScaleSimError
-from scalesim.settings import StackSettings
+from scalesim.settings import EngineSettings, StackSettings
 
 if TYPE_CHECKING:
     from scalesim.deployments.engine.engine_host import EngineHost
@@ -58,6 +59,7 @@ class Replica:
     _watching: BackgroundLoop | None = None
 
     async def __init__(self, settings: StackSettings) -> None:  # type: ignore[misc]
+        hide_gpus(settings.engine)
         # The engine is imported only where it runs: the ingress needs none of it.
         from scalesim.deployments.engine.engine_host import EngineHost
 
@@ -175,6 +177,15 @@ class Replica:
             self._endpoint.close()
         if self._host is not None:
             self._host.stop()
+
+
+def hide_gpus(engine: EngineSettings) -> None:
+    """Hide GPUs from an engine on the CPU; call before it is imported.
+
+    Ray shows all of them to who asks for none, and SGLang would use what is made for them.
+    """
+    if engine.device == "cpu":
+        os.environ[CUDA_VISIBLE_DEVICES] = ""
 
 
 @contextmanager

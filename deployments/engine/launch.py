@@ -73,6 +73,11 @@ def prepared(settings: EngineSettings, engines: int = 1) -> EngineSettings:
             "engine.device is 'cuda' but no GPU is visible: use 'cpu' or 'auto', or check the "
             "driver and CUDA_VISIBLE_DEVICES"
         )
+    if settings.device == "cpu" and boot.HAS_GPU:
+        raise ConfigurationError(
+            "engine.device is 'cpu' but a GPU is visible, beside which SGLang uses what is made "
+            "for it: hide it (CUDA_VISIBLE_DEVICES=), or use 'cuda' or 'auto'"
+        )
     if settings.emulation is not None and boot.HAS_GPU:
         raise ConfigurationError(
             "engine.emulation is set beside a real GPU: leave it out, or hide the GPU "

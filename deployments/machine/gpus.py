@@ -25,7 +25,7 @@ class Gpu(NamedTuple):
 
 
 def visible_gpus(library: Any = None, visible: str | None = None) -> tuple[Gpu, ...]:
-    """Return the GPUs that CUDA shows this process, in its order; none where no driver answers.
+    """Return the GPUs that CUDA shows this process, in its order; none where the driver fails.
 
     Args:
         library: In place of `pynvml`.
@@ -42,7 +42,9 @@ def visible_gpus(library: Any = None, visible: str | None = None) -> tuple[Gpu, 
         return ()
     try:
         handles = _handles(library, visible_gpus_from_env() if visible is None else visible)
-        return tuple(_gpu(library, handle) for handle in handles)
+        return tuple(_gpu(library, part) for handle in handles for part in _parts(library, handle))
+    except library.NVMLError:  # one that fell off the bus, or has no memory of its own
+        return ()
     finally:
         library.nvmlShutdown()
 
@@ -67,6 +69,21 @@ def _handles(library: Any, visible: str | None) -> Iterator[Any]:
                 continue
             return
         else:
+            return
+
+
+def _parts(library: Any, handle: Any) -> Iterator[Any]:
+    """Yield a GPU; of one that is cut into parts the first: CUDA uses no more than one of them."""
+    try:
+        is_cut = bool(library.nvmlDeviceGetMigMode(handle)[0])
+    except library.NVMLError:  # it cannot be, or is a part
+        is_cut = False
+    if not is_cut:
+        yield handle
+        return
+    for number in range(library.nvmlDeviceGetMaxMigDeviceCount(handle)):
+        with suppress(library.NVMLError):
+            yield library.nvmlDeviceGetMigDeviceHandleByIndex(handle, number)
             return
 
 

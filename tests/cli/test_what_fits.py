@@ -60,6 +60,13 @@ def test_what_does_not_fit_comes_with_the_way_out() -> None:
     assert "not known" in fit.found
 
 
+def test_a_machine_without_the_gpus_that_are_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    made_up = Machine(Memory(64 * GIB, 60 * GIB), (), 64 * GIB)
+    monkeypatch.setattr("scalesim.deployments.machine.look", lambda: made_up)
+    (fit,) = fit_checks(stack(device="cuda"), 2048)
+    assert (fit.ok, "no GPU is seen here" in fit.found) == (False, True)
+
+
 @pytest.mark.slow
 def test_doctor_says_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(services, "hook_checks", list)

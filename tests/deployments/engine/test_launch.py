@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from scalesim.deployments.engine import boot
 from scalesim.deployments.engine.launch import (
     check_models,
     check_storage,
@@ -96,6 +97,12 @@ def test_more_than_the_machine_has_is_refused_before_anything_starts(tiny_model:
         ConfigurationError, match=r"engine\.host_ratio 1e\+06 needs .* use host_ratio"
     ):
         prepared(settings)
+
+
+def test_a_cpu_engine_beside_a_gpu_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(boot, "HAS_GPU", True)
+    with pytest.raises(ConfigurationError, match="a GPU is visible"):
+        prepared(EngineSettings(model_path="m", device="cpu"))
 
 
 @pytest.mark.parametrize(

@@ -17,8 +17,9 @@ class FakeDriver:
     class NVMLError(Exception):
         pass
 
-    def __init__(self, *, works: bool = True) -> None:
+    def __init__(self, *, works: bool = True, cut: tuple[str, ...] = (), lost: str = "") -> None:
         self._works = works
+        self._cut, self._lost = cut, lost
         self.opened = 0
 
     def nvmlInit(self) -> None:
@@ -46,7 +47,22 @@ class FakeDriver:
     def nvmlDeviceGetName(self, handle: str) -> str:
         return f"card {handle}"
 
+    def nvmlDeviceGetMigMode(self, handle: str) -> list[int]:
+        if handle not in CARDS:
+            raise self.NVMLError
+        return [int(handle in self._cut)] * 2
+
+    def nvmlDeviceGetMaxMigDeviceCount(self, handle: str) -> int:
+        return 7
+
+    def nvmlDeviceGetMigDeviceHandleByIndex(self, handle: str, index: int) -> str:
+        if index != 2:  # the others were not made, or deleted
+            raise self.NVMLError
+        return f"part of {handle}"
+
     def nvmlDeviceGetMemoryInfo(self, handle: str) -> Any:
+        if handle == self._lost:
+            raise self.NVMLError
         return SimpleNamespace(total=80, free=70)
 
 
@@ -79,5 +95,16 @@ def test_all_where_nothing_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     assert [gpu.name for gpu in visible_gpus(FakeDriver())] == ["card GPU-ab22"]
 
 
-def test_none_where_no_driver_answers() -> None:
+def test_of_a_card_in_parts_the_first_is_seen() -> None:
+    driver = FakeDriver(cut=(CARDS[0],))
+    assert [gpu.name for gpu in visible_gpus(driver, "0,1")] == [
+        f"card part of {CARDS[0]}",
+        f"card {CARDS[1]}",
+    ]
+
+
+def test_none_where_the_driver_fails() -> None:
     assert visible_gpus(FakeDriver(works=False)) == ()
+    driver = FakeDriver(lost=CARDS[1])
+    assert visible_gpus(driver, "0,1") == ()
+    assert driver.opened == 0
