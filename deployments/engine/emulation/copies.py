@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import NamedTuple, Protocol
+from weakref import ref
 
 import torch
 
@@ -76,6 +78,34 @@ class Copy:
                 "to have it; give it away only when the copy's event is done"
             )
         self._target.write(self._data)
+
+
+class CopySource:
+    """Host memory that a copy under way reads from.
+
+    Args:
+        name: For people.
+        owner: Whose it is: it must live until the copy is done.
+        tensors: What is read.
+    """
+
+    def __init__(self, name: str, owner: object, tensors: Iterable[torch.Tensor]) -> None:
+        self._name = name
+        self._owner = ref(owner)
+        self._read = [(tensor, tensor.detach().clone()) for tensor in tensors]
+
+    def check(self) -> None:
+        """Return if it is as it was; call when the copy is done.
+
+        Raises:
+            RaceError: It was freed or written meanwhile.
+        """
+        gone = self._owner() is None
+        if gone or not all(same(now, before) for now, before in self._read):
+            raise RaceError(
+                f"the source of {self._name} was {'freed' if gone else 'written'} before it was "
+                "done: expected it to be kept; free it only when the copy's event is done"
+            )
 
 
 def poison(like: torch.Tensor) -> torch.Tensor:

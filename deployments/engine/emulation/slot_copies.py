@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 
-from scalesim.deployments.engine.emulation.copies import Copy, Whole
+from scalesim.deployments.engine.emulation.copies import Copy, CopySource, Whole
 from scalesim.deployments.engine.emulation.device import Access, Device, StreamWork
 from scalesim.deployments.engine.emulation.places import slot
 from scalesim.deployments.engine.emulation.streams import current_stream
@@ -27,13 +27,19 @@ def watch_adapters(device: Device) -> None:
         copy_weight(view, weight)
         written.append(view)
 
-    def load_late(self: Any, uid: Any, number: int, *args: Any, **kwargs: Any) -> None:
+    def load_late(self: Any, uid: Any, number: int, adapter: Any, *rest: Any) -> None:
         written.clear()
-        load(self, uid, number, *args, **kwargs)
+        load(self, uid, number, adapter, *rest)
         size = sum(view.nbytes for view in written)
         late = [Copy(f"adapter {uid}", Whole(view)) for view in written if device.checked]
+        sources = []
+        if device.checked and adapter is not None:
+            read = [weight for layer in adapter.layers for weight in layer.weights.values()]
+            sources.append(CopySource(f"adapter {uid}", adapter, read))
 
         def arrive() -> None:
+            for source in sources:
+                source.check()
             for copy in late:
                 copy.arrive()
 

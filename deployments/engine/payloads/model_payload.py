@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Collection, Iterable
 from math import inf
 
@@ -96,10 +95,9 @@ class ModelPayload(SharedPayload):
         resident = self._weights.resident
         if self._distance(model) >= (inf if resident is None else self._distance(resident)):
             return MoveOutcome.DONE
-        began = time.monotonic()
         if not self._weights.swap(model):
             return MoveOutcome.BUSY
-        self._counters.loads.note(self._size_bytes, time.monotonic() - began)
+        self._counters.loads.note(self._size_bytes, self._weights.swapped_s)
         self._issue(model)
         self._planned = model
         return MoveOutcome.DONE

@@ -14,6 +14,7 @@ class ModelWeights(Protocol):
     Its own loads and swaps, for requests that wait, need nothing else of the payload.
 
     Attributes:
+        swapped_s: How long the link was busy with the last swap.
         distance: Returns how far a model is: the farthest leaves host memory first. Set by the
             payload.
     """
@@ -21,6 +22,7 @@ class ModelWeights(Protocol):
     model_bytes: int
     places: int
     storage_bytes: int
+    swapped_s: float
     distance: Callable[[str], float]
 
     @property

@@ -54,6 +54,7 @@ class EngineModels:
         self.places = max(1, (settings.host_bytes or 0) // reader.held_bytes)
         self.storage_bytes = shutil.disk_usage(settings.roots[0]).total
         self.resident: str | None = BASE
+        self.swapped_s = 0.0
         self._scheduler = scheduler
         self._updater = scheduler.tp_worker.model_runner.weight_updater
         self.distance: Callable[[str], float] = lambda model: inf
@@ -158,7 +159,7 @@ class EngineModels:
         self.resident = None  # until its last byte is there, the weights belong to no model
         fault: Exception | None = None
         try:
-            write(self._host[model], self._updater)
+            self.swapped_s = write(self._host[model], self._updater)
         except Exception as error:
             fault = error
         if not self._ranks.agreed(fault is None):

@@ -16,6 +16,7 @@ from scalesim.deployments.engine.models.model_registry import ModelRegistry, wei
 from scalesim.deployments.engine.models.shared_memory import Ranks, copies, shared_file
 from scalesim.deployments.engine.models.tensors import Header, header, read_into
 from scalesim.deployments.engine.sglang.pinned import pinned
+from scalesim.deployments.engine.sglang.timed_copy import TimedCopy
 from scalesim.errors import InvalidRequestError
 from scalesim.settings import ModelSettings
 
@@ -108,25 +109,31 @@ class WeightReader:
         return found.folder
 
 
-def write(weights: Weights, updater: Any) -> None:
+def write(weights: Weights, updater: Any) -> float:
     """Write weights into an engine, in place, through SGLang's own calls.
 
     Args:
         weights: Of every parameter of its model.
         updater: `weight_updater` of its model runner.
 
+    Returns:
+        Seconds that it took the device.
+
     Raises:
         Exception: Whatever went wrong. The engine's weights are then no model's.
     """
     device = torch.get_device_module()
     device.synchronize()  # a pass under way reads them
-    updater.begin_weight_update()
-    for bucket in _buckets(weights):
-        written, fault = updater.update_weights_from_tensor(bucket)
-        if not written:
-            raise RuntimeError(fault)
-    updater.end_weight_update(run_post_load=False)
+    copy = TimedCopy(device)
+    with copy.on(device.current_stream()):
+        updater.begin_weight_update()
+        for bucket in _buckets(weights):
+            written, fault = updater.update_weights_from_tensor(bucket)
+            if not written:
+                raise RuntimeError(fault)
+        updater.end_weight_update(run_post_load=False)
     device.synchronize()
+    return copy.seconds
 
 
 def _views(data: torch.Tensor, known: Header) -> Weights:

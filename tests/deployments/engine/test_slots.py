@@ -16,7 +16,7 @@ from scalesim.deployments.engine.identity_envelope import HINT_TYPE
 from scalesim.deployments.engine.payloads.adapter_payload import AdapterPayload
 from scalesim.deployments.engine.payloads.moves import MoveOutcome
 from scalesim.vocabulary import Tier
-from tests.support.ordered_device import OrderedDevice
+from tests.support.ordered_device import OrderedDevice, OrderedEvent
 
 pytestmark = pytest.mark.engine
 
@@ -225,6 +225,31 @@ def test_a_copy_has_ended_once_it_has_on_every_rank() -> None:
     scheduler.ranks.other_has_it = True
     assert scheduler.payload.settle() is False
     assert scheduler.payload.prefetch(1, Tier.DEVICE) is MoveOutcome.STARTED
+
+
+def test_the_link_is_timed_by_the_device_and_without_what_it_waits_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    class TimedEvent(OrderedEvent):
+        """Every piece of work takes a quarter of a second."""
+
+        def __init__(self, *, enable_timing: bool = False) -> None:
+            super().__init__(scheduler.device_module)
+
+        def elapsed_time(self, end: OrderedEvent) -> float:
+            return 250.0 * len(end.before - self.before)
+
+    scheduler = SlotScheduler()
+    for key, adapter in enumerate("ab"):
+        turn(scheduler, key, adapter)
+    scheduler.queue(2, "c")
+    scheduler.payload.settle()
+    scheduler.payload.push(range(3), (5.0, 9.0, 1.0))
+    monkeypatch.setattr(OrderedDevice, "Event", TimedEvent)
+    assert scheduler.payload.prefetch(2, Tier.DEVICE) is MoveOutcome.STARTED
+    scheduler.device_module.arrive()
+    scheduler.payload.settle()
+    assert scheduler.payload.transfer().loaded_s == 0.25
 
 
 def turn(scheduler: SlotScheduler, key: int | None, adapter: str | None) -> None:

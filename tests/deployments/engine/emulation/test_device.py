@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from scalesim.deployments.engine.emulation import streams
-from scalesim.deployments.engine.emulation.copies import Copy, Whole
+from scalesim.deployments.engine.emulation.copies import Copy, CopySource, Whole
 from scalesim.deployments.engine.emulation.device import Access, Device, RaceError, StreamWork
 from scalesim.deployments.engine.emulation.device_clock import VirtualClock
 from scalesim.deployments.engine.emulation.forward_passes import Pass
@@ -141,6 +141,27 @@ def test_a_source_that_is_written_meanwhile_is_noticed(device: Device) -> None:
     source[2] = 9.0
     with pytest.raises(RaceError, match="source of a backup was written"):
         stream.synchronize()
+
+
+class HostWeights:
+    """Whose memory is copied."""
+
+    def __init__(self) -> None:
+        self.tensor = torch.arange(4.0)
+
+
+def test_a_source_that_is_freed_meanwhile_is_noticed() -> None:
+    weights = HostWeights()
+    source = CopySource("an adapter", weights, [weights.tensor])
+    source.check()
+    weights.tensor[1] = 7.0
+    with pytest.raises(RaceError, match="source of an adapter was written"):
+        source.check()
+    weights.tensor[1] = 1.0
+    source.check()
+    del weights
+    with pytest.raises(RaceError, match="source of an adapter was freed"):
+        source.check()
 
 
 def test_a_target_that_is_written_meanwhile_is_noticed(device: Device) -> None:
