@@ -194,7 +194,7 @@ def test_what_nobody_foresaw_is_set_aside_too(
     def broken(*_: object) -> None:
         raise IndexError("4096 is out of bounds")
 
-    monkeypatch.setattr("scalesim.controller.core.restore", broken)
+    monkeypatch.setattr("scalesim.controller.controller_state.restore", broken)
     store = Catalog(catalog)
     controller = remembering(ControllerSettings(), catalog, store)
     assert controller.status()["agents"]["total"] == 0

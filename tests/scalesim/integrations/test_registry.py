@@ -3,6 +3,7 @@
 import importlib
 import importlib.metadata
 import logging
+import threading
 from collections.abc import Callable, Iterator
 from functools import partial
 from types import ModuleType
@@ -69,6 +70,7 @@ def test_a_version_without_the_modules_known_here_is_warned_of_once(
         raise importlib.metadata.PackageNotFoundError(name)
 
     monkeypatch.setattr(registry, "when_imported", note)
+    monkeypatch.setattr(threading.Thread, "start", threading.Thread.start)  # is patched
     monkeypatch.setattr("importlib.metadata.version", find)
     registry.install_all.__wrapped__()
     for _ in range(2):
