@@ -131,7 +131,7 @@ def _adapters_bytes(settings: EngineSettings) -> int:
     if adapters is None:
         return 0
     files = (file for root in adapters.roots for file in Path(root).glob(f"*/{WEIGHTS}"))
-    sizes = sorted((file.stat().st_size for file in files), reverse=True)
+    sizes = sorted((file.stat().st_size for file in files if file.is_file()), reverse=True)
     copies = settings.tp_size + (settings.tp_size > 1)
     return copies * sum(sizes[: max(adapters.loaded, adapters.slots + 1)])
 
@@ -254,12 +254,12 @@ def _storage_bytes(settings: EngineSettings, site: Site) -> int:
         there = disk_bytes(Path(folder)) / site.engines
     except OSError:
         return stored or STORED_BYTES
-    if there < LEAST_TIER_BYTES:
-        raise ConfigurationError(
-            f"the disk of engine.storage_dir {folder} has {gb(there)} for each of "
-            f"{_count(site.engines)}: free some, or name another folder"
-        )
     if stored is not None and stored > there:
+        if there < LEAST_TIER_BYTES:
+            raise ConfigurationError(
+                f"the disk of engine.storage_dir {folder} has {gb(there)} for each of "
+                f"{_count(site.engines)}: free some, or name another folder"
+            )
         raise _too_much("storage_bytes", stored, stored, there, site, "disk")
     return stored or max(int(there * DISK_SHARE), 2**20)
 

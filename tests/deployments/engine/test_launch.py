@@ -21,6 +21,11 @@ from scalesim.settings import AdapterSettings, Arm, EngineSettings, ModelSetting
 from tests.support.model_files import write_model
 
 
+@pytest.fixture(autouse=True)
+def _machine_without_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(boot, "HAS_GPU", False)
+
+
 def args(arm: Arm, folder: Path | None, model: Path) -> dict[str, Any]:
     place = {"storage_dir": str(folder), "storage_bytes": 2**30} if folder else {}
     settings = EngineSettings(model_path=str(model), arm=arm, device="cpu", **place)

@@ -166,6 +166,8 @@ def test_adapters_come_off_the_host_tier(tmp_path: Path) -> None:
         weights.parent.mkdir()
         weights.touch()
         os.truncate(weights, size)
+    (tmp_path / "gone").mkdir()
+    (tmp_path / "gone" / "adapter_model.safetensors").symlink_to(tmp_path / "nowhere")
     adapters = {"roots": [str(tmp_path)], "slots": 1, "loaded": 2}
     whole = int(256 * GIB * 0.7)
     assert fitted(settings(adapters=adapters), site()).host_bytes == whole - 5 * GIB
@@ -202,6 +204,8 @@ def test_disk_is_shared_and_checked(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(sizing, "disk_bytes", lambda folder: 1000)
     with pytest.raises(ConfigurationError, match=r"the disk of engine\.storage_dir .* free some"):
         fitted(asked, site())
+    full = fitted(settings(storage_dir=str(tmp_path)), site())
+    assert full.storage_bytes == sizing.LEAST_TIER_BYTES  # a full disk keeps no engine down
 
 
 def test_a_disk_that_cannot_be_read_does_not_keep_an_engine_down(
