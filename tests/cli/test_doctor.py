@@ -18,8 +18,14 @@ from tests.support.fake_stack import FakeStack
 
 @pytest.fixture
 def no_hooks(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Leaves out the one look that takes seconds."""
+    """Leaves out the look that imports SGLang."""
     monkeypatch.setattr(services, "hook_checks", lambda: [Check("hooks", True, "not looked at")])
+
+
+@pytest.fixture
+def quick_looks(no_hooks: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leaves out the one that imports torch, too."""
+    monkeypatch.setattr(machine, "accelerator_checks", lambda: [])
 
 
 @pytest.mark.usefixtures("no_hooks")
@@ -35,7 +41,7 @@ def test_this_machine_is_looked_at_and_every_check_advises() -> None:
     assert checks["redis"]["found"].startswith("embedded server: Valkey 8")
 
 
-@pytest.mark.usefixtures("no_hooks")
+@pytest.mark.usefixtures("quick_looks")
 def test_a_wrong_version_fails_with_the_way_out(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(machine.NEEDED, "ray", "0.1")
     result = CliRunner().invoke(doctor.app)
@@ -106,7 +112,7 @@ def test_ports_of_metrics_are_enough_or_not() -> None:
         assert (ok, str(port + 15) in found) == (False, True)
 
 
-@pytest.mark.usefixtures("no_hooks")
+@pytest.mark.usefixtures("quick_looks")
 def test_the_redis_of_the_settings_is_asked(tmp_path: Path) -> None:
     config = tmp_path / "stack.yaml"
     with EmbeddedServer() as server:
