@@ -25,7 +25,7 @@ Weights = list[tuple[str, torch.Tensor]]
 BASE = ""
 """Identity of the model the engine was started with."""
 
-_BUCKET_BYTES = 2**28
+BUCKET_BYTES = 2**28
 """Copied to the device at a time: SGLang puts it beside the weights before it writes them."""
 
 _DTYPES = {
@@ -152,7 +152,7 @@ def _buckets(weights: Weights) -> Iterator[Weights]:
     bucket: Weights = []
     size = 0
     for name, tensor in weights:
-        if bucket and size + tensor.nbytes > _BUCKET_BYTES:
+        if bucket and size + tensor.nbytes > BUCKET_BYTES:
             yield bucket
             bucket, size = [], 0
         bucket.append((name, tensor))

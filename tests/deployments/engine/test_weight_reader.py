@@ -46,7 +46,7 @@ def test_a_swap_takes_what_its_copies_take(monkeypatch: pytest.MonkeyPatch) -> N
     device = SwapDevice()
     device.pass_ends = 9.0
     monkeypatch.setattr(weight_reader.torch, "get_device_module", lambda: device)
-    monkeypatch.setattr(weight_reader, "_BUCKET_BYTES", 16)
+    monkeypatch.setattr(weight_reader, "BUCKET_BYTES", 16)
     updater = SimpleNamespace(
         begin_weight_update=lambda: None,
         update_weights_from_tensor=device.update,
