@@ -86,8 +86,11 @@ def an_answer_may_be_begun(client: anthropic.Anthropic) -> None:
 def a_stop_ends_an_answer(client: anthropic.Anthropic) -> None:
     words = create(client).content[0].text.split()
     answer = create(client, stop_sequences=[words[-1]])
-    assert answer.stop_reason == "stop_sequence"
-    assert answer.stop_sequence == words[-1]
+    asked: Any = {**ASKED, "stop_sequences": [words[-1]]}
+    with client.messages.stream(**asked) as stream:
+        final = stream.get_final_message()
+    for said in (answer, final):
+        assert (said.stop_reason, said.stop_sequence) == ("stop_sequence", words[-1])
 
 
 def what_is_not_supported_is_refused_by_name(client: anthropic.Anthropic) -> None:

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from copy import copy
 from typing import Any, Protocol, cast
 
 import orjson
@@ -151,8 +153,10 @@ class MessagesEndpoint(AnthropicServing):  # type: ignore[misc]
                 chat._convert_to_internal_request, self._as_chat(request), None
             )
             if request.stream:
-                events = self._generate_anthropic_stream(internal, asked, request, None)
-                return StreamingResponse(events, media_type=EVENTS)
+                watched, serving = _WatchedChat(chat), copy(self)
+                serving.openai_serving_chat = watched
+                events = serving._generate_anthropic_stream(internal, asked, request, None)
+                return StreamingResponse(watched.saying_why(events), media_type=EVENTS)
             answer = await chat._handle_non_streaming_request(internal, asked, None)
         except (ValueError, HTTPException) as error:
             answer = chat.create_error_response(str(getattr(error, "detail", error)))
@@ -169,6 +173,40 @@ class MessagesEndpoint(AnthropicServing):  # type: ignore[misc]
         # As Anthropic does; a chat of OpenAI's would have to ask for it.
         chat.continue_final_message = request.messages[-1].role == "assistant"
         return chat
+
+
+class _WatchedChat:
+    """A chat endpoint for one stream of Anthropic's events.
+
+    SGLang does not say in them that a stop sequence ended the answer.
+    """
+
+    def __init__(self, chat: Any) -> None:
+        self._chat = chat
+        self._stopped_by: str | None = None
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._chat, name)
+
+    async def _generate_chat_stream(self, *args: Any) -> AsyncGenerator[str, None]:
+        async with aclosing(self._chat._generate_chat_stream(*args)) as lines:
+            async for line in lines:
+                if '"matched_stop":"' in line:  # within a text its quotes are escaped
+                    chunk = orjson.loads(line.removeprefix("data: "))
+                    self._stopped_by = chunk["choices"][0]["matched_stop"]
+                yield line
+
+    async def saying_why(self, events: AsyncGenerator[str, None]) -> AsyncGenerator[str, None]:
+        """Yield events, the one before the last with the stop sequence that ended the answer."""
+        async with aclosing(events):
+            async for event in events:
+                if self._stopped_by is not None and event.startswith("event: message_delta"):
+                    head, _, data = event.partition("data: ")
+                    said = orjson.loads(data)
+                    why = {"stop_reason": "stop_sequence", "stop_sequence": self._stopped_by}
+                    said["delta"] |= why
+                    event = f"{head}data: {orjson.dumps(said).decode()}\n\n"
+                yield event
 
 
 class TokenizeEndpoint(OpenAIServingTokenize):  # type: ignore[misc]

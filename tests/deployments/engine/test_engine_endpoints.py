@@ -28,8 +28,9 @@ class ChatCall:
 
     supports_inline_system = False
 
-    def __init__(self) -> None:
+    def __init__(self, stop: str | int | None = None) -> None:
         self.asked: Any = None
+        self._stop = stop
 
     async def check(self, request: Any) -> None:
         self.asked = request
@@ -44,16 +45,18 @@ class ChatCall:
         return protocol.ChatCompletionResponse.model_validate(answer)
 
     async def _generate_chat_stream(self, *_: Any) -> AsyncIterator[str]:
-        for text, reason in (("w1", None), (" w2", "length")):
-            choice = {"index": 0, "delta": {"content": text}, "finish_reason": reason}
+        stop = {"finish_reason": "length" if self._stop is None else "stop"}
+        stop["matched_stop"] = self._stop
+        for text, why in (("w1", {}), (" w2", stop)):
+            choice = {"index": 0, "delta": {"content": text}, **why}
             chunk = {"id": "x", "created": 1, "model": "m", "choices": [choice], "usage": USAGE}
             whole = protocol.ChatCompletionStreamResponse.model_validate(chunk)
             yield f"data: {whole.model_dump_json()}\n\n"
         yield "data: [DONE]\n\n"
 
 
-async def ask(**more: Any) -> tuple[Any, Any]:
-    chat = ChatCall()
+async def ask(stop: str | int | None = None, **more: Any) -> tuple[Any, Any]:
+    chat = ChatCall(stop)
     messages = engine_endpoints.MessagesEndpoint(chat)
     usual = {"model": "scalesim", "max_tokens": 6, "messages": [{"role": "user", "content": "w1"}]}
     request = messages.request_model(**accepted("messages", {**usual, **more}))
@@ -97,6 +100,21 @@ async def test_events_are_anthropics() -> None:
         "".join(one["delta"]["text"] for one in sent if "text" in one.get("delta", {})) == "w1 w2"
     )
     assert sent[-2]["usage"]["output_tokens"] == 2
+
+
+@pytest.mark.parametrize(
+    ("stop", "reason"),
+    [(None, ("max_tokens", None)), (2, ("end_turn", None)), ('a"b', ("stop_sequence", 'a"b'))],
+)
+async def test_a_stream_says_what_stopped_it(stop: Any, reason: tuple[str, str | None]) -> None:
+    _, answer = await ask(stop, stream=True)
+    (last,) = [
+        json.loads(event.split("data: ", 1)[1])
+        async for event in answer.body_iterator
+        if event.startswith("event: message_delta")
+    ]
+    assert (last["delta"]["stop_reason"], last["delta"].get("stop_sequence")) == reason
+    assert last["usage"]["output_tokens"] == 2
 
 
 @pytest.mark.filterwarnings("ignore:ORJSONResponse is deprecated")
