@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import random
+import sys
 from collections.abc import Generator, Iterator
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
@@ -51,6 +53,17 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     for tests in modules:
         drawn.shuffle(tests)
     items[:] = [item for tests in modules for item in tests]
+
+
+def pytest_unconfigure() -> None:
+    """Keep what SWIG's modules share to the end of the process, where SGLang was imported.
+
+    Where it is freed with the other modules, sentencepiece's end makes an object of a type that is
+    gone by then: a segmentation fault after all tests have passed.
+    """
+    for name in [name for name in sys.modules if name.startswith("swig_runtime_data")]:
+        for shared in vars(sys.modules[name]).values():
+            ctypes.pythonapi.Py_IncRef(ctypes.py_object(shared))
 
 
 @pytest.hookimpl(wrapper=True)
