@@ -16,7 +16,8 @@ from ray.serve.exceptions import RayServeException
 
 from scalesim.controller.runtime.background import BackgroundLoop
 from scalesim.deployments.ingress_metrics import IngressMetrics
-from scalesim.deployments.suspects import Loss, Suspects
+from scalesim.deployments.rotation import ROTATION
+from scalesim.deployments.suspects import Loss, Suspects, Suspicion
 from scalesim.deployments.trace_recorder import Answered, TraceRecorder
 
 _ANSWER_S = 5.0
@@ -60,6 +61,7 @@ class Peers:
         metrics: Of this process.
         steps: Returns the step of every simulation.
         ask: See `AskPeers`.
+        doubt: Called with each replica that vanished from another process: see `Rotation.doubt`.
 
     Attributes:
         suspects: What is known of requests that were lost, here or elsewhere.
@@ -68,12 +70,18 @@ class Peers:
     """
 
     def __init__(
-        self, name: str, metrics: IngressMetrics, steps: StepsBySimulation, ask: AskPeers
+        self,
+        name: str,
+        metrics: IngressMetrics,
+        steps: StepsBySimulation,
+        ask: AskPeers,
+        doubt: Callable[[str], None] = ROTATION.doubt,
     ) -> None:
         self._name = name
         self._metrics = metrics
         self._read_steps = steps
         self._ask = ask
+        self._doubt = doubt
         self._losses: asyncio.Queue[Loss] = asyncio.Queue()
         self._unshared: list[Loss] = []
         self._sent = 0
@@ -136,6 +144,9 @@ class Peers:
         if process != self._name and number > self._heard.get(process, 0):
             self._heard[process] = number
             self.suspects.learn(losses)
+            for loss in losses:
+                if loss.verdict is Suspicion.UNKNOWN:  # known before Serve takes it out as if well
+                    self._doubt(loss.replica)
 
     async def _share(self) -> None:
         """Learn what others know, as they do after this one was lost; then send what is found.

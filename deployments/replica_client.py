@@ -140,14 +140,21 @@ class ReplicaClient:
 
         Raises:
             SuspectRequestError: An engine or a replica died of it.
+            ReplicaUnavailableError: What became of them was not known in time.
         """
         self._suspects.check(call)
         vanished = self._suspects.vanished(call)
         if len(vanished) < 2:
             return
-        died = await self._rotation.died(vanished)
+        try:
+            died = await asyncio.wait_for(self._rotation.died(vanished), self._timeout_s)
+        except TimeoutError as error:
+            raise ReplicaUnavailableError(
+                f"{len(vanished)} replicas do not answer since they had this request: try again"
+            ) from error
+        self._suspects.check(call)
         self._suspects.clear(call, vanished - died)
-        if len(died) > 1:
+        if len(died & self._suspects.vanished(call)) > 1:  # not answered in between
             self._suspects.lost(call, Suspicion.CAUSE, "")
             await self._spread()
             raise self._suspects.error(call)
@@ -240,7 +247,9 @@ class ReplicaClient:
 
     def _verdict(self, attempt: Attempt, error: Exception) -> Suspicion:
         """Return what is known of a try that was lost with a replica which said nothing."""
-        if self._rotation.left(attempt.replica) or str(error).startswith(_TURNED_AWAY):
+        if not attempt.replica or self._rotation.left(attempt.replica):
+            return Suspicion.INNOCENT
+        if str(error).startswith(_TURNED_AWAY):
             return Suspicion.INNOCENT
         return Suspicion.UNKNOWN
 

@@ -199,9 +199,9 @@ class Rotation:
                 self._heard_at[name] = self._clock()
 
     async def _died(self, name: str) -> bool:
-        deadline = self._clock() + SILENT_S
         if (before := self._questions.get(name)) is not None:
             await asyncio.wait([before])  # asked before it vanished, perhaps
+        deadline = self._clock() + SILENT_S
         while name in self._replicas and self._clock() < deadline:
             self._question(name)
             await asyncio.wait([self._questions[name]])

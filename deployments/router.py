@@ -60,6 +60,11 @@ class ResidencyRouter(ConsistentHashRouter):  # type: ignore[misc]
         for replica_id in gone:
             del self._in_flight[replica_id]
 
+    def on_replica_actor_died(self, replica_id: ReplicaID) -> None:
+        """Leave out a replica that is gone for good; called by Serve."""
+        rotation.ROTATION.lose(replica_id.unique_id)
+        super().on_replica_actor_died(replica_id)
+
     def on_replica_actor_unavailable(self, replica_id: ReplicaID) -> None:
         """Leave out a replica that cannot be reached until it answers; called by Serve."""
         super().on_replica_actor_unavailable(replica_id)

@@ -32,10 +32,13 @@ class Processes:
         self.silent = False
         self.failing = ""
         self.unheard = 0
+        self.doubted: list[str] = []
 
     def start(self, name: str) -> Peers:
         self.metrics[name] = IngressMetrics()
-        self.running[name] = Peers(name, self.metrics[name], self.steps, self.ask)
+        self.running[name] = Peers(
+            name, self.metrics[name], self.steps, self.ask, self.doubted.append
+        )
         return self.running[name]
 
     async def steps(self) -> dict[str, int]:
@@ -98,6 +101,16 @@ async def test_losses_with_two_replicas_count_together_whichever_process_saw_the
     await until(lambda: len(b.suspects) == 1)
     assert b.suspects.lost(DEADLY, Suspicion.POSSIBLE, "r2") is Next.REFUSE
     await until(lambda: refuses(a))
+
+
+async def test_others_ask_a_replica_that_vanished_from_one_whether_it_is_there(
+    processes: Processes,
+) -> None:
+    a, b = processes.running.values()
+    a.suspects.lost(DEADLY, Suspicion.POSSIBLE, "r1")
+    a.suspects.lost(DEADLY, Suspicion.UNKNOWN, "r2")
+    await until(lambda: b.suspects.vanished(DEADLY) == {"r2"})
+    assert processes.doubted == ["r2"]
 
 
 async def test_what_was_answered_in_the_end_is_suspected_nowhere(processes: Processes) -> None:

@@ -174,6 +174,26 @@ async def test_a_call_that_was_cut_off_from_two_replicas_is_tried_again_once_the
     assert len(sent.suspects) == 0
 
 
+async def test_an_equal_call_that_is_answered_meanwhile_clears_it() -> None:
+    sent = replica_client(FakeAnswer(GONE), FakeAnswer(GONE), FakeAnswer((HEAD, b"first")))
+    sent.rotation.running(dict.fromkeys(("r0", "r1", "r2"), ReplicaProcess()))
+    answer = asyncio.create_task(sent.begin(call(stream=False)))
+    async with asyncio.timeout(10):
+        while in_rotation(sent) > 1:
+            await asyncio.sleep(0)
+    sent.suspects.answered(call(stream=False))
+    sent.rotation.running({})
+    assert (await answer).first == b"first"
+
+
+async def test_what_became_of_replicas_is_waited_for_no_longer_than_an_answer() -> None:
+    sent = replica_client(FakeAnswer(GONE), FakeAnswer(GONE), timeout_s=0.01)
+    sent.rotation.running(dict.fromkeys(("r0", "r1"), ReplicaProcess()))
+    with pytest.raises(ReplicaUnavailableError, match="do not answer"):
+        await sent.begin(call(stream=False))
+    assert len(sent.suspects) == 1
+
+
 @pytest.mark.parametrize("stream", [False, True])
 async def test_replicas_that_leave_with_a_call_are_not_counted(stream: bool) -> None:
     """As where fewer are wanted, and what is in them takes longer than they are given."""

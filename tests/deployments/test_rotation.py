@@ -127,7 +127,7 @@ async def test_a_lost_replica_never_comes_back(rotation: Rotation) -> None:
 def test_one_that_is_taken_out_while_it_is_well_has_left(
     replicas: dict[str, ProbedReplica],
 ) -> None:
-    rotation = Rotation()
+    rotation = Rotation(clock=lambda: 0.0)
     rotation.running(replicas)
     rotation.running({"b": replicas["b"]})
     assert [rotation.left(name) for name in ("a", "b", "")] == [True, False, False]
@@ -173,8 +173,10 @@ async def test_one_that_was_cut_off_is_not_dead(
 
 
 async def test_one_that_serve_takes_out_is_dead_unless_it_was_well(
-    rotation: Rotation, replicas: dict[str, ProbedReplica]
+    replicas: dict[str, ProbedReplica],
 ) -> None:
+    rotation = Rotation(clock=lambda: 0.0)
+    rotation.running(replicas)
     replicas["a"].fault = ConnectionError()
     rotation.doubt("a")
     died = asyncio.create_task(rotation.died(NAMES))
@@ -194,8 +196,9 @@ async def test_one_that_hangs_is_as_good_as_dead(
 
 
 async def test_an_answer_to_what_was_asked_before_says_nothing(
-    rotation: Rotation, replicas: dict[str, ProbedReplica]
+    rotation: Rotation, replicas: dict[str, ProbedReplica], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(module, "SILENT_S", 60.0)
     replicas["a"].answers.clear()
     rotation.doubt("a")
     await asyncio.sleep(0)

@@ -15,6 +15,7 @@ from ray.serve._private.request_router.common import PendingRequest
 
 from scalesim.deployments.calls import Call
 from scalesim.deployments.placement_view import VIEW
+from scalesim.deployments.rotation import ROTATION
 from scalesim.deployments.router import SPILL_REQUESTS, ResidencyRouter
 from scalesim.vocabulary import PlacementDelta
 
@@ -179,6 +180,14 @@ async def test_one_that_cannot_be_reached_is_left_out_until_it_answers(
     async with asyncio.timeout(10):
         while await order(router, 2) != home:
             await asyncio.sleep(0)
+
+
+async def test_a_replica_that_died_has_not_left(router: NotingRouter) -> None:
+    home = await order(router, 2)
+    router.on_replica_actor_died(ReplicaID(home[0], DEPLOYMENT))
+    assert await order(router, 2) == home[1:]
+    router.update_replicas(list(router.curr_replicas.values()))
+    assert not ROTATION.left(home[0])
 
 
 async def test_where_all_are_full_a_request_backs_off_between_tries(router: NotingRouter) -> None:
