@@ -74,12 +74,17 @@ def can_cut_connections() -> bool:
 
 
 def cut_connections(process: psutil.Process) -> None:
-    """Break all connections that a process has now, as a network does that is gone: by its root."""
-    found = [
-        f"( sport = :{each.laddr.port} and dport = :{each.raddr.port} )"
-        for each in process.net_connections("tcp")
-        if each.status == psutil.CONN_ESTABLISHED
-    ]
+    """Break all connections that a process has now, as a network does that is gone: by its root.
+
+    One that has ended of it has none.
+    """
+    found: list[str] = []
+    with suppress(psutil.NoSuchProcess):
+        found = [
+            f"( sport = :{each.laddr.port} and dport = :{each.raddr.port} )"
+            for each in process.net_connections("tcp")
+            if each.status == psutil.CONN_ESTABLISHED
+        ]
     if found:
         command = ["ss", "-K", "state", "established", " or ".join(found)]
         # Its exit code and errors tell of other kinds of sockets, which it cannot break.
