@@ -68,11 +68,12 @@ def share_processors(ranks: int) -> None:
     SGLang gives each rank a NUMA node, and ends where there are fewer of these than ranks. Call it
     in the scheduler process, before SGLang binds its threads.
     """
+    if ranks == 1:
+        return
     here = sorted(os.sched_getaffinity(0))
-    shares = [here[rank::ranks] or here for rank in range(ranks)]
-    if ranks > 1:
-        bind = "|".join(",".join(map(str, share)) for share in shares)
-        os.environ.setdefault("SGLANG_CPU_OMP_THREADS_BIND", bind)
+    shares = (here[rank::ranks] or here for rank in range(ranks))
+    bind = "|".join(",".join(map(str, share)) for share in shares)
+    os.environ.setdefault("SGLANG_CPU_OMP_THREADS_BIND", bind)
 
 
 def _without_pinning(function: Callable[..., Any]) -> Callable[..., Any]:

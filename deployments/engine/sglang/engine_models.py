@@ -27,7 +27,7 @@ from scalesim.deployments.engine.sglang.requests_in_use import (
     requests,
 )
 from scalesim.deployments.engine.sglang.weight_reader import BASE, WeightReader, Weights, write
-from scalesim.errors import InvalidRequestError
+from scalesim.errors import ConfigurationError, InvalidRequestError
 from scalesim.settings import ModelSettings
 
 _YIELD_S = 0.001
@@ -42,6 +42,9 @@ class EngineModels:
         live: Its requests.
         ranks: All of its engine.
         settings: Which models, and how much host memory for them.
+
+    Raises:
+        ConfigurationError: Its ranks can share no memory, and what each needs for one is more.
     """
 
     def __init__(
@@ -51,7 +54,12 @@ class EngineModels:
         base = Path(scheduler.server_args.model_path)
         reader = WeightReader(base, settings, ranks)
         self.model_bytes = reader.size_bytes
-        self.places = max(1, (settings.host_bytes or 0) // reader.held_bytes)
+        self.places = (settings.host_bytes or 0) // reader.held_bytes
+        if not self.places:
+            raise ConfigurationError(
+                f"engine.models.host_bytes is {settings.host_bytes}, one model takes "
+                f"{reader.held_bytes} of all ranks together, which share no memory here: use more"
+            )
         self.storage_bytes = shutil.disk_usage(settings.roots[0]).total
         self.resident: str | None = BASE
         self.swapped_s = 0.0

@@ -8,33 +8,23 @@ from pathlib import Path
 import pytest
 
 from benchmarks.engine.driven_engine import DrivenEngine
-from benchmarks.gpu.engines import Setup, engine
+from benchmarks.gpu.engines import engine
 from benchmarks.gpu.interleaving import Interleaving
 from benchmarks.gpu.prompts import Prompts
 from benchmarks.gpu.reference_answers import measure_reference
-from scalesim.simulations.workload import PromptSize
 from scalesim.vocabulary import ADAPTER, PREFIX
+from tests.deployments.engine.gpu_harness.test_on_an_engine import SETUP
 
 pytestmark = [pytest.mark.engine, pytest.mark.asyncio(loop_scope="session")]
 
-SETUP = Setup(
-    "tiny",
-    6,
-    PromptSize(128, 16, 4),
-    device_share=0.5,
-    adapters=6,
-    distinct=True,
-    dtype="float32",
-    concurrency=4,
-    ranks=2,
-)
-PROMPTS = Prompts(SETUP, views=2, related=True)
+RANKS = SETUP._replace(ranks=2)
+PROMPTS = Prompts(RANKS, views=2, related=True)
 
 
 async def test_ranks_that_move_state_answer_as_before(tmp_path: Path) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        async with engine(SETUP, "scalesim", tmp_path) as host:
+        async with engine(RANKS, "scalesim", tmp_path) as host:
             expected = await measure_reference(host, PROMPTS)
             assert expected.wrong_pages_seen == 1.0
             steered = DrivenEngine(host)

@@ -196,12 +196,18 @@ def test_adapters_of_requests_without_identity_are_in_use() -> None:
     assert set(scheduler.slots.resident()) == {"a", "b"}
 
 
-def test_one_copy_at_a_time_is_on_its_way() -> None:
+def known_to_two_agents() -> SlotScheduler:
+    """Agent 0 has adapter `a` and agent 1 `b`, neither of them in a slot or asked for."""
     scheduler = SlotScheduler()
     for key, adapter in enumerate("ab"):
         scheduler.queue(key, adapter)
     scheduler.payload.settle()
     scheduler.abort_waiting()
+    return scheduler
+
+
+def test_one_copy_at_a_time_is_on_its_way() -> None:
+    scheduler = known_to_two_agents()
     assert scheduler.payload.prefetch(0, Tier.DEVICE) is MoveOutcome.STARTED
     assert scheduler.payload.prefetch(1, Tier.DEVICE) is MoveOutcome.BUSY
     assert scheduler.payload.settle() is True
@@ -212,11 +218,7 @@ def test_one_copy_at_a_time_is_on_its_way() -> None:
 
 def test_a_copy_has_ended_once_it_has_on_every_rank() -> None:
     """Another move would begin on one rank and wait on the other: both must do the same."""
-    scheduler = SlotScheduler()
-    for key, adapter in enumerate("ab"):
-        scheduler.queue(key, adapter)
-    scheduler.payload.settle()
-    scheduler.abort_waiting()
+    scheduler = known_to_two_agents()
     assert scheduler.payload.prefetch(0, Tier.DEVICE) is MoveOutcome.STARTED
     scheduler.device_module.arrive()
     scheduler.ranks.other_has_it = False

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import gc
 import os
+import warnings
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from threading import Barrier
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -18,8 +20,14 @@ from scalesim.deployments.engine.models.shared_memory import shared_file
 from scalesim.deployments.engine.sglang import pinned, weight_reader
 from scalesim.deployments.engine.sglang.pinned import exactly_pinned
 from scalesim.deployments.engine.sglang.weight_reader import BASE, WeightReader
-from scalesim.errors import InvalidRequestError
+from scalesim.errors import ConfigurationError, InvalidRequestError
 from scalesim.settings import ModelSettings
+
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore")
+    from scalesim.deployments.engine import boot  # noqa: F401  makes SGLang importable
+
+    from scalesim.deployments.engine.sglang.engine_models import EngineModels  # isort: skip
 
 DEADLINE_S = 20.0
 
@@ -138,6 +146,22 @@ def test_a_model_is_counted_as_often_as_it_is_held(
     assert held() == [2.0, 2.0]
     monkeypatch.undo()
     assert descriptors() == before
+
+
+def test_memory_for_one_that_ranks_must_hold_apart_is_refused(
+    tiny_model: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scheduler = SimpleNamespace(server_args=SimpleNamespace(model_path=tiny_model))
+    size = reader(tiny_model, Alone()).size_bytes
+    settings = ModelSettings(roots=(tiny_model,), host_bytes=2 * size - 1)
+
+    def fault(rank: Rank) -> str:
+        with pytest.raises(ConfigurationError) as caught:
+            EngineModels(scheduler, None, rank, settings)
+        return str(caught.value)
+
+    monkeypatch.setattr(shared_memory.os, "open", denied)
+    assert all("which share no memory here" in said for said in on_ranks(2, fault))
 
 
 def test_what_is_not_there_fails_on_all_ranks(tiny_model: str) -> None:
