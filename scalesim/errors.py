@@ -126,6 +126,13 @@ class WorldError(ScaleSimError):
     code = "world_error"
 
 
+class CallFailedError(ScaleSimError):
+    """The model did not answer a call of an agent; the turn fails unless the World catches it."""
+
+    retryable = True
+    code = "call_failed"
+
+
 class OutOfReachError(WorldError):
     """An agent looked at, or told, another one that is out of its reach."""
 

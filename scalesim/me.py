@@ -112,7 +112,8 @@ class Me:
         Args:
             messages: OpenAI's messages; plain text is one of the user.
             on_text: Called with each piece of text as it comes.
-            **parameters: OpenAI's, e.g. `max_tokens`, `tools`, `response_format`.
+            **parameters: OpenAI's, e.g. `max_tokens`, `tools`, `response_format`, and
+                `extra_headers` as in its SDK.
 
         Raises:
             CallFailedError: The model did not answer.

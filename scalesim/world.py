@@ -75,8 +75,12 @@ class World:
         """Return what others see of an agent: all of its state unless overridden; None hides it."""
         return state
 
-    def next_turn(self, me: Me) -> int:
-        """Return the step of the agent's next turn, after one; the next step unless overridden."""
+    def next_turn(self, me: Me) -> float:
+        """Return when the agent acts next, after a turn; in the next step unless overridden.
+
+        The fraction of a number is a place within its step: of the turns that may begin, those
+        with lower numbers begin first. `math.inf` is never.
+        """
         return me.step + 1
 
     def rate(self, me: Me, step: int) -> float:

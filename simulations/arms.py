@@ -18,10 +18,10 @@ from scalesim.settings import (
     StackSettings,
 )
 from scalesim.simulations.agent_nodes import Ports, listening_of_arm
+from scalesim.simulations.arm_run import Drive, Run, RunOptions, WatchStep
 from scalesim.simulations.call_table import CallTable
-from scalesim.simulations.checkpoint import Checkpoint, Ending
-from scalesim.simulations.coordinator import Drive, Run, RunOptions, WatchStep, drive, run_of
-from scalesim.simulations.load_generator import Target, adapter_name, tune_name
+from scalesim.simulations.checkpoint import Ending, read_ending, write_ending
+from scalesim.simulations.target import Target, adapter_name, tune_name
 from scalesim.simulations.workload import Workload
 from scalesim.vocabulary import ADAPTER, MODEL
 
@@ -76,16 +76,15 @@ class ArmOutcome(NamedTuple):
 
 def run_arm(
     arm: Arm,
-    workload: Workload,
+    drive: Drive,
     machine: ArmMachine,
     run_options: RunOptions,
     watch: WatchStep,
-    checkpoint: Checkpoint,
-    drive: Drive = drive,
+    folder: Path,
 ) -> ArmOutcome:
-    """Start a stack for one arm, run the workload on it by `drive` and stop the stack.
+    """Start a stack for one arm, run a simulation on it and stop the stack.
 
-    An arm that has ended according to its checkpoint is not run again.
+    An arm that has ended, by what its folder says, is not run again.
 
     Raises:
         ConfigurationError: The device tier is too small for the workload.
@@ -94,11 +93,9 @@ def run_arm(
     from scalesim.deployments.stack import Stack
     from scalesim.transports.http import HttpTransport
 
-    if (ended := checkpoint.ending()) is not None:
-        steps = checkpoint.steps()
-        run = run_of(steps, run_options, ended.warmup, ended.warmup_s, ended.hints, len(steps))
-        return ArmOutcome(run.faster(machine.dilate), ended.status)
-    settings = stack_settings(arm, workload, machine)
+    if (ended := read_ending(folder)) is not None:
+        return ArmOutcome(ended.run.faster(machine.dilate), ended.status)
+    settings = stack_settings(arm, drive.workload, machine)
     with Stack(settings) as stack:
         key = settings.ingress.api_key
         client = ClientSettings(base_url=stack.base_url, api_key=key)
@@ -113,11 +110,11 @@ def run_arm(
                     before.update(_late(transport.status()))
                 watch(step, calls)
 
-            run = drive(workload, target, run_options, watched, checkpoint)
+            run = drive(target, run_options, watched, folder)
             status = transport.status() if hints else {}
         if hints:
             status["late"] = {kind: late - before[kind] for kind, late in _late(status).items()}
-    checkpoint.end(Ending(run.warmup, run.warmup_s, run.hints, status))
+    write_ending(folder, Ending(run, status))
     return ArmOutcome(run.faster(machine.dilate), status)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 import httpx
 
@@ -48,28 +48,15 @@ class ChatAnswer(NamedTuple):
     usage: dict[str, Any]
 
 
-class PromptCaller(Protocol):
-    """Makes the calls of a load generator."""
-
-    async def call(self, model: str, system: str, user: str, headers: dict[str, str]) -> Answer:
-        """Return the answer to one prompt; a failure is an answer with `error`, never raised."""
-        ...
-
-    async def close(self) -> None:
-        """Release what it holds; it is not used again."""
-        ...
-
-
 class Caller:
     """Makes chat calls over one pool of kept connections; used within `async with`.
 
     Args:
         base_url: Of the stack, without `/v1`.
-        output_tokens: To generate by `call`, exactly: greedy and past the end token.
         api_key: Of the stack, where it has one.
     """
 
-    def __init__(self, base_url: str, output_tokens: int = 0, api_key: str = "") -> None:
+    def __init__(self, base_url: str, api_key: str = "") -> None:
         limits = httpx.Limits(max_connections=None, max_keepalive_connections=None)
         self._client = httpx.AsyncClient(
             base_url=base_url,
@@ -78,18 +65,11 @@ class Caller:
             trust_env=may_be_proxied(base_url),
             headers={"Authorization": f"Bearer {api_key}"} if api_key else {},
         )
-        self._fixed = {"max_tokens": output_tokens, "temperature": 0, "ignore_eos": True}
-
-    async def call(self, model: str, system: str, user: str, headers: dict[str, str]) -> Answer:
-        """Return the answer to one prompt; a failure is an answer with `error`, never raised."""
-        messages = [{"role": "system", "content": system}, {"role": "user", "content": user}]
-        body = {**self._fixed, "model": model, "messages": messages}
-        return (await self.chat(body, headers)).answer
 
     async def chat(
         self, body: dict[str, Any], headers: dict[str, str], on_text: TextListener | None = None
     ) -> ChatAnswer:
-        """Return the answer to any chat request, which is streamed; failures as of `call`."""
+        """Return the answer to a request, which is streamed; a failure is one with `error`."""
         body = {**body, "stream": True, "stream_options": {"include_usage": True}}
         start = time.monotonic()
         stream = AnswerStream(on_text)

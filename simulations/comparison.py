@@ -8,9 +8,8 @@ from typing import Any
 
 from scalesim.errors import ScaleSimError
 from scalesim.settings import Arm
+from scalesim.simulations.arm_run import Drive, RunOptions
 from scalesim.simulations.arms import ArmMachine, ArmOutcome, run_arm
-from scalesim.simulations.checkpoint import Checkpoint
-from scalesim.simulations.coordinator import Drive, RunOptions, drive
 from scalesim.simulations.progress import ArmsProgress
 from scalesim.simulations.summary import arm_summary, speedup
 from scalesim.simulations.workload import Workload
@@ -26,22 +25,20 @@ class TokensDifferError(ScaleSimError):
 
 def compare(
     arms: Sequence[Arm],
-    workload: Workload,
+    drive: Drive,
     machine: ArmMachine,
     run_options: RunOptions,
     kept: Path,
-    drive: Drive = drive,
 ) -> dict[Arm, ArmOutcome]:
     """Run the arms with live progress on standard error; see `run_arm` for what is raised.
 
     Completed steps are kept in the folder `kept`, for a later run with the same arguments.
     """
     outcomes = {}
-    with ArmsProgress(workload) as progress:
+    with ArmsProgress(drive.workload) as progress:
         for arm in arms:
             line = progress.arm(arm)
-            kept_arm = Checkpoint(kept / arm)
-            outcomes[arm] = run_arm(arm, workload, machine, run_options, line, kept_arm, drive)
+            outcomes[arm] = run_arm(arm, drive, machine, run_options, line, kept / arm)
             line.finish(outcomes[arm].run.busy_s)
     return outcomes
 

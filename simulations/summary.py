@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from scalesim.simulations.arm_run import Run
 from scalesim.simulations.call_table import CallTable
-from scalesim.simulations.coordinator import Run
 from scalesim.simulations.workload import Workload
 from scalesim.vocabulary import TIERS
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import tempfile
 import time
 from collections.abc import Callable
@@ -13,6 +14,7 @@ from scalesim.simulation import Simulation
 from scalesim.simulations.call_table import CallTable
 from scalesim.simulations.driver.asked_model import MakeModel, MakeServedModel
 from scalesim.simulations.driver.drive import DriveOptions
+from scalesim.simulations.driver.forecast import Forecast
 from scalesim.simulations.driver.roster import Roster
 from scalesim.simulations.driver.runner import TurnRunner
 from scalesim.simulations.driver.turn_pool import LocalPool
@@ -47,7 +49,9 @@ def talk(make_model: MakeModel, hints: Simulation | None, say: Print) -> int:
 
     with tempfile.TemporaryDirectory(prefix="scalesim-") as folder:
         run = WorldRun(world, DriveOptions(STEPS), _NAME, Path(folder))
-        return len(run_world(run, make_model, pool, hints, heard).calls.texts)
+        foresight = None if hints is None else Forecast(world, Roster(world), hints)
+        ran = asyncio.run(run_world(run, make_model, pool, foresight, heard))
+        return len(ran.calls.texts)
 
 
 def main(say: Print = print) -> None:

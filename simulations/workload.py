@@ -6,13 +6,8 @@ import hashlib
 from dataclasses import dataclass
 from typing import NamedTuple
 
-import numpy as np
-
-from scalesim.deployments.random_model import WORDS
 from scalesim.simulations.schedule import Schedule
-
-VOCABULARY = WORDS
-"""Words `w0` to `w1020` are one token each in the model that the arms serve."""
+from scalesim.simulations.wording import TOKEN_WORDS, Wording
 
 
 class PromptSize(NamedTuple):
@@ -46,6 +41,7 @@ class Workload:
         size: Tokens of one call.
         seed: Of prompts and plans.
         hours: Simulated hours at the end of each step; empty where there is no such clock.
+        wording: Writes the prompts.
     """
 
     name: str
@@ -55,6 +51,7 @@ class Workload:
     size: PromptSize
     seed: int
     hours: tuple[float, ...] = ()
+    wording: Wording = TOKEN_WORDS
 
     @property
     def total_tokens(self) -> int:
@@ -64,19 +61,16 @@ class Workload:
     @property
     def digest(self) -> str:
         """Return a short hash of agents, activations, sizes and seed: equal digests run alike."""
-        text = hashlib.sha256(repr((self.name, self.agents, self.size, self.seed)).encode())
+        frame = (self.name, self.agents, self.size, self.seed, self.wording)
+        text = hashlib.sha256(repr(frame).encode())
         for step in range(self.steps + 1):
             text.update(self.schedule.calls(step).tobytes() + b";")
         return text.hexdigest()[:16]
 
     def private_prompt(self, row: int) -> str:
         """Return the agent's persona and memory."""
-        return self._words(self.size.private, row)
+        return self.wording.private(self.seed, self.agents[row], row, self.size.private)
 
     def observation(self, row: int, step: int, call: int) -> str:
         """Return what an agent sees at one call."""
-        return self._words(self.size.observation, row, step, call)
-
-    def _words(self, count: int, *path: int) -> str:
-        draws = np.random.default_rng([self.seed, *path]).integers(0, VOCABULARY, count)
-        return " ".join(f"w{word}" for word in draws.tolist())
+        return self.wording.observation(self.seed, row, step, call, self.size.observation)

@@ -14,7 +14,7 @@ from benchmarks.gpu.result_file import ResultFile
 from benchmarks.gpu.trials import Field, Trial, compare
 from benchmarks.gpu.variants import VARIANTS
 from benchmarks.gpu.workloads import CLASSES, played
-from scalesim.simulations.coordinator import RunOptions
+from scalesim.simulations.arm_run import RunOptions
 from scalesim.simulations.workload import PromptSize
 
 SEEDS = (0, 1, 2)

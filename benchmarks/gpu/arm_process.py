@@ -19,7 +19,7 @@ from benchmarks.gpu.workload_runner import drive
 from benchmarks.gpu.workloads import played
 from scalesim.deployments.engine.engine_host import EngineHost
 from scalesim.errors import UnavailableError
-from scalesim.simulations.coordinator import RunOptions
+from scalesim.simulations.arm_run import RunOptions
 from scalesim.simulations.workload import PromptSize
 
 _END_S = 20.0

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable, Coroutine, Sequence
 from typing import Any
 
-from benchmarks.gpu.engine_caller import EngineCaller, flush
+from benchmarks.gpu.engine_caller import EngineModel, flush
 from benchmarks.gpu.noise import Noise
 from benchmarks.gpu.variants import Variant
 from scalesim.controller.core import Controller
@@ -17,8 +17,6 @@ from scalesim.identity import agent_keys
 from scalesim.policies.placement import rendezvous
 from scalesim.settings import CatalogSettings, ClientSettings, ControllerSettings, EngineSettings
 from scalesim.simulation import Simulation
-from scalesim.simulations.chat_caller import PromptCaller
-from scalesim.simulations.load_generator import adapter_name
 from scalesim.transports.transport import Report
 from scalesim.vocabulary import ReportAck, TransferStats
 
@@ -71,16 +69,12 @@ class EngineBackend:
             for kind, transfer in replicas[_NAME]["transfers"].items()
         }
 
-    def caller(self, output_tokens: int) -> PromptCaller:
-        """See `scalesim.simulations.load_generator.Backend`."""
-        return EngineCaller(self._manager, output_tokens)
-
-    def model_of(self, row: int) -> str:
-        """See `scalesim.simulations.load_generator.Backend`."""
-        return f"engine:{adapter_name(row % self._adapters)}" if self._adapters else "engine"
+    def model(self, simulation: str) -> EngineModel:
+        """Return what agents of a simulation ask."""
+        return EngineModel(self._manager, simulation, self._adapters)
 
     def simulation(self, name: str) -> Simulation | None:
-        """See `scalesim.simulations.load_generator.Backend`."""
+        """Return a client that sends hints; None in arms that take none."""
         if self.service is None or not self._reports:
             return None
         transport = _LoopTransport(self.service, asyncio.get_running_loop(), self._noise)

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from functools import cache
 from typing import Any, NamedTuple
-from urllib.parse import unquote
 
 from scalesim.deployments.engine.identity_envelope import hints
-from scalesim.headers import AGENT, SIMULATION, CachedTokens
+from scalesim.headers import CachedTokens
 from scalesim.identity import agent_key
-from scalesim.simulations.chat_caller import Answer
+from scalesim.me import Chat, TextListener
+from scalesim.simulations.chat_caller import Answer, ChatAnswer
+from scalesim.simulations.target import adapter_name
 from scalesim.vocabulary import TIERS
 
 _FIRST_WORD = 3
@@ -71,37 +72,43 @@ async def flush(manager: Any) -> None:
         await asyncio.sleep(0.01)
 
 
-class EngineCaller:
-    """Makes calls as `scalesim.simulations.chat_caller.Caller` does, timed to the first token.
+class EngineModel:
+    """Answers agents; see `scalesim.simulations.driver.asked_model.AskedModel`.
 
     Args:
         manager: SGLang's tokenizer manager.
-        output_tokens: To generate, exactly.
+        simulation: Namespace of the agents.
+        adapters: How many LoRA adapters the agents are dealt in turn; 0 for the bare model.
     """
 
-    def __init__(self, manager: Any, output_tokens: int) -> None:
-        self._manager = manager
-        self._output_tokens = output_tokens
+    def __init__(self, manager: Any, simulation: str, adapters: int) -> None:
+        self._manager, self._simulation, self._adapters = manager, simulation, adapters
 
-    async def call(self, model: str, system: str, user: str, headers: dict[str, str]) -> Answer:
-        """See `PromptCaller.call`; a failed request raises, as nothing after it would count."""
-        key = agent_key(headers[SIMULATION], unquote(headers[AGENT]))
-        ids = [*_tokens(system), *_tokens(user)]
-        adapter = model.partition(":")[2] or None
-        asked = request(ids, self._output_tokens, key, stream=True, lora_path=adapter)
+    async def chat(
+        self,
+        row: int,
+        agent: str,
+        messages: Chat,
+        parameters: Mapping[str, Any],
+        on_text: TextListener | None,
+    ) -> ChatAnswer:
+        """See `AskedModel.chat`; a failed request raises, as nothing after it would count."""
+        key = agent_key(self._simulation, agent)
+        ids = [token for message in messages for token in _tokens(message["content"])]
+        adapter = adapter_name(row % self._adapters) if self._adapters else None
+        asked = request(ids, parameters["max_tokens"], key, stream=True, lora_path=adapter)
         start, first = time.monotonic(), float("nan")
         last: dict[str, Any] = {}
         async for last in self._pieces(asked):
             if first != first and last["output_ids"]:
                 first = time.monotonic()
         end = time.monotonic()
-        tokens = last["output_ids"]
-        text = " ".join(map(str, tokens))
-        found = cached(last["meta_info"])
-        return Answer(text, "", start, first - start, end - start, found, len(tokens), "engine")
+        tokens, found = last["output_ids"], cached(last["meta_info"])
+        text, times = " ".join(map(str, tokens)), (start, first - start, end - start)
+        return ChatAnswer(Answer(text, "", *times, found, len(tokens), "engine"), {}, {})
 
     async def close(self) -> None:
-        """See `PromptCaller.close`; the engine lives on."""
+        """See `AskedModel.close`; the engine lives on."""
 
     def _pieces(self, asked: Any) -> AsyncIterator[dict[str, Any]]:
         pieces: AsyncIterator[dict[str, Any]] = self._manager.generate_request(asked, None)

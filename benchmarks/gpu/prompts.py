@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.gpu.engines import PAGE, Setup
-from scalesim.simulations.load_generator import adapter_name
+from scalesim.simulations.target import adapter_name
 
 _WORDS = 1000
 """Token ids that every model has, from 3 on."""

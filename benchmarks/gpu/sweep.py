@@ -15,7 +15,7 @@ from benchmarks.gpu.options import Options, main
 from benchmarks.gpu.result_file import ResultFile
 from benchmarks.gpu.trials import Field, Trial, compare
 from benchmarks.gpu.workloads import played
-from scalesim.simulations.coordinator import RunOptions
+from scalesim.simulations.arm_run import RunOptions
 from scalesim.simulations.workload import PromptSize
 
 ARMS = ("hicache", "scalesim")

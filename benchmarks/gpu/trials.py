@@ -18,7 +18,7 @@ from benchmarks.gpu.variants import VARIANTS
 from benchmarks.gpu.workload_runner import drive
 from benchmarks.gpu.workloads import Played
 from scalesim.deployments.engine.engine_host import EngineHost
-from scalesim.simulations.coordinator import RunOptions
+from scalesim.simulations.arm_run import RunOptions
 
 
 class Trial(NamedTuple):

@@ -1,22 +1,23 @@
-"""Runs a workload on a started engine, step by step, and sums it up."""
+"""Runs a workload on a started engine in this process, and sums it up."""
 
 from __future__ import annotations
 
-import asyncio
-import time
+import tempfile
+from pathlib import Path
 from typing import Any
 
 from benchmarks.gpu.engine_backend import EngineBackend
 from benchmarks.gpu.workloads import Played
-from scalesim.sender import Stats
-from scalesim.simulations.checkpoint import Step
-from scalesim.simulations.coordinator import RunOptions, run_of
-from scalesim.simulations.load_generator import LoadGenerator
+from scalesim.simulations.arm_run import RunOptions
+from scalesim.simulations.call_table import CallTable
+from scalesim.simulations.driver.asked_model import AskedModel
+from scalesim.simulations.driver.drive import DriveOptions
+from scalesim.simulations.driver.runner import TurnRunner
+from scalesim.simulations.driver.turn_pool import LocalPool
+from scalesim.simulations.driver.world_run import WorldRun, run_world
+from scalesim.simulations.scheduled_world import ScheduledWorld
 from scalesim.simulations.summary import arm_summary
 from scalesim.vocabulary import COUNTED, TransferStats
-
-_WARMUP_CONCURRENCY = 8
-"""Few enough that the warm-up ends with the last agents resident, in their order."""
 
 
 async def drive(played: Played, serving: EngineBackend, run_options: RunOptions) -> dict[str, Any]:
@@ -26,32 +27,30 @@ async def drive(played: Played, serving: EngineBackend, run_options: RunOptions)
     """
     workload = played.workload
     await serving.empty()
-    hints = serving.simulation(workload.name)
-    generator = LoadGenerator(workload, (0, 1), serving)
+    hints, model = serving.simulation(workload.name), serving.model(workload.name)
+    world, before = ScheduledWorld(workload), dict[str, TransferStats]()
+    concurrency, think_s = run_options.concurrency, run_options.think_s
+    options = DriveOptions(workload.steps, "barrier", concurrency, think_s=think_s)
 
-    async def act(step: int, concurrency: int) -> Step:
-        if hints is not None:
-            played.report(hints, workload, step)
-        begin = time.monotonic()
-        calls = await generator.act(step, concurrency)
-        return Step(calls, time.monotonic() - begin)
+    async def warm_up(model: AskedModel, concurrency: int) -> CallTable:
+        calls = await world.warm_up(model, concurrency)
+        before.update(await serving.transfers())
+        return calls
 
-    warmup = await act(0, min(run_options.concurrency, _WARMUP_CONCURRENCY))
-    before = await serving.transfers()
-    steps = []
-    for step in range(1, workload.steps + 1):
-        steps.append(await act(step, run_options.concurrency))
-        await asyncio.sleep(run_options.think_s)
+    with tempfile.TemporaryDirectory() as folder:
+        run = await run_world(
+            WorldRun(world, options, workload.name, Path(folder), warm_up),
+            lambda: model,
+            lambda: LocalPool(TurnRunner(world, model, workload.name, workload.steps + 1)),
+            None if hints is None else played.foresight(world, hints),
+            lambda step, calls: None,
+        )
     transfer = {
         kind: _since(now, before[kind]) for kind, now in (await serving.transfers()).items()
     }
-    await generator.close()
-    if hints is not None:
-        await asyncio.to_thread(hints.close)
-    run = run_of(steps, run_options, warmup.calls, warmup.seconds, Stats(), 0)
     return {
         **arm_summary(run, workload),
-        "warmup_s": round(warmup.seconds, 3),
+        "warmup_s": round(run.warmup_s, 3),
         "steps": workload.steps,
         "transfer": transfer,
     }

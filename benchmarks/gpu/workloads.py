@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Sequence
 from dataclasses import replace
 from itertools import accumulate
 from typing import NamedTuple
@@ -10,15 +10,18 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from scalesim.policies.stepping import Conductor
 from scalesim.policies.workloads import WORKLOADS, generate
+from scalesim.sender import Stats
 from scalesim.simulation import Simulation
-from scalesim.simulations.coordinator import report_calls
+from scalesim.simulations.driver.agent_turns import TakenTurn
+from scalesim.simulations.driver.forecast import Forecast, Foresight
+from scalesim.simulations.driver.roster import Roster
+from scalesim.simulations.driver.world_state import AgentRecord
 from scalesim.simulations.schedule import Schedule
+from scalesim.simulations.scheduled_world import ScheduledWorld
 from scalesim.simulations.society import society
 from scalesim.simulations.workload import PromptSize, Workload
-
-ReportStep = Callable[[Simulation, Workload, int], None]
-"""Called when a step begins; reports the simulation's hints."""
 
 CLASSES = ("society", *WORKLOADS)
 
@@ -27,17 +30,50 @@ _HORIZON = 64
 
 
 class Played(NamedTuple):
-    """A workload, and how its simulation reports what it foresees."""
+    """A workload, and what its simulation foresees.
+
+    Attributes:
+        workload: Who calls when.
+        foreseen: float32[steps, n], distances as an estimator says them when a step begins; None
+            where the schedule is known.
+    """
 
     workload: Workload
-    report: ReportStep
+    foreseen: NDArray[np.float32] | None = None
+
+    def foresight(self, world: ScheduledWorld, hints: Simulation) -> Foresight:
+        """Return how its distances are reported."""
+        if self.foreseen is None:
+            return Forecast(world, Roster(world), hints)
+        return _Estimated(self.workload.agents, self.foreseen, hints)
 
 
-class _Unforeseen(Schedule):
-    """Says nothing as calls end: the estimators speak at the beginning of each step."""
+class _Estimated:
+    """Reports what an estimator foresees, when a step begins; see `Foresight`."""
 
-    def next_use(self, step: int) -> NDArray[np.float64]:
-        return np.full(len(self.calls(0)), np.inf)
+    def __init__(
+        self, names: Sequence[str], foreseen: NDArray[np.float32], hints: Simulation
+    ) -> None:
+        self._names, self._foreseen, self._hints = names, foreseen, hints
+        self._floor = 0
+
+    def begin(self, agents: Sequence[AgentRecord], conductor: Conductor) -> None:
+        """Nothing is known before the first step."""
+
+    def took(self, turns: Sequence[TakenTurn], floor: int) -> None:
+        """Turns tell nothing."""
+
+    def report(self, conductor: Conductor) -> None:
+        floor = conductor.floor()
+        if floor == self._floor or floor > len(self._foreseen):
+            return
+        self._floor = floor
+        self._hints.step(floor)
+        self._hints.distances(self._names, self._foreseen[floor - 1].tolist())
+
+    def close(self) -> Stats:
+        self._hints.close()
+        return self._hints.stats
 
 
 def played(
@@ -59,21 +95,11 @@ def played(
     if name == "society":
         steps = max(2, round(calls / max(1, round(active * agents))))
         town = society(agents=agents, steps=steps, active=active, size=size, seed=seed)
-        return Played(replace(town, name=own), report_calls)
+        return Played(replace(town, name=own))
     trace, foreseen = generate(name, agents, _HORIZON, seed)
     rows = [trace.agent[trace.step == step] for step in range(_HORIZON)]
     until = next(
         (n for n, made in enumerate(accumulate(map(len, rows)), 1) if made >= calls), _HORIZON
     )
-    schedule = _Unforeseen(agents, rows, ordered=False)
-    workload = Workload(own, trace.names, schedule, until, size, seed)
-    return Played(workload, _report_foreseen(foreseen))
-
-
-def _report_foreseen(foreseen: NDArray[np.float32]) -> ReportStep:
-    def report_step(hints: Simulation, workload: Workload, step: int) -> None:
-        hints.step(step)
-        if step:  # the warm-up comes before what was foreseen
-            hints.distances(workload.agents, foreseen[step - 1].tolist())
-
-    return report_step
+    schedule = Schedule(agents, rows, ordered=False)
+    return Played(Workload(own, trace.names, schedule, until, size, seed), foreseen)

@@ -21,9 +21,10 @@ from rich.table import Table
 from benchmarks.results import write
 from scalesim.deployments.random_model import build
 from scalesim.settings import Arm
+from scalesim.simulations.arm_run import RunOptions
 from scalesim.simulations.arms import ArmMachine
 from scalesim.simulations.comparison import compare, document, require_equal_tokens
-from scalesim.simulations.coordinator import RunOptions
+from scalesim.simulations.scheduled_world import scheduled
 from scalesim.simulations.society import society
 from scalesim.simulations.workload import PromptSize, Workload
 from scalesim.vocabulary import ADAPTER
@@ -58,7 +59,7 @@ def measure(seed: int, folder: Path) -> dict[str, Any]:
     workload = society(agents=AGENTS, active=ACTIVE, steps=STEPS, size=SIZE, seed=seed)
     model = build(folder / "model", seed=seed)
     machine = ArmMachine(model, device="cpu", device_share=SHARE, adapters=AGENTS)
-    outcomes = compare(ARMS, workload, machine, RUN_OPTIONS, folder / "kept")
+    outcomes = compare(ARMS, scheduled(workload), machine, RUN_OPTIONS, folder / "kept")
     require_equal_tokens(outcomes, workload)
     (replica,) = outcomes["scalesim"].status["replicas"].values()
     transfer = replica["transfers"][ADAPTER]

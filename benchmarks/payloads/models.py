@@ -25,12 +25,12 @@ from benchmarks.results import write
 from scalesim.deployments.random_model import build
 from scalesim.deployments.stack import Stack
 from scalesim.settings import ClientSettings, ModelSettings
+from scalesim.simulations.arm_run import RunOptions
 from scalesim.simulations.arms import ArmMachine, stack_settings
-from scalesim.simulations.checkpoint import Checkpoint
-from scalesim.simulations.coordinator import RunOptions, drive
-from scalesim.simulations.load_generator import Target
+from scalesim.simulations.scheduled_world import scheduled
 from scalesim.simulations.society import society
 from scalesim.simulations.summary import arm_summary
+from scalesim.simulations.target import Target
 from scalesim.simulations.workload import PromptSize, Workload
 from scalesim.transports.http import HttpTransport
 from scalesim.vocabulary import MODEL
@@ -79,13 +79,8 @@ def run(arm: ModelsArm, workload: Workload, machine: ArmMachine, folder: Path) -
         target = Target(stack.base_url, engine.served_model_name, hints, models=machine.models)
         with closing(HttpTransport(client)) as transport:
             transfers = []
-            ran = drive(
-                workload,
-                target,
-                RUN_OPTIONS,
-                lambda *_: transfers.append(transfer(transport)),
-                Checkpoint(folder),
-            )
+            watch = lambda *_: transfers.append(transfer(transport))  # noqa: E731
+            ran = scheduled(workload)(target, RUN_OPTIONS, watch, folder)
     figures = arm_summary(ran, workload)
     moved = {name: transfers[-1][name] - transfers[0][name] for name in transfers[0]}
     order = ran.calls.rows[np.argsort(ran.calls.rows["start_s"])]["agent"] % machine.models

@@ -21,13 +21,13 @@ from benchmarks.results import write
 from scalesim.deployments.random_model import build
 from scalesim.deployments.stack import Stack
 from scalesim.settings import Arm, ClientSettings
+from scalesim.simulations.arm_run import Run, RunOptions
 from scalesim.simulations.arms import ArmMachine, stack_settings
 from scalesim.simulations.call_table import CallTable
-from scalesim.simulations.checkpoint import Checkpoint
-from scalesim.simulations.coordinator import Run, RunOptions, drive
-from scalesim.simulations.load_generator import Target
+from scalesim.simulations.scheduled_world import scheduled
 from scalesim.simulations.society import society
 from scalesim.simulations.summary import arm_summary
+from scalesim.simulations.target import Target
 from scalesim.simulations.workload import PromptSize
 from scalesim.transports.http import HttpTransport
 from scalesim.vocabulary import PREFIX, TIERS
@@ -67,7 +67,7 @@ class Arms:
                 if step == 0 and hints:
                     self.transfer = {name: -n for name, n in transfer_of(transport).items()}
 
-            run = drive(self._workload, target, RUN_OPTIONS, watch, Checkpoint(self._folder / arm))
+            run = scheduled(self._workload)(target, RUN_OPTIONS, watch, self._folder / arm)
             if hints:
                 self.transfer = {
                     name: n + self.transfer[name] for name, n in transfer_of(transport).items()

@@ -7,6 +7,7 @@ Run: python -m benchmarks.simulations.many_agents [AGENTS [STEPS]]
 
 from __future__ import annotations
 
+import asyncio
 import resource
 import sys
 import tempfile
@@ -47,7 +48,7 @@ def main(agents: int, steps: int) -> None:
         pool = lambda: LocalPool(TurnRunner(world, StubModel(), "town", steps + 1))  # noqa: E731
         before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         begun, cpu = time.monotonic(), time.process_time()
-        done = run_world(run, StubModel, pool, None, lambda *_: None)
+        done = asyncio.run(run_world(run, StubModel, pool, None, lambda *_: None))
         wall, cpu = time.monotonic() - begun, time.process_time() - cpu
         kept = sum(file.stat().st_size for file in Path(folder).iterdir())
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before

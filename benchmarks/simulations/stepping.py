@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import sys
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -25,8 +26,9 @@ from scalesim.deployments.random_model import WORDS, build
 from scalesim.deployments.stack import Stack
 from scalesim.me import Me
 from scalesim.settings import EngineSettings, IngressSettings, StackSettings
+from scalesim.simulations.arm_run import Stepping
 from scalesim.simulations.driver.asked_model import MakeModel, MakeServedModel
-from scalesim.simulations.driver.drive import DriveOptions, Stepping, conductor_of, drive
+from scalesim.simulations.driver.drive import DriveOptions, conductor_of, drive
 from scalesim.simulations.driver.roster import Roster
 from scalesim.simulations.driver.runner import TurnRunner
 from scalesim.simulations.driver.world_state import state_of
@@ -75,8 +77,15 @@ async def play(
         conductor = KnownMeetings(conductor.step.copy(), steps + 1, known, state.space)
     calls: dict[tuple[int, int], Any] = {}
     pool = Noting(runner)
-    watch = lambda _, turns: calls.update(((t.row, t.step), t.calls) for t in turns)  # noqa: E731
-    seconds = await drive(conductor, state, pool, options, watch)
+    begun = time.monotonic()
+    await drive(
+        conductor,
+        state,
+        pool,
+        options,
+        lambda _, turns, seconds: calls.update(((t.row, t.step), t.calls) for t in turns),
+    )
+    seconds = time.monotonic() - begun
     await pool.close()
     answers = [call.answer for made in calls.values() for call in made]
     return {

@@ -32,7 +32,7 @@ class Barrier:
         self._end = end
         self._ranks = ranks
         self._space = space
-        self._floor = 0
+        self._floor = self._earliest()
         self._out = np.zeros(len(step), np.bool_)
         self._left = 0
         self._waves: list[Rows] = []
@@ -66,7 +66,7 @@ class Barrier:
 
     def _next_wave(self) -> Rows:
         if not self._waves:
-            self._floor = int(min(self.step.min(initial=self._end), self._end))
+            self._floor = self._earliest()
             if self._floor == self._end:
                 return np.empty(0, np.int64)
             self._waves = self._waves_of(self._floor)
@@ -74,6 +74,9 @@ class Barrier:
         self._out[wave] = True
         self._left = len(wave)
         return wave
+
+    def _earliest(self) -> int:
+        return int(min(self.step.min(initial=self._end), self._end))
 
     def _waves_of(self, step: int) -> list[Rows]:
         acting = np.flatnonzero(self.step == step)

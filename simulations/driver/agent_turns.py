@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+from math import isfinite
 from typing import NamedTuple
 
 from scalesim.simulations.call_table import CallRow
 
 HIDDEN = b"\xc0"
 """What an agent shows that hides: None in msgpack."""
+
+_NEVER = 2**31
+
+
+def step_of(next_turn: float) -> int:
+    """Return the step of a turn; a late one for inf."""
+    return int(next_turn) if isfinite(next_turn) else _NEVER
 
 
 class SeenAgent(NamedTuple):
@@ -54,7 +62,7 @@ class TakenTurn(NamedTuple):
         state: What it remembers now; as before where the turn failed.
         public: What it shows now.
         place: Where it is now; None where it is nowhere.
-        next_step: When it acts next.
+        next_turn: When it acts next: the step, and a fraction for its place in it; inf for never.
         told: Whom it told what: rows and msgpack.
         calls: Its calls of the model.
         error: Why it failed, naming agent and step; empty where it did not.
@@ -65,7 +73,7 @@ class TakenTurn(NamedTuple):
     state: bytes
     public: bytes
     place: tuple[float, float] | None
-    next_step: int
+    next_turn: float
     told: tuple[tuple[int, bytes], ...]
     calls: tuple[CallRow, ...]
     error: str

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from scalesim.headers import identity
+from scalesim.headers import NEXT_USE, identity
 from scalesim.me import Chat, TextListener
 from scalesim.simulations.chat_caller import Caller, ChatAnswer
 
@@ -42,11 +42,18 @@ class ServedModel:
         simulation: Namespace of the agents.
         model_of: Returns the served model that an agent's calls name, by its row.
         api_key: Of the stack, where it has one.
+        told: Whether the stack takes distances, also those that come with a call.
     """
 
     def __init__(
-        self, base_url: str, simulation: str, model_of: Callable[[int], str], api_key: str = ""
+        self,
+        base_url: str,
+        simulation: str,
+        model_of: Callable[[int], str],
+        api_key: str = "",
+        told: bool = True,
     ) -> None:
+        self._told = told
         self._caller = Caller(base_url, api_key=api_key)
         self._simulation = simulation
         self._model_of = model_of
@@ -62,15 +69,18 @@ class ServedModel:
         """See `AskedModel.chat`."""
         given = {key: value for key, value in parameters.items() if key not in _OURS}
         body = {"model": self._model_of(row), "temperature": 0, **given, "messages": list(messages)}
-        return await self._caller.chat(body, identity(self._simulation, agent), on_text)
+        headers = {**parameters.get("extra_headers", {}), **identity(self._simulation, agent)}
+        if not self._told:
+            headers.pop(NEXT_USE, None)
+        return await self._caller.chat(body, headers, on_text)
 
     async def close(self) -> None:
         """See `AskedModel.close`."""
         await self._caller.close()
 
 
-_OURS = {"stream", "stream_options"}
-"""Every call is streamed, for its times; `on_text` passes the pieces on."""
+_OURS = {"stream", "stream_options", "extra_headers"}
+"""Not for the body. Every call is streamed, for its times; `on_text` passes the pieces on."""
 
 
 @dataclass(frozen=True)
@@ -81,7 +91,8 @@ class MakeServedModel:
     simulation: str
     model_of: Callable[[int], str]
     api_key: str = field(default="", repr=False)
+    told: bool = True
 
     def __call__(self) -> AskedModel:
         """Return a model of this process."""
-        return ServedModel(self.base_url, self.simulation, self.model_of, self.api_key)
+        return ServedModel(self.base_url, self.simulation, self.model_of, self.api_key, self.told)

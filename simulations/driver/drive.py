@@ -2,26 +2,27 @@
 
 from __future__ import annotations
 
+import asyncio
 import heapq
 import time
 from collections.abc import Callable
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from scalesim.errors import WorldError
 from scalesim.policies.planning import Rows
 from scalesim.policies.stepping import Barrier, Causal, Conductor, Dependencies
-from scalesim.simulations.driver.agent_turns import TakenTurn
+from scalesim.simulations.arm_run import OnError, Stepping
+from scalesim.simulations.driver.agent_turns import TakenTurn, step_of
 from scalesim.simulations.driver.roster import Roster
 from scalesim.simulations.driver.turn_pool import TurnPool
 from scalesim.simulations.driver.world_state import WorldState
 from scalesim.world import World
 
-Stepping = Literal["barrier", "causal"]
-OnError = Literal["stop", "continue"]
-WatchTurns = Callable[[int, list[TakenTurn]], None]
-"""Called with a step that everyone is past, in order of steps, and the turns taken since."""
+WatchTurns = Callable[[int, list[TakenTurn], float], None]
+"""Called with a step that everyone is past, in order of steps, the turns taken since, and the
+seconds that took."""
 
 
 class DriveOptions(NamedTuple):
@@ -33,12 +34,14 @@ class DriveOptions(NamedTuple):
             where the World says who can.
         concurrency: Turns under way at once.
         on_error: What a turn that fails does to the run.
+        think_s: Pause after each step; with barriers only.
     """
 
     steps: int
     stepping: Stepping | None = None
     concurrency: int = 64
     on_error: OnError = "stop"
+    think_s: float = 0.0
 
 
 def stepping_of(world: World, wanted: Stepping | None) -> Stepping:
@@ -94,10 +97,10 @@ async def drive(
     options: DriveOptions,
     watch: WatchTurns,
     progressed: Callable[[list[TakenTurn]], None] = lambda turns: None,
-) -> float:
-    """Take every turn up to the last step; returns the seconds that took.
+) -> None:
+    """Take every turn up to the last step.
 
-    Of the turns that may begin the earliest steps go first.
+    Of the turns that may begin the earliest go first.
 
     Args:
         conductor: Says who may go on.
@@ -105,13 +108,13 @@ async def drive(
         pool: Takes the turns.
         options: How to drive.
         watch: Called after each step that all are past.
-        progressed: Called with turns as they end, once those they let begin have begun.
+        progressed: Called with turns as they end, once those they let begin at once have begun.
 
     Raises:
         WorldError: A turn failed, and `on_error` is `stop`.
     """
     end = options.steps + 1
-    waiting: list[tuple[int, int]] = []
+    waiting: list[tuple[float, int]] = []
     since: list[TakenTurn] = []
     under_way = 0
     begun = time.monotonic()
@@ -119,7 +122,7 @@ async def drive(
     ended: list[TakenTurn] = []
     while True:
         for row in ready.tolist():
-            heapq.heappush(waiting, (int(conductor.step[row]), row))
+            heapq.heappush(waiting, (state.agents[row].next_turn, row))
         free = min(options.concurrency - under_way, len(waiting))
         rows = np.array([heapq.heappop(waiting)[1] for _ in range(free)], np.int64)
         if free:
@@ -127,19 +130,24 @@ async def drive(
             under_way += free
         progressed(ended)
         if not under_way:
-            return time.monotonic() - begun
+            return
         ended = sorted(await pool.taken(), key=lambda turn: (turn.step, turn.row))
         under_way -= len(ended)
         since += ended
         if options.on_error == "stop" and (failed := next((e for e in ended if e.error), None)):
             raise WorldError(failed.error)
         took = np.array([turn.row for turn in ended], np.int64)
-        next_step = np.array([min(turn.next_step, end) for turn in ended], np.int64)
+        next_step = np.array([min(step_of(turn.next_turn), end) for turn in ended], np.int64)
         places = [turn.place or (np.nan, np.nan) for turn in ended]
         ready = conductor.done(took, next_step, np.array(places, np.float64))
         for turn in ended:
             state.took(turn, conductor.floor())
         if conductor.floor() > floor:
             floor = conductor.floor()
-            watch(floor - 1, since)
+            watch(floor - 1, since, time.monotonic() - begun)
             since = []
+            if options.think_s and not under_way:
+                progressed(ended)
+                ended = []
+                await asyncio.sleep(options.think_s)
+            begun = time.monotonic()

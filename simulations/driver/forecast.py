@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from typing import Protocol
 
 import numpy as np
 
@@ -13,6 +14,7 @@ from scalesim.policies.distance.scheduled import Wake
 from scalesim.policies.distance.spatial import Encounters
 from scalesim.policies.planning import Rows
 from scalesim.policies.stepping import Conductor
+from scalesim.sender import Stats
 from scalesim.simulation import Simulation
 from scalesim.simulations.driver.agent_turns import TakenTurn
 from scalesim.simulations.driver.roster import Roster
@@ -25,6 +27,26 @@ _PERIOD_S = 0.1
 
 _CHANGED_STEPS = 0.25
 """A distance is reported again when it has changed by more."""
+
+
+class Foresight(Protocol):
+    """Reports how far agents are from their next calls, as their turns are taken."""
+
+    def begin(self, agents: Sequence[AgentRecord], conductor: Conductor) -> None:
+        """Report how all agents stand, by row, before the first turn."""
+        ...
+
+    def took(self, turns: Sequence[TakenTurn], floor: int) -> None:
+        """Note turns that were taken."""
+        ...
+
+    def report(self, conductor: Conductor) -> None:
+        """Report what has changed."""
+        ...
+
+    def close(self) -> Stats:
+        """Send what is left; returns what became of all that was reported."""
+        ...
 
 
 class Forecast:
@@ -62,23 +84,25 @@ class Forecast:
         if world.pinned:
             hints.pin(*world.pinned)
 
-    def begin(self, agents: Sequence[AgentRecord], floor: int) -> None:
-        """Note how all agents stand, by row."""
+    def begin(self, agents: Sequence[AgentRecord], conductor: Conductor) -> None:
+        """See `Foresight.begin`."""
         places = ((row, agent.shown[-1].place) for row, agent in enumerate(agents))
-        self._plan(np.arange(len(agents)), [agent.next_step for agent in agents])
-        self._move([(row, place) for row, place in places if place is not None], floor)
+        self._plan(np.arange(len(agents)), [agent.next_turn for agent in agents])
+        here = [(row, place) for row, place in places if place is not None]
+        self._move(here, conductor.floor())
+        self.report(conductor)
 
     def took(self, turns: Sequence[TakenTurn], floor: int) -> None:
-        """Note turns that were taken."""
+        """See `Foresight.took`."""
         rows = np.array([turn.row for turn in turns], np.int64)
-        self._plan(rows, [turn.next_step for turn in turns])
+        self._plan(rows, [turn.next_turn for turn in turns])
         self._move([(turn.row, turn.place) for turn in turns if turn.place is not None], floor)
         called = np.array([turn.row for turn in turns if turn.calls], np.int64)
         if len(called):
             self._spread.update(called, np.empty(0, np.int64))
 
-    def _plan(self, rows: Rows, next_step: Sequence[int]) -> None:
-        self._wake.wake(rows, np.array(next_step, np.float64))
+    def _plan(self, rows: Rows, next_turn: Sequence[float]) -> None:
+        self._wake.wake(rows, np.array(next_turn, np.float64))
 
     def _move(self, moved: Sequence[tuple[int, tuple[float, float]]], floor: int) -> None:
         if moved:
@@ -103,8 +127,15 @@ class Forecast:
             self._due[rows] = due[rows]
             self._hints.distances([self._names[row] for row in rows], (due[rows] - floor).tolist())
 
+    def close(self) -> Stats:
+        """See `Foresight.close`."""
+        self._hints.close()
+        return self._hints.stats
+
     def distances(self, conductor: Conductor) -> Distances:
         """Return float32[n], steps to each agent's next call."""
-        nearest = self._nearest.distances(conductor.floor())
-        ahead: Distances = np.maximum(nearest, conductor.waves() / np.float32(self._in_a_row))
+        waves = conductor.waves() / np.float32(self._in_a_row)
+        # Plans do not end where the run does: who acts next after it is as far as it says.
+        before = np.where(np.isinf(waves), np.float32(0), waves)
+        ahead: Distances = np.maximum(self._nearest.distances(conductor.floor()), before)
         return ahead

@@ -32,7 +32,7 @@ class SavedAgent(NamedTuple):
     """One agent between its turns; see `AgentRecord`."""
 
     state: bytes
-    next_step: int
+    next_turn: float
     shown: list[Shown]
     mail: list[AgentMessage]
 
@@ -113,7 +113,7 @@ class Journal:
     def write(self, state: WorldState) -> None:
         """Write all agents; the turns before them are no longer needed."""
         old = (self._agents_file, self._turns_file)
-        saved = [SavedAgent(a.state, a.next_step, a.shown, a.mail) for a in state.agents]
+        saved = [SavedAgent(a.state, a.next_turn, a.shown, a.mail) for a in state.agents]
         content = msgspec.msgpack.encode(saved)
         self._number += 1
         unfinished = self._agents_file.with_suffix(".tmp")

@@ -11,11 +11,11 @@ from typing import Any
 import msgspec
 
 from scalesim.context import agent as agent_context
-from scalesim.errors import ScaleSimError, WorldError
+from scalesim.errors import CallFailedError, ScaleSimError, WorldError
 from scalesim.me import Chat, InboxMessage, Me, ModelReply, TextListener
 from scalesim.plain_values import packed
 from scalesim.simulations.call_table import CallRow
-from scalesim.simulations.driver.agent_turns import AgentTurn, TakenTurn
+from scalesim.simulations.driver.agent_turns import AgentTurn, TakenTurn, step_of
 from scalesim.simulations.driver.around import Surroundings
 from scalesim.simulations.driver.asked_model import AskedModel
 from scalesim.simulations.driver.roster import Roster
@@ -26,13 +26,6 @@ TURN_TIMEOUT_S = 1800.0
 
 _FAR = 2.0**40
 """Positions beyond it cannot be distinguished to a thousandth."""
-
-
-class CallFailedError(ScaleSimError):
-    """The model did not answer a call of an agent; the turn fails unless the World catches it."""
-
-    retryable = True
-    code = "call_failed"
 
 
 class TurnRunner:
@@ -134,7 +127,7 @@ class TurnRunner:
             self._packed(me, me.state),
             self._packed(me, self._world.public(me.state)),
             self._place(me, before),
-            self._next_step(me, row),
+            self._next_turn(me, row),
             told,
             _in_order(calls),
             "",
@@ -168,17 +161,18 @@ class TurnRunner:
             )
         return (float(place[0]), float(place[1]))
 
-    def _next_step(self, me: Me, row: int) -> int:
+    def _next_turn(self, me: Me, row: int) -> float:
         world, roster = self._world, self._roster
-        step = int(world.next_turn(me))
-        if step <= me.step:
+        turn = float(world.next_turn(me))
+        if not turn >= me.step + 1:
             raise WorldError(
-                f"{me.id} in step {me.step} acts next in step {step}: next_turn must be later"
+                f"{me.id} in step {me.step} acts next in step {turn:g}: next_turn must be later"
             )
+        if not (roster.ordered or world.knows("rate")):
+            return turn
+        step = step_of(turn)
         if roster.ordered:
             return self._ordered(row, step)
-        if not world.knows("rate"):
-            return step
         draws = ((later, me.random.random()) for later in range(step, self._end))
         acts = (later for later, draw in draws if draw < world.rate(me, later))
         return next(acts, self._end)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from itertools import groupby
 
-from scalesim.simulations.coordinator import Run
+from scalesim.simulations.arm_run import Run
 from scalesim.simulations.workload import Workload
 
 

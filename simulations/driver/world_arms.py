@@ -1,7 +1,8 @@
-"""A World in the arms, or on a stack that runs already."""
+"""A World over Ray workers: in the arms, or on a stack that runs already."""
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
@@ -15,18 +16,17 @@ from scalesim.proxies import may_be_proxied
 from scalesim.settings import Arm, ClientSettings
 from scalesim.simulation import Simulation
 from scalesim.simulations.agent_nodes import is_loopback
+from scalesim.simulations.arm_run import Drive, Run, RunOptions, WatchStep
 from scalesim.simulations.arms import ArmOutcome
-from scalesim.simulations.call_table import calls_of
-from scalesim.simulations.checkpoint import Checkpoint
-from scalesim.simulations.coordinator import Run, RunOptions, WatchStep
 from scalesim.simulations.driver.asked_model import MakeServedModel
 from scalesim.simulations.driver.drive import DriveOptions
+from scalesim.simulations.driver.forecast import Forecast
 from scalesim.simulations.driver.ray_pool import RayTurnPool, RayWorkers
 from scalesim.simulations.driver.roster import Roster
-from scalesim.simulations.driver.world_run import WorldRun, run_world
-from scalesim.simulations.load_generator import Target
+from scalesim.simulations.driver.world_run import WarmUp, WorldRun, run_world
 from scalesim.simulations.progress import ArmsProgress
 from scalesim.simulations.schedule import Schedule
+from scalesim.simulations.target import Target
 from scalesim.simulations.workload import PromptSize, Workload
 from scalesim.world import World
 
@@ -35,68 +35,62 @@ _ASK_S = 10.0
 
 @dataclass(frozen=True)
 class WorldDrive:
-    """Runs a World where a workload would be run; see `coordinator.drive`.
+    """Runs a World over Ray workers; see `Drive`.
+
+    They are on all nodes of the cluster, or on this one where only it reaches the stack.
 
     Attributes:
         world: The World.
-        options: How it is driven.
-        api_key: Of the stack, where it has one.
+        workload: Its agents and sizes.
+        warm_up: See `WorldRun`.
     """
 
     world: World
-    options: DriveOptions
-    api_key: str = ""
-
-    def workload(self, name: str, size: PromptSize) -> Workload:
-        """Return the frame of a workload: agents and sizes, with calls that nobody knows yet."""
-        names = Roster(self.world).names
-        none = [np.empty(0, np.int32)] * self.options.steps
-        schedule = Schedule(len(names), none, ordered=False)
-        return Workload(name, names, schedule, self.options.steps, size, self.world.seed)
+    workload: Workload
+    warm_up: WarmUp | None = None
 
     def __call__(
-        self,
-        workload: Workload,
-        target: Target,
-        run_options: RunOptions,
-        watch: WatchStep,
-        checkpoint: Checkpoint,
+        self, target: Target, run_options: RunOptions, watch: WatchStep, folder: Path
     ) -> Run:
-        """See `coordinator.drive`."""
-        watch(0, calls_of([]))
-        folder = checkpoint.folder / "world"
-        run = WorldRun(self.world, self.options, workload.name, folder)
-        key = self.api_key or target.api_key.get_secret_value()
-        model = MakeServedModel(target.base_url, workload.name, target.model_of, key)
-        end, here = self.options.steps + 1, is_loopback(target.base_url)
-        workers = RayWorkers(self.world, model, workload.name, end, run_options.workers, here)
-        hints = target.simulation(workload.name)
-        return run_world(run, model, lambda: RayTurnPool(workers), hints, watch)
+        """See `Drive`."""
+        workers, concurrency, think_s, stepping, on_error = run_options
+        name, steps = self.workload.name, self.workload.steps
+        options = DriveOptions(steps, stepping, concurrency, on_error, think_s)
+        hints = target.simulation(name)
+        key = target.api_key.get_secret_value()
+        model = MakeServedModel(target.base_url, name, target.model_of, key, hints is not None)
+        here = is_loopback(target.base_url)
+        made_of = RayWorkers(self.world, model, name, steps + 1, workers, here)
+        foresight = None if hints is None else Forecast(self.world, Roster(self.world), hints)
+        run = WorldRun(self.world, options, name, folder, self.warm_up)
+        return asyncio.run(run_world(run, model, lambda: RayTurnPool(made_of), foresight, watch))
+
+
+def drive_of(world: World, name: str, steps: int, size: PromptSize) -> WorldDrive:
+    """Return how a World is run: its calls are not known before."""
+    names = Roster(world).names
+    schedule = Schedule(len(names), [np.empty(0, np.int32)] * steps, ordered=False)
+    return WorldDrive(world, Workload(name, names, schedule, steps, size, world.seed))
 
 
 def on_stack(
-    drive: WorldDrive,
-    workload: Workload,
-    client: ClientSettings,
-    run_options: RunOptions,
-    folder: Path,
+    drive: Drive, client: ClientSettings, run_options: RunOptions, folder: Path
 ) -> dict[Arm, ArmOutcome]:
-    """Run a World on a stack that runs already, with progress; in Ray's cluster if there is one.
+    """Run a simulation on a stack that runs already; in Ray's cluster if there is one.
 
     Raises:
         UnavailableError: The stack does not answer.
-        ScaleSimError: See `run_world`.
+        ScaleSimError: See `Drive`.
     """
     from scalesim.transports.http import HttpTransport
 
-    target = Target(client.base_url, _model_of(client), client)
-    checkpoint = Checkpoint(folder / "scalesim")
-    if not (checkpoint.folder / "world").exists():  # its steps start over
-        with Simulation(workload.name, settings=client) as before:
+    target = Target(client.base_url, _model_of(client), client, api_key=client.api_key)
+    if not folder.exists():  # its steps start over
+        with Simulation(drive.workload.name, settings=client) as before:
             before.end()
-    with _ray_for_workers(), ArmsProgress(workload) as progress:
+    with _ray_for_workers(), ArmsProgress(drive.workload) as progress:
         line = progress.arm("scalesim")
-        run = drive(workload, target, run_options, line, checkpoint)
+        run = drive(target, run_options, line, folder)
         line.finish(run.busy_s)
     with closing(HttpTransport(client)) as transport:
         status = transport.status()

@@ -4,22 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from scalesim.headers import CachedTokens
 from scalesim.sender import Stats
-from scalesim.simulation import Simulation
+from scalesim.simulations.arm_run import Run, WatchStep
 from scalesim.simulations.call_table import CallRow, CallTable, calls_of
 from scalesim.simulations.chat_caller import Answer
-from scalesim.simulations.coordinator import Run
 from scalesim.simulations.driver.agent_turns import TakenTurn
-from scalesim.simulations.driver.asked_model import MakeModel
+from scalesim.simulations.driver.asked_model import AskedModel, MakeModel
 from scalesim.simulations.driver.drive import DriveOptions, conductor_of, drive
-from scalesim.simulations.driver.forecast import Forecast
+from scalesim.simulations.driver.forecast import Foresight
 from scalesim.simulations.driver.journal import Journal, SavedStep
 from scalesim.simulations.driver.roster import Roster
 from scalesim.simulations.driver.runner import TurnRunner
@@ -27,7 +27,8 @@ from scalesim.simulations.driver.turn_pool import TurnPool
 from scalesim.simulations.driver.world_state import WorldState, state_of
 from scalesim.world import World
 
-StepWatch = Callable[[int, CallTable], None]
+WarmUp = Callable[[AskedModel, int], Awaitable[CallTable]]
+"""Makes calls before the first step, outside of the clock, so many at once; returns them."""
 
 
 class WorldRun(NamedTuple):
@@ -38,20 +39,22 @@ class WorldRun(NamedTuple):
         options: How it is driven.
         simulation: Namespace of its agents.
         folder: Keeps the run; one that died there goes on.
+        warm_up: Brings agents' memory into the engines, anew where a run goes on.
     """
 
     world: World
     options: DriveOptions
     simulation: str
     folder: Path
+    warm_up: WarmUp | None = None
 
 
-def run_world(
+async def run_world(
     run: WorldRun,
     model: MakeModel,
     make_pool: Callable[[], TurnPool],
-    hints: Simulation | None,
-    watch: StepWatch,
+    foresight: Foresight | None,
+    watch: WatchStep,
 ) -> Run:
     """Run a World to its last step; returns what the steps did, resumed ones included.
 
@@ -59,56 +62,60 @@ def run_world(
         run: What, how and where.
         model: Makes what the agents ask; used here before the first step only.
         make_pool: Makes who takes the turns.
-        hints: Where distances are reported; None in arms without a controller.
-        watch: Called with each step that everyone is past, and the calls that ended in it.
+        foresight: Reports distances, and is closed; None in arms without a controller.
+        watch: Called with each step that everyone is past, and the calls that ended in it; first
+            with step 0 and the calls of the warm-up.
 
     Raises:
         WorldError: A turn failed and the options say to stop, or the World cannot begin.
     """
-    return asyncio.run(_run(run, model, make_pool, hints, watch))
-
-
-async def _run(
-    run: WorldRun,
-    model: MakeModel,
-    make_pool: Callable[[], TurnPool],
-    hints: Simulation | None,
-    watch: StepWatch,
-) -> Run:
     world, options = run.world, run.options
     journal, roster = Journal(run.folder), Roster(world)
     state = await _state(run, roster, journal, model)
     done = journal.steps()
     conductor = conductor_of(world, roster, state, options)
-    forecast = None if hints is None else Forecast(world, roster, hints)
-    last = time.monotonic()
 
-    def ended(step: int, turns: list[TakenTurn]) -> None:
-        nonlocal last
-        now = time.monotonic()
+    def ended(step: int, turns: list[TakenTurn], seconds: float) -> None:
         turns = [_with_failure(turn) for turn in turns]
-        journal.save(step + 1, now - last, turns, state)
-        done.append(SavedStep(step, now - last, [call for turn in turns for call in turn.calls]))
-        last = now
+        journal.save(step + 1, seconds, turns, state)
+        done.append(SavedStep(step, seconds, [call for turn in turns for call in turn.calls]))
         watch(step, calls_of(done[-1].calls))
 
     def progressed(turns: Sequence[TakenTurn]) -> None:
-        if forecast is not None:
-            forecast.took(turns, conductor.floor())
-            forecast.report(conductor)
+        if foresight is not None:
+            foresight.took(turns, conductor.floor())
+            foresight.report(conductor)
 
     pool = make_pool()
     resumed_after = min(conductor.floor(), options.steps + 1) - 1
+    hints = Stats()
     try:
-        if forecast is not None:
-            forecast.begin(state.agents, conductor.floor())
+        if foresight is not None:
+            foresight.begin(state.agents, conductor)
+        begun = time.monotonic()
+        warmup = await _warmed_up(run, model)
+        warmup_s = time.monotonic() - begun
+        watch(0, warmup)
         await drive(conductor, state, pool, options, ended, progressed)
     finally:
         await pool.close()
         journal.close()
-        if hints is not None:
-            await asyncio.to_thread(hints.close)
-    return _outcome(done, options.steps, hints.stats if hints else Stats(), resumed_after)
+        if foresight is not None:
+            hints = await asyncio.to_thread(foresight.close)
+    calls, step_s = _steps(done, options.steps)
+    think_s = options.steps * options.think_s
+    wall_s = float(step_s.sum()) + think_s
+    return Run(warmup, warmup_s, calls, step_s, wall_s, think_s, hints, resumed_after)
+
+
+async def _warmed_up(run: WorldRun, make_model: MakeModel) -> CallTable:
+    if run.warm_up is None:
+        return calls_of([])
+    model = make_model()
+    try:
+        return await run.warm_up(model, run.options.concurrency)
+    finally:
+        await model.close()
 
 
 async def _state(run: WorldRun, roster: Roster, journal: Journal, model: MakeModel) -> WorldState:
@@ -128,13 +135,13 @@ async def _state(run: WorldRun, roster: Roster, journal: Journal, model: MakeMod
     return state
 
 
-def _outcome(done: list[SavedStep], steps: int, hints: Stats, resumed_after: int) -> Run:
+def _steps(done: list[SavedStep], steps: int) -> tuple[CallTable, NDArray[np.float64]]:
+    """Return all calls in order, and the seconds of each step."""
     calls = {(c.row, c.step, c.call): c for saved in done for c in saved.calls}
     step_s = np.zeros(steps)
     for saved in done:
         step_s[min(saved.step, steps) - 1] += saved.seconds
-    table = calls_of(sorted(calls.values(), key=lambda c: (c.step, c.row, c.call)))
-    return Run(calls_of([]), 0.0, table, step_s, float(step_s.sum()), 0.0, hints, resumed_after)
+    return calls_of(sorted(calls.values(), key=lambda c: (c.step, c.row, c.call))), step_s
 
 
 def _with_failure(turn: TakenTurn) -> TakenTurn:

@@ -16,6 +16,7 @@ from scalesim.simulations.driver.agent_turns import (
     AgentTurn,
     SeenAgent,
     TakenTurn,
+    step_of,
 )
 from scalesim.simulations.driver.roster import Roster
 from scalesim.simulations.driver.runner import TurnRunner
@@ -38,17 +39,22 @@ class AgentRecord:
 
     Attributes:
         state: What it remembers, in msgpack.
-        next_step: Step of its next turn.
+        next_turn: When it acts next: the step, and a fraction for its place in it; inf for never.
         shown: What it showed, oldest first, as far back as somebody behind it may look.
         mail: What it was told and has not read.
     """
 
-    __slots__ = ("mail", "next_step", "shown", "state")
+    __slots__ = ("mail", "next_turn", "shown", "state")
 
     def __init__(
-        self, state: bytes, next_step: int, shown: list[Shown], mail: list[AgentMessage]
+        self, state: bytes, next_turn: float, shown: list[Shown], mail: list[AgentMessage]
     ) -> None:
-        self.state, self.next_step, self.shown, self.mail = state, next_step, shown, mail
+        self.state, self.next_turn, self.shown, self.mail = state, next_turn, shown, mail
+
+    @property
+    def next_step(self) -> int:
+        """Step of its next turn."""
+        return step_of(self.next_turn)
 
     def as_of(self, step: int) -> Shown:
         """Return what it showed at the end of a step."""
@@ -106,7 +112,7 @@ class WorldState:
     def took(self, turn: TakenTurn, floor: int) -> None:
         """Take in what came of a turn; nobody looks back before the end of step `floor - 1`."""
         agent = self.agents[turn.row]
-        agent.state, agent.next_step = turn.state, turn.next_step
+        agent.state, agent.next_turn = turn.state, turn.next_turn
         agent.mail = [letter for letter in agent.mail if not self._read(turn, letter)]
         agent.shown.append(Shown(turn.step, turn.public, turn.place))
         agent.forget(floor - 1)
@@ -164,7 +170,7 @@ def state_of(roster: Roster, world: World, runner: TurnRunner) -> WorldState:
     """
     begun = (runner.begin(row) for row in range(len(roster)))
     agents = [
-        AgentRecord(one.state, one.next_step, [Shown(0, one.public, one.place)], [])
+        AgentRecord(one.state, one.next_turn, [Shown(0, one.public, one.place)], [])
         for one in begun
     ]
     return WorldState(roster, world.reach, world.speed, agents)

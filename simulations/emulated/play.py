@@ -232,7 +232,7 @@ class _Playing:
             *_words(size.observation, seed, row, step, call),
         ]
         more: dict[str, Any] = {}
-        if isfinite(ahead):  # as `simulations.load_generator` says it
+        if isfinite(ahead):  # as `simulations.scheduled_world` says it
             more["next_use"] = float(self._options.reported(np.array([ahead]))[0])
         if self._case.adapters:
             more["lora_id"] = f"adapter-{row % self._case.adapters}"

@@ -6,9 +6,9 @@ import numpy as np
 
 from scalesim.policies.replay.orders.belady import belady, next_uses
 from scalesim.policies.replay.orders.lru import lru
+from scalesim.simulations.arm_run import Run
 from scalesim.simulations.arms import ArmMachine
 from scalesim.simulations.call_table import CallTable
-from scalesim.simulations.coordinator import Run
 from scalesim.simulations.summary import prefix_tokens
 from scalesim.simulations.workload import Workload
 

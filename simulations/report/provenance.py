@@ -12,8 +12,8 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from scalesim.simulations.arm_run import RunOptions
 from scalesim.simulations.arms import ArmMachine
-from scalesim.simulations.coordinator import RunOptions
 from scalesim.simulations.workload import Workload
 
 _PACKAGES = ("scalesim-serve", "sglang", "ray", "torch", "mesa", "numpy")

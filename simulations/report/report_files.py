@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from scalesim.simulations.arm_run import RunOptions
 from scalesim.simulations.arms import ArmMachine
 from scalesim.simulations.comparison import Outcomes
-from scalesim.simulations.coordinator import RunOptions
 from scalesim.simulations.report.details import details, fastest_s
 from scalesim.simulations.report.page import render
 from scalesim.simulations.report.provenance import provenance

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 import os
 import re
@@ -43,12 +44,14 @@ def test_the_village_runs_as_it_stands(tmp_path: Path) -> None:
         return LocalPool(TurnRunner(world, HashModel(), "village", STEPS + 1))
 
     texts = [
-        run_world(
-            WorldRun(world, DriveOptions(STEPS, stepping), "village", tmp_path / stepping),
-            HashModel,
-            pool,
-            None,
-            lambda *_: None,
+        asyncio.run(
+            run_world(
+                WorldRun(world, DriveOptions(STEPS, stepping), "village", tmp_path / stepping),
+                HashModel,
+                pool,
+                None,
+                lambda *_: None,
+            )
         ).calls.by_call()
         for stepping in ("barrier", "causal")
     ]

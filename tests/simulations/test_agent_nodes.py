@@ -12,8 +12,9 @@ from scalesim.environment import API_KEY
 from scalesim.errors import ConfigurationError
 from scalesim.settings import EngineSettings, StackSettings
 from scalesim.simulations.agent_nodes import Ports, is_loopback, listening_for, placement
-from scalesim.simulations.load_generator import Target
+from scalesim.simulations.driver.asked_model import MakeServedModel
 from scalesim.simulations.run_command import ports_of
+from scalesim.simulations.target import Target
 
 PORTS = Ports(8000, 8081, 8082)
 HERE, THERE = "10.0.0.5", "10.0.0.6"
@@ -44,8 +45,8 @@ def test_on_several_it_listens_with_a_key_of_its_own(monkeypatch: pytest.MonkeyP
             sent.append(self.headers["Authorization"])
 
     monkeypatch.setattr(httpx, "AsyncClient", NotingClient)
-    target.caller(4)
     key = first.api_key.get_secret_value()
+    MakeServedModel(target.base_url, "town", target.model_of, key)()
     assert sent == [f"Bearer {key}"]
     assert key not in repr(target)
 

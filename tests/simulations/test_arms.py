@@ -11,14 +11,14 @@ from scalesim.deployments.engine.models.model_registry import ModelRegistry
 from scalesim.deployments.random_model import build
 from scalesim.errors import ConfigurationError
 from scalesim.settings import Arm
+from scalesim.simulations.arm_run import Run, RunOptions
 from scalesim.simulations.arms import ArmMachine, ArmOutcome, run_arm, stack_settings
 from scalesim.simulations.call_table import joined
-from scalesim.simulations.checkpoint import Checkpoint
 from scalesim.simulations.comparison import document, require_equal_tokens
-from scalesim.simulations.coordinator import Run, RunOptions
-from scalesim.simulations.load_generator import Target
 from scalesim.simulations.run_command import dealt_out
+from scalesim.simulations.scheduled_world import scheduled
 from scalesim.simulations.society import society
+from scalesim.simulations.target import Target
 from scalesim.simulations.workload import PromptSize
 
 WORKLOAD = society(
@@ -115,9 +115,8 @@ def test_two_routed_replicas_return_what_stock_returns(ray_local: None, tmp_path
     def run(arm: Arm, replicas: int) -> ArmOutcome:
         machine = ArmMachine(model, device="cpu", device_share=0.8, replicas=replicas)
         run_options = RunOptions(workers=2, concurrency=4, think_s=0.1)
-        return run_arm(
-            arm, WORKLOAD, machine, run_options, lambda *_: None, Checkpoint(tmp_path / arm)
-        )
+        drive = scheduled(WORKLOAD)
+        return run_arm(arm, drive, machine, run_options, lambda *_: None, tmp_path / arm)
 
     outcomes: dict[Arm, ArmOutcome] = {"stock": run("stock", 1), "scalesim": run("scalesim", 2)}
     require_equal_tokens(outcomes, WORKLOAD)
@@ -128,4 +127,4 @@ def test_two_routed_replicas_return_what_stock_returns(ray_local: None, tmp_path
     assert ours["prefix_tokens"]["recomputed"] <= private * moves(outcomes["scalesim"].run)
     assert len(set(outcomes["scalesim"].run.calls.rows["replica"])) == 2
     assert outcomes["scalesim"].run.hints.dropped == 0
-    assert outcomes["scalesim"].status["simulations"]["society"]["epoch"] == 3
+    assert outcomes["scalesim"].status["simulations"]["society"]["epoch"] == 4  # past the last step

@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from scalesim.headers import CachedTokens
+from scalesim.simulations.arm_run import RunOptions
 from scalesim.simulations.arms import ArmMachine, ArmOutcome
 from scalesim.simulations.call_table import calls_of
 from scalesim.simulations.comparison import document
-from scalesim.simulations.coordinator import RunOptions
 from scalesim.simulations.report import print_table, write_report
 from scalesim.simulations.report.details import roles
 from scalesim.simulations.report.provenance import provenance

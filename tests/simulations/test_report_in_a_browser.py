@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 from scalesim.headers import CachedTokens
+from scalesim.simulations.arm_run import RunOptions
 from scalesim.simulations.arms import ArmMachine
 from scalesim.simulations.comparison import document
-from scalesim.simulations.coordinator import RunOptions
 from scalesim.simulations.report import write_report
 from tests.support.simulation_runs import STATUS, outcome, small_society
 

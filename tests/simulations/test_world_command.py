@@ -56,8 +56,8 @@ def test_a_world_runs_on_a_stack_over_workers(
     ("name", "options", "what"),
     [
         ("town", {"active": 0.5}, "neither --active nor --trace"),
-        ("society", {"stepping": "causal"}, "are of a World"),
-        ("society", {"base_url": "http://127.0.0.1:1"}, "are of a World"),
+        ("society", {"trace": Path("t.jsonl")}, "but no --trace"),
+        ("trace", {}, "needs --trace"),
     ],
 )
 def test_options_of_one_kind_are_not_of_another(

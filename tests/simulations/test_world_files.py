@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from scalesim.errors import ConfigurationError, ScaleSimError
+from scalesim.simulations.arm_run import RunOptions
 from scalesim.simulations.driver.world_files import REFERENCE, is_world, load_world
-from scalesim.simulations.driver.world_plan import digest, name_of, world_drive
+from scalesim.simulations.driver.world_plan import Chosen, digest, options_of
+from scalesim.simulations.workload import PromptSize
 
 TOWN = """
 import scalesim
@@ -31,18 +34,41 @@ def test_a_world_comes_from_a_file(tmp_path: Path) -> None:
     assert is_world("town.py:Town")
     assert is_world("town")
     assert not is_world("society")
-    assert name_of(f"{file}:Town") == "town"
+    assert chosen(f"{file}:Town").drive().workload.name == "town"
+
+
+def chosen(name: str, **more: Any) -> Chosen:
+    given = {"agents": None, "active": None, "trace": None, "steps": 3, "seed": 0}
+    return Chosen(name, size=PromptSize(), in_words=False, **given | more)  # type: ignore[arg-type]
 
 
 def test_the_digest_is_of_source_and_options(tmp_path: Path) -> None:
     file = tmp_path / "village.py"
     file.write_text(TOWN)
-    given = (f"{file}:Town", None, 3, 0, None, "stop", 8)
-    first = digest(world_drive(*given))
-    assert digest(world_drive(*given)) == first
-    assert digest(world_drive(*given[:3], 0, "barrier", "stop", 8)) != first
+
+    def digest_of(stepping: str | None = None, seed: int = 0) -> str:
+        drive = chosen(f"{file}:Town", seed=seed).drive()
+        return digest(drive, options_of(drive, 2, 8, None, stepping, "stop"))
+
+    first = digest_of()
+    assert digest_of() == first == digest_of("causal")
+    assert len({first, digest_of("barrier"), digest_of(seed=1)}) == 3
     file.write_text(TOWN + "# changed\n")
-    assert digest(world_drive(*given)) != first
+    assert digest_of() != first
+
+
+def test_simulations_have_their_own_defaults(tmp_path: Path) -> None:
+    trace = tmp_path / "trace.jsonl"
+    trace.write_text('{"step": 0, "agent": "ann"}\n')
+    file = tmp_path / "town.py"
+    file.write_text(TOWN)
+
+    def options(name: str, **more: Any) -> RunOptions:
+        return options_of(chosen(name, **more).drive(), 2, None, None, None, "stop")
+
+    assert options("society")[1:4] == (64, 0.3, "barrier")
+    assert options("trace", trace=trace, steps=None)[1:4] == (4, 0.3, "barrier")
+    assert options(f"{file}:Town")[1:4] == (64, 0.0, "causal")
 
 
 @pytest.mark.parametrize(
@@ -56,17 +82,21 @@ def test_the_digest_is_of_source_and_options(tmp_path: Path) -> None:
         ("{file}:Town", {"stepping": "sideways"}, "use barrier or causal"),
         ("{file}:Town", {"on_error": "panic"}, "use stop or continue"),
         ("{file}:Town", {"agents": 0}, "at least one agent"),
+        ("{file}:Town", {"think_s": 1.0}, "use --stepping barrier"),
+        ("society", {"stepping": "causal"}, "does not say who can have an effect"),
+        ("crowd", {}, "there is no simulation 'crowd'"),
     ],
 )
 def test_what_is_wrong_is_said(
-    tmp_path: Path, name: str, options: dict[str, object], what: str
+    tmp_path: Path, name: str, options: dict[str, Any], what: str
 ) -> None:
     (tmp_path / "town.py").write_text(TOWN)
     (tmp_path / "broken.py").write_text("class Town(")
     name = name.format(file=tmp_path / "town.py", broken=tmp_path / "broken.py")
-    given = {"agents": None, "steps": 2, "seed": 0, "stepping": None, "on_error": "stop", **options}
+    agents = options.pop("agents", None)
+    given = {"workers": 2, "concurrency": 8, "think_s": None, "stepping": None, "on_error": "stop"}
     with pytest.raises(ScaleSimError, match=what):
-        world_drive(name, concurrency=8, **given)  # type: ignore[arg-type]
+        options_of(chosen(name, agents=agents).drive(), **given | options)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("name", REFERENCE)

@@ -6,10 +6,10 @@ import numpy as np
 
 from scalesim.headers import CachedTokens
 from scalesim.sender import Stats
+from scalesim.simulations.arm_run import Run
 from scalesim.simulations.arms import ArmOutcome
 from scalesim.simulations.call_table import CallRow, calls_of
 from scalesim.simulations.chat_caller import Answer
-from scalesim.simulations.coordinator import Run
 from scalesim.simulations.society import society
 from scalesim.simulations.workload import PromptSize, Workload
 from scalesim.vocabulary import TransferStats

@@ -15,8 +15,8 @@ import scalesim
 from scalesim.errors import OutOfReachError, WorldError
 from scalesim.headers import CachedTokens
 from scalesim.me import Chat, Me, TextListener
+from scalesim.simulations.arm_run import Run
 from scalesim.simulations.chat_caller import Answer, ChatAnswer
-from scalesim.simulations.coordinator import Run
 from scalesim.simulations.driver.drive import DriveOptions, OnError
 from scalesim.simulations.driver.roster import Roster
 from scalesim.simulations.driver.runner import TurnRunner
@@ -108,7 +108,7 @@ def run(world: scalesim.World, folder: Path, on_error: OnError) -> Run:
         return LocalPool(TurnRunner(world, FailingModel(), "test", STEPS + 1))
 
     described = WorldRun(world, DriveOptions(STEPS, on_error=on_error), "test", folder)
-    return run_world(described, FailingModel, pool, None, lambda *_: None)
+    return asyncio.run(run_world(described, FailingModel, pool, None, lambda *_: None))
 
 
 DEEDS = {
@@ -188,4 +188,4 @@ def test_a_roster_that_makes_no_sense(kind: type[scalesim.World], what: str) -> 
 
 async def test_a_world_says_what_a_turn_is() -> None:
     runner = TurnRunner(scalesim.World(1), HashModel(), "test", 2)
-    assert runner.begin(0).next_step == 1
+    assert runner.begin(0).next_turn == 1

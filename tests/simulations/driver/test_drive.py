@@ -55,7 +55,7 @@ async def play(
     turns: list[TakenTurn] = []
     floors: list[int] = []
 
-    def watch(step: int, taken: list[TakenTurn]) -> None:
+    def watch(step: int, taken: list[TakenTurn], seconds: float) -> None:
         floors.append(step)
         turns.extend(taken)
 

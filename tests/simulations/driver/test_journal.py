@@ -2,40 +2,41 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 
 import pytest
 
 import scalesim
+from scalesim.simulations.arm_run import Run, WatchStep
 from scalesim.simulations.call_table import CallTable
-from scalesim.simulations.coordinator import Run
 from scalesim.simulations.driver import journal as journals
 from scalesim.simulations.driver.drive import DriveOptions
 from scalesim.simulations.driver.journal import Journal
 from scalesim.simulations.driver.runner import TurnRunner
 from scalesim.simulations.driver.turn_pool import LocalPool
-from scalesim.simulations.driver.world_run import StepWatch, WorldRun, run_world
+from scalesim.simulations.driver.world_run import WorldRun, run_world
 from tests.support.driver_worlds import HashModel, Posters, Sleepers, Walkers
 
 STEPS = 8
 
 
 def go(
-    world: scalesim.World, folder: Path, watch: StepWatch = lambda *_: None, seed: int = 0
+    world: scalesim.World, folder: Path, watch: WatchStep = lambda *_: None, seed: int = 0
 ) -> Run:
     run = WorldRun(world, DriveOptions(STEPS, None), "test", folder)
 
     def pool() -> LocalPool:
         return LocalPool(TurnRunner(world, HashModel(seed), "test", STEPS + 1))
 
-    return run_world(run, HashModel, pool, None, watch)
+    return asyncio.run(run_world(run, HashModel, pool, None, watch))
 
 
 class Died(Exception):
     pass
 
 
-def dies_after(step: int) -> StepWatch:
+def dies_after(step: int) -> WatchStep:
     def watch(now: int, calls: CallTable) -> None:
         if now >= step:
             raise Died

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
 from pathlib import Path
@@ -48,8 +49,14 @@ def test_a_killed_worker_is_replaced_and_nothing_is_lost(ray_local: None, tmp_pa
     def local() -> LocalPool:
         return LocalPool(TurnRunner(base, HashModel(), "test", STEPS + 1))
 
-    whole = run_world(
-        WorldRun(base, options, "test", tmp_path / "whole"), HashModel, local, None, lambda *_: None
+    whole = asyncio.run(
+        run_world(
+            WorldRun(base, options, "test", tmp_path / "whole"),
+            HashModel,
+            local,
+            None,
+            lambda *_: None,
+        )
     )
     world = Mortal(20, 1)
     world.killer = str(tmp_path / "kill")
@@ -61,12 +68,14 @@ def test_a_killed_worker_is_replaced_and_nothing_is_lost(ray_local: None, tmp_pa
             kills.append(step)
 
     workers = RayWorkers(world, HashModel, "test", STEPS + 1, workers=2)
-    run = run_world(
-        WorldRun(world, options, "test", tmp_path / "killed"),
-        HashModel,
-        lambda: RayTurnPool(workers),
-        None,
-        watch,
+    run = asyncio.run(
+        run_world(
+            WorldRun(world, options, "test", tmp_path / "killed"),
+            HashModel,
+            lambda: RayTurnPool(workers),
+            None,
+            watch,
+        )
     )
     assert kills == [2, 4]
     assert not Path(world.killer).exists()
@@ -83,4 +92,4 @@ def test_a_turn_that_kills_every_worker_ends_the_run(ray_local: None, tmp_path: 
     workers = RayWorkers(world, HashModel, "test", 2, workers=1)
     run = WorldRun(world, DriveOptions(1, None), "test", tmp_path)
     with pytest.raises(UnavailableError, match="in a row"):
-        run_world(run, HashModel, lambda: RayTurnPool(workers), None, lambda *_: None)
+        asyncio.run(run_world(run, HashModel, lambda: RayTurnPool(workers), None, lambda *_: None))

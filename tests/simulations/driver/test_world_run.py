@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 
 import pytest
@@ -9,16 +10,18 @@ import pytest
 from scalesim.me import ModelReply
 from scalesim.settings import ClientSettings, ControllerSettings
 from scalesim.simulation import Simulation
+from scalesim.simulations.arm_run import RunOptions
 from scalesim.simulations.arms import ArmMachine, ArmOutcome
 from scalesim.simulations.call_table import CallTable
 from scalesim.simulations.comparison import document
-from scalesim.simulations.coordinator import RunOptions
 from scalesim.simulations.driver.asked_model import MakeServedModel
 from scalesim.simulations.driver.drive import DriveOptions
+from scalesim.simulations.driver.forecast import Forecast
+from scalesim.simulations.driver.roster import Roster
 from scalesim.simulations.driver.runner import TurnRunner
 from scalesim.simulations.driver.transcript import transcript
 from scalesim.simulations.driver.turn_pool import LocalPool
-from scalesim.simulations.driver.world_arms import WorldDrive
+from scalesim.simulations.driver.world_arms import drive_of
 from scalesim.simulations.driver.world_files import REFERENCE, load_world
 from scalesim.simulations.driver.world_run import WorldRun, run_world
 from scalesim.simulations.report import write_report
@@ -50,19 +53,21 @@ def test_a_reference_world_says_something_and_is_reported(name: str, tmp_path: P
         def pool() -> LocalPool:
             return LocalPool(TurnRunner(world, model(), name, STEPS + 1))
 
-        run = run_world(
-            WorldRun(world, options, name, tmp_path / "run"),
-            model,
-            pool,
-            Simulation(name, settings=client),
-            watch,
+        run = asyncio.run(
+            run_world(
+                WorldRun(world, options, name, tmp_path / "run"),
+                model,
+                pool,
+                Forecast(world, Roster(world), Simulation(name, settings=client)),
+                watch,
+            )
         )
     assert sum(calls for _, calls in seen) == len(run.calls.texts) == len(stack.calls) > 0
     assert run.calls.failed == 0
     assert {agent for agent, _ in stack.calls} <= set(map(str, world.agents()))
     assert {body["epoch"] for path, body in stack.received if "distances" in path} != {0}
     assert run.hints.failed == run.hints.dropped == 0
-    workload = WorldDrive(world, options).workload(name, PromptSize())
+    workload = drive_of(world, name, STEPS, PromptSize()).workload
     outcomes = {"scalesim": ArmOutcome(run, {})}
     said = list(transcript(run, workload))
     assert said[0].startswith("step ")
