@@ -3,7 +3,7 @@
 import asyncio
 import os
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from functools import partial
 from typing import Any
 
@@ -90,7 +90,7 @@ async def test_other_settings_take_the_place_of_the_old_and_lose_nothing(
     controller: ActorHandle, settings: StackSettings
 ) -> None:
     remote = RemoteController(partial(actor.connect, settings.controller), settings.controller)
-    incarnation = await remote.attach(INFO)
+    incarnation = await _once_found(partial(remote.attach, INFO))
     await remote.report("town", 3, keys(A, B), steps(3, 1))
     await remote.lifecycle("town", keys(A), keys(), keys())
     polling = asyncio.create_task(_poll_on(remote, incarnation))
@@ -101,7 +101,7 @@ async def test_other_settings_take_the_place_of_the_old_and_lose_nothing(
     assert await asyncio.to_thread(actor.start, changed) == new
     with pytest.raises(ControllerUnavailableError):
         await polling
-    status = await _status_once_found(remote)
+    status = await _once_found(remote.status)
     assert status["simulations"]["town"]["epoch"] == 3
     assert status["agents"]["pinned"] == 1
     known = await remote.agent("town", "b")
@@ -109,12 +109,12 @@ async def test_other_settings_take_the_place_of_the_old_and_lose_nothing(
     assert await remote.attach(INFO._replace(seen_incarnation=incarnation)) > incarnation
 
 
-async def _status_once_found(remote: RemoteController) -> dict[str, Any]:
-    """Have what was connected to the old one find the new one."""
+async def _once_found(call: Callable[[], Awaitable[Any]]) -> Any:
+    """Return the answer of a controller that is just starting."""
     async with asyncio.timeout(60):
         while True:
             try:
-                return await remote.status()
+                return await call()
             except ControllerUnavailableError:
                 await asyncio.sleep(0.05)  # as every loop does
 

@@ -115,17 +115,24 @@ async def test_what_is_in_replicas_that_are_to_go_moves_and_is_no_suspect(caller
     losses = await caller.losses.remote()
     await caller.hold.remote(HELD)
 
-    async def all_are_in(replicas: int) -> bool:
-        running = dict([await caller.ask.remote(key=key) for key in range(32)])
-        counts = [int(first.split()[1]) for first in running.values()]
-        return len(counts) == replicas and sum(counts) == HELD
+    async def all_move_into(replicas: int) -> None:
+        await scale(replicas)
+        counts: list[int] = []
+        try:
+            async with asyncio.timeout(DEADLINE_S):
+                while len(counts) != replicas or sum(counts) != HELD:
+                    running = dict([await caller.ask.remote(key=key) for key in range(32)])
+                    counts = [int(first.split()[1]) for first in running.values()]
+        except TimeoutError:
+            pytest.fail(f"{counts} requests run in replicas, not {HELD} in {replicas} of them")
 
-    await until(lambda: all_are_in(3))
-    await scale(1)
-    await until(lambda: all_are_in(1))
-    assert await caller.losses.remote() == losses
-    await caller.let_go.remote()
-    await scale(2)
+    try:
+        await all_move_into(3)
+        await all_move_into(1)
+        assert await caller.losses.remote() == losses
+    finally:
+        await caller.let_go.remote()
+        await scale(2)
 
 
 async def test_a_replica_that_is_killed_is_left_and_replaced(caller: Any) -> None:

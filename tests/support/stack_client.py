@@ -26,8 +26,12 @@ class StackClient:
         headers = {"Authorization": f"Bearer {key}"}
         self.http = httpx.AsyncClient(base_url=stack.base_url, headers=headers, timeout=timeout_s)
 
-    async def ask(self, agent: int | str, tokens: int = 4, **more: Any) -> httpx.Response:
+    async def ask(
+        self, agent: int | str, tokens: int = 4, next_use: float | None = None, **more: Any
+    ) -> httpx.Response:
         body, given = _call(agent, tokens, more)
+        if next_use is not None:
+            given["X-Agent-Next-Use"] = f"{next_use:g}"
         return await self.http.post("/v1/chat/completions", json=body, headers=given)
 
     async def stream(self, agent: int, tokens: int) -> AsyncGenerator[str, None]:
