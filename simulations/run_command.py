@@ -27,7 +27,7 @@ def run(
     simulation: Annotated[
         str,
         typer.Argument(
-            help="A World: FILE.py:CLASS, town, feed, workflow or debate; or society, or trace"
+            help="A World: FILE.py:CLASS, society, trace, town, feed, workflow or debate"
         ),
     ],
     agents: Annotated[int | None, Option(help="How many [society 48; a World's own]")] = None,
