@@ -16,7 +16,7 @@ def refused(*arguments: str) -> str:
 
 
 def test_unknown_simulation_and_arm() -> None:
-    assert "use society or trace" in refused("village")
+    assert "use FILE.py:CLASS, society, trace" in refused("village")
     assert "use some of stock, hicache, scalesim" in refused("society", "--arms", "stock,fast")
 
 
