@@ -31,8 +31,9 @@ def install(module: ModuleType) -> None:
             "Use `with scalesim.agent(name):` around their calls"
         )
         return
-    for name in ("move", "open_convo_session"):
-        act_for(persona, name, lambda self, *args, **kwargs: self.name)
+    for name in ("move", "open_convo_session"):  # forks leave out the second
+        if hasattr(persona, name):
+            act_for(persona, name, lambda self, *args, **kwargs: self.name)
     before(persona, "move", _Clock().tell)
 
 

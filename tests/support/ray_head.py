@@ -28,11 +28,11 @@ _ATTEMPTS = 3
 
 
 @contextmanager
-def ray_head(**environment: str) -> Iterator[str]:
-    """Start a head with further environment; yields the address of its dashboard."""
+def ray_head(port: int = 0, **environment: str) -> Iterator[str]:
+    """Start a head, at a port, with further environment; yields the address of its dashboard."""
     address = f"http://127.0.0.1:{free_port()}"
     command = [str(BIN / "ray"), "start", "--head", "--block", "--disable-usage-stats"]
-    command += ["--node-ip-address=127.0.0.1", "--port=0", "--num-cpus=4"]
+    command += ["--node-ip-address=127.0.0.1", f"--port={port}", "--num-cpus=4"]
     command += [f"--dashboard-port={address.rsplit(':')[-1]}"]
     # Their defaults are fixed ports, which another cluster on this machine may have.
     command += [f"--dashboard-agent-listen-port={free_port()}"]
