@@ -1,6 +1,7 @@
 """AgentSociety 2: calls carry the identity of the agent, router or helper, in Ray's tasks too.
 
-Every agent acts in every step. The environment's router, which makes most calls, is pinned.
+Every agent asks in every step, however long the plans of its list of things to do take: batches of
+them go out in their order. The environment's router, which makes most calls, is pinned.
 """
 
 from __future__ import annotations
@@ -39,11 +40,11 @@ def install_helpers(module: ModuleType) -> None:
 
 
 def install_societies(module: ModuleType) -> None:
-    """Report who acts in a step."""
+    """Report who acts in a step, in the order of the batches."""
 
     def tell(self: Any, *args: Any, **kwargs: Any) -> None:
         names = [_name(number) for number in self.agent_ids]
-        begin_step(names, upcoming=[names])
+        begin_step(order=names, upcoming=[names])
 
     before(module.AgentSociety, "step", tell)
 

@@ -74,6 +74,15 @@ def foresee(distances: Mapping[AgentId, float]) -> None:
 
 
 @harmless
+def act_at_rates(chances: Mapping[AgentId, float]) -> None:
+    """Say with which chance agents act in any step, where nothing better is known of it."""
+    run = simulation()
+    for agent, chance in chances.items():
+        for name in _names([agent]):
+            run.rate(name, chance)  # by default an hour is a step
+
+
+@harmless
 def pin(*agents: AgentId) -> None:
     """Keep agents that all others wait for on the device."""
     simulation().pin(*_names(agents))

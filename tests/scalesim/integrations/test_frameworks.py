@@ -18,7 +18,6 @@ from scalesim.integrations import (
     current_run,
     mesa,
     mesa_llm,
-    oasis,
 )
 from tests.support.fake_transport import FakeTransport
 from tests.support.framework_stand_ins import StandInPerson, module, steps, who
@@ -120,7 +119,7 @@ def test_mesa_llm_asks_for_the_owner_of_the_model(reported: FakeTransport) -> No
     assert Memory(None).llm.generate() is None
 
 
-async def test_camel_and_oasis(reported: FakeTransport) -> None:
+async def test_camel_asks_for_the_agent_also_in_streams(reported: FakeTransport) -> None:
     class ChatAgent:
         def __init__(self, agent_id: str) -> None:
             self.agent_id, self.role_name = agent_id, "judge"
@@ -141,31 +140,6 @@ async def test_camel_and_oasis(reported: FakeTransport) -> None:
     assert ChatAgent("7f")._step_impl() == "judge 7f"
     assert await ChatAgent("7f")._astep_non_streaming_task() == "judge 7f"
     assert list(ChatAgent("7f")._stream()) == ["judge 7f"]
-
-    class LLMAction:
-        pass
-
-    class OasisEnv:
-        async def step(self, actions: dict[Any, Any]) -> None:
-            pass
-
-    kinds = SimpleNamespace(INTERVIEW="interview")
-    oasis.install(module(OasisEnv=OasisEnv, LLMAction=LLMAction, ActionType=kinds))
-    users = [SimpleNamespace(social_agent_id=number) for number in range(4)]
-    actions: list[Any] = [
-        LLMAction(),
-        SimpleNamespace(action_type="post"),
-        [SimpleNamespace(action_type="interview")],
-        LLMAction(),
-    ]
-    by_user = {_Hashed(user): action for user, action in zip(users, actions, strict=True)}
-    await OasisEnv().step(by_user)
-    assert list(steps(reported)) == ["user 0", "user 2", "user 3"]
-
-
-class _Hashed:
-    def __init__(self, user: Any) -> None:
-        self.social_agent_id = user.social_agent_id
 
 
 def test_concordias_entities_act_for_themselves(reported: FakeTransport) -> None:

@@ -1,4 +1,4 @@
-"""The same of frameworks for whole societies: TinyTroupe, AgentSociety, Generative Agents."""
+"""The same of frameworks for whole societies: OASIS, TinyTroupe, AgentSociety and others."""
 
 import random
 from datetime import datetime, timedelta
@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 import pytest
 
-from scalesim.integrations import agentsociety, generative_agents, tinytroupe
+from scalesim.integrations import agentsociety, generative_agents, oasis, tinytroupe
 from tests.support.fake_transport import FakeTransport
 from tests.support.framework_stand_ins import StandInPerson, module, steps, who
 
@@ -89,8 +89,54 @@ async def test_agentsociety_tells_agents_from_its_router(reported: FakeTransport
     assert await router.acompletion() == "router"
     assert await AgentSocietyHelper()._run() == "helper"
     await AgentSociety().step(60)
-    assert steps(reported) == {"agent 1": 0.0, "agent 7": 0.0}
+    assert steps(reported) == {"agent 1": 0.0, "agent 7": 0.5}
     assert reported.changes == [(["router"], [], [])]
+
+
+class User(StandInPerson):
+    """Of OASIS: hashed, with a profile."""
+
+    def __init__(self, number: int, about: dict[str, Any] | None) -> None:
+        super().__init__(number)
+        self.social_agent_id = number
+        self.user_info = SimpleNamespace(profile=about)
+
+
+async def test_users_of_oasis_act_in_the_order_of_their_actions_else_by_chance(
+    reported: FakeTransport,
+) -> None:
+    class LLMAction:
+        pass
+
+    abouts: list[dict[str, Any] | None] = [
+        {"other_info": {"active_threshold": [0.1, 0.3] * 12}},
+        {"other_info": {"active_threshold": [0.25] * 24}},
+        {"other_info": {"active_threshold": [0.0] * 24}},
+        {"other_info": {}},
+        None,
+    ]
+    users = [User(number, about) for number, about in enumerate(abouts)]
+
+    class OasisEnv:
+        agent_graph = SimpleNamespace(agent_mappings=dict(enumerate(users)))
+
+        async def reset(self) -> None:
+            pass
+
+        async def step(self, actions: dict[Any, Any]) -> None:
+            pass
+
+    kinds = SimpleNamespace(INTERVIEW="interview")
+    oasis.install(module(OasisEnv=OasisEnv, LLMAction=LLMAction, ActionType=kinds))
+    env = OasisEnv()
+    await env.reset()
+    interview = [SimpleNamespace(action_type="interview")]
+    post = SimpleNamespace(action_type="post")
+    await env.step({users[4]: LLMAction(), users[3]: post, users[0]: interview})
+    assert steps(reported) == pytest.approx({"user 4": 0.0, "user 0": 0.5, "user 1": 4.0})
+    reported.reports.clear()
+    await env.step({users[1]: LLMAction()})
+    assert steps(reported) == pytest.approx({"user 1": 0.0, "user 0": 5.0})
 
 
 def test_generative_agents_act_again_when_their_action_ends(reported: FakeTransport) -> None:
