@@ -6,6 +6,7 @@ import functools
 import inspect
 from collections.abc import AsyncGenerator, Callable, Generator, Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 from scalesim.caller import CallerIdentity, caller
@@ -70,12 +71,15 @@ def _wrapped(original: Callable[..., Any], identity: Who) -> Callable[..., Any]:
 
         async def generate_async(*args: Any, **kwargs: Any) -> AsyncGenerator[Any, Any]:
             pieces = original(*args, **kwargs)
-            who, value = identity(*args, **kwargs), None
+            who, resume = identity(*args, **kwargs), partial(pieces.asend, None)
             try:
                 while True:
                     with acting(who):
-                        piece = await pieces.asend(value)
-                    value = yield piece
+                        piece = await resume()
+                    try:
+                        resume = partial(pieces.asend, (yield piece))
+                    except Exception as error:  # thrown into it: the function's own to handle
+                        resume = partial(pieces.athrow, error)
             except StopAsyncIteration:
                 return
             finally:
@@ -86,12 +90,15 @@ def _wrapped(original: Callable[..., Any], identity: Who) -> Callable[..., Any]:
 
         def generate(*args: Any, **kwargs: Any) -> Generator[Any, Any, Any]:
             pieces = original(*args, **kwargs)
-            who, value = identity(*args, **kwargs), None
+            who, resume = identity(*args, **kwargs), partial(pieces.send, None)
             try:
                 while True:
                     with acting(who):
-                        piece = pieces.send(value)
-                    value = yield piece
+                        piece = resume()
+                    try:
+                        resume = partial(pieces.send, (yield piece))
+                    except Exception as error:  # thrown into it: the function's own to handle
+                        resume = partial(pieces.throw, error)
             except StopIteration as end:
                 return end.value
             finally:

@@ -34,6 +34,18 @@ class ActingPerson:
         sent = yield who()
         yield f"{sent} to {who()}"
 
+    def minds(self) -> Generator[str, None, None]:
+        try:
+            yield "begun"
+        except ValueError as error:
+            yield f"{error} of {who()}"
+
+    async def minds_async(self) -> AsyncGenerator[str, None]:
+        try:
+            yield "begun"
+        except ValueError as error:
+            yield f"{error} of {who()}"
+
     def fails(self) -> None:
         raise ValueError("the program's own")
 
@@ -43,7 +55,8 @@ def person() -> ActingPerson:
     class Instrumented(ActingPerson):
         pass
 
-    for name in ("call", "call_async", "pieces", "pieces_async", "fails"):
+    methods = ("call", "call_async", "pieces", "pieces_async", "minds", "minds_async", "fails")
+    for name in methods:
         act_for(Instrumented, name, lambda self: self.name)
     return Instrumented()
 
@@ -70,6 +83,17 @@ async def test_asynchronous_generators_too(person: ActingPerson) -> None:
     assert await pieces.asend("hello") == "hello to ann"
     with pytest.raises(StopAsyncIteration):
         await anext(pieces)
+
+
+async def test_what_is_thrown_into_a_generator_is_its_own_to_handle(person: ActingPerson) -> None:
+    minds, minds_async = person.minds(), person.minds_async()
+    assert [next(minds), await anext(minds_async)] == ["begun", "begun"]
+    assert minds.throw(ValueError("fault")) == "fault of ann"
+    assert await minds_async.athrow(ValueError("fault")) == "fault of ann"
+    with pytest.raises(KeyError):
+        minds.throw(KeyError())
+    with pytest.raises(KeyError):
+        await minds_async.athrow(KeyError())
 
 
 def test_an_error_of_the_program_stays_its_own(person: ActingPerson) -> None:
