@@ -1,6 +1,6 @@
 """mesa-llm: agents that answer in JSON, in parallel steps.
 
-OPENAI_API_KEY=- scalesim run -- python llm_town.py
+scalesim run -- python llm_town.py
 """
 
 from __future__ import annotations

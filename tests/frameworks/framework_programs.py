@@ -1,0 +1,74 @@
+"""Examples of frameworks: what each needs from the package index, and what a run is to tell."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+
+class Framework(NamedTuple):
+    """A program of a framework, and what it is expected to tell.
+
+    Attributes:
+        program: Below `examples/`.
+        arguments: Of the program.
+        requirements: On the package index, with the pins that it needs and does not have.
+        agents: Beginnings of the names of all who ask.
+        foresees: It knows who comes next.
+    """
+
+    program: str
+    arguments: tuple[str, ...]
+    requirements: tuple[str, ...]
+    agents: tuple[str, ...]
+    foresees: bool = True
+
+
+FRAMEWORKS = {
+    "mesa": Framework("mesa/mesa_town.py", ("8", "3"), ("mesa==3.3.1", "openai"), ("Citizen ",)),
+    "mesa-llm": Framework(
+        "mesa/llm_town.py", ("4", "2"), ("mesa-llm==0.2.0", "mesa==3.3.1"), ("Citizen ",)
+    ),
+    "langgraph": Framework(
+        "langgraph/review.py",
+        ("2",),
+        ("langgraph==1.2.24", "langchain-openai==1.7.4"),
+        ("writer", "optimist", "pessimist", "editor"),
+    ),
+    "autogen": Framework(
+        "autogen/team.py",
+        ("3",),
+        ("autogen-agentchat==0.7.5", "autogen-ext[openai]==0.7.5"),
+        ("ann", "bob", "eve", "joe"),
+    ),
+    "camel": Framework(
+        "camel/camel_debate.py",
+        ("2",),
+        ("camel-ai==0.2.90", "mcp<2"),
+        tuple(f"System {name}" for name in ("Ann", "Bob", "Eve", "Joe")),
+        foresees=False,
+    ),
+    "agentscope": Framework(
+        "agentscope/chain.py",
+        ("2",),
+        ("agentscope==2.0.11",),
+        ("ann", "bob", "eve"),
+        foresees=False,
+    ),
+    "concordia": Framework(
+        "concordia/talk.py",
+        ("3",),
+        ("gdm-concordia==2.1.0", "openai"),
+        ("Ann", "Bob", "Eve", "rules"),
+    ),
+    "crewai": Framework(
+        "crewai/article.py", ("1",), ("crewai==1.15.30",), ("researcher", "writer", "editor")
+    ),
+    "oasis": Framework("oasis/network.py", ("6", "2"), ("camel-oasis==0.2.5", "mcp<2"), ("user ",)),
+    "generative-agents": Framework(
+        "generative_agents/small_ville.py",
+        ("20",),
+        ("openai",),
+        ("Ann Li", "Bob Ray", "Eve Moe", "Joe Hill"),
+    ),
+}
+"""By the name of its page in `docs/tutorials/frameworks`."""
