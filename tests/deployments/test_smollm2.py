@@ -27,7 +27,7 @@ def written(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
     return sources
 
 
-def test_it_isfetch_once(
+def test_it_is_fetched_once(
     written: list[Path], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     def run_pip(command: list[str], **options: Any) -> None:

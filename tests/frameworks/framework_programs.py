@@ -45,7 +45,6 @@ FRAMEWORKS = {
         ("2",),
         ("camel-ai==0.2.90", "mcp<2"),
         tuple(f"System {name}" for name in ("Ann", "Bob", "Eve", "Joe")),
-        foresees=False,
     ),
     "agentscope": Framework(
         "agentscope/chain.py",
