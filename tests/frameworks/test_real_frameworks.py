@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import openai
 import pytest
 from typer.testing import CliRunner
 
@@ -22,10 +23,23 @@ from scalesim.integrations.client_variables import client_variables
 from scalesim.runs import report, stack_counts
 from scalesim.runs.recorder import Recorder
 from scalesim.settings import ClientSettings
+from scalesim.simulation import Simulation
 from tests.frameworks.environments import ROOT, python_with
 from tests.frameworks.framework_programs import FRAMEWORKS
 
 _PROGRAM_S = 400
+
+MOOD = {
+    "type": "json_schema",
+    "json_schema": {
+        "name": "mood",
+        "schema": {
+            "type": "object",
+            "properties": {"mood": {"type": "string", "enum": ["calm", "angry"]}},
+            "required": ["mood"],
+        },
+    },
+}
 
 pytestmark = pytest.mark.timeout(900)
 
@@ -40,6 +54,21 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ClientSettings]:
     file.write_text(json.dumps(config))
     with StackProcess(None, file) as process:
         yield ClientSettings(base_url=process.base_url, timeout_s=10.0)
+
+
+def test_the_small_model_answers_in_sentences_and_by_schema(stack: ClientSettings) -> None:
+    def asked(**more: Any) -> str:
+        question = {"role": "user", "content": "What is the capital of France?"}
+        answer = client.chat.completions.create(
+            model="scalesim", messages=[question], temperature=0, **more
+        )
+        assert answer.choices[0].finish_reason == "stop"
+        return answer.choices[0].message.content or ""
+
+    with openai.OpenAI(base_url=f"{stack.base_url}/v1", api_key="-") as client:
+        assert asked() == "The capital of France is Paris."
+        answer = asked(response_format=MOOD)
+    assert json.loads(answer)["mood"] in ("calm", "angry")
 
 
 @pytest.mark.parametrize("name", FRAMEWORKS)
@@ -63,23 +92,33 @@ def test_every_call_is_told_apart_and_more_is_foreseen_than_by_the_base_url(
     assert all(agent.startswith(framework.agents) for agent in ran["agents"]), ran["agents"]
     if framework.foresees:
         assert ran["hint_coverage"] > (bare["hint_coverage"] or 0.0)
+        assert _share(ran, "device") > _share(bare, "device")
 
 
 def _bare(command: list[str], settings: ClientSettings, folder: Path) -> dict[str, Any]:
     """Run a program with its clients pointed to the stack; return the report of that."""
     environment = {**os.environ, **client_variables(settings.base_url, "", os.environ)}
     before = stack_counts.read(settings)
-    with Recorder(settings, "default", folder / "bare.jsonl") as recorder:
+    with (
+        Simulation("default", settings=settings) as nobody,
+        Recorder(settings, nobody.name, folder / "bare.jsonl") as recorder,
+    ):
         subprocess.run(command, env=environment, check=True, timeout=_PROGRAM_S)
+        nobody.end()
     counts = stack_counts.read(settings).since(before)
     return report.document(recorder.tally, counts)
 
 
+def _share(document: dict[str, Any], tier: str) -> float:
+    """Return the share of prompt tokens that a tier held."""
+    return float(document["prompt_tokens_found"][tier] / max(document["tokens"]["prompt"], 1))
+
+
 def _figures(document: dict[str, Any]) -> dict[str, Any]:
-    found, prompt = document["prompt_tokens_found"], document["tokens"]["prompt"]
     return {
         "calls": document["calls"],
         "agents": len(document["agents"]),
+        "prompt": document["tokens"]["prompt"],
         "coverage": document["hint_coverage"],
-        **{tier: round(tokens / max(prompt, 1), 3) for tier, tokens in found.items()},
+        **{tier: round(_share(document, tier), 3) for tier in document["prompt_tokens_found"]},
     }
