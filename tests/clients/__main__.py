@@ -53,12 +53,8 @@ def environment(name: str, library: Library) -> Path:
     return python
 
 
-def run(name: str, library: Library, base_url: str) -> dict[str, str]:
+def run(python: Path, library: Library, base_url: str) -> dict[str, str]:
     """Return the fault of each check of a library, empty where it found what it expects."""
-    try:
-        python = environment(name, library)
-    except (subprocess.SubprocessError, OSError) as error:
-        return {"environment": f"left out, it cannot be made: {error}"}
     script = Path(__file__).parent / library.checks
     done = subprocess.run(
         [str(python), str(script), base_url, setup.KEY],
@@ -81,7 +77,12 @@ def main() -> None:
         model = str(build(Path(folder) / "model", size="tiny"))
         with Stack(load(StackSettings, setup.values(model))) as stack:
             for name in names:
-                faults = run(name, LIBRARIES[name], stack.base_url)
+                try:
+                    python = environment(name, LIBRARIES[name])
+                except (subprocess.SubprocessError, OSError) as error:
+                    print(f"{name:12} left out, its environment cannot be made: {error}")
+                    continue
+                faults = run(python, LIBRARIES[name], stack.base_url)
                 found = {check: fault for check, fault in faults.items() if fault}
                 failed += len(found)
                 print(f"{name:12} {len(faults) - len(found):3} of {len(faults)} hold", flush=True)
