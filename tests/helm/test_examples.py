@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 
-from scalesim.deployments.engine.sizing import GIB, Site, fitted
+from scalesim.deployments.engine.sizing import GIB, PROCESS_BYTES, Site, fitted
 from scalesim.deployments.machine import Machine
 from scalesim.deployments.machine.gpus import Gpu
 from scalesim.deployments.machine.memory import Memory
 from scalesim.errors import ConfigurationError
-from scalesim.policies.capacity.hardware import GPUS, LLMS
+from scalesim.policies.capacity.hardware import GPUS, LLMS, Llm
 from scalesim.settings import EngineSettings
 from scalesim.simulations import arms
 from scalesim.simulations.society import society
@@ -23,6 +23,8 @@ from tests.support.chart import pods, render, settings, values_file
 from tests.support.sources import ROOT
 
 LLM = LLMS["llama-3.1-8b"]
+SMOLLM2 = Llm(134_515_008, 30, 3, 64, parameter_bytes=4, kv_number_bytes=4)
+"""SmolLM2-135M as the page for laptops runs it, in float32."""
 CARD = int(GPUS["h100"].memory_bytes)
 UNITS = {"Gi": GIB, "Mi": 2**20, "Ti": 2**40}
 
@@ -31,25 +33,43 @@ def _bytes(quantity: str) -> int:
     return int(quantity[:-2]) * int(UNITS[quantity[-2:]])
 
 
-def _site(memory: int, gpus: int, shared: int, engines: int) -> Site:
+def _site(memory: int, gpus: int, shared: int, engines: int, llm: Llm = LLM) -> Site:
     cards = tuple(Gpu("H100", CARD, CARD) for _ in range(gpus))
-    return Site(Machine(Memory(memory, memory), cards, shared), not gpus, engines, LLM)
+    return Site(Machine(Memory(memory, memory), cards, shared), not gpus, engines, llm)
+
+
+def _worker_bytes(objects: dict[Any, Any]) -> tuple[int, int]:
+    """Return a worker's limit of memory, and how much of it may be in /dev/shm."""
+    worker = pods(objects)["worker"]["spec"]
+    (shm,) = (each["emptyDir"] for each in worker["volumes"] if each["name"] == "shm")
+    limit = worker["containers"][0]["resources"]["limits"]["memory"]
+    return _bytes(limit), _bytes(shm["sizeLimit"])
 
 
 @pytest.mark.parametrize("name", ["values-gpu.yaml", "values-gpu-multinode.yaml"])
 def test_every_engine_of_a_values_file_has_its_tiers_in_its_pod(name: str) -> None:
     objects = render(values_file(name))
-    stack, worker = settings(objects), pods(objects)["worker"]["spec"]
-    limit = _bytes(worker["containers"][0]["resources"]["limits"]["memory"])
-    (shm,) = (each["emptyDir"] for each in worker["volumes"] if each["name"] == "shm")
+    stack, (limit, shm) = settings(objects), _worker_bytes(objects)
     engines = stack.engines_per_machine
     assert engines is not None
-    site = _site(limit, 8, _bytes(shm["sizeLimit"]), engines)
+    site = _site(limit, 8, shm, engines)
     engine = fitted(stack.engine.model_copy(update={"storage_bytes": GIB}), site)
     assert engine.host_bytes is not None
     # What the tiers and all that is written to /dev/shm take is within the pod's limit.
-    assert engines * engine.host_bytes + _bytes(shm["sizeLimit"]) < limit
+    assert engines * engine.host_bytes + shm < limit
     assert engine.host_bytes > 16 * GIB
+
+
+def test_a_laptops_engine_has_a_host_tier_beside_all_else_in_its_pod() -> None:
+    objects = render(values_file("values-cpu.yaml"))
+    limit, shm = _worker_bytes(objects)
+    asked = settings(objects).engine
+    engine = fitted(asked, _site(limit, 0, shm, 1, SMOLLM2))
+    assert engine.host_bytes is not None
+    assert asked.device_tokens is not None
+    device = asked.device_tokens * SMOLLM2.kv_bytes_per_token
+    assert engine.host_bytes > device
+    assert engine.host_bytes + device + SMOLLM2.weight_bytes + PROCESS_BYTES <= limit
 
 
 def _example(page: Path) -> dict[str, Any]:

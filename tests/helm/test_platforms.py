@@ -111,6 +111,12 @@ def test_a_kuberay_that_makes_every_token_itself_is_refused_one(tmp_path: Path) 
     _asked(tmp_path / "b", older)
 
 
+@pytest.mark.parametrize("kind", ["RayService", "RayCluster"])
+def test_nothing_of_kuberays_has_a_scale_that_other_autoscalers_could_set(kind: str) -> None:
+    """A HorizontalPodAutoscaler or KEDA needs one: the page says that it has nothing to scale."""
+    assert all("scale" not in each["subresources"] for each in crd(kind)["spec"]["versions"])
+
+
 def test_no_file_of_the_chart_is_a_link() -> None:
     assert [path for path in CHART.rglob("*") if path.is_symlink()] == []
 

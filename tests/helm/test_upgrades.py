@@ -165,7 +165,7 @@ OTHER_RELEASE = {"nameOverride", "fullnameOverride", "serve.enabled"}
 
 
 def hashed(service: dict[str, Any]) -> dict[str, Any]:
-    """Return what KubeRay compares of a cluster, from 1.6 on.
+    """Return what KubeRay compares of a cluster, from 1.5.2 on.
 
     `GenerateHashWithoutReplicasAndWorkersToDelete`, ray-operator/controllers/ray/utils/util.go.
     Where that is the same `shouldUpdateCluster`, rayservice_controller.go, leaves the cluster as it

@@ -44,6 +44,19 @@ def test_numbers_and_booleans_become_text_where_kubernetes_wants_it() -> None:
     assert {"name": "N", "value": "5"} in env
 
 
+def test_a_variable_may_come_from_a_secret_or_the_pod() -> None:
+    secret = {"secretKeyRef": {"name": "hub", "key": "token"}}
+    field = {"fieldRef": {"fieldPath": "status.podIP"}}
+    given = [{"name": "HF_TOKEN", "valueFrom": secret}, {"name": "IP", "valueFrom": field}]
+    more = [{"secretRef": {"name": "proxy"}}, {"configMapRef": {"name": "site"}}]
+    for group, pod in pods(
+        render({each: {"env": given, "envFrom": more} for each in ("head", "workers")})
+    ).items():
+        (container,) = pod["spec"]["containers"]
+        assert [each for each in container["env"] if each in given] == given, group
+        assert container["envFrom"] == more
+
+
 def test_whole_numbers_have_no_exponent_and_null_is_nothing() -> None:
     """Helm reads them as floats, and writes those from a million on as 1e+06."""
     many, words = 20261127, {"build": 20261127, "gone": None}
