@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import signal
 import subprocess
+import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,10 +21,29 @@ from ray.cluster_utils import Cluster
 from scalesim.deployments.random_model import build
 from scalesim.deployments.stack import SERVING
 from tests.support.ray_head import BIN
+from tests.support.sources import ROOT
 
 pytestmark = [pytest.mark.engine, pytest.mark.ray, pytest.mark.long, pytest.mark.timeout(600)]
 
 START_S = 300
+
+NODES = """
+import sys
+
+import ray
+from ray._private.state import actors
+
+from scalesim.simulations.agent_nodes import is_loopback
+from scalesim.simulations.driver.ray_pool import RayTurnPool, RayWorkers
+from tests.support.driver_worlds import HashModel, Walkers
+
+ray.init(sys.argv[1], log_to_driver=False)
+for url in ("http://127.0.0.1:8080", "http://10.0.0.5:8080"):
+    made_of = RayWorkers(Walkers(4, 1), HashModel, "town", 2, workers=4, here=is_loopback(url))
+    workers = RayTurnPool(made_of).actors
+    ray.get([each.give.remote([]) for each in workers])
+    print(len({actors(each._actor_id.hex())["Address"]["NodeID"] for each in workers}))
+"""
 
 
 @pytest.fixture(scope="module")
@@ -133,6 +153,12 @@ def test_others_leave_it_alone_and_a_simulation_may_ask_it(
         assert said(*world, *here)["arms"]["scalesim"]["errors"] == 0
         ask(client).raise_for_status()
         assert len(client.get("/v1/status").json()["replicas"]) == 1
+
+
+def test_agents_are_on_all_nodes_where_these_reach_the_stack(cluster: str) -> None:
+    command = [sys.executable, "-c", NODES, cluster]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=START_S)
+    assert done.stdout.split() == ["1", "2"], done.stderr
 
 
 def test_without_a_cluster_it_says_what_to_do(config: Path) -> None:

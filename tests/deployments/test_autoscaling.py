@@ -21,6 +21,8 @@ from tests.support.under_load import under_load
 pytestmark = [pytest.mark.engine, pytest.mark.ray, pytest.mark.long, pytest.mark.timeout(900)]
 
 AGENTS = 8
+PATIENCE_S = 400
+"""For one answer, while engines start on the same processors."""
 SCALING = {
     "min_replicas": 1,
     "max_replicas": 3,
@@ -44,7 +46,7 @@ def api(tmp_path: Path) -> Iterator[httpx.Client]:
     with (
         tempfile.TemporaryDirectory(dir="/tmp", prefix="t-") as place,
         ScalesimUp(config, Path(place)) as up,
-        httpx.Client(base_url=up.ready().url, timeout=120, trust_env=False) as client,
+        httpx.Client(base_url=up.ready().url, timeout=PATIENCE_S, trust_env=False) as client,
     ):
         yield client
 

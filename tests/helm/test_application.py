@@ -27,6 +27,8 @@ pytestmark = [pytest.mark.engine, pytest.mark.ray, pytest.mark.timeout(900)]
 KEY = "key-of-the-chart"
 PASSWORD = "p@ss/w:rd%"
 AGENTS = 4
+PATIENCE_S = 400
+"""For one answer, while engines start on the same processors."""
 _WHERE = "/api/serve/applications/"
 _MORE_PORTS = ("METRICS", "STATS")
 
@@ -130,7 +132,7 @@ def release(redis_port: int, tmp_path_factory: pytest.TempPathFactory) -> Iterat
     with (
         ray_head(**variables_of_pods(values)) as dashboard,
         httpx.Client(base_url=dashboard, timeout=60) as kuberay,
-        httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=120) as api,
+        httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=PATIENCE_S) as api,
     ):
         kuberay.headers["Authorization"] = f"Bearer {TOKEN}"
         installed = Release(kuberay, values, api)
