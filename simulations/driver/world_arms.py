@@ -104,11 +104,16 @@ def _ray_for_workers() -> Iterator[None]:
     if ray.is_initialized():
         yield
         return
-    ray.init(address="local", log_to_driver=False, include_dashboard=False)
-    try:
-        yield
-    finally:
-        ray.shutdown()
+    from scalesim.deployments import cluster
+    from scalesim.deployments.run_folder import RAY_FITS, RunFolder
+
+    with RunFolder(RAY_FITS) as folder:
+        folder.guard()
+        cluster.start(folder)
+        try:
+            yield
+        finally:
+            ray.shutdown()
 
 
 def _model_of(client: ClientSettings) -> str:
