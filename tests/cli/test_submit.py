@@ -18,6 +18,7 @@ from scalesim.deployments.random_model import build
 from tests.helm.test_schemas import ALL_MONITORING
 from tests.support.chart import render
 from tests.support.ray_head import BIN, ENVIRONMENT, ray_head, until
+from tests.support.simulation_runs import saved_steps
 from tests.support.sources import PRODUCT
 
 JOB = """
@@ -83,7 +84,7 @@ def test_a_job_that_was_killed_goes_on(head: str, arguments: list[str]) -> None:
     out = Path(arguments[-1])
     started = submit(head, "--no-wait", "--job-id", "first", *arguments)
     assert json.loads(started.stdout)["job"] == "first", started.stderr
-    until(lambda: any(out.glob("checkpoint/*/scalesim/step-000001.msgpack")))
+    until(lambda: bool(saved_steps(out)))
     _driver(out).kill()
 
     done = plainly(head, "--", "python", "-m", "scalesim.simulations", "society", *arguments)

@@ -21,15 +21,19 @@ from tests.support.under_load import under_load
 pytestmark = [pytest.mark.engine, pytest.mark.ray, pytest.mark.long, pytest.mark.timeout(900)]
 
 AGENTS = 8
+LOAD = 4
+"""Requests at a time: one more than the engines there may be."""
 NEWCOMERS = range(AGENTS, 4 * AGENTS)
 """Who are asked while there are three engines, and again once there is one."""
 KEPT = {"device", "host", "storage"}
 PATIENCE_S = 400
 """For one answer, while engines start on the same processors."""
+AT_ONCE = 1
+"""In an engine: with so many requests of one it is those that wait that ask for another."""
 SCALING = {
     "min_replicas": 1,
     "max_replicas": 3,
-    "target_ongoing_requests": 0.5,
+    "target_ongoing_requests": 1,
     "upscale_delay_s": 1,
     "downscale_delay_s": 1,
 }
@@ -44,8 +48,9 @@ def api(tmp_path: Path) -> Iterator[httpx.Client]:
         "storage_dir": str(tmp_path / "state"),
         "storage_bytes": 2**28,
     }
+    stack = {"engine": engine, "autoscaling": SCALING, "max_ongoing_requests": AT_ONCE}
     config = tmp_path / "stack.yaml"
-    config.write_text(yaml.safe_dump({"engine": engine, "autoscaling": SCALING}))
+    config.write_text(yaml.safe_dump(stack))
     with (
         tempfile.TemporaryDirectory(dir="/tmp", prefix="t-") as place,
         ScalesimUp(config, Path(place)) as up,
@@ -89,7 +94,7 @@ def test_they_come_and_go_with_the_load_and_agents_find_their_state(api: httpx.C
 
     first = replicas(api)
     assert len(first) == 1
-    with under_load([agents_in_turn(api) for _ in range(2)]) as answers:
+    with under_load([agents_in_turn(api) for _ in range(LOAD)]) as answers:
         until(lambda: len(replicas(api)) == SCALING["max_replicas"])
         three = replicas(api)
         until(newcomers_are_everywhere)

@@ -9,7 +9,6 @@ import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
 
 import psutil
 import pytest
@@ -17,8 +16,8 @@ import yaml
 
 from benchmarks.free_port import free_port
 from scalesim.deployments.random_model import build
-from scalesim.simulations.driver.journal import Journal
 from tests.support.ray_head import BIN, until
+from tests.support.simulation_runs import saved_steps
 from tests.support.sources import ROOT
 
 SCRIPT = ROOT / "docs" / "operations" / "scalesim.sbatch"
@@ -108,12 +107,12 @@ def test_a_stack_over_all_nodes_and_a_program_beside_it(job: SlurmJob) -> None:
 def test_one_that_was_ended_goes_on(job: SlurmJob) -> None:
     """As Slurm does it to a job that is preempted or requeued: two signals to all of it."""
     with job.running(TOWN) as process:
-        until(lambda: bool(_steps(job.out)) or process.poll() is not None)
+        until(lambda: bool(saved_steps(job.out)) or process.poll() is not None)
         assert process.poll() is None, process.communicate()
         _, known, _ = json.loads(job.found.read_text())
         assert "town" not in known
         _end(job)
-    after = len(_steps(job.out))
+    after = len(saved_steps(job.out))
     assert after < STEPS
 
     code, printed = job.done(TOWN)
@@ -127,10 +126,6 @@ def test_one_that_was_ended_goes_on(job: SlurmJob) -> None:
     assert details["resumed_after_step"] < steps[-1] <= STEPS
     assert steps == sorted(set(steps))
     assert report["arms"]["scalesim"]["errors"] == 0
-
-
-def _steps(out: Path) -> list[Any]:
-    return [step for folder in out.glob("checkpoint/*/*/world") for step in Journal(folder).steps()]
 
 
 def _end(job: SlurmJob) -> None:

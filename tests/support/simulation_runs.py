@@ -1,5 +1,6 @@
-"""Runs made up for tests of what is reported."""
+"""Runs made up for tests of what is reported, and what those that run have done so far."""
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ from scalesim.simulations.arm_run import Run
 from scalesim.simulations.arms import ArmOutcome
 from scalesim.simulations.call_table import CallRow, calls_of
 from scalesim.simulations.chat_caller import Answer
+from scalesim.simulations.driver.journal import Journal
 from scalesim.simulations.society import society
 from scalesim.simulations.workload import PromptSize, Workload
 from scalesim.vocabulary import TransferStats
@@ -19,6 +21,12 @@ SIZE = PromptSize(private=64, observation=8, output=4)
 
 def small_society(steps: int = 2) -> Workload:
     return society(agents=5, steps=steps, active=0.4, size=SIZE, seed=0)
+
+
+def saved_steps(out: Path) -> list[int]:
+    """Return the steps on disk of a run that reports to a folder."""
+    folders = [file.parent for file in out.glob("checkpoint/**/calls.msgpack")]
+    return [saved.step for folder in folders for saved in Journal(folder).steps()]
 
 
 STATUS = {
