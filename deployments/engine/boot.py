@@ -77,14 +77,16 @@ def run_scheduler(*args: Any, **kwargs: Any) -> None:
 
 
 def prepare(emulation: EmulationSettings | None) -> None:
-    """Patch SGLang in a scheduler process: its sampling, and what this machine asks for.
+    """Patch SGLang in a scheduler process: nothing compiles later, and what this machine asks for.
 
     Raises:
         ConfigurationError: A device is to be emulated beside a real one.
     """
+    from scalesim.deployments.engine.sglang import page_names
     from scalesim.deployments.engine.sglang.eager_sampling import run_eagerly
 
     run_eagerly()
+    page_names.use()
     if emulation is not None:
         from scalesim.deployments.engine.emulation.device_clock import RealClock
         from scalesim.deployments.engine.emulation.gpu_times import times_of
