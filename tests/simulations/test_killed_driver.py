@@ -51,4 +51,4 @@ def test_a_killed_driver_goes_on_and_the_text_is_the_same(tmp_path: Path) -> Non
             assert process.wait(WAIT_S) == 0
     assert (tmp_path / "killed/said.txt").read_text() == whole
     # What was under way as it was killed is asked again, and nothing that had ended before.
-    assert calls < len(stack.calls) < 1.5 * calls
+    assert calls <= len(stack.calls) <= calls + 2 * AGENTS
