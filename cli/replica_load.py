@@ -30,7 +30,7 @@ _PROCESSES = 4
 """Of replicas; each holds a part of them."""
 
 
-class Seconds(NamedTuple):
+class Timing(NamedTuple):
     """How long the controller is let settle, and then measured."""
 
     settle: float = 12.0
@@ -64,7 +64,7 @@ class IdleController:
 
 
 def _measured(
-    target: ActorHandle, replicas: int, simulation: str, steps: bool, seconds: Seconds
+    target: ActorHandle, replicas: int, simulation: str, steps: bool, seconds: Timing
 ) -> dict[str, Any]:
     """Return what so many replicas made of an actor's process, and how fast they were directed."""
     process = psutil.Process(ray.get(target.__ray_call__.remote(lambda _: os.getpid())))
@@ -126,7 +126,7 @@ def _used(process: psutil.Process) -> float:
 
 def measure_updates(
     counts: Sequence[int],
-    seconds: Seconds = Seconds(),  # noqa: B008
+    seconds: Timing = Timing(),  # noqa: B008
 ) -> Iterator[dict[str, Any]]:
     """Yield what so many replicas make of the controller, and of its peer; Ray must be initialised.
 

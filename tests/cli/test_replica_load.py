@@ -5,13 +5,13 @@ from __future__ import annotations
 import pytest
 
 from scalesim.cli.busy_engines import AGENTS
-from scalesim.cli.replica_load import Seconds, measure_updates
+from scalesim.cli.replica_load import Timing, measure_updates
 
 pytestmark = [pytest.mark.ray, pytest.mark.usefixtures("ray_local")]
 
 
 def test_engines_tell_the_controller_and_are_directed() -> None:
-    (row,) = measure_updates([2], Seconds(3, 6))
+    (row,) = measure_updates([2], Timing(3, 6))
     assert row["replicas"] == 2
     assert row["updates_per_s"] > 0 < row["busy_share"]
     assert row["directed_s"]["measured"] > 0 < row["empty_busy_share"]
