@@ -76,10 +76,10 @@ class MesaWorld(World):
         me.state.clear()
         me.state.update(self._state(agent, f"{me.id} in step {step}"))
 
-    def next_turn(self, me: Me) -> int:
+    def next_turn(self, me: Me) -> float:
         """See `World.next_turn`: the agent's own `next_turn(me)` where it has one."""
         agent = self._agent(me)
-        return int(agent.next_turn(me)) if hasattr(agent, "next_turn") else me.step + 1
+        return float(agent.next_turn(me)) if hasattr(agent, "next_turn") else me.step + 1
 
     def position(self, state: dict[str, Any]) -> tuple[float, float] | None:
         """See `World.position`: Mesa's `pos`."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from math import isfinite
 from typing import NamedTuple
 
 from scalesim.simulations.call_table import CallRow
@@ -10,12 +9,13 @@ from scalesim.simulations.call_table import CallRow
 HIDDEN = b"\xc0"
 """What an agent shows that hides: None in msgpack."""
 
-_NEVER = 2**31
+NEVER = 2**31
+"""A step that no run comes to."""
 
 
 def step_of(next_turn: float) -> int:
-    """Return the step of a turn; a late one for inf."""
-    return int(next_turn) if isfinite(next_turn) else _NEVER
+    """Return the step of a turn; `NEVER` for inf and for all that is later."""
+    return int(min(next_turn, NEVER))
 
 
 class SeenAgent(NamedTuple):

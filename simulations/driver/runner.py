@@ -15,7 +15,7 @@ from scalesim.errors import CallFailedError, ScaleSimError, WorldError
 from scalesim.me import Chat, InboxMessage, Me, ModelReply, TextListener
 from scalesim.plain_values import packed
 from scalesim.simulations.call_table import CallRow
-from scalesim.simulations.driver.agent_turns import AgentTurn, TakenTurn, step_of
+from scalesim.simulations.driver.agent_turns import NEVER, AgentTurn, TakenTurn, step_of
 from scalesim.simulations.driver.around import Surroundings
 from scalesim.simulations.driver.asked_model import AskedModel
 from scalesim.simulations.driver.roster import Roster
@@ -169,7 +169,7 @@ class TurnRunner:
                 f"{me.id} in step {me.step} acts next in step {turn:g}: next_turn must be later"
             )
         if not (roster.ordered or world.knows("rate")):
-            return turn
+            return turn if turn < NEVER else math.inf
         step = step_of(turn)
         if roster.ordered:
             return self._ordered(row, step)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import mesa
@@ -9,6 +10,7 @@ import pytest
 
 import scalesim
 from scalesim.errors import WorldError
+from scalesim.me import Me
 from scalesim.mesa_world import Activation
 from scalesim.simulations.driver.drive import stepping_of
 from tests.simulations.driver.test_drive import play
@@ -61,3 +63,16 @@ def test_what_cannot_be_kept_is_named() -> None:
     next(iter(made.agents)).friend = object()
     with pytest.raises(WorldError, match="Walker-1 keeps friend"):
         scalesim.MesaWorld(made).start("Walker-1")
+
+
+class Sleeper(Walker):
+    def next_turn(self, me: Me) -> float:
+        return math.inf if me.step else 1.5
+
+
+async def test_an_agent_of_its_own_plan_may_never_act_again() -> None:
+    made = mesa.Model(seed=1)
+    Sleeper(made, 0.0)
+    played = await play(scalesim.MesaWorld(made), None)
+    assert played.order == [(1, 0)]
+    assert played.errors == []
