@@ -18,7 +18,7 @@ from scalesim.simulations.call_table import CallRow, CallTable, calls_of
 from scalesim.simulations.chat_caller import Answer
 from scalesim.simulations.driver.agent_turns import TakenTurn
 from scalesim.simulations.driver.asked_model import AskedModel, MakeModel
-from scalesim.simulations.driver.drive import DriveOptions, conductor_of, drive
+from scalesim.simulations.driver.drive import DriveOptions, conductor_of, drive, stepping_of
 from scalesim.simulations.driver.forecast import Foresight
 from scalesim.simulations.driver.journal import Journal, SavedStep
 from scalesim.simulations.driver.roster import Roster
@@ -70,6 +70,8 @@ async def run_world(
         WorldError: A turn failed and the options say to stop, or the World cannot begin.
     """
     world, options = run.world, run.options
+    if stepping_of(world, options.stepping) == "causal":  # it has no step's end to pause at
+        options = options._replace(think_s=0.0)
     journal, roster = Journal(run.folder), Roster(world)
     state = await _state(run, roster, journal, model)
     done = journal.steps()
@@ -103,7 +105,7 @@ async def run_world(
         if foresight is not None:
             hints = await asyncio.to_thread(foresight.close)
     calls, step_s = _steps(done, options.steps)
-    think_s = options.steps * options.think_s
+    think_s = len(done) * options.think_s  # there is no pause for steps in which nobody acts
     wall_s = float(step_s.sum()) + think_s
     return Run(warmup, warmup_s, calls, step_s, wall_s, think_s, hints, resumed_after)
 
