@@ -4,11 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cached_property
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 AgentRows = NDArray[np.int32]
+
+
+class _Turns(NamedTuple):
+    """All turns after the warm-up by agent, then step, and one that is nobody's at the end.
+
+    Attributes:
+        key: int64[m + 1], `row * steps + step`, ascending.
+        due: float64[m + 1], when it is in absolute steps.
+        calls: int64[m + 1], how many it has.
+    """
+
+    key: NDArray[np.int64]
+    due: NDArray[np.float64]
+    calls: NDArray[np.int64]
 
 
 class Schedule:
@@ -44,16 +59,41 @@ class Schedule:
 
     def next_use(self, step: int) -> NDArray[np.float64]:
         """Return for every agent when it calls next after `step`: absolute steps, inf for never."""
-        row: NDArray[np.float64] = self._next_use[step]
-        return row
+        turns, rows = self._turns, np.arange(len(self._calls[0]))
+        place = np.searchsorted(turns.key, rows * len(self) + step + 1)
+        is_own = turns.key[place] < (rows + 1) * len(self)
+        return np.where(is_own, turns.due[place], np.inf)
+
+    def next_use_of(self, row: int, step: int) -> float:
+        """Return the same for one agent."""
+        turns = self._turns
+        place = np.searchsorted(turns.key, row * len(self) + step + 1)
+        is_own = turns.key[place] < (row + 1) * len(self)
+        return float(turns.due[place]) if is_own else np.inf
+
+    def calls_of(self, row: int, step: int) -> int:
+        """Return how often an agent calls in a step after the warm-up."""
+        turns, key = self._turns, row * len(self) + step
+        place = np.searchsorted(turns.key, key)
+        return int(turns.calls[place]) if turns.key[place] == key else 0
 
     @cached_property
-    def _next_use(self) -> NDArray[np.float64]:
-        table = np.full((len(self), len(self._calls[0])), np.inf)
-        for step in reversed(range(1, len(self))):
-            rows = self.active(step)
-            table[step - 1] = table[step]
-            table[step - 1, rows] = step
+    def _turns(self) -> _Turns:
+        found = []
+        for step in range(1, len(self)):
+            rows, calls = self.active(step), self._calls[step]
+            due = np.full(len(rows), float(step))
             if self.ordered:
-                table[step - 1, rows] += np.arange(len(rows)) / len(rows)
-        return table
+                due += np.arange(len(rows)) / len(rows)
+            counts = np.unique(calls, return_counts=True)[1]  # by row
+            order = np.argsort(rows)
+            found.append((rows[order].astype(np.int64) * len(self) + step, due[order], counts))
+        none = np.empty(0, np.int64), np.empty(0), np.empty(0, np.int64)
+        key, due, counts = map(np.concatenate, zip(none, *found, strict=True))
+        order = np.append(np.argsort(key), len(key))
+        return _Turns(
+            *(
+                np.append(each, last)[order]
+                for each, last in ((key, np.iinfo(np.int64).max), (due, np.inf), (counts, 0))
+            )
+        )

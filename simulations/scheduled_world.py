@@ -7,8 +7,6 @@ import contextlib
 from math import isfinite
 from typing import Any
 
-import numpy as np
-
 from scalesim.errors import CallFailedError
 from scalesim.headers import NEXT_USE
 from scalesim.me import Me
@@ -51,12 +49,12 @@ class ScheduledWorld(World):
 
     def next_turn(self, me: Me) -> float:
         """See `World.next_turn`; where the order is known, turns of a step begin in it."""
-        return float(self._workload.schedule.next_use(me.step)[self._rows[me.id]])
+        return self._workload.schedule.next_use_of(self._rows[me.id], me.step)
 
     async def act(self, me: Me, step: int) -> None:
         """See `World.act`."""
         row = self._rows[me.id]
-        calls = int(np.count_nonzero(self._workload.schedule.calls(step) == row))
+        calls = self._workload.schedule.calls_of(row, step)
         ahead = self.next_turn(me) - step
         for call in range(calls):
             # With its last call the engine learns at once how far the agent is from then on; what
