@@ -103,6 +103,11 @@ def run(
     names = _arms(arms)
     size = PromptSize(private=prompt_tokens, output=output_tokens)
     client = client_at(base_url) if base_url else None
+    if client is not None and (adapters or models):
+        raise ConfigurationError(
+            "--adapters and --models are built for stacks that are started here: leave them out "
+            "with --base-url"
+        )
     in_words = model is not None or client is not None
     chosen = Chosen(simulation, agents, active, trace, steps, seed, size, in_words)
     drive = chosen.drive()

@@ -18,6 +18,7 @@ from scalesim.simulation import Simulation
 from scalesim.simulations.agent_nodes import is_loopback
 from scalesim.simulations.arm_run import Drive, Run, RunOptions, WatchStep
 from scalesim.simulations.arms import ArmOutcome
+from scalesim.simulations.call_table import CallTable
 from scalesim.simulations.driver.asked_model import MakeServedModel
 from scalesim.simulations.driver.drive import DriveOptions
 from scalesim.simulations.driver.forecast import Forecast
@@ -79,7 +80,7 @@ def on_stack(
     """Run a simulation on a stack that runs already; in Ray's cluster if there is one.
 
     Raises:
-        UnavailableError: The stack does not answer.
+        UnavailableError: The stack does not answer, or no call of the warm-up.
         ScaleSimError: See `Drive`.
     """
     from scalesim.transports.http import HttpTransport
@@ -90,7 +91,16 @@ def on_stack(
             before.end()
     with _ray_for_workers(), ArmsProgress(drive.workload) as progress:
         line = progress.arm("scalesim")
-        run = drive(target, run_options, line, folder)
+
+        def watched(step: int, calls: CallTable) -> None:
+            if step == 0 and 0 < calls.failed == len(calls.errors):
+                raise UnavailableError(
+                    f"the stack at {client.base_url} answered none of the {calls.failed} calls of "
+                    f"the warm-up: {calls.errors[0]}"
+                )
+            line(step, calls)
+
+        run = drive(target, run_options, watched, folder)
         line.finish(run.busy_s)
     with closing(HttpTransport(client)) as transport:
         status = transport.status()

@@ -6,11 +6,20 @@ import json
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from docs.generate.text import ROOT
-from scalesim.errors import ConfigurationError
+from scalesim.errors import ConfigurationError, UnavailableError
+from scalesim.sender import Stats
+from scalesim.settings import ClientSettings
+from scalesim.simulations.arm_run import Run, RunOptions, WatchStep
+from scalesim.simulations.call_table import CALL, CallTable
+from scalesim.simulations.driver.world_arms import on_stack
 from scalesim.simulations.run_command import run
+from scalesim.simulations.society import society
+from scalesim.simulations.target import Target
+from scalesim.simulations.workload import PromptSize
 from tests.support.fake_stack import FakeStack
 
 VILLAGE = ROOT / "docs/tutorials/01-a-village.md"
@@ -65,3 +74,35 @@ def test_options_of_one_kind_are_not_of_another(
 ) -> None:
     with pytest.raises(ConfigurationError, match=what):
         run(name, **options)  # type: ignore[arg-type]
+
+
+def test_adapters_are_not_built_for_a_stack_that_runs() -> None:
+    with pytest.raises(ConfigurationError, match="leave them out with --base-url"):
+        run("society", base_url="http://127.0.0.1:1", adapters="distinct")
+
+
+class Unanswered:
+    """A run of whose warm-up so many of three calls fail."""
+
+    workload = society(agents=3, steps=1, active=0.4, size=PromptSize(private=64))
+
+    def __init__(self, failed: int) -> None:
+        errors = ["longer than the model's context"] * failed + [""] * (3 - failed)
+        self._calls = CallTable(np.zeros(3, CALL), [""] * 3, errors)
+
+    def __call__(self, target: Target, options: RunOptions, watch: WatchStep, folder: Path) -> Run:
+        watch(0, self._calls)
+        none = CallTable(np.zeros(0, CALL), [], [])
+        return Run(self._calls, 0.0, none, np.zeros(1), 0.0, 0.0, Stats())
+
+
+@pytest.mark.ray
+def test_a_stack_that_answers_nobody_ends_the_run_with_its_reason(
+    ray_local: None, tmp_path: Path
+) -> None:
+    with FakeStack() as stack:
+        stack.status = {"data": [{"id": "small"}], "simulations": {}, "replicas": {}}
+        client = ClientSettings(base_url=stack.base_url)
+        assert on_stack(Unanswered(2), client, RunOptions(), tmp_path)["scalesim"]
+        with pytest.raises(UnavailableError, match=r"none of the 3 calls.*model's context"):
+            on_stack(Unanswered(3), client, RunOptions(), tmp_path)
