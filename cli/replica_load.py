@@ -144,15 +144,19 @@ def measure_updates(
             idle = _measured(peer, replicas, "none", False, seconds)
             row["empty_busy_share"] = idle["busy_share"]
             ray.kill(peer)
-            yield {**row, "line": _line(row)}
+            yield {**row, "line": line_of(row)}
 
 
-def _line(row: dict[str, Any]) -> str:
+def line_of(row: dict[str, Any]) -> str:
     """Return a row as a line for people."""
     directed = row["directed_s"]
+    orders = (
+        f"directed after {directed['p50'] * 1e3:.0f} ms p50, {directed['p99'] * 1e3:.0f} ms p99"
+        if directed["measured"]
+        else "nobody was directed"
+    )
     return (
         f"{row['replicas']:4} replicas: controller {row['busy_share']:.0%} of a processor, an "
         f"empty actor {row['empty_busy_share']:.0%}; {row['updates_per_s']:.0f} updates/s, each "
-        f"replica every {row['interval_s'] * 1e3:.0f} ms; directed after "
-        f"{directed['p50'] * 1e3:.0f} ms p50, {directed['p99'] * 1e3:.0f} ms p99"
+        f"replica every {row['interval_s'] * 1e3:.0f} ms; {orders}"
     )

@@ -15,6 +15,7 @@
     ├── StaleControllerError      no   directives of an older controller (fencing)
     ├── WorldError                no   a World did what it must not; names agent and step
     │   └── OutOfReachError       no   it looked at, or told, an agent that is out of its reach
+    ├── CallFailedError           yes  the model did not answer an agent of a World
     └── UnavailableError          yes  a part is down or busy; the same call may work later
         ├── QuotaExceededError      the key has as much as it may have
         ├── CatalogUnavailableError

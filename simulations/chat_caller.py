@@ -49,7 +49,7 @@ class ChatAnswer(NamedTuple):
 
 
 class Caller:
-    """Makes chat calls over one pool of kept connections; used within `async with`.
+    """Makes chat calls over one pool of kept connections.
 
     Args:
         base_url: Of the stack, without `/v1`.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from scalesim.cli.busy_engines import AGENTS
-from scalesim.cli.replica_load import Timing, measure_updates
+from scalesim.cli.replica_load import Timing, line_of, measure_updates
 
 pytestmark = [pytest.mark.ray, pytest.mark.usefixtures("ray_local")]
 
@@ -17,3 +17,9 @@ def test_engines_tell_the_controller_and_are_directed() -> None:
     assert row["directed_s"]["measured"] > 0 < row["empty_busy_share"]
     assert AGENTS == 1000
     assert "   2 replicas: controller" in row["line"]
+
+
+def test_a_line_tells_also_that_nobody_was_directed() -> None:
+    nobody = {"p50": None, "p99": None, "measured": 0}
+    row = {"replicas": 1, "busy_share": 1.0, "empty_busy_share": 0.1, "updates_per_s": 2.0}
+    assert line_of({**row, "interval_s": 0.5, "directed_s": nobody}).endswith("nobody was directed")

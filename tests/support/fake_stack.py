@@ -26,7 +26,6 @@ class FakeStack:
 
     def __init__(self) -> None:
         self.found = "prompt=800, device=16, host=8, storage=4"
-        self.fails = False
         self.is_ours = True
         self.only_for = ""
         self.received: list[tuple[str, Any]] = []
