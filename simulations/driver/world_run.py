@@ -105,7 +105,8 @@ async def run_world(
         if foresight is not None:
             hints = await asyncio.to_thread(foresight.close)
     calls, step_s = _steps(done, options.steps)
-    think_s = len(done) * options.think_s  # there is no pause for steps in which nobody acts
+    acted = {saved.step for saved in done}  # there is no pause for steps in which nobody acts
+    think_s = len(acted) * options.think_s
     wall_s = float(step_s.sum()) + think_s
     return Run(warmup, warmup_s, calls, step_s, wall_s, think_s, hints, resumed_after)
 

@@ -21,7 +21,7 @@ STEPS = 6
 PAUSE_S = 0.01
 
 
-class Sleepers(scalesim.World):
+class LateRisers(scalesim.World):
     """Agents that act in step 1, and then when they are told to."""
 
     def __init__(self, then: float) -> None:
@@ -54,15 +54,15 @@ def test_who_acts_late_or_never_is_kept_and_goes_on(
     def dies(*_: object) -> None:
         raise KeyboardInterrupt
 
-    whole = run(Sleepers(then), tmp_path / "whole").calls
+    whole = run(LateRisers(then), tmp_path / "whole").calls
     assert sorted(set(whole.rows["step"].tolist())) == steps
     with pytest.raises(KeyboardInterrupt):
-        run(Sleepers(then), tmp_path / "died", lambda step, _: dies() if step else None)
-    assert run(Sleepers(then), tmp_path / "died").calls.by_call() == whole.by_call()
+        run(LateRisers(then), tmp_path / "died", lambda step, _: dies() if step else None)
+    assert run(LateRisers(then), tmp_path / "died").calls.by_call() == whole.by_call()
 
 
 def test_pauses_are_those_that_there_were(tmp_path: Path) -> None:
-    ran = run(Sleepers(5.0), tmp_path)
+    ran = run(LateRisers(5.0), tmp_path)
     assert ran.think_s == pytest.approx(3 * PAUSE_S)  # after steps 1, 5 and 6
     assert ran.busy_s == pytest.approx(ran.step_s.sum())
 
