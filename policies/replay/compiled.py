@@ -25,7 +25,10 @@ class Compiled:
             from numba import njit
         except ImportError:  # a hundred times slower, with the same results
             return self._python
-        return njit(cache=True)(self._python)
+        try:
+            return njit(cache=True)(self._python)
+        except RuntimeError:  # nowhere to write, as for a container's user without a home
+            return njit(self._python)
 
     @property
     def _numba_type_(self) -> Any:
@@ -34,9 +37,9 @@ class Compiled:
 
 
 def compiled(function: F) -> F:
-    """Compile a loop over arrays with numba; the result is cached in the source's folder.
+    """Compile a loop over arrays with numba; the result is cached where one may write.
 
-    The cache does not see changes of a function called in another file: delete `__pycache__` after
-    editing one.
+    That is the source's folder, else one of the user's. The cache does not see changes of a
+    function called in another file: delete `__pycache__` after editing one.
     """
     return cast(F, Compiled(function))
