@@ -33,12 +33,37 @@ def test_those_who_walk_towards_each_other_are_near() -> None:
     conductor.begin()
     guess.took([taken(0, 0, (0.0, 0.0)), taken(1, 0, (12.0, 0.0)), taken(2, 0, (500.0, 0.0))], 1)
     guess.took([taken(0, 1, (1.0, 0.0)), taken(1, 1, (11.0, 0.0)), taken(2, 1, (500.0, 1.0))], 1)
-    assert guess.distances(conductor).tolist() == [4.0, 4.0, np.inf]
+    # They are as step 2 begins; four steps later, in step 6, they see each other.
+    assert guess.distances(conductor).tolist() == [5.0, 5.0, np.inf]
     guess.report(conductor)
     hints.close()
     (report,) = transport.reports
     assert (report.epoch, list(report.ids)) == (1, ["agent-0", "agent-1", "agent-2"])
-    assert list(report.distances) == [4.0, 4.0, np.inf]
+    assert list(report.distances) == [5.0, 5.0, np.inf]
+
+
+def test_places_are_of_the_step_that_they_were_reached_in() -> None:
+    guess, hints = forecast(Walkers(2), FakeTransport())
+    conductor = Causal(np.ones(2, np.int64), 99)
+    conductor.begin()
+    guess.took([taken(0, 0, (0.0, 0.0)), taken(1, 0, (22.0, 0.0))], 1)
+    conductor.done(np.array([0]), np.array([11]))
+    guess.took([taken(0, 1, (1.0, 0.0)), taken(1, 1, (21.0, 0.0))], 1)
+    guess.took([taken(0, 10, (2.0, 0.0))], 1)
+    # In step 11 the one is at 2 and the other at 12: four steps later they meet. The one has four
+    # more turns until then, the other has fourteen.
+    assert guess.distances(conductor).tolist() == [4.0, 14.0]
+    hints.close()
+
+
+def test_who_has_taken_all_turns_calls_after_all_others() -> None:
+    guess, hints = forecast(Walkers(2), FakeTransport())
+    conductor = Causal(np.ones(2, np.int64), 99)
+    conductor.begin()
+    guess.took([taken(0, 0, (0.0, 0.0)), taken(1, 0, (1.0, 0.0))], 1)
+    conductor.done(np.array([0]), np.array([99]))
+    assert guess.distances(conductor).tolist() == [98.0, 0.0]
+    hints.close()
 
 
 def test_a_plan_is_the_step_of_the_next_turn() -> None:
