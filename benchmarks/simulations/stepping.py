@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import sys
 import tempfile
-import time
+import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -27,10 +27,14 @@ from scalesim.deployments.stack import Stack
 from scalesim.me import Me
 from scalesim.settings import EngineSettings, IngressSettings, StackSettings
 from scalesim.simulations.arm_run import Stepping
-from scalesim.simulations.driver.asked_model import MakeModel, MakeServedModel
+from scalesim.simulations.chat_caller import Answer
+from scalesim.simulations.driver.agent_turns import TakenTurn
+from scalesim.simulations.driver.asked_model import AskedModel, MakeModel, MakeServedModel
 from scalesim.simulations.driver.drive import DriveOptions, conductor_of, drive
+from scalesim.simulations.driver.forecast import Foresight
 from scalesim.simulations.driver.roster import Roster
 from scalesim.simulations.driver.runner import TurnRunner
+from scalesim.simulations.driver.turn_pool import GATHER_S
 from scalesim.simulations.driver.world_state import state_of
 from scalesim.simulations.worlds.town import Town
 
@@ -59,40 +63,63 @@ class WordTown(Town):
 
 def hash_of(name: str) -> int:
     """Return a number of a name."""
-    return int(name.rsplit("-")[-1]) * 2654435761 % 2**32
+    return zlib.crc32(name.encode())
 
 
 async def play(
-    make: MakeModel, world: Town, steps: int, stepping: Stepping, known: Meetings | None = None
+    model: AskedModel,
+    world: Town,
+    steps: int,
+    stepping: Stepping,
+    known: Meetings | None = None,
+    foresight: Foresight | None = None,
+    gather_s: float = GATHER_S,
 ) -> dict[str, Any]:
-    """Return seconds, calls in flight on average, texts and meetings of one run."""
+    """Return seconds, calls in flight on average, answers and meetings of one run.
+
+    Args:
+        model: What agents ask.
+        world: The town.
+        steps: How many.
+        stepping: Who waits for whom, unless meetings are known.
+        known: Whom each turn meets, of an earlier run.
+        foresight: Reports distances.
+        gather_s: See `LocalPool`.
+    """
     options = DriveOptions(steps, stepping, concurrency=256)
     roster = Roster(world)
-    runner = TurnRunner(world, make(), "town", steps + 1)
+    runner = TurnRunner(world, model, "town", steps + 1)
     state = state_of(roster, world, runner)
     conductor = conductor_of(world, roster, state, options)
     if known is not None:
         state = KnownState(roster, world.reach, world.speed, state.agents)
         state.meetings = known
         conductor = KnownMeetings(conductor.step.copy(), steps + 1, known, state.space)
-    calls: dict[tuple[int, int], Any] = {}
-    pool = Noting(runner)
-    begun = time.monotonic()
-    await drive(
-        conductor,
-        state,
-        pool,
-        options,
-        lambda _, turns, seconds: calls.update(((t.row, t.step), t.calls) for t in turns),
-    )
-    seconds = time.monotonic() - begun
+    answers: dict[tuple[int, int], list[Answer]] = {}
+
+    def ended(step: int, turns: list[TakenTurn], seconds: float) -> None:
+        answers.update(((t.row, t.step), [call.answer for call in t.calls]) for t in turns)
+
+    def progressed(turns: list[TakenTurn]) -> None:
+        if foresight is not None:
+            foresight.took(turns, conductor.floor())
+            foresight.report(conductor)
+
+    pool = Noting(runner, gather_s)
+    if foresight is not None:
+        foresight.begin(state.agents, conductor)
+    loop = asyncio.get_running_loop()
+    begun = loop.time()
+    await drive(conductor, state, pool, options, ended, progressed)
+    seconds = loop.time() - begun
     await pool.close()
-    answers = [call.answer for made in calls.values() for call in made]
+    made = [answer for of_turn in answers.values() for answer in of_turn]
     return {
         "busy_s": seconds,
-        "at_once": sum(answer.latency_s for answer in answers) / seconds,
-        "calls": len(answers),
-        "texts": {turn: [call.answer.text for call in made] for turn, made in calls.items()},
+        "at_once": sum(answer.latency_s for answer in made) / seconds,
+        "calls": len(made),
+        "answers": made,
+        "texts": {turn: [answer.text for answer in said] for turn, said in answers.items()},
         "meetings": pool.meetings,
     }
 
@@ -130,7 +157,7 @@ def main(kind: str, seeds: int, agents: int, steps: int) -> None:
         def run(seed: int, name: str, known: Meetings | None = None) -> dict[str, Any]:
             stepping: Stepping = "barrier" if name == "barrier" else "causal"
             world = WordTown(agents, seed)
-            return asyncio.run(play(make(f"{name}-{seed}"), world, steps, stepping, known))
+            return asyncio.run(play(make(f"{name}-{seed}")(), world, steps, stepping, known))
 
         run(99, "causal")  # warms up
         for seed in range(seeds):

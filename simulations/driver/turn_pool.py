@@ -9,8 +9,8 @@ from typing import Protocol
 from scalesim.simulations.driver.agent_turns import AgentTurn, TakenTurn
 from scalesim.simulations.driver.runner import TurnRunner
 
-_GATHER_S = 0.002
-"""What ends within so long of each other is handed over together."""
+GATHER_S = 0.002
+"""A busy loop hands over many turns at once so."""
 
 
 class TurnPool(Protocol):
@@ -38,10 +38,11 @@ class LocalPool:
 
     Args:
         runner: Takes them.
+        gather_s: What ends within so long of each other is handed over together.
     """
 
-    def __init__(self, runner: TurnRunner) -> None:
-        self._runner = runner
+    def __init__(self, runner: TurnRunner, gather_s: float = GATHER_S) -> None:
+        self._runner, self._gather_s = runner, gather_s
         self._ended: asyncio.Queue[asyncio.Task[TakenTurn]] = asyncio.Queue()
         self._tasks: set[asyncio.Task[TakenTurn]] = set()
 
@@ -56,7 +57,7 @@ class LocalPool:
         """See `TurnPool.taken`."""
         ended = [await self._ended.get()]
         if self._tasks:
-            await asyncio.sleep(_GATHER_S if len(self._tasks) > 1 else 0)
+            await asyncio.sleep(self._gather_s if len(self._tasks) > 1 else 0)
         while not self._ended.empty():
             ended.append(self._ended.get_nowait())
         return [task.result() for task in ended]

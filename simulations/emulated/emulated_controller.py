@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import heapq
 import itertools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
@@ -64,6 +64,11 @@ class ControlPlane:
         self._changed = False
         self._plan_at = self._tick_at = 0.0
 
+    @property
+    def epoch(self) -> int:
+        """The step that began last."""
+        return self._epoch
+
     def step(self, step: int, ahead: Mapping[str, float]) -> None:
         """Say that a step begins, and in how many steps agents call."""
         self._epoch = step
@@ -72,12 +77,19 @@ class ControlPlane:
     def wake(self, agent: str, at: float) -> None:
         """Say in which step an agent calls next."""
         if not self._hints:
-            self._later(ClientSettings().flush_interval_s + CALL_S, self._flush)
+            self._later(ClientSettings().flush_interval_s, self._flush)
         self._hints[agent] = at
+
+    def pin(self, agents: Sequence[str]) -> None:
+        """Say whose state stays on the device."""
+        keys = agent_keys(self._simulation, list(agents))
+        self._later(CALL_S, lambda: self.core.lifecycle(self._simulation, pin=keys))
 
     def _flush(self) -> None:
         distances, self._hints = self._hints, {}
-        self._report(self._epoch, {agent: at - self._epoch for agent, at in distances.items()})
+        epoch = self._epoch
+        ahead = {agent: at - epoch for agent, at in distances.items()}
+        self._later(CALL_S, lambda: self._report(epoch, ahead))
 
     def _report(self, step: int, ahead: Mapping[str, float]) -> None:
         distances = np.maximum(np.array(list(ahead.values())), 0.0)

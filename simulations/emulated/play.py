@@ -10,28 +10,18 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from scalesim.deployments import random_model
-from scalesim.deployments.engine.emulation.device_clock import VirtualClock
-from scalesim.deployments.engine.emulation.gpu_times import (
-    calibration_of,
-    processor_times,
-    times_of,
-)
-from scalesim.deployments.engine.emulation.inline import InlineEngine, Script
+from scalesim.deployments.engine.emulation.inline import Script
 from scalesim.deployments.engine.emulation.inline_requests import Asked
-from scalesim.deployments.random_adapter import MODULES
-from scalesim.deployments.random_adapter import build as build_adapter
 from scalesim.identity import agent_key
-from scalesim.settings import AdapterSettings, EmulationSettings, EngineSettings
-from scalesim.simulations.emulated.emulated_case import PAGE, ArmOptions, EmulatedCase
-from scalesim.simulations.emulated.emulated_controller import CALL_S, ControlPlane
-from scalesim.simulations.emulated.step_timeline import StepTimeline
+from scalesim.settings import EmulationSettings
+from scalesim.simulations.emulated.emulated_case import ArmOptions, EmulatedCase
+from scalesim.simulations.emulated.emulated_controller import CALL_S
+from scalesim.simulations.emulated.emulated_stack import EmulatedStack
 from scalesim.simulations.workload import Workload
 from scalesim.vocabulary import COUNTED, TIERS, TransferStats
 
 _FIRST_WORD = 3
 _WARMUP_CONCURRENCY = 8
-_ADAPTER_RANK = 2
-_MODEL = "micro"
 
 
 class Called(NamedTuple):
@@ -47,73 +37,11 @@ def play(
     case: EmulatedCase, options: ArmOptions, emulation: EmulationSettings, folder: Path
 ) -> dict[str, Any]:
     """Run an arm and return its figures, all in seconds of the emulated GPU."""
-    clock = VirtualClock()
-    plane: list[ControlPlane] = []
-    waiting: list[Any] = []
-
-    def heard(message: Any) -> None:
-        (plane[0].hear if plane else waiting.append)(message)
-
     workload = case.made()
-    engine = InlineEngine(
-        _settings(case, options, folder),
-        times_of(emulation.model_copy(update={"dilate": 1.0})),
-        clock,
-        processor_times(emulation),
-        checked=False,
-        heard=heard,
-    )
-    timeline = engine.device.watch = StepTimeline()
-    if options.arm == "scalesim":
-        plane.append(ControlPlane(clock, options, engine.obey, workload.name))
-        for message in waiting:
-            heard(message)
-    plan = plane[0] if plane else None
-    call_s = calibration_of(emulation).call_s
-    playing = _Playing(case, options, workload, engine, clock, plan, call_s)
-    engine.run(playing.script())
-    return playing.figures() | {"timeline": timeline.of(*playing.span)}
-
-
-def _settings(case: EmulatedCase, options: ArmOptions, folder: Path) -> EngineSettings:
-    model = random_model.build(folder / "model", size=_MODEL)
-    tokens = case.device_tokens
-    if options.everything_fits:
-        tokens = int(1.25 * case.agents * case.size.total) // PAGE * PAGE
-    adapters = None
-    if case.adapters:
-        root = folder / "adapters"
-        for number in range(case.adapters):
-            build_adapter(root / f"adapter-{number}", model, seed=number, rank=_ADAPTER_RANK)
-        share = 1.0 if options.everything_fits else case.device_share
-        adapters = AdapterSettings(
-            roots=(str(root),),
-            slots=max(1, int(share * case.adapters)),
-            loaded=case.adapters,
-            max_rank=_ADAPTER_RANK,
-            modules=MODULES,
-        )
-    state_tokens = case.agents * case.size.total
-    host_tokens = case.host_share * state_tokens
-    shape = random_model.SHAPES[_MODEL]
-    token_bytes = 2 * shape.layers * shape.kv_heads * shape.head_dim * 4
-    stored = bool(case.stored) and options.arm != "stock"
-    return EngineSettings(
-        model_path=str(model),
-        arm=options.arm,
-        device="cpu",
-        dtype="float32",
-        page_size=PAGE,
-        device_tokens=tokens,
-        host_ratio=None if options.arm == "stock" else host_tokens / tokens,
-        context_length=case.size.total + 64,
-        max_running_requests=case.concurrency,
-        storage_dir=str(folder / "pages") if stored else None,
-        storage_bytes=2 * state_tokens * token_bytes if stored else None,
-        adapters=adapters,
-        # As an 80 GB GPU has it; the rest is SGLang's own.
-        extra_args={"skip_tokenizer_init": True, "chunked_prefill_size": 8192, "random_seed": 0},
-    )
+    stack = EmulatedStack(case, options, emulation, workload.name, folder)
+    playing = _Playing(case, options, workload, stack)
+    stack.engine.run(playing.script())
+    return playing.figures() | {"timeline": stack.timeline.of(*playing.span)}
 
 
 class _Playing:
@@ -124,18 +52,13 @@ class _Playing:
         case: EmulatedCase,
         options: ArmOptions,
         workload: Workload,
-        engine: InlineEngine,
-        clock: VirtualClock,
-        plane: ControlPlane | None,
-        call_s: float,
+        stack: EmulatedStack,
     ) -> None:
         self._case = case
         self._options = options
         self._workload = workload
-        self._engine = engine
-        self._clock = clock
-        self._plane = plane
-        self._call_s = call_s
+        self._engine, self._clock, self._plane = stack.engine, stack.clock, stack.plane
+        self._stack, self._call_s = stack, stack.call_s
         self._calls: list[Called] = []
         self._step_s: list[float] = []
         self._before: dict[str, TransferStats] = {}
@@ -162,12 +85,8 @@ class _Playing:
 
     def _until(self, when: float) -> Script:
         while self._clock.now() < when:
-            self._go_on()
+            self._stack.go_on()
             yield
-
-    def _go_on(self) -> None:
-        if self._plane is not None:
-            self._plane.go_on()
 
     def _step(self, step: int, concurrency: int) -> Script:
         """Make all calls of a step."""
@@ -205,7 +124,7 @@ class _Playing:
                 if reports and self._plane is not None:
                     name = self._workload.agents[called.row]
                     self._plane.wake(name, float(next_use[called.row]))
-            self._go_on()
+            self._stack.go_on()
             yield
         # The last answer is on its way to its caller.
         yield from self._until(self._clock.now() + CALL_S)

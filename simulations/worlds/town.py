@@ -15,16 +15,18 @@ FIRST = ("Ada", "Ben", "Cleo", "Dan", "Eva", "Finn", "Gia", "Hugo", "Ida", "Jon"
 LENGTHS = (16, 16, 24, 24, 64)
 """Tokens of an answer, at most: now and then somebody talks long, and who is near waits."""
 
-ROOM = 12.0
-"""Side of the square that each villager has, on average, in the unit of `reach`: they meet now and
-then, as in Smallville."""
-
 
 class Town(World):
-    """Villagers who walk from place to place and speak when somebody new is within reach."""
+    """Villagers who walk from place to place and speak when somebody new is within reach.
+
+    Attributes:
+        room: Side of the square that each villager has, on average, in the unit of `reach`: they
+            meet now and then, as in Smallville.
+    """
 
     reach = 3.0
     speed = 1.0
+    room = 12.0
 
     def agents(self) -> list[str]:
         """See `World.agents`."""
@@ -101,5 +103,5 @@ class Town(World):
             me.state["at"] = [x + share * (goal_x - x), y + share * (goal_y - y)]
 
     def _somewhere(self, draw: random.Random) -> list[float]:
-        side = ROOM * math.sqrt(self.count)
+        side = self.room * math.sqrt(self.count)
         return [round(draw.uniform(0, side), 3), round(draw.uniform(0, side), 3)]
