@@ -187,4 +187,5 @@ class Forecast:
         # Plans do not end where the run does, but who is at its end waits for all others.
         before = np.where(np.isinf(waves), ahead, waves)
         turns = np.maximum(self._nearest.distances(floor) - ahead, 0)
-        return (before + turns).astype(np.float32)
+        distances: Distances = (before + turns).astype(np.float32)
+        return distances

@@ -57,7 +57,11 @@ def answers(told: bool = True, reason: str = "length") -> tuple[list[ChatAnswer]
     async def main() -> None:
         said.extend(await asyncio.gather(ask("ann"), ask("bob")))
 
-    for _ in loop.script(main(), lambda: (engine.answer(), model.go_on())):  # type: ignore[arg-type]
+    def go_on() -> None:
+        engine.answer()
+        model.go_on()
+
+    for _ in loop.script(main(), go_on):
         clock.advance(PASS_S)
     loop.close()
     return said, engine

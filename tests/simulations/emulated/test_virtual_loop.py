@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Coroutine
+from typing import Any
 
 import pytest
 
@@ -12,9 +14,9 @@ from scalesim.simulations.emulated.virtual_loop import VirtualLoop
 PASS_S = 0.5
 
 
-def passes(loop: VirtualLoop, clock: VirtualClock, main: object) -> int:
+def passes(loop: VirtualLoop, clock: VirtualClock, main: Coroutine[Any, Any, None]) -> int:
     count = 0
-    for _ in loop.script(main, lambda: None):  # type: ignore[arg-type]
+    for _ in loop.script(main, lambda: None):
         clock.advance(PASS_S)
         count += 1
     return count
