@@ -29,7 +29,7 @@ from scalesim.simulations.emulated.emulated_table import LIMITS
 _RUN_S = 900.0
 
 
-class Variant(NamedTuple):
+class SteppingVariant(NamedTuple):
     """What is compared."""
 
     name: str
@@ -39,15 +39,15 @@ class Variant(NamedTuple):
 
 
 VARIANTS = (
-    Variant("barrier, hicache", "hicache", "barrier"),
-    Variant("barrier", "scalesim", "barrier"),
-    Variant("causal", "scalesim", "causal"),
-    Variant("causal, hicache", "hicache", "causal"),
-    Variant("oracle", "scalesim", "causal", oracle=True),
+    SteppingVariant("barrier, hicache", "hicache", "barrier"),
+    SteppingVariant("barrier", "scalesim", "barrier"),
+    SteppingVariant("causal", "scalesim", "causal"),
+    SteppingVariant("causal, hicache", "hicache", "causal"),
+    SteppingVariant("oracle", "scalesim", "causal", oracle=True),
 )
 
 
-class Town(NamedTuple):
+class TownCase(NamedTuple):
     """One town: all variants of it give the same text."""
 
     agents: int
@@ -56,7 +56,7 @@ class Town(NamedTuple):
     dense: bool = False
 
 
-def variants(town: Town) -> dict[str, Any]:
+def variants(town: TownCase) -> dict[str, Any]:
     """Return the figures of all variants of a town, one after the other."""
     found: dict[str, Any] = {}
     met: Any = None
@@ -85,7 +85,7 @@ def ratios(found: dict[str, Any]) -> dict[str, float]:
     }
 
 
-def main(towns: list[Town]) -> None:
+def main(towns: list[TownCase]) -> None:
     """Print a row for each town and variant; write JSON after each town."""
     torch.set_num_threads(1)  # others would not be there after a fork
     import_engine()
@@ -110,7 +110,7 @@ def main(towns: list[Town]) -> None:
         Console().print(f"{agents} agents{', dense' if dense else ''}, medians:", medians)
 
 
-def towns_of(texts: list[str]) -> list[Town]:
+def towns_of(texts: list[str]) -> list[TownCase]:
     """Return the towns of texts like `100x24x3`: agents, steps and seeds; `dense:` before it.
 
     Those of one seed follow each other: a run cut short has all kinds.
@@ -119,7 +119,7 @@ def towns_of(texts: list[str]) -> list[Town]:
     for text in texts:
         dense, _, numbers = text.rpartition(":")
         agents, steps, seeds = map(int, numbers.split("x"))
-        towns += [Town(agents, steps, seed, bool(dense)) for seed in range(seeds)]
+        towns += [TownCase(agents, steps, seed, bool(dense)) for seed in range(seeds)]
     return sorted(towns, key=lambda town: town.seed)
 
 

@@ -52,7 +52,7 @@ class Foresight(Protocol):
         ...
 
 
-class Hints(Protocol):
+class HintSink(Protocol):
     """Where distances go; see `scalesim.Simulation`."""
 
     @property
@@ -96,7 +96,7 @@ class Forecast:
         self,
         world: World,
         roster: Roster,
-        hints: Hints,
+        hints: HintSink,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._clock = clock

@@ -15,7 +15,7 @@ pytestmark = pytest.mark.engine
 @pytest.fixture(scope="module")
 def runs() -> dict[str, Any]:
     """What the runs did, in a process of its own: SGLang keeps state in modules."""
-    command = [sys.executable, "-W", "ignore", "-m", "tests.support.emulated_town"]
+    command = [sys.executable, "-W", "ignore", "-m", "tests.support.small_emulated_town"]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=280)
     assert done.returncode == 0, done.stderr[-4000:]
     found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])

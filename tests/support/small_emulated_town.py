@@ -1,6 +1,6 @@
 """A small town on the emulated GPU, in forks of one process; prints what each run did as JSON.
 
-Run: python -m tests.support.emulated_town
+Run: python -m tests.support.small_emulated_town
 """
 
 from __future__ import annotations
