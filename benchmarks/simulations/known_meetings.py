@@ -58,6 +58,7 @@ class KnownMeetings:
         self.step = step
         self._end, self._meetings, self._space = end, meetings, space
         self._waiting: dict[int, list[int]] = defaultdict(list)
+        self._blocker: dict[int, int] = {}
 
     def begin(self) -> Rows:
         """See `Conductor.begin`."""
@@ -78,8 +79,13 @@ class KnownMeetings:
         return int(min(self.step.min(), self._end))
 
     def waves(self) -> Distances:
-        """See `Conductor.waves`; not needed without hints."""
-        return np.zeros(len(self.step), np.float32)
+        """See `Conductor.waves`."""
+        ahead = np.zeros(len(self.step), np.float32)
+        for row in np.argsort(self.step, kind="stable").tolist():  # who is waited for is behind
+            if row in self._blocker:
+                ahead[row] = ahead[self._blocker[row]] + 1
+        ahead[self.step >= self._end] = np.inf
+        return ahead
 
     def _checked(self, rows: list[int]) -> Rows:
         ready = []
@@ -87,7 +93,9 @@ class KnownMeetings:
             met = self._meetings.get((row, int(self.step[row])), ())
             behind = next((other for other in met if self.step[other] < self.step[row]), None)
             if behind is None:
+                self._blocker.pop(row, None)
                 ready.append(row)
             else:
+                self._blocker[row] = behind
                 self._waiting[behind].append(row)
         return np.array(ready, np.int64)

@@ -132,6 +132,7 @@ class ControlPlane:
         if now >= self._tick_at:
             self._tick_at = now + self._settings.tick_s
             self.core.tick()
+            self._acknowledge()  # a replica that has nothing to hear polls too
         self._plan_at = now + SPACING_S
         for name in self.core.needing_plans():
             if self.core.plan_one(name):

@@ -16,7 +16,7 @@ from scalesim.deployments.engine.emulation.forks import in_fork
 from scalesim.deployments.engine.emulation.inline import import_engine
 from scalesim.simulations.arm_run import Stepping
 
-AGENTS, STEPS, SEED = 24, 6, 1
+AGENTS, STEPS, SEED = 24, 12, 1
 
 
 def main() -> None:
