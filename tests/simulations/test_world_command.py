@@ -81,6 +81,40 @@ def test_adapters_are_not_built_for_a_stack_that_runs() -> None:
         run("society", base_url="http://127.0.0.1:1", adapters="distinct")
 
 
+@pytest.mark.ray
+@pytest.mark.parametrize("name", ["society", "trace"])
+def test_who_calls_by_a_schedule_does_so_on_a_stack_in_english(
+    ray_local: None,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    name: str,
+) -> None:
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    events = [(0, "ann"), (0, "ben"), (0, "ann"), (4, "eve"), (4, "ben"), (7, "ann")]
+    trace, said = tmp_path / "trace.jsonl", tmp_path / "said.txt"
+    trace.write_text("".join(json.dumps({"step": s, "agent": a}) + "\n" for s, a in events))
+    given = {"trace": trace} if name == "trace" else {"agents": 3, "active": 0.7, "steps": 3}
+    with FakeStack() as stack:
+        stack.status = {"data": [{"id": "small"}], "simulations": {}, "replicas": {}}
+        run(
+            name,
+            base_url=stack.base_url,
+            out=tmp_path / "out",
+            transcript=said,
+            think=0.01,
+            as_json=True,
+            **given,  # type: ignore[arg-type]
+        )
+    figures = json.loads(capsys.readouterr().out)["arms"]["scalesim"]
+    assert (figures["calls"], figures["errors"], figures["think_s"]) == (6, 0, 0.03)
+    assert len(stack.calls) == 3 + 6  # with the warm-up
+    assert all(prompt.startswith(f"You are {agent}, the ") for agent, prompt in stack.calls)
+    lines = said.read_text().splitlines()
+    assert [line for line in lines if line.startswith("step")] == ["step 1", "step 2", "step 3"]
+    assert lines[1].strip() in (tmp_path / "out/report.html").read_text()
+
+
 class Unanswered:
     """A run of whose warm-up so many of three calls fail."""
 
