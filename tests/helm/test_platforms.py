@@ -41,6 +41,17 @@ def test_openshift_gives_users_itself() -> None:
     assert pods(render())["head"]["spec"]["securityContext"]["runAsUser"] == 1000
 
 
+def test_users_without_a_home_have_one() -> None:
+    """That of the image is another user's; in it SGLang, torch and numba keep what they compile."""
+    job = {"enabled": True, "outClaim": "out"}
+    objects = render({"platform": "openshift", "job": job})
+    cluster = objects["RayJob", "town-scalesim-job"]["spec"]["rayClusterSpec"]
+    of_job = (cluster["headGroupSpec"], *cluster["workerGroupSpecs"])
+    for pod in (*pods(objects).values(), *(group["template"] for group in of_job)):
+        (container,) = pod["spec"]["containers"]
+        assert {"name": "HOME", "value": "/tmp"} in container["env"]
+
+
 def test_the_autoscaler_is_bound_as_the_other_containers_are() -> None:
     cluster = render({"autoscaling": {"enabled": True}})["RayService", "town-scalesim"]["spec"]
     options = cluster["rayClusterConfig"]["autoscalerOptions"]

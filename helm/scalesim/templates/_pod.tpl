@@ -121,6 +121,8 @@ spec:
     secretKeyRef: {name: {{ . | quote }}, key: {{ $.Values.apiKeys.secretKey | quote }}}
 {{- end }}
 {{- end }}
+# Writable for whichever user the platform gives: libraries keep what they compile in there.
+- {name: HOME, value: /tmp}
 - {name: RAY_worker_niceness, value: "0"}
 - {name: RAY_SERVE_RUN_USER_CODE_IN_SEPARATE_THREAD, value: "0"}
 - {name: RAY_SERVE_RUN_ROUTER_IN_SEPARATE_LOOP, value: "0"}
