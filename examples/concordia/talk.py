@@ -34,7 +34,7 @@ class ChoosingModel(GptLanguageModel):
             model=self._model_name,
             messages=[{"role": "user", "content": prompt}],
             response_format={"type": "json_schema", "json_schema": schema},
-            max_tokens=48,
+            max_tokens=128,
             temperature=0,
             seed=seed,
         )

@@ -37,7 +37,7 @@ class State(TypedDict):
 def main(rounds: int) -> None:
     """Go round the graph."""
     model = ChatOpenAI(model="scalesim", temperature=0, max_tokens=12)
-    decides = ChatOpenAI(model="scalesim", temperature=0, max_tokens=48).bind_tools(
+    decides = ChatOpenAI(model="scalesim", temperature=0, max_tokens=128).bind_tools(
         [Decide], tool_choice="required", parallel_tool_calls=False
     )
 

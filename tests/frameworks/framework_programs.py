@@ -13,6 +13,7 @@ class Framework(NamedTuple):
         arguments: Of the program.
         requirements: On the package index, with the pins that it needs and does not have.
         agents: Beginnings of the names of all who ask.
+        device_tokens: Room for about half of its agents.
         foresees: It knows who comes next.
     """
 
@@ -20,54 +21,69 @@ class Framework(NamedTuple):
     arguments: tuple[str, ...]
     requirements: tuple[str, ...]
     agents: tuple[str, ...]
+    device_tokens: int
     foresees: bool = True
 
 
 FRAMEWORKS = {
-    "mesa": Framework("mesa/mesa_town.py", ("8", "3"), ("mesa==3.3.1", "openai"), ("Citizen ",)),
+    "mesa": Framework(
+        "mesa/mesa_town.py", ("8", "3"), ("mesa==3.3.1", "openai"), ("Citizen ",), 1024
+    ),
     "mesa-llm": Framework(
-        "mesa/llm_town.py", ("4", "2"), ("mesa-llm==0.2.0", "mesa==3.3.1"), ("Citizen ",)
+        "mesa/llm_town.py", ("4", "3"), ("mesa-llm==0.2.0", "mesa==3.3.1"), ("Citizen ",), 448
     ),
     "langgraph": Framework(
         "langgraph/review.py",
-        ("2",),
+        ("3",),
         ("langgraph==1.2.24", "langchain-openai==1.7.4"),
         ("writer", "optimist", "pessimist", "editor"),
+        768,
     ),
     "autogen": Framework(
         "autogen/team.py",
         ("3",),
         ("autogen-agentchat==0.7.5", "autogen-ext[openai]==0.7.5"),
         ("ann", "bob", "eve", "joe"),
+        768,
     ),
     "camel": Framework(
         "camel/camel_debate.py",
-        ("2",),
+        ("3",),
         ("camel-ai==0.2.90", "mcp<2"),
         tuple(f"System {name}" for name in ("Ann", "Bob", "Eve", "Joe")),
+        640,
     ),
     "agentscope": Framework(
         "agentscope/chain.py",
         ("2",),
         ("agentscope==2.0.11",),
         ("ann", "bob", "eve"),
+        1536,
         foresees=False,
     ),
     "concordia": Framework(
         "concordia/talk.py",
-        ("3",),
+        ("6",),
         ("gdm-concordia==2.1.0", "openai"),
         ("Ann", "Bob", "Eve", "rules"),
+        4096,
     ),
     "crewai": Framework(
-        "crewai/article.py", ("1",), ("crewai==1.15.30",), ("researcher", "writer", "editor")
+        "crewai/article.py",
+        ("3",),
+        ("crewai==1.15.30",),
+        ("researcher", "writer", "editor"),
+        448,
     ),
-    "oasis": Framework("oasis/network.py", ("6", "2"), ("camel-oasis==0.2.5", "mcp<2"), ("user ",)),
+    "oasis": Framework(
+        "oasis/network.py", ("6", "4"), ("camel-oasis==0.2.5", "mcp<2"), ("user ",), 1536
+    ),
     "generative-agents": Framework(
         "generative_agents/small_ville.py",
         ("20",),
         ("openai",),
         ("Ann Li", "Bob Ray", "Eve Moe", "Joe Hill"),
+        576,
     ),
 }
 """By the name of its page in `docs/tutorials/frameworks`."""

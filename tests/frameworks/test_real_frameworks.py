@@ -10,6 +10,7 @@ import json
 import os
 import subprocess
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -44,19 +45,20 @@ MOOD = {
 pytestmark = pytest.mark.timeout(900)
 
 
-@pytest.fixture(scope="module")
-def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ClientSettings]:
+@contextmanager
+def stack(folder: Path, device_tokens: int) -> Iterator[ClientSettings]:
+    """Start a stack whose device has room for some of a framework's agents, and not for all."""
     config = {
-        "engine": {"model_path": "smollm2", "device_tokens": 1536, "host_ratio": 8.0},
+        "engine": {"model_path": "smollm2", "device_tokens": device_tokens, "host_ratio": 8.0},
         "ingress": {"model_aliases": {"*": "scalesim"}, "default_max_tokens": 24},
     }
-    file = tmp_path_factory.mktemp("stack") / "stack.yaml"
+    file = folder / "stack.yaml"
     file.write_text(json.dumps(config))
     with StackProcess(None, file) as process:
         yield ClientSettings(base_url=process.base_url, timeout_s=10.0)
 
 
-def test_the_small_model_answers_in_sentences_and_by_schema(stack: ClientSettings) -> None:
+def test_the_small_model_answers_in_sentences_and_by_schema(tmp_path: Path) -> None:
     def asked(**more: Any) -> str:
         question = {"role": "user", "content": "What is the capital of France?"}
         answer = client.chat.completions.create(
@@ -65,25 +67,27 @@ def test_the_small_model_answers_in_sentences_and_by_schema(stack: ClientSetting
         assert answer.choices[0].finish_reason == "stop"
         return answer.choices[0].message.content or ""
 
-    with openai.OpenAI(base_url=f"{stack.base_url}/v1", api_key="-") as client:
+    with stack(tmp_path, 1024) as settings:
+        client = openai.OpenAI(base_url=f"{settings.base_url}/v1", api_key="-")
         assert asked() == "The capital of France is Paris."
         answer = asked(response_format=MOOD)
+        client.close()
     assert json.loads(answer)["mood"] in ("calm", "angry")
 
 
 @pytest.mark.parametrize("name", FRAMEWORKS)
 def test_every_call_is_told_apart_and_more_is_foreseen_than_by_the_base_url(
-    name: str, stack: ClientSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)  # some write logs where they are run
     framework = FRAMEWORKS[name]
     command = [str(python_with(*framework.requirements))]
     command += [str(ROOT / "examples" / framework.program), *framework.arguments]
-    bare = _bare(command, stack, tmp_path)
     out = tmp_path / "out"
-    outcome = CliRunner().invoke(
-        run.app, ["--base-url", stack.base_url, "--out", str(out), "--", *command]
-    )
+    with stack(tmp_path, framework.device_tokens) as settings:
+        bare = _bare(command, settings, tmp_path)
+        where = ["--base-url", settings.base_url, "--out", str(out)]
+        outcome = CliRunner().invoke(run.app, [*where, "--", *command])
     assert outcome.exit_code == 0, outcome.output
     ran = json.loads((out / "report.json").read_text())
     print(name, "bare", _figures(bare), "run", _figures(ran))

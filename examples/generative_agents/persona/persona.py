@@ -68,7 +68,7 @@ class Persona:
                 {"role": "user", "content": f"It is {now:%H:%M:%S}. {said} Where do you go?"},
             ],
             response_format=PLAN,
-            max_tokens=32,
+            max_tokens=96,
             temperature=0,
         )
         plan = json.loads(answer.choices[0].message.content or "")
