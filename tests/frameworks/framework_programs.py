@@ -66,7 +66,7 @@ FRAMEWORKS = {
         ("6",),
         ("gdm-concordia==2.1.0", "openai"),
         ("Ann", "Bob", "Eve", "rules"),
-        4096,
+        1536,
     ),
     "crewai": Framework(
         "crewai/article.py",
