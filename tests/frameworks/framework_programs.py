@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 
 class Framework(NamedTuple):
@@ -14,7 +14,8 @@ class Framework(NamedTuple):
         requirements: On the package index, with the pins that it needs and does not have.
         agents: Beginnings of the names of all who ask.
         device_tokens: Room for about half of its agents.
-        foresees: It knows who comes next.
+        foresees: What it knows of who asks next: nothing, who does in a step that begins, or also
+            who does after that, so that there is time to fetch.
     """
 
     program: str
@@ -22,7 +23,7 @@ class Framework(NamedTuple):
     requirements: tuple[str, ...]
     agents: tuple[str, ...]
     device_tokens: int
-    foresees: bool = True
+    foresees: Literal["nothing", "step", "ahead"] = "ahead"
 
 
 FRAMEWORKS = {
@@ -59,7 +60,7 @@ FRAMEWORKS = {
         ("agentscope==2.0.11",),
         ("ann", "bob", "eve"),
         1536,
-        foresees=False,
+        foresees="nothing",
     ),
     "concordia": Framework(
         "concordia/talk.py",
@@ -76,7 +77,12 @@ FRAMEWORKS = {
         448,
     ),
     "oasis": Framework(
-        "oasis/network.py", ("6", "4"), ("camel-oasis==0.2.5", "mcp<2"), ("user ",), 1536
+        "oasis/network.py",
+        ("6", "4"),
+        ("camel-oasis==0.2.5", "mcp<2"),
+        ("user ",),
+        1536,
+        foresees="step",
     ),
     "generative-agents": Framework(
         "generative_agents/small_ville.py",
