@@ -39,6 +39,8 @@ def belady(
     owner = np.zeros(universe, np.int32)
     cached = np.zeros(agents, np.bool_)
     hits = np.zeros(n, np.bool_)
+    if capacity < 1:
+        return hits
     one = np.uint64(1)
     free = capacity
     for i in range(n):
