@@ -122,12 +122,19 @@ def variables_of_pods(values: dict[str, Any]) -> dict[str, str]:
 @pytest.fixture(scope="module")
 def release(redis_port: int, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Release]:
     model = build(tmp_path_factory.mktemp("models") / "model", size="tiny")
+    state = str(tmp_path_factory.mktemp("state"))
     port = free_port()
     values = {
         "stack": {
             "engines_per_machine": 3,
-            "engine": {"model_path": str(model), "device_tokens": 2048},
+            "engine": {
+                "model_path": str(model),
+                "device_tokens": 2048,
+                "storage_dir": state,
+                "storage_bytes": 2**28,
+            },
         },
+        "volumes": {"storage": {"mountPath": state, "size": "1Gi"}},
         "redis": {"host": "127.0.0.1", "port": redis_port},
         "serve": {"port": port},
     }
