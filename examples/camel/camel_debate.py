@@ -1,4 +1,4 @@
-"""CAMEL: two pairs debate, one pair after the other; each debater has a memory of its own.
+"""CAMEL: agents that take turns in a debate, each with its own memory.
 
 scalesim run -- python camel_debate.py
 """
@@ -10,12 +10,10 @@ from typing import Any
 
 from camel.agents import ChatAgent
 from camel.models import ModelFactory
-from camel.societies import RolePlaying
 from camel.types import ModelPlatformType
 from camel.utils import BaseTokenCounter
 
 PERSONA = "You are {name}, and you are {view}. You answer in one short sentence. "
-PAIRS = [("Ann", "Bob"), ("Eve", "Joe")]
 VIEWS = {"Ann": "for a new bridge", "Bob": "against it", "Eve": "for a ferry", "Joe": "undecided"}
 
 
@@ -36,34 +34,22 @@ class WordCounter(BaseTokenCounter):
 
 
 def main(rounds: int) -> None:
-    """Let each pair exchange a word once a round."""
+    """Let all speak once a round, in their order."""
     model = ModelFactory.create(
         model_platform=ModelPlatformType.OPENAI,
         model_type="scalesim",
         token_counter=WordCounter(),
         model_config_dict={"max_completion_tokens": 12, "temperature": 0},
     )
-    debaters = {
+    speakers = {
         name: ChatAgent(PERSONA.format(name=name, view=view) * 8, model=model, agent_id=name)
         for name, view in VIEWS.items()
     }
-    debates = [
-        RolePlaying(
-            answers,
-            asks,
-            with_task_specify=False,
-            assistant_agent=debaters[answers],
-            user_agent=debaters[asks],
-        )
-        for asks, answers in PAIRS
-    ]
-    said = [debate.init_chat("Shall we build a bridge?") for debate in debates]
+    said = "Shall we build a bridge?"
     for _ in range(rounds):
-        for place, (debate, pair) in enumerate(zip(debates, PAIRS, strict=True)):
-            answered, asked = debate.step(said[place])
-            for name, response in zip(pair, (asked, answered), strict=True):
-                print(f"{name}: {response.msg.content}")
-            said[place] = answered.msg
+        for name, speaker in speakers.items():
+            said = f"{name}: {speaker.step(said).msgs[0].content}"
+            print(said)
 
 
 if __name__ == "__main__":
