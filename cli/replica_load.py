@@ -23,11 +23,15 @@ from scalesim.cli import busy_engines
 from scalesim.controller import actor
 from scalesim.controller.catalog.embedded import serving
 from scalesim.deployments.remote import RemoteController
+from scalesim.errors import UnavailableError
 from scalesim.settings import CatalogSettings, ControllerSettings, EngineSettings, StackSettings
 from scalesim.vocabulary import ReplicaInfo
 
 _PROCESSES = 4
 """Of replicas; each holds a part of them."""
+
+_ANSWER_S = 120.0
+"""Longest a call may take: processes of Python start in it."""
 
 
 class Timing(NamedTuple):
@@ -67,23 +71,23 @@ def _measured(
     target: ActorHandle, replicas: int, simulation: str, steps: bool, seconds: Timing
 ) -> dict[str, Any]:
     """Return what so many replicas made of an actor's process, and how fast they were directed."""
-    process = psutil.Process(ray.get(target.__ray_call__.remote(lambda _: os.getpid())))
+    process = psutil.Process(_answers(target.__ray_call__.remote(lambda _: os.getpid())))
     find = partial(_same, target)
     make = partial(RemoteController, find, ControllerSettings())
     remote = ray.remote(num_cpus=0)(busy_engines.EngineHosts)
     keys = busy_engines.homes(simulation, replicas)
     parts = [range(first, replicas, _PROCESSES) for first in range(min(_PROCESSES, replicas))]
     hosts = [remote.remote({number: keys[number] for number in part}, make) for part in parts]
-    ray.get([host.attach.remote() for host in hosts])
+    _answers([host.attach.remote() for host in hosts])
     try:
         _live(target, simulation if steps else None, keys, seconds.settle, 0)
-        ray.get([host.take.remote() for host in hosts])
+        _answers([host.take.remote() for host in hosts])
         began, used = time.monotonic(), _used(process)
         _live(target, simulation if steps else None, keys, seconds.measure, int(seconds.settle))
         took, used = time.monotonic() - began, _used(process) - used
-        taken = ray.get([host.take.remote() for host in hosts])
+        taken = _answers([host.take.remote() for host in hosts])
     finally:
-        ray.get([host.stop.remote() for host in hosts])
+        _answers([host.stop.remote() for host in hosts])
         for host in hosts:
             ray.kill(host)
     updates = sum(count for count, _ in taken)
@@ -111,8 +115,23 @@ def _live(
         if simulation is not None:
             near = busy_engines.distances(step + second)
             calls = [target.report.remote(simulation, step + second, each, near) for each in keys]
-            ray.get(calls)
+            _answers(calls)
         time.sleep(max(1.0 - (time.monotonic() - began), 0.0))
+
+
+def _answers(calls: Any) -> Any:
+    """Return what calls of Ray answer.
+
+    Raises:
+        UnavailableError: They did not in time.
+    """
+    try:
+        return ray.get(calls, timeout=_ANSWER_S)
+    except ray.exceptions.GetTimeoutError as error:
+        raise UnavailableError(
+            f"engines and controller did not answer within {_ANSWER_S:.0f} s: measure fewer "
+            "engines, or on a machine that is less busy"
+        ) from error
 
 
 def _same(target: ActorHandle) -> ActorHandle:

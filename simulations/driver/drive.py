@@ -22,7 +22,7 @@ from scalesim.world import World
 
 WatchTurns = Callable[[int, list[TakenTurn], float], None]
 """Called with a step that everyone is past, in order of steps, the turns taken since, and the
-seconds that took."""
+seconds since the call before, without pauses."""
 
 
 class DriveOptions(NamedTuple):
@@ -143,11 +143,11 @@ async def drive(
         for turn in ended:
             state.took(turn, conductor.floor())
         if conductor.floor() > floor:
-            floor = conductor.floor()
-            watch(floor - 1, since, time.monotonic() - begun)
-            since = []
+            floor, now = conductor.floor(), time.monotonic()
+            watch(floor - 1, since, now - begun)
+            since, begun = [], now
             if options.think_s and not under_way:
                 progressed(ended)
                 ended = []
                 await asyncio.sleep(options.think_s)
-            begun = time.monotonic()
+                begun = time.monotonic()

@@ -24,7 +24,7 @@ def on_device(run: Run, workload: Workload, machine: ArmMachine) -> dict[str, fl
     warmup, calls = _agents(run.warmup), _agents(run.calls)
     requests = np.concatenate([warmup, calls])
     agents = len(workload.agents)
-    capacity = max(1, int(machine.device_share * agents))
+    capacity = int(machine.device_share * agents)
     hits = {
         "lru": lru(requests, np.ones(agents, np.int64), capacity),
         "oracle": belady(requests, next_uses(requests, agents), agents, capacity),

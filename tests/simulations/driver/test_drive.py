@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from typing import Any
 
 import pytest
@@ -146,3 +147,24 @@ async def test_calls_made_at_once_are_numbered_as_they_were_asked() -> None:
     base, delayed = await play(AsksAtOnce(4), None), await play(AsksAtOnce(4), None, delays=1)
     assert delayed.texts == base.texts
     assert delayed.calls == base.calls
+
+
+@pytest.mark.parametrize("stepping", ["barrier", "causal"])
+async def test_turns_under_way_are_timed_while_a_step_is_kept(stepping: Stepping) -> None:
+    world, spent, took = Walkers(6, 1), [], []
+    options = DriveOptions(STEPS, stepping)
+    runner = TurnRunner(world, HashModel(), "test", STEPS + 1)
+    roster = Roster(world)
+    state = state_of(roster, world, runner)
+
+    def watch(step: int, taken: list[TakenTurn], seconds: float) -> None:
+        begun = time.monotonic()
+        while time.monotonic() < begun + 0.01:
+            """As a disk that is slow."""
+        took.append(seconds)
+        spent.append(time.monotonic() - begun)
+
+    pool = LocalPool(runner)
+    await drive(conductor_of(world, roster, state, options), state, pool, options, watch)
+    await pool.close()
+    assert all(later >= before for before, later in zip(spent, took[1:], strict=False))
