@@ -162,7 +162,8 @@ async def test_limits_hold_for_all_listeners_together_and_a_lost_one_counts_no_m
         assert refused.startswith(b"HTTP/1.1 503 ")
         await until(lambda: counts.total == 3)
         lost.close()
-        await until(lambda: counts.total == 0)
+        # Another thread takes them back, a row of the table is not cleared in one piece.
+        await until(lambda: counts.total == 0 and counts.of(HERE) == 0)
         assert (await ask(address.port)).startswith(b"HTTP/1.1 200 ")
         onlooker.close()
         for listener in both:
