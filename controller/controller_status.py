@@ -101,7 +101,7 @@ def agents(state: ControllerState) -> dict[str, int]:
         "in_use": int(np.count_nonzero(table.in_use[rows])),
         "pinned": int(np.count_nonzero(table.pinned[rows])),
         "with_distance": int(
-            np.count_nonzero(np.isfinite(table.distances(rows, state.simulations.epochs)))
+            np.count_nonzero(np.isfinite(table.distances(rows, state.simulations.turns)))
         ),
     }
 
@@ -180,7 +180,7 @@ def agent(state: ControllerState, row: int) -> dict[str, Any]:
         Tier.STORAGE: int(table.storage_bytes[row]),
     }
     held = [tier for tier, size in sizes.items() if size]
-    distance = float(table.distances(np.array([row]), simulations.epochs)[0])
+    distance = float(table.distances(np.array([row]), simulations.turns)[0])
     reported_in = float(table.reported[row])
     replica = int(table.replica[row])
     return {

@@ -14,7 +14,13 @@ from scalesim.controller.controller_state import remembered
 from scalesim.controller.directives import DirectivePlanner
 from scalesim.controller.garbage_collector import GarbageCollector
 from scalesim.controller.hint_statistics import HintStatistics
-from scalesim.controller.ingest import claim, coming_into_use, observe, store_distances
+from scalesim.controller.ingest import (
+    begin_turns,
+    claim,
+    coming_into_use,
+    observe,
+    store_distances,
+)
 from scalesim.controller.key_index import MISSING, Rows
 from scalesim.controller.learned_distances import LearnedDistances
 from scalesim.controller.leveling import Leveling
@@ -136,7 +142,8 @@ class Controller:
         if not usable.all():
             rows, distances = rows[usable], distances[usable]
         ttl_steps = self._settings.distance_ttl_steps
-        store_distances(self._table, rows, epoch, distances, expires_in, ttl_steps)
+        turns = self._simulations.turns
+        store_distances(self._table, rows, turns, epoch, distances, expires_in, ttl_steps)
         self._replicas.changed[self._table.replica[rows]] = True
         self._leveling.wanted = True
         self.counters.reports += 1
@@ -229,13 +236,15 @@ class Controller:
             )
         for message in messages:
             validation.check_residency(message)
+        now = self._clock()
         for message in messages:
             rows = self._table.find(self._table.kinds.number(message.kind), message.keys)
             used = coming_into_use(self._table, rows, message.in_use)
-            reported = self._table.distances(used, self._simulations.epochs)
+            reported = self._table.distances(used, self._simulations.turns)
             self._hint_statistics.observe(used, reported)
             self._learned.observe(used, reported)
-            observe(self._table, self._placements, sender, message, rows, self._clock())
+            begin_turns(self._table, self._simulations, used, now)
+            observe(self._table, self._placements, sender, message, rows, now)
         self._replicas.changed[sender.number] |= bool(messages)
 
     def transfer(self, replica: str, incarnation: int, transfer: TransferStats) -> None:

@@ -63,7 +63,7 @@ class DirectivePlanner:
         started = time.perf_counter()
         self._replicas.changed[replica.number] = False
         rows = self._table.rows_on(replica.number)
-        reported = self._table.distances(rows, self._simulations.epochs)
+        reported = self._table.distances(rows, self._simulations.turns)
         distance = self._learned.fill(rows, reported)
         pushed = distance_updates(self._table, self._simulations, replica, rows, distance)
         moved = moves(self._table, self._simulations, replica, rows, distance, self._planner, now)

@@ -40,7 +40,7 @@ class GarbageCollector:
         self._next = end % table.live.size
         rows = rows[table.live[rows] & np.isinf(table.sent_distance[rows]) & ~table.sent_pin[rows]]
         rows = rows[~table.in_use[rows] & ~table.pinned[rows] & ~table.resident(rows)]
-        rows = rows[np.isinf(table.distances(rows, self._simulations.epochs))]
+        rows = rows[np.isinf(table.distances(rows, self._simulations.turns))]
         if rows.size:
             self._placements.forget(rows)
             self._dirty_rows.remove(rows)

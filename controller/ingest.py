@@ -6,10 +6,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scalesim.controller.key_index import MISSING, Rows
-from scalesim.controller.payload_table import AGENTS, PayloadTable
+from scalesim.controller.payload_table import AGENTS, PayloadTable, Turns
 from scalesim.controller.placements import Placements
 from scalesim.controller.replicas import ReplicaRecord
-from scalesim.controller.simulations import NO_SIMULATION
+from scalesim.controller.simulations import NO_SIMULATION, Simulations
 from scalesim.vocabulary import Distances, Keys, Residency
 
 _FARTHEST = np.float32(2**40)  # steps; anything farther means the same
@@ -52,6 +52,7 @@ def claim(
 def store_distances(
     table: PayloadTable,
     rows: Rows,
+    turns: Turns,
     epoch: int,
     distances: Distances,
     expires_in: float | None,
@@ -62,6 +63,7 @@ def store_distances(
     Args:
         table: Payload table.
         rows: int64[n]; the last of repeated ones counts.
+        turns: How far the simulations are.
         epoch: Step of the report.
         distances: float32[n], none negative or NaN; inf forgets.
         expires_in: Steps from now after which they are forgotten.
@@ -69,6 +71,9 @@ def store_distances(
     """
     far = (distances > _FARTHEST) & np.isfinite(distances)
     due = epoch + np.where(far, _FARTHEST, distances).astype(np.float64)
+    is_new = np.isinf(table.distances(rows, turns)) | table.unannounced[rows]
+    table.unannounced[rows] = is_new & (due < epoch + 1)
+    table.came[rows] = False
     table.due[rows] = due
     table.expires[rows] = due + ttl_steps if expires_in is None else epoch + expires_in
     table.reported[rows] = epoch
@@ -86,6 +91,21 @@ def coming_into_use(table: PayloadTable, rows: Rows, in_use: NDArray[np.bool_]) 
     """
     started: Rows = rows[in_use & (rows != MISSING) & ~table.in_use[rows]]
     return started
+
+
+def begin_turns(table: PayloadTable, simulations: Simulations, used: Rows, now: float) -> None:
+    """Note whose use has come in the step that it was foreseen for, or late.
+
+    Args:
+        table: Payload table; writes `came`.
+        simulations: Their turns go on.
+        used: int64[n], payloads that came into use.
+        now: Seconds.
+    """
+    agents = table.agents(used)
+    agents = agents[table.due[agents] < simulations.epochs[table.simulation[agents]] + 1]
+    table.came[agents] = True
+    simulations.begin_turns(table.simulation[agents], table.due[agents], now)
 
 
 def observe(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from scalesim.controller.key_index import Rows
 from scalesim.controller.payload_table import AGENTS, PayloadTable
@@ -23,13 +24,17 @@ _MOST_REQUESTS = 32  # learned from in one message: up to a millisecond each
 MOST_AGENTS = 16_384
 """Of a simulation; past it learning starts over, so that plans stay fast."""
 _SAMPLE = 256  # agents that score the learners; more cost as much again at every request
-_REMEMBERED = 256  # requests to start over on when more agents appear than there was room for
+_REMEMBERED = 256
+"""Requests to start over on when more agents appear than there was room for; and as many foreseen
+ones in a row are taken to mean that nothing need be learned any more."""
 
 
 class LearnedDistances:
-    """An `OnlineDistanceLearner` for each simulation with agents that no distance was reported of.
+    """An `OnlineDistanceLearner` for each simulation whose reports leave requests unforeseen.
 
-    A simulation that reports everything costs nothing here.
+    Unforeseen are those that nothing was reported of before the step in which they come. All
+    requests of such a simulation are learned from: who follows whom is lost in a part of them. One
+    that reports everything a step ahead costs nothing here.
 
     Args:
         table: Payload table; not modified.
@@ -42,6 +47,7 @@ class LearnedDistances:
         self._simulations = simulations
         self._replicas = replicas
         self._learners: dict[int, OnlineDistanceLearner] = {}
+        self._foreseen: dict[int, int] = {}  # requests since the last unforeseen one
 
     def observe(self, used: Rows, reported: Distances) -> None:
         """Note requests.
@@ -51,13 +57,14 @@ class LearnedDistances:
             reported: float32[n], their reported distances, inf where there is none.
         """
         table = self._table
-        used = used[
-            np.isinf(reported) & (table.kind[used] == AGENTS) & (table.total_bytes[used] > 0)
-        ]
-        used = used[:_MOST_REQUESTS]
+        is_known = (table.kind[used] == AGENTS) & (table.total_bytes[used] > 0)
+        used, reported = used[is_known][:_MOST_REQUESTS], reported[is_known][:_MOST_REQUESTS]
+        is_unforeseen = np.isinf(reported) | table.unannounced[used]
         owners = table.simulation[used]
         for number in np.unique(owners).tolist():
             rows = used[owners == number]
+            if not self._is_wanted(number, is_unforeseen[owners == number]):
+                continue
             learner = self._learners.get(number)
             if learner is None or len(learner) > MOST_AGENTS:
                 capacity = self._capacity(rows)
@@ -92,6 +99,7 @@ class LearnedDistances:
     def forget(self, simulation: int) -> None:
         """Forget what was learned of a simulation that ended."""
         self._learners.pop(simulation, None)
+        self._foreseen.pop(simulation, None)
 
     def status(self) -> dict[str, dict[str, Any]]:
         """Return, by simulation, how many agents are watched, who leads, and all learners' hits."""
@@ -103,6 +111,17 @@ class LearnedDistances:
             }
             for number, learner in self._learners.items()
         }
+
+    def _is_wanted(self, simulation: int, is_unforeseen: NDArray[np.bool_]) -> bool:
+        """Return whether to learn from requests of a simulation, given which were unforeseen."""
+        foreseen = self._foreseen.get(simulation, _REMEMBERED) + len(is_unforeseen)
+        if is_unforeseen.any():
+            foreseen = 0
+        elif foreseen > _REMEMBERED:
+            self.forget(simulation)
+            return False
+        self._foreseen[simulation] = foreseen
+        return True
 
     def _capacity(self, rows: Rows) -> int:
         """Return how many prefixes of the size of these fit on all devices together."""

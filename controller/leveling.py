@@ -101,7 +101,7 @@ class Leveling:
         """Return the rows of agents that act within the horizon."""
         table = self._table
         rows = np.flatnonzero((table.kind == AGENTS) & (table.replica >= 0))
-        return rows[table.distances(rows, self._simulations.epochs) < _HORIZON_STEPS]
+        return rows[table.distances(rows, self._simulations.turns) < _HORIZON_STEPS]
 
     def _crowding(self, numbers: NDArray[np.int16], held_bytes: NDArray[np.float64]) -> Rows:
         """Return the rows of agents on replicas with too many bytes."""
@@ -124,7 +124,7 @@ class Leveling:
         stays = table.in_use[rows] | table.pinned[rows] | table.sent_pin[rows]
         return Population(
             place=index[table.replica[rows]],
-            distance=table.distances(rows, self._simulations.epochs),
+            distance=table.distances(rows, self._simulations.turns),
             state_bytes=state_bytes,
             request_s=_REQUEST_S + np.where(resident, 0.0, rebuild_s),
             move_s=np.where(resident, rebuild_s, 0.0),

@@ -35,11 +35,25 @@ def _column(dtype: type[np.generic], empty: float = 0) -> Any:
     return _Column(dtype, empty)
 
 
+class Turns(NamedTuple):
+    """How far simulations are, by their numbers.
+
+    Attributes:
+        epochs: float64, newest epoch.
+        places: float64, when the turn that was begun last was due: the epoch and its part.
+        since: float64, seconds at which that turn began.
+    """
+
+    epochs: NDArray[np.float64]
+    places: NDArray[np.float64]
+    since: NDArray[np.float64]
+
+
 class PayloadTable:
     """Columns over the rows of a `KeyIndex`; a free row holds every column's empty value.
 
     A distance is kept as the step it falls due, so that distances age by themselves as their
-    simulation's epoch moves. Columns are attributes, arrays of `capacity` rows; about 90 bytes a
+    simulation's epoch moves. Columns are attributes, arrays of `capacity` rows; about 92 bytes a
     payload in all.
 
     Args:
@@ -59,10 +73,13 @@ class PayloadTable:
     exceptional: NDArray[np.bool_] = _column(np.bool_)
 
     # What its simulation said: steps, inf where no use is foreseen; `reported` is the step in which
-    # it said so, -inf where that is not known.
+    # it said so, -inf where that is not known. `came`: it asked in the step that was foreseen, or
+    # later; `unannounced`: nothing was known of a use before the step in which it is due.
     due: NDArray[np.float64] = _column(np.float64, np.inf)
     expires: NDArray[np.float64] = _column(np.float64, np.inf)
     reported: NDArray[np.float32] = _column(np.float32, -np.inf)
+    came: NDArray[np.bool_] = _column(np.bool_)
+    unannounced: NDArray[np.bool_] = _column(np.bool_)
     pinned: NDArray[np.bool_] = _column(np.bool_)
     finished: NDArray[np.bool_] = _column(np.bool_)
 
@@ -178,19 +195,27 @@ class PayloadTable:
         agents[others] = np.where(found == MISSING, rows[others], found)
         return agents
 
-    def distances(self, rows: Rows, epochs: NDArray[np.float64]) -> Distances:
-        """Return float32[n] distances now, inf where none is foreseen or it expired.
+    def distances(self, rows: Rows, turns: Turns) -> Distances:
+        """Return float32[n] distances now, inf where none is foreseen, it expired or it has passed.
 
-        See `scalesim.vocabulary.steps_until` for uses that did not come in their step.
+        See `scalesim.vocabulary.steps_until` for uses that did not come in their step. One that
+        came holds for further calls of the same turn, until a turn that is due later has begun.
 
         Args:
             rows: int64[n].
-            epochs: float64, newest epoch by simulation number.
+            turns: How far the simulations are.
         """
         rows = self.agents(rows)
-        epoch = epochs[self.simulation[rows]]
+        epoch = turns.epochs[self.simulation[rows]]
         distance = steps_until(self.due[rows], epoch)
         distance[self.expires[rows] < epoch] = np.inf
+        came = np.flatnonzero(self.came[rows])
+        if came.size:
+            rows = rows[came]
+            simulation = self.simulation[rows]
+            passed = (self.due[rows] < turns.places[simulation]) & ~self.in_use[rows]
+            passed &= self.last_used[rows] <= turns.since[simulation]
+            distance[came[passed]] = np.inf
         return distance
 
     def _grow(self, capacity: int) -> None:

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scalesim.controller.interner import FREE, Interner
+from scalesim.controller.payload_table import Turns
 from scalesim.errors import InvalidRequestError, StaleEpochError, UnavailableError
 from scalesim.policies.step_clock import StepClock
 from scalesim.settings import ControllerSettings
@@ -63,6 +64,8 @@ class Simulations:
         """float64, newest epoch by simulation number; written here only."""
         self.epochs[: len(epochs)] = epochs
         self.epochs[[number for number, name in enumerate(names) if name == FREE]] = 0
+        self.turns = Turns(self.epochs, self.epochs.copy(), np.full(MAX_SIMULATIONS, now))
+        """How far each is, by simulation number; written here only."""
         self._seen = np.full(MAX_SIMULATIONS, now)
         self._clocks: dict[int, StepClock] = {}
         self.step_s = np.full(MAX_SIMULATIONS, _ASSUMED_STEP_S)
@@ -108,8 +111,21 @@ class Simulations:
             )
         if epoch > newest:
             self._time(number, epoch, now)
+            self.begin_turns(np.array([number]), np.array([float(epoch)]), now)
         self.epochs[number] = epoch
         return number, epoch > newest
+
+    def begin_turns(self, numbers: NDArray[np.int32], due: NDArray[np.float64], now: float) -> None:
+        """Note that turns begin.
+
+        Args:
+            numbers: Of their simulations.
+            due: float64[n], the step and its part that each is due at, not after this step.
+            now: Seconds.
+        """
+        later = due > self.turns.places[numbers]
+        np.maximum.at(self.turns.places, numbers, due)
+        self.turns.since[numbers[later]] = now
 
     def touch(self, name: str, now: float, holder: str = "") -> int:
         """Return the number of a simulation and renew its lease; a new one starts at epoch 0.
@@ -160,7 +176,7 @@ class Simulations:
     def end(self, number: int) -> None:
         """Forget a simulation; nothing may refer to its number any more."""
         self.names.free(number)
-        self.epochs[number] = 0
+        self.epochs[number] = self.turns.places[number] = 0
         self._clocks.pop(number, None)
         former = self._holders.pop(number, None)
         self.quota[number] = 1.0

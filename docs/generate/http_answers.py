@@ -22,7 +22,7 @@ STATUS = {
     "agents": "how many there are, by their hottest tier, in use, pinned and with a distance",
     "replicas": "by name: bytes and agents by tier and kind, budgets, links and transfers",
     "simulations": "by name: epoch, agents, seconds of a step, and of silence",
-    "learned": "by simulation without reported distances: agents, and how good each learner is",
+    "learned": "by simulation with requests not reported ahead: agents, how good each learner is",
     "uses": "payloads that came into use, by the distance reported for them",
     "found": "the same by kind and by the hottest tier that held them",
     "hints": "steps by which hints were early or late, and old, summed",

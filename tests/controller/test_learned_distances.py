@@ -2,39 +2,11 @@ import numpy as np
 import pytest
 
 from scalesim.controller import learned_distances
-from scalesim.controller.core import Controller
 from scalesim.vocabulary import PREFIX, Tier
 from tests.support.controller_world import FakeReplica, make_controller, report, residency, settle
+from tests.support.evicting_replica import EvictingReplica
 
 AGENTS = range(100, 112)
-DEVICE = 4
-
-
-class EvictingReplica(FakeReplica):
-    """Serves requests one by one and evicts by the distances it was sent, then by recency."""
-
-    def __init__(self, controller: Controller) -> None:
-        self.used: dict[int, int] = {}
-        super().__init__(controller, "r", device=DEVICE)
-
-    def request(self, key: int) -> bool:
-        """Serve one request; return whether its state was on the device."""
-        found = self.tiers.get(key) == Tier.DEVICE
-        while not found and len(self.on_device) >= DEVICE:
-            self.hold(Tier.HOST, max(self.on_device, key=self._eviction_order))
-        self.hold(Tier.DEVICE, key, in_use=True)
-        settle(self.controller, self)
-        self.used[key] = len(self.used) + max(self.used.values(), default=0)
-        self.hold(Tier.DEVICE, key)
-        settle(self.controller, self)
-        return found
-
-    @property
-    def on_device(self) -> list[int]:
-        return [key for key, tier in self.tiers.items() if tier == Tier.DEVICE]
-
-    def _eviction_order(self, key: int) -> tuple[float, int]:
-        return self.distances.get(key, np.inf), -self.used.get(key, 0)
 
 
 def learned(controller, simulation="-"):
@@ -99,6 +71,35 @@ def test_a_simulation_that_tells_everything_costs_nothing():
     report(controller, 1, dict.fromkeys(AGENTS, 3.0))
     for key in [*AGENTS, *AGENTS]:
         engine.request(key)
+    assert controller.status()["learned"] == {}
+
+
+def test_what_is_reported_for_its_own_step_alone_is_learned_too():
+    controller = make_controller()
+    engine = EvictingReplica(controller)
+    pairs = [(key, key + 1) for key in AGENTS[::2]]
+    found = []
+    for step in range(1, 1 + 8 * len(pairs)):
+        first, second = pairs[step % len(pairs)]
+        report(controller, step, {first: 0.0, second: 0.5})
+        found += [engine.request(first), engine.request(second)]
+    assert learned(controller, "town")["agents"] == len(AGENTS)
+    assert np.mean(found[-2 * len(AGENTS) :]) > 0.9, "the next pair is fetched before it is named"
+
+
+def test_nothing_is_learned_any_more_once_all_is_reported_ahead():
+    controller = make_controller()
+    engine = EvictingReplica(controller)
+    for step in range(1, 3):
+        report(controller, step, dict.fromkeys(AGENTS, 0.0))
+        for key in AGENTS:
+            engine.request(key)
+    assert learned(controller, "town")["agents"] == len(AGENTS)
+    for step in range(3, 27):
+        report(controller, step, dict.fromkeys(AGENTS, 1.0))
+        report(controller, step + 1, {})
+        for key in AGENTS:
+            engine.request(key)
     assert controller.status()["learned"] == {}
 
 

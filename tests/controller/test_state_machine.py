@@ -132,7 +132,7 @@ class AnythingMayHappen(RuleBasedStateMachine):
         assert known is not None
         rows = table.rows_on(known.number)
         now = fair_distances(
-            table.distances(rows, simulations.epochs),
+            table.distances(rows, simulations.turns),
             table.total_bytes[rows],
             table.simulation[rows],
             replica.info.budgets.device_bytes,
