@@ -1,4 +1,4 @@
-"""CAMEL: agents that take turns in a debate, each with its own memory.
+"""CAMEL: two pairs debate, one pair after the other; each debater has a memory of its own.
 
 scalesim run -- python camel_debate.py
 """
@@ -10,10 +10,12 @@ from typing import Any
 
 from camel.agents import ChatAgent
 from camel.models import ModelFactory
+from camel.societies import RolePlaying
 from camel.types import ModelPlatformType
 from camel.utils import BaseTokenCounter
 
 PERSONA = "You are {name}, and you are {view}. You answer in one short sentence. "
+PAIRS = [("Ann", "Bob"), ("Eve", "Joe")]
 VIEWS = {"Ann": "for a new bridge", "Bob": "against it", "Eve": "for a ferry", "Joe": "undecided"}
 
 
@@ -34,22 +36,34 @@ class WordCounter(BaseTokenCounter):
 
 
 def main(rounds: int) -> None:
-    """Let all speak once a round, in their order."""
+    """Let each pair exchange a word once a round."""
     model = ModelFactory.create(
         model_platform=ModelPlatformType.OPENAI,
         model_type="scalesim",
         token_counter=WordCounter(),
         model_config_dict={"max_completion_tokens": 12, "temperature": 0},
     )
-    speakers = {
+    debaters = {
         name: ChatAgent(PERSONA.format(name=name, view=view) * 8, model=model, agent_id=name)
         for name, view in VIEWS.items()
     }
-    said = "Shall we build a bridge?"
+    debates = [
+        RolePlaying(
+            answers,
+            asks,
+            with_task_specify=False,
+            assistant_agent=debaters[answers],
+            user_agent=debaters[asks],
+        )
+        for asks, answers in PAIRS
+    ]
+    said = [debate.init_chat("Shall we build a bridge?") for debate in debates]
     for _ in range(rounds):
-        for name, speaker in speakers.items():
-            said = f"{name}: {speaker.step(said).msgs[0].content}"
-            print(said)
+        for place, (debate, pair) in enumerate(zip(debates, PAIRS, strict=True)):
+            answered, asked = debate.step(said[place])
+            for name, response in zip(pair, (asked, answered), strict=True):
+                print(f"{name}: {response.msg.content}")
+            said[place] = answered.msg
 
 
 if __name__ == "__main__":

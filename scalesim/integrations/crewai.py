@@ -11,6 +11,9 @@ from scalesim.integrations.acting import act_for
 from scalesim.integrations.current_run import begin_step
 from scalesim.integrations.watching import before
 
+_AHEAD = "_scalesim_ahead"
+"""Of a task: the names of its agent and of those of the tasks after it."""
+
 _LATER = ("aexecute_task", "kickoff", "kickoff_async", "akickoff")
 """Of an agent, with its tasks or by itself; the first versions do not have all of them."""
 
@@ -22,17 +25,21 @@ def install_agents(module: ModuleType) -> None:
 
 
 def install_tasks(module: ModuleType) -> None:
-    """Let what tasks ask beside their agent, to convert its answer or to check it, act for it."""
+    """Report each task of a crew as it begins, and those after it.
+
+    What tasks ask beside their agent, to convert its answer or to check it, acts for it.
+    """
     for name in ("_execute_core", "_aexecute_core"):
         if hasattr(module.Task, name):
+            before(module.Task, name, _tell)
             act_for(module.Task, name, _of_task)
 
 
 def install_crews(module: ModuleType) -> None:
-    """Report the agents of a crew's tasks, in their order."""
+    """Note in a crew's tasks whose turn comes after each of them."""
     for name in ("_execute_tasks", "_aexecute_tasks"):
         if hasattr(module.Crew, name):
-            before(module.Crew, name, _tell)
+            before(module.Crew, name, _note)
 
 
 def _name(agent: Any) -> str:
@@ -44,7 +51,13 @@ def _of_task(task: Any, agent: Any = None, *args: Any, **kwargs: Any) -> str | N
     return None if acts is None else _name(acts)
 
 
-def _tell(self: Any, tasks: Sequence[Any], *args: Any, **kwargs: Any) -> None:
+def _note(self: Any, tasks: Sequence[Any], *args: Any, **kwargs: Any) -> None:
     agents = [self._get_agent_to_use(task) for task in tasks]
-    names = [_name(agent) for agent in agents if agent is not None]
-    begin_step(names[:1], upcoming=[[name] for name in names[1:]])
+    names = ["" if agent is None else _name(agent) for agent in agents]
+    for place, task in enumerate(tasks):
+        setattr(task, _AHEAD, names[place:])
+
+
+def _tell(task: Any, *args: Any, **kwargs: Any) -> None:
+    if ahead := getattr(task, _AHEAD, ()):
+        begin_step(ahead[:1], upcoming=[[name] for name in ahead[1:]])

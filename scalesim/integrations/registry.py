@@ -73,7 +73,14 @@ FRAMEWORKS = (
         install_memories="mesa_llm.memory.memory",
         install_steps="mesa_llm.parallel_stepping",
     ),
-    *_of("camel-ai", (0, 2, 70), (0, 3), "camel", install="camel.agents.chat_agent"),
+    *_of(
+        "camel-ai",
+        (0, 2, 70),
+        (0, 3),
+        "camel",
+        install="camel.agents.chat_agent",
+        install_role_playing="camel.societies.role_playing",
+    ),
     *_of(
         "camel-oasis",
         (0, 2),

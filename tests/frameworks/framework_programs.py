@@ -53,7 +53,6 @@ FRAMEWORKS = {
         ("camel-ai==0.2.90", "mcp<2"),
         tuple(f"System {name}" for name in ("Ann", "Bob", "Eve", "Joe")),
         640,
-        foresees="nothing",
     ),
     "agentscope": Framework(
         "agentscope/chain.py",

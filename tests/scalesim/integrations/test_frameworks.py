@@ -142,6 +142,24 @@ async def test_camel_asks_for_the_agent_also_in_streams(reported: FakeTransport)
     assert list(ChatAgent("7f")._stream()) == ["judge 7f"]
 
 
+async def test_camels_role_players_take_turns(reported: FakeTransport) -> None:
+    class RolePlaying:
+        user_agent = SimpleNamespace(role_name="mayor", agent_id="a")
+        assistant_agent = SimpleNamespace(role_name="smith", agent_id="b")
+
+        def step(self, assistant_msg: str) -> None:
+            pass
+
+        async def astep(self, assistant_msg: str) -> None:
+            pass
+
+    camel.install_role_playing(module(RolePlaying=RolePlaying))
+    RolePlaying().step("begin")
+    assert steps(reported) == {"mayor a": 0.0, "smith b": 0.5}
+    await RolePlaying().astep("go on")
+    assert current_run.simulation().epoch == 2
+
+
 def test_concordias_entities_act_for_themselves(reported: FakeTransport) -> None:
     class EntityAgent(StandInPerson):
         def act(self) -> str | None:

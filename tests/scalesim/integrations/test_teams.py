@@ -161,7 +161,8 @@ class Crew:
         return self.manager or task.agent
 
     def _execute_tasks(self, tasks: Sequence[CrewTask]) -> None:
-        pass
+        for task in tasks:
+            task._execute_core(task.agent, "")
 
 
 async def test_crewai_asks_for_the_agent_with_a_task_and_without(
@@ -196,18 +197,30 @@ async def test_crewai_asks_for_the_agent_with_a_task_and_without(
     assert Task(None)._execute_core(None, "") is None
 
 
-async def test_crewai_reports_the_order_of_its_tasks(reported: FakeTransport) -> None:
+async def test_crewai_reports_each_task_and_those_after_it(reported: FakeTransport) -> None:
+    told = []
+
     class Later(Crew):
         async def _aexecute_tasks(self, tasks: Sequence[CrewTask]) -> None:
-            pass
+            self._execute_tasks(tasks)
+
+    class Told(CrewTask):
+        def _execute_core(self, agent: CrewAgent | None, context: str) -> str | None:
+            told.append(steps(reported))
+            return who()
 
     crewai.install_crews(module(Crew=Later))
-    tasks = [CrewTask(CrewAgent(role)) for role in ("researcher", "writer")]
+    crewai.install_tasks(module(Task=Told))
+    tasks = [Told(CrewAgent(role)) for role in ("researcher", "writer")]
     crew = Later()
     crew._execute_tasks(tasks)
-    assert steps(reported) == {"researcher": 0.0, "writer": 1.0}
+    assert told.pop(0) == {"researcher": 0.0, "writer": 1.0}
+    assert told.pop(0)["writer"] == 0.0
     await crew._aexecute_tasks(tasks[::-1])
-    assert steps(reported) == {"writer": 0.0, "researcher": 1.0}
+    assert told.pop(0) == {"writer": 0.0, "researcher": 1.0}
+    assert told.pop(0)["researcher"] == 0.0
     crew.manager = CrewAgent("manager")
     crew._execute_tasks(tasks)
-    assert steps(reported)["manager"] == 0.0
+    assert told.pop()["manager"] == 0.0
+    Told(None)._execute_core(None, "")
+    assert current_run.simulation().epoch == 6, "a task without a crew has no order"
