@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scalesim.controller.key_index import MISSING, Rows
-from scalesim.controller.payload_table import AGENTS, PayloadTable, Turns
+from scalesim.controller.payload_table import AGENTS, PayloadTable, TurnsBegun
 from scalesim.controller.placements import Placements
 from scalesim.controller.replicas import ReplicaRecord
 from scalesim.controller.simulations import NO_SIMULATION, Simulations
@@ -52,7 +52,7 @@ def claim(
 def store_distances(
     table: PayloadTable,
     rows: Rows,
-    turns: Turns,
+    turns: TurnsBegun,
     epoch: int,
     distances: Distances,
     expires_in: float | None,

@@ -35,7 +35,7 @@ def _column(dtype: type[np.generic], empty: float = 0) -> Any:
     return _Column(dtype, empty)
 
 
-class Turns(NamedTuple):
+class TurnsBegun(NamedTuple):
     """How far simulations are, by their numbers.
 
     Attributes:
@@ -195,7 +195,7 @@ class PayloadTable:
         agents[others] = np.where(found == MISSING, rows[others], found)
         return agents
 
-    def distances(self, rows: Rows, turns: Turns) -> Distances:
+    def distances(self, rows: Rows, turns: TurnsBegun) -> Distances:
         """Return float32[n] distances now, inf where none is foreseen, it expired or it has passed.
 
         See `scalesim.vocabulary.steps_until` for uses that did not come in their step. One that

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scalesim.controller.interner import FREE, Interner
-from scalesim.controller.payload_table import Turns
+from scalesim.controller.payload_table import TurnsBegun
 from scalesim.errors import InvalidRequestError, StaleEpochError, UnavailableError
 from scalesim.policies.step_clock import StepClock
 from scalesim.settings import ControllerSettings
@@ -64,7 +64,7 @@ class Simulations:
         """float64, newest epoch by simulation number; written here only."""
         self.epochs[: len(epochs)] = epochs
         self.epochs[[number for number, name in enumerate(names) if name == FREE]] = 0
-        self.turns = Turns(self.epochs, self.epochs.copy(), np.full(MAX_SIMULATIONS, now))
+        self.turns = TurnsBegun(self.epochs, self.epochs.copy(), np.full(MAX_SIMULATIONS, now))
         """How far each is, by simulation number; written here only."""
         self._seen = np.full(MAX_SIMULATIONS, now)
         self._clocks: dict[int, StepClock] = {}

@@ -15,41 +15,41 @@ from tests.support.evicting_replica import EvictingReplica
 STEPS = 48
 
 
-class Step(NamedTuple):
+class ReportedStep(NamedTuple):
     """Who asks in a step, in their order, and the distances that are reported before."""
 
     turns: tuple[int, ...]
     reported: dict[int, float]
 
 
-def round_robin() -> Iterator[Step]:
+def round_robin() -> Iterator[ReportedStep]:
     """Everyone's next turn is reported at every turn."""
     for turn in range(STEPS):
-        yield Step((turn % 4,), {(turn + ahead) % 4: float(ahead) for ahead in range(4)})
+        yield ReportedStep((turn % 4,), {(turn + ahead) % 4: float(ahead) for ahead in range(4)})
 
 
-def pairs() -> Iterator[Step]:
+def pairs() -> Iterator[ReportedStep]:
     """Two pairs talk in turn; each says no more than that it begins."""
     for first, second in islice(cycle([(1, 2), (3, 4)]), STEPS):
-        yield Step((first, second), {first: 0.0, second: 0.5})
+        yield ReportedStep((first, second), {first: 0.0, second: 0.5})
 
 
-def graph() -> Iterator[Step]:
+def graph() -> Iterator[ReportedStep]:
     """A writer, two reviewers and an editor, after whom a condition decides."""
     nodes = [
-        Step((1,), {1: 0.0, 2: 1.0, 3: 1.0, 4: 2.0}),
-        Step((2, 3), {2: 0.0, 3: 0.0, 4: 1.0}),
-        Step((4,), {4: 0.0}),
+        ReportedStep((1,), {1: 0.0, 2: 1.0, 3: 1.0, 4: 2.0}),
+        ReportedStep((2, 3), {2: 0.0, 3: 0.0, 4: 1.0}),
+        ReportedStep((4,), {4: 0.0}),
     ]
     return islice(cycle(nodes), STEPS)
 
 
-def shuffled() -> Iterator[Step]:
+def shuffled() -> Iterator[ReportedStep]:
     """Everyone acts once a step, in an order that is drawn anew."""
     chance = np.random.default_rng(0)
     for _ in range(STEPS // 4):
         order = chance.permutation(8).tolist()
-        yield Step(tuple(order), {agent: place / 8 for place, agent in enumerate(order)})
+        yield ReportedStep(tuple(order), {agent: place / 8 for place, agent in enumerate(order)})
 
 
 def hits(program, device: int, *, is_reported: bool) -> float:

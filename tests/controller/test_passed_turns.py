@@ -9,7 +9,7 @@ from tests.support.controller_world import FakeReplica, ManualClock, make_contro
 A, B, C = (agent_key("town", name) for name in "abc")
 
 
-class Turns:
+class TurningTown:
     """A simulation of three agents on one replica, and a clock that every event moves."""
 
     def __init__(self) -> None:
@@ -40,8 +40,8 @@ class Turns:
 
 
 @pytest.fixture
-def turns() -> Turns:
-    return Turns()
+def turns() -> TurningTown:
+    return TurningTown()
 
 
 def test_a_turn_has_passed_when_one_that_is_due_later_begins(turns):
