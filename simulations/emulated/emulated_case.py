@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from scalesim.policies import workloads
 from scalesim.settings import Arm
+from scalesim.simulations.emulated.learned_transitions import LearnedTransitions
+from scalesim.simulations.emulated.predicted_invocations import PredictedInvocations
 from scalesim.simulations.schedule import Schedule
 from scalesim.simulations.society import society
 from scalesim.simulations.trace import recorded
@@ -101,6 +104,18 @@ class EmulatedCase(NamedTuple):
         return Workload(self.workload, names, schedule, self.steps, self.size, self.seed)
 
 
+class Peer(Protocol):
+    """Predicts from requests alone who asks next; its distances are reported in place of ours."""
+
+    def asked(self, step: int, row: int) -> None:
+        """Note a request."""
+        ...
+
+    def distances(self) -> NDArray[np.float64]:
+        """Return float64[agents], in steps, all finite."""
+        ...
+
+
 class ArmOptions(NamedTuple):
     """What decides which state an engine keeps.
 
@@ -112,8 +127,10 @@ class ArmOptions(NamedTuple):
         moves: What the planner wants moved is moved.
         priced: The planner asks what a move costs.
         reserve_share: Of the device that the planner leaves to running requests' new tokens.
-        bands: Distances are reported as whole steps (KVFlow, arXiv 2507.07400), or rounded up to
-            powers of two (ScaleSim's official code); None reports them as they are.
+        whole_steps: Distances are reported as such.
+        known_steps: All that are farther count as one step more.
+        fetch_steps: Nothing farther is fetched.
+        peer: Says distances, of as many agents as it is called with, where nothing is reported.
     """
 
     arm: Arm
@@ -123,13 +140,14 @@ class ArmOptions(NamedTuple):
     moves: bool = True
     priced: bool = True
     reserve_share: float = 0.1
-    bands: Literal["steps", "powers"] | None = None
+    whole_steps: bool = False
+    known_steps: float = np.inf
+    fetch_steps: float = np.inf
+    peer: Callable[[int], Peer] | None = None
 
     def reported(self, steps: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return float64[n] distances as they are reported."""
-        if self.bands == "powers":
-            return np.where(steps > 0, 2.0 ** np.ceil(np.log2(np.maximum(steps, 1.0))), 0.0)
-        return np.floor(steps) if self.bands == "steps" else steps
+        return np.minimum(np.floor(steps) if self.whole_steps else steps, self.known_steps + 1)
 
 
 ARMS = {
@@ -142,10 +160,22 @@ ARMS = {
     "no prices": ArmOptions("scalesim", priced=False),
     "one step reported": ArmOptions("scalesim", foreseen=1),
     "ten steps reported": ArmOptions("scalesim", foreseen=10),
-    "whole steps": ArmOptions("scalesim", bands="steps"),
-    "powers of two": ArmOptions("scalesim", bands="powers"),
     "small reserve": ArmOptions("scalesim", reserve_share=0.02),
     "nothing reported": ArmOptions("scalesim", foreseen=None),
+    # Peers: their order, and what they fetch when, on our mechanism.
+    # Steps to execution, the next step's agents fetched (arXiv 2507.07400).
+    "kvflow": ArmOptions("scalesim", priced=False, whole_steps=True, fetch_steps=1),
+    # `evict_pri_level` and `load_ahead_step` of its code (github.com/PanZaifeng/KVFlow).
+    "official scalesim": ArmOptions(
+        "scalesim", priced=False, whole_steps=True, known_steps=4, fetch_steps=2
+    ),
+    # Fetched is what is worth one chance in two in the next step, or more.
+    "pbkv": ArmOptions(
+        "scalesim", foreseen=None, priced=False, fetch_steps=2, peer=PredictedInvocations
+    ),
+    "cachesage": ArmOptions(
+        "scalesim", foreseen=None, priced=False, fetch_steps=1, peer=LearnedTransitions
+    ),
 }
 
 

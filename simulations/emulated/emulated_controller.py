@@ -17,7 +17,7 @@ from scalesim.identity import agent_keys
 from scalesim.policies.links import Links
 from scalesim.policies.placement import rendezvous
 from scalesim.policies.planner import DistancePlanner
-from scalesim.policies.planning import Plan, View
+from scalesim.policies.planning import Plan, Planner, View
 from scalesim.settings import CatalogSettings, ClientSettings, ControllerSettings
 from scalesim.simulations.emulated.emulated_case import ArmOptions
 from scalesim.vocabulary import Budgets, Directives, Residency, TransferStats
@@ -50,7 +50,9 @@ class ControlPlane:
         self._obey = obey
         self._simulation = simulation
         self._settings = ControllerSettings()
-        planner = DistancePlanner() if options.priced else _Unpriced()
+        planner: Planner = DistancePlanner() if options.priced else _Unpriced()
+        if options.fetch_steps < np.inf:
+            planner = _FetchingNear(planner, options.fetch_steps)
         self.core = Controller(
             self._settings, CatalogSettings(), planner, rendezvous, clock=clock.now
         )
@@ -58,6 +60,7 @@ class ControlPlane:
         self._numbers = itertools.count()
         self._gathered: list[Message] = []
         self._hints: dict[str, float] = {}
+        self._predicting = False
         self._epoch = 0
         self._incarnation = 0
         self._acked = 0
@@ -80,6 +83,12 @@ class ControlPlane:
             self._later(ClientSettings().flush_interval_s, self._flush)
         self._hints[agent] = at
 
+    def predict(self, ahead: Callable[[], Mapping[str, float]]) -> None:
+        """Report a prediction, made as late as what `wake` says is sent."""
+        if not self._predicting:
+            self._predicting = True
+            self._later(ClientSettings().flush_interval_s, lambda: self._predicted(ahead))
+
     def pin(self, agents: Sequence[str]) -> None:
         """Say whose state stays on the device."""
         keys = agent_keys(self._simulation, list(agents))
@@ -90,6 +99,11 @@ class ControlPlane:
         epoch = self._epoch
         ahead = {agent: at - epoch for agent, at in distances.items()}
         self._later(CALL_S, lambda: self._report(epoch, ahead))
+
+    def _predicted(self, ahead: Callable[[], Mapping[str, float]]) -> None:
+        self._predicting = False
+        epoch, predicted = self._epoch, ahead()
+        self._later(CALL_S, lambda: self._report(epoch, predicted))
 
     def _report(self, step: int, ahead: Mapping[str, float]) -> None:
         distances = np.maximum(np.array(list(ahead.values())), 0.0)
@@ -168,3 +182,16 @@ class _Unpriced:
     def plan(self, view: View, budgets: Budgets, links: Links) -> Plan:
         """See `Planner`."""
         return self._planner.plan(view, budgets, Links(1e18, 1e18, 1e18, 1e18))
+
+
+class _FetchingNear:
+    """A planner that fetches nothing that is farther than so many steps."""
+
+    def __init__(self, planner: Planner, steps: float) -> None:
+        self._planner, self._steps = planner, steps
+
+    def plan(self, view: View, budgets: Budgets, links: Links) -> Plan:
+        """See `Planner`."""
+        far = (view.device_bytes == 0) & (view.distance > self._steps)
+        distance = np.where(far, np.float32(np.inf), view.distance)
+        return self._planner.plan(view._replace(distance=distance), budgets, links)

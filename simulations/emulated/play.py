@@ -59,6 +59,8 @@ class _Playing:
         self._workload = workload
         self._engine, self._clock, self._plane = stack.engine, stack.clock, stack.plane
         self._stack, self._call_s = stack, stack.call_s
+        make = options.peer
+        self._peer = None if make is None else make(len(workload.agents))
         self._calls: list[Called] = []
         self._step_s: list[float] = []
         self._before: dict[str, TransferStats] = {}
@@ -132,6 +134,8 @@ class _Playing:
     def _report(self, step: int) -> None:
         """Report who calls in a step and in those that are foreseen."""
         if self._plane is None or self._options.foreseen is None:
+            if self._plane is not None and self._peer is not None:
+                self._plane.step(step, {})
             return
         schedule, names = self._workload.schedule, self._workload.agents
         ahead: dict[str, float] = {}
@@ -150,6 +154,9 @@ class _Playing:
             *_words(size.private, seed, row),
             *_words(size.observation, seed, row, step, call),
         ]
+        if self._peer is not None and self._plane is not None:
+            self._peer.asked(step, row)
+            self._plane.predict(self._predicted)
         more: dict[str, Any] = {}
         if isfinite(ahead):  # as `simulations.scheduled_world` says it
             more["next_use"] = float(self._options.reported(np.array([ahead]))[0])
@@ -164,6 +171,10 @@ class _Playing:
             top_logprobs_num=0,
             **more,
         )
+
+    def _predicted(self) -> dict[str, float]:
+        assert self._peer is not None
+        return dict(zip(self._workload.agents, self._peer.distances().tolist(), strict=True))
 
     def figures(self) -> dict[str, Any]:
         """Return what the arm did after the warm-up."""

@@ -12,7 +12,8 @@ from itertools import count
 from typing import Any, NamedTuple
 
 from scalesim.deployments.engine.emulation.device_clock import DeviceClock
-from scalesim.deployments.engine.emulation.times import Times
+from scalesim.deployments.engine.emulation.shared_link import SharedLink
+from scalesim.deployments.engine.emulation.times import LinkSpeed, OnLink, Times
 from scalesim.errors import ScaleSimError
 
 WatchWork = Callable[[str, int, float, float], None]
@@ -52,12 +53,14 @@ class StreamWork(NamedTuple):
         reads: Memory.
         writes: Memory.
         arrive: Makes its effects visible; None where they are from the start.
+        on_link: What of it travels on a link; see `Times.on_link`.
     """
 
     name: str
     reads: Sequence[Access] = ()
     writes: Sequence[Access] = ()
     arrive: Callable[[], None] | None = None
+    on_link: OnLink | None = None
 
 
 class _Placed(NamedTuple):
@@ -91,6 +94,7 @@ class Device:
         self._known: Seen = {}
         self._under_way: list[_Placed] = []
         self._fault = ""
+        self._links = {link: SharedLink() for link in LinkSpeed}
 
     def add(self, stream: Timeline) -> int:
         """Take in a stream and return its number."""
@@ -115,20 +119,25 @@ class Device:
         if self._fault:
             raise RaceError(self._fault)
         if not self.checked:
-            self.occupy(stream, seconds, work.name)
+            self.occupy(stream, seconds, work.name, work.on_link)
             return
         join(stream.seen, self._known)
         for other in self._under_way:
             if stream.seen.get(other.stream, 0) < other.number:
                 _check(other.work, work)
-        self.occupy(stream, seconds, work.name)
+        self.occupy(stream, seconds, work.name, work.on_link)
         number = stream.seen.get(stream.number, 0) + 1
         stream.seen[stream.number] = number
         self._under_way.append(_Placed(stream.number, number, work))
 
-    def occupy(self, stream: Timeline, seconds: float, name: str) -> None:
-        """Keep a stream busy, after all that is there."""
+    def occupy(
+        self, stream: Timeline, seconds: float, name: str, on_link: OnLink | None = None
+    ) -> None:
+        """Keep a stream busy, after all that is there, from when its link is free."""
         begin = max(stream.done_at, self.clock.now())
+        if on_link is not None:
+            link = self._links[on_link.link]
+            begin = link.place(begin, on_link.seconds, self.clock.now())
         stream.done_at = begin + seconds
         stream.latest_s = seconds
         if self.watch is not None and seconds:

@@ -5,7 +5,14 @@ from __future__ import annotations
 from dataclasses import asdict
 
 from scalesim.deployments.engine.emulation.processor_times import ProcessorTimes
-from scalesim.deployments.engine.emulation.times import LinkSpeed, Moved, PassWork, SetTimes, Times
+from scalesim.deployments.engine.emulation.times import (
+    LinkSpeed,
+    Moved,
+    OnLink,
+    PassWork,
+    SetTimes,
+    Times,
+)
 from scalesim.errors import ConfigurationError
 from scalesim.policies.capacity.hardware import GPUS, LLMS, Calibration, GpuModel, Llm
 from scalesim.settings import EmulationSettings
@@ -63,13 +70,17 @@ class GpuTimes:
 
     def transfer_s(self, link: LinkSpeed, moved: Moved) -> float:
         """Return the time of the named model's bytes on a link, and that of starting copies."""
-        size = self._size[moved.kind] * moved.amount * moved.layers
         copies = 1.0
         if moved.kind == ADAPTER:
             copies = _ADAPTER_COPIES_A_LAYER * self._llm.layers
         elif link is LinkSpeed.TO_DEVICE:
             copies = moved.layers * self._llm.layers
-        return self._dilate * (copies * COPY_S + size / self._bytes_per_s[link])
+        return self._dilate * copies * COPY_S + self.on_link(link, moved).seconds
+
+    def on_link(self, link: LinkSpeed, moved: Moved) -> OnLink:
+        """Return the time of the named model's bytes: others' copies go while one is started."""
+        size = self._size[moved.kind] * moved.amount * moved.layers
+        return OnLink(link, self._dilate * size / self._bytes_per_s[link])
 
     def forward_s(self, work: PassWork) -> float:
         """Return what a pass takes."""

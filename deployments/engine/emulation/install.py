@@ -62,7 +62,8 @@ def _copy_rows(device: Device, copies: RowCopies) -> None:
     if not device.checked:
         pool_rows.copy_now(copies)
         moved = Moved(PREFIX, 0, tokens, copies.layers)
-        device.occupy(streams.current_stream(), device.times.transfer_s(link, moved), name)
+        seconds = device.times.transfer_s(link, moved)
+        device.occupy(streams.current_stream(), seconds, name, device.times.on_link(link, moved))
         return
     started = [Copy(name, target, source) for source, target in copies.pairs]
     here = Access(DEVICE_KV, pages(copies.device_rows, copies.page_size))
@@ -75,4 +76,5 @@ def _copy_rows(device: Device, copies: RowCopies) -> None:
         for copy in started:
             copy.arrive()
 
-    device.put(streams.current_stream(), StreamWork(name, [source], [target], arrive), seconds)
+    work = StreamWork(name, [source], [target], arrive, device.times.on_link(link, moved))
+    device.put(streams.current_stream(), work, seconds)

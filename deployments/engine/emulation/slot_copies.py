@@ -56,5 +56,9 @@ def watch_adapters(device: Device) -> None:
 
 def _put(device: Device, name: str, number: int, size: int, arrive: Any) -> None:
     moved = Moved(ADAPTER, size)
-    seconds = device.times.transfer_s(LinkSpeed.TO_DEVICE, moved) if size else 0.0
-    device.put(current_stream(), StreamWork(name, (), [Access(slot(number))], arrive), seconds)
+    seconds, on_link = 0.0, None
+    if size:
+        seconds = device.times.transfer_s(LinkSpeed.TO_DEVICE, moved)
+        on_link = device.times.on_link(LinkSpeed.TO_DEVICE, moved)
+    work = StreamWork(name, (), [Access(slot(number))], arrive, on_link)
+    device.put(current_stream(), work, seconds)

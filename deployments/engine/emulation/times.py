@@ -32,6 +32,13 @@ class Moved(NamedTuple):
     layers: float = 1.0
 
 
+class OnLink(NamedTuple):
+    """What of a copy takes a link that all streams share, for how many seconds."""
+
+    link: LinkSpeed
+    seconds: float
+
+
 class PassWork(NamedTuple):
     """One forward pass.
 
@@ -64,6 +71,10 @@ class Times(Protocol):
         """Return how long one copy takes."""
         ...
 
+    def on_link(self, link: LinkSpeed, moved: Moved) -> OnLink | None:
+        """Return what of a copy takes the link; None where each stream has one of its own."""
+        ...
+
     def forward_s(self, work: PassWork) -> float:
         """Return how long a forward pass takes."""
         ...
@@ -89,6 +100,10 @@ class SetTimes:
     def transfer_s(self, link: LinkSpeed, moved: Moved) -> float:
         """Return the time of the bytes on a link, and that of starting a copy."""
         return self._settings.transfer_s + moved.size / self._bytes_per_s[link]
+
+    def on_link(self, link: LinkSpeed, moved: Moved) -> OnLink | None:
+        """Return none: what is set one by one is of each stream alone."""
+        return None
 
     def forward_s(self, work: PassWork) -> float:
         """Return the time of a pass, and that of the prompt tokens in it."""

@@ -31,8 +31,10 @@ def watch_weights(device: Device) -> None:
 
         size = sum(tensor.nbytes for _, tensor in tensors)
         part = size / sum(each.nbytes for each in weights)
-        seconds = device.times.transfer_s(LinkSpeed.TO_DEVICE, Moved(MODEL, size, part))
-        work = StreamWork("the load of a model", (), [Access(WEIGHTS)], arrive)
+        moved = Moved(MODEL, size, part)
+        seconds = device.times.transfer_s(LinkSpeed.TO_DEVICE, moved)
+        on_link = device.times.on_link(LinkSpeed.TO_DEVICE, moved)
+        work = StreamWork("the load of a model", (), [Access(WEIGHTS)], arrive, on_link)
         device.put(current_stream(), work, seconds)
         return result
 

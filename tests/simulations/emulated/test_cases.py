@@ -48,10 +48,10 @@ def test_a_recorded_run_is_a_case(tmp_path: Path) -> None:
 
 
 def test_peers_hear_distances_in_bands() -> None:
-    steps = np.array([0.0, 0.4, 2.6, 5.0])
-    assert ARMS["scalesim"].reported(steps).tolist() == [0.0, 0.4, 2.6, 5.0]
-    assert ARMS["whole steps"].reported(steps).tolist() == [0.0, 0.0, 2.0, 5.0]
-    assert ARMS["powers of two"].reported(steps).tolist() == [0.0, 1.0, 4.0, 8.0]
+    steps = np.array([0.0, 0.4, 2.6, 7.0, np.inf])
+    assert ARMS["scalesim"].reported(steps).tolist() == [0.0, 0.4, 2.6, 7.0, np.inf]
+    assert ARMS["kvflow"].reported(steps).tolist() == [0.0, 0.0, 2.0, 7.0, np.inf]
+    assert ARMS["official scalesim"].reported(steps).tolist() == [0.0, 0.0, 2.0, 5.0, 5.0]
 
 
 def figures(busy_s: float, answers: int = 7) -> dict[str, Any]:
