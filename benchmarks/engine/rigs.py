@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from benchmarks.gpu.engines import Setup, settings_of
 from benchmarks.gpu.prompts import Prompts
 from scalesim.deployments import random_model
-from scalesim.deployments.engine.emulation.times import LinkSpeed, Moved, PassWork
+from scalesim.deployments.engine.emulation.times import LinkSpeed, Moved, OnLink, PassWork
 from scalesim.settings import EngineSettings, ModelSettings
 from scalesim.simulations.workload import PromptSize
 
@@ -36,6 +36,10 @@ class DrawnTimes:
     def transfer_s(self, link: LinkSpeed, moved: Moved) -> float:
         """See `Times`; storage takes longer."""
         return self._rng.choice(_TRANSFER_S) * (2.0 if link is LinkSpeed.STORAGE else 1.0)
+
+    def on_link(self, link: LinkSpeed, moved: Moved) -> OnLink | None:
+        """Return none: each stream has a link of its own."""
+        return None
 
     def forward_s(self, work: PassWork) -> float:
         """See `Times`."""

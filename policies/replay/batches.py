@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from scalesim.policies.replay.compiled import compiled
 from scalesim.policies.replay.heap import empty_heap, put, take
 from scalesim.policies.replay.hints import Hints
+from scalesim.policies.replay.more_state import Copies
 
 
 class Batches(NamedTuple):
@@ -76,19 +77,23 @@ def cut(
 
 
 @compiled
-def on_demand(
-    hits: NDArray[np.bool_],
-    requests: NDArray[np.int32],
-    batches: Batches,
-    load_s: NDArray[np.float64],
-) -> BatchRun:
-    """Return the run of a policy that never fetches ahead: a batch loads what it lacks."""
+def on_demand(hits: NDArray[np.bool_], waits: Copies, batches: Batches) -> BatchRun:
+    """Return the run of a policy that never fetches ahead: a batch loads what it lacks.
+
+    One read of storage follows the other, and each is loaded while the next is read. Adapters share
+    the link with loads; no prefill hides them, as it reads them from its first layer on.
+    """
     delay_s = np.zeros(len(batches.run_s))
     for b in range(len(delay_s)):
+        read = loaded = adapters = adapters_on_link = 0.0
         for i in range(batches.begins[b], batches.begins[b + 1]):
-            if not hits[i]:
-                delay_s[b] += load_s[requests[i]]
-        delay_s[b] = max(delay_s[b] - batches.hidden_s[b], 0.0)
+            read += waits.read_s[i]
+            if waits.load_s[i] > 0:
+                loaded = max(loaded, read) + waits.load_s[i]
+            adapters += waits.adapter_s[i]
+            adapters_on_link += waits.adapter_link_s[i]
+        loaded += adapters_on_link
+        delay_s[b] = max(loaded - batches.hidden_s[b], adapters, 0.0)
     return BatchRun(hits, delay_s)
 
 

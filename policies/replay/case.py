@@ -24,6 +24,7 @@ from scalesim.policies.replay.hints import (
     reported_hints,
 )
 from scalesim.policies.replay.learned_hints import learned_hints
+from scalesim.policies.replay.more_state import Adapters, HostTier, adapter_hints, copies
 from scalesim.policies.replay.orders.hinted import farthest_first
 from scalesim.policies.replay.timeline import Served, demand_only, prefetching
 
@@ -47,6 +48,8 @@ class Case:
         at_once: Requests of a step that run together at most, as far as they fit, as an engine
             serves them; None: one after the other.
         pause_s: Between steps, with `at_once`.
+        host: Where host memory does not hold all states, with `at_once`.
+        adapters: Of the agents, with `at_once`.
     """
 
     def __init__(
@@ -60,6 +63,8 @@ class Case:
         *,
         at_once: int | None = None,
         pause_s: float = 0.0,
+        host: HostTier | None = None,
+        adapters: Adapters | None = None,
     ) -> None:
         self.trace = trace
         self.prefetch = prefetch
@@ -74,6 +79,7 @@ class Case:
             self.capacity = int(capacity)
             self.sizes = self.state_bytes
         self._foresight = _foresight(hints, seed)
+        self._host, self._adapters = host, adapters
         self._batches = None if at_once is None else self._cut(at_once, pause_s)
 
     @cached_property
@@ -112,7 +118,8 @@ class Case:
         """Return what keeping, and fetching where allowed, by `hints` does."""
         if self.prefetch and self._batches is not None:
             agent, sizes, most = self.trace.agent, self.sizes, self.capacity
-            return self._shared(fetching(agent, self._batches, sizes, most, hints, self.load_s))
+            run = fetching(agent, self._batches, sizes, most, hints, self.load_s)
+            return self._shared(run._replace(delay_s=run.delay_s + self._more_s(hints)))
         if self.prefetch:
             return prefetching(
                 self.trace.agent,
@@ -127,8 +134,30 @@ class Case:
     def demand(self, hits: NDArray[np.bool_]) -> Served:
         """Return what never fetching ahead does, given the hits."""
         if self._batches is not None:
-            return self._shared(on_demand(hits, self.trace.agent, self._batches, self.load_s))
+            waits = copies(
+                self.trace.agent, hits, self.state_bytes, self.load_s, self._host, self._adapters
+            )
+            return self._shared(on_demand(hits, waits, self._batches))
         return demand_only(hits, self.trace.agent, self.load_s)
+
+    def _more_s(self, hints: Hints) -> NDArray[np.float64]:
+        """Return float64[batches]: how long each waits for storage and adapters, fetched ahead."""
+        assert self._batches is not None
+        agent, begins = self.trace.agent, self._batches.begins
+        bare = self._batches._replace(hidden_s=np.zeros(len(begins) - 1))
+        delay_s = np.zeros(len(begins) - 1)
+        if self._host is not None:
+            batch_bytes = np.add.reduceat(self.state_bytes[agent], begins[:-1])
+            most = max(self._host.capacity, int(batch_bytes.max(initial=0)))
+            reads = fetching(agent, bare, self.state_bytes, most, hints, self._host.read_s)
+            delay_s += reads.delay_s
+        if self._adapters is not None:
+            of, count = self._adapters, self._adapters.number
+            load_s = np.full(count, of.link_s + of.start_s)
+            most = max(of.slots, int(np.diff(begins).max(initial=0)))
+            due, one = adapter_hints(hints, of), np.ones(count, np.int64)
+            delay_s += fetching(of.of[agent], bare, one, most, due, load_s).delay_s
+        return delay_s
 
     def _cut(self, at_once: int, pause_s: float) -> Batches:
         trace = self.trace

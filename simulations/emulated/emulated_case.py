@@ -83,6 +83,11 @@ class EmulatedCase(NamedTuple):
         """KV tokens on the device, whole pages."""
         return int(self.device_share * self.agents * self.size.total) // PAGE * PAGE
 
+    @property
+    def slots(self) -> int:
+        """Adapters on the device at a time."""
+        return max(1, int(self.device_share * self.adapters))
+
     def made(self) -> Workload:
         """Return who calls when."""
         if self.workload == "society":

@@ -91,10 +91,9 @@ def engine_settings(case: EmulatedCase, options: ArmOptions, folder: Path) -> En
         root = folder / "adapters"
         for number in range(case.adapters):
             build_adapter(root / f"adapter-{number}", model, seed=number, rank=_ADAPTER_RANK)
-        share = 1.0 if options.everything_fits else case.device_share
         adapters = AdapterSettings(
             roots=(str(root),),
-            slots=max(1, int(share * case.adapters)),
+            slots=case.adapters if options.everything_fits else case.slots,
             loaded=case.adapters,
             max_rank=_ADAPTER_RANK,
             modules=MODULES,

@@ -22,7 +22,7 @@ COPY_S = 1e-5
 """To start one copy on a GPU: a launch and its latency, about 10 us (the CUDA programming guide
 names no figure; NVIDIA's "CUDA graphs" developer posts measure 2 to 10 us a launch)."""
 
-_ADAPTER_COPIES_A_LAYER = 14
+ADAPTER_COPIES_A_LAYER = 14
 """Two matrices for each of seven projections."""
 
 
@@ -72,7 +72,7 @@ class GpuTimes:
         """Return the time of the named model's bytes on a link, and that of starting copies."""
         copies = 1.0
         if moved.kind == ADAPTER:
-            copies = _ADAPTER_COPIES_A_LAYER * self._llm.layers
+            copies = ADAPTER_COPIES_A_LAYER * self._llm.layers
         elif link is LinkSpeed.TO_DEVICE:
             copies = moved.layers * self._llm.layers
         return self._dilate * copies * COPY_S + self.on_link(link, moved).seconds

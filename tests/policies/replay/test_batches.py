@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -10,7 +12,8 @@ from scalesim.policies.replay.activation_trace import Trace, make_trace
 from scalesim.policies.replay.batches import Batches, cut, fetching, on_demand
 from scalesim.policies.replay.case import Case
 from scalesim.policies.replay.costs import Costs
-from scalesim.policies.replay.hints import no_hints, oracle_hints
+from scalesim.policies.replay.hints import Hints, no_hints, oracle_hints
+from scalesim.policies.replay.more_state import Adapters, HostTier, adapter_hints, copies
 from scalesim.policies.replay.orders.lru import lru
 
 COSTS = Costs(kv_bytes_per_token=1, state_tokens=1, link_bytes_per_s=1.0, request_s=2.0)
@@ -79,8 +82,52 @@ def test_knowing_nothing_is_recency_and_knowing_all_is_no_worse(
     count = len(begins) - 1
     batches = Batches(begins, np.diff(begins) * 2.0, np.zeros(count), np.full(count, pause_s))
     nothing = fetching(trace.agent, batches, sizes, capacity, no_hints(), load_s)
-    demand = on_demand(lru(trace.agent, sizes, capacity), trace.agent, batches, load_s)
+    hits = lru(trace.agent, sizes, capacity)
+    demand = on_demand(hits, copies(trace.agent, hits, sizes, load_s, None, None), batches)
     all_known = fetching(trace.agent, batches, sizes, capacity, oracle_hints(trace), load_s)
     assert (nothing.delay_s >= -1e-9).all()
     assert nothing.delay_s.sum() <= demand.delay_s.sum() + 1e-9
     assert all_known.delay_s.sum() <= demand.delay_s.sum() + 1e-9
+
+
+def stalls(trace: Trace, prefetch: bool, pause_s: float = 0.0, **more: Any) -> list[float]:
+    case = Case(trace, 3, costs=COSTS, at_once=9, prefetch=prefetch, pause_s=pause_s, **more)
+    sizes = np.ones(6, np.int64)
+    hints = oracle_hints(trace)
+    served = case.follow(hints) if prefetch else case.demand(lru(trace.agent, sizes, 3))
+    return [float(served.stall_s[trace.step == step].sum()) for step in np.unique(trace.step)]
+
+
+def test_what_host_memory_lacks_is_read_before_it_is_loaded() -> None:
+    trace = trace_of([0, 1], [2, 3], [0, 1])
+    host = HostTier(6, np.full(6, 10.0))  # all fit: each is read once
+    assert stalls(trace, False, host=host) == [21.0, 21.0, 2.0]
+    assert stalls(trace, False, host=host._replace(capacity=2)) == [21.0, 21.0, 21.0]
+
+
+def test_reads_are_made_ahead_where_there_is_time() -> None:
+    trace = trace_of([0, 1], [2, 3], [0, 1])
+    host = HostTier(6, np.full(6, 5.0))
+    slow = stalls(trace, True, host=host)
+    rested = stalls(trace, True, pause_s=10.0, host=host)
+    assert rested[1:] == [0.0, 0.0]
+    assert slow[1] > 0
+    assert sum(slow) < sum(stalls(trace, False, host=host))
+
+
+def test_adapters_wait_for_slots_and_share_the_link() -> None:
+    trace = trace_of([0, 1], [2, 3], [0, 1])
+    own = Adapters(np.arange(6, dtype=np.int32), slots=2, link_s=3.0, start_s=1.0)
+    # Two prefixes and two adapters on the link; nothing stays in two slots.
+    assert stalls(trace, False, adapters=own) == [8.0, 8.0, 8.0]
+    shared = own._replace(of=np.zeros(6, np.int32))
+    assert stalls(trace, False, adapters=shared) == [5.0, 2.0, 2.0]
+    assert stalls(trace, True, pause_s=20.0, adapters=own)[1:] == [0.0, 0.0]
+
+
+def test_an_adapter_is_due_with_the_first_of_its_agents() -> None:
+    said = Hints(np.zeros(3, np.int64), np.array([0, 2, 1], np.int32), np.array([9.0, 4.0, 7.0]))
+    two = Adapters(np.array([0, 1, 0], np.int32), 1, 1.0)
+    found = adapter_hints(said, two)
+    assert found.agent.tolist() == [0, 0, 1]
+    assert found.due.tolist() == [9.0, 4.0, 7.0]
