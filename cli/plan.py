@@ -18,7 +18,7 @@ app = typer.Typer(add_completion=False)
 @app.command()
 def plan(
     trace: Annotated[Path, typer.Option(help="JSON lines with `step` and `agent`.")],
-    gpu: Annotated[str, typer.Option(help="GPU: l4, l40s, a100, h100 or h200.")] = "h100",
+    gpu: Annotated[str, typer.Option(help="GPU: l4, a10g, l40s, a100, h100 or h200.")] = "h100",
     model: Annotated[
         str, typer.Option(help="Model: a name such as llama-3.1-8b, or a folder.")
     ] = "llama-3.1-8b",
@@ -37,6 +37,15 @@ def plan(
     pause: Annotated[
         float, typer.Option(help="Seconds between steps in which nobody asks.", min=0.0)
     ] = 0.0,
+    adapters: Annotated[
+        int, typer.Option(help="Distinct LoRA adapters, dealt to the agents in turn.", min=0)
+    ] = 0,
+    adapter_slots: Annotated[
+        int, typer.Option(help="Of them on one GPU at a time, out of its memory for state.")
+    ] = 8,
+    adapter_mb: Annotated[
+        float, typer.Option(help="Size of one; that of rank 64 for an 8B model by default.")
+    ] = 336.0,
     policy: Annotated[
         str, typer.Option(help="Eviction orders, comma-separated.")
     ] = "lru,kvflow,distance,oracle",
@@ -60,7 +69,9 @@ def plan(
     llm = named_llm(EngineSettings(model_path=model)) or _choose(LLMS, model, "model")
     engine = RooflineEngine(_choose(GPUS, gpu, "gpu"), llm, read_calibration(calibration))
     many = len(requests.names) if agents is None else agents
-    question = Question(many, step_time, gpus, host_gb * 1e9, pause)
+    question = Question(
+        many, step_time, gpus, host_gb * 1e9, pause, adapters, adapter_slots, adapter_mb * 1e6
+    )
     names = [name.strip() for name in policy.split(",") if name.strip()]
     report = {"gpu": gpu, "model": model} | capacity_plan(requests, engine, question, names, hints)
     if as_json:

@@ -12,6 +12,7 @@ from scalesim.errors import InvalidRequestError
 from scalesim.policies.capacity.roofline import RooflineEngine
 from scalesim.policies.replay.activation_trace import Trace
 from scalesim.policies.replay.case import Case
+from scalesim.policies.replay.more_state import Adapters, HostTier
 from scalesim.policies.replay.replay_policies import POLICIES, check_policies
 
 MOST_GPUS = 4096
@@ -35,6 +36,9 @@ class Question:
         gpus: Fleet to describe where no step time is wanted.
         host_bytes_per_gpu: Host memory there is for agents' state.
         pause_s: Seconds between steps in which no agent asks.
+        adapters: LoRA adapters, dealt to the agents in turn.
+        adapter_slots: Of one GPU, out of its memory for state.
+        adapter_bytes: Of one; by default rank 64 on all linear layers of an 8B model in bf16.
     """
 
     agents: int
@@ -42,6 +46,9 @@ class Question:
     gpus: int = 1
     host_bytes_per_gpu: float = 256e9
     pause_s: float = 0.0
+    adapters: int = 0
+    adapter_slots: int = 8
+    adapter_bytes: float = 336e6
 
 
 def capacity_plan(
@@ -64,10 +71,17 @@ def capacity_plan(
         InvalidRequestError: A policy is unknown, a number is not above 0 or `gpus` above
             `MOST_GPUS`.
     """
-    for field in ("agents", "gpus", "host_bytes_per_gpu", "step_s"):
+    above = ("agents", "gpus", "host_bytes_per_gpu", "step_s", "adapter_slots", "adapter_bytes")
+    for field in above:
         value = getattr(question, field)
         if value is not None and not value > 0:
             raise InvalidRequestError(f"{field} is {value}: give a number above 0", field)
+    if question.adapters and question.adapter_slots * question.adapter_bytes >= engine.kv_bytes:
+        raise InvalidRequestError(
+            f"{question.adapter_slots} slots of {question.adapter_bytes / 1e9:g} GB leave no "
+            f"memory to state: {engine.kv_bytes / 1e9:.0f} GB are there; give fewer slots",
+            "adapter_slots",
+        )
     if question.gpus > MOST_GPUS:
         raise InvalidRequestError(f"gpus is {question.gpus}: give at most {MOST_GPUS}", "gpus")
     check_policies(names)
@@ -133,14 +147,22 @@ def _fleet(
     total = state_bytes * question.agents
     _, step = np.unique(trace.step, return_inverse=True)
     costs = engine.costs(state_bytes, part, len(step) / (step.max() + 1))
-    link_s = 1.0 / costs.link_bytes_per_s
-    disk_s = (1.0 - host_bytes / total) / (engine.calibration.storage_bytes_per_s * part)
-    costs = costs._replace(link_bytes_per_s=1.0 / (link_s + disk_s))
-    largest = int(costs.state_bytes(trace).max())
-    room = max(int(engine.kv_bytes * part), largest)
-    at_once = max(round(engine.slots(state_bytes) * part), 1)
-    pause_s = question.pause_s
-    case = Case(trace, room, hints, costs=costs, at_once=at_once, pause_s=pause_s)
+    sizes = costs.state_bytes(trace)
+    read_s = sizes / (engine.calibration.storage_bytes_per_s * part)
+    host = HostTier(int(host_bytes * len(trace.names) / question.agents), read_s)
+    adapters = _adapters(question, len(trace.names), part, costs.link_bytes_per_s)
+    for_slots = question.adapter_slots * question.adapter_bytes if adapters else 0.0
+    room = max(int((engine.kv_bytes - for_slots) * part), int(sizes.max()))
+    case = Case(
+        trace,
+        room,
+        hints,
+        costs=costs,
+        at_once=max(round(engine.slots(state_bytes) * part), 1),
+        pause_s=question.pause_s,
+        host=host if host_bytes < total else None,
+        adapters=adapters,
+    )
     served = POLICIES[name](case)
     step_s = np.bincount(step, case.service_s + served.stall_s)
     p50, p95 = (float(value) for value in np.percentile(step_s, [50, 95]))
@@ -152,6 +174,18 @@ def _fleet(
         "host_bytes": int(host_bytes),
         "storage_bytes": int(total - host_bytes),
     }
+
+
+def _adapters(
+    question: Question, agents: int, part: float, link_bytes_per_s: float
+) -> Adapters | None:
+    """Return the adapters of one copy of the trace, and its part of all slots."""
+    if not question.adapters:
+        return None
+    count = max(round(question.adapters * agents / question.agents), 1)
+    slots = max(int(question.adapter_slots * part), 1)
+    of = np.arange(agents, dtype=np.int32) % count
+    return Adapters(of, slots, question.adapter_bytes / link_bytes_per_s)
 
 
 def _state_bytes(trace: Trace, engine: RooflineEngine) -> float:

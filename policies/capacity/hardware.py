@@ -86,6 +86,8 @@ GPUS = {
     # their PCIe figures count both directions (64 GB/s for PCIe 4.0 x16, 128 GB/s for 5.0 x16).
     # L4: 300 GB/s, 121 TFLOPS, PCIe 4.0 x16 (inferenceengineering.tech, hardware cheat sheet).
     "l4": GpuModel(23_034 * MIB, 300e9, 121e12, 32e9),
+    # A10G: 600 GB/s, 70 TFLOPS, PCIe 4.0 x16 (baseten.co, "NVIDIA A10 vs A10G").
+    "a10g": GpuModel(23_028 * MIB, 600e9, 70e12, 32e9),
     # L40S: 864 GB/s, 362.05 TFLOPS, PCIe 4.0 x16 (mullet.se, product 355414).
     "l40s": GpuModel(46_068 * MIB, 864e9, 362e12, 32e9),
     # A100 80GB SXM: 2,039 GB/s, 312 TFLOPS, PCIe 4.0 (glennklockwood.com, processors/A100).
@@ -98,10 +100,12 @@ GPUS = {
 
 LLMS = {
     # Shapes as in each model's config.json; parameters are the sum of the matrices and vectors that
-    # it describes, embeddings included, and agree with the model cards (8.03, 70.6, 7.61, 8.2 B).
+    # it describes, embeddings included, and agree with the model cards (8.03, 70.6, 7.61, 32.8,
+    # 8.2 B).
     "llama-3.1-8b": Llm(8_030_261_248, 32, 8, 128, query_heads=32),
     "llama-3.1-70b": Llm(70_553_706_496, 80, 8, 128, query_heads=64),
     "qwen2.5-7b": Llm(7_615_616_512, 28, 4, 128, query_heads=28),
+    "qwen2.5-32b": Llm(32_763_876_352, 64, 8, 128, query_heads=40),
     "qwen3-8b": Llm(8_190_735_360, 36, 8, 128, query_heads=32),
 }
 

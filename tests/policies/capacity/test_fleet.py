@@ -56,6 +56,7 @@ def test_one_gpu_by_hand(engine):
         ("llama-3.1-8b", 4096, 14336, 32, 128256, 0),
         ("llama-3.1-70b", 8192, 28672, 64, 128256, 0),
         ("qwen2.5-7b", 3584, 18944, 28, 152064, (28 + 2 * 4) * 128),  # biases of q, k, v
+        ("qwen2.5-32b", 5120, 27648, 40, 152064, (40 + 2 * 8) * 128),
         ("qwen3-8b", 4096, 12288, 32, 151936, 2 * 128),  # norms of q and k
     ],
 )
@@ -134,3 +135,22 @@ def test_numbers_must_be_above_zero(trace, engine, field):
 def test_no_more_gpus_are_asked_about_than_are_searched(trace, engine):
     with pytest.raises(InvalidRequestError, match="gpus"):
         planned(trace, engine, agents=10, gpus=MOST_GPUS + 1)
+
+
+def test_adapters_take_memory_and_time(trace, engine):
+    without = planned(trace, engine, ["lru"], agents=500)["policies"]["lru"]
+    shared = planned(trace, engine, ["lru"], agents=500, adapters=4)["policies"]["lru"]
+    own = planned(trace, engine, ["lru"], agents=500, adapters=500)["policies"]["lru"]
+    assert without["step_s"]["p50"] <= shared["step_s"]["p50"] < own["step_s"]["p50"]
+    assert shared["hit_ratio"] <= without["hit_ratio"]
+
+
+def test_slots_must_leave_memory_to_state(trace, engine):
+    with pytest.raises(InvalidRequestError, match="fewer slots"):
+        planned(trace, engine, ["lru"], agents=500, adapters=4, adapter_slots=1000)
+
+
+def test_distances_bring_what_is_stored_before_it_is_asked_for(trace, engine):
+    rows = planned(trace, engine, agents=2000, gpus=4, host_bytes_per_gpu=5e9, pause_s=60.0)
+    rows = rows["policies"]
+    assert rows["distance"]["stall_share"] < 0.5 * rows["lru"]["stall_share"]
