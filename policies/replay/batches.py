@@ -88,7 +88,7 @@ def on_demand(hits: NDArray[np.bool_], waits: Copies, batches: Batches) -> Batch
         read = loaded = adapters = adapters_on_link = 0.0
         for i in range(batches.begins[b], batches.begins[b + 1]):
             read += waits.read_s[i]
-            if waits.load_s[i] > 0:
+            if waits.read_s[i] > 0 or waits.load_s[i] > 0:
                 loaded = max(loaded, read) + waits.load_s[i]
             adapters += waits.adapter_s[i]
             adapters_on_link += waits.adapter_link_s[i]

@@ -118,8 +118,12 @@ class Case:
         """Return what keeping, and fetching where allowed, by `hints` does."""
         if self.prefetch and self._batches is not None:
             agent, sizes, most = self.trace.agent, self.sizes, self.capacity
-            run = fetching(agent, self._batches, sizes, most, hints, self.load_s)
-            return self._shared(run._replace(delay_s=run.delay_s + self._more_s(hints)))
+            load_s, host = self.load_s, self._host
+            if host is not None and not self._holds_a_batch(host):  # no room to read ahead into
+                load_s, host = load_s + host.read_s, None
+            run = fetching(agent, self._batches, sizes, most, hints, load_s)
+            delay_s = np.maximum(run.delay_s, self._reads_s(hints, host))
+            return self._shared(run._replace(delay_s=delay_s + self._adapters_s(hints)))
         if self.prefetch:
             return prefetching(
                 self.trace.agent,
@@ -140,24 +144,32 @@ class Case:
             return self._shared(on_demand(hits, waits, self._batches))
         return demand_only(hits, self.trace.agent, self.load_s)
 
-    def _more_s(self, hints: Hints) -> NDArray[np.float64]:
-        """Return float64[batches]: how long each waits for storage and adapters, fetched ahead."""
+    @property
+    def _unhidden(self) -> Batches:
         assert self._batches is not None
-        agent, begins = self.trace.agent, self._batches.begins
-        bare = self._batches._replace(hidden_s=np.zeros(len(begins) - 1))
-        delay_s = np.zeros(len(begins) - 1)
-        if self._host is not None:
-            batch_bytes = np.add.reduceat(self.state_bytes[agent], begins[:-1])
-            most = max(self._host.capacity, int(batch_bytes.max(initial=0)))
-            reads = fetching(agent, bare, self.state_bytes, most, hints, self._host.read_s)
-            delay_s += reads.delay_s
-        if self._adapters is not None:
-            of, count = self._adapters, self._adapters.number
-            load_s = np.full(count, of.link_s + of.start_s)
-            most = max(of.slots, int(np.diff(begins).max(initial=0)))
-            due, one = adapter_hints(hints, of), np.ones(count, np.int64)
-            delay_s += fetching(of.of[agent], bare, one, most, due, load_s).delay_s
-        return delay_s
+        return self._batches._replace(hidden_s=np.zeros(len(self._batches.run_s)))
+
+    def _holds_a_batch(self, host: HostTier) -> bool:
+        sizes, begins = self.state_bytes[self.trace.agent], self._unhidden.begins
+        return bool(host.capacity >= np.add.reduceat(sizes, begins[:-1]).max(initial=0))
+
+    def _reads_s(self, hints: Hints, host: HostTier | None) -> NDArray[np.float64] | float:
+        """Return float64[batches], how long each waits for storage that is read ahead."""
+        if host is None:
+            return 0.0
+        agent, sizes = self.trace.agent, self.state_bytes
+        return fetching(agent, self._unhidden, sizes, host.capacity, hints, host.read_s).delay_s
+
+    def _adapters_s(self, hints: Hints) -> NDArray[np.float64] | float:
+        """Return float64[batches], how long each waits for adapters that are fetched ahead."""
+        of = self._adapters
+        if of is None:
+            return 0.0
+        batches = self._unhidden
+        load_s = np.full(of.number, of.link_s + of.start_s)
+        most = max(of.slots, int(np.diff(batches.begins).max(initial=0)))
+        due, one = adapter_hints(hints, of), np.ones(of.number, np.int64)
+        return fetching(of.of[self.trace.agent], batches, one, most, due, load_s).delay_s
 
     def _cut(self, at_once: int, pause_s: float) -> Batches:
         trace = self.trace

@@ -131,3 +131,10 @@ def test_an_adapter_is_due_with_the_first_of_its_agents() -> None:
     found = adapter_hints(said, two)
     assert found.agent.tolist() == [0, 0, 1]
     assert found.due.tolist() == [9.0, 4.0, 7.0]
+
+
+def test_what_host_memory_has_no_room_for_comes_from_storage_each_time() -> None:
+    little = HostTier(1, np.full(6, 10.0))
+    trace = trace_of([0, 1], [2, 3], [0, 1])
+    assert stalls(trace, True, pause_s=100.0, host=little) == [22.0, 0.0, 0.0]
+    assert sum(stalls(trace, True, host=little)) > 40.0
