@@ -158,11 +158,22 @@ def is_timed(engine: InlineEngine, found: dict[str, Any]) -> Script:
     found["prefix_bytes"] = engine.holds[PREFIX][1][0]
 
 
+def takes_over(engine: InlineEngine, found: dict[str, Any]) -> Script:
+    """A prefix is to come in place of one whose request has just ended: its copy is written yet."""
+    yield from known(engine, 1)
+    yield from answer(engine, words(31, 2500), 2)
+    engine.push({1: 0.0, 2: 9.0}, PREFIX)
+    engine.move(Verb.PREFETCH, [1], Tier.DEVICE, PREFIX)
+    yield from settled(engine)
+    found["on_the_device"] = on_the_device(engine, 1)
+    found["given_up"] = on_the_device(engine, 2)
+
+
 SCENARIOS: dict[str, Callable[[InlineEngine, dict[str, Any]], Script]] = {
     one.__name__: one
     for one in (
         *(shares_a_head, asks_itself, reads_too_early, slots_exhausted, demoted_at_once),
-        is_timed,
+        *(is_timed, takes_over),
     )
 }
 
@@ -189,7 +200,7 @@ def main() -> None:
         dtype="float32",
         device_tokens=3072,
         host_ratio=4.0,
-        context_length=2048,
+        context_length=3072,
         # The layout that the random turns of `benchmarks.engine` do not have.
         extra_args={"hicache_mem_layout": "layer_first", "hicache_io_backend": "direct"},
     )

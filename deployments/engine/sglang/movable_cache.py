@@ -103,9 +103,12 @@ class MovableRadixCache(UnifiedRadixCache):  # type: ignore[misc]
             self.backups.intersection_update(self.ongoing_write_through)
             if self.backups:
                 return MoveOutcome.BUSY
-        return self._free_until(
+        room = self._free_until(
             pool.available_size, tokens, (-farther_than,), leaves, self.leave_device, most
         )
+        # What has just been computed is locked, with all above it, until its host copy is written.
+        written = room is MoveOutcome.REFUSED and self.ongoing_write_through
+        return MoveOutcome.BUSY if written else room
 
     def make_host_room(self, tokens: int, farther_than: float) -> bool:
         """Free host tokens likewise, of what is not on the device; False if they are too few."""

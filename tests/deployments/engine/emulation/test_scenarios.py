@@ -47,5 +47,11 @@ def test_only_the_time_of_the_link_is_counted(found: dict[str, Any]) -> None:
     assert found["is_timed"]["loaded_bytes"] == found["is_timed"]["prefix_bytes"] > 0
 
 
+def test_room_that_is_free_once_a_copy_is_written_is_waited_for(found: dict[str, Any]) -> None:
+    assert "fault" not in found["takes_over"], found["takes_over"]
+    assert found["takes_over"]["on_the_device"] > 0
+    assert found["takes_over"]["given_up"] == 0
+
+
 def test_an_engine_leaves_no_files(found: dict[str, Any]) -> None:
     assert found["left"] == []
