@@ -12,10 +12,21 @@ from numpy.typing import NDArray
 
 from scalesim.controller.api import ReplicaCalls
 from scalesim.deployments.controller_link import Link
+from scalesim.deployments.engine.channel import GatherUntil
 from scalesim.deployments.engine.messages import Hello, Message
 from scalesim.identity import agent_keys
 from scalesim.policies.placement import rendezvous
-from scalesim.vocabulary import PREFIX, Budgets, Directives, Keys, Residency, Tier, Verb
+from scalesim.vocabulary import (
+    NEAR,
+    PREFIX,
+    Budgets,
+    Directives,
+    Keys,
+    Residency,
+    Tier,
+    TransferStats,
+    Verb,
+)
 
 AGENTS = 1000
 PASS_S = 0.01
@@ -25,7 +36,6 @@ PERIOD = 50
 DEVICE_SHARE = 0.25
 _BEGIN_A_PASS, _RUNNING = 4, 100  # a request of 25 tokens each
 _LOST_A_PASS = 0.03  # times that an agent which is soon to act loses its place by pressure
-_SOON = 6.0  # steps
 _BYTES = 128 * 2**20
 
 
@@ -70,6 +80,7 @@ class BusyEngine:
         self._distance = np.full(AGENTS, np.inf, np.float32)
         self._changed = np.zeros(AGENTS, np.bool_)
         self._lost: dict[int, float] = {}
+        self._evicted_near = 0
         self._passed = time.monotonic()
 
     def hello(self) -> Hello:
@@ -96,13 +107,23 @@ class BusyEngine:
                 if (since := self._lost.pop(row, None)) is not None:
                     self.delays_s.append(now - since)
 
-    async def gather(self, within_s: float, until: float) -> list[Message]:
-        """Return what the passes since the last time changed, a message a pass."""
-        await asyncio.sleep(max(within_s, until - time.monotonic()))
+    async def gather(
+        self, wait: GatherUntil, is_urgent: Callable[[Message], bool]
+    ) -> list[Message]:
+        """Return what the passes since the last time changed: a message a pass, and the counts."""
         self.updates += 1
-        passes = max(int((time.monotonic() - self._passed) / PASS_S), 1)
-        self._passed = time.monotonic()
-        return [self._pass() for _ in range(passes)]
+        messages: list[Message] = []
+        until = wait.until
+        while True:
+            await asyncio.sleep(wait.within_s)
+            passes = max(int((time.monotonic() - self._passed) / PASS_S), 1)
+            self._passed = time.monotonic()
+            messages += [self._pass() for _ in range(passes)]
+            transfer = TransferStats(PREFIX, evicted_near=self._evicted_near)
+            if is_urgent(transfer):
+                until = min(until, wait.urgent_until)
+            if time.monotonic() >= until:
+                return [*messages, transfer]
 
     def _pass(self) -> Residency:
         begun = self._rng.choice(np.flatnonzero(~self._in_use), _BEGIN_A_PASS, replace=False)
@@ -122,11 +143,12 @@ class BusyEngine:
         return Residency(PREFIX, self.keys[rows], on_device, size, none, size, in_use)
 
     def _lose(self) -> None:
-        soon = np.flatnonzero(self._on_device & ~self._in_use & (self._distance < _SOON))
+        soon = np.flatnonzero(self._on_device & ~self._in_use & (self._distance <= NEAR))
         if soon.size:
             row = int(self._rng.choice(soon))
             self._on_device[row], self._changed[row] = False, True
             self._lost[row] = time.monotonic()
+            self._evicted_near += 1
 
     def _rows(self, keys: Keys) -> NDArray[np.int64]:
         return np.array([self._index[key] for key in keys.tolist()], np.int64)

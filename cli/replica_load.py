@@ -113,9 +113,8 @@ def _live(
     for second in range(int(seconds)):
         began = time.monotonic()
         if simulation is not None:
-            near = busy_engines.distances(step + second)
-            calls = [target.report.remote(simulation, step + second, each, near) for each in keys]
-            _answers(calls)
+            near = np.tile(busy_engines.distances(step + second), len(keys))
+            _answers(target.report.remote(simulation, step + second, np.concatenate(keys), near))
         time.sleep(max(1.0 - (time.monotonic() - began), 0.0))
 
 

@@ -41,6 +41,7 @@ class Placements:
         self._replicas = replicas
         self._place = place
         self._journal: deque[tuple[int, Keys]] = deque()
+        self._journal_keys = 0
         self._since = version
 
     def admit(self, kind: int, keys: Keys) -> Rows:
@@ -103,6 +104,7 @@ class Placements:
         self._move(rows[moves], place[moves])
         table.exceptional[rows] = place != hashed
         self._journal.clear()
+        self._journal_keys = 0
         self.version += 1
         self._since = self.version
 
@@ -149,8 +151,10 @@ class Placements:
         if agents.size:
             self.version += 1
             self._journal.append((self.version, self._table.key[agents]))
-            while sum(keys.size for _, keys in self._journal) > _JOURNAL_KEYS:
-                self._since = self._journal.popleft()[0]
+            self._journal_keys += agents.size
+            while self._journal_keys > _JOURNAL_KEYS:
+                self._since, oldest = self._journal.popleft()
+                self._journal_keys -= oldest.size
 
     def _homes(self, keys: Keys, hashed: NDArray[np.int16]) -> NDArray[np.int16]:
         """Return int16[n], where payloads belong, given where they are hashed to."""

@@ -9,10 +9,12 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from collections.abc import Callable
 from typing import Protocol
 
 from scalesim.controller.api import ReplicaCalls
 from scalesim.controller.runtime.background import BackgroundLoop
+from scalesim.deployments.engine.channel import GatherUntil
 from scalesim.deployments.engine.messages import Hello, Message
 from scalesim.deployments.merged_updates import merged
 from scalesim.errors import StaleControllerError
@@ -21,6 +23,7 @@ from scalesim.vocabulary import (
     Budgets,
     Directives,
     ReplicaInfo,
+    TransferStats,
 )
 
 logger = logging.getLogger(__name__)
@@ -31,7 +34,12 @@ _DETACH_S = 2.0
 
 GATHER_S = 0.01
 """How long messages of an engine wait for more: one request makes four, and a call to the
-controller takes a processor a millisecond. A busy controller says how much longer to wait."""
+controller takes a processor a millisecond. A busy controller says how much longer to wait, but for
+what an order is due for at once."""
+
+URGENT_SHARE = 0.1
+"""Of the time between two updates, after which one that is urgent may go: a replica whose memory is
+too small for a single step has urgent news in every pass."""
 
 
 class Channel(Protocol):
@@ -40,7 +48,9 @@ class Channel(Protocol):
     async def send(self, message: Message) -> None:
         """Send one message to the engine."""
 
-    async def gather(self, within_s: float, until: float) -> list[Message]:
+    async def gather(
+        self, wait: GatherUntil, is_urgent: Callable[[Message], bool]
+    ) -> list[Message]:
         """Return the engine's next message and those that came soon after; see `ReplicaEnd`."""
 
 
@@ -75,7 +85,8 @@ class Link:
         self._channel = channel
         self._info = replica_info(name, hello, reserve_share)._replace(metrics=metrics)
         self._incarnation = 0
-        self._update_at = 0.0
+        self._wait = GatherUntil(GATHER_S)
+        self._evicted_near: dict[str, int] = {}
         self._down = BackgroundLoop("directives", self._obey)
         self._up = BackgroundLoop("residency", self._forward)
         self.loops = (self._down, self._up)
@@ -114,12 +125,21 @@ class Link:
 
     async def _forward(self) -> None:
         """Send on what the engine says next; what is lost comes again with a resync."""
-        messages = await self._up.until(self._channel.gather(GATHER_S, self._update_at))
+        messages = await self._up.until(self._channel.gather(self._wait, self._is_urgent))
         self.heard += len(messages)
         update = merged(messages)
         if self._incarnation and update:
             interval_s = await self._controller.update(self._name, self._incarnation, update)
-            self._update_at = time.monotonic() + interval_s
+            now = time.monotonic()
+            self._wait = GatherUntil(GATHER_S, now + interval_s, now + interval_s * URGENT_SHARE)
+
+    def _is_urgent(self, message: Message) -> bool:
+        """Return whether somebody who acts soon was evicted, by the engine's own counter."""
+        if not isinstance(message, TransferStats):
+            return False
+        before = self._evicted_near.get(message.kind, 0)
+        self._evicted_near[message.kind] = message.evicted_near
+        return message.evicted_near > before
 
     def _fence(self, incarnation: int) -> None:
         if incarnation < self._incarnation:

@@ -49,6 +49,9 @@ class Tier(IntEnum):
 TIERS = tuple(tier.name.lower() for tier in reversed(Tier) if tier)
 """Names of the tiers that hold something, hottest first: device, host, storage."""
 
+NEAR = 1.0
+"""Steps to the next use: who is nearer acts in the step that is under way, or in the next one."""
+
 STRAGGLER = 2.0
 """A call is a straggler when it takes this many times the median of those beside it."""
 
@@ -152,6 +155,7 @@ class TransferStats(NamedTuple):
         refused: Directives not carried out: in use, no room, unknown.
         evicted_by_plan: Payload evictions ordered by a directive.
         evicted_by_pressure: Nodes evicted by the engine to make room.
+        evicted_near: Those of them whose agent acts within `NEAR` steps: an order is due at once.
         issued_bytes: Bytes of `issued`.
         wasted_bytes: Bytes of `wasted`.
         used_bytes: Bytes of `used`.
@@ -174,6 +178,7 @@ class TransferStats(NamedTuple):
     refused: int = 0
     evicted_by_plan: int = 0
     evicted_by_pressure: int = 0
+    evicted_near: int = 0
     issued_bytes: int = 0
     wasted_bytes: int = 0
     used_bytes: int = 0

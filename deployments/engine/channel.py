@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Callable
 from contextlib import suppress
+from typing import NamedTuple
 
 import zmq
 import zmq.asyncio
@@ -16,6 +18,20 @@ from scalesim.deployments.engine.messages import Message, decode, encode
 
 _HIGH_WATER = 1000
 """Frames queued each way before a sender has to wait."""
+
+
+class GatherUntil(NamedTuple):
+    """How long messages are gathered.
+
+    Attributes:
+        within_s: Seconds after one in which others are waited for in any case.
+        until: Monotonic time until which others are waited for.
+        urgent_until: The same, once one of them is urgent.
+    """
+
+    within_s: float
+    until: float = 0.0
+    urgent_until: float = 0.0
 
 
 class SchedulerEnd:
@@ -60,19 +76,36 @@ class ReplicaEnd:
         """Return the next message."""
         return decode(await self._socket.recv())
 
-    async def gather(self, within_s: float, until: float = 0.0) -> list[Message]:
+    async def gather(
+        self, wait: GatherUntil, is_urgent: Callable[[Message], bool]
+    ) -> list[Message]:
         """Return the next message and those that came soon after it, in order.
 
         Args:
-            within_s: Seconds after it in which others are waited for.
-            until: Monotonic time until which others are waited for in any case.
+            wait: How long others are waited for.
+            is_urgent: Says so of a message.
         """
-        frames = [await self._socket.recv()]
-        await asyncio.sleep(max(within_s, until - time.monotonic()))
+        until = wait.until
+        messages: list[Message] = []
+        left_ms: float | None = None
+        # What a wait that is cut off had received would be lost: only polls have an end.
+        while await self._socket.poll(left_ms):
+            await asyncio.sleep(wait.within_s)
+            came = [decode(frame) for frame in await self._waiting()]
+            messages += came
+            if any([is_urgent(each) for each in came]):
+                until = min(until, wait.urgent_until)
+            left_ms = (until - time.monotonic()) * 1e3
+            if left_ms <= 0:
+                break
+        return messages
+
+    async def _waiting(self) -> list[bytes]:
+        frames = []
         with suppress(zmq.Again):
             while True:
                 frames.append(await self._socket.recv(zmq.NOBLOCK))
-        return [decode(frame) for frame in frames]
+        return frames
 
     async def send(self, message: Message) -> None:
         """Send one message, waiting while the scheduler's queue is full."""

@@ -2,10 +2,12 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Callable
 
 import numpy as np
 
-from scalesim.deployments.controller_link import Link
+from scalesim.deployments.controller_link import GATHER_S, URGENT_SHARE, Link
+from scalesim.deployments.engine.channel import GatherUntil
 from scalesim.deployments.engine.messages import Hello, Message
 from scalesim.errors import ControllerUnavailableError
 from scalesim.vocabulary import (
@@ -57,13 +59,17 @@ class FakeChannel:
     def __init__(self) -> None:
         self.sent: asyncio.Queue[Message] = asyncio.Queue()
         self.update: asyncio.Queue[list[Message]] = asyncio.Queue()
-        self.until: list[float] = []
+        self.waits: list[GatherUntil] = []
+        self.is_urgent: Callable[[Message], bool] = lambda _: False
 
     async def send(self, message: Message) -> None:
         await self.sent.put(message)
 
-    async def gather(self, within_s: float, until: float) -> list[Message]:
-        self.until.append(until)
+    async def gather(
+        self, wait: GatherUntil, is_urgent: Callable[[Message], bool]
+    ) -> list[Message]:
+        self.waits.append(wait)
+        self.is_urgent = is_urgent
         return await self.update.get()
 
 
@@ -141,8 +147,23 @@ async def test_the_controller_says_how_long_the_next_update_gathers() -> None:
     await channel.sent.get()
     began = time.monotonic()
     channel.update.put_nowait([rows()])
-    while len(channel.until) < 2:
+    while len(channel.waits) < 2:
         await asyncio.sleep(0)
-    assert channel.until[0] == 0.0
-    assert channel.until[1] >= began + 100.0
+    assert channel.waits[0] == GatherUntil(GATHER_S)
+    assert channel.waits[1].until >= began + 100.0
+    assert began + 100.0 * URGENT_SHARE <= channel.waits[1].urgent_until < channel.waits[1].until
+    await link.stop()
+
+
+async def test_it_is_urgent_that_who_acts_soon_was_evicted_and_only_once() -> None:
+    channel = FakeChannel()
+    link = Link("r1", LinkedController(), channel, HELLO, 0.1)
+    await channel.sent.get()
+    while not channel.waits:
+        await asyncio.sleep(0)
+    evicted = TransferStats("prefix", evicted_by_pressure=5, evicted_near=2)
+    assert not channel.is_urgent(rows())
+    assert not channel.is_urgent(evicted._replace(evicted_near=0))
+    assert [channel.is_urgent(evicted), channel.is_urgent(evicted)] == [True, False]
+    assert channel.is_urgent(evicted._replace(kind="adapter"))
     await link.stop()

@@ -71,7 +71,7 @@ class AdapterPayload(SharedPayload):
             return self._counters.refuse()
         if self._agents[adapter] == {key} and adapter in self._slots.resident():
             self._slots.leave(adapter)
-            self._counters.evicted(planned=True)
+            self._counters.evicted(self._distance(adapter), planned=True)
         return MoveOutcome.DONE
 
     def settle(self) -> bool:
@@ -108,5 +108,5 @@ class AdapterPayload(SharedPayload):
             return False
         for adapter in farthest:
             self._slots.leave(adapter)
-            self._counters.evicted()
+            self._counters.evicted(self._distance(adapter))
         return True

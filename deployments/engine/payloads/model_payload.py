@@ -81,8 +81,9 @@ class ModelPayload(SharedPayload):
                 self._forget(model)
         before, self._resident = self._resident, self._weights.resident
         super().settle()
-        if before not in (None, self._resident):
-            self._counters.evicted(planned=self._resident == self._planned is not None)
+        if before is not None and before != self._resident:
+            planned = self._resident == self._planned is not None
+            self._counters.evicted(self._distance(before), planned=planned)
         self._planned = None
         return waited_for or self._weights.reading is not None
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from scalesim.deployments.engine.payloads.meter import Meter
 from scalesim.deployments.engine.payloads.moves import MoveOutcome
-from scalesim.vocabulary import COUNTED, TransferStats
+from scalesim.vocabulary import COUNTED, NEAR, TransferStats
 
 
 class MoveCounters:
@@ -58,10 +58,18 @@ class MoveCounters:
         """All that was moved ahead is gone, and was not lost by any move."""
         self._ahead.clear()
 
-    def evicted(self, *, planned: bool = False) -> None:
-        """Count something that left the device: by plan, also within `planned`, or by pressure."""
-        cause = "plan" if planned or self._is_planned else "pressure"
-        self._counts[f"evicted_by_{cause}"] += 1
+    def evicted(self, distance: float, *, planned: bool = False) -> None:
+        """Count something that left the device: by plan, also within `planned`, or by pressure.
+
+        Args:
+            distance: Steps to its next use.
+            planned: Whether a directive ordered it.
+        """
+        if planned or self._is_planned:
+            self._counts["evicted_by_plan"] += 1
+            return
+        self._counts["evicted_by_pressure"] += 1
+        self._counts["evicted_near"] += distance <= NEAR
 
     @contextmanager
     def planned(self) -> Iterator[None]:

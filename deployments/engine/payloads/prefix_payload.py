@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from itertools import islice
 from typing import Any
 
@@ -109,9 +109,9 @@ class PrefixPayload:
         self._computed_bytes += tokens * self._tree.bytes_per_token
         self._computed_s += seconds
 
-    def evicted(self, owners: Iterable[int]) -> None:
+    def evicted(self, owners: Collection[int]) -> None:
         """A node of these owners left the device, by whatever cause."""
-        self._counters.evicted()
+        self._counters.evicted(self._order.nearest(owners))
         self.touched(owners)
 
     def touched(self, owners: Iterable[int]) -> None:

@@ -38,7 +38,7 @@ class TreeListener(Protocol):
     def computed(self, tokens: int, seconds: float) -> None:
         """Prefill computed `tokens`; the engine was busy with it for `seconds`."""
 
-    def evicted(self, owners: Iterable[int]) -> None:
+    def evicted(self, owners: Collection[int]) -> None:
         """A node of these owners left the device."""
 
     def touched(self, owners: Iterable[int]) -> None:

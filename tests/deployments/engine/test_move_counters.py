@@ -1,5 +1,7 @@
 """What is counted of moves, whatever their kind."""
 
+from math import inf
+
 from scalesim.deployments.engine.payloads.move_counters import MoveCounters
 from scalesim.deployments.engine.payloads.moves import MoveOutcome
 
@@ -31,13 +33,21 @@ def test_what_was_forgotten_is_neither_used_nor_wasted() -> None:
 
 def test_evictions_are_by_plan_or_by_pressure() -> None:
     counters = MoveCounters("fake")
-    counters.evicted()
+    counters.evicted(inf)
     with counters.planned():
-        counters.evicted()
-    counters.evicted(planned=True)
-    counters.evicted()
+        counters.evicted(0.0)
+    counters.evicted(0.0, planned=True)
+    counters.evicted(1.5)
     found = counters.stats()
-    assert (found.evicted_by_plan, found.evicted_by_pressure) == (2, 2)
+    assert (found.evicted_by_plan, found.evicted_by_pressure, found.evicted_near) == (2, 2, 0)
+
+
+def test_evictions_under_pressure_of_who_acts_soon_are_counted_apart() -> None:
+    counters = MoveCounters("fake")
+    for distance in (0.0, 1.0, 1.01):
+        counters.evicted(distance)
+    found = counters.stats()
+    assert (found.evicted_by_pressure, found.evicted_near) == (3, 2)
 
 
 def test_what_else_was_measured_is_reported_with_it() -> None:
