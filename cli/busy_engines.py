@@ -51,9 +51,9 @@ def homes(simulation: str, replicas: int) -> list[Keys]:
     return [keys[home == number][:AGENTS] for number in range(replicas)]
 
 
-def distances(step: int) -> NDArray[np.float32]:
-    """Return float32[AGENTS], when each acts next."""
-    return ((np.arange(AGENTS) - step) % PERIOD).astype(np.float32)
+def distances(step: int, agents: int = AGENTS) -> NDArray[np.float32]:
+    """Return float32[agents], when each acts next."""
+    return ((np.arange(agents) - step) % PERIOD).astype(np.float32)
 
 
 class BusyEngine:
@@ -61,7 +61,7 @@ class BusyEngine:
 
     Args:
         number: Of the engine.
-        keys: int64[AGENTS] of its agents.
+        keys: int64[n] of its agents.
 
     Attributes:
         delays_s: Seconds from handing on that an agent lost its place to the order to bring it.
@@ -74,18 +74,18 @@ class BusyEngine:
         self.updates = 0
         self._rng = np.random.default_rng(number)
         self._index = {key: row for row, key in enumerate(self.keys.tolist())}
-        self._on_device = np.zeros(AGENTS, np.bool_)
-        self._in_use = np.zeros(AGENTS, np.bool_)
+        self._on_device = np.zeros(keys.size, np.bool_)
+        self._in_use = np.zeros(keys.size, np.bool_)
         self._running: deque[int] = deque()
-        self._distance = np.full(AGENTS, np.inf, np.float32)
-        self._changed = np.zeros(AGENTS, np.bool_)
+        self._distance = np.full(keys.size, np.inf, np.float32)
+        self._changed = np.zeros(keys.size, np.bool_)
         self._lost: dict[int, float] = {}
         self._evicted_near = 0
         self._passed = time.monotonic()
 
     def hello(self) -> Hello:
         """Return what it says first."""
-        held = AGENTS * _BYTES
+        held = self.keys.size * _BYTES
         return Hello((PREFIX,), (Budgets(int(held * DEVICE_SHARE), 2 * held, 0),), 131072)
 
     async def send(self, message: Message) -> None:
@@ -158,7 +158,7 @@ class EngineHosts:
     """Some engines with their links, in one process; a Ray actor.
 
     Args:
-        agents: int64[AGENTS] of each engine, by its number.
+        agents: int64[n] of each engine, by its number.
         controller: Makes what the links call.
     """
 

@@ -46,6 +46,7 @@ class Counters:
         replicas_lost: Replicas whose lease ran out.
         simulations_expired: Simulations whose lease ran out.
         directives: Moves sent, by verb.
+        tick_times: Time of each tick.
         plan_times: Time of each plan.
         directive_times: Time from a plan to its replica's acknowledgement.
     """
@@ -61,6 +62,7 @@ class Counters:
     directives: dict[str, int] = field(
         default_factory=lambda: {verb.name.lower(): 0 for verb in Verb}
     )
+    tick_times: Recent = field(default_factory=Recent)
     plan_times: Recent = field(default_factory=Recent)
     directive_times: Recent = field(default_factory=Recent)
 
@@ -78,6 +80,7 @@ class Counters:
         return {
             "counters": totals,
             "directives": dict(self.directives),
+            "tick_s": self.tick_times.percentiles(),
             "plan_s": self.plan_times.percentiles(),
             "directive_s": self.directive_times.percentiles(),
         }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import numpy as np
@@ -275,7 +276,7 @@ class Controller:
 
     def tick(self) -> None:
         """End leases that ran out, drop agents without any information, level the replicas."""
-        now = self._clock()
+        started, now = time.perf_counter(), self._clock()
         for simulation in self._simulations.silent(now, self._settings.simulation_lease_s):
             self.counters.simulations_expired += 1
             self._release(simulation.number)
@@ -285,6 +286,7 @@ class Controller:
         self._garbage_collector.collect()
         self._leveling.level(now)
         self._hint_statistics.score()
+        self.counters.tick_times.add(time.perf_counter() - started)
 
     def plan(self) -> list[str]:
         """Plan for every replica that needs it; return those that have new directives."""

@@ -44,7 +44,9 @@ def claim(
     owner = table.simulation[rows]
     if not (owner == simulation).all():
         unowned = rows[(owner == NO_SIMULATION) & (rows != MISSING)]
-        table.simulation[unowned if quota is None else unowned[: max(quota, 0)]] = simulation
+        taken = unowned if quota is None else unowned[: max(quota, 0)]
+        table.simulation[taken] = simulation
+        table.dirty[taken] = True
         rows[table.simulation[rows] != simulation] = MISSING
     return rows
 
@@ -60,6 +62,9 @@ def store_distances(
 ) -> None:
     """Write the distances that a simulation reports; agents that had finished live again.
 
+    The catalog has to learn only what says something new: most of what is reported step by step
+    falls due when it was said to before.
+
     Args:
         table: Payload table.
         rows: int64[n]; the last of repeated ones counts.
@@ -74,11 +79,12 @@ def store_distances(
     is_new = np.isinf(table.distances(rows, turns)) | table.unannounced[rows]
     table.unannounced[rows] = is_new & (due < epoch + 1)
     table.came[rows] = False
+    expires = due + ttl_steps if expires_in is None else np.full(rows.size, epoch + expires_in)
+    table.dirty[rows[(table.due[rows] != due) | (table.expires[rows] != expires)]] = True
     table.due[rows] = due
-    table.expires[rows] = due + ttl_steps if expires_in is None else epoch + expires_in
+    table.expires[rows] = expires
     table.reported[rows] = epoch
     table.finished[rows] = False
-    table.dirty[rows] = True
 
 
 def coming_into_use(table: PayloadTable, rows: Rows, in_use: NDArray[np.bool_]) -> Rows:

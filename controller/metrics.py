@@ -259,6 +259,8 @@ class StatusCollector(Collector):
         yield _gauge(
             "scalesim_controller_update_interval_seconds", text, status["update_interval_s"]
         )
+        text = "Time of a tick: leases, what is forgotten, levelling."
+        yield _gauges("scalesim_tick_seconds", text, "quantile", status["tick_s"])
         yield _gauges(
             "scalesim_plan_seconds", "Time that a plan takes.", "quantile", status["plan_s"]
         )

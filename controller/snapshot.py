@@ -77,6 +77,7 @@ class DirtyRows:
         self._removed = np.zeros(0, ROW)
         self._rewrite = rewrite
         self._names: CatalogNames | None = None
+        self._next = 0
 
     def __len__(self) -> int:
         return int(np.count_nonzero(self._table.dirty)) + self._removed.size
@@ -86,8 +87,14 @@ class DirtyRows:
         self._note_removed(pack(self._table, rows))
 
     def take(self, names: CatalogNames) -> CatalogBatch | None:
-        """Return the next batch and take it as saved until `give_back`; None where all is saved."""
-        rows = np.flatnonzero(self._table.dirty)[: self._limit]
+        """Return the next batch and take it as saved until `give_back`; None where all is saved.
+
+        Rows have their turn in order, so that those that change all the time keep no others back.
+        """
+        dirty = np.flatnonzero(self._table.dirty)
+        rows = np.roll(dirty, -int(np.searchsorted(dirty, self._next)))[: self._limit]
+        if rows.size:
+            self._next = int(rows[-1]) + 1
         if not (rows.size or self._removed.size or self._rewrite or names != self._names):
             return None
         batch = CatalogBatch(pack(self._table, rows), self._removed, names, self._rewrite)

@@ -30,6 +30,7 @@ STATUS = {
     "leveled": "agents moved to another replica to level them",
     "counters": "reports, plans, refusals and losses since the start",
     "directives": "moves sent to replicas, by verb",
+    "tick_s": "seconds of a tick: median and 99th percentile",
     "plan_s": "seconds of a plan: median and 99th percentile",
     "directive_s": "seconds from a plan to its acknowledgement: the same",
     "update_interval_s": "seconds that replicas leave between two updates",

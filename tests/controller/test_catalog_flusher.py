@@ -296,3 +296,24 @@ async def test_batches_that_do_not_fit_wait_for_the_next_flush(server: EmbeddedS
     await save(writer)
     assert remembered(server)[0].rows.size == 0
     await writer.close()
+
+
+def test_agents_whose_distances_change_all_the_time_keep_no_others_back() -> None:
+    controller = make_controller(flush_rows=10)
+    written: set[int] = set()
+    for step in range(5):
+        report(controller, step, dict.fromkeys(range(25), 1.0))
+        batch = controller.take_dirty()
+        assert batch is not None
+        written.update(batch.rows["key"].tolist())
+    assert written == set(range(25))
+
+
+def test_a_use_that_is_due_when_it_was_said_to_be_is_not_written_again() -> None:
+    controller = make_controller()
+    report(controller, 1, {1: 4.0, 2: 4.0})
+    controller.take_dirty()
+    report(controller, 2, {1: 3.0, 2: 5.0})
+    batch = controller.take_dirty()
+    assert batch is not None
+    assert batch.rows["key"].tolist() == [2]
