@@ -24,7 +24,9 @@ class DistancePlanner:
     A fetch is issued when its link gets to it within the window and no later than prefill would
     have rebuilt the state. No simulation is fetched past its quota. What requests need now leaves
     room when they end, long before a plan could say so: fetches for that room are issued too, after
-    all others, and wait at the engine until it is there.
+    all others, and wait at the engine until it is there. Of agents that all ask in this step, in an
+    order that nobody knows, and do not fit together, none is fetched: most would leave unused, and
+    be in the way of those that ask. Their requests bring what they need.
 
     A row that is in a tier counts as `margin_steps` nearer than it is and gives way only to rows
     nearer by more than that: nothing is moved back and forth, and a plan that is carried out
@@ -41,8 +43,9 @@ class DistancePlanner:
     def plan(self, view: View, budgets: Budgets, links: Links) -> Plan:
         """Return the moves worth making now; does not modify the view."""
         fixed = view.in_use | view.pinned
-        foreseen = np.isfinite(view.distance) & ~fixed
         absent = view.device_bytes == 0
+        crowd = _crowd(view, fixed, budgets.device_bytes)
+        foreseen = np.isfinite(view.distance) & ~fixed
 
         host = self._fill(view, fixed, view.distance, view.host_bytes, budgets.host_bytes)
         stored = (view.storage_bytes > 0) | (budgets.storage_bytes > 0)
@@ -59,7 +62,7 @@ class DistancePlanner:
         fetch, demote = self._exchange(
             view,
             device,
-            wanted=(foreseen | (view.pinned & ~view.in_use)) & device.chosen,
+            wanted=((foreseen & ~crowd) | (view.pinned & ~view.in_use)) & device.chosen,
             missing=np.maximum(source - view.device_bytes, 0),
             movable=~fixed & ~device.chosen & ~soon.chosen,
             links=links,
@@ -77,12 +80,14 @@ class DistancePlanner:
         fetched = np.zeros(len(fixed), np.bool_)
         fetched[fetch] = True
         missing = np.maximum(view.host_bytes - view.device_bytes, 0)
-        later = soon.order[(foreseen & soon.chosen & ~fetched & (missing > 0))[soon.order]]
+        later = foreseen & ~crowd & soon.chosen & ~fetched & (missing > 0)
+        later = soon.order[later[soon.order]]
         issued = np.concatenate([fetch, later])
         worth = _worth(view, issued, missing[issued], links, links.host_bytes_per_s)
         later = later[worth[len(fetch) :]]
         fetched[later] = True
-        useless = absent & ~fixed & ~device.chosen & ~soon.chosen & (view.coming == Tier.DEVICE)
+        belongs = (device.chosen | soon.chosen) & ~crowd
+        useless = absent & ~fixed & ~belongs & (view.coming == Tier.DEVICE)
         useless |= absent & ~fixed & ~host.chosen & (view.coming == Tier.HOST)
         useless[retire] = useless[stage] = False
         in_host = useless & (view.host_bytes > 0)
@@ -144,6 +149,13 @@ class DistancePlanner:
         shortage = int(need[len(incoming) - 1]) - tier.free if len(incoming) else 0
         leaving = int(np.searchsorted(room, shortage)) + 1 if shortage > 0 else 0
         return incoming, outgoing[:leaving]
+
+
+def _crowd(view: View, fixed: NDArray[np.bool_], device_bytes: int) -> NDArray[np.bool_]:
+    """Return rows that may all be asked for now, nobody knows which first, and do not fit."""
+    tied = (view.distance == 0) & ~fixed
+    crowded = int(view.total_bytes[tied].sum()) > device_bytes
+    return tied if crowded else np.zeros(len(tied), np.bool_)
 
 
 def _worth(

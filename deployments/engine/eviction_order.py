@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 PINNED = -1.0
 """Distance of a pinned payload: nearer than any reported distance."""
 
-NEEDED = 0.0
-"""Distance of a payload that requests wait for, whatever was reported."""
+NEEDED = -0.5
+"""Distance of a payload that requests wait for, whatever was reported: nearer than one that may be
+asked for in this step."""
 
 FEW = 16
 """Distances that may change at once and be followed one by one, a tenth of a millisecond."""

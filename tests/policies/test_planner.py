@@ -163,8 +163,17 @@ def test_far_host_copies_leave_for_storage_to_make_room():
     ]
 
 
+def test_of_a_crowd_that_may_ask_now_nobody_is_fetched():
+    crowd = view([0.0] * 6, host=range(6))
+    assert moved(crowd, device=40) == []
+    assert len(moved(crowd, device=60)) == 6
+    assert len(moved(view([0.1 * place for place in range(6)], host=range(6)), device=40)) == 4
+    waiting = view([0.0] * 6, host=range(6), coming=Tier.DEVICE)
+    assert moved(waiting, device=40) == [("demote", row, "host") for row in range(6)]
+
+
 def test_a_simulation_that_claims_everything_is_now_takes_only_its_share():
-    claimed = [0.0] * 8
+    claimed = [0.1] * 8
     honest = [4.0, 5.0, 6.0]
     world = view(claimed + honest, host=range(11), simulation=[0] * 8 + [1] * 3)
     fetched = {row for verb, row, _ in moved(world, device=60) if verb == "prefetch"}

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
+from scalesim.deployments.engine.eviction_order import NEEDED
 from scalesim.deployments.engine.payloads.move_counters import MoveCounters
 from scalesim.deployments.engine.payloads.moves import NO_ARRIVALS, Arrivals, MoveOutcome
 from scalesim.deployments.engine.payloads.prefix_tree import PrefixTree
@@ -102,7 +103,7 @@ class PrefixLoads:
         at_once = max(TOKENS_A_TRANSFER, sum(missing.values()) // TRANSFERS)
         for key in list(missing):
             # Whatever is not asked for now gives way; where that is not enough, others end first.
-            outcome = self._start(key, 0.0, at_once, ahead=False)
+            outcome = self._start(key, NEEDED, at_once, ahead=False)
             if outcome not in (MoveOutcome.STARTED, MoveOutcome.DONE):
                 break
             coming.add(key)

@@ -2,7 +2,7 @@ from math import inf
 
 import numpy as np
 
-from scalesim.deployments.engine.eviction_order import FEW, PINNED, DistanceOrder
+from scalesim.deployments.engine.eviction_order import FEW, NEEDED, PINNED, DistanceOrder
 
 
 def test_unknown_keys_are_infinitely_far() -> None:
@@ -93,10 +93,10 @@ def test_what_requests_need_is_as_near_as_can_be() -> None:
     order.push((1, 2), (7.0, 1.0))
     order.need(1)
     order.need(3)  # of whom nothing was reported
-    assert [order.distance(key) for key in (1, 2, 3)] == [0.0, 1.0, 0.0]
+    assert [order.distance(key) for key in (1, 2, 3)] == [NEEDED, 1.0, NEEDED]
     order.push((1,), (9.0,))
     order.push(np.arange(1, 40), np.full(39, 5.0))
-    assert [order.distance(key) for key in (1, 2, 3)] == [0.0, 5.0, 0.0]
+    assert [order.distance(key) for key in (1, 2, 3)] == [NEEDED, 5.0, NEEDED]
     for key in (1, 3, 99):
         order.unneed(key)
     assert [order.distance(key) for key in (1, 3, 99)] == [5.0, 5.0, inf]
@@ -112,6 +112,6 @@ def test_what_is_needed_may_be_pinned_too() -> None:
     assert order.distance(1) == PINNED
     order.need(1)
     order.unpin(1)
-    assert order.distance(1) == 0.0
+    assert PINNED < order.distance(1) == NEEDED < 0.0
     order.unneed(1)
     assert order.distance(1) == 7.0

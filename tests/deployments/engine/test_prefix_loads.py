@@ -45,6 +45,11 @@ def test_without_room_requests_wait_for_others_to_end(engine: PayloadOverTree) -
     assert (arrivals.coming, arrivals.waiting) == ({1}, {2})
 
 
+def test_who_may_be_asked_for_in_this_step_gives_way_to_who_is(engine: PayloadOverTree) -> None:
+    engine.payload.push((3, 4), (0.0, 0.0))
+    assert engine.payload.bring([1, 2], LENGTH).coming == {1, 2}
+
+
 def test_requests_go_before_what_is_ahead_of_them(engine: PayloadOverTree) -> None:
     engine.tree.slots = 0
     assert engine.payload.bring([1, 2], LENGTH).waiting == {1, 2}
