@@ -49,6 +49,46 @@ class BatchRun(NamedTuple):
 
 
 @compiled
+def dealt(
+    step: NDArray[np.int64],
+    agent: NDArray[np.int32],
+    sizes: NDArray[np.int64],
+    capacity: int,
+    most: int,
+) -> NDArray[np.int64]:
+    """Return int64[n], requests in the order of their batches, steps staying where they are.
+
+    Each batch takes the first that are left; an agent's next request waits for its answer.
+    """
+    order = np.empty(len(step), np.int64)
+    taken = np.zeros(len(step), np.bool_)
+    batch_of = np.full(len(sizes), -1, np.int64)
+    batch, done, begin = 0, 0, 0
+    while begin < len(step):
+        end = begin
+        while end < len(step) and step[end] == step[begin]:
+            end += 1
+        while begin < end:
+            used = count = 0
+            for i in range(begin, end):
+                who = agent[i]
+                if taken[i] or batch_of[who] == batch:
+                    continue
+                if count and (count >= most or used + sizes[who] > capacity):
+                    break
+                taken[i] = True
+                batch_of[who] = batch
+                used += sizes[who]
+                order[done] = i
+                count += 1
+                done += 1
+            while begin < end and taken[begin]:
+                begin += 1
+            batch += 1
+    return order
+
+
+@compiled
 def cut(
     step: NDArray[np.int64],
     agent: NDArray[np.int32],
@@ -56,22 +96,22 @@ def cut(
     capacity: int,
     most: int,
 ) -> NDArray[np.int64]:
-    """Return where batches begin, and the number of requests.
+    """Return where batches of dealt requests begin, and the number of requests.
 
-    A batch is of one step, of at most so many requests, and its agents, each once, fit together.
+    A batch is of one step, of at most so many requests, one of an agent, and they fit together.
     """
     begins = np.zeros(len(step) + 1, np.int64)
     batch_of = np.full(len(sizes), -1, np.int64)
     count, used = 0, 0
     for i in range(len(step)):
-        new = 0 if batch_of[agent[i]] == count else sizes[agent[i]]
-        full = used + new > capacity or i - begins[count] >= most
-        if i and (step[i] != step[i - 1] or full):
+        again = batch_of[agent[i]] == count
+        full = used + sizes[agent[i]] > capacity or i - begins[count] >= most
+        if i and (step[i] != step[i - 1] or again or full):
             count += 1
             begins[count] = i
-            used, new = 0, sizes[agent[i]]
+            used = 0
         batch_of[agent[i]] = count
-        used += new
+        used += sizes[agent[i]]
     begins[count + 1] = len(step)
     return begins[: count + 2]
 

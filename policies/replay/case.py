@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from scalesim.errors import InvalidRequestError
 from scalesim.policies.distance.learned import Learned
 from scalesim.policies.replay.activation_trace import Trace
-from scalesim.policies.replay.batches import Batches, BatchRun, cut, fetching, on_demand
+from scalesim.policies.replay.batches import Batches, BatchRun, cut, dealt, fetching, on_demand
 from scalesim.policies.replay.costs import Costs
 from scalesim.policies.replay.guard import guarded
 from scalesim.policies.replay.hints import (
@@ -46,7 +46,8 @@ class Case:
         costs: Of state and requests.
         seed: Of the noise.
         at_once: Requests of a step that run together at most, as far as they fit, as an engine
-            serves them; None: one after the other.
+            serves them; None: one after the other. The trace's requests are dealt to batches
+            then, within their steps.
         pause_s: Between steps, with `at_once`.
         host: Where host memory does not hold all states, with `at_once`.
         adapters: Of the agents, with `at_once`.
@@ -80,7 +81,7 @@ class Case:
             self.sizes = self.state_bytes
         self._foresight = _foresight(hints, seed)
         self._host, self._adapters = host, adapters
-        self._batches = None if at_once is None else self._cut(at_once, pause_s)
+        self._batches = None if at_once is None else self._deal(at_once, pause_s)
 
     @cached_property
     def following(self) -> Hints:
@@ -171,8 +172,14 @@ class Case:
         due, one = adapter_hints(hints, of), np.ones(of.number, np.int64)
         return fetching(of.of[self.trace.agent], batches, one, most, due, load_s).delay_s
 
-    def _cut(self, at_once: int, pause_s: float) -> Batches:
+    def _deal(self, at_once: int, pause_s: float) -> Batches:
         trace = self.trace
+        order = dealt(trace.step, trace.agent, self.sizes, self.capacity, at_once)
+        prompts, outputs = trace.prompt_tokens[order], trace.output_tokens[order]
+        trace = trace._replace(
+            agent=trace.agent[order], prompt_tokens=prompts, output_tokens=outputs
+        )
+        self.trace = trace
         begins = cut(trace.step, trace.agent, self.sizes, self.capacity, at_once)
         run_s = self.costs.together_s(trace, begins[:-1])
         step = np.append(trace.step[begins[:-1]], -1)

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from scalesim.policies.replay.activation_trace import Trace, make_trace
-from scalesim.policies.replay.batches import Batches, cut, fetching, on_demand
+from scalesim.policies.replay.batches import Batches, cut, dealt, fetching, on_demand
 from scalesim.policies.replay.case import Case
 from scalesim.policies.replay.costs import Costs
 from scalesim.policies.replay.hints import Hints, no_hints, oracle_hints
@@ -34,9 +34,18 @@ def played(trace: Trace, capacity: int, pause_s: float = 0.0, costs: Costs = COS
 def test_batches_are_of_one_step_and_fit() -> None:
     trace = trace_of([0, 1, 2, 0], [3, 4, 5])
     sizes = np.ones(6, np.int64)
-    assert cut(trace.step, trace.agent, sizes, 3, 9).tolist() == [0, 4, 7]
+    assert cut(trace.step, trace.agent, sizes, 3, 9).tolist() == [0, 3, 4, 7]
     assert cut(trace.step, trace.agent, sizes, 2, 9).tolist() == [0, 2, 4, 6, 7]
     assert cut(trace.step, trace.agent, sizes, 6, 3).tolist() == [0, 3, 4, 7]
+
+
+def test_an_agents_next_request_waits_for_its_answer() -> None:
+    trace = trace_of([0, 0, 1, 0, 2], [2, 2])
+    sizes = np.ones(6, np.int64)
+    order = dealt(trace.step, trace.agent, sizes, 6, 9)
+    assert trace.agent[order].tolist() == [0, 1, 2, 0, 0, 2, 2]
+    assert cut(trace.step, trace.agent[order], sizes, 6, 9).tolist() == [0, 3, 4, 5, 6, 7]
+    assert trace.agent[dealt(trace.step, trace.agent, sizes, 6, 2)].tolist()[:5] == [0, 1, 0, 2, 0]
 
 
 def test_a_step_holds_all_its_agents_until_they_end() -> None:
