@@ -7,14 +7,13 @@ was cut off. Nothing of it may keep a controller from starting.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
 from typing import NamedTuple, TypedDict
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from scalesim.controller.catalog.rows import FIELD, ROW, SCHEMA, CatalogNames, Packed
+from scalesim.controller.catalog.rows import ROW, CatalogNames, Packed
 from scalesim.controller.interner import FREE
 from scalesim.controller.payload_table import NOWHERE
 from scalesim.controller.replicas import MAX_REPLICAS
@@ -88,23 +87,19 @@ def read_names(value: bytes | str) -> CatalogNames:
     return names
 
 
-def read_rows(pairs: Iterable[tuple[bytes, bytes]], names: CatalogNames) -> tuple[Packed, int]:
+def read_rows(packed: bytes, names: CatalogNames) -> tuple[Packed, int]:
     """Return the rows that make sense, distinct in (kind, key), and how many do not.
 
     Args:
-        pairs: Fields of the hash and their values.
+        packed: Rows of this version; a scan of the hash may give some of them twice.
         names: What the numbers in rows stand for.
     """
-    size, schema = ROW.itemsize, SCHEMA
-    found = dict(pairs)
-    packed = [
-        row
-        for field, row in found.items()
-        if len(row) == size and row[0] == schema and row[FIELD] == field
-    ]
-    rows = np.frombuffer(b"".join(packed), ROW)
-    rows = rows[_sound(rows, names)]
-    return rows, len(found) - rows.size
+    rows = np.frombuffer(packed, ROW)
+    order = np.lexsort((rows["key"], rows["kind"]))
+    again = (np.diff(rows["key"][order]) == 0) & (np.diff(rows["kind"][order]) == 0)
+    rows = np.delete(rows, order[1:][again])
+    sound = _sound(rows, names)
+    return rows[sound], int(np.count_nonzero(~sound))
 
 
 def _sound(rows: Packed, names: CatalogNames) -> NDArray[np.bool_]:
