@@ -11,8 +11,9 @@ PROCESSES = 64
 """That may share a table: those of a stack, and those that drain while others take their places."""
 
 _HALF = 4096
-COLUMNS = 1 + 2 * _HALF
-"""Of a table: all connections, and those of addresses by two hashes."""
+COLUMNS = 2 + 2 * _HALF
+"""Of a table: all connections, 1 for a process that is there, connections of addresses by two
+hashes."""
 
 TABLE_BYTES = 4 * COLUMNS * PROCESSES
 
@@ -32,6 +33,7 @@ class ConnectionCounts:
     def __init__(self, table: NDArray[np.int32] | None = None, row: int = 0) -> None:
         self._all = np.zeros((COLUMNS, 1), np.int32) if table is None else table
         self._own = self._all[:, row]
+        self._own[1] = 1
 
     def add(self, address: str) -> None:
         """Count a connection."""
@@ -48,6 +50,14 @@ class ConnectionCounts:
         """Return how many there are in all processes."""
         return int(self._all[0].sum())
 
+    def by_process(self) -> list[int]:
+        """Return how many each process has, by row."""
+        return [int(count) for count in self._all[0]]
+
+    def over_its_share(self) -> bool:
+        """Return whether this process has more than one connection over an equal share."""
+        return bool(self._own[0] - 1 > self.total / self._all[1].sum())
+
     def of(self, address: str) -> int:
         """Return how many of them are of one client address."""
         return min(int(self._all[column].sum()) for column in _columns(address)[1:])
@@ -60,4 +70,4 @@ def table_in(memory: memoryview | bytearray) -> NDArray[np.int32]:
 
 def _columns(address: str) -> tuple[int, int, int]:
     digest = crc32(address.encode())
-    return 0, 1 + digest % _HALF, 1 + _HALF + (digest >> 16) % _HALF
+    return 0, 2 + digest % _HALF, 2 + _HALF + (digest >> 16) % _HALF

@@ -16,10 +16,8 @@ import uvicorn
 from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from scalesim.controller.acceptor import SharingServer
 from scalesim.controller.connection_counts import ConnectionCounts
-
-BACKLOG = 4096
-"""Connections that wait until they are taken; Linux allows so many by default."""
 
 _KEEP_ALIVE_S = 90
 """An idle connection is closed after this long, as by Serve's proxies."""
@@ -71,19 +69,19 @@ def server(
         drain_s: Seconds that requests in flight get once it should exit.
         counts: Of the connections that there are; its own where None.
     """
+    counts = counts or ConnectionCounts()
     config = uvicorn.Config(
         app,
-        http=_bounded(limits, counts or ConnectionCounts()),
+        http=_bounded(limits, counts),
         ws="none",
         lifespan="off",
         log_config=None,
         access_log=False,
         server_header=False,
-        backlog=BACKLOG,
         timeout_keep_alive=_KEEP_ALIVE_S,
         timeout_graceful_shutdown=drain_s,
     )
-    return uvicorn.Server(config)
+    return SharingServer(config, counts)
 
 
 def _bounded(limits: ConnectionLimits, counts: ConnectionCounts) -> type[LimitedProtocol]:

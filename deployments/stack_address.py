@@ -17,8 +17,8 @@ import threading
 from contextlib import suppress
 from typing import NamedTuple
 
+from scalesim.controller.acceptor import BACKLOG
 from scalesim.controller.connection_counts import PROCESSES, TABLE_BYTES, ConnectionCounts, table_in
-from scalesim.controller.connection_limits import BACKLOG
 from scalesim.errors import ConfigurationError
 
 _HANDOVER_S = 10.0

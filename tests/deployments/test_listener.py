@@ -170,6 +170,23 @@ async def test_limits_hold_for_all_listeners_together_and_a_lost_one_counts_no_m
             await listener.close()
 
 
+async def test_connections_that_come_together_are_shared_out() -> None:
+    slow = Slow()
+    slow.answer.set()
+    with Address(HERE, 0) as address:
+        waiting = [await asyncio.open_connection(HERE, address.port) for _ in range(20)]
+        onlooker = taken(address.name)
+        both = [Listener(slow.app, address.name, IngressSettings()) for _ in range(2)]
+        await until(lambda: onlooker.counts.total == 20)
+        held = sorted(onlooker.counts.by_process(), reverse=True)
+        assert held[:3] in ([10, 10, 0], [11, 9, 0])  # one that takes none keeps nobody waiting
+        for _, writer in waiting:
+            writer.close()
+        onlooker.close()
+        for listener in both:
+            await listener.close()
+
+
 def test_one_that_could_not_have_an_address_keeps_it_from_no_other(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
