@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
@@ -10,6 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from benchmarks.gpu.engine_caller import Reply, ask, flush
+from scalesim.controller.clock import next_incarnation
 from scalesim.deployments.engine.engine_host import EngineHost
 from scalesim.errors import EngineMismatchError
 from scalesim.vocabulary import (
@@ -40,7 +42,8 @@ class DrivenEngine:
     """The engine's scheduler at the end of our channel; make it in the engine's event loop.
 
     Args:
-        host: A started engine of the `scalesim` arm, which nothing else steers.
+        host: A started engine of the `scalesim` arm, which nothing else steers any more: it obeys
+            who came last.
 
     Attributes:
         bytes_per_token: Of its KV cache.
@@ -62,6 +65,7 @@ class DrivenEngine:
         }
         self.transfers = {kind: TransferStats(kind) for kind in hello.kinds}
         self._came = asyncio.Event()
+        self._incarnation = next_incarnation(time.time())
         self._sequence = 0
         self._reader = asyncio.create_task(self._read())
 
@@ -88,7 +92,7 @@ class DrivenEngine:
         """Send distances."""
         keys, values = np.array(list(distances), np.int64), np.array(list(distances.values()))
         near = DistanceUpdate(kind, keys, values.astype(np.float32))
-        await self._send(Directives(1, 0, distance_updates=(near,)))
+        await self._send(Directives(self._incarnation, 0, distance_updates=(near,)))
 
     async def move(
         self, verb: Verb, keys: Iterable[int], tier: Tier = Tier.DEVICE, kind: str = PREFIX
@@ -100,7 +104,7 @@ class DrivenEngine:
         """Send moves that the engine takes over together."""
         verbs, agents, tiers = (np.array(column, np.int64) for column in zip(*moves, strict=True))
         batch = Moves(kind, verbs.astype(np.uint8), agents, tiers.astype(np.uint8))
-        await self._send(Directives(1, 0, moves=(batch,)))
+        await self._send(Directives(self._incarnation, 0, moves=(batch,)))
 
     async def until(self, holds: Callable[[], bool]) -> None:
         """Wait for messages until `holds`.

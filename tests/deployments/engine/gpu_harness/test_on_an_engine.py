@@ -73,8 +73,13 @@ async def test_one_wrong_page_is_seen(host: EngineHost, reference: ReferenceAnsw
     assert expected.judge(others, reference.rounding) is Verdict.WRONG
 
 
-async def test_prices_are_of_this_engine(steered: DrivenEngine) -> None:
-    found = await prices(steered, PROMPTS, batch=2)
+async def test_prices_are_of_this_engine(host: EngineHost) -> None:
+    await _figures(host, "society", "scalesim")  # whose controller it obeyed until now
+    steered = DrivenEngine(host)
+    try:
+        found = await prices(steered, PROMPTS, batch=2)
+    finally:
+        await steered.stop()
     assert found.batch == 2
     assert min(found.prefill_token_s, found.output_token_s, found.prefix_bytes_per_s) > 0
     assert found.adapter_s is not None
