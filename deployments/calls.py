@@ -22,6 +22,8 @@ class Call(NamedTuple):
         number: Of this try, in the process that makes it; 0 before.
         under_suspicion: Whether an engine may have been lost because of it: all such calls go to
             one replica, which begins them one at a time.
+        step: That it belongs to, if stated: of a simulation's calls that wait, the earliest go
+            first.
     """
 
     key: int
@@ -31,6 +33,7 @@ class Call(NamedTuple):
     next_use: float | None = None
     number: int = 0
     under_suspicion: bool = False
+    step: int | None = None
 
 
 class AnswerHeader(NamedTuple):

@@ -247,7 +247,7 @@ class InferenceRoutes:
             known = await self._serving.reader.read_apart(read, who.simulation, document.fields)
             self._serving.hints.hand_on(known, holder.name)
         key, salt = agent_key(who.simulation, who.agent), cache_salt(who.simulation)
-        return who, Call(key, endpoint, body, salt, who.next_use)
+        return who, Call(key, endpoint, body, salt, who.next_use, step=who.step)
 
 
 class HeldStream(StreamingResponse):

@@ -32,13 +32,18 @@ _OPENING = 2
 """Messages hashed where nothing names the caller: the system prompt and the first turn."""
 
 
+_STEP_DIGITS = 15
+"""Of the longest step: fewer than those of 2**53, which a report's epoch ends with."""
+
+
 class RequestIdentity(NamedTuple):
-    """A request's agent, its next use if stated, and the adapter that answers it if named."""
+    """A request's agent, its next use and its step if stated, and its adapter if named."""
 
     simulation: str
     agent: str
     next_use: float | None
     adapter: str = ""
+    step: int | None = None
 
 
 def resolve(
@@ -67,12 +72,13 @@ def resolve(
         adapter, field = action.get("adapter"), f"{where}.adapter"
     if adapter is not None:
         check_adapter(adapter, field)
-    next_use = _next_use(given)
+    next_use, step = _next_use(given), _step(given)
     return RequestIdentity(
         simulation or default,
         _agent(given, action, body),
         action.get("next_use") if next_use is None else next_use,
         adapter or "",
+        action.get("step") if step is None else step,
     )
 
 
@@ -130,3 +136,16 @@ def _next_use(given: Mapping[str, str]) -> float | None:
             headers.NEXT_USE,
         )
     return steps
+
+
+def _step(given: Mapping[str, str]) -> int | None:
+    value = given.get(headers.STEP)
+    if value is None:
+        return None
+    if not (value.isascii() and value.isdecimal() and len(value) <= _STEP_DIGITS):
+        raise InvalidRequestError(
+            f"{headers.STEP} is {value[:40]!r}: use a whole number of steps, 0 or more, of at most "
+            f"{_STEP_DIGITS} digits",
+            headers.STEP,
+        )
+    return int(value)

@@ -11,6 +11,8 @@ AGENT = "X-Agent-Id"
 SIMULATION = "X-Simulation-Id"
 NEXT_USE = "X-Agent-Next-Use"
 """Steps from now to the agent's next call, as a float."""
+STEP = "X-Agent-Step"
+"""Step that a call belongs to: of a simulation's calls that wait, the earliest go first."""
 ADAPTER = "X-Agent-Adapter"
 """Id of the LoRA adapter that answers, where the model's name has none."""
 
@@ -27,12 +29,18 @@ _VISIBLE_ASCII = "".join(map(chr, range(0x21, 0x7F))).replace("%", "")
 
 
 def identity(
-    simulation: str, agent: str, next_use: float | None = None, adapter: str = ""
+    simulation: str,
+    agent: str,
+    next_use: float | None = None,
+    adapter: str = "",
+    step: int | None = None,
 ) -> dict[str, str]:
     """Return the headers that say who is calling (names already checked)."""
     headers = {AGENT: _written(agent), SIMULATION: simulation}
     if next_use is not None:
         headers[NEXT_USE] = f"{next_use:g}"
+    if step is not None:
+        headers[STEP] = str(step)
     if adapter:
         headers[ADAPTER] = adapter
     return headers

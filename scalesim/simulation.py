@@ -79,18 +79,21 @@ class Simulation:
         """
         return agent_context(id, self.name)
 
-    def headers(self, agent: AgentId, next_use: float | None = None) -> dict[str, str]:
+    def headers(
+        self, agent: AgentId, next_use: float | None = None, step: int | None = None
+    ) -> dict[str, str]:
         """Return the headers of one call, for clients without a hook.
 
         Args:
             agent: Agent id.
             next_use: Steps from now to the agent's call after this one, where known.
+            step: Step that the call belongs to: of those that wait, the earliest go first.
 
         Raises:
             InvalidRequestError: The id is not valid.
         """
         who = identity_of(self.name, agent_text(agent))
-        return headers.identity(*who[:2], next_use, who.adapter)
+        return headers.identity(*who[:2], next_use, who.adapter, step)
 
     def adapter(self, agent: AgentId, adapter: str) -> None:
         """Give an agent an adapter: it answers the calls of this process that name no other.

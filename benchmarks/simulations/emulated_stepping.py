@@ -4,7 +4,8 @@ The oracle knows from the run with the barrier who really met whom, and waits fo
 
 Run: python -m benchmarks.simulations.emulated_stepping [TOWN ...]
 
-A TOWN is AGENTSxSTEPSxSEEDS, with `dense:` before it one in which everyone meets.
+A TOWN is AGENTSxSTEPSxSEEDS, with `dense:` before it one in which everyone meets, with `@SLOTS`
+behind it one whose engine runs so many requests at once.
 """
 
 from __future__ import annotations
@@ -28,6 +29,17 @@ from scalesim.simulations.emulated.emulated_table import LIMITS
 
 _RUN_S = 900.0
 
+SLOTS = 256
+"""Requests that an engine runs at once: as many as turns are under way."""
+
+RATIOS = (
+    "over_barrier",
+    "over_hicache_with_barrier",
+    "hicache_over_barrier",
+    "of_oracle",
+    "over_no_steps",
+)
+
 
 class SteppingVariant(NamedTuple):
     """What is compared."""
@@ -36,12 +48,14 @@ class SteppingVariant(NamedTuple):
     arm: str
     stepping: Stepping
     oracle: bool = False
+    ordered: bool = True
 
 
 VARIANTS = (
     SteppingVariant("barrier, hicache", "hicache", "barrier"),
     SteppingVariant("barrier", "scalesim", "barrier"),
     SteppingVariant("causal", "scalesim", "causal"),
+    SteppingVariant("causal, no steps", "scalesim", "causal", ordered=False),
     SteppingVariant("causal, hicache", "hicache", "causal"),
     SteppingVariant("oracle", "scalesim", "causal", oracle=True),
 )
@@ -54,14 +68,30 @@ class TownCase(NamedTuple):
     steps: int
     seed: int
     dense: bool = False
+    slots: int = SLOTS
+
+    @property
+    def title(self) -> str:
+        """A title for people, without the seed."""
+        slots = f", {self.slots} at once" if self.slots != SLOTS else ""
+        return f"{self.agents}{', dense' if self.dense else ''}{slots}"
 
 
 def variants(town: TownCase) -> dict[str, Any]:
     """Return the figures of all variants of a town, one after the other."""
     found: dict[str, Any] = {}
     met: Any = None
-    for name, arm, stepping, oracle in VARIANTS:
-        run = TownRun(arm, stepping, town.agents, town.steps, town.seed, dense=town.dense)
+    for name, arm, stepping, oracle, ordered in VARIANTS:
+        run = TownRun(
+            arm,
+            stepping,
+            town.agents,
+            town.steps,
+            town.seed,
+            dense=town.dense,
+            slots=town.slots,
+            ordered=ordered,
+        )
         known = meetings_of(met) if oracle else None
         begun = time.monotonic()
         figures = in_fork(partial(run_town, run, known), _RUN_S)
@@ -82,6 +112,7 @@ def ratios(found: dict[str, Any]) -> dict[str, float]:
         "over_hicache_with_barrier": round(busy["barrier, hicache"] / busy["causal"], 3),
         "hicache_over_barrier": round(busy["barrier, hicache"] / busy["causal, hicache"], 3),
         "of_oracle": round(busy["oracle"] / busy["causal"], 3),
+        "over_no_steps": round(busy["causal, no steps"] / busy["causal"], 3),
     }
 
 
@@ -98,28 +129,29 @@ def main(towns: list[TownCase]) -> None:
         for variant, one in found.items():
             ttft = ", ".join(f"{1000 * seconds:.0f}" for seconds in one["ttft_s"].values())
             cells = (f"{one['busy_s']:.3f}", f"{one['in_passes_s']:.3f}", f"{one['at_once']:.1f}")
-            title = f"{town.agents}, seed {town.seed}" + (", dense" if town.dense else "")
+            title = f"{town.title}, seed {town.seed}"
             table.add_row(title, variant, *cells, f"{one['found']['device']:.0%}", ttft + " ms")
         write("simulations/emulated_stepping", rows, emulated=f"{GPU}:llama-3.1-8b", limits=LIMITS)
         print({key: value for key, value in rows[-1].items() if key != "variants"}, flush=True)
     Console(width=130).print(table)
-    kinds = ("over_barrier", "over_hicache_with_barrier", "hicache_over_barrier", "of_oracle")
-    for agents, dense in dict.fromkeys((town.agents, town.dense) for town in towns):
-        of_kind = [row for row in rows if (row["agents"], row["dense"]) == (agents, dense)]
-        medians = {kind: float(np.median([row[kind] for row in of_kind])) for kind in kinds}
-        Console().print(f"{agents} agents{', dense' if dense else ''}, medians:", medians)
+    for title in dict.fromkeys(town.title for town in towns):
+        alike = [row for row, town in zip(rows, towns, strict=True) if town.title == title]
+        medians = {kind: float(np.median([row[kind] for row in alike])) for kind in RATIOS}
+        Console().print(f"{title} agents, medians:", medians)
 
 
 def towns_of(texts: list[str]) -> list[TownCase]:
-    """Return the towns of texts like `100x24x3`: agents, steps and seeds; `dense:` before it.
+    """Return the towns of texts like `100x24x3`, `dense:100x6x3` or `500x12x3@32`.
 
     Those of one seed follow each other: a run cut short has all kinds.
     """
     towns = []
     for text in texts:
-        dense, _, numbers = text.rpartition(":")
+        dense, _, sizes = text.rpartition(":")
+        numbers, _, slots = sizes.partition("@")
         agents, steps, seeds = map(int, numbers.split("x"))
-        towns += [TownCase(agents, steps, seed, bool(dense)) for seed in range(seeds)]
+        more = bool(dense), int(slots or SLOTS)
+        towns += [TownCase(agents, steps, seed, *more) for seed in range(seeds)]
     return sorted(towns, key=lambda town: town.seed)
 
 

@@ -12,6 +12,7 @@ import numpy as np
 
 from benchmarks.simulations.known_meetings import Meetings
 from benchmarks.simulations.stepping import WordTown, hash_of, play
+from benchmarks.simulations.unordered import Unordered
 from scalesim.deployments.random_model import WORDS
 from scalesim.me import Me
 from scalesim.settings import EmulationSettings
@@ -74,6 +75,8 @@ class TownRun(NamedTuple):
         device_share: Of all agents' tokens, on the device.
         dense: Whether all meet.
         private: Tokens of each agent.
+        slots: Most requests that the engine runs at once; 256 turns are under way.
+        ordered: Whether calls say which step they belong to.
     """
 
     arm: str
@@ -84,6 +87,8 @@ class TownRun(NamedTuple):
     device_share: float = 0.25
     dense: bool = False
     private: int = 1024
+    slots: int = 256
+    ordered: bool = True
 
     def world(self) -> PrivateTown:
         """Return the town."""
@@ -105,20 +110,21 @@ def run_town(run: TownRun, known: Meetings | None = None) -> dict[str, Any]:
         observation=_NOW,
         output=_LONGEST,
         device_share=run.device_share,
-        concurrency=256,
+        concurrency=run.slots,
     )
     emulation = EmulationSettings.of(GPU, 1.0)
     world = run.world()
     with tempfile.TemporaryDirectory() as folder:
         stack = EmulatedStack(case, ARMS[run.arm], emulation, NAME, Path(folder))
         emulated = EmulatedWorld(stack, NAME)
+        model = emulated.model if run.ordered else Unordered(emulated.model)
 
         async def main() -> tuple[float, dict[str, Any]]:
             await _warm_up(emulated.model, world)
             begun = stack.clock.now()
             foresight = emulated.foresight(world)
             played = await play(
-                emulated.model, world, run.steps, run.stepping, known, foresight, gather_s=0.0
+                model, world, run.steps, run.stepping, known, foresight, gather_s=0.0
             )
             return begun, played
 

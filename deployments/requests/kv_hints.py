@@ -28,6 +28,8 @@ class AgentPayload(RequestModel):
     """The agent's simulation."""
     next_use: float = Field(0.0, ge=0)
     """Steps from now to the agent's call after this one."""
+    step: int = Field(0, ge=0, le=2**53)
+    """Step that the call belongs to: of a simulation's calls that wait, the earliest go first."""
     adapter: str = Field("", max_length=256)
     """Adapter that answers, where the model's name has none."""
 

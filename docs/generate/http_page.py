@@ -49,6 +49,7 @@ _HEADERS = f"""
 | `{headers.AGENT}` | agent id, percent-encoded UTF-8 where it is not ASCII |
 | `{headers.SIMULATION}` | simulation [`default`, or the first one of the key] |
 | `{headers.NEXT_USE}` | steps from now to the agent's call after this one |
+| `{headers.STEP}` | step of the call: of those that wait in a simulation, the earliest go first |
 | `{headers.ADAPTER}` | id of the LoRA adapter that answers, where the model's name has none |
 | `{headers.REQUEST_ID}` | of any route: names the request, comes back with its answer |
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from scalesim.headers import NEXT_USE, identity
+from scalesim.headers import NEXT_USE, STEP, identity
 from scalesim.me import Chat, TextListener
 from scalesim.simulations.chat_caller import Caller, ChatAnswer
 
@@ -42,7 +42,7 @@ class ServedModel:
         simulation: Namespace of the agents.
         model_of: Returns the served model that an agent's calls name, by its row.
         api_key: Of the stack, where it has one.
-        told: Whether the stack takes distances, also those that come with a call.
+        told: Whether the stack takes distances; if not, it is told no steps either.
     """
 
     def __init__(
@@ -71,13 +71,15 @@ class ServedModel:
         body = {"model": self._model_of(row), "temperature": 0, **given, "messages": list(messages)}
         headers = {**parameters.get("extra_headers", {}), **identity(self._simulation, agent)}
         if not self._told:
-            headers.pop(NEXT_USE, None)
+            headers = {name: value for name, value in headers.items() if name not in _HINTS}
         return await self._caller.chat(body, headers, on_text)
 
     async def close(self) -> None:
         """See `AskedModel.close`."""
         await self._caller.close()
 
+
+_HINTS = {NEXT_USE, STEP}
 
 _OURS = {"stream", "stream_options", "extra_headers"}
 """Not for the body. Every call is streamed, for its times; `on_text` passes the pieces on."""

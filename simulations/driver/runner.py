@@ -12,6 +12,7 @@ import msgspec
 
 from scalesim.context import agent as agent_context
 from scalesim.errors import CallFailedError, ScaleSimError, WorldError
+from scalesim.headers import STEP
 from scalesim.me import Chat, InboxMessage, Me, ModelReply, TextListener
 from scalesim.plain_values import packed
 from scalesim.simulations.call_table import CallRow
@@ -95,6 +96,9 @@ class TurnRunner:
 
         async def ask(messages: Chat, parameters: Any, on_text: TextListener | None) -> ModelReply:
             number = next(numbers)  # of several at once the order is that of asking
+            given = parameters.get("extra_headers") or {}
+            headers = {STEP: str(turn.step), **given}
+            parameters = {**parameters, "extra_headers": headers}
             said = await self._model.chat(turn.row, name, messages, parameters, on_text)
             calls.append(CallRow(turn.step, turn.row, number, said.answer))
             if said.answer.error:

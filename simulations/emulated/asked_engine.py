@@ -8,7 +8,7 @@ from typing import Any
 
 from scalesim.deployments.engine.emulation.inline import InlineEngine
 from scalesim.deployments.engine.emulation.inline_requests import Asked
-from scalesim.headers import NEXT_USE, CachedTokens
+from scalesim.headers import NEXT_USE, STEP, CachedTokens
 from scalesim.identity import agent_key
 from scalesim.me import Chat, TextListener
 from scalesim.simulations.chat_caller import Answer, ChatAnswer
@@ -27,7 +27,7 @@ class AskedEngine:
     Args:
         engine: Answers.
         simulation: Namespace of the agents.
-        told: Whether it takes the distances that come with calls.
+        told: Whether it takes the distances and steps that come with calls.
         call_s: Of a calibration.
     """
 
@@ -57,7 +57,7 @@ class AskedEngine:
             stream=True,
             return_logprob=False,
             top_logprobs_num=0,
-            **self._next_use(parameters),
+            **self._hints(parameters),
         )
         answered = loop.create_future()
         self._waiting.append((asked, answered))
@@ -83,9 +83,14 @@ class AskedEngine:
                 answered.set_result(None)
         self._waiting = [one for one in self._waiting if not one[0].done]
 
-    def _next_use(self, parameters: Mapping[str, Any]) -> dict[str, float]:
-        ahead = parameters.get("extra_headers", {}).get(NEXT_USE) if self._told else None
-        return {} if ahead is None else {"next_use": float(ahead)}
+    def _hints(self, parameters: Mapping[str, Any]) -> dict[str, Any]:
+        said = parameters.get("extra_headers", {}) if self._told else {}
+        hints: dict[str, Any] = {}
+        if NEXT_USE in said:
+            hints["next_use"] = float(said[NEXT_USE])
+        if STEP in said:
+            hints["priority"] = int(said[STEP])
+        return hints
 
 
 def _answer(asked: Asked, begun: float, ended: float) -> Answer:

@@ -69,12 +69,16 @@ async def test_a_document_is_reported_with_whose_key_it_came(town: TownOfClients
 
 async def test_a_request_may_bring_its_own(town: TownOfClients) -> None:
     action = {"action_id": "0", "action_version": "1"}
-    who = {**action, "action_type": "scalesim.agent", "payload": {"agent": "ann", "next_use": 3}}
+    who = {
+        **action,
+        "action_type": "scalesim.agent",
+        "payload": {"agent": "ann", "next_use": 3, "step": 4},
+    }
     knows = {**action, "action_type": "scalesim.hints", "payload": {"epoch": 2, "wake": {"b": 9}}}
     envelope: dict[str, Any] = {"protocol_version": "1", "message_id": "m", "actions": [who, knows]}
     assert (await town.post(CHAT, {**ASKED, "kv_hints": envelope})).status_code == 200
     (call,) = town.replicas.calls
-    assert (call.key, call.next_use) == (agent_key("town", "ann"), 3)
+    assert (call.key, call.next_use, call.step) == (agent_key("town", "ann"), 3, 4)
     assert "kv_hints" not in call.body
     await asyncio.wait_for(town.controller.reported.wait(), 30)
     assert town.controller.reports == [("town", 2, {agent_key("town", "b"): 7.0}, "town")]

@@ -13,7 +13,8 @@ HELLO = {
 
 def test_headers_come_first() -> None:
     given = {"X-Agent-Id": "J%C3%BCrgen", "X-Simulation-Id": "town", "X-Agent-Next-Use": "2.5"}
-    assert resolve(given, {"user": "other"}) == ("town", "Jürgen", 2.5, "")
+    given["X-Agent-Step"] = "7"
+    assert resolve(given, {"user": "other"}) == ("town", "Jürgen", 2.5, "", 7)
 
 
 @pytest.mark.parametrize("agent", NAMES.values(), ids=NAMES)
@@ -23,7 +24,7 @@ def test_names_arrive_as_they_are_spelled(agent: str) -> None:
 
 @pytest.mark.parametrize("field", ["session_id", "prompt_cache_key", "user"])
 def test_body_fields_name_the_caller(field: str) -> None:
-    assert resolve({}, {field: "villager-7", **HELLO}) == ("default", "villager-7", None, "")
+    assert resolve({}, {field: "villager-7", **HELLO}) == ("default", "villager-7", None, "", None)
 
 
 def test_body_fields_are_believed_in_their_order() -> None:
@@ -68,6 +69,11 @@ def test_the_opening_names_who_is_not_named() -> None:
         ({"X-Agent-Next-Use": "soon"}, {}, "X-Agent-Next-Use"),
         ({"X-Agent-Next-Use": "nan"}, {}, "X-Agent-Next-Use"),
         ({"X-Agent-Next-Use": "-1"}, {}, "X-Agent-Next-Use"),
+        ({"X-Agent-Step": "soon"}, {}, "X-Agent-Step"),
+        ({"X-Agent-Step": "-1"}, {}, "X-Agent-Step"),
+        ({"X-Agent-Step": "1.5"}, {}, "X-Agent-Step"),
+        ({"X-Agent-Step": "9" * 16}, {}, "X-Agent-Step"),
+        ({"X-Agent-Step": "٣"}, {}, "X-Agent-Step"),
     ],
 )
 def test_what_names_nobody_is_refused_by_name(given: dict, body: dict, field: str) -> None:

@@ -146,10 +146,11 @@ def test_an_end_gives_up_what_waits_and_steps_start_over(
 def test_context_and_headers_carry_the_simulation(town: Simulation) -> None:
     with town.agent("a") as identity:
         assert identity == ("town", "a", "")
-    assert town.headers("a", next_use=2.5) == {
+    assert town.headers("a", next_use=2.5, step=3) == {
         "X-Agent-Id": "a",
         "X-Simulation-Id": "town",
         "X-Agent-Next-Use": "2.5",
+        "X-Agent-Step": "3",
     }
     with pytest.raises(InvalidRequestError):
         town.headers("")

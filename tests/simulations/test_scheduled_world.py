@@ -122,6 +122,8 @@ def test_the_last_call_of_a_step_says_how_far_the_next_is(
     with FakeStack() as stack:
         run(workload, stack, tmp_path, hints=hints)
     said: dict[str, list[float]] = {}
+    steps_said = [int(given["X-Agent-Step"]) for given in stack.headers if "X-Agent-Step" in given]
+    assert set(steps_said) == (set(range(1, workload.steps + 1)) if hints else set())
     for given in stack.headers:
         if "X-Agent-Next-Use" in given:
             said.setdefault(given["X-Agent-Id"], []).append(float(given["X-Agent-Next-Use"]))

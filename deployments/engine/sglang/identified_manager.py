@@ -53,6 +53,7 @@ class IdentifiedManager:
         request.rid = None
         request.external_trace_header = carrier()
         request.kv_hints = hints(one.call.key, one.call.next_use, one.model)
+        request.priority = one.call.step
         request.lora_path = one.adapter
         request.cache_salt = salted(one.call.salt, one.model)
         whole = not request.stream

@@ -12,6 +12,7 @@ from scalesim.deployments.engine.sglang.lora_slots import LoRASlots
 from scalesim.deployments.engine.sglang.radix_cache import DistanceRadixCache
 from scalesim.deployments.engine.sglang.ranks import TensorRanks
 from scalesim.deployments.engine.sglang.requests_in_use import LiveRequests
+from scalesim.deployments.engine.sglang.step_order import keep_order_of_steps
 from scalesim.settings import ModelSettings
 
 
@@ -39,6 +40,7 @@ class SchedulerEngine:
         if self.slots is not None:
             AdapterLoads(scheduler.tp_worker.model_runner.lora_manager, ranks)
             self.slots.attach()
+        keep_order_of_steps(scheduler)
         self.weights = EngineModels(scheduler, live, ranks, models) if models is not None else None
         if self.weights is None:  # which has turns of its own
             AdmissionOrder(scheduler, self.tree)

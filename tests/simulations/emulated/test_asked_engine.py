@@ -10,7 +10,7 @@ import pytest
 from scalesim.deployments.engine.emulation.device_clock import VirtualClock
 from scalesim.deployments.engine.emulation.inline import InlineEngine
 from scalesim.deployments.engine.emulation.inline_requests import Asked
-from scalesim.headers import NEXT_USE
+from scalesim.headers import NEXT_USE, STEP
 from scalesim.identity import agent_key
 from scalesim.simulations.chat_caller import ChatAnswer
 from scalesim.simulations.emulated.asked_engine import AskedEngine
@@ -51,7 +51,7 @@ def answers(told: bool = True, reason: str = "length") -> tuple[list[ChatAnswer]
 
     async def ask(name: str) -> ChatAnswer:
         messages = [{"role": "system", "content": "w0 w7"}, {"role": "user", "content": "w2 hi"}]
-        parameters = {"max_tokens": 3, "extra_headers": {NEXT_USE: "2.5"}}
+        parameters = {"max_tokens": 3, "extra_headers": {NEXT_USE: "2.5", STEP: "4"}}
         return await model.chat(0, name, messages, parameters, None)
 
     async def main() -> None:
@@ -71,7 +71,7 @@ def test_words_go_there_and_come_back() -> None:
     said, engine = answers()
     ids, output, key, more, _ = engine.asked[0]
     assert (ids, output, key) == ([1, 3, 10, 5, 0], 3, agent_key("town", "ann"))
-    assert more["next_use"] == 2.5
+    assert (more["next_use"], more["priority"]) == (2.5, 4)
     assert said[0].answer.text == "w0 w5 <unk>"
     assert (said[0].answer.output_tokens, said[0].answer.cached.device) == (3, 4)
     assert said[0].usage == {"prompt_tokens": 9, "completion_tokens": 3}
@@ -86,7 +86,7 @@ def test_calls_take_their_way_and_share_a_processor() -> None:
 
 def test_an_arm_that_takes_no_distances_gets_none() -> None:
     _, engine = answers(told=False)
-    assert "next_use" not in engine.asked[0][3]
+    assert not {"next_use", "priority"} & engine.asked[0][3].keys()
 
 
 def test_what_was_given_up_is_an_error() -> None:
