@@ -178,9 +178,10 @@ class _FirstRun:
                 with self._noting(f"{each.name}: {arm}"):
                     engines[arm].wait_started(_START_S)
                     self._say(f"{each.name}: {arm} started", None)
-            self._warm(each, engines)
             with self._noting(f"{each.name}: prices"):
+                # First: an adapter that a workload's agents had as well would not leave its slot.
                 self._prices(each, engines["scalesim"])
+            self._warm(each, engines)
             done: dict[str, dict[str, Any]] = {}
             for timed in each.timed:
                 self._time(each, timed, engines, done)

@@ -35,7 +35,10 @@ class Prices(NamedTuple):
 
 
 async def prices(steered: DrivenEngine, prompts: Prompts, batch: int) -> Prices:
-    """Measure an engine that nothing else uses."""
+    """Measure an engine that nothing else uses.
+
+    Adapters of these agents must be theirs alone: one that others had as well stays in its slot.
+    """
     agents = range(min(batch, prompts.agents))
     prompt_tokens, output_tokens = len(prompts.ids(0, 0)), prompts.output
     await _ask(steered, prompts, agents, 1)

@@ -20,12 +20,12 @@ AGENTS, STEPS, SEED = 24, 12, 1
 
 
 def main() -> None:
-    """Run it with the barrier, causally, twice so, and as the oracle."""
+    """Run it with the barrier, causally, twice so, and as the oracle; and one where all meet."""
     torch.set_num_threads(1)  # others would not be there after a fork
     import_engine()
 
-    def found(arm: str, stepping: Stepping, met: Any = None) -> dict[str, Any]:
-        run = TownRun(arm, stepping, AGENTS, STEPS, SEED, private=512)
+    def found(arm: str, stepping: Stepping, met: Any = None, **more: Any) -> dict[str, Any]:
+        run = TownRun(arm, stepping, AGENTS, STEPS, SEED, private=512, **more)
         known = None if met is None else meetings_of(met)
         return in_fork(partial(run_town, run, known), 240.0)
 
@@ -35,7 +35,8 @@ def main() -> None:
         "again": found("scalesim", "causal"),
     }
     runs["oracle"] = found("scalesim", "causal", runs["barrier"].get("meetings", []))
-    print(json.dumps(runs))
+    crowd = {arm: found(arm, "barrier", dense=True, slots=4) for arm in ("hicache", "scalesim")}
+    print(json.dumps({"town": runs, "crowd": crowd}))
 
 
 if __name__ == "__main__":

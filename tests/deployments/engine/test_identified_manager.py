@@ -26,6 +26,7 @@ def engine() -> Any:
     assert boot  # prepares a machine without a GPU for them
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
+        importlib.import_module("sglang.srt.managers.io_struct")
         return importlib.import_module("scalesim.deployments.engine.sglang.identified_manager")
 
 
@@ -79,6 +80,15 @@ async def test_no_callers_id_reaches_the_engine_and_none_begins_another(engine: 
     assert len(rids) == len(set(rids)) == 14
     assert not any(one.startswith("agent") for one in rids)
     assert not any(a != b and a.startswith(b) for a in rids for b in rids)
+
+
+async def test_a_calls_step_is_its_requests_priority(engine: Any) -> None:
+    for step in (4, None):
+        UNDER_WAY.set(EngineCall(Call(1, "completions", {}, "salt", step=step)))
+        asked = request(priority=9)
+        async for _ in engine.IdentifiedManager(FakeManager(None), LIMITS).generate_request(asked):
+            pass
+        assert asked.priority == step
 
 
 async def test_leaving_an_answer_ends_it_in_the_engine(engine: Any) -> None:

@@ -21,11 +21,12 @@ from benchmarks.gpu.prompts import Prompts
 from benchmarks.gpu.reference_answers import ReferenceAnswers
 from benchmarks.gpu.variants import VARIANTS
 from benchmarks.gpu.workload_runner import drive
-from benchmarks.gpu.workloads import played
+from benchmarks.gpu.workloads import Played, played
 from scalesim.deployments.engine.engine_host import EngineHost
+from scalesim.identity import agent_keys
 from scalesim.simulations.arm_run import RunOptions
 from scalesim.simulations.workload import PromptSize
-from scalesim.vocabulary import ADAPTER, PREFIX
+from scalesim.vocabulary import ADAPTER, PREFIX, Tier, Verb
 
 pytestmark = [pytest.mark.engine, pytest.mark.asyncio(loop_scope="session")]
 
@@ -41,6 +42,7 @@ SETUP = Setup(
 )
 PROMPTS = Prompts(SETUP, views=2)
 RELATED = Prompts(SETUP._replace(adapters=2), views=2, related=True)
+WORKLOADS = ("society", "event-queue")
 PACE = RunOptions(workers=1, concurrency=4, think_s=0.0)
 
 
@@ -76,7 +78,11 @@ async def test_one_wrong_page_is_seen(host: EngineHost, reference: ReferenceAnsw
 async def test_prices_are_of_this_engine(host: EngineHost) -> None:
     await _figures(host, "society", "scalesim")  # whose controller it obeyed until now
     steered = DrivenEngine(host)
+    workloads = [_played(name).workload for name in WORKLOADS]
+    others = [key for each in workloads for key in agent_keys(each.name, each.agents)]
     try:
+        # An adapter leaves its slot once all who had it are gone.
+        await steered.move(Verb.DROP, [*others, *range(2, SETUP.agents)], Tier.ABSENT, ADAPTER)
         found = await prices(steered, PROMPTS, batch=2)
     finally:
         await steered.stop()
@@ -87,7 +93,7 @@ async def test_prices_are_of_this_engine(host: EngineHost) -> None:
 
 @pytest.mark.parametrize("arm", ["hicache", "order", "learned", "scalesim"])
 async def test_arms_answer_alike(host: EngineHost, arm: str) -> None:
-    figures = [await _figures(host, name, arm) for name in ("society", "event-queue")]
+    figures = [await _figures(host, name, arm) for name in WORKLOADS]
     for run in figures:
         assert run["errors"] == 0
         found = run["prefix_tokens"]
@@ -101,8 +107,12 @@ async def test_arms_answer_alike(host: EngineHost, arm: str) -> None:
 _HASHES: dict[str, list[str]] = {}
 
 
+def _played(name: str) -> Played:
+    return played(name, SETUP.agents, 4, SETUP.size, seed=0, active=1 / 3)
+
+
 async def _figures(host: EngineHost, name: str, arm: str) -> dict:
-    run = played(name, SETUP.agents, 4, SETUP.size, seed=0, active=1 / 3)
+    run = _played(name)
     serving = EngineBackend(host, VARIANTS[arm], adapters=SETUP.adapters)
     try:
         async with asyncio.timeout(60):
