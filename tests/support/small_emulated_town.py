@@ -25,7 +25,7 @@ def main() -> None:
     import_engine()
 
     def found(arm: str, stepping: Stepping, met: Any = None, **more: Any) -> dict[str, Any]:
-        run = TownRun(arm, stepping, AGENTS, STEPS, SEED, private=512, **more)
+        run = TownRun(arm, stepping, AGENTS, STEPS, SEED, private=512)._replace(**more)
         known = None if met is None else meetings_of(met)
         return in_fork(partial(run_town, run, known), 240.0)
 
@@ -35,7 +35,8 @@ def main() -> None:
         "again": found("scalesim", "causal"),
     }
     runs["oracle"] = found("scalesim", "causal", runs["barrier"].get("meetings", []))
-    crowd = {arm: found(arm, "barrier", dense=True, slots=4) for arm in ("hicache", "scalesim")}
+    room = {"dense": True, "steps": 6, "slots": 4, "device_share": 0.5}
+    crowd = {arm: found(arm, "barrier", **room) for arm in ("hicache", "scalesim")}
     print(json.dumps({"town": runs, "crowd": crowd}))
 
 

