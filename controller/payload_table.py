@@ -206,16 +206,15 @@ class PayloadTable:
             turns: How far the simulations are.
         """
         rows = self.agents(rows)
-        epoch = turns.epochs[self.simulation[rows]]
-        distance = steps_until(self.due[rows], epoch)
+        simulation, due = self.simulation[rows], self.due[rows]
+        epoch = turns.epochs[simulation]
+        distance = steps_until(due, epoch)
         distance[self.expires[rows] < epoch] = np.inf
-        came = np.flatnonzero(self.came[rows])
-        if came.size:
-            rows = rows[came]
-            simulation = self.simulation[rows]
-            passed = (self.due[rows] < turns.places[simulation]) & ~self.in_use[rows]
-            passed &= self.last_used[rows] <= turns.since[simulation]
-            distance[came[passed]] = np.inf
+        came = self.came[rows]
+        if came.any():
+            passed = np.flatnonzero(came & (due < turns.places[simulation]))
+            last_used, since = self.last_used[rows[passed]], turns.since[simulation[passed]]
+            distance[passed[(last_used <= since) & ~self.in_use[rows[passed]]]] = np.inf
         return distance
 
     def _grow(self, capacity: int) -> None:

@@ -1,4 +1,4 @@
-"""AgentSociety 2: people in a social space, each in a task of Ray, and a router that all wait for.
+"""AgentSociety 2: people who share a common good, each in a task of Ray, and a router for all.
 
 scalesim run -- python agent_society.py
 """
@@ -13,28 +13,33 @@ from datetime import datetime
 from pathlib import Path
 
 os.environ.setdefault("AGENTSOCIETY_LLM_MODEL", "openai/scalesim")
+os.environ.setdefault("AGENTSOCIETY_LLM_REQUEST_TIMEOUT", "600")  # prompts are thousands of tokens
 
 import ray
-from agentsociety2.contrib.env import SimpleSocialSpace
-from agentsociety2.env import CodeGenRouter
+from agentsociety2.env import create_env_router_proxy
 from agentsociety2.society import AgentSociety
 
 TRADES = {"Ann": "baker", "Bob": "smith", "Eve": "teacher"}
+SPACE = "PublicGoodsEnv"
+"""Its router writes code when it is asked to; others' must, before the first step."""
+
+BRIEF = {"max_react_turns": 2, "enable_memory": False, "enable_todo_list": False}
+"""Else an agent asks up to ten times in a step, and its memory besides."""
 
 
 async def main(steps: int) -> None:
     """Let all live through a few hours."""
-    ray.init(address="local", num_cpus=2, include_dashboard=False)  # not whatever runs here already
+    ray.init(address="local", num_cpus=4, include_dashboard=False)  # not whatever runs here already
     people = [
-        {"id": number, "profile": {"name": name, "occupation": trade}, "config": {}}
+        {"id": number, "profile": {"name": name, "occupation": trade}, "config": BRIEF}
         for number, (name, trade) in enumerate(TRADES.items(), start=1)
     ]
-    names = [(person["id"], person["profile"]["name"]) for person in people]
     with tempfile.TemporaryDirectory() as folder:
+        router = await create_env_router_proxy([SPACE], {SPACE: {"num_agents": len(people)}})
         society = AgentSociety(
             agent_specs=people,
             agent_class_name="PersonAgent",
-            env_router=CodeGenRouter(env_modules=[SimpleSocialSpace(agent_id_name_pairs=names)]),
+            env_router=router,
             start_t=datetime(2026, 3, 2, 8),
             run_dir=Path(folder),
             enable_replay=False,
