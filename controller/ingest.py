@@ -78,7 +78,7 @@ def store_distances(
     due = epoch + np.where(far, _FARTHEST, distances).astype(np.float64)
     is_new = np.isinf(table.distances(rows, turns)) | table.unannounced[rows]
     table.unannounced[rows] = is_new & (due < epoch + 1)
-    table.came[rows] = False
+    table.reset(rows, "came")
     expires = due + ttl_steps if expires_in is None else np.full(rows.size, epoch + expires_in)
     table.dirty[rows[(table.due[rows] != due) | (table.expires[rows] != expires)]] = True
     table.due[rows] = due
@@ -109,8 +109,10 @@ def begin_turns(table: PayloadTable, simulations: Simulations, used: Rows, now: 
         now: Seconds.
     """
     agents = table.agents(used)
-    agents = agents[table.due[agents] < simulations.epochs[table.simulation[agents]] + 1]
-    table.came[agents] = True
+    epoch = simulations.epochs[table.simulation[agents]]
+    is_due = table.due[agents] < epoch + 1
+    agents = agents[is_due]
+    table.came[agents] = epoch[is_due]
     simulations.begin_turns(table.simulation[agents], table.due[agents], now)
 
 

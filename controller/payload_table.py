@@ -53,7 +53,7 @@ class PayloadTable:
     """Columns over the rows of a `KeyIndex`; a free row holds every column's empty value.
 
     A distance is kept as the step it falls due, so that distances age by themselves as their
-    simulation's epoch moves. Columns are attributes, arrays of `capacity` rows; about 92 bytes a
+    simulation's epoch moves. Columns are attributes, arrays of `capacity` rows; about 100 bytes a
     payload in all.
 
     Args:
@@ -73,12 +73,13 @@ class PayloadTable:
     exceptional: NDArray[np.bool_] = _column(np.bool_)
 
     # What its simulation said: steps, inf where no use is foreseen; `reported` is the step in which
-    # it said so, -inf where that is not known. `came`: it asked in the step that was foreseen, or
-    # later; `unannounced`: nothing was known of a use before the step in which it is due.
+    # it said so, -inf where that is not known. `came` is the step in which it asked last, -inf
+    # while that is before the one foreseen; `unannounced`: nothing was known of a use before the
+    # step in which it is due.
     due: NDArray[np.float64] = _column(np.float64, np.inf)
     expires: NDArray[np.float64] = _column(np.float64, np.inf)
     reported: NDArray[np.float32] = _column(np.float32, -np.inf)
-    came: NDArray[np.bool_] = _column(np.bool_)
+    came: NDArray[np.float64] = _column(np.float64, -np.inf)
     unannounced: NDArray[np.bool_] = _column(np.bool_)
     pinned: NDArray[np.bool_] = _column(np.bool_)
     finished: NDArray[np.bool_] = _column(np.bool_)
@@ -199,7 +200,8 @@ class PayloadTable:
         """Return float32[n] distances now, inf where none is foreseen, it expired or it has passed.
 
         See `scalesim.vocabulary.steps_until` for uses that did not come in their step. One that
-        came holds for further calls of the same turn, until a turn that is due later has begun.
+        came holds for further calls of the same turn, until a turn that is due later has begun or
+        the step has ended. What replicas say of its end may come after the next step's report.
 
         Args:
             rows: int64[n].
@@ -211,10 +213,12 @@ class PayloadTable:
         distance = steps_until(due, epoch)
         distance[self.expires[rows] < epoch] = np.inf
         came = self.came[rows]
-        if came.any():
-            passed = np.flatnonzero(came & (due < turns.places[simulation]))
-            last_used, since = self.last_used[rows[passed]], turns.since[simulation[passed]]
-            distance[passed[(last_used <= since) & ~self.in_use[rows[passed]]]] = np.inf
+        passed = np.flatnonzero(np.isfinite(came) & (due < turns.places[simulation]))
+        if passed.size:
+            asked = rows[passed]
+            is_over = self.last_used[asked] <= turns.since[simulation[passed]]
+            is_over = np.where(due[passed] < epoch[passed], came[passed] < epoch[passed], is_over)
+            distance[passed[is_over & ~self.in_use[asked]]] = np.inf
         return distance
 
     def _grow(self, capacity: int) -> None:

@@ -83,6 +83,16 @@ def test_a_turn_goes_on_while_it_asks_beside_later_ones(turns):
     assert turns.distances == [0, None, 0.5]
 
 
+def test_a_turn_ends_with_its_step_although_its_end_is_heard_of_later(turns):
+    turns.report(1, {A: 0, B: 0.5})
+    turns.call(A)
+    turns.ask(B)
+    turns.report(2, {C: 0})
+    assert turns.distances == [None, 0.5, 0], "what is in use stays"
+    turns.answer(B)
+    assert turns.distances == [None, None, 0]
+
+
 def test_a_newer_report_holds_and_so_does_a_use_of_a_later_step(turns):
     turns.report(1, {A: 0, B: 0.5, C: 3})
     turns.call(A)
