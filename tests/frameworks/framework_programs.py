@@ -64,10 +64,10 @@ FRAMEWORKS = {
     ),
     "concordia": Framework(
         "concordia/talk.py",
-        ("6",),
+        ("4",),
         ("gdm-concordia==2.1.0", "openai"),
         ("Ann", "Bob", "Eve", "rules"),
-        1536,
+        1280,
     ),
     "crewai": Framework(
         "crewai/article.py",
