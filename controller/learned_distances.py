@@ -12,11 +12,10 @@ from scalesim.controller.payload_table import AGENTS, PayloadTable
 from scalesim.controller.replicas import Replicas
 from scalesim.controller.simulations import Simulations
 from scalesim.policies.online_learner import OnlineDistanceLearner
-from scalesim.vocabulary import Distances
+from scalesim.vocabulary import GUESSED, Distances
 
-_BEHIND = np.float32(2**18)
-"""Multiplies learned distances: behind every reported one below a quarter million steps, and
-with the same resolution among themselves."""
+_BEHIND = np.float32(GUESSED)
+"""Multiplies learned distances, so that they keep their resolution among themselves."""
 
 _FLOOR = "recency"  # every engine's own order: nothing need be said while it does best
 

@@ -26,6 +26,11 @@ MODEL = "model"
 """Kind name of whole models' weights."""
 
 
+GUESSED = 2.0**18
+"""Distances from here on were learned from requests: behind all that are reported, which are below
+a quarter million steps."""
+
+
 def steps_until(due: NDArray[np.float64], epoch: NDArray[np.float64] | float) -> Distances:
     """Return float32[n], steps from now to uses foreseen for the steps `due`.
 

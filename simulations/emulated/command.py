@@ -27,7 +27,7 @@ def emulated(
     arms: Annotated[str, Option(help=f"Some of: {', '.join(ARMS)}")] = ",".join(MAIN_ARMS),
     case: Annotated[
         list[str] | None,
-        Option(help="FIELD=VALUE[,VALUE...] of a case, instead of the ten built in; repeatable"),
+        Option(help="FIELD=VALUE[,VALUE...] of a case, instead of those built in; repeatable"),
     ] = None,
     trace: Annotated[
         Path | None, Option(help="A recorded run besides: JSON lines with `step` and `agent`")

@@ -207,4 +207,4 @@ DEFAULT_CASES = (
         for name in ("round-robin", "shuffled")
     ),
 )
-"""Under 15 minutes on two cores, with `MAIN_ARMS`."""
+"""Ten minutes of a processor, with `MAIN_ARMS`: a third of them for 32,768 tokens."""

@@ -7,6 +7,7 @@ from itertools import islice
 from typing import Any
 
 from scalesim.deployments.engine.eviction_order import PushedDistances, PushedKeys
+from scalesim.deployments.engine.payloads.guessed_fetches import GuessedFetches
 from scalesim.deployments.engine.payloads.interfaces import PayloadEngine
 from scalesim.deployments.engine.payloads.move_counters import MoveCounters
 from scalesim.deployments.engine.payloads.moves import Arrivals, MoveOutcome
@@ -43,6 +44,7 @@ class PrefixPayload:
         self._staging = Staging(tree.storage)
         self._to_read: dict[int, Tier] = {}
         self._onward: set[int] = set()
+        self._guesses = GuessedFetches(tree.order.distance)
         self._computed_s = 0.0
         self._computed_bytes = 0
         self._counters = MoveCounters(PREFIX)
@@ -133,6 +135,7 @@ class PrefixPayload:
         if key not in self._known:
             return self._counters.refuse()
         self._to_read.pop(key, None)
+        self._guesses.discard(key)
         if self._lacking(key):
             staged = self._stage(key, tier)
             if staged is not MoveOutcome.BUSY:
@@ -210,10 +213,15 @@ class PrefixPayload:
         for key in [key for key in self._onward if key not in self._staging]:
             if key not in self._known or self._load(key) is not MoveOutcome.BUSY:
                 self._onward.discard(key)
+        for key in self._guesses.due(requests=bool(self._tree.keys_in_use())):
+            if self._load(key) is MoveOutcome.BUSY:
+                break
+            self._guesses.discard(key)
         self._loads.submit()
         self._changed.update(self._loads.arrived())
         self._counters.reads.settle(bool(self._staging))
-        return bool(self._loads or self._onward or self._staging or self._to_read)
+        waits = self._onward or self._guesses or self._to_read
+        return bool(self._loads or self._staging or waits)
 
     def changed(self) -> Residency | None:
         """Return rows of agents that changed, a share of them."""
@@ -250,6 +258,7 @@ class PrefixPayload:
         self._counters.forget()
         self._to_read.clear()
         self._onward.clear()
+        self._guesses.clear()
 
     def _lacking(self, key: int) -> list[Prefix]:
         """Return the prefixes of which storage holds more than the tree."""
@@ -267,6 +276,7 @@ class PrefixPayload:
         """Let an agent's prefixes go no further up than they are on their way now."""
         self._to_read.pop(key, None)
         self._onward.discard(key)
+        self._guesses.discard(key)
 
     def _read_on(self) -> None:
         """Start reads that had to wait, in their order, as far as others ended."""
@@ -294,6 +304,8 @@ class PrefixPayload:
 
     def _load(self, key: int) -> MoveOutcome:
         """Queue host nodes of an agent for the device, nearest request's path first."""
+        if self._guesses.waits(key):
+            return MoveOutcome.STARTED
         outcome = self._loads.ahead(key)
         if key in self._loads:
             self._changed.add(key)

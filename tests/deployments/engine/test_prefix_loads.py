@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 
 from scalesim.deployments.engine.payloads import prefix_loads
+from scalesim.deployments.engine.payloads.guessed_fetches import QUIET_PASSES
 from scalesim.deployments.engine.payloads.moves import NO_ARRIVALS, MoveOutcome
-from scalesim.vocabulary import Tier
+from scalesim.vocabulary import GUESSED, Tier
 from tests.deployments.engine.test_prefix_payload import LENGTH, PayloadOverTree
 
 
@@ -48,6 +49,31 @@ def test_without_room_requests_wait_for_others_to_end(engine: PayloadOverTree) -
 def test_who_may_be_asked_for_in_this_step_gives_way_to_who_is(engine: PayloadOverTree) -> None:
     engine.payload.push((3, 4), (0.0, 0.0))
     assert engine.payload.bring([1, 2], LENGTH).coming == {1, 2}
+
+
+def test_guesses_are_fetched_between_steps(engine: PayloadOverTree) -> None:
+    engine.payload.push((1, 3, 4), (GUESSED, GUESSED * 9, GUESSED * 9))
+    engine.tree.locked = {4}  # it runs
+    assert engine.payload.prefetch(1, Tier.DEVICE) is MoveOutcome.STARTED
+    engine.payload.settle()
+    assert engine.tree.loads == 0
+    engine.tree.locked = set()
+    for _ in range(QUIET_PASSES - 1):
+        engine.payload.settle()
+    assert engine.tree.loads == 0
+    engine.payload.settle()
+    assert engine.tree.loads == 1
+
+
+def test_a_guess_that_waits_can_be_called_back(engine: PayloadOverTree) -> None:
+    engine.payload.push((1, 3, 4), (GUESSED, GUESSED * 9, GUESSED * 9))
+    engine.tree.locked = {4}
+    engine.payload.prefetch(1, Tier.DEVICE)
+    engine.payload.demote(1, Tier.HOST)
+    engine.tree.locked = set()
+    for _ in range(2 * QUIET_PASSES):
+        engine.payload.settle()
+    assert engine.tree.loads == 0
 
 
 def test_requests_go_before_what_is_ahead_of_them(engine: PayloadOverTree) -> None:
