@@ -37,7 +37,7 @@ class GuessedFetches:
         return waits
 
     def due(self, *, requests: bool) -> list[int]:
-        """Return, as a pass settles, whose fetches may begin, in the order in which they were asked for.
+        """Return, as a pass settles, whose fetches may begin, in the order they were asked for.
 
         Args:
             requests: Whether any runs or waits.
