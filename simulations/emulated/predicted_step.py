@@ -47,7 +47,10 @@ def predicted_step_s(case: EmulatedCase, arm: str, emulation: EmulationSettings)
         host=_host(case, state_bytes, calibration),
         adapters=_adapters(case, costs.link_bytes_per_s, emulation),
     )
-    served = POLICIES[POLICY_OF[arm]](played)
+    policy = POLICY_OF[arm]
+    if policy == "distance" and not workload.schedule.ordered:
+        policy = "kvflow"  # the order within a step is not reported
+    served = POLICIES[policy](played)
     seconds = np.bincount(step, played.service_s + served.stall_s)
     return float(np.median(seconds[1:]))
 
