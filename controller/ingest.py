@@ -154,6 +154,7 @@ def observe(
         rows = rows[mine]
         message = Residency(message.kind, *(column[mine] for column in message[1:]))
 
+    replica.ended(now - table.last_used[rows[table.in_use[rows] & ~message.in_use]])
     table.last_used[rows[message.in_use | table.in_use[rows]]] = now
     table.in_use[rows] = message.in_use
     table.device_bytes[rows] = message.device_bytes

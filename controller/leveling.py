@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,7 +11,7 @@ from numpy.typing import NDArray
 from scalesim.controller.key_index import Rows
 from scalesim.controller.payload_table import AGENTS, PayloadTable
 from scalesim.controller.placements import Placements
-from scalesim.controller.replicas import Replicas
+from scalesim.controller.replicas import AttachedReplica, Replicas
 from scalesim.controller.simulations import Simulations
 from scalesim.policies.balance import Population, rebalanced
 from scalesim.vocabulary import PREFIX
@@ -22,9 +23,15 @@ batches add is seen by the next one."""
 _HORIZON_STEPS = 2
 _TOLERANCE = 0.05
 
-_REQUEST_S = 0.1
-"""Engine time of a request besides rebuilding state, as of an 8B model's 128 new and 128 output
-tokens. It counts only against the time of rebuilding the state of an agent that moves."""
+_REQUEST_S = 0.02
+"""What one request more adds to a replica's step besides rebuilding state: of an 8B model's 128 new
+and 128 output tokens, in a batch that reads the weights for others anyway. Alone it takes five
+times as long; levelled by that, agents moved whose state took longer to rebuild than they saved
+(`benchmarks.simulations.emulated_fleet`). It counts only against that."""
+
+
+_REBUILDS = 2.0
+"""Times that a move's rebuilding counts against a wait: those in the batch wait for it too."""
 
 
 class Leveling:
@@ -71,12 +78,11 @@ class Leveling:
         if len(homes) < max(2, len(self._replicas)):
             return
         numbers = np.array([replica.number for replica in homes], np.int16)
-        rebuild_bytes_per_s = [
-            replica.meters[PREFIX].links.rebuild_bytes_per_s for replica in homes
-        ]
+        rates = [replica.meters[PREFIX].links.rebuild_bytes_per_s for replica in homes]
+        rebuild_bytes_per_s = float(np.mean(rates))
         held_bytes = self._held_bytes(numbers)
         rows = np.union1d(self._soon(), self._crowding(numbers, held_bytes))
-        agents = self._population(rows, numbers, float(np.mean(rebuild_bytes_per_s)))
+        agents = self._population(rows, numbers, rebuild_bytes_per_s)
         listed_bytes = np.bincount(agents.place, agents.state_bytes, len(homes))
         places = rebalanced(
             agents,
@@ -84,11 +90,26 @@ class Leveling:
             _HORIZON_STEPS,
             _TOLERANCE,
             self._most_moves,
+            self._device_bytes(homes, rebuild_bytes_per_s),
         )
         moved = places != agents.place
         if moved.any():
             self._placements.assign(rows[moved], numbers[places[moved]])
             self.moved += int(np.count_nonzero(moved))
+
+    def _device_bytes(
+        self, homes: Sequence[AttachedReplica], rebuild_bytes_per_s: float
+    ) -> NDArray[np.float64]:
+        """Return float64[replicas], state that agents of a step may have on each device.
+
+        No bound where who does not fit has to wait for less than moving it would cost: its state is
+        rebuilt while others wait.
+        """
+        known = self._table.total_bytes[self._table.total_bytes > 0]
+        rebuild_s = float(known.mean()) / rebuild_bytes_per_s if known.size else 0.0
+        if max(replica.request_s for replica in homes) <= _REBUILDS * rebuild_s:
+            return np.full(len(homes), np.inf)
+        return np.array([replica.prefix_device_bytes for replica in homes], np.float64)
 
     def _held_bytes(self, numbers: NDArray[np.int16]) -> NDArray[np.float64]:
         """Return float64[replicas], bytes of all payloads that live on each."""

@@ -79,7 +79,7 @@ class PayloadTable:
     due: NDArray[np.float64] = _column(np.float64, np.inf)
     expires: NDArray[np.float64] = _column(np.float64, np.inf)
     reported: NDArray[np.float32] = _column(np.float32, -np.inf)
-    came: NDArray[np.float64] = _column(np.float64, -np.inf)
+    came: NDArray[np.float32] = _column(np.float32, -np.inf)
     unannounced: NDArray[np.bool_] = _column(np.bool_)
     pinned: NDArray[np.bool_] = _column(np.bool_)
     finished: NDArray[np.bool_] = _column(np.bool_)
@@ -217,7 +217,8 @@ class PayloadTable:
         if passed.size:
             asked = rows[passed]
             is_over = self.last_used[asked] <= turns.since[simulation[passed]]
-            is_over = np.where(due[passed] < epoch[passed], came[passed] < epoch[passed], is_over)
+            earlier = came[passed] < epoch[passed].astype(np.float32)
+            is_over = np.where(due[passed] < epoch[passed], earlier, is_over)
             distance[passed[is_over & ~self.in_use[asked]]] = np.inf
         return distance
 

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
+from numpy.typing import NDArray
 
 from scalesim.controller.interner import Interner
 from scalesim.policies.links import LinkMeter
@@ -20,6 +21,7 @@ from scalesim.vocabulary import (
     TransferStats,
 )
 
+_NEWEST = 0.1  # share of the newest request in what requests take
 MAX_REPLICAS = int(np.iinfo(np.int16).max)
 
 
@@ -36,6 +38,7 @@ class ReplicaRecord:
         left: Payloads placed elsewhere since the last directives, by kind number: it must forget
             their distances.
         sequence: Number of the last directives made for it.
+        request_s: Seconds that a request is in its engine, of late; 0 before the first has ended.
     """
 
     number: int
@@ -45,6 +48,13 @@ class ReplicaRecord:
     meters: dict[str, LinkMeter] = field(default_factory=lambda: defaultdict(LinkMeter))
     left: dict[int, list[Keys]] = field(default_factory=dict)
     sequence: int = 0
+    request_s: float = 0.0
+
+    def ended(self, seconds: NDArray[np.float64]) -> None:
+        """Take over how long requests that ended were in its engine."""
+        for each in seconds.tolist():
+            share = _NEWEST if self.request_s else 1.0
+            self.request_s += share * (each - self.request_s)
 
     def note(self, transfer: TransferStats) -> None:
         """Take over its transfer stats."""
@@ -140,6 +150,7 @@ class Replicas:
             transfers=known.transfers,
             meters=known.meters,
             sequence=max(known.sequence, int(now * 1000)),
+            request_s=known.request_s,
             budgets=info.budgets,
             kinds=info.kinds,
             kind_budgets=info.kind_budgets,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import heapq
 import itertools
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 
 import numpy as np
 
@@ -25,31 +26,42 @@ from scalesim.vocabulary import Budgets, Directives, Residency, TransferStats
 CALL_S = 2e-3
 """Between two processes of the stack, one way."""
 
-_REPLICA = "emulated"
+REPLICA = "emulated"
+"""Name of the only one, where there is one."""
+
+
+class _Link:
+    """What passes between the controller and one replica."""
+
+    def __init__(self) -> None:
+        self.incarnation = self.acked = 0
+        self.gathered: list[Message] = []
 
 
 class ControlPlane:
-    """A controller and the links to it from one simulation and one replica.
+    """A controller and the links to it from one simulation and its replicas.
 
     Args:
         clock: Of the engine's device.
         options: What of it is used.
-        obey: Hands directives to the engine.
+        obey: Hands directives to the engine of a replica, which it names.
         simulation: Its name.
+        settings: Of the controller.
     """
 
     def __init__(
         self,
         clock: DeviceClock,
         options: ArmOptions,
-        obey: Callable[[Directives], None],
+        obey: Callable[[str, Directives], None],
         simulation: str,
+        settings: ControllerSettings | None = None,
     ) -> None:
         self._clock = clock
         self._options = options
         self._obey = obey
         self._simulation = simulation
-        self._settings = ControllerSettings()
+        self._settings = settings or ControllerSettings()
         planner: Planner = DistancePlanner() if options.priced else _Unpriced()
         if options.fetch_steps < np.inf:
             planner = _FetchingNear(planner, options.fetch_steps)
@@ -58,12 +70,10 @@ class ControlPlane:
         )
         self._due: list[tuple[float, int, Callable[[], None]]] = []
         self._numbers = itertools.count()
-        self._gathered: list[Message] = []
+        self._links: dict[str, _Link] = {}
         self._hints: dict[str, float] = {}
         self._predicting = False
         self._epoch = 0
-        self._incarnation = 0
-        self._acked = 0
         self._changed = False
         self._plan_at = self._tick_at = 0.0
 
@@ -112,27 +122,26 @@ class ControlPlane:
         self.core.report(self._simulation, step, keys, reported)
         self._changed = True
 
-    def hear(self, message: Message) -> None:
-        """Take what the engine says."""
+    def hear(self, message: Message, replica: str = REPLICA) -> None:
+        """Take what the engine of a replica says."""
+        link = self._links.setdefault(replica, _Link())
         if isinstance(message, Hello):
-            self._attach(message)
+            info = replica_info(replica, message, self._options.reserve_share)
+            link.incarnation = self.core.attach(info)
+            self._changed = True
             return
-        if not self._gathered:
-            self._later(GATHER_S + CALL_S, self._update)
-        self._gathered.append(message)
+        if not link.gathered:
+            self._later(GATHER_S + CALL_S, partial(self._update, replica))
+        link.gathered.append(message)
 
-    def _attach(self, hello: Hello) -> None:
-        info = replica_info(_REPLICA, hello, self._options.reserve_share)
-        self._incarnation = self.core.attach(info)
-        self._changed = True
-
-    def _update(self) -> None:
-        messages, self._gathered = self._gathered, []
+    def _update(self, replica: str) -> None:
+        link = self._links[replica]
+        messages, link.gathered = link.gathered, []
         rows = tuple(message for message in messages if isinstance(message, Residency))
-        self.core.residency(_REPLICA, self._incarnation, rows)
+        self.core.residency(replica, link.incarnation, rows)
         for message in messages:
             if isinstance(message, TransferStats):
-                self.core.transfer(_REPLICA, self._incarnation, message)
+                self.core.transfer(replica, link.incarnation, message)
         self._changed = True
 
     def go_on(self) -> None:
@@ -146,26 +155,29 @@ class ControlPlane:
         if now >= self._tick_at:
             self._tick_at = now + self._settings.tick_s
             self.core.tick()
-            self._acknowledge()  # a replica that has nothing to hear polls too
+            for replica in self._links:  # one that has nothing to hear polls too
+                self._acknowledge(replica)
         self._plan_at = now + SPACING_S
         for name in self.core.needing_plans():
             if self.core.plan_one(name):
-                self._later(CALL_S, self._deliver)
+                self._later(CALL_S, partial(self._deliver, name))
 
-    def _deliver(self) -> None:
-        directives = self.core.poll(_REPLICA, self._incarnation, self._acked)
-        if directives is None or directives.sequence <= self._acked:
+    def _deliver(self, replica: str) -> None:
+        link = self._links[replica]
+        directives = self.core.poll(replica, link.incarnation, link.acked)
+        if directives is None or directives.sequence <= link.acked:
             return
-        self._acked = directives.sequence
+        link.acked = directives.sequence
         if not self._options.pushes:
             directives = directives._replace(distance_updates=())
         if not self._options.moves:
             directives = directives._replace(moves=())
-        self._obey(directives)
-        self._later(CALL_S, self._acknowledge)
+        self._obey(replica, directives)
+        self._later(CALL_S, partial(self._acknowledge, replica))
 
-    def _acknowledge(self) -> None:
-        self.core.poll(_REPLICA, self._incarnation, self._acked)
+    def _acknowledge(self, replica: str) -> None:
+        link = self._links[replica]
+        self.core.poll(replica, link.incarnation, link.acked)
         self._changed = True
 
     def _later(self, seconds: float, call: Callable[[], None]) -> None:

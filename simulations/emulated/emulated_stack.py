@@ -64,7 +64,9 @@ class EmulatedStack:
         self.call_s = calibration_of(emulation).call_s
         self.timeline = self.engine.device.watch = StepTimeline()
         if options.arm == "scalesim":
-            self.plane = ControlPlane(self.clock, options, self.engine.obey, simulation)
+            self.plane = ControlPlane(
+                self.clock, options, lambda _, directives: self.engine.obey(directives), simulation
+            )
             for message in self._early:
                 self.plane.hear(message)
 

@@ -151,8 +151,8 @@ class _Playing:
         size, seed = self._case.size, self._case.seed
         ids = [
             1,
-            *_words(size.private, seed, row),
-            *_words(size.observation, seed, row, step, call),
+            *words_of(size.private, seed, row),
+            *words_of(size.observation, seed, row, step, call),
         ]
         if self._peer is not None and self._plane is not None:
             self._peer.asked(step, row)
@@ -211,6 +211,7 @@ def _since(now: TransferStats, before: TransferStats | None) -> dict[str, float]
     return {name: count for name, count in counts.items() if count}
 
 
-def _words(count: int, *path: int) -> list[int]:
+def words_of(count: int, *path: int) -> list[int]:
+    """Return so many words, drawn by a path of numbers."""
     drawn = np.random.default_rng(path).integers(0, random_model.WORDS, count)
     return [_FIRST_WORD + int(word) for word in drawn]

@@ -6,9 +6,10 @@ import pytest
 from benchmarks.policies.makespans import makespans
 from scalesim.controller.core import Controller
 from scalesim.policies.placement import rendezvous
-from scalesim.vocabulary import Tier
+from scalesim.vocabulary import Tier, TransferStats
 from tests.support.controller_view import inside
 from tests.support.controller_world import (
+    SIZE,
     FakeReplica,
     ManualClock,
     keys,
@@ -209,3 +210,24 @@ def test_steps_of_the_live_controller_wait_less_than_with_hashing() -> None:
     assert leveled["over_floor"] < 0.95 * hashed["over_floor"]
     assert leveled["moved"] < 0.15
     assert hashed["moved"] == 0
+
+
+@pytest.mark.parametrize(("seconds", "shares"), [(1.0, [0, 0, 12]), (100.0, [3, 3, 6])])
+def test_who_does_not_fit_moves_where_waiting_takes_longer_than_two_rebuilds(
+    seconds: float, shares: list[int]
+) -> None:
+    clock = ManualClock()
+    controller = make_controller(clock, replica_lease_s=1e6, simulation_lease_s=1e6)
+    replicas = {name: FakeReplica(controller, name, device=6) for name in NAMES}
+    for replica in replicas.values():  # seconds for an agent's state
+        slow = TransferStats("prefix", computed_bytes=SIZE, computed_s=1e5)
+        for transfer in (TransferStats("prefix"), slow):
+            controller.transfer(replica.name, replica.incarnation, transfer)
+    agents = crowd("a")
+    replicas["a"].hold(Tier.HOST, *agents, in_use=True)
+    clock.now += seconds
+    replicas["a"].hold(Tier.HOST, *agents)
+    report(controller, 1, dict.fromkeys(agents, 0.0))
+    clock.now += 1
+    controller.tick()
+    assert spread(controller, agents) == shares

@@ -37,6 +37,19 @@ def test_a_move_must_pay_for_itself():
     assert np.bincount(after).tolist() == [2, 2]
 
 
+def test_those_who_do_not_fit_together_move_whatever_that_costs():
+    crowded = population([0, 0, 0, 0, 1], move_s=5.0)
+    assert rebalanced(crowded, NOBODY_ELSE, device_bytes=np.array([40, 40])).tolist() == [
+        *(0, 0, 0, 0, 1)
+    ]
+    after = rebalanced(crowded, NOBODY_ELSE, device_bytes=np.array([30, 40]))
+    assert after.tolist() == [1, 0, 0, 0, 1]
+    full = population([0, 0, 0, 0, 1, 1, 1], move_s=5.0)
+    assert rebalanced(full, NOBODY_ELSE, device_bytes=np.array([30, 30])).tolist() == [
+        *(0, 0, 0, 0, 1, 1, 1)
+    ]
+
+
 def test_each_step_is_levelled_by_itself():
     place = [0, 0, 1, 1]
     spread = rebalanced(population(place, [0, 0, 1, 1], move_s=0.1), NOBODY_ELSE)
