@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from concordia.environment.engines.sequential import Sequential
 from concordia.language_model.gpt_model import GptLanguageModel
 from concordia.prefabs.entity import minimal
 from concordia.prefabs.game_master import dialogic
@@ -49,6 +50,14 @@ class ChoosingModel(GptLanguageModel):
         return list(responses).index(chosen), chosen, {}
 
 
+class UntilTheLastStep(Sequential):
+    """Goes on until the last step: this game master would ask the model whether to end before."""
+
+    def terminate(self, *args: Any, **kwargs: Any) -> bool:
+        """Return False."""
+        return False
+
+
 def embed(text: str) -> np.ndarray:
     """Return a vector that is the same for the same text, and means nothing."""
     return np.random.default_rng(zlib.crc32(text.encode())).normal(size=16)
@@ -60,7 +69,7 @@ def main(steps: int) -> None:
         prefab.InstanceConfig("person", prefab.Role.ENTITY, {"name": name, "goal": goal})
         for name, goal in GOALS.items()
     ]
-    rules = {"name": "rules", "acting_order": "fixed", "can_terminate_simulation": False}
+    rules = {"name": "rules", "acting_order": "fixed"}
     master = prefab.InstanceConfig("talk", prefab.Role.GAME_MASTER, rules)
     config = prefab.Config(
         default_premise="Ann, Bob and Eve meet at the river.",
@@ -69,7 +78,8 @@ def main(steps: int) -> None:
         instances=[*people, master],
     )
     model = ChoosingModel("scalesim")
-    generic.Simulation(config=config, model=model, embedder=embed).play(max_steps=steps)
+    talk = generic.Simulation(config=config, model=model, embedder=embed, engine=UntilTheLastStep())
+    talk.play(max_steps=steps)
 
 
 if __name__ == "__main__":
