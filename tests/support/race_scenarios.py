@@ -169,11 +169,24 @@ def takes_over(engine: InlineEngine, found: dict[str, Any]) -> Script:
     found["given_up"] = on_the_device(engine, 2)
 
 
+def earliest_steps_first(engine: InlineEngine, found: dict[str, Any]) -> Script:
+    """A simulation asks from its last step on, another one after its first request; two fit."""
+    asked, others = {}, []
+    for step in (5, 4, 3, 2, 1):
+        more = {"cache_salt": "town", "priority": step}
+        asked[step] = engine.ask(words(step, 1200), 8, step, **more)
+        if not others:
+            others.append(engine.ask(words(9, 1200), 8, 9, cache_salt="city"))
+    yield from until(lambda: all(one.done for one in (*asked.values(), *others)), "six requests")
+    found["first_s"] = [asked[step].first_s for step in range(1, 6)]
+    found["other_s"] = others[0].first_s
+
+
 SCENARIOS: dict[str, Callable[[InlineEngine, dict[str, Any]], Script]] = {
     one.__name__: one
     for one in (
         *(shares_a_head, asks_itself, reads_too_early, slots_exhausted, demoted_at_once),
-        *(is_timed, takes_over),
+        *(is_timed, takes_over, earliest_steps_first),
     )
 }
 

@@ -55,3 +55,11 @@ def test_room_that_is_free_once_a_copy_is_written_is_waited_for(found: dict[str,
 
 def test_an_engine_leaves_no_files(found: dict[str, Any]) -> None:
     assert found["left"] == []
+
+
+def test_a_simulations_earliest_steps_take_its_places(found: dict[str, Any]) -> None:
+    assert "fault" not in found["earliest_steps_first"], found["earliest_steps_first"]
+    first_s = found["earliest_steps_first"]["first_s"]
+    assert first_s == sorted(first_s)
+    assert first_s[0] < first_s[2] < first_s[4]
+    assert found["earliest_steps_first"]["other_s"] < first_s[1]
