@@ -21,12 +21,11 @@ from benchmarks.gpu.prompts import Prompts
 from benchmarks.gpu.reference_answers import ReferenceAnswers
 from benchmarks.gpu.variants import VARIANTS
 from benchmarks.gpu.workload_runner import drive
-from benchmarks.gpu.workloads import Played, played
+from benchmarks.gpu.workloads import played
 from scalesim.deployments.engine.engine_host import EngineHost
-from scalesim.identity import agent_keys
 from scalesim.simulations.arm_run import RunOptions
 from scalesim.simulations.workload import PromptSize
-from scalesim.vocabulary import ADAPTER, PREFIX, Tier, Verb
+from scalesim.vocabulary import ADAPTER, PREFIX
 
 pytestmark = [pytest.mark.engine, pytest.mark.asyncio(loop_scope="session")]
 
@@ -42,7 +41,6 @@ SETUP = Setup(
 )
 PROMPTS = Prompts(SETUP, views=2)
 RELATED = Prompts(SETUP._replace(adapters=2), views=2, related=True)
-WORKLOADS = ("society", "event-queue")
 PACE = RunOptions(workers=1, concurrency=4, think_s=0.0)
 
 
@@ -75,19 +73,8 @@ async def test_one_wrong_page_is_seen(host: EngineHost, reference: ReferenceAnsw
     assert expected.judge(others, reference.rounding) is Verdict.WRONG
 
 
-async def test_prices_are_of_this_engine(host: EngineHost) -> None:
-    await _figures(host, "society", "scalesim")  # whose controller it obeyed until now
-    steered = DrivenEngine(host)
-    workloads = [_played(name).workload for name in WORKLOADS]
-    keys = [key for each in workloads for key in agent_keys(each.name, each.agents)]
-    others = [*keys, *range(2, SETUP.agents)]
-    try:
-        for _ in range(2):  # an adapter leaves once all who had it are gone, and once it has come
-            await steered.move(Verb.DROP, others, Tier.ABSENT, ADAPTER)
-            await steered.ask(PROMPTS.ids(0, 0), PROMPTS.output, 0, **PROMPTS.more(0))
-        found = await prices(steered, PROMPTS, batch=2)
-    finally:
-        await steered.stop()
+async def test_prices_are_of_this_engine(steered: DrivenEngine) -> None:
+    found = await prices(steered, PROMPTS, batch=2)
     assert found.batch == 2
     assert min(found.prefill_token_s, found.output_token_s, found.prefix_bytes_per_s) > 0
     assert found.adapter_s is not None
@@ -95,7 +82,7 @@ async def test_prices_are_of_this_engine(host: EngineHost) -> None:
 
 @pytest.mark.parametrize("arm", ["hicache", "order", "learned", "scalesim"])
 async def test_arms_answer_alike(host: EngineHost, arm: str) -> None:
-    figures = [await _figures(host, name, arm) for name in WORKLOADS]
+    figures = [await _figures(host, name, arm) for name in ("society", "event-queue")]
     for run in figures:
         assert run["errors"] == 0
         found = run["prefix_tokens"]
@@ -109,12 +96,8 @@ async def test_arms_answer_alike(host: EngineHost, arm: str) -> None:
 _HASHES: dict[str, list[str]] = {}
 
 
-def _played(name: str) -> Played:
-    return played(name, SETUP.agents, 4, SETUP.size, seed=0, active=1 / 3)
-
-
 async def _figures(host: EngineHost, name: str, arm: str) -> dict:
-    run = _played(name)
+    run = played(name, SETUP.agents, 4, SETUP.size, seed=0, active=1 / 3)
     serving = EngineBackend(host, VARIANTS[arm], adapters=SETUP.adapters)
     try:
         async with asyncio.timeout(60):
