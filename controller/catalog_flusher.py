@@ -21,6 +21,8 @@ _logger = logging.getLogger(__name__)
 
 _BEAT_S = 5.0
 """How often the owner of a catalog shows that it lives, where it has nothing to write."""
+_LEAST_ROWS = 100
+"""A batch is not made smaller than this, however often it did not arrive."""
 _GONE_S = 6 * _BEAT_S
 """An owner that wrote nothing for so long is gone: its controller restarts within seconds."""
 
@@ -57,6 +59,7 @@ class CatalogFlusher:
         self._kept_up_at = time.monotonic()
         self._written_at = -math.inf
         self._error = ""
+        self._limit: int | None = None
         self._owner: OtherOwner | None = None
         self._totals = {"flushes": 0, "rows": 0, "failures": 0, "losses": 0}
 
@@ -71,7 +74,7 @@ class CatalogFlusher:
             await self._look_at(self._owner)
             return False
         asked_at = time.monotonic()
-        batch = self._controller.take_dirty()
+        batch = self._controller.take_dirty(self._limit)
         if batch is None:
             self._kept_up_at = asked_at
             if asked_at - self._written_at < _BEAT_S:
@@ -81,6 +84,8 @@ class CatalogFlusher:
         except CatalogUnavailableError as error:
             self._keep(batch)
             self._note(str(error))
+            # A server that is busy otherwise may not take so many in the time it is given.
+            self._limit = max((batch.rows.size if batch else 0) // 2, _LEAST_ROWS)
             return False
         except BaseException as error:
             self._keep(batch)
@@ -88,6 +93,7 @@ class CatalogFlusher:
             raise
         if outcome is WriteOutcome.WRITTEN:
             self._kept_up_at = self._written_at = asked_at
+            self._limit = None if self._limit is None else self._limit + self._limit // 4
             self._note("")
         elif outcome is WriteOutcome.LOST:
             self._totals["losses"] += 1

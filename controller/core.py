@@ -312,9 +312,10 @@ class Controller:
         """Return placements that changed since `version`; 0 asks for all of them."""
         return self._placements.delta(version)
 
-    def take_dirty(self) -> CatalogBatch | None:
-        """Return the next batch for the catalog, None where it knows everything."""
-        return self._dirty_rows.take(names(self._table, self._simulations, self._replicas))
+    def take_dirty(self, limit: int | None = None) -> CatalogBatch | None:
+        """Return the next batch for the catalog, `limit` rows at most; None where it knows all."""
+        known = names(self._table, self._simulations, self._replicas)
+        return self._dirty_rows.take(known, limit)
 
     def give_back(self, batch: CatalogBatch) -> None:
         """Keep a batch that could not be written, for a later one."""

@@ -86,13 +86,14 @@ class DirtyRows:
         """Note rows that are about to be removed from the table."""
         self._note_removed(pack(self._table, rows))
 
-    def take(self, names: CatalogNames) -> CatalogBatch | None:
+    def take(self, names: CatalogNames, limit: int | None = None) -> CatalogBatch | None:
         """Return the next batch and take it as saved until `give_back`; None where all is saved.
 
         Rows have their turn in order, so that those that change all the time keep no others back.
         """
         dirty = np.flatnonzero(self._table.dirty)
-        rows = np.roll(dirty, -int(np.searchsorted(dirty, self._next)))[: self._limit]
+        rows = np.roll(dirty, -int(np.searchsorted(dirty, self._next)))
+        rows = rows[: self._limit if limit is None else min(limit, self._limit)]
         if rows.size:
             self._next = int(rows[-1]) + 1
         if not (rows.size or self._removed.size or self._rewrite or names != self._names):

@@ -46,6 +46,7 @@ AGENTS, MADE_UP, HOSTS, CLIENTS = 100_000, 8, 4, 4
 SIMULATION = "soak"
 SAMPLE_S = 10.0
 CALL_S = 120.0
+_OF_CATALOG = ("flushes", "rows", "failures", "losses", "error")
 
 
 class Soak:
@@ -152,7 +153,7 @@ class Soak:
             "report_s": max(reported_s, default=None),
             "update_interval_s": status["update_interval_s"],
             "catalog_lag_s": status["catalog"]["lag_s"],
-            "catalog": {name: status["catalog"][name] for name in ("flushes", "rows", "failures")},
+            "catalog": {name: status["catalog"][name] for name in _OF_CATALOG},
             "dirty_rows": status["dirty_rows"],
             "metrics_bytes": len(metrics),
             "answered": self.answered,
@@ -165,7 +166,7 @@ def _connected() -> Any:
 
 def grown(rows: Sequence[dict[str, Any]]) -> dict[str, tuple[float, float]]:
     """Return the median of each figure in the second fifth of a run, and in its last."""
-    fifth = len(rows) // 5
+    fifth = max(len(rows) // 5, 1)
 
     def both(figure: Any) -> tuple[float, float]:
         seen = [figure(row) for row in rows]

@@ -7,10 +7,11 @@ import redis
 from pydantic import SecretStr
 
 from scalesim.controller.catalog.embedded import EmbeddedServer
-from scalesim.controller.catalog.rows import CatalogSnapshot
-from scalesim.controller.catalog.store import Catalog
+from scalesim.controller.catalog.rows import CatalogBatch, CatalogSnapshot
+from scalesim.controller.catalog.store import Catalog, WriteOutcome
 from scalesim.controller.catalog_flusher import CatalogFlusher
 from scalesim.controller.core import Controller
+from scalesim.errors import CatalogUnavailableError
 from scalesim.settings import CatalogSettings
 from scalesim.vocabulary import Tier
 from tests.support.controller_world import (
@@ -317,3 +318,25 @@ def test_a_use_that_is_due_when_it_was_said_to_be_is_not_written_again() -> None
     batch = controller.take_dirty()
     assert batch is not None
     assert batch.rows["key"].tolist() == [2]
+
+
+async def test_a_server_that_cannot_take_a_whole_batch_in_time_gets_smaller_ones(
+    server: EmbeddedServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    controller = make_controller(flush_rows=1000)
+    writer = CatalogFlusher(controller, catalog_of(server))
+    write, sizes = Catalog.write, list[int]()
+
+    def slow(catalog: Catalog, batch: CatalogBatch, incarnation: int) -> WriteOutcome:
+        sizes.append(batch.rows.size)
+        if batch.rows.size > 300:
+            raise CatalogUnavailableError("it took too long")
+        return write(catalog, batch, incarnation)
+
+    monkeypatch.setattr(Catalog, "write", slow)
+    report(controller, 1, dict.fromkeys(range(1500), 1.0))
+    while controller.status()["dirty_rows"]:
+        await writer.flush()
+    assert sizes[:5] == [1000, 500, 250, 312, 156]
+    assert remembered(server)[0].rows.size == 1500
+    await writer.close()
