@@ -55,6 +55,10 @@ class _InTokens(Mapping[int, PrefixState]):
         self._held.clear()
 
 
+_NOBODY = 2**62
+"""An agent that no test has: what is ordered for it is refused."""
+
+
 class RealEngine:
     """Agents are integers; agent k's private prefix is a seeded random sequence."""
 
@@ -135,7 +139,11 @@ class RealEngine:
         await self._driven.until(holds)
 
     async def push(self, distances: Mapping[int, float], kind: str = PREFIX) -> None:
+        """Send distances and wait until they are known: requests come by another socket."""
         await self._driven.push(distances, kind)
+        refused = self.transfers[PREFIX].refused
+        await self.move(Verb.DEMOTE, _NOBODY, tier=Tier.HOST)
+        await self.until(lambda: self.transfers[PREFIX].refused > refused)
 
     async def moves(self, *moves: tuple[Verb, int, Tier], kind: str = PREFIX) -> None:
         """Send moves that the engine takes over together."""

@@ -37,13 +37,16 @@ def test_no_engine_sees_it(endpoint: Any) -> None:
 
 
 def test_it_names_the_agent_after_headers_and_before_other_fields() -> None:
-    hints = envelope(action("scalesim.agent", agent=7, simulation="town", next_use=2, adapter="a"))
+    hints = envelope(
+        action("scalesim.agent", agent=7, simulation="town", next_use=2, adapter="a", step=5)
+    )
     body = {"kv_hints": hints, "user": "other"}
-    assert resolve({}, body) == ("town", "7", 2, "a")
+    assert resolve({}, body) == ("town", "7", 2, "a", 5)
     headers = {"X-Agent-Id": "eve", "X-Simulation-Id": "inn", "X-Agent-Next-Use": "0"}
-    assert resolve({**headers, "X-Agent-Adapter": "b"}, body) == ("inn", "eve", 0, "b")
+    headers |= {"X-Agent-Adapter": "b", "X-Agent-Step": "6"}
+    assert resolve(headers, body) == ("inn", "eve", 0, "b", 6)
     nobody = envelope(action("scalesim.agent", next_use=3))
-    assert resolve({}, {"kv_hints": nobody, "user": "other"}) == ("default", "other", 3, "")
+    assert resolve({}, {"kv_hints": nobody, "user": "other"}) == ("default", "other", 3, "", None)
 
 
 def test_the_last_action_counts_and_none_is_none() -> None:
