@@ -77,6 +77,7 @@ class BusyEngine:
         self._on_device = np.zeros(keys.size, np.bool_)
         self._in_use = np.zeros(keys.size, np.bool_)
         self._running: deque[int] = deque()
+        self._places = int(keys.size * DEVICE_SHARE)
         self._distance = np.full(keys.size, np.inf, np.float32)
         self._changed = np.zeros(keys.size, np.bool_)
         self._lost: dict[int, float] = {}
@@ -85,8 +86,8 @@ class BusyEngine:
 
     def hello(self) -> Hello:
         """Return what it says first."""
-        held = self.keys.size * _BYTES
-        return Hello((PREFIX,), (Budgets(int(held * DEVICE_SHARE), 2 * held, 0),), 131072)
+        budgets = Budgets(self._places * _BYTES, 2 * self.keys.size * _BYTES, 0)
+        return Hello((PREFIX,), (budgets,), 131072)
 
     async def send(self, message: Message) -> None:
         """Carry out directives."""
@@ -126,12 +127,16 @@ class BusyEngine:
                 return [*messages, transfer]
 
     def _pass(self) -> Residency:
-        begun = self._rng.choice(np.flatnonzero(~self._in_use), _BEGIN_A_PASS, replace=False)
+        drawn = np.unique(self._rng.integers(0, self.keys.size, 2 * _BEGIN_A_PASS))
+        begun = self._rng.permutation(drawn[~self._in_use[drawn]])[:_BEGIN_A_PASS]
+        for row in begun.tolist():
+            self._lost.pop(row, None)  # its request brings it: no order is waited for
         self._running.extend(begun.tolist())
         self._in_use[begun] = self._on_device[begun] = self._changed[begun] = True
         while len(self._running) > _RUNNING:
             row = self._running.popleft()
             self._in_use[row], self._changed[row] = False, True
+        self._make_room()
         if self._rng.random() < _LOST_A_PASS:
             self._lose()
         rows = np.flatnonzero(self._changed)
@@ -141,6 +146,14 @@ class BusyEngine:
         none = np.zeros(rows.size, np.int64)
         in_use = self._in_use[rows].copy()
         return Residency(PREFIX, self.keys[rows], on_device, size, none, size, in_use)
+
+    def _make_room(self) -> None:
+        """Evict the farthest, as an engine does whose requests need their places."""
+        over = int(np.count_nonzero(self._on_device)) - self._places
+        if over > 0:
+            idle = np.flatnonzero(self._on_device & ~self._in_use)
+            farthest = idle[np.argpartition(self._distance[idle], -over)[-over:]]
+            self._on_device[farthest], self._changed[farthest] = False, True
 
     def _lose(self) -> None:
         soon = np.flatnonzero(self._on_device & ~self._in_use & (self._distance <= NEAR))
