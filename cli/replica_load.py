@@ -151,18 +151,18 @@ def measure_updates(
     `busy_share` and `empty_busy_share` are of one processor; `directed_s` is from an agent's loss
     of its place, as the engine hands it on, to the order to bring it back. `line` says it all.
     """
-    with serving(CatalogSettings()) as catalog:
-        settings = StackSettings(engine=EngineSettings(model_path="none"), catalog=catalog)
-        for replicas in counts:
+    for replicas in counts:
+        with serving(CatalogSettings()) as catalog:  # or it would know the agents of the last one
+            settings = StackSettings(engine=EngineSettings(model_path="none"), catalog=catalog)
             controller = actor.start(settings)
             row = _measured(controller, replicas, f"simulation-{replicas}", True, seconds)
             actor.stop(settings.controller)
-            empty = ray.remote(num_cpus=0)(IdleController).options(max_concurrency=10_000)
-            peer = empty.remote(row["interval_s"])
-            idle = _measured(peer, replicas, "none", False, seconds)
-            row["empty_busy_share"] = idle["busy_share"]
-            ray.kill(peer)
-            yield {**row, "line": line_of(row)}
+        empty = ray.remote(num_cpus=0)(IdleController).options(max_concurrency=10_000)
+        peer = empty.remote(row["interval_s"])
+        idle = _measured(peer, replicas, "none", False, seconds)
+        row["empty_busy_share"] = idle["busy_share"]
+        ray.kill(peer)
+        yield {**row, "line": line_of(row)}
 
 
 def line_of(row: dict[str, Any]) -> str:
