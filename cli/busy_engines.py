@@ -128,7 +128,9 @@ class BusyEngine:
 
     def _pass(self) -> Residency:
         drawn = np.unique(self._rng.integers(0, self.keys.size, 2 * _BEGIN_A_PASS))
-        begun = self._rng.permutation(drawn[~self._in_use[drawn]])[:_BEGIN_A_PASS]
+        # Whose turn is near has not acted yet: an order for it is due at once.
+        free = ~self._in_use[drawn] & ~(self._distance[drawn] <= NEAR)
+        begun = self._rng.permutation(drawn[free])[:_BEGIN_A_PASS]
         for row in begun.tolist():
             self._lost.pop(row, None)  # its request brings it: no order is waited for
         self._running.extend(begun.tolist())
