@@ -84,8 +84,9 @@ class CatalogFlusher:
         except CatalogUnavailableError as error:
             self._keep(batch)
             self._note(str(error))
-            # A server that is busy otherwise may not take so many in the time it is given.
-            self._limit = max((batch.rows.size if batch else 0) // 2, _LEAST_ROWS)
+            if batch is not None:
+                # A server that is busy otherwise may not take so many in the time it is given.
+                self._limit = max(batch.rows.size // 2, _LEAST_ROWS)
             return False
         except BaseException as error:
             self._keep(batch)
@@ -93,7 +94,8 @@ class CatalogFlusher:
             raise
         if outcome is WriteOutcome.WRITTEN:
             self._kept_up_at = self._written_at = asked_at
-            self._limit = None if self._limit is None else self._limit + self._limit // 4
+            if batch is not None and self._limit is not None and batch.rows.size >= self._limit:
+                self._limit += self._limit // 4  # up to where `flush_rows` keeps batches below it
             self._note("")
         elif outcome is WriteOutcome.LOST:
             self._totals["losses"] += 1

@@ -50,10 +50,6 @@ class ConnectionCounts:
         """Return how many there are in all processes."""
         return int(self._all[0].sum())
 
-    def by_process(self) -> list[int]:
-        """Return how many each process has, by row."""
-        return [int(count) for count in self._all[0]]
-
     def over_its_share(self) -> bool:
         """Return whether this process has more than one connection over an equal share."""
         return bool(self._own[0] - 1 > self.total / self._all[1].sum())

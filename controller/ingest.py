@@ -10,7 +10,7 @@ from scalesim.controller.payload_table import AGENTS, PayloadTable, TurnsBegun
 from scalesim.controller.placements import Placements
 from scalesim.controller.replicas import ReplicaRecord
 from scalesim.controller.simulations import NO_SIMULATION, Simulations
-from scalesim.vocabulary import Distances, Keys, Residency
+from scalesim.vocabulary import PREFIX, Distances, Keys, Residency
 
 _FARTHEST = np.float32(2**40)  # steps; anything farther means the same
 
@@ -154,7 +154,8 @@ def observe(
         rows = rows[mine]
         message = Residency(message.kind, *(column[mine] for column in message[1:]))
 
-    replica.ended(now - table.last_used[rows[table.in_use[rows] & ~message.in_use]])
+    if message.kind == PREFIX:  # one that agents share is in use from the first to the last
+        replica.ended(now - table.last_used[rows[table.in_use[rows] & ~message.in_use]])
     table.last_used[rows[message.in_use | table.in_use[rows]]] = now
     table.in_use[rows] = message.in_use
     table.device_bytes[rows] = message.device_bytes

@@ -52,9 +52,9 @@ class ReplicaRecord:
 
     def ended(self, seconds: NDArray[np.float64]) -> None:
         """Take over how long requests that ended were in its engine."""
-        for each in seconds.tolist():
-            share = _NEWEST if self.request_s else 1.0
-            self.request_s += share * (each - self.request_s)
+        if seconds.size:
+            share = 1.0 - (1.0 - _NEWEST) ** seconds.size if self.request_s else 1.0
+            self.request_s += share * (float(seconds.mean()) - self.request_s)
 
     def note(self, transfer: TransferStats) -> None:
         """Take over its transfer stats."""

@@ -22,7 +22,7 @@ from rich.console import Console
 from benchmarks.results import write
 from scalesim.controller import actor
 from scalesim.controller.catalog.embedded import serving
-from scalesim.errors import StaleControllerError
+from scalesim.errors import StaleControllerError, UnavailableError
 from scalesim.identity import agent_keys
 from scalesim.policies.placement import rendezvous
 from scalesim.settings import CatalogSettings, ControllerSettings, EngineSettings, StackSettings
@@ -61,7 +61,10 @@ def fill(controller: ActorHandle, keys: Keys, home: np.ndarray[Any, Any]) -> Non
         part = keys[first : first + BATCH]
         near = rng.exponential(50.0, part.size).astype(np.float32)
         answer(controller.report.remote(SIMULATION, 1, part, near))
+    deadline = time.monotonic() + CALL_S
     while answer(controller.status.remote())["dirty_rows"]:
+        if time.monotonic() > deadline:
+            raise UnavailableError(f"the catalog does not hold all agents in {CALL_S:.0f} s")
         time.sleep(0.5)
 
 
@@ -69,14 +72,16 @@ def planned_again(controller: ActorHandle, keys: Keys) -> tuple[float, float]:
     """Kill the controller; return seconds until it answers, and until its first plan is here."""
     ray.kill(controller, no_restart=False)
     began = time.monotonic()
-    while True:
+    incarnation = 0
+    while not incarnation and time.monotonic() < began + CALL_S:
         # Either the one that was killed answered a last time, or none does yet.
         with suppress(ray.exceptions.RayActorError, StaleControllerError):
             incarnation = attach(controller, NAMES[0], keys)
-            break
     back_s = time.monotonic() - began
     acked, directives = 0, None
     while directives is None or not directives.moves:
+        if time.monotonic() > began + CALL_S:
+            raise UnavailableError(f"the controller does not plan again in {CALL_S:.0f} s")
         directives = answer(controller.poll.remote(NAMES[0], incarnation, acked))
         acked = directives.sequence if directives is not None else acked
     return back_s, time.monotonic() - began

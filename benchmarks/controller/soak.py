@@ -116,7 +116,8 @@ class Soak:
         while not ended.is_set():
             began = time.monotonic()
             near = busy_engines.distances(step, keys.size)
-            await self._controller.report.remote(SIMULATION, step, keys, near)
+            call = self._controller.report.remote(SIMULATION, step, keys, near)
+            await asyncio.wait_for(call, CALL_S)
             self._reported_s.append(time.monotonic() - began)
             step += 1
             await asyncio.sleep(max(1.0 - (time.monotonic() - began), 0.0))
@@ -139,7 +140,7 @@ class Soak:
     async def _sample(self) -> dict[str, Any]:
         """Return what is seen now, the calls for reports since the last time included."""
         reported_s, self._reported_s = self._reported_s, []
-        status = await self._controller.status.remote()
+        status = await asyncio.wait_for(self._controller.status.remote(), CALL_S)
         async with httpx.AsyncClient(base_url=self._stack.base_url, timeout=CALL_S) as client:
             metrics = (await client.get("/metrics")).content
         return {

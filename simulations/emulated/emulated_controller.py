@@ -12,7 +12,6 @@ import numpy as np
 from scalesim.controller.core import Controller
 from scalesim.controller.service import SPACING_S
 from scalesim.deployments.controller_link import GATHER_S, replica_info
-from scalesim.deployments.engine.emulation.device_clock import DeviceClock
 from scalesim.deployments.engine.messages import Hello, Message
 from scalesim.identity import agent_keys
 from scalesim.policies.links import Links
@@ -42,7 +41,7 @@ class ControlPlane:
     """A controller and the links to it from one simulation and its replicas.
 
     Args:
-        clock: Of the engine's device.
+        now: Returns the time.
         options: What of it is used.
         obey: Hands directives to the engine of a replica, which it names.
         simulation: Its name.
@@ -51,13 +50,13 @@ class ControlPlane:
 
     def __init__(
         self,
-        clock: DeviceClock,
+        now: Callable[[], float],
         options: ArmOptions,
         obey: Callable[[str, Directives], None],
         simulation: str,
         settings: ControllerSettings | None = None,
     ) -> None:
-        self._clock = clock
+        self._now = now
         self._options = options
         self._obey = obey
         self._simulation = simulation
@@ -65,9 +64,7 @@ class ControlPlane:
         planner: Planner = DistancePlanner() if options.priced else _Unpriced()
         if options.fetch_steps < np.inf:
             planner = _FetchingNear(planner, options.fetch_steps)
-        self.core = Controller(
-            self._settings, CatalogSettings(), planner, rendezvous, clock=clock.now
-        )
+        self.core = Controller(self._settings, CatalogSettings(), planner, rendezvous, clock=now)
         self._due: list[tuple[float, int, Callable[[], None]]] = []
         self._numbers = itertools.count()
         self._links: dict[str, _Link] = {}
@@ -146,7 +143,7 @@ class ControlPlane:
 
     def go_on(self) -> None:
         """Let happen what is due by now."""
-        now = self._clock.now()
+        now = self._now()
         while self._due and self._due[0][0] <= now:
             heapq.heappop(self._due)[2]()
         if now < self._plan_at or not (self._changed or now >= self._tick_at):
@@ -181,7 +178,7 @@ class ControlPlane:
         self._changed = True
 
     def _later(self, seconds: float, call: Callable[[], None]) -> None:
-        when = self._clock.now() + seconds
+        when = self._now() + seconds
         heapq.heappush(self._due, (when, next(self._numbers), call))
 
 

@@ -65,7 +65,10 @@ class EmulatedStack:
         self.timeline = self.engine.device.watch = StepTimeline()
         if options.arm == "scalesim":
             self.plane = ControlPlane(
-                self.clock, options, lambda _, directives: self.engine.obey(directives), simulation
+                self.clock.now,
+                options,
+                lambda _, directives: self.engine.obey(directives),
+                simulation,
             )
             for message in self._early:
                 self.plane.hear(message)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from math import inf
 from typing import Any, Literal, NamedTuple
 
@@ -50,21 +50,6 @@ class FleetFigures(NamedTuple):
     answers: int
 
 
-class _Earliest:
-    """The clock of who acts on all engines: that of the engine which is farthest behind."""
-
-    def __init__(self, engines: Sequence[FleetEngine]) -> None:
-        self._engines = engines
-
-    def now(self) -> float:
-        """Return the time."""
-        return min(engine.now for engine in self._engines)
-
-    def wait_until(self, when: float) -> None:
-        """Nobody waits on it."""
-        raise NotImplementedError
-
-
 def run_fleet(
     case: EmulatedCase, replicas: int, arm: str, routing: Routing, emulation: EmulationSettings
 ) -> FleetFigures:
@@ -99,7 +84,6 @@ class _FleetRun:
     ) -> None:
         self._case, self._engines, self._routing = case, engines, routing
         self._by_name = {engine.name: engine for engine in engines}
-        self._clock = _Earliest(engines)
         self._workload = case.made()
         self._keys = agent_keys(self._workload.name, list(self._workload.agents))
         self._rng = np.random.default_rng(case.seed)
@@ -109,8 +93,8 @@ class _FleetRun:
             leveling = {} if routing == "leveled" else {"leveling_moves": 0}
             settings = ControllerSettings(**leveling)
             name = self._workload.name
-            self._plane = ControlPlane(self._clock, ARMS[arm], self._obey, name, settings)
-        self._sent: dict[int, tuple[int, int, float, str]] = {}
+            self._plane = ControlPlane(self._now, ARMS[arm], self._obey, name, settings)
+        self._sent: dict[int, tuple[int, int, float]] = {}
         self._answers: list[tuple[int, int, float, FleetAnswer]] = []
         self._shares: list[float] = []
         self._step_s: list[float] = []
@@ -140,6 +124,10 @@ class _FleetRun:
             hash(tuple(texts)),
         )
 
+    def _now(self) -> float:
+        """Return the time of the engine that is farthest behind: it acts next."""
+        return min(engine.now for engine in self._engines)
+
     def _counted(self) -> Iterator[tuple[int, int, float, FleetAnswer]]:
         return (each for each in self._answers if each[1])
 
@@ -149,7 +137,7 @@ class _FleetRun:
             for message in messages:
                 self._plane.hear(message, engine.name)
         for answer in answers:
-            row, step, sent_s, _ = self._sent.pop(answer.number)
+            row, step, sent_s = self._sent.pop(answer.number)
             self._answers.append((row, step, sent_s, answer))
             if self._plane is not None:
                 next_step = float(self._workload.schedule.next_use(step)[row])
@@ -162,13 +150,13 @@ class _FleetRun:
         replicas = len(self._engines)
         yield from self._step(0, _WARMUP_CONCURRENCY * replicas)
         for step in range(1, self._workload.steps + 1):
-            yield from self._until(self._clock.now() + self._case.think_s)
-            begun = self._clock.now()
+            yield from self._until(self._now() + self._case.think_s)
+            begun = self._now()
             yield from self._step(step, self._case.concurrency * replicas)
-            self._step_s.append(self._clock.now() - begun)
+            self._step_s.append(self._now() - begun)
 
     def _until(self, when: float) -> Script:
-        while self._clock.now() < when:
+        while self._now() < when:
             yield
 
     def _step(self, step: int, concurrency: int) -> Script:
@@ -188,7 +176,7 @@ class _FleetRun:
             yield
         if step and rows:
             self._shares.append(max(counts.values()) * len(self._engines) / len(rows))
-        yield from self._until(self._clock.now() + CALL_S)
+        yield from self._until(self._now() + CALL_S)
 
     def _report(self, step: int) -> None:
         if self._plane is None:
@@ -212,10 +200,10 @@ class _FleetRun:
     def _ask(self, step: int, row: int, replica: str, ahead: float) -> None:
         size, seed = self._case.size, self._case.seed
         ids = [1, *words_of(size.private, seed, row), *words_of(size.observation, seed, row, step)]
-        now, number = self._clock.now(), len(self._answers) + len(self._sent)
+        now, number = self._now(), len(self._answers) + len(self._sent)
         next_use = ahead if self._plane is not None and ahead < inf else None
         request = FleetRequest(number, ids, size.output, int(self._keys[row]), next_use)
-        self._sent[number] = (row, step, now, replica)
+        self._sent[number] = (row, step, now)
         self._by_name[replica].ask(now + CALL_S, request)
 
 

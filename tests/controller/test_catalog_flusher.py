@@ -339,4 +339,11 @@ async def test_a_server_that_cannot_take_a_whole_batch_in_time_gets_smaller_ones
         await writer.flush()
     assert sizes[:5] == [1000, 500, 250, 312, 156]
     assert remembered(server)[0].rows.size == 1500
+    limit = sizes[-2] if sizes[-1] < sizes[-2] else sizes[-1]
+    for epoch in range(2, 12):  # batches that are small anyway say nothing of larger ones
+        report(controller, epoch, {1: 1.0})
+        await writer.flush()
+    report(controller, 12, dict.fromkeys(range(1500), 1.0))
+    await writer.flush()
+    assert sizes[-1] <= limit * 5 // 4
     await writer.close()

@@ -26,7 +26,7 @@ def heard() -> list[Directives]:
 
 @pytest.fixture
 def plane(clock: VirtualClock, heard: list[Directives]) -> ControlPlane:
-    plane = ControlPlane(clock, ARMS["scalesim"], lambda _, said: heard.append(said), "town")
+    plane = ControlPlane(clock.now, ARMS["scalesim"], lambda _, said: heard.append(said), "town")
     plane.hear(HELLO)
     return plane
 

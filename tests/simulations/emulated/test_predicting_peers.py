@@ -74,7 +74,7 @@ def test_a_chain_without_any_order_says_nothing() -> None:
 def test_what_is_farther_than_a_peer_fetches_stays_where_it_is() -> None:
     clock, heard = VirtualClock(), list[Directives]()
     plane = ControlPlane(
-        clock, ARMS["official scalesim"], lambda _, directives: heard.append(directives), "town"
+        clock.now, ARMS["official scalesim"], lambda _, directives: heard.append(directives), "town"
     )
     plane.hear(Hello((PREFIX,), (Budgets(10_000, 10_000, 0),), 10))
     keys = agent_keys("town", ["near", "far"])
