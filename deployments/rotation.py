@@ -128,6 +128,8 @@ class Rotation:
         self._replicas = dict(replicas)
         self._lost &= self._replicas.keys()
         self._silent &= self._replicas.keys()
+        for name in self._questions.keys() - self._replicas.keys():
+            self._questions.pop(name).cancel()  # who waits for what became of it knows now
 
     def left(self, replica: str) -> bool:
         """Return whether a replica was taken out while it was well: nothing in it is why.
@@ -176,8 +178,6 @@ class Rotation:
 
     async def ask(self) -> None:
         """Ask the process of every replica whether it is there: one round of a loop."""
-        for name in self._questions.keys() - self._replicas.keys():
-            self._questions.pop(name).cancel()
         for name in self._replicas:
             self._question(name)
         await asyncio.sleep(ASK_PERIOD_S)
