@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import signal
 import subprocess
 from types import FrameType
@@ -11,6 +12,16 @@ from scalesim.errors import InvalidRequestError
 _PASSED_ON = (signal.SIGTERM, signal.SIGHUP)
 _BY_SIGNAL = 128
 """Shells answer this and the signal's number for what a signal ended."""
+
+
+def check_is_there(command: list[str]) -> None:
+    """Check that a command can be run, before anything is started for it.
+
+    Raises:
+        InvalidRequestError: There is no such program, or it may not be run.
+    """
+    if shutil.which(command[0]) is None:
+        raise _cannot_be_run(command, "it is not there, or no program")
 
 
 class Program:
@@ -42,11 +53,7 @@ class Program:
                 self._process = process
                 code = process.wait()
         except OSError as error:
-            raise InvalidRequestError(
-                f"{self._command[0]!r} cannot be run ({error}): give a program after `--`, e.g. "
-                "scalesim run -- python my_simulation.py",
-                "command",
-            ) from None
+            raise _cannot_be_run(self._command, str(error)) from None
         finally:
             signal.signal(signal.SIGINT, interrupt)
             for number, handler in former.items():
@@ -56,6 +63,14 @@ class Program:
     def _pass_on(self, number: int, frame: FrameType | None) -> None:
         if self._process is not None:
             self._process.send_signal(number)
+
+
+def _cannot_be_run(command: list[str], why: str) -> InvalidRequestError:
+    return InvalidRequestError(
+        f"{command[0]!r} cannot be run ({why}): give a program after `--`, e.g. "
+        "scalesim run -- python my_simulation.py",
+        "command",
+    )
 
 
 def _ignore(number: int, frame: FrameType | None) -> None:

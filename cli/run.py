@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.console import Console
 
-from scalesim.cli.program import Program
+from scalesim.cli.program import Program, check_is_there
 from scalesim.cli.running_stack import BaseUrl
 from scalesim.cli.stack_process import StackProcess, is_up
 from scalesim.errors import InvalidRequestError, ScaleSimError, UnavailableError
@@ -51,6 +51,7 @@ def run(
     from scalesim.environment import client_from_env
     from scalesim.identity import check_simulation
 
+    check_is_there(command)
     name = check_simulation(simulation) if simulation else _name(command)
     console = Console(stderr=True, quiet=quiet, highlight=False)
     settings = client_from_env()

@@ -2,6 +2,7 @@
 
 import json
 import sys
+import threading
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -152,9 +153,53 @@ def test_without_a_stack_it_says_how_to_have_one(tmp_path: Path) -> None:
     assert "--model" in str(result.exception)
 
 
-def test_a_program_that_is_not_there_is_named() -> None:
-    with pytest.raises(InvalidRequestError, match="no-such-program"):
-        Program(["no-such-program"], {}).run()
+def test_a_program_that_is_not_there_is_named_before_a_stack_is_started(tmp_path: Path) -> None:
+    where = ("--base-url", "http://127.0.0.1:9", "--out", str(tmp_path / "out"))
+    result = invoke(*where, "--model", "smollm2", "--", "no-such-program", "town.py")
+    assert isinstance(result.exception, InvalidRequestError)
+    assert "no-such-program" in str(result.exception)
+    assert not (tmp_path / "out").exists()
+
+
+def test_what_cannot_be_run_is_named(tmp_path: Path) -> None:
+    program = tmp_path / "program"
+    program.write_bytes(b"\x7fELF of another machine")
+    program.chmod(0o755)
+    with pytest.raises(InvalidRequestError, match="program' cannot be run"):
+        Program([str(program)], {}).run()
+
+
+@pytest.mark.slow
+def test_a_program_goes_on_when_the_stack_is_gone_and_is_reported(tmp_path: Path) -> None:
+    program = (
+        "import httpx, os, scalesim, sys, time\n"
+        "body = {'model': 'm', 'messages': [{'role': 'user', 'content': 'hi'}], 'max_tokens': 4}\n"
+        "url = os.environ['OPENAI_BASE_URL'] + '/chat/completions'\n"
+        "run = scalesim.Simulation()\n"
+        "for step in range(1000):\n"
+        "    run.step(step, ['ann'])\n"
+        "    try:\n"
+        "        with scalesim.agent('ann'):\n"
+        "            httpx.post(url, json=body)\n"
+        "    except httpx.TransportError:\n"
+        "        sys.exit(5)\n"
+    )
+    where = ("--out", str(tmp_path), "--", sys.executable, "-c", program)
+    with FakeStack() as stack:
+        ended = threading.Thread(target=_end_once_called, args=(stack,))
+        ended.start()
+        result = invoke("--base-url", stack.base_url, *where)
+        ended.join()
+    report = json.loads((tmp_path / "report.json").read_text())
+    assert result.exit_code == report["exit_code"] == 5
+    assert report["interrupted"]
+    assert "not complete" in result.output
+
+
+def _end_once_called(stack: FakeStack) -> None:
+    with stack.called:
+        stack.called.wait_for(lambda: stack.callers)
+    stack.end()
 
 
 def test_what_a_signal_ended_has_its_code() -> None:

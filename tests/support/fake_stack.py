@@ -50,6 +50,10 @@ class FakeStack:
         return self
 
     def __exit__(self, *exc: object) -> None:
+        self.end()
+
+    def end(self) -> None:
+        """Answer nobody any more; a second call does nothing."""
         with self.called:
             self.ended = True
             self.called.notify_all()
