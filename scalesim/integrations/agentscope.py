@@ -10,11 +10,15 @@ from scalesim.integrations.acting import act_for
 from scalesim.integrations.current_run import begin_step, pin
 from scalesim.integrations.watching import before
 
+_AFTER = "_scalesim_after"
+"""Of an agent in a pipeline of two: the other's name, whose turn is after its own."""
+
 
 def install(module: ModuleType) -> None:
     """Patch replies and memory, so that their calls carry the agent's identity."""
     for name in ("_reply", "compress_context", "observe"):
         act_for(module.Agent, name, lambda self, *args, **kwargs: self.name)
+    before(module.Agent, "reply_stream", _tell_turn)
 
 
 def install_teams(module: ModuleType) -> None:
@@ -23,8 +27,8 @@ def install_teams(module: ModuleType) -> None:
 
 
 def install_goals(module: ModuleType) -> None:
-    """Report that an executor is followed by its verifier."""
-    before(module.GoalPipeline, "reply_stream", _tell_goal)
+    """Note that an executor is followed by its verifier, and by itself where that finds faults."""
+    before(module.GoalPipeline, "reply_stream", _note_turns)
 
 
 def _tell_members(self: Any, tool_calls: Sequence[Any], *args: Any, **kwargs: Any) -> None:
@@ -34,6 +38,11 @@ def _tell_members(self: Any, tool_calls: Sequence[Any], *args: Any, **kwargs: An
     begin_step(members, upcoming=[[leader]])
 
 
-def _tell_goal(self: Any, *args: Any, **kwargs: Any) -> None:
-    executor, verifier = self.executor.name, self.verifier.name
-    begin_step([executor], upcoming=[[verifier], [executor]])
+def _note_turns(self: Any, *args: Any, **kwargs: Any) -> None:
+    setattr(self.executor, _AFTER, self.verifier.name)
+    setattr(self.verifier, _AFTER, self.executor.name)
+
+
+def _tell_turn(self: Any, *args: Any, **kwargs: Any) -> None:
+    if after := getattr(self, _AFTER, ""):
+        begin_step([self.name], upcoming=[[after], [self.name]])

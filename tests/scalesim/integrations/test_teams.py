@@ -100,6 +100,9 @@ async def test_agentscope_agents_ask_for_themselves(reported: FakeTransport) -> 
         async def compress_context(self) -> str | None:
             return who()
 
+        def reply_stream(self) -> AsyncGenerator[str | None, None]:
+            return self._reply()
+
         observe = compress_context
 
     agentscope.install(module(Agent=Agent))
@@ -119,12 +122,29 @@ async def test_agentscopes_pipelines_say_who_comes_next(reported: FakeTransport)
         ) -> AsyncGenerator[str, None]:
             yield "done"
 
+    class Agent(StandInPerson):
+        async def _reply(self) -> AsyncGenerator[str | None, None]:
+            yield who()
+
+        async def reply_stream(self) -> AsyncGenerator[Any, None]:
+            async for piece in self._reply():
+                yield piece, steps(reported)
+            reported.reports.clear()
+
+        async def compress_context(self) -> None:
+            pass
+
+        observe = compress_context
+
     class GoalPipeline:
-        executor, verifier = StandInPerson(name="smith"), StandInPerson(name="judge")
+        executor, verifier = Agent(name="smith"), Agent(name="judge")
 
-        async def reply_stream(self, inputs: str) -> AsyncGenerator[str, None]:
-            yield inputs
+        async def reply_stream(self, inputs: str) -> AsyncGenerator[Any, None]:
+            for agent in (self.executor, self.verifier, self.executor):
+                async for piece in agent.reply_stream():
+                    yield piece
 
+    agentscope.install(module(Agent=Agent))
     agentscope.install_teams(module(TeamPipeline=TeamPipeline))
     agentscope.install_goals(module(GoalPipeline=GoalPipeline))
     calls = [SimpleNamespace(input=name) for name in ("ann", "bob", "ann")]
@@ -132,8 +152,11 @@ async def test_agentscopes_pipelines_say_who_comes_next(reported: FakeTransport)
     assert steps(reported) == {"ann": 0.0, "bob": 0.0, "leader": 1.0}
     assert reported.changes == [(["leader"], [], [])]
     reported.reports.clear()
-    assert [piece async for piece in GoalPipeline().reply_stream("go")] == ["go"]
-    assert steps(reported) == {"smith": 0.0, "judge": 1.0}
+    smiths = "smith", {"smith": 0.0, "judge": 1.0}
+    judges = "judge", {"judge": 0.0, "smith": 1.0}
+    turns = [piece async for piece in GoalPipeline().reply_stream("go")]
+    assert turns == [smiths, judges, smiths]
+    assert [piece async for piece in Agent(name="ann").reply_stream()] == [("ann", {})]
 
 
 class CrewAgent:
