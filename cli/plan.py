@@ -60,7 +60,7 @@ def plan(
 ) -> None:
     """Size a fleet from a trace. The answer is a model, not a measurement."""
     from scalesim.policies.capacity.calibration_file import read_calibration
-    from scalesim.policies.capacity.fleet import Question, capacity_plan
+    from scalesim.policies.capacity.fleet import FleetQuestion, capacity_plan
     from scalesim.policies.capacity.hardware import GPUS, LLMS
     from scalesim.policies.capacity.roofline import RooflineEngine
     from scalesim.settings import EngineSettings
@@ -69,7 +69,7 @@ def plan(
     llm = named_llm(EngineSettings(model_path=model)) or _choose(LLMS, model, "model")
     engine = RooflineEngine(_choose(GPUS, gpu, "gpu"), llm, read_calibration(calibration))
     many = len(requests.names) if agents is None else agents
-    question = Question(
+    question = FleetQuestion(
         many, step_time, gpus, host_gb * 1e9, pause, adapters, adapter_slots, adapter_mb * 1e6
     )
     names = [name.strip() for name in policy.split(",") if name.strip()]

@@ -14,7 +14,7 @@ from scalesim.controller.replicas import AttachedReplica
 from scalesim.vocabulary import PREFIX, TIERS, Moves, Tier, Verb
 
 
-class Recent:
+class RecentDurations:
     """The last thousand of many durations."""
 
     def __init__(self) -> None:
@@ -62,9 +62,9 @@ class Counters:
     directives: dict[str, int] = field(
         default_factory=lambda: {verb.name.lower(): 0 for verb in Verb}
     )
-    tick_times: Recent = field(default_factory=Recent)
-    plan_times: Recent = field(default_factory=Recent)
-    directive_times: Recent = field(default_factory=Recent)
+    tick_times: RecentDurations = field(default_factory=RecentDurations)
+    plan_times: RecentDurations = field(default_factory=RecentDurations)
+    directive_times: RecentDurations = field(default_factory=RecentDurations)
 
     def planned(self, seconds: float, moves: tuple[Moves, ...]) -> None:
         """Count one plan."""

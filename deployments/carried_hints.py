@@ -7,7 +7,7 @@ import logging
 from collections.abc import Callable
 
 from scalesim.controller.api import ControllerApi
-from scalesim.deployments.requests.hint_document import Known
+from scalesim.deployments.requests.hint_document import HintEffects
 from scalesim.errors import ScaleSimError
 from scalesim.vocabulary import ReportAck
 
@@ -30,7 +30,7 @@ class CarriedHints:
         self._controller = controller
         self._under_way: set[asyncio.Task[None]] = set()
 
-    def hand_on(self, known: Known, holder: str) -> None:
+    def hand_on(self, known: HintEffects, holder: str) -> None:
         """Start sending hints, without waiting; `holder` owns the key that the caller sent."""
         if self._controller is None or len(self._under_way) >= MOST_UNDER_WAY:
             self._dropped()
@@ -45,7 +45,7 @@ class CarriedHints:
             task.cancel()
         await asyncio.gather(*self._under_way, return_exceptions=True)
 
-    async def _send(self, controller: ControllerApi, known: Known, holder: str) -> None:
+    async def _send(self, controller: ControllerApi, known: HintEffects, holder: str) -> None:
         try:
             await report(controller, known, holder)
         except ScaleSimError as error:
@@ -56,7 +56,7 @@ class CarriedHints:
             _logger.exception("hints of a request were not taken")
 
 
-async def report(controller: ControllerApi, known: Known, holder: str) -> ReportAck:
+async def report(controller: ControllerApi, known: HintEffects, holder: str) -> ReportAck:
     """Hand hints to the controller: first who is pinned or done, as a distance undoes the latter.
 
     Raises:

@@ -18,7 +18,7 @@ from scalesim.controller.runtime.background import BackgroundLoop
 from scalesim.deployments.ingress_metrics import IngressMetrics
 from scalesim.deployments.rotation import ROTATION
 from scalesim.deployments.suspects import Loss, Suspects, Suspicion
-from scalesim.deployments.trace_recorder import Answered, TraceRecorder
+from scalesim.deployments.trace_recorder import AnsweredRequest, TraceRecorder
 
 _ANSWER_S = 5.0
 """Longest that others are waited for: one that hangs is replaced, and then the rest answer."""
@@ -131,7 +131,7 @@ class Peers:
 
     def _answered(
         self, process: str, wanted: frozenset[str], got: dict[str, int]
-    ) -> list[Answered]:
+    ) -> list[AnsweredRequest]:
         if process == self._name:
             return []
         return self.recorder.collect(process, wanted, got.get(self._name, 0))

@@ -19,7 +19,7 @@ from scalesim.deployments.calls import AnswerEnd, AnswerHeader, Call
 from scalesim.deployments.error_responses import body_of
 from scalesim.deployments.ingress_metrics import IngressMetrics
 from scalesim.deployments.rotation import ROTATION, Attempt, Rotation
-from scalesim.deployments.suspects import EngineLostError, Next, Suspects, Suspicion
+from scalesim.deployments.suspects import EngineLostError, RetryDecision, Suspects, Suspicion
 from scalesim.errors import ReplicaUnavailableError, ScaleSimError
 
 _logger = logging.getLogger(__name__)
@@ -122,9 +122,9 @@ class ReplicaClient:
                     self._suspects.answered(call)
                 return found
             step = self._suspects.lost(call, found.verdict, found.replica)
-            if step is Next.RETRY_ALONE:
+            if step is RetryDecision.RETRY_ALONE:
                 call = call._replace(under_suspicion=True)
-            if step is Next.REFUSE:
+            if step is RetryDecision.REFUSE:
                 await self._spread()  # who sends it again may come to another process
                 raise self._suspects.error(call) from found.fault
             fault = type(found.fault).__name__

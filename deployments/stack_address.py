@@ -136,7 +136,7 @@ class Address:
         taker.close()
 
 
-class Taken(NamedTuple):
+class TakenAddress(NamedTuple):
     """An `Address` in another process, which takes connections from it.
 
     Attributes:
@@ -155,7 +155,7 @@ class Taken(NamedTuple):
         self.lease.close()
 
 
-def taken(name: str) -> Taken:
+def taken(name: str) -> TakenAddress:
     """Return an `Address` of this user on this machine.
 
     Raises:
@@ -174,7 +174,9 @@ def taken(name: str) -> Taken:
     listening, memory = descriptors
     table = table_in(memoryview(mmap.mmap(memory, TABLE_BYTES)))
     os.close(memory)
-    return Taken(socket.socket(fileno=listening), ConnectionCounts(table, *_ROW.unpack(row)), lease)
+    return TakenAddress(
+        socket.socket(fileno=listening), ConnectionCounts(table, *_ROW.unpack(row)), lease
+    )
 
 
 def _user_of(peer: socket.socket) -> int:

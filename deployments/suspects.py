@@ -44,7 +44,7 @@ class Suspicion(Enum):
     cut off, or left."""
 
 
-class Next(Enum):
+class RetryDecision(Enum):
     """What becomes of a lost request."""
 
     RETRY = "retry"
@@ -135,16 +135,16 @@ class Suspects:
             if record is not None and record.refused:
                 raise self._error(record)
 
-    def lost(self, call: Call, verdict: Suspicion, replica: str) -> Next:
+    def lost(self, call: Call, verdict: Suspicion, replica: str) -> RetryDecision:
         """Take over that a call was lost with a replica; return what becomes of it."""
         if verdict is Suspicion.INNOCENT:
-            return Next.RETRY
+            return RetryDecision.RETRY
         loss = Loss(digest(call), verdict, replica)
         record = self._note(loss)
         self._tell(loss)
         if record.refused:
-            return Next.REFUSE
-        return Next.RETRY_ALONE if verdict is Suspicion.POSSIBLE else Next.RETRY
+            return RetryDecision.REFUSE
+        return RetryDecision.RETRY_ALONE if verdict is Suspicion.POSSIBLE else RetryDecision.RETRY
 
     def vanished(self, call: Call) -> frozenset[str]:
         """Return the replicas that a call was lost with which vanished without an error."""

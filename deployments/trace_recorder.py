@@ -21,7 +21,7 @@ _FORGOTTEN_S = 60.0
 _END = ""
 
 
-class Answered(NamedTuple):
+class AnsweredRequest(NamedTuple):
     """One request that was answered.
 
     Attributes:
@@ -46,7 +46,7 @@ class _Outbox:
     def __init__(self) -> None:
         self.wanted: Collection[str] = ()
         self.asked_at = 0.0
-        self.events: deque[Answered] = deque(maxlen=_BACKLOG)
+        self.events: deque[AnsweredRequest] = deque(maxlen=_BACKLOG)
 
 
 async def _at_once() -> None:
@@ -96,7 +96,7 @@ class TraceRecorder:
         if not self._listeners and not self._outboxes:
             return
         self._numbers += 1
-        event = Answered(
+        event = AnsweredRequest(
             self._numbers, time.time(), simulation, agent, found, output_tokens, seconds
         )
         self.add([event])
@@ -104,7 +104,7 @@ class TraceRecorder:
             if simulation in outbox.wanted:
                 outbox.events.append(event)
 
-    def add(self, events: Sequence[Answered]) -> None:
+    def add(self, events: Sequence[AnsweredRequest]) -> None:
         """Take over what was answered here or by another process."""
         for event in events:
             line = ""
@@ -113,12 +113,12 @@ class TraceRecorder:
                     line = line or self._line(event)
                     queue.put_nowait(line)
 
-    def _line(self, event: Answered) -> str:
+    def _line(self, event: AnsweredRequest) -> str:
         step, more = self._step(event.simulation), event.found._asdict()
         more |= {"seconds": round(event.seconds, 4), "t": event.at}
         return event_line(step, event.agent, more.pop("prompt"), event.output_tokens, **more) + "\n"
 
-    def collect(self, process: str, wanted: Collection[str], after: int) -> list[Answered]:
+    def collect(self, process: str, wanted: Collection[str], after: int) -> list[AnsweredRequest]:
         """Return what was answered here since another process wanted it.
 
         Args:

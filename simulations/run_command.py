@@ -96,7 +96,12 @@ def run(
     from scalesim.simulations.comparison import compare, document, require_equal_tokens
     from scalesim.simulations.driver.transcript import transcript as who_said_what
     from scalesim.simulations.driver.world_arms import on_stack
-    from scalesim.simulations.driver.world_plan import Chosen, client_at, digest, options_of
+    from scalesim.simulations.driver.world_plan import (
+        ChosenSimulation,
+        client_at,
+        digest,
+        options_of,
+    )
     from scalesim.simulations.job import cluster_of_job
     from scalesim.simulations.report import print_table, write_report
 
@@ -109,7 +114,7 @@ def run(
             "with --base-url"
         )
     in_words = model is not None or client is not None
-    chosen = Chosen(simulation, agents, active, trace, steps, seed, size, in_words)
+    chosen = ChosenSimulation(simulation, agents, active, trace, steps, seed, size, in_words)
     drive = chosen.drive()
     workload = drive.workload
     run_options = options_of(drive, workers, concurrency, think, stepping, on_error)

@@ -24,7 +24,7 @@ WORKERS, BATCH, BATCHES, IN_FLIGHT = 4, 10_000, 300, 8
 AGENTS = 100_000  # of each worker
 
 
-class Empty:
+class EmptyActor:
     """Takes the same arguments and does nothing: what Ray itself allows."""
 
     async def report(self, *_: object) -> None:
@@ -65,7 +65,7 @@ def main() -> None:
     with serving(CatalogSettings()) as catalog:
         settings = StackSettings(engine=EngineSettings(model_path="none"), catalog=catalog)
         figures: dict[str, list[float]] = {"empty actor": [], "controller": []}
-        controller, empty = actor.start(settings), ray.remote(num_cpus=0)(Empty).remote()
+        controller, empty = actor.start(settings), ray.remote(num_cpus=0)(EmptyActor).remote()
         for epoch in range(3):
             figures["empty actor"].append(updates_per_s(empty, epoch))
             figures["controller"].append(updates_per_s(controller, epoch))

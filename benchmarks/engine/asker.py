@@ -6,7 +6,7 @@ from typing import Any
 
 from benchmarks.engine.rigs import Rig, model_name
 from scalesim.deployments.engine.emulation.inline import InlineEngine
-from scalesim.deployments.engine.emulation.inline_requests import Asked
+from scalesim.deployments.engine.emulation.inline_requests import EmulatedRequest
 from scalesim.deployments.engine.identity_envelope import salted
 from scalesim.deployments.engine.models.model_registry import ModelRegistry
 
@@ -33,7 +33,7 @@ class Asker:
         names = range(rig.models)
         self._models = [registry.find(model_name(n)).identity for n in names] if registry else []
 
-    def ask(self, agent: int, ids: list[int], *, known: bool) -> Asked:
+    def ask(self, agent: int, ids: list[int], *, known: bool) -> EmulatedRequest:
         """Send a request of an agent; with the agent's key where that is `known`."""
         fields: dict[str, Any] = {}
         key = agent if known else None

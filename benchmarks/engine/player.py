@@ -18,7 +18,7 @@ from benchmarks.gpu.prompts import Prompts
 from benchmarks.gpu.reference_answers import ReferenceAnswers
 from benchmarks.gpu.turns import AskTurn, Flush, Move, Pause, Push, TakeBack, Turn, TurnPart
 from scalesim.deployments.engine.emulation.inline import InlineEngine, Script
-from scalesim.deployments.engine.emulation.inline_requests import Asked
+from scalesim.deployments.engine.emulation.inline_requests import EmulatedRequest
 from scalesim.vocabulary import ADAPTER, MODEL, PREFIX
 
 HANGS_AFTER = 4000
@@ -139,7 +139,7 @@ class _PlayedTurns:
         self._asker = asker
         self._kinds = kinds
         self._tally = tally
-        self._running: list[tuple[str, AskTurn, Asked]] = []
+        self._running: list[tuple[str, AskTurn, EmulatedRequest]] = []
         self._made: Counter[str] = Counter()
         self._last = 0
 
@@ -222,7 +222,7 @@ def settled(engine: InlineEngine) -> Script:
         yield
 
 
-def _reply(asked: Asked) -> Reply:
+def _reply(asked: EmulatedRequest) -> Reply:
     assert asked.meta is not None
     assert asked.tokens is not None
     return Reply(asked.tokens, cached(asked.meta), asked.meta)

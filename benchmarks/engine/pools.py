@@ -76,7 +76,7 @@ class Pool:
         return None
 
 
-class Done:
+class DoneCopy:
     """An event of a copy that took no time."""
 
     def query(self) -> bool:
@@ -127,7 +127,7 @@ class StubCacheController:
         self,
         device: Pool,
         host: Pool,
-        copy: Callable[[list[RowsMoved], Any, Any], Any] = lambda *_: Done(),
+        copy: Callable[[list[RowsMoved], Any, Any], Any] = lambda *_: DoneCopy(),
         slots: EventSlots | None = None,
         timed: bool = False,
     ) -> None:

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from benchmarks.gpu.engines import Setup, settings_of
 from benchmarks.gpu.prompts import Prompts
 from scalesim.deployments import random_model
-from scalesim.deployments.engine.emulation.times import LinkSpeed, Moved, OnLink, PassWork
+from scalesim.deployments.engine.emulation.times import CopiedState, LinkSpeed, OnLink, PassWork
 from scalesim.settings import EngineSettings, ModelSettings
 from scalesim.simulations.workload import PromptSize
 
@@ -33,11 +33,11 @@ class DrawnTimes:
         """Draw from here on what this seed says."""
         self._rng = random.Random(seed)
 
-    def transfer_s(self, link: LinkSpeed, moved: Moved) -> float:
+    def transfer_s(self, link: LinkSpeed, moved: CopiedState) -> float:
         """See `Times`; storage takes longer."""
         return self._rng.choice(_TRANSFER_S) * (2.0 if link is LinkSpeed.STORAGE else 1.0)
 
-    def on_link(self, link: LinkSpeed, moved: Moved) -> OnLink | None:
+    def on_link(self, link: LinkSpeed, moved: CopiedState) -> OnLink | None:
         """Return none: each stream has a link of its own."""
         return None
 

@@ -44,7 +44,7 @@ class TimedRun(NamedTuple):
     arms: tuple[str, ...]
 
 
-class Round(NamedTuple):
+class MeasuredRound(NamedTuple):
     """Engines of one setup that are there at once, and what is asked of them.
 
     Attributes:
@@ -74,7 +74,7 @@ _SHORT, _TWO = PromptSize(1024, 64, 16), PromptSize(2048, 64, 16)
 _LONG = PromptSize(1024, 64, 64)
 FULL = (
     # 66,000 tokens on the device, 290,000 in host memory: a quarter, and all with some room.
-    Round(
+    MeasuredRound(
         "llama-3.1-8b",
         Setup("llama-3.1-8b", 125, _TWO, host_share=1.1),
         "prefixes",
@@ -92,7 +92,7 @@ FULL = (
             TimedRun("250 agents, 1k, 16", WorkloadRequest(250, _SHORT), ("stock",)),
         ),
     ),
-    Round(
+    MeasuredRound(
         "llama-3.1-8b with 125 adapters",
         Setup("llama-3.1-8b", 125, _SHORT, host_share=1.1, adapters=125, rank=32),
         "adapters",
@@ -104,7 +104,7 @@ FULL = (
 _TINY = Setup("tiny", 12, PromptSize(256, 16, 4), dtype="float32", distinct=True)
 _FEW = WorkloadRequest(12, PromptSize(256, 16, 4), 12)
 SMALL = (
-    Round(
+    MeasuredRound(
         "tiny",
         _TINY,
         "prefixes",
@@ -116,7 +116,7 @@ SMALL = (
             TimedRun("12 agents", _FEW, ("stock",)),
         ),
     ),
-    Round(
+    MeasuredRound(
         "tiny with adapters",
         _TINY._replace(adapters=8),
         "adapters",
@@ -160,7 +160,7 @@ class _FirstRun:
         self._storage = storage_bytes_per_s(2**22 if small else 2**28, self._options.scratch)
         self._say("links", {"GB_per_s": links, "storage_bytes_per_s": round(self._storage)})
 
-    def _play(self, each: Round) -> None:
+    def _play(self, each: MeasuredRound) -> None:
         setup, scratch = each.setup, self._options.scratch
         model, _ = folder_of(setup.model, scratch, weights=bool(setup.adapters))
         if setup.adapters:
@@ -186,7 +186,7 @@ class _FirstRun:
             for timed in each.timed:
                 self._time(each, timed, engines, done)
 
-    def _warm(self, each: Round, engines: Mapping[str, ArmProcess]) -> None:
+    def _warm(self, each: MeasuredRound, engines: Mapping[str, ArmProcess]) -> None:
         """Have Triton build its kernels, which the first arm alone would be timed with."""
         request = each.timed[0].request
         few = request._replace(agents=min(request.agents, _WARMING), calls=_WARMING, active=0.5)
@@ -194,12 +194,12 @@ class _FirstRun:
             with self._noting(f"{each.name}: {arm} warming up"):
                 engine.ask(few, _RUN_S)
 
-    def _race(self, each: Round) -> list[str]:
+    def _race(self, each: MeasuredRound) -> list[str]:
         out = self._options.out / f"first_run-{each.race}"
         arguments = ["--only", each.race, "--minutes", str(each.race_minutes), "--out", str(out)]
         return [*arguments, *["--small"] * self._options.small]
 
-    def _prices(self, each: Round, engine: ArmProcess) -> None:
+    def _prices(self, each: MeasuredRound, engine: ArmProcess) -> None:
         found, bytes_per_token = engine.ask(each.prices, _RUN_S)
         name = gpu_name()
         parameters = parameters_of(self._options.scratch / each.setup.model)
@@ -208,7 +208,7 @@ class _FirstRun:
 
     def _time(
         self,
-        each: Round,
+        each: MeasuredRound,
         timed: TimedRun,
         engines: Mapping[str, ArmProcess],
         done: dict[str, dict[str, Any]],
@@ -238,7 +238,9 @@ class _FirstRun:
             self._results.add("faults", self._faults)
 
 
-def _line(each: Round, timed: TimedRun, arms: Mapping[str, Sequence[Any]]) -> dict[str, Any]:
+def _line(
+    each: MeasuredRound, timed: TimedRun, arms: Mapping[str, Sequence[Any]]
+) -> dict[str, Any]:
     return {
         "setup": each.setup._asdict(),
         "workload": timed.request._asdict(),

@@ -16,7 +16,7 @@ from benchmarks.gpu.result_file import ResultFile
 from benchmarks.gpu.runs_summary import side_by_side
 from benchmarks.gpu.variants import VARIANTS
 from benchmarks.gpu.workload_runner import drive
-from benchmarks.gpu.workloads import Played
+from benchmarks.gpu.workloads import PlayedWorkload
 from scalesim.deployments.engine.engine_host import EngineHost
 from scalesim.simulations.arm_run import RunOptions
 
@@ -31,7 +31,7 @@ class Trial(NamedTuple):
     """
 
     name: str
-    played: Sequence[Played]
+    played: Sequence[PlayedWorkload]
     sigma: float = 0.0
 
 

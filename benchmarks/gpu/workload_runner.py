@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.gpu.engine_backend import EngineBackend
-from benchmarks.gpu.workloads import Played
+from benchmarks.gpu.workloads import PlayedWorkload
 from scalesim.simulations.arm_run import RunOptions
 from scalesim.simulations.call_table import CallTable
 from scalesim.simulations.driver.asked_model import AskedModel
@@ -20,7 +20,9 @@ from scalesim.simulations.summary import arm_summary
 from scalesim.vocabulary import COUNTED, TransferStats
 
 
-async def drive(played: Played, serving: EngineBackend, run_options: RunOptions) -> dict[str, Any]:
+async def drive(
+    played: PlayedWorkload, serving: EngineBackend, run_options: RunOptions
+) -> dict[str, Any]:
     """Run a workload on an empty cache; return the arm's figures after the warm-up.
 
     `transfer` counts what was moved ahead since the warm-up, by kind.

@@ -29,7 +29,7 @@ _HORIZON = 64
 """Steps generated, of which as many are run as hold the calls wanted."""
 
 
-class Played(NamedTuple):
+class PlayedWorkload(NamedTuple):
     """A workload, and what its simulation foresees.
 
     Attributes:
@@ -78,7 +78,7 @@ class _Estimated:
 
 def played(
     name: str, agents: int, calls: int, size: PromptSize, seed: int, active: float = 0.2
-) -> Played:
+) -> PlayedWorkload:
     """Return a seeded workload of about so many calls after the warm-up.
 
     Args:
@@ -95,11 +95,11 @@ def played(
     if name == "society":
         steps = max(2, round(calls / max(1, round(active * agents))))
         town = society(agents=agents, steps=steps, active=active, size=size, seed=seed)
-        return Played(replace(town, name=own))
+        return PlayedWorkload(replace(town, name=own))
     trace, foreseen = generate(name, agents, _HORIZON, seed)
     rows = [trace.agent[trace.step == step] for step in range(_HORIZON)]
     until = next(
         (n for n, made in enumerate(accumulate(map(len, rows)), 1) if made >= calls), _HORIZON
     )
     schedule = Schedule(agents, rows, ordered=False)
-    return Played(Workload(own, trace.names, schedule, until, size, seed), foreseen)
+    return PlayedWorkload(Workload(own, trace.names, schedule, until, size, seed), foreseen)

@@ -62,7 +62,7 @@ class LeastLoaded:
         return np.array(places, np.int64)
 
 
-class Live:
+class LivePlacer:
     """The controller, replicas that report every request, and a router's view.
 
     Args:
@@ -127,8 +127,8 @@ def makespans(
     placers: dict[str, Placer] = {
         "random": Random(seed),
         "least-loaded": LeastLoaded(),
-        "hashed": Live(keys, leveling_moves=0),
-        "leveled": Live(keys),
+        "hashed": LivePlacer(keys, leveling_moves=0),
+        "leveled": LivePlacer(keys),
     }
     return {name: _play(active, placer, agents) for name, placer in placers.items()}
 

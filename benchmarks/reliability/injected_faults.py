@@ -29,7 +29,7 @@ REPLACED_S = 3.0
 """Goal: how soon a controller or a catalog that died is there again."""
 
 
-class Injected(NamedTuple):
+class InjectedFault(NamedTuple):
     """What was done.
 
     Attributes:
@@ -41,7 +41,7 @@ class Injected(NamedTuple):
     victim: psutil.Process | None = None
 
 
-Inject = Callable[[Stack, random.Random], Coroutine[Any, Any, Injected]]
+Inject = Callable[[Stack, random.Random], Coroutine[Any, Any, InjectedFault]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,20 +66,20 @@ class Fault:
 
 
 def _kill(part: str, number: signal.Signals = signal.SIGKILL) -> Inject:
-    async def inject(stack: Stack, rng: random.Random) -> Injected:
+    async def inject(stack: Stack, rng: random.Random) -> InjectedFault:
         victim = rng.choice(parts.of(stack, part))
         parts.send(victim, number)
-        return Injected(time.monotonic(), victim)
+        return InjectedFault(time.monotonic(), victim)
 
     return inject
 
 
 def _pause(part: str) -> Inject:
-    async def inject(stack: Stack, rng: random.Random) -> Injected:
+    async def inject(stack: Stack, rng: random.Random) -> InjectedFault:
         with parts.stopped([rng.choice(parts.of(stack, part))]):
             at = time.monotonic()
             await asyncio.sleep(PAUSE_S)
-        return Injected(at)
+        return InjectedFault(at)
 
     return inject
 
@@ -87,12 +87,12 @@ def _pause(part: str) -> Inject:
 def _cut_off(part: str) -> Inject:
     """Return what breaks every connection of a part, and every one that is made instead."""
 
-    async def inject(stack: Stack, rng: random.Random) -> Injected:
+    async def inject(stack: Stack, rng: random.Random) -> InjectedFault:
         victim, at = rng.choice(parts.of(stack, part)), time.monotonic()
         while time.monotonic() < at + PAUSE_S:
             await asyncio.to_thread(parts.cut_connections, victim)
             await asyncio.sleep(_CUT_EVERY_S)
-        return Injected(at)
+        return InjectedFault(at)
 
     return inject
 
@@ -102,9 +102,9 @@ _CUT = frozenset({End.BROKEN, End.CUT})
 _PAUSED_S = PAUSE_S + SERVED_S
 
 
-async def _nothing(stack: Stack, rng: random.Random) -> Injected:
+async def _nothing(stack: Stack, rng: random.Random) -> InjectedFault:
     """Leave the stack as it is."""
-    return Injected(time.monotonic())
+    return InjectedFault(time.monotonic())
 
 
 def _engine(name: str, inject: Inject, out_within_s: float) -> Fault:

@@ -12,7 +12,7 @@ import numpy as np
 
 from benchmarks.simulations.known_meetings import Meetings
 from benchmarks.simulations.stepping import WordTown, hash_of, play
-from benchmarks.simulations.unordered import Unordered
+from benchmarks.simulations.unordered import UnorderedModel
 from scalesim.deployments.random_model import WORDS
 from scalesim.me import Me
 from scalesim.settings import EmulationSettings
@@ -117,7 +117,7 @@ def run_town(run: TownRun, known: Meetings | None = None) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as folder:
         stack = EmulatedStack(case, ARMS[run.arm], emulation, NAME, Path(folder))
         emulated = EmulatedWorld(stack, NAME)
-        model = emulated.model if run.ordered else Unordered(emulated.model)
+        model = emulated.model if run.ordered else UnorderedModel(emulated.model)
 
         async def main() -> tuple[float, dict[str, Any]]:
             await _warm_up(emulated.model, world)

@@ -19,7 +19,7 @@ Meetings = dict[tuple[int, int], set[int]]
 """By (agent, step): whom its turn saw or heard."""
 
 
-class Noting(LocalPool):
+class NotingPool(LocalPool):
     """A pool that notes who meets whom."""
 
     meetings: Meetings

@@ -20,7 +20,7 @@ import numpy as np
 from rich.console import Console
 
 from benchmarks.results import write
-from benchmarks.simulations.known_meetings import KnownMeetings, KnownState, Meetings, Noting
+from benchmarks.simulations.known_meetings import KnownMeetings, KnownState, Meetings, NotingPool
 from benchmarks.simulations.stub_engine import StubEngine
 from scalesim.deployments.random_model import WORDS, build
 from scalesim.deployments.stack import Stack
@@ -105,7 +105,7 @@ async def play(
             foresight.took(turns, conductor.floor())
             foresight.report(conductor)
 
-    pool = Noting(runner, gather_s)
+    pool = NotingPool(runner, gather_s)
     if foresight is not None:
         foresight.begin(state.agents, conductor)
     loop = asyncio.get_running_loop()

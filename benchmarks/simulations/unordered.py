@@ -11,7 +11,7 @@ from scalesim.simulations.chat_caller import ChatAnswer
 from scalesim.simulations.driver.asked_model import AskedModel
 
 
-class Unordered:
+class UnorderedModel:
     """See `AskedModel`.
 
     Args:

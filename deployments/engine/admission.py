@@ -56,7 +56,7 @@ class EngineLimits:
         return cls(vocabulary, min(min(context, pool) - 6, pool - 2 * page), grammar)
 
 
-class Names(NamedTuple):
+class FieldNames(NamedTuple):
     """Names of a request's fields in the caller's body, for messages of errors.
 
     Attributes:
@@ -70,7 +70,7 @@ class Names(NamedTuple):
     format: str = "response_format"
 
     @classmethod
-    def of(cls, body: Mapping[str, Any]) -> Names:
+    def of(cls, body: Mapping[str, Any]) -> FieldNames:
         """Return the names of the fields that a body has."""
         return cls(
             prompt=_present(body, "messages", "input", "prompt"),
@@ -106,7 +106,7 @@ def admit(
     prompts: Sequence[Sequence[int]],
     sampling: MutableMapping[str, Any],
     limits: EngineLimits,
-    names: Names = Names(),  # noqa: B008 - immutable
+    names: FieldNames = FieldNames(),  # noqa: B008 - immutable
 ) -> None:
     """Check one request of one or more prompts.
 
@@ -147,7 +147,7 @@ def _check_ids(field: str, ids: Sequence[int], limits: EngineLimits) -> None:
 
 
 def _check_room(
-    prompt: int, sampling: MutableMapping[str, Any], limits: EngineLimits, names: Names
+    prompt: int, sampling: MutableMapping[str, Any], limits: EngineLimits, names: FieldNames
 ) -> None:
     room = limits.context_length - prompt
     if room < 1:

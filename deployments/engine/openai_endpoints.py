@@ -18,7 +18,7 @@ from starlette.responses import Response, StreamingResponse
 from scalesim.deployments.calls import AnswerEnd, AnswerHeader, AnswerPart, Call
 from scalesim.deployments.engine.adapter_loader import AdapterLoader
 from scalesim.deployments.engine.adapter_registry import AdapterRegistry
-from scalesim.deployments.engine.admission import Names, check_asked
+from scalesim.deployments.engine.admission import FieldNames, check_asked
 from scalesim.deployments.engine.engine_calls import EngineCall, EngineCalls
 from scalesim.deployments.engine.flags import in_our_names
 from scalesim.deployments.engine.models.model_resolver import ModelResolver
@@ -136,7 +136,7 @@ class OpenAIEndpoints:
             return
         if one.fault is not None:
             raise one.fault
-        status, body = _plain(response, Names.of(call.body))
+        status, body = _plain(response, FieldNames.of(call.body))
         tokens = sum(one.generated.values())
         yield AnswerHeader(status, JSON, one.found, self._name, tokens), body
 
@@ -166,7 +166,7 @@ def _bytes(chunk: str | bytes | memoryview) -> bytes:
     return chunk.encode() if isinstance(chunk, str) else bytes(chunk)
 
 
-def _plain(response: Any, names: Names) -> tuple[int, bytes]:
+def _plain(response: Any, names: FieldNames) -> tuple[int, bytes]:
     """Return status and JSON bytes of an answer that is not a stream.
 
     What SGLang refuses without naming a field is what the prompt is made of.

@@ -13,7 +13,7 @@ from typing import NamedTuple
 from scalesim.deployments.engine.lora.saved import WEIGHTS
 from scalesim.deployments.machine import Machine, disk_bytes
 from scalesim.errors import ConfigurationError
-from scalesim.policies.capacity.fit import Room
+from scalesim.policies.capacity.fit import EngineRoom
 from scalesim.policies.capacity.hardware import Calibration, Llm
 from scalesim.settings import EngineSettings
 
@@ -85,7 +85,7 @@ def fitted(settings: EngineSettings, site: Site) -> EngineSettings:
     )
 
 
-def room(settings: EngineSettings, site: Site, llm: Llm) -> Room:
+def room(settings: EngineSettings, site: Site, llm: Llm) -> EngineRoom:
     """Return the tiers of an engine with these settings, estimated where SGLang measures.
 
     Args:
@@ -141,10 +141,10 @@ def _offloaded_bytes(settings: EngineSettings) -> int:
     return int(settings.extra_args.get("cpu_offload_gb", 0) * GIB) * settings.tp_size
 
 
-def _device_room(settings: EngineSettings, site: Site, llm: Llm, share: float) -> Room:
+def _device_room(settings: EngineSettings, site: Site, llm: Llm, share: float) -> EngineRoom:
     """Return what an engine has where it takes a share of what is free on its GPUs."""
     free = min((gpu.free_bytes for gpu in site.machine.gpus[: settings.tp_size]), default=0)
-    return Room(llm, settings.tp_size, free * share, settings.host_bytes or 0)
+    return EngineRoom(llm, settings.tp_size, free * share, settings.host_bytes or 0)
 
 
 def _check_ranks(settings: EngineSettings, site: Site) -> None:

@@ -88,7 +88,7 @@ class HintDocument(RequestModel):
         return found | dict(zip(self.wake, ahead_of_wake.tolist(), strict=True))
 
 
-class Known(NamedTuple):
+class HintEffects(NamedTuple):
     """What follows from hints, as the controller takes it.
 
     Attributes:
@@ -105,7 +105,7 @@ class Known(NamedTuple):
         return any(keys.size for keys in self.changes[1:])
 
 
-def known(simulation: str, body: dict[str, Any], under: str = "") -> Known:
+def known(simulation: str, body: dict[str, Any], under: str = "") -> HintEffects:
     """Return what follows from a document of hints.
 
     Args:
@@ -127,4 +127,4 @@ def known(simulation: str, body: dict[str, Any], under: str = "") -> Known:
         agent_keys(simulation, agents) for agents in (hints.pin, hints.unpin, hints.done)
     )
     keys = agent_keys(simulation, distances)
-    return Known((simulation, hints.epoch, keys, values), (simulation, pin, unpin, done))
+    return HintEffects((simulation, hints.epoch, keys, values), (simulation, pin, unpin, done))

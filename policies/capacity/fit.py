@@ -9,7 +9,7 @@ from scalesim.policies.capacity.hardware import Llm
 
 
 @dataclass(frozen=True, slots=True)
-class Room:
+class EngineRoom:
     """Memory for one engine's state.
 
     Attributes:

@@ -27,7 +27,7 @@ NOTE = (
 
 
 @dataclass(frozen=True, slots=True)
-class Question:
+class FleetQuestion:
     """What to size.
 
     Attributes:
@@ -54,7 +54,7 @@ class Question:
 def capacity_plan(
     trace: Trace,
     engine: RooflineEngine,
-    question: Question,
+    question: FleetQuestion,
     names: Sequence[str],
     hints: str = "reported",
 ) -> dict[str, Any]:
@@ -95,7 +95,7 @@ def capacity_plan(
 
 
 def _sized(
-    trace: Trace, engine: RooflineEngine, question: Question, name: str, hints: str
+    trace: Trace, engine: RooflineEngine, question: FleetQuestion, name: str, hints: str
 ) -> dict[str, Any]:
     """Return the smallest fleet that keeps the step time, or the one that was asked about."""
     total = _state_bytes(trace, engine) * question.agents
@@ -135,7 +135,7 @@ def _smallest(too_few: int, enough: int, suffices: Callable[[int], bool]) -> int
 def _fleet(
     trace: Trace,
     engine: RooflineEngine,
-    question: Question,
+    question: FleetQuestion,
     name: str,
     hints: str,
     gpus: int,
@@ -177,7 +177,7 @@ def _fleet(
 
 
 def _adapters(
-    question: Question, agents: int, part: float, link_bytes_per_s: float
+    question: FleetQuestion, agents: int, part: float, link_bytes_per_s: float
 ) -> Adapters | None:
     """Return the adapters of one copy of the trace, and its part of all slots."""
     if not question.adapters:

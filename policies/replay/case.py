@@ -26,7 +26,7 @@ from scalesim.policies.replay.hints import (
 from scalesim.policies.replay.learned_hints import learned_hints
 from scalesim.policies.replay.more_state import Adapters, HostTier, adapter_hints, copies
 from scalesim.policies.replay.orders.hinted import farthest_first
-from scalesim.policies.replay.timeline import Served, demand_only, prefetching
+from scalesim.policies.replay.timeline import TimelineRun, demand_only, prefetching
 
 Capacity = float | int
 """A share of the trace's agents (float up to 1), or bytes (int)."""
@@ -115,7 +115,7 @@ class Case:
         both = backed(reported, self.learned, len(self.trace.names))
         return guarded(self.trace, [both, self.learned], self.quality)
 
-    def follow(self, hints: Hints) -> Served:
+    def follow(self, hints: Hints) -> TimelineRun:
         """Return what keeping, and fetching where allowed, by `hints` does."""
         if self.prefetch and self._batches is not None:
             agent, sizes, most = self.trace.agent, self.sizes, self.capacity
@@ -136,7 +136,7 @@ class Case:
             )
         return self.demand(farthest_first(self.trace.agent, self.sizes, self.capacity, hints))
 
-    def demand(self, hits: NDArray[np.bool_]) -> Served:
+    def demand(self, hits: NDArray[np.bool_]) -> TimelineRun:
         """Return what never fetching ahead does, given the hits."""
         if self._batches is not None:
             waits = copies(
@@ -194,12 +194,12 @@ class Case:
         requests = np.diff(self._batches.begins)
         return np.repeat(self._batches.run_s / requests, requests)
 
-    def _shared(self, run: BatchRun) -> Served:
+    def _shared(self, run: BatchRun) -> TimelineRun:
         """Deal what batches took longer to their requests."""
         assert self._batches is not None
         requests = np.diff(self._batches.begins)
         stall_s = np.repeat(run.delay_s / requests, requests)
-        return Served(run.hits, stall_s, 0, 0, 0, np.zeros(len(self.sizes), np.int64))
+        return TimelineRun(run.hits, stall_s, 0, 0, 0, np.zeros(len(self.sizes), np.int64))
 
     def quality(self, hints: Hints) -> NDArray[np.float64]:
         """Return how well following `hints` serves each request: 1 for a hit, 0 for a load."""

@@ -9,7 +9,7 @@ from typing import Any, TypeVar, cast
 F = TypeVar("F", bound=Callable[..., Any])
 
 
-class Compiled:
+class CompiledLoop:
     """A loop over arrays that numba is imported for when it is first called."""
 
     def __init__(self, function: Callable[..., Any]) -> None:
@@ -42,4 +42,4 @@ def compiled(function: F) -> F:
     That is the source's folder, else one of the user's. The cache does not see changes of a
     function called in another file: delete `__pycache__` after editing one.
     """
-    return cast(F, Compiled(function))
+    return cast(F, CompiledLoop(function))

@@ -17,26 +17,26 @@ from scalesim.policies.replay.orders.lfu import gdsf, lfu
 from scalesim.policies.replay.orders.lru import lru
 from scalesim.policies.replay.orders.oracle import cost_aware
 from scalesim.policies.replay.orders.s3fifo import s3fifo
-from scalesim.policies.replay.timeline import Served
+from scalesim.policies.replay.timeline import TimelineRun
 
 
-def _lru(case: Case) -> Served:
+def _lru(case: Case) -> TimelineRun:
     return case.demand(lru(case.trace.agent, case.sizes, case.capacity))
 
 
-def _lfu(case: Case) -> Served:
+def _lfu(case: Case) -> TimelineRun:
     return case.demand(lfu(case.trace.agent, case.sizes, case.capacity))
 
 
-def _s3fifo(case: Case) -> Served:
+def _s3fifo(case: Case) -> TimelineRun:
     return case.demand(s3fifo(case.trace.agent, case.sizes, case.capacity))
 
 
-def _gdsf(case: Case) -> Served:
+def _gdsf(case: Case) -> TimelineRun:
     return case.demand(gdsf(case.trace.agent, case.sizes, case.load_s, case.capacity))
 
 
-def _kvflow(case: Case) -> Served:
+def _kvflow(case: Case) -> TimelineRun:
     """Whole steps to execution; unforeseen agents by recency (arXiv 2507.07400)."""
     starts = np.flatnonzero(np.diff(case.trace.step, prepend=-1)).astype(np.float64)
     reported = case.reported
@@ -44,25 +44,25 @@ def _kvflow(case: Case) -> Served:
     return case.follow(reported._replace(due=np.where(np.isfinite(reported.due), band, np.inf)))
 
 
-def _bands(case: Case) -> Served:
+def _bands(case: Case) -> TimelineRun:
     """Distances rounded up to powers of two: what survives in a small integer priority."""
     reported = case.reported
     distance = np.maximum(reported.due - reported.at, 1.0)
     return case.follow(reported._replace(due=reported.at + 2.0 ** np.ceil(np.log2(distance))))
 
 
-def _distance(case: Case) -> Served:
+def _distance(case: Case) -> TimelineRun:
     return case.follow(case.hints)
 
 
-def _belady(case: Case) -> Served:
+def _belady(case: Case) -> TimelineRun:
     requests, agents = case.trace.agent, len(case.trace.names)
     if case.unit_sizes:
         return case.demand(belady(requests, next_uses(requests, agents), agents, case.capacity))
     return case.demand(farthest_first(requests, case.sizes, case.capacity, case.following))
 
 
-def _oracle(case: Case) -> Served:
+def _oracle(case: Case) -> TimelineRun:
     if case.prefetch:
         return case.follow(case.following)
     requests, agents = case.trace.agent, len(case.trace.names)
@@ -70,7 +70,7 @@ def _oracle(case: Case) -> Served:
     return case.demand(cost_aware(requests, following, case.sizes, case.load_s, case.capacity))
 
 
-POLICIES: dict[str, Callable[[Case], Served]] = {
+POLICIES: dict[str, Callable[[Case], TimelineRun]] = {
     "lru": _lru,
     "lfu": _lfu,
     "s3fifo": _s3fifo,
@@ -123,7 +123,7 @@ def replay(case: Case, names: Iterable[str]) -> dict[str, Any]:
     }
 
 
-def _row(case: Case, policy: Callable[[Case], Served]) -> dict[str, Any]:
+def _row(case: Case, policy: Callable[[Case], TimelineRun]) -> dict[str, Any]:
     began = time.perf_counter()
     served = policy(case)
     elapsed_s = time.perf_counter() - began

@@ -18,7 +18,7 @@ from scalesim.policies.replay.heap import Heap, empty_heap, put, take
 from scalesim.policies.replay.hints import Hints
 
 
-class Served(NamedTuple):
+class TimelineRun(NamedTuple):
     """What a policy did for a trace.
 
     Attributes:
@@ -41,10 +41,10 @@ class Served(NamedTuple):
 
 def demand_only(
     hits: NDArray[np.bool_], requests: NDArray[np.int32], load_s: NDArray[np.float64]
-) -> Served:
+) -> TimelineRun:
     """Return the outcome of a policy that never fetches ahead: every miss is waited for."""
     nothing = np.zeros(len(load_s), np.int64)
-    return Served(hits, np.where(hits, 0.0, load_s[requests]), 0, 0, 0, nothing)
+    return TimelineRun(hits, np.where(hits, 0.0, load_s[requests]), 0, 0, 0, nothing)
 
 
 @compiled
@@ -55,7 +55,7 @@ def prefetching(
     hints: Hints,
     load_s: NDArray[np.float64],
     service_s: NDArray[np.float64],
-) -> Served:
+) -> TimelineRun:
     """Return the outcome of keeping and fetching by `hints`.
 
     Args:
@@ -135,7 +135,7 @@ def prefetching(
             resident = put(far, resident, agent, -due[agent], i)
     for agent in range(agents):
         wasted[agent] += speculative[agent]
-    return Served(hits, stall_s, issued, used, late, wasted)
+    return TimelineRun(hits, stall_s, issued, used, late, wasted)
 
 
 @compiled

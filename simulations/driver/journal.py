@@ -16,7 +16,7 @@ import msgspec
 
 from scalesim.simulations.call_table import CallRow
 from scalesim.simulations.driver.agent_turns import AgentMessage, TakenTurn
-from scalesim.simulations.driver.world_state import AgentRecord, Shown, WorldState
+from scalesim.simulations.driver.world_state import AgentRecord, ShownState, WorldState
 
 _FRAME = 8
 """Bytes before each frame: its length and its checksum. A frame that is torn was never there."""
@@ -33,7 +33,7 @@ class SavedAgent(NamedTuple):
 
     state: bytes
     next_turn: float
-    shown: list[Shown]
+    shown: list[ShownState]
     mail: list[AgentMessage]
 
 

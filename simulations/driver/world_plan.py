@@ -27,7 +27,7 @@ _CONCURRENCY, _CONCURRENCY_IN_ORDER = 64, 4
 _THINK_S = 0.3
 
 
-class Chosen(NamedTuple):
+class ChosenSimulation(NamedTuple):
     """The simulation of a command line: a World or one of `society` and `trace`.
 
     Attributes:

@@ -26,7 +26,7 @@ Position = tuple[float, float] | None
 _NAN = float("nan")
 
 
-class Shown(NamedTuple):
+class ShownState(NamedTuple):
     """What an agent shows, and where it is, from the end of a step on."""
 
     step: int
@@ -47,7 +47,7 @@ class AgentRecord:
     __slots__ = ("mail", "next_turn", "shown", "state")
 
     def __init__(
-        self, state: bytes, next_turn: float, shown: list[Shown], mail: list[AgentMessage]
+        self, state: bytes, next_turn: float, shown: list[ShownState], mail: list[AgentMessage]
     ) -> None:
         self.state, self.next_turn, self.shown, self.mail = state, next_turn, shown, mail
 
@@ -56,7 +56,7 @@ class AgentRecord:
         """Step of its next turn."""
         return step_of(self.next_turn)
 
-    def as_of(self, step: int) -> Shown:
+    def as_of(self, step: int) -> ShownState:
         """Return what it showed at the end of a step."""
         return next(shown for shown in reversed(self.shown) if shown.step <= step)
 
@@ -114,7 +114,7 @@ class WorldState:
         agent = self.agents[turn.row]
         agent.state, agent.next_turn = turn.state, turn.next_turn
         agent.mail = [letter for letter in agent.mail if not self._read(turn, letter)]
-        agent.shown.append(Shown(turn.step, turn.public, turn.place))
+        agent.shown.append(ShownState(turn.step, turn.public, turn.place))
         agent.forget(floor - 1)
         for number, (row, content) in enumerate(turn.told):
             self.agents[row].mail.append(AgentMessage(turn.step, turn.row, number, content))
@@ -170,7 +170,7 @@ def state_of(roster: Roster, world: World, runner: TurnRunner) -> WorldState:
     """
     begun = (runner.begin(row) for row in range(len(roster)))
     agents = [
-        AgentRecord(one.state, one.next_turn, [Shown(0, one.public, one.place)], [])
+        AgentRecord(one.state, one.next_turn, [ShownState(0, one.public, one.place)], [])
         for one in begun
     ]
     return WorldState(roster, world.reach, world.speed, agents)

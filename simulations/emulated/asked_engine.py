@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from scalesim.deployments.engine.emulation.inline import InlineEngine
-from scalesim.deployments.engine.emulation.inline_requests import Asked
+from scalesim.deployments.engine.emulation.inline_requests import EmulatedRequest
 from scalesim.headers import NEXT_USE, STEP, CachedTokens
 from scalesim.identity import agent_key
 from scalesim.me import Chat, TextListener
@@ -35,7 +35,7 @@ class AskedEngine:
         self._engine, self._simulation = engine, simulation
         self._told, self._call_s = told, call_s
         self._free_s = 0.0
-        self._waiting: list[tuple[Asked, asyncio.Future[None]]] = []
+        self._waiting: list[tuple[EmulatedRequest, asyncio.Future[None]]] = []
 
     async def chat(
         self,
@@ -93,7 +93,7 @@ class AskedEngine:
         return hints
 
 
-def _answer(asked: Asked, begun: float, ended: float) -> Answer:
+def _answer(asked: EmulatedRequest, begun: float, ended: float) -> Answer:
     meta, tokens = asked.meta or {}, asked.tokens or []
     details = meta.get("cached_tokens_details") or {}
     found = {tier: details.get(tier) or 0 for tier in TIERS}

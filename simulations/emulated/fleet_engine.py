@@ -14,7 +14,7 @@ import msgspec
 from scalesim.deployments.engine.emulation.device_clock import VirtualClock
 from scalesim.deployments.engine.emulation.gpu_times import processor_times, times_of
 from scalesim.deployments.engine.emulation.inline import InlineEngine, Script
-from scalesim.deployments.engine.emulation.inline_requests import Asked
+from scalesim.deployments.engine.emulation.inline_requests import EmulatedRequest
 from scalesim.deployments.engine.messages import Message, decode, encode
 from scalesim.errors import EngineMismatchError
 from scalesim.settings import EmulationSettings
@@ -158,7 +158,7 @@ def _driven(
     pipe: Connection, clock: VirtualClock, engine: InlineEngine, said: list[bytes]
 ) -> Script:
     """Say what a pass did and do what is ordered, until nobody orders any more."""
-    running: dict[int, Asked] = {}
+    running: dict[int, EmulatedRequest] = {}
     while True:
         done = {number: asked for number, asked in running.items() if asked.done}
         running = {number: asked for number, asked in running.items() if not asked.done}
@@ -189,7 +189,7 @@ def _driven(
         yield
 
 
-def _answer(number: int, asked: Asked) -> FleetAnswer:
+def _answer(number: int, asked: EmulatedRequest) -> FleetAnswer:
     found = (asked.meta or {}).get("cached_tokens_details") or {}
     counts = {tier: int(tokens) for tier, tokens in found.items() if isinstance(tokens, int)}
     return FleetAnswer(number, asked.first_s, asked.done_s, counts, list(asked.tokens or ()))

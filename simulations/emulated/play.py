@@ -11,7 +11,7 @@ import numpy as np
 
 from scalesim.deployments import random_model
 from scalesim.deployments.engine.emulation.inline import Script
-from scalesim.deployments.engine.emulation.inline_requests import Asked
+from scalesim.deployments.engine.emulation.inline_requests import EmulatedRequest
 from scalesim.identity import agent_key
 from scalesim.settings import EmulationSettings
 from scalesim.simulations.emulated.emulated_case import ArmOptions, EmulatedCase
@@ -24,13 +24,13 @@ _FIRST_WORD = 3
 _WARMUP_CONCURRENCY = 8
 
 
-class Called(NamedTuple):
+class PlayedCall(NamedTuple):
     """One call of an agent."""
 
     step: int
     row: int
     sent_s: float
-    asked: Asked
+    asked: EmulatedRequest
 
 
 def play(
@@ -61,7 +61,7 @@ class _Playing:
         self._stack, self._call_s = stack, stack.call_s
         make = options.peer
         self._peer = None if make is None else make(len(workload.agents))
-        self._calls: list[Called] = []
+        self._calls: list[PlayedCall] = []
         self._step_s: list[float] = []
         self._before: dict[str, TransferStats] = {}
         self.span = (0.0, 0.0)
@@ -97,7 +97,7 @@ class _Playing:
         next_use = schedule.next_use(step)
         left = schedule.calls(step).tolist()
         reports = self._plane is not None and self._options.foreseen is not None
-        running: list[Called] = []
+        running: list[PlayedCall] = []
         coming: list[tuple[float, int]] = []
         counts: dict[int, int] = {}
         calls = Counter(left)
@@ -118,7 +118,7 @@ class _Playing:
                 last = counts[row] == calls[row] - 1
                 ahead = float(next_use[row]) - step if last and reports else inf
                 asked = self._ask(step, row, counts[row], ahead)
-                running.append(Called(step, row, sent_s, asked))
+                running.append(PlayedCall(step, row, sent_s, asked))
             for called in [each for each in running if each.asked.done]:
                 running.remove(called)
                 at_work.discard(called.row)
@@ -147,7 +147,7 @@ class _Playing:
             ahead |= {names[row]: later + place * spacing for place, row in enumerate(rows)}
         self._plane.step(step, ahead)
 
-    def _ask(self, step: int, row: int, call: int, ahead: float) -> Asked:
+    def _ask(self, step: int, row: int, call: int, ahead: float) -> EmulatedRequest:
         size, seed = self._case.size, self._case.seed
         ids = [
             1,

@@ -15,7 +15,7 @@ from scalesim.deployments import peers
 from scalesim.deployments.calls import Call
 from scalesim.deployments.ingress_metrics import IngressMetrics, exposition
 from scalesim.deployments.peers import Answers, Peers, no_peers
-from scalesim.deployments.suspects import Loss, Next, Suspicion, digest
+from scalesim.deployments.suspects import Loss, RetryDecision, Suspicion, digest
 from scalesim.errors import SuspectRequestError
 from scalesim.headers import CachedTokens
 
@@ -85,7 +85,7 @@ async def test_what_one_refuses_all_refuse_and_so_does_the_next_in_its_place(
     processes: Processes,
 ) -> None:
     a, b = processes.running.values()
-    assert a.suspects.lost(DEADLY, Suspicion.CAUSE, "r1") is Next.REFUSE
+    assert a.suspects.lost(DEADLY, Suspicion.CAUSE, "r1") is RetryDecision.REFUSE
     await a.spread()
     assert refuses(b)
     del processes.running["a"]
@@ -97,9 +97,9 @@ async def test_losses_with_two_replicas_count_together_whichever_process_saw_the
     processes: Processes,
 ) -> None:
     a, b = processes.running.values()
-    assert a.suspects.lost(DEADLY, Suspicion.POSSIBLE, "r1") is Next.RETRY_ALONE
+    assert a.suspects.lost(DEADLY, Suspicion.POSSIBLE, "r1") is RetryDecision.RETRY_ALONE
     await until(lambda: len(b.suspects) == 1)
-    assert b.suspects.lost(DEADLY, Suspicion.POSSIBLE, "r2") is Next.REFUSE
+    assert b.suspects.lost(DEADLY, Suspicion.POSSIBLE, "r2") is RetryDecision.REFUSE
     await until(lambda: refuses(a))
 
 

@@ -12,7 +12,7 @@ from scalesim.deployments.calls import Call
 from scalesim.deployments.suspects import (
     EngineLostError,
     Loss,
-    Next,
+    RetryDecision,
     Suspects,
     Suspicion,
     digest,
@@ -52,7 +52,7 @@ def test_the_error_keeps_its_verdict_between_processes() -> None:
 def test_the_cause_is_refused_until_it_is_forgotten() -> None:
     clock = SuspectsClock()
     suspects = Suspects(keep_s=60.0, clock=clock)
-    assert suspects.lost(call(1), Suspicion.CAUSE, "r1") is Next.REFUSE
+    assert suspects.lost(call(1), Suspicion.CAUSE, "r1") is RetryDecision.REFUSE
     suspects.check(call(2))
     with pytest.raises(SuspectRequestError, match="in 1 minutes"):
         suspects.check(call(1, stream=True))
@@ -64,18 +64,22 @@ def test_the_cause_is_refused_until_it_is_forgotten() -> None:
 def test_possible_causes_are_tried_once_more_alone() -> None:
     suspects = Suspects()
     possible = Suspicion.POSSIBLE
-    assert suspects.lost(call(1), possible, "r1") is Next.RETRY_ALONE
-    assert suspects.lost(call(1), possible, "r1") is Next.RETRY_ALONE  # an equal one beside it
+    assert suspects.lost(call(1), possible, "r1") is RetryDecision.RETRY_ALONE
+    assert (
+        suspects.lost(call(1), possible, "r1") is RetryDecision.RETRY_ALONE
+    )  # an equal one beside it
     suspects.check(call(1))
-    assert suspects.lost(call(1), possible, "r2") is Next.REFUSE
-    assert suspects.lost(call(2), possible, "r1") is Next.RETRY_ALONE
+    assert suspects.lost(call(1), possible, "r2") is RetryDecision.REFUSE
+    assert suspects.lost(call(2), possible, "r1") is RetryDecision.RETRY_ALONE
     suspects.answered(call(2))
-    assert suspects.lost(call(2), possible, "r2") is Next.RETRY_ALONE
+    assert suspects.lost(call(2), possible, "r2") is RetryDecision.RETRY_ALONE
 
 
 def test_losses_from_outside_are_never_held_against_a_request() -> None:
     suspects = Suspects()
-    assert {suspects.lost(call(1), Suspicion.INNOCENT, "r1") for _ in range(9)} == {Next.RETRY}
+    assert {suspects.lost(call(1), Suspicion.INNOCENT, "r1") for _ in range(9)} == {
+        RetryDecision.RETRY
+    }
     assert len(suspects) == 0
 
 
@@ -83,7 +87,7 @@ def test_replicas_that_vanish_are_remembered_until_they_are_there_again() -> Non
     told: list[Loss] = []
     suspects, other = Suspects(tell=told.append), Suspects()
     found = {suspects.lost(call(1), Suspicion.UNKNOWN, replica) for replica in ("r1", "r2")}
-    assert found == {Next.RETRY}
+    assert found == {RetryDecision.RETRY}
     suspects.check(call(1))
     other.learn(told)
     for each in (suspects, other):
@@ -97,7 +101,7 @@ def test_replicas_that_vanish_are_remembered_until_they_are_there_again() -> Non
 def test_losses_before_and_after_an_answer_are_not_added_up() -> None:
     suspects = Suspects()
     for replica in ("r1", "r2", "r3"):
-        assert suspects.lost(call(1), Suspicion.UNKNOWN, replica) is Next.RETRY
+        assert suspects.lost(call(1), Suspicion.UNKNOWN, replica) is RetryDecision.RETRY
         suspects.answered(call(2))
         assert len(suspects) == 1
         suspects.answered(call(1))
@@ -152,7 +156,7 @@ def test_one_deadly_request_costs_two_engines_at_most_and_nobody_else_anything(
     refused: list[int] = []
     engines = 0
 
-    def try_on(requests: list[int]) -> list[tuple[int, Next]]:
+    def try_on(requests: list[int]) -> list[tuple[int, RetryDecision]]:
         nonlocal engines
         if deadly not in requests:
             answered.extend(requests)
@@ -172,9 +176,9 @@ def test_one_deadly_request_costs_two_engines_at_most_and_nobody_else_anything(
         ]
 
     again = try_on(waiting)
-    refused += [each for each, step in again if step is Next.REFUSE]
-    together = [each for each, step in again if step is Next.RETRY]
-    alone = [[each] for each, step in again if step is Next.RETRY_ALONE]
+    refused += [each for each, step in again if step is RetryDecision.REFUSE]
+    together = [each for each, step in again if step is RetryDecision.RETRY]
+    alone = [[each] for each, step in again if step is RetryDecision.RETRY_ALONE]
     for requests in [together, *alone]:
         for each in list(requests):
             try:
@@ -183,8 +187,8 @@ def test_one_deadly_request_costs_two_engines_at_most_and_nobody_else_anything(
                 requests.remove(each)
                 refused.append(each)
         for each, step in try_on(requests):
-            (refused if step is Next.REFUSE else answered).append(each)
-            assert step is Next.REFUSE
+            (refused if step is RetryDecision.REFUSE else answered).append(each)
+            assert step is RetryDecision.REFUSE
 
     assert sorted(answered) == list(range(innocents))
     assert refused == [deadly] * copies

@@ -10,7 +10,7 @@ import pytest
 from scalesim.errors import ConfigurationError, ScaleSimError
 from scalesim.simulations.arm_run import RunOptions
 from scalesim.simulations.driver.world_files import REFERENCE, is_world, load_world
-from scalesim.simulations.driver.world_plan import Chosen, digest, options_of
+from scalesim.simulations.driver.world_plan import ChosenSimulation, digest, options_of
 from scalesim.simulations.workload import PromptSize
 
 TOWN = """
@@ -37,9 +37,9 @@ def test_a_world_comes_from_a_file(tmp_path: Path) -> None:
     assert chosen(f"{file}:Town").drive().workload.name == "town"
 
 
-def chosen(name: str, **more: Any) -> Chosen:
+def chosen(name: str, **more: Any) -> ChosenSimulation:
     given = {"agents": None, "active": None, "trace": None, "steps": 3, "seed": 0}
-    return Chosen(name, size=PromptSize(), in_words=False, **given | more)  # type: ignore[arg-type]
+    return ChosenSimulation(name, size=PromptSize(), in_words=False, **given | more)  # type: ignore[arg-type]
 
 
 def test_the_digest_is_of_source_and_options(tmp_path: Path) -> None:

@@ -21,7 +21,7 @@ from benchmarks.engine.player import settled, until
 from scalesim.deployments.engine.emulation.device_clock import VirtualClock
 from scalesim.deployments.engine.emulation.forks import in_fork
 from scalesim.deployments.engine.emulation.inline import InlineEngine, Script
-from scalesim.deployments.engine.emulation.inline_requests import Asked
+from scalesim.deployments.engine.emulation.inline_requests import EmulatedRequest
 from scalesim.deployments.engine.emulation.times import SetTimes
 from scalesim.deployments.random_model import build
 from scalesim.settings import EmulationSettings, EngineSettings
@@ -87,7 +87,7 @@ def fetch(engine: InlineEngine, *agents: int) -> Script:
             yield
 
 
-def _found(asked: Asked, right: list[int]) -> dict[str, Any]:
+def _found(asked: EmulatedRequest, right: list[int]) -> dict[str, Any]:
     assert asked.meta is not None
     return {"equal": asked.tokens == right, "found": asked.meta["cached_tokens_details"]}
 

@@ -26,7 +26,7 @@ class Place(Protocol):
         ...
 
 
-class Whole(NamedTuple):
+class WholeTensor(NamedTuple):
     """All of a tensor, or of a view."""
 
     tensor: torch.Tensor

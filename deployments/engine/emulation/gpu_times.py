@@ -6,8 +6,8 @@ from dataclasses import asdict
 
 from scalesim.deployments.engine.emulation.processor_times import ProcessorTimes
 from scalesim.deployments.engine.emulation.times import (
+    CopiedState,
     LinkSpeed,
-    Moved,
     OnLink,
     PassWork,
     SetTimes,
@@ -68,7 +68,7 @@ class GpuTimes:
         """See `Times`."""
         return self._llm.layers
 
-    def transfer_s(self, link: LinkSpeed, moved: Moved) -> float:
+    def transfer_s(self, link: LinkSpeed, moved: CopiedState) -> float:
         """Return the time of the named model's bytes on a link, and that of starting copies."""
         copies = 1.0
         if moved.kind == ADAPTER:
@@ -77,7 +77,7 @@ class GpuTimes:
             copies = moved.layers * self._llm.layers
         return self._dilate * copies * COPY_S + self.on_link(link, moved).seconds
 
-    def on_link(self, link: LinkSpeed, moved: Moved) -> OnLink:
+    def on_link(self, link: LinkSpeed, moved: CopiedState) -> OnLink:
         """Return the time of the named model's bytes: others' copies go while one is started."""
         size = self._size[moved.kind] * moved.amount * moved.layers
         return OnLink(link, self._dilate * size / self._bytes_per_s[link])

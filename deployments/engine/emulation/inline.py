@@ -19,7 +19,7 @@ from scalesim.deployments.engine import boot  # noqa: F401 - before SGLang
 from scalesim.deployments.engine.directive_executor import DirectiveExecutor
 from scalesim.deployments.engine.emulation import processor_times
 from scalesim.deployments.engine.emulation.device_clock import VirtualClock
-from scalesim.deployments.engine.emulation.inline_requests import Asked, InlineRequests
+from scalesim.deployments.engine.emulation.inline_requests import EmulatedRequest, InlineRequests
 from scalesim.deployments.engine.emulation.install import install
 from scalesim.deployments.engine.emulation.late_storage import watch_storage_late
 from scalesim.deployments.engine.emulation.reads import LateReads
@@ -202,11 +202,13 @@ class InlineEngine:
         self.scheduler.gracefully_exit = False
         self.scheduler.run_event_loop()
 
-    def ask(self, ids: list[int], output_tokens: int, key: int | None = None, **more: Any) -> Asked:
+    def ask(
+        self, ids: list[int], output_tokens: int, key: int | None = None, **more: Any
+    ) -> EmulatedRequest:
         """Send a greedy request; see `InlineRequests.ask`."""
         return self._requests.ask(ids, output_tokens, key, **more)
 
-    def abort(self, asked: Asked) -> None:
+    def abort(self, asked: EmulatedRequest) -> None:
         """Take a request back."""
         self._requests.abort(asked)
 

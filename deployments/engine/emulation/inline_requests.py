@@ -12,7 +12,7 @@ from scalesim.deployments.engine.identity_envelope import hints
 
 
 @dataclass(slots=True)
-class Asked:
+class EmulatedRequest:
     """A request that was sent, and what came back so far.
 
     Attributes:
@@ -50,7 +50,7 @@ class InlineRequests:
         self.incoming: list[Any] = []
         self.answers: list[Any] = []
         self._clock = clock
-        self._asked: dict[str, Asked] = {}
+        self._asked: dict[str, EmulatedRequest] = {}
         self._rids = itertools.count()
 
     def take_incoming(self) -> list[Any]:
@@ -58,8 +58,10 @@ class InlineRequests:
         incoming, self.incoming = self.incoming, []
         return incoming
 
-    def ask(self, ids: list[int], output_tokens: int, key: int | None = None, **more: Any) -> Asked:
-        """Send a greedy request; see `Asked`.
+    def ask(
+        self, ids: list[int], output_tokens: int, key: int | None = None, **more: Any
+    ) -> EmulatedRequest:
+        """Send a greedy request; see `EmulatedRequest`.
 
         Args:
             ids: Of the prompt.
@@ -74,7 +76,7 @@ class InlineRequests:
 
         next_use, model = more.pop("next_use", None), more.pop("model", "")
         envelope = None if key is None else hints(key, next_use, model)
-        asked = Asked(f"r{next(self._rids)}", key)
+        asked = EmulatedRequest(f"r{next(self._rids)}", key)
         sampling = SamplingParams(
             max_new_tokens=output_tokens,
             temperature=0.0,
@@ -105,7 +107,7 @@ class InlineRequests:
         self._asked[asked.rid] = asked
         return asked
 
-    def abort(self, asked: Asked) -> None:
+    def abort(self, asked: EmulatedRequest) -> None:
         """Take a request back."""
         from sglang.srt.managers.io_struct import AbortReq
 

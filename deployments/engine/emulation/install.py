@@ -14,7 +14,7 @@ from scalesim.deployments.engine.emulation.device_clock import DeviceClock
 from scalesim.deployments.engine.emulation.forward_passes import watch_passes
 from scalesim.deployments.engine.emulation.places import DEVICE_KV, HOST_KV, pages
 from scalesim.deployments.engine.emulation.slot_copies import watch_adapters
-from scalesim.deployments.engine.emulation.times import LinkSpeed, Moved, Times
+from scalesim.deployments.engine.emulation.times import CopiedState, LinkSpeed, Times
 from scalesim.deployments.engine.emulation.weights import watch_weights
 from scalesim.deployments.engine.sglang import pool_rows
 from scalesim.deployments.engine.sglang.pool_rows import RowCopies
@@ -61,7 +61,7 @@ def _copy_rows(device: Device, copies: RowCopies) -> None:
     tokens = len(copies.device_rows)
     if not device.checked:
         pool_rows.copy_now(copies)
-        moved = Moved(PREFIX, 0, tokens, copies.layers)
+        moved = CopiedState(PREFIX, 0, tokens, copies.layers)
         seconds = device.times.transfer_s(link, moved)
         device.occupy(streams.current_stream(), seconds, name, device.times.on_link(link, moved))
         return
@@ -69,7 +69,7 @@ def _copy_rows(device: Device, copies: RowCopies) -> None:
     here = Access(DEVICE_KV, pages(copies.device_rows, copies.page_size))
     there = Access(HOST_KV, pages(copies.host_rows, copies.page_size))
     source, target = (there, here) if copies.to_device else (here, there)
-    moved = Moved(PREFIX, sum(copy.size for copy in started), tokens, copies.layers)
+    moved = CopiedState(PREFIX, sum(copy.size for copy in started), tokens, copies.layers)
     seconds = device.times.transfer_s(link, moved)
 
     def arrive() -> None:

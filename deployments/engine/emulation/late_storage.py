@@ -12,7 +12,7 @@ from scalesim.deployments.engine.emulation.device import RaceError
 from scalesim.deployments.engine.emulation.device_clock import DeviceClock
 from scalesim.deployments.engine.emulation.storage import pages_at
 from scalesim.deployments.engine.emulation.threads import LateThreads
-from scalesim.deployments.engine.emulation.times import LinkSpeed, Moved, Times
+from scalesim.deployments.engine.emulation.times import CopiedState, LinkSpeed, Times
 from scalesim.vocabulary import PREFIX
 
 
@@ -37,7 +37,7 @@ def watch_storage_late(times: Times, clock: DeviceClock) -> LateThreads:
     kept: dict[int, torch.Tensor] = {}
 
     def storage_s(size: int, tokens: int) -> float:
-        return times.transfer_s(LinkSpeed.STORAGE, Moved(PREFIX, size, tokens))
+        return times.transfer_s(LinkSpeed.STORAGE, CopiedState(PREFIX, size, tokens))
 
     def started(self: Any) -> None:
         start(self)

@@ -7,7 +7,7 @@ from concurrent.futures import Executor, Future
 from typing import Any
 
 from scalesim.deployments.engine.emulation.device_clock import DeviceClock
-from scalesim.deployments.engine.emulation.times import LinkSpeed, Moved, Times
+from scalesim.deployments.engine.emulation.times import CopiedState, LinkSpeed, Times
 from scalesim.vocabulary import MODEL
 
 
@@ -25,7 +25,7 @@ class LateReads(Executor):
 
     def submit(self, work: Callable[..., Any], /, *args: Any, **more: Any) -> Future[Any]:
         """Return what will be read."""
-        until = self._clock.now() + self._times.transfer_s(LinkSpeed.STORAGE, Moved(MODEL, 0))
+        until = self._clock.now() + self._times.transfer_s(LinkSpeed.STORAGE, CopiedState(MODEL, 0))
         return _Late(lambda: work(*args, **more), self._clock, until)
 
 

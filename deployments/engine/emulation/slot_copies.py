@@ -6,11 +6,11 @@ from typing import Any
 
 import torch
 
-from scalesim.deployments.engine.emulation.copies import Copy, CopySource, Whole
+from scalesim.deployments.engine.emulation.copies import Copy, CopySource, WholeTensor
 from scalesim.deployments.engine.emulation.device import Access, Device, StreamWork
 from scalesim.deployments.engine.emulation.places import slot
 from scalesim.deployments.engine.emulation.streams import current_stream
-from scalesim.deployments.engine.emulation.times import LinkSpeed, Moved
+from scalesim.deployments.engine.emulation.times import CopiedState, LinkSpeed
 from scalesim.vocabulary import ADAPTER
 
 
@@ -31,7 +31,7 @@ def watch_adapters(device: Device) -> None:
         written.clear()
         load(self, uid, number, adapter, *rest)
         size = sum(view.nbytes for view in written)
-        late = [Copy(f"adapter {uid}", Whole(view)) for view in written if device.checked]
+        late = [Copy(f"adapter {uid}", WholeTensor(view)) for view in written if device.checked]
         sources = []
         if device.checked and adapter is not None:
             read = [weight for layer in adapter.layers for weight in layer.weights.values()]
@@ -55,7 +55,7 @@ def watch_adapters(device: Device) -> None:
 
 
 def _put(device: Device, name: str, number: int, size: int, arrive: Any) -> None:
-    moved = Moved(ADAPTER, size)
+    moved = CopiedState(ADAPTER, size)
     seconds, on_link = 0.0, None
     if size:
         seconds = device.times.transfer_s(LinkSpeed.TO_DEVICE, moved)

@@ -8,7 +8,7 @@ import torch
 
 from scalesim.deployments.engine.emulation.copies import poison, same
 from scalesim.deployments.engine.emulation.device import Device
-from scalesim.deployments.engine.emulation.times import LinkSpeed, Moved
+from scalesim.deployments.engine.emulation.times import CopiedState, LinkSpeed
 from scalesim.vocabulary import PREFIX
 
 
@@ -19,7 +19,7 @@ def watch_storage(device: Device) -> None:
     get, put = HiCacheController._generic_page_get, HiCacheController._generic_page_set
 
     def storage_s(size: int, tokens: int) -> float:
-        return device.times.transfer_s(LinkSpeed.STORAGE, Moved(PREFIX, size, tokens))
+        return device.times.transfer_s(LinkSpeed.STORAGE, CopiedState(PREFIX, size, tokens))
 
     def get_late(
         self: Any, operation: Any, hashes: list[str], rows: torch.Tensor, extra: Any = None

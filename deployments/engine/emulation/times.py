@@ -16,7 +16,7 @@ class LinkSpeed(Enum):
     STORAGE = "storage"
 
 
-class Moved(NamedTuple):
+class CopiedState(NamedTuple):
     """What one copy carries.
 
     Attributes:
@@ -67,11 +67,11 @@ class Times(Protocol):
         """Return how many layers."""
         ...
 
-    def transfer_s(self, link: LinkSpeed, moved: Moved) -> float:
+    def transfer_s(self, link: LinkSpeed, moved: CopiedState) -> float:
         """Return how long one copy takes."""
         ...
 
-    def on_link(self, link: LinkSpeed, moved: Moved) -> OnLink | None:
+    def on_link(self, link: LinkSpeed, moved: CopiedState) -> OnLink | None:
         """Return what of a copy takes the link; None where each stream has one of its own."""
         ...
 
@@ -97,11 +97,11 @@ class SetTimes:
             LinkSpeed.STORAGE: settings.storage_bytes_per_s,
         }
 
-    def transfer_s(self, link: LinkSpeed, moved: Moved) -> float:
+    def transfer_s(self, link: LinkSpeed, moved: CopiedState) -> float:
         """Return the time of the bytes on a link, and that of starting a copy."""
         return self._settings.transfer_s + moved.size / self._bytes_per_s[link]
 
-    def on_link(self, link: LinkSpeed, moved: Moved) -> OnLink | None:
+    def on_link(self, link: LinkSpeed, moved: CopiedState) -> OnLink | None:
         """Return none: what is set one by one is of each stream alone."""
         return None
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from scalesim.deployments.engine.emulation.copies import Copy, Whole
+from scalesim.deployments.engine.emulation.copies import Copy, WholeTensor
 from scalesim.deployments.engine.emulation.device import Access, Device, StreamWork
 from scalesim.deployments.engine.emulation.places import WEIGHTS
 from scalesim.deployments.engine.emulation.streams import current_stream
-from scalesim.deployments.engine.emulation.times import LinkSpeed, Moved
+from scalesim.deployments.engine.emulation.times import CopiedState, LinkSpeed
 from scalesim.vocabulary import MODEL
 
 
@@ -23,7 +23,7 @@ def watch_weights(device: Device) -> None:
         device.arrive(current_stream().seen)  # of one model's buckets, the one before
         result = update(self, tensors, *args)
         weights = list(self.get_model().parameters())
-        late = [Copy("a model", Whole(each)) for each in weights if device.checked]
+        late = [Copy("a model", WholeTensor(each)) for each in weights if device.checked]
 
         def arrive() -> None:
             for copy in late:
@@ -31,7 +31,7 @@ def watch_weights(device: Device) -> None:
 
         size = sum(tensor.nbytes for _, tensor in tensors)
         part = size / sum(each.nbytes for each in weights)
-        moved = Moved(MODEL, size, part)
+        moved = CopiedState(MODEL, size, part)
         seconds = device.times.transfer_s(LinkSpeed.TO_DEVICE, moved)
         on_link = device.times.on_link(LinkSpeed.TO_DEVICE, moved)
         work = StreamWork("the load of a model", (), [Access(WEIGHTS)], arrive, on_link)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from scalesim.deployments.engine.lora.peft_config import LoraConfig, read
-from scalesim.deployments.engine.models.tensors import Entry, header
+from scalesim.deployments.engine.models.tensors import TensorEntry, header
 from scalesim.errors import InvalidRequestError
 
 CONFIG, WEIGHTS, WORDS = "adapter_config.json", "adapter_model.safetensors", "added_tokens.json"
@@ -26,8 +26,8 @@ class AdaptedModule(NamedTuple):
         scale: The change is scale * b @ a.
     """
 
-    a: Entry
-    b: Entry
+    a: TensorEntry
+    b: TensorEntry
     scale: float
 
     @property
@@ -77,7 +77,7 @@ def load(folder: Path) -> SavedAdapter:
         OSError: A file cannot be read.
     """
     config = read(folder / CONFIG)
-    parts: dict[str, dict[str, Entry]] = {}
+    parts: dict[str, dict[str, TensorEntry]] = {}
     for tensor, entry in header(folder / WEIGHTS).entries.items():
         found = _TENSOR.fullmatch(tensor)
         if found is None:
@@ -98,7 +98,7 @@ def load(folder: Path) -> SavedAdapter:
     )
 
 
-def _module(config: LoraConfig, name: str, parts: dict[str, Entry]) -> AdaptedModule:
+def _module(config: LoraConfig, name: str, parts: dict[str, TensorEntry]) -> AdaptedModule:
     if len(parts) != 2:
         raise _wrong(name, f"has lora_{min(parts)} alone", "save it with PEFT")
     a, b, rank = parts["A"], parts["B"], config.rank_of(name)

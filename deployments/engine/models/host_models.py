@@ -11,7 +11,7 @@ from scalesim.deployments.engine.payloads.moves import MoveOutcome
 HeldWeights = TypeVar("HeldWeights")
 
 
-class Ended(NamedTuple):
+class EndedRead(NamedTuple):
     """A read that ended: whole, or in an error."""
 
     model: str
@@ -74,7 +74,7 @@ class HostModels(Generic[HeldWeights]):
         self._reading = model, self._thread.submit(self._begin(model))
         return MoveOutcome.STARTED
 
-    def ended(self) -> Ended | None:
+    def ended(self) -> EndedRead | None:
         """Return the read that ended since the last call, if one did."""
         if self._reading is None:
             return None
@@ -84,9 +84,9 @@ class HostModels(Generic[HeldWeights]):
         self._reading = None
         error = future.exception()
         if not self._agreed(error is None):
-            return Ended(model, error or RuntimeError("another rank could not read it"))
+            return EndedRead(model, error or RuntimeError("another rank could not read it"))
         self._weights[model] = future.result()
-        return Ended(model, None)
+        return EndedRead(model, None)
 
     def leave(self, model: str) -> None:
         """Forget a model's weights; one that is not held is ignored."""

@@ -21,7 +21,7 @@ _BITS = {
 _MAX_HEADER_BYTES = 2**27
 
 
-class Entry(NamedTuple):
+class TensorEntry(NamedTuple):
     """One tensor of a file.
 
     Attributes:
@@ -46,7 +46,7 @@ class Header(NamedTuple):
         data_bytes: Length of the data.
     """
 
-    entries: dict[str, Entry]
+    entries: dict[str, TensorEntry]
     start: int
     data_bytes: int
 
@@ -98,12 +98,12 @@ def read_into(memory: memoryview, file: Path, known: Header) -> None:
             done += got
 
 
-def _entry(header: dict[str, Any]) -> Entry:
+def _entry(header: dict[str, Any]) -> TensorEntry:
     begin, end = header["data_offsets"]
     shape = tuple(header["shape"])
     if not all(isinstance(value, int) and value >= 0 for value in (begin, end, *shape)):
         raise ValueError
-    return Entry(str(header["dtype"]), shape, begin, end)
+    return TensorEntry(str(header["dtype"]), shape, begin, end)
 
 
 def _broken(file: Path, fault: str) -> InvalidRequestError:

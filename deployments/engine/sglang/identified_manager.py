@@ -8,7 +8,7 @@ from typing import Any
 
 from starlette.exceptions import HTTPException
 
-from scalesim.deployments.engine.admission import EngineLimits, Names, admit
+from scalesim.deployments.engine.admission import EngineLimits, FieldNames, admit
 from scalesim.deployments.engine.engine_calls import UNDER_WAY, EngineCall
 from scalesim.deployments.engine.flags import in_our_names
 from scalesim.deployments.engine.identity_envelope import hints, salted
@@ -41,7 +41,7 @@ class IdentifiedManager:
 
     async def generate_request(self, request: Any, raw: Any = None) -> AsyncIterator[Any]:
         one = UNDER_WAY.get()
-        names = Names.of(one.call.body)
+        names = FieldNames.of(one.call.body)
         prompts = await tokenized(self._manager, request)
         try:
             admit(prompts, request.sampling_params, self._limits, names)
@@ -79,7 +79,7 @@ class IdentifiedManager:
             raise
 
     def _note(
-        self, one: EngineCall, parts: list[dict[str, Any]], names: Names, whole: bool
+        self, one: EngineCall, parts: list[dict[str, Any]], names: FieldNames, whole: bool
     ) -> None:
         """Note what an answer says of its request; raise where it is none."""
         if (whole or not one.generated) and (fault := _refusal(parts, names)) is not None:
@@ -104,7 +104,7 @@ def _is_aborted(meta: dict[str, Any]) -> bool:
     return reason.get("type") == "abort" and not reason.get("status_code")
 
 
-def _refusal(parts: list[dict[str, Any]], names: Names) -> ScaleSimError | None:
+def _refusal(parts: list[dict[str, Any]], names: FieldNames) -> ScaleSimError | None:
     """Return why an engine refused a request before its first token; a stream tells it as text."""
     for meta in parts:
         reason = meta.get("finish_reason")
@@ -117,7 +117,7 @@ _FORMAT_FAULTS = ("Failed to compile", "Grammar accept_token failed", "Grammar p
 """How SGLang begins to say that a grammar is wrong, or that no token of the model goes on in it."""
 
 
-def _fault(status: int, message: str, names: Names) -> ScaleSimError:
+def _fault(status: int, message: str, names: FieldNames) -> ScaleSimError:
     """Return what a refusal of SGLang's is to the caller."""
     if message.startswith(_FORMAT_FAULTS):
         return InvalidRequestError(

@@ -19,8 +19,8 @@ from scalesim.deployments.engine.sglang.page_store import PageStore
 from scalesim.deployments.engine.sglang.pass_cost import ASSUMED_TOKENS
 from scalesim.deployments.engine.sglang.prefill import PrefillClock
 from scalesim.deployments.engine.sglang.requests_in_use import (
+    CurrentNeeds,
     LiveRequests,
-    Needed,
     agent_of,
     key_of,
 )
@@ -46,7 +46,7 @@ class DistanceRadixCache(MovableRadixCache):
     _faults: RankFaults | None = None
     _scheduler: Any = None
     _requests: LiveRequests | None = None
-    _in_use: Needed[int]
+    _in_use: CurrentNeeds[int]
 
     def __init__(self, params: Any) -> None:
         self.prefill: PrefillClock | None = None

@@ -9,7 +9,7 @@ from scalesim.deployments.engine.identity_envelope import HINT_TYPE
 
 Need = TypeVar("Need", bound=Hashable)
 
-Follower = TypeVar("Follower", "Needed[Any]", "NeedChanges[Any]")
+Follower = TypeVar("Follower", "CurrentNeeds[Any]", "NeedChanges[Any]")
 
 LOOKED_AT_A_PASS = 16
 """Requests looked at in a pass, on average: all of them in one, then none in some others."""
@@ -95,16 +95,16 @@ class LiveRequests:
     def __init__(self, scheduler: Any) -> None:
         self._scheduler = scheduler
         self._there: dict[int, Any] = {}  # kept alive, so that no other gets the identity of one
-        self._followers: list[Needed[Any] | NeedChanges[Any]] = []
+        self._followers: list[CurrentNeeds[Any] | NeedChanges[Any]] = []
         self._unlooked = 0
         self._add = scheduler._add_request_to_queue
         self._release = scheduler._release_aborted_request
         scheduler._add_request_to_queue = self._added
         scheduler._release_aborted_request = self._released
 
-    def follow(self, need: Callable[[Any], Need | None]) -> Needed[Need]:
-        """Return what they need from now on; see `Needed`."""
-        return self._with_those_there(Needed(need))
+    def follow(self, need: Callable[[Any], Need | None]) -> CurrentNeeds[Need]:
+        """Return what they need from now on; see `CurrentNeeds`."""
+        return self._with_those_there(CurrentNeeds(need))
 
     def changes(self, need: Callable[[Any], Need | None]) -> NeedChanges[Need]:
         """Return what comes and goes of it; what is there now has come."""
@@ -157,7 +157,7 @@ class LiveRequests:
                 follower.left(number)
 
 
-class Needed(Generic[Need]):
+class CurrentNeeds(Generic[Need]):
     """What the requests of a scheduler need.
 
     Args:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from scalesim.deployments.engine.admission import (
     ContextLengthError,
     EngineLimits,
-    Names,
+    FieldNames,
     admit,
     check_asked,
 )
@@ -91,7 +91,7 @@ def test_a_refusal_names_the_callers_own_field(
     field: str, body: dict[str, Any], prompt: list[int], sampling: dict[str, Any]
 ) -> None:
     with pytest.raises(InvalidRequestError, match=f"^{field}: ") as caught:
-        admit([prompt], sampling, LIMITS, Names.of(body))
+        admit([prompt], sampling, LIMITS, FieldNames.of(body))
     assert caught.value.field == field
 
 

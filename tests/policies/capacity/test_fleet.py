@@ -1,7 +1,7 @@
 import pytest
 
 from scalesim.errors import InvalidRequestError
-from scalesim.policies.capacity.fleet import HOST_PARTS, MOST_GPUS, Question, capacity_plan
+from scalesim.policies.capacity.fleet import HOST_PARTS, MOST_GPUS, FleetQuestion, capacity_plan
 from scalesim.policies.capacity.hardware import GPUS, LLMS, Calibration
 from scalesim.policies.capacity.roofline import RooflineEngine
 from scalesim.policies.workloads import generate
@@ -20,7 +20,7 @@ def engine():
 
 
 def planned(trace, engine, names=POLICIES, **question):
-    return capacity_plan(trace, engine, Question(**question), names)
+    return capacity_plan(trace, engine, FleetQuestion(**question), names)
 
 
 def test_constants_agree_with_what_is_known():

@@ -9,7 +9,7 @@ import pytest
 
 from scalesim.deployments.engine.emulation.device_clock import VirtualClock
 from scalesim.deployments.engine.emulation.inline import InlineEngine
-from scalesim.deployments.engine.emulation.inline_requests import Asked
+from scalesim.deployments.engine.emulation.inline_requests import EmulatedRequest
 from scalesim.headers import NEXT_USE, STEP
 from scalesim.identity import agent_key
 from scalesim.simulations.chat_caller import ChatAnswer
@@ -25,10 +25,10 @@ class LateEngine:
 
     def __init__(self, clock: VirtualClock, reason: str = "length") -> None:
         self._clock, self._reason = clock, reason
-        self.asked: list[tuple[list[int], int, int, dict[str, Any], Asked]] = []
+        self.asked: list[tuple[list[int], int, int, dict[str, Any], EmulatedRequest]] = []
 
-    def ask(self, ids: list[int], output_tokens: int, key: int, **more: Any) -> Asked:
-        asked = Asked(f"r{len(self.asked)}", key)
+    def ask(self, ids: list[int], output_tokens: int, key: int, **more: Any) -> EmulatedRequest:
+        asked = EmulatedRequest(f"r{len(self.asked)}", key)
         asked.done_s = self._clock.now() + ANSWER_S
         self.asked.append((ids, output_tokens, key, more, asked))
         return asked

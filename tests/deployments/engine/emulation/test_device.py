@@ -6,11 +6,11 @@ import pytest
 import torch
 
 from scalesim.deployments.engine.emulation import streams
-from scalesim.deployments.engine.emulation.copies import Copy, CopySource, Whole
+from scalesim.deployments.engine.emulation.copies import Copy, CopySource, WholeTensor
 from scalesim.deployments.engine.emulation.device import Access, Device, RaceError, StreamWork
 from scalesim.deployments.engine.emulation.device_clock import VirtualClock
 from scalesim.deployments.engine.emulation.forward_passes import Pass
-from scalesim.deployments.engine.emulation.times import LinkSpeed, Moved, SetTimes
+from scalesim.deployments.engine.emulation.times import CopiedState, LinkSpeed, SetTimes
 from scalesim.deployments.engine.emulation.times import PassWork as Computed
 from scalesim.deployments.engine.sglang.pool_rows import PoolRows
 from scalesim.settings import EmulationSettings
@@ -128,7 +128,7 @@ def test_an_earlier_event_brings_earlier_data_only(device: Device) -> None:
 def test_what_an_event_waited_for_comes_with_it(device: Device) -> None:
     first, second, third = (streams.Stream() for _ in range(3))
     source, target = torch.arange(4.0), torch.zeros(4)
-    put(device, first, copy=Copy("it", Whole(target), Whole(source)))
+    put(device, first, copy=Copy("it", WholeTensor(target), WholeTensor(source)))
     second.wait_stream(first)
     third.wait_event(second.record_event())
     assert target.tolist() == source.tolist()
@@ -137,7 +137,7 @@ def test_what_an_event_waited_for_comes_with_it(device: Device) -> None:
 def test_a_source_that_is_written_meanwhile_is_noticed(device: Device) -> None:
     stream = streams.Stream()
     source, target = torch.arange(4.0), torch.zeros(4)
-    put(device, stream, copy=Copy("a backup", Whole(target), Whole(source)))
+    put(device, stream, copy=Copy("a backup", WholeTensor(target), WholeTensor(source)))
     source[2] = 9.0
     with pytest.raises(RaceError, match="source of a backup was written"):
         stream.synchronize()
@@ -167,7 +167,7 @@ def test_a_source_that_is_freed_meanwhile_is_noticed() -> None:
 def test_a_target_that_is_written_meanwhile_is_noticed(device: Device) -> None:
     stream = streams.Stream()
     source, target = torch.arange(4.0), torch.zeros(4)
-    put(device, stream, copy=Copy("a load", Whole(target), Whole(source)))
+    put(device, stream, copy=Copy("a load", WholeTensor(target), WholeTensor(source)))
     target[2] = 9.0
     with pytest.raises(RaceError, match="target of a load was written"):
         stream.synchronize()
@@ -221,7 +221,7 @@ def test_time_that_has_passed_is_no_order(device: Device) -> None:
 def test_who_reads_too_early_reads_poison(device: Device) -> None:
     one, early, late = streams.Stream(), streams.Stream(), streams.Stream()
     target = torch.zeros(4)
-    put(device, one, writes={2}, copy=Copy("it", Whole(target), Whole(torch.ones(4))))
+    put(device, one, writes={2}, copy=Copy("it", WholeTensor(target), WholeTensor(torch.ones(4))))
     put(device, early, reads={2})
     assert target.isnan().all()
     late.wait_stream(one)
@@ -259,5 +259,9 @@ def test_times_are_of_the_link_and_the_work() -> None:
         prefill_token_s=0.1,
     )
     times = SetTimes(settings)
-    assert [times.transfer_s(link, Moved(PREFIX, 100)) for link in LinkSpeed] == [1.5, 2.5, 10.5]
+    assert [times.transfer_s(link, CopiedState(PREFIX, 100)) for link in LinkSpeed] == [
+        1.5,
+        2.5,
+        10.5,
+    ]
     assert times.forward_s(Computed(20, 0, 20)) == pytest.approx(3.0)

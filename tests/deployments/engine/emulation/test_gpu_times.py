@@ -9,7 +9,7 @@ from scalesim.deployments.engine.emulation.device_clock import VirtualClock
 from scalesim.deployments.engine.emulation.forward_passes import Pass
 from scalesim.deployments.engine.emulation.gpu_times import COPY_S, GpuTimes, times_of
 from scalesim.deployments.engine.emulation.streams import Event, OnDevice, Stream
-from scalesim.deployments.engine.emulation.times import LinkSpeed, Moved, PassWork, SetTimes
+from scalesim.deployments.engine.emulation.times import CopiedState, LinkSpeed, PassWork, SetTimes
 from scalesim.errors import ConfigurationError
 from scalesim.settings import EmulationSettings
 from scalesim.vocabulary import ADAPTER, MODEL, PREFIX
@@ -42,19 +42,19 @@ def test_a_prefill_pass_computes_its_tokens_and_their_attention() -> None:
 
 def test_a_transfer_takes_its_bytes_and_a_start_for_each_layer() -> None:
     times = h100()
-    layer = times.transfer_s(LinkSpeed.TO_DEVICE, Moved(PREFIX, 0, 2048, 1 / 32))
+    layer = times.transfer_s(LinkSpeed.TO_DEVICE, CopiedState(PREFIX, 0, 2048, 1 / 32))
     assert 32 * layer == pytest.approx(2048 * TOKEN / LINK + 32 * COPY_S)
     assert 32 * layer == pytest.approx(5.4e-3, rel=0.07)  # 2.6 us a token
-    whole = times.transfer_s(LinkSpeed.TO_HOST, Moved(PREFIX, 0, 2048))
+    whole = times.transfer_s(LinkSpeed.TO_HOST, CopiedState(PREFIX, 0, 2048))
     assert whole == pytest.approx(2048 * TOKEN / LINK + COPY_S)
-    adapter = times.transfer_s(LinkSpeed.TO_DEVICE, Moved(ADAPTER, 1))
+    adapter = times.transfer_s(LinkSpeed.TO_DEVICE, CopiedState(ADAPTER, 1))
     assert adapter == pytest.approx(336e6 / LINK + 32 * 14 * COPY_S)
-    part = times.transfer_s(LinkSpeed.TO_DEVICE, Moved(MODEL, 1, 0.5, 1.0))
+    part = times.transfer_s(LinkSpeed.TO_DEVICE, CopiedState(MODEL, 1, 0.5, 1.0))
     assert part == pytest.approx(WEIGHTS / 2 / LINK, rel=0.01)
 
 
 def test_everything_takes_as_much_longer_as_time_is_dilated() -> None:
-    work, moved = PassWork(100, 0, 500, 40_000), Moved(PREFIX, 0, 512, 0.5)
+    work, moved = PassWork(100, 0, 500, 40_000), CopiedState(PREFIX, 0, 512, 0.5)
     slow = h100(dilate=8.0)
     assert slow.forward_s(work) == pytest.approx(8 * h100().forward_s(work))
     for link in LinkSpeed:
@@ -63,7 +63,7 @@ def test_everything_takes_as_much_longer_as_time_is_dilated() -> None:
 
 def test_measured_values_take_the_place_of_assumed_ones() -> None:
     times = h100(calibration={"link_share": 0.39})
-    slow = times.transfer_s(LinkSpeed.TO_HOST, Moved(PREFIX, 0, 2048))
+    slow = times.transfer_s(LinkSpeed.TO_HOST, CopiedState(PREFIX, 0, 2048))
     assert slow == pytest.approx(2048 * TOKEN / (LINK / 2) + COPY_S)
 
 

@@ -8,12 +8,12 @@ from scalesim.deployments.engine.emulation.device import Device, Timeline
 from scalesim.deployments.engine.emulation.device_clock import VirtualClock
 from scalesim.deployments.engine.emulation.gpu_times import GpuTimes
 from scalesim.deployments.engine.emulation.shared_link import SharedLink
-from scalesim.deployments.engine.emulation.times import LinkSpeed, Moved
+from scalesim.deployments.engine.emulation.times import CopiedState, LinkSpeed
 from scalesim.settings import EmulationSettings
 from scalesim.vocabulary import PREFIX
 
 TIMES = GpuTimes(EmulationSettings.of("h100", 1.0))
-MOVED = Moved(PREFIX, 0, 2048)
+MOVED = CopiedState(PREFIX, 0, 2048)
 BYTES_S = 2048 * 131_072 / (64e9 * 0.78)
 
 
