@@ -26,7 +26,7 @@ from scalesim.vocabulary import (
 BATCH = 10_000
 PAYLOAD_BYTES = 128 * 2**20
 DEVICE_SHARE, HOST_SHARE = 0.02, 0.1
-"""Of all payloads, what fits on the devices and in host memory; storage holds everyone."""
+"""Shares of all payloads that fit on the devices and in host memory; storage holds everyone."""
 
 
 def measure(agents: int, replicas: int, rounds: int, seed: int) -> dict[str, Any]:

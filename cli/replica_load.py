@@ -28,7 +28,7 @@ from scalesim.settings import CatalogSettings, ControllerSettings, EngineSetting
 from scalesim.vocabulary import ReplicaInfo
 
 _PROCESSES = 4
-"""Of replicas; each holds a part of them."""
+"""How many processes the replicas are in; each holds a part of them."""
 
 _ANSWER_S = 120.0
 """Longest a call may take: processes of Python start in it."""

@@ -26,7 +26,8 @@ for target in hooks._HOOKS:
     module, cls, method = target.rsplit(".", 2)
     getattr(getattr(import_module(module), cls), method)
 """
-"""In a process of its own: SGLang takes seconds to import and changes its process."""
+"""Code that is run in a process of its own: SGLang takes seconds to import and changes its
+process."""
 
 
 def hook_checks() -> Iterator[Check]:

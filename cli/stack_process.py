@@ -19,7 +19,7 @@ _START_S = 1800.0
 _DRAIN_S = 60.0
 
 _SETTINGS = {"ingress": {"model_aliases": {"*": "scalesim"}}}
-"""Of a stack without settings of its own: programs have names of models written into them."""
+"""Settings of a stack that is given none: programs have names of models written into them."""
 
 _UP = (
     "import ctypes, signal; ctypes.CDLL(None).prctl(1, signal.SIGTERM); "

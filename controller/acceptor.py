@@ -18,7 +18,7 @@ _YIELD_S = 0.002
 it at once, unless they are busy with a request. If none takes it, this one does."""
 
 _REST_S = 0.1
-"""Until the next try where this process may open no more files."""
+"""How long a process that may open no more files waits before it tries again."""
 
 
 class Acceptor:

@@ -8,12 +8,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 PROCESSES = 64
-"""That may share a table: those of a stack, and those that drain while others take their places."""
+"""Processes that may share a table: those of a stack, and those that drain while others take their
+places."""
 
 _HALF = 4096
 COLUMNS = 2 + 2 * _HALF
-"""Of a table: all connections, 1 for a process that is there, connections of addresses by two
-hashes."""
+"""Columns of a table: all connections, 1 for a process that is there, connections of addresses by
+two hashes."""
 
 TABLE_BYTES = 4 * COLUMNS * PROCESSES
 

@@ -21,7 +21,7 @@ _FLOOR = "recency"  # every engine's own order: nothing need be said while it do
 
 _MOST_REQUESTS = 32  # learned from in one message: up to a millisecond each
 MOST_AGENTS = 16_384
-"""Of a simulation; past it learning starts over, so that plans stay fast."""
+"""Most agents of a simulation; past it learning starts over, so that plans stay fast."""
 _SAMPLE = 256  # agents that score the learners; more cost as much again at every request
 _REMEMBERED = 256
 """Requests to start over on when more agents appear than there was room for; and as many foreseen

@@ -25,7 +25,7 @@ MAX_LEAP = 2**32
 below, an absurd number that no later report could follow is refused."""
 
 _ASSUMED_STEP_S = 10.0
-"""Of a simulation that has not reported two steps yet: language models take seconds."""
+"""Assumed length of a step until two were reported: language models take seconds."""
 
 
 class Lease(NamedTuple):

@@ -6,13 +6,13 @@ import time
 from collections.abc import Callable
 
 SHORTEST_S = 0.01
-"""As often as an engine makes passes: more often says nothing new."""
+"""An engine makes passes as often as this: to report more often says nothing new."""
 
 LONGEST_S = 1.0
 """The planner looks seconds ahead; what an engine says meanwhile waits in the replica."""
 
 BUSY_SHARE = 0.5
-"""Of one processor; the rest is for distances, and for directives that must not wait."""
+"""Share of one processor; the rest is for distances, and for directives that must not wait."""
 
 _WINDOW_S = 0.25
 _CHANGE = 2.0  # at most by so much from one window to the next

@@ -73,4 +73,4 @@ GPUS = [
         "DCGM_FI_DEV_XID_ERRORS",
     ),
 ]
-"""By the names of NVIDIA's DCGM exporter; empty where that is not scraped."""
+"""Panels by the names of NVIDIA's DCGM exporter; empty where that is not scraped."""

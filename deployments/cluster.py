@@ -25,13 +25,13 @@ OBJECT_STORE_BYTES = 512 * 2**20
 _HOLDER = "scalesim-holder"
 
 _KNOCK_S = 10.0
-"""In which the head of a cluster that is to be joined takes a connection."""
+"""Longest that the head of a cluster that is to be joined may take to accept a connection."""
 
 NODE_S = 150.0
-"""In which a node of Ray is there that is started in here."""
+"""Longest that a node of Ray which is started in here may take until it is there."""
 
 LOOK_S = 0.2
-"""Between two looks whether it is."""
+"""Time between two looks whether such a node is there."""
 
 MIN_OPEN_FILES = 1024
 """What an idle stack's largest process has open, several times; every connection is one more."""

@@ -38,8 +38,8 @@ controller takes a processor a millisecond. A busy controller says how much long
 what an order is due for at once."""
 
 URGENT_SHARE = 0.1
-"""Of the time between two updates, after which one that is urgent may go: a replica whose memory is
-too small for a single step has urgent news in every pass."""
+"""Share of the time between two updates after which an urgent one may go: a replica whose memory is
+too small for a single step has something urgent to report in every pass."""
 
 
 class Channel(Protocol):

@@ -17,7 +17,8 @@ from scalesim.proxies import may_be_proxied
 from scalesim.settings import EmbeddingsSettings
 
 MOST_BYTES = 256 * 2**20
-"""Of an answer: 2,048 embeddings of 3,072 numbers, the most that OpenAI makes at once, are half."""
+"""Largest answer: 2,048 embeddings of 3,072 numbers, the most that OpenAI makes at once, are
+half."""
 
 _KEY_REFUSED = (
     HTTPStatus.UNAUTHORIZED,
@@ -36,9 +37,9 @@ class EmbeddingsRequest(RequestModel):
     encoding_format: Literal["float", "base64"] = "float"
     """How numbers are written."""
     dimensions: int = Field(1, ge=1, le=2**16)
-    """Of each embedding."""
+    """Numbers in each embedding."""
     user: str = Field("", exclude=True)
-    """Taken and not used."""
+    """Accepted, without effect."""
 
 
 class ForwardedAnswer(NamedTuple):

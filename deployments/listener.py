@@ -15,7 +15,7 @@ DRAIN_S = 30
 """Requests in flight get this long when replicas and ingress are asked to stop."""
 
 _OTHER_FILES = 1024
-"""Of all files that the process may open, not for clients: Ray's, the calls to replicas, those of
+"""Files that the process may open and clients may not have: Ray's, the calls to replicas, those of
 connections that are refused."""
 
 

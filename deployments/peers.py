@@ -32,7 +32,7 @@ _TRACE_S = 0.1
 _logger = logging.getLogger(__name__)
 
 AGAIN_S = 0.5
-"""After which losses are sent to silent processes again."""
+"""How long until losses are sent to silent processes again."""
 
 
 class Answers(NamedTuple):

@@ -11,7 +11,7 @@ MODULES = ("q_proj", "v_proj")
 """Layers it changes."""
 
 _SCALE = 0.3
-"""Of its values: large enough that greedy answers differ between adapters."""
+"""Scale of its values: large enough that greedy answers differ between adapters."""
 
 
 def build(folder: str | Path, model_path: str | Path, *, seed: int, rank: int = 8) -> Path:

@@ -33,7 +33,7 @@ _OPENING = 2
 
 
 _STEP_DIGITS = 15
-"""Of the longest step: fewer than those of 2**53, which a report's epoch ends with."""
+"""Digits of the largest step: fewer than those of 2**53, which a report's epoch ends with."""
 
 
 class RequestIdentity(NamedTuple):

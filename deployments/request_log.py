@@ -15,7 +15,7 @@ _logger = logging.getLogger("ray.serve")
 
 _DIGEST_BYTES = 8
 _OURS = 500
-"""From this status on it is the stack's fault, not the request's."""
+"""Statuses from this one on are the stack's fault, not the request's."""
 
 
 class RequestLog:

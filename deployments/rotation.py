@@ -21,10 +21,10 @@ SILENT_S = 15.0
 was seen to keep one from answering."""
 
 ASK_PERIOD_S = 2.0
-"""Between two questions to a replica: a silent one is out after this and `SILENT_S`, 17 s."""
+"""Time between two questions to a replica: a silent one is out after this and `SILENT_S`, 17 s."""
 
 _AGAIN_S = 0.1
-"""Between two questions to one that vanished."""
+"""Time between two questions to a replica that vanished."""
 
 _LEFT = 256
 """Replicas remembered that left: a request is in one for half a minute at most after that."""

@@ -25,7 +25,7 @@ _HANDOVER_S = 10.0
 """Longest a handover may take: both ends are on this machine."""
 
 _REST_S = 0.1
-"""Until the next one where one failed, as where this process may open no more files."""
+"""Pause after a handover that failed, as where this process may open no more files."""
 
 _CREDENTIALS = struct.Struct("3i")
 _ROW = struct.Struct("i")

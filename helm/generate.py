@@ -165,7 +165,7 @@ def readme() -> str:
 _TABLE = "| value | default | meaning |\n| --- | --- | --- |"
 
 _COPIED = ("grafana/*.json", "prometheus/*.yaml")
-"""Of the folder dashboards/: links to it are lost where a chart is taken from a git server."""
+"""Files copied from dashboards/: links to it are lost where a chart is taken from a git server."""
 
 FILES: dict[str, Callable[[], str]] = {
     "values.schema.json": lambda: json.dumps(schema(), indent=2) + "\n",

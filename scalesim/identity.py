@@ -22,7 +22,8 @@ MAX_ID_BYTES = 256
 """Longest agent id in UTF-8 bytes: fits a header and leaves no room for a payload."""
 
 _MAX_ID_BITS = 850
-"""Of an integer of at most so many digits; Python refuses to write out much larger ones."""
+"""Bits of an integer with as many digits as an id may have; Python refuses to write out much larger
+ones."""
 
 DEFAULT_SIMULATION = "default"
 

@@ -46,7 +46,7 @@ class ModelReply(str):
 
 
 class InboxMessage(NamedTuple):
-    """Something that was told: by whom, what, and in which step."""
+    """A message of another agent: who sent it, what it says, and in which step."""
 
     sender: str
     content: Any
@@ -84,7 +84,8 @@ class Me:
         id: Its name.
         step: Of this turn.
         state: What it remembers from turn to turn: a dict of JSON-like values, to be changed.
-        inbox: What it was told since its last turn, in order of step and sender.
+        inbox: Messages sent to it since its last turn, in order of step and sender.
+        sent: Messages that it sent in this turn: to whom, and what.
         random: Draws that are the same in every run of the same seed.
     """
 
@@ -100,7 +101,7 @@ class Me:
     ) -> None:
         self.id, self.step, self.state, self.inbox = id, step, state, tuple(inbox)
         self.random = random.Random(f"{seed}/{id}/{step}")  # noqa: S311 - a simulation's draws
-        self.told: list[tuple[str, Any]] = []
+        self.sent: list[tuple[str, Any]] = []
         self._around, self._ask = around, ask
         self._others: Mapping[str, Other] | None = None
 
@@ -160,7 +161,7 @@ class Me:
         """
         self._around.check(other)
         self._around.check_reach(other)
-        self.told.append((other, message))
+        self.sent.append((other, message))
 
     def _seen(self) -> Mapping[str, Other]:
         if self._others is None:

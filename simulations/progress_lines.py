@@ -13,7 +13,7 @@ from rich.console import Console
 _logger = logging.getLogger(__name__)
 
 PERIOD_S = 5.0
-"""Between two lines: seldom enough for a log of hours, often enough to see that it goes on."""
+"""Time between two lines: seldom enough for a log of hours, often enough to see that it goes on."""
 
 
 class ProgressLines:

@@ -13,13 +13,7 @@ AgentRows = NDArray[np.int32]
 
 
 class _Turns(NamedTuple):
-    """All turns after the warm-up by agent, then step, and one that is nobody's at the end.
-
-    Attributes:
-        key: int64[m + 1], `row * steps + step`, ascending.
-        due: float64[m + 1], when it is in absolute steps.
-        calls: int64[m + 1], how many it has.
-    """
+    """All turns after the warm-up by agent, then step, and a last one that belongs to no agent."""
 
     key: NDArray[np.int64]
     due: NDArray[np.float64]

@@ -22,7 +22,7 @@ from scalesim.simulations.driver.world_files import load_world
 from scalesim.simulations.driver.world_run import WorldRun, run_world
 
 VILLAGERS, STEPS, SEED = 6, 10, 11
-"""With this seed four of them meet and say sixteen sentences."""
+"""With this seed four of the villagers meet and say sixteen sentences."""
 
 _NAME = "villagers"
 

@@ -11,7 +11,8 @@ import numpy as np
 from scalesim.deployments.random_model import WORDS
 
 _WORDS_PER_TOKEN = 0.6
-"""Of English, so that a prompt has no more tokens than it may in any common vocabulary."""
+"""Words of English per token, so that a prompt has no more tokens than it may in any common
+vocabulary."""
 
 
 class Wording(Protocol):

@@ -11,7 +11,7 @@ from scalesim.deployments.engine.identity_envelope import salted
 from scalesim.deployments.engine.models.model_registry import ModelRegistry
 
 _STRANGER = 1000
-"""From here on are keys of callers that have a model and are not agents."""
+"""Keys from this one on are of callers that have a model and are not agents."""
 
 
 class Asker:

@@ -34,7 +34,7 @@ HELD_TOKENS = 8
 """Passes hide no more here: prompts are short, and requests would never be held back for copies."""
 
 _COUNTS = ("outputs", "taken_back", "equal", "tie", "wrong", "passes")
-"""Of all runs together; the same seed makes the same number of passes, to the last one."""
+"""Counts of all runs together; the same seed makes the same number of passes, to the last one."""
 
 
 def main() -> None:

@@ -52,7 +52,7 @@ class FakeRequest(SimpleNamespace):
     __hash__ = object.__hash__  # type: ignore[assignment]
 
     def finished(self) -> bool:
-        """It leaves the batch when it is."""
+        """Return whether the request is to leave the batch: it never is."""
         return False
 
 

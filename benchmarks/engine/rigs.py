@@ -16,7 +16,7 @@ from scalesim.simulations.workload import PromptSize
 VIEWS = 3
 
 _TRANSFER_S = (0.0001, 0.001, 0.004, 0.02)
-"""Of one layer of a load, a backup, an adapter: from within a pass to many passes."""
+"""Seconds of one layer of a load, a backup, an adapter: from within a pass to many passes."""
 
 _FORWARD_S = (0.001, 0.004)
 

@@ -17,7 +17,7 @@ from scalesim.simulations.workload import PromptSize
 
 PAGE = 16
 _SLACK_TOKENS = 64
-"""Between a prompt with its answer and the context's end."""
+"""Tokens left between a prompt with its answer and the context's end."""
 
 
 class Setup(NamedTuple):

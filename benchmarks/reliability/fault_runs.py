@@ -24,11 +24,11 @@ BACK_S = 300.0
 """Longest that a part may take to be there again: an engine's start on a busy machine."""
 
 ENDED_S = 1.0
-"""After the last request nothing runs in any engine once this has passed."""
+"""How long after the last request nothing runs in any engine any more."""
 
 _LOOK_S = 0.05
 _SEARCH_S = 0.1
-"""Between two searches for parts, which take a processor tens of milliseconds each."""
+"""Time between two searches for parts, which take a processor tens of milliseconds each."""
 
 
 @dataclass

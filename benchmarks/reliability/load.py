@@ -15,10 +15,10 @@ import httpx
 
 AGENTS = 12
 TOKENS = 24
-"""Of an answer: several passes of the engine, so that faults hit requests half way."""
+"""Tokens of an answer: several passes of the engine, so that faults hit requests half way."""
 
 PAUSE_S = 0.1
-"""After a connection that broke, as clients wait before they try again."""
+"""Pause after a connection that broke, as clients wait before they try again."""
 
 REQUEST_S = 240.0
 """Longest a request may take, an engine's start included."""

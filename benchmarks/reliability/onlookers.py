@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 import httpx
 
 LOOK_EVERY_S = 0.1
-"""Between two looks at what the ingress says of its replicas."""
+"""Time between two looks at what the ingress says of its replicas."""
 
 _CONNECT_EVERY_S = 0.05
 _LONGEST_S = 30.0

@@ -16,7 +16,7 @@ from scalesim.simulations.driver.world_state import WorldState
 from scalesim.vocabulary import Distances
 
 Meetings = dict[tuple[int, int], set[int]]
-"""By (agent, step): whom its turn saw or heard."""
+"""Whom a turn saw or heard, by (agent, step)."""
 
 
 class NotingPool(LocalPool):

@@ -53,7 +53,7 @@ _CODE = re.compile(rf"(?<![A-Za-z])({'|'.join(_SENTENCES)}|WRONGTYPE|CROSSSLOT)(
 _TLS = re.compile(
     r"(CERTIFICATE_VERIFY_FAILED|NO_CERTIFICATE_OR_CRL_FOUND|Error 2(?= connecting to [^/]*:\d))"
 )
-"""In what the client says of a connection that it did not get."""
+"""What the client's message holds where TLS is why there is no connection."""
 _DETAIL = re.compile(
     r"'[A-Za-z|]+' command|'[^']{1,40}' key|unknown command \W?[A-Za-z]+\W?"
     r"|(?<=verify failed: )[^(]*[^(. ]"

@@ -11,7 +11,7 @@ from typing import TypeVar
 _logger = logging.getLogger(__name__)
 
 REST_S = 0.1
-"""After a crash: long enough not to fill the log's disk, short for everyone waiting."""
+"""Pause after a crash: long enough not to fill the log's disk, short for everyone waiting."""
 
 T = TypeVar("T")
 

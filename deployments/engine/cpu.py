@@ -19,10 +19,11 @@ from typing import Any
 from scalesim.deployments.engine.sglang import pool_rows
 
 NICENESS = 10
-"""Of an engine that computes on processors: a tenth of the share of processes that have none."""
+"""Niceness of an engine that computes on processors: a tenth of the share of processes that have
+none."""
 
 BELOW_OTHERS = 4
-"""By how much more an engine gives way than what starts it: Ray gives its own processes 15."""
+"""How much nicer an engine is than what starts it: Ray gives its own processes 15."""
 
 
 def install() -> None:

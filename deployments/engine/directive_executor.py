@@ -33,7 +33,7 @@ MOVE_ROWS = 16
 """Distances for which one move counts there: moves are taken over one by one."""
 
 PASSES_A_BACKLOG = 32
-"""Where more than so many shares wait, a share is that part of what waits: nothing piles up."""
+"""A long backlog is taken over in about this many passes, each a larger share of it."""
 
 
 class PendingMove(NamedTuple):

@@ -30,12 +30,13 @@ PROCESS_BYTES = 3 * GIB
 SGLANG_RESERVE_BYTES = 10 * GIB
 """What SGLang leaves free beside a host tier on a GPU (`pool_host/base.py`)."""
 MOST_DEVICE_SHARE = 0.95
-"""Of free device memory, for weights and KV: nothing larger has a place beside activations."""
+"""Largest share of free device memory for weights and KV: activations need a place beside them."""
 SHARED_BYTES_PER_RANK = GIB // 8
-"""In /dev/shm, where tensor-parallel ranks exchange what goes through host memory."""
+"""Bytes of /dev/shm, where tensor-parallel ranks exchange what goes through host memory."""
 DISK_SHARE = 0.8
 STORED_BYTES = 64 * GIB
-"""Of storage whose disk cannot be asked: a backend elsewhere, or a folder that cannot be read."""
+"""Size assumed of storage whose disk cannot be asked: a backend elsewhere, or an unreadable
+folder."""
 LEAST_TIER_BYTES = 2**20
 
 _NOT_AS_SAVED = frozenset({"quantization", "load_format", "cpu_offload_gb", "offload_group_size"})

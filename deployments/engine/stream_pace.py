@@ -7,11 +7,11 @@ from collections.abc import Callable
 from types import TracebackType
 
 PIECES_PER_S = 1000
-"""Of all streams of a replica together: a piece costs it and the ingress 0.3 ms of a processor,
-however many tokens are in it. Fewer than five streams send every token by itself."""
+"""Pieces a second of all streams of a replica together: a piece costs it and the ingress 0.3 ms of
+a processor, however many tokens are in it. Fewer than five streams send every token by itself."""
 
 MOST_S = 0.1
-"""Between two pieces of a stream: readers see no gaps."""
+"""Longest time between two pieces of a stream: readers see no gaps."""
 
 LEAST_S = 0.005
 """Less than this is not counted as a wait: a token takes as long."""

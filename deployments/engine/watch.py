@@ -25,7 +25,7 @@ _FIRST_S = 1.0
 """An engine that answers within this is not looked at any closer."""
 
 PROBE_PERIOD_S = 2.0
-"""Between two probes. A silent engine is out of rotation after this and `PROBE_S`: 22 s."""
+"""Time between two probes. A silent engine is out of rotation after this and `PROBE_S`: 22 s."""
 
 LOOK_S = 0.2
 """How often the processes are looked at: a dead engine is noticed within this."""

@@ -26,7 +26,7 @@ REQUESTS: dict[Endpoint, type[RequestModel]] = {
     "messages": AnthropicRequest,
     "tokenize": TokenizeRequest,
 }
-"""By endpoint."""
+"""The model of each endpoint's requests."""
 
 
 def accepted(endpoint: Endpoint, body: dict[str, Any]) -> dict[str, Any]:

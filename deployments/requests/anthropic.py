@@ -114,7 +114,7 @@ class AnthropicChoice(RequestModel):
 
 
 class Thinking(RequestModel):
-    """For models that reason."""
+    """Whether and how long a model that reasons may do so."""
 
     type: Literal["disabled", "adaptive"]
     """A budget of thinking is not kept: `adaptive` has none."""
@@ -173,9 +173,9 @@ class AnthropicRequest(RequestModel):
     kv_hints: KvHints = Field(default_factory=KvHints.empty, exclude=True)
     """Envelope of hints: who asks, what the simulation knows. What is not ours is left alone."""
     service_tier: Label = Field("auto", exclude=True)
-    """Taken and not used."""
+    """Accepted, without effect."""
     cache_control: Dropped = Field(None, exclude=True)
-    """Taken and not used."""
+    """Accepted, without effect."""
 
     @model_validator(mode="after")
     def _choosable(self) -> AnthropicRequest:

@@ -77,7 +77,7 @@ class ChatRequest(SharedFields):
     parallel_tool_calls: bool = True
     """Several calls in one answer."""
     reasoning_effort: Literal["none", "minimal", "low", "medium", "high", "xhigh"] = "medium"
-    """For models that reason."""
+    """How much a model that reasons should do so."""
 
     chat_template_kwargs: Annotated[JsonObject, AfterValidator(template_arguments)] = Field(
         default_factory=dict
@@ -91,21 +91,21 @@ class ChatRequest(SharedFields):
     """Stream the reasoning too (SGLang)."""
 
     store: bool = Field(False, exclude=True)
-    """Taken and not used."""
+    """Accepted, without effect."""
     metadata: JsonObject = Field(default_factory=dict, exclude=True)
-    """Taken and not used."""
+    """Accepted, without effect."""
     service_tier: Label = Field("auto", exclude=True)
-    """Taken and not used."""
+    """Accepted, without effect."""
     safety_identifier: Label = Field("", exclude=True)
-    """Taken and not used."""
+    """Accepted, without effect."""
     prompt_cache_retention: Label = Field("", exclude=True)
-    """Taken and not used."""
+    """Accepted, without effect."""
     prediction: Annotated[Any, AfterValidator(plain_json)] = Field(None, exclude=True)
-    """Taken and not used."""
+    """Accepted, without effect."""
     modalities: list[Literal["text"]] = Field([], max_length=1, exclude=True)
     """Only text."""
     verbosity: Literal["low", "medium", "high"] = Field("medium", exclude=True)
-    """For models whose chat template knows it: its variable `verbosity`."""
+    """Length of answers, for models whose chat template knows it: its variable `verbosity`."""
 
     @model_validator(mode="before")
     @classmethod

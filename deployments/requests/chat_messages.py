@@ -13,10 +13,10 @@ from scalesim.deployments.requests.shared_fields import Label
 from scalesim.deployments.requests.values import JsonObject, together
 
 ParticipantName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.-]{1,128}$")]
-"""Of a function."""
+"""Name of a participant or of a function."""
 
 MOST_SCHEMA_BYTES = 256 * 2**10
-"""Of all tools: engines look through them for 0.3 ms a property."""
+"""Largest schemas of all tools together: engines look through them for 0.3 ms a property."""
 
 
 def check_schemas(schemas: list[dict[str, Any]]) -> None:

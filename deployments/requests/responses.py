@@ -161,7 +161,7 @@ class TextSettings(RequestModel):
 
 
 class Reasoning(RequestModel):
-    """For models that reason."""
+    """How much a model that reasons should do so."""
 
     effort: Literal["none", "minimal", "low", "medium", "high", "xhigh"] = "medium"
     summary: Literal["auto", "concise", "detailed"] = Field("auto", exclude=True)
@@ -212,13 +212,13 @@ class ResponsesRequest(RequestModel):
     background: Literal[False] = Field(False, exclude=True)
     """Only false."""
     stream_options: JsonObject = Field(default_factory=dict, exclude=True)
-    """Taken and not used."""
+    """Accepted, without effect."""
     service_tier: Label = Field("auto", exclude=True)
-    """Taken and not used."""
+    """Accepted, without effect."""
     safety_identifier: Label = Field("", exclude=True)
-    """Taken and not used."""
+    """Accepted, without effect."""
     prompt_cache_retention: Label = Field("", exclude=True)
-    """Taken and not used."""
+    """Accepted, without effect."""
 
     top_k: int = Field(-1, ge=-1, le=2**31 - 1)
     """Tokens sampled from; -1 and 0 are all (SGLang)."""

@@ -22,7 +22,7 @@ class StreamOptions(RequestModel):
     continuous_usage_stats: bool = False
     """Token counts in every chunk (vLLM and SGLang)."""
     include_obfuscation: bool = Field(False, exclude=True)
-    """Taken and not used."""
+    """Accepted, without effect."""
 
 
 Stop = Annotated[
@@ -57,7 +57,7 @@ class SharedFields(RequestModel):
     n: int = Field(1, ge=1, le=128)
     """Answers to each prompt; prompts times `n` are 256 at most."""
     seed: int = Field(0, ge=-(2**63), le=2**63 - 1)
-    """Of the sampling, where the engine is deterministic."""
+    """Seed of the sampling, where the engine is deterministic."""
     stop: Stop = Field(default_factory=list)
     """A string or several that end the answer; an empty one ends nothing."""
     stream: bool = False

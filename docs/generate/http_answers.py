@@ -52,4 +52,4 @@ EVENT = {
     "t": "when it was answered, in seconds since 1970",
 }
 ANSWERS = {"agent": AGENT, "status": STATUS, "trace": EVENT}
-"""By handler of `Ingress`."""
+"""Fields of the answer of each handler of `Ingress`."""

@@ -14,7 +14,7 @@ from scalesim.policies.stepping.conductor import Dependencies, Positions, Steps
 from scalesim.policies.stepping.grid import NOBODY, Grid, bucket_of, gap, move, rings_of
 
 _SLACK = 1e-9
-"""Of a distance: what rounding may take from it."""
+"""Share of a distance that rounding may take from it."""
 
 _SPREAD = 32
 """How many of those who block an agent its choice of one is spread over: were it always the first,

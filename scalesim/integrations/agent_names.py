@@ -8,7 +8,8 @@ from scalesim.errors import InvalidRequestError
 from scalesim.identity import MAX_ID_BYTES, AgentId, agent_text
 
 _KEPT_BYTES = 200
-"""Of a name that is too long; what follows tells it from others that begin alike."""
+"""Bytes kept of a name that is too long; a hash behind them distinguishes names that begin
+alike."""
 
 
 def agent_name(agent: AgentId) -> str | None:

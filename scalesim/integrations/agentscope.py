@@ -11,7 +11,7 @@ from scalesim.integrations.current_run import begin_step, pin
 from scalesim.integrations.watching import before
 
 _AFTER = "_scalesim_after"
-"""Of an agent in a pipeline of two: the other's name, whose turn is after its own."""
+"""Attribute of an agent in a pipeline of two: the name of the other, who acts after it."""
 
 
 def install(module: ModuleType) -> None:

@@ -10,7 +10,8 @@ from scalesim.integrations.current_run import begin_step
 from scalesim.integrations.watching import before
 
 _ASKS = ("_step_impl", "_astep_non_streaming_task", "_stream", "_astream")
-"""Below `step` and `astep`, which observers wrap and streams outlive."""
+"""Methods below `step` and `astep`: those two are wrapped by observers, and end before their
+streams."""
 
 
 def install(module: ModuleType) -> None:

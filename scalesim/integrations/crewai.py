@@ -12,10 +12,10 @@ from scalesim.integrations.current_run import begin_step
 from scalesim.integrations.watching import before
 
 _AHEAD = "_scalesim_ahead"
-"""Of a task: the names of its agent and of those of the tasks after it."""
+"""Attribute of a task: the names of its agent and of the agents of the tasks after it."""
 
 _LATER = ("aexecute_task", "kickoff", "kickoff_async", "akickoff")
-"""Of an agent, with its tasks or by itself; the first versions do not have all of them."""
+"""Methods of an agent, with tasks or without, that the first versions do not all have."""
 
 
 def install_agents(module: ModuleType) -> None:

@@ -162,7 +162,7 @@ FRAMEWORKS = (
 """Who acts, and in which order, by the framework's own objects."""
 
 _FACES = {"langgraph": "langgraph.graph"}
-"""Of packages that are no more than a folder of others, which are found and never run."""
+"""The module that programs import, of packages whose own top level is never executed."""
 
 
 @cache

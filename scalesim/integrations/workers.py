@@ -19,7 +19,8 @@ _BY_NAME = "func"
 """How the pools of `multiprocessing` call their first argument."""
 
 _POOLS = ("concurrent.futures", "multiprocessing")
-"""Whose own threads and processes serve everybody; what they are handed brings its identity."""
+"""Modules whose own threads and processes serve everybody; what they are handed brings its
+identity."""
 
 
 def install_threads() -> None:

@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterator, Sequence
 HIDDEN = "***"
 
 _NAMES = r"[\w.-]*(?:keys?|token|secrets?|passw(?:or)?ds?|credentials?|auth|authorization)"
-"""`max_tokens` is none."""
+"""Names of options whose values are secrets; `max_tokens` is not one of them."""
 _OPTION = re.compile(rf"--?{_NAMES}", re.IGNORECASE)
 _ASSIGNED = re.compile(rf"((?:--?)?{_NAMES}[=:]).+", re.IGNORECASE | re.DOTALL)
 _IN_URL = re.compile(r"(?<=://)[^/@\s]+(?=@)")

@@ -16,7 +16,7 @@ class ClientSettings(Settings):
     api_key: SecretStr = SecretStr("")
     """Sent as a bearer token; the key the stack was started with."""
     timeout_s: float = Field(2.0, gt=0)
-    """For control calls (distances); inference calls keep their own client's timeout."""
+    """Timeout of control calls (distances); inference calls keep their own client's."""
     flush_interval_s: float = Field(0.02, gt=0)
     """Hints given one by one are sent together after at most this long."""
     buffer_rows: int = Field(100_000, ge=1)

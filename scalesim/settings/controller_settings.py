@@ -22,7 +22,7 @@ class CatalogSettings(Settings):
     timeout_s: float = Field(0.25, gt=0)
     """Per command: the controller must never wait on Redis longer than a plan takes."""
     retries: int = Field(2, ge=0)
-    """Of a command that was not answered, before the batch is given back."""
+    """Retries of a command that was not answered, before the batch is given back."""
     flush_interval_s: float = Field(0.25, gt=0)
     """Write-behind period: at most this much residency is a hint after a crash."""
     flush_rows: int = Field(10_000, ge=1)
@@ -45,7 +45,7 @@ class ControllerSettings(Settings):
     """The central actor."""
 
     name: str = "scalesim-controller"
-    """Of the actor; two stacks in one Ray cluster need two."""
+    """Name of the actor; two stacks in one Ray cluster need two."""
     namespace: str = "scalesim"
     """Ray namespace of the detached actor."""
     tick_s: float = Field(0.05, gt=0)
@@ -56,7 +56,7 @@ class ControllerSettings(Settings):
     """Largest share of each tier of each replica a simulation may fill ahead of its requests, by
     its name; those not named share what there is."""
     key_quotas: dict[str, KeyQuota] = Field(default_factory=dict)
-    """Of keys, by their names in `ingress.api_keys`."""
+    """Quotas of keys, by their names in `ingress.api_keys`."""
     leveling_moves: int = Field(256, ge=0)
     """Agents moved at most, four times a second, so that no replica makes a step wait; 0 leaves
     all where hashing puts them."""

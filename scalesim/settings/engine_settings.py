@@ -65,14 +65,14 @@ class EmulationSettings(Settings):
     gpu: str | None = None
     """One that `scalesim plan` knows, such as `h100`: its times take the place of those below."""
     model: str = "llama-3.1-8b"
-    """Whose bytes and arithmetic the GPU's times are of, whatever small model answers."""
+    """The model whose bytes and arithmetic give the GPU's times, whatever small model answers."""
     dilate: float = Field(8.0, ge=1.0)
     """A second of the GPU takes so many here: what the processor itself needs then counts for
     little. Reports of `scalesim sim run` are divided by it."""
     calibration: dict[str, float] = Field(default_factory=dict)
     """Measured values of `scalesim plan`'s calibration in place of the assumed ones."""
     adapter_bytes: float = Field(336e6, gt=0)
-    """Of one adapter: rank 64 on all linear layers of an 8B model in bf16."""
+    """Bytes of one adapter: rank 64 on all linear layers of an 8B model in bf16."""
     to_device_bytes_per_s: float = Field(25e9, gt=0)
     """Host memory to device: half of what PCIe 5 carries."""
     to_host_bytes_per_s: float = Field(25e9, gt=0)
@@ -80,11 +80,11 @@ class EmulationSettings(Settings):
     storage_bytes_per_s: float = Field(5e9, gt=0)
     """An NVMe disk."""
     transfer_s: float = Field(20e-6, ge=0)
-    """To start any copy; each layer of a load is one."""
+    """Seconds to start any copy; each layer of a load is one."""
     pass_s: float = Field(0.01, ge=0)
     """A forward pass without prompt tokens."""
     prefill_token_s: float = Field(3e-5, ge=0)
-    """For each prompt token in it."""
+    """Seconds for each prompt token of a pass."""
 
     @classmethod
     def of(cls, named: str, dilate: float) -> EmulationSettings:
@@ -107,13 +107,13 @@ class EngineSettings(Settings):
     tp_size: int = Field(1, ge=1)
     """Tensor-parallel ranks: GPUs of one engine, all of one machine."""
     dtype: str = "auto"
-    """Of weights and KV, in SGLang's names; `auto` takes the model's own, on a CPU float32."""
+    """Type of weights and KV, in SGLang's names; `auto` takes the model's own, on a CPU float32."""
     page_size: int = Field(16, ge=1)
     """Tokens a page: SGLang's HiCache moves whole pages; 16 keeps waste under 2% of a 1k prompt."""
     device_tokens: int | None = Field(None, ge=64)
     """KV tokens in GPU memory; None: as many as SGLang finds room for; 16,384 on a CPU."""
     host_share: float = Field(0.7, gt=0.0, le=0.95)
-    """Of the machine's or container's memory, what the host tiers of all engines on it take
+    """Share of the machine's or container's memory, what the host tiers of all engines on it take
     together; the rest is left free. `host_bytes` or `host_ratio` take its place."""
     host_bytes: int | None = Field(None, ge=2**20)
     """Host tier of one engine."""
@@ -128,7 +128,7 @@ class EngineSettings(Settings):
     """Keeps the storage tier in place of `storage_dir`: any backend of SGLang, by its name. Its own
     rules say what leaves it; `storage_bytes` is then how much of it a replica remembers."""
     storage_options: dict[str, Any] = Field(default_factory=dict)
-    """Of `storage_backend`: SGLang's `hicache_storage_backend_extra_config`."""
+    """Options of `storage_backend`: SGLang's `hicache_storage_backend_extra_config`."""
     adapters: AdapterSettings | None = None
     """None serves the bare model only."""
     models: ModelSettings | None = None
@@ -142,7 +142,7 @@ class EngineSettings(Settings):
     reserve_share: float = Field(0.1, ge=0.0, lt=1.0)
     """Share of device and host tier the planner leaves to running requests' new tokens."""
     log_level: str = "error"
-    """Of the engine's own log."""
+    """Level of the engine's own log."""
     emulation: EmulationSettings | None = None
     """Emulates a device that takes time, on a CPU, for tests; None: everything is done at once."""
     extra_args: dict[str, Any] = Field(default_factory=dict)

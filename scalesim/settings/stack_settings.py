@@ -48,8 +48,8 @@ class IngressSettings(Settings):
     port: int = Field(8080, ge=0, le=65535)
     """0 takes a free one."""
     api_key: SecretStr = SecretStr("")
-    """Of whoever operates the stack: it is for all simulations. Without it and `api_keys` `host`
-    must be loopback."""
+    """Key of whoever operates the stack: it is for all simulations. Without it and `api_keys`
+    `host` must be loopback."""
     api_keys: dict[str, ApiKeySettings] = Field(default_factory=dict)
     """Further keys by name, each for some simulations and with quotas of its own."""
     processes: int | None = Field(None, ge=1, le=32)
@@ -59,16 +59,17 @@ class IngressSettings(Settings):
     max_body_bytes: int = Field(8 * 2**20, ge=1024)
     """Larger bodies are refused with 413: 8 MiB is about two million tokens of text."""
     max_header_bytes: int = Field(64 * 2**10, ge=1024)
-    """Of a request's line and headers together; more is refused with 431."""
+    """Most bytes of a request's line and headers together; more is refused with 431."""
     header_timeout_s: float = Field(20.0, gt=0)
     """Longest a client may take from connecting to its last header; then it is answered 408."""
     body_timeout_s: float = Field(60.0, gt=0)
     """Longest a client may take to send a body, and to read on in an answer."""
     max_connections: int = Field(16_384, ge=1)
-    """At a time, or as many files as the process may open; further ones are answered 503."""
+    """Connections at a time, or as many files as the process may open; further ones are answered
+    503."""
     max_connections_per_address: int = Field(8_192, ge=1)
-    """Of one client address; above the agents of the largest simulation that runs on one machine.
-    Raise it where all clients come through one proxy."""
+    """Connections of one client address; above the agents of the largest simulation that runs on
+    one machine. Raise it where all clients come through one proxy."""
     request_timeout_s: float = Field(600.0, gt=0)
     """Longest a request waits for its first piece."""
     default_max_tokens: int | None = Field(None, ge=1)
@@ -91,7 +92,8 @@ class MetricsSettings(Settings):
     host: str = "127.0.0.1"
     """Beyond loopback `ingress.api_key` is asked for, as everywhere."""
     controller_port: int = Field(0, ge=0, le=65535)
-    """Of the controller, which then leaves its figures out of the ingress'; 0 leaves them in."""
+    """Port of the controller, which then leaves its figures out of the ingress'; 0 leaves them
+    in."""
     replica_port: int = Field(0, ge=0, le=65535 - 15)
     """Each replica takes the first free one of this and the 15 above it, as many as a machine has
     GPUs; 0 for none. Which one it took is in the stack's status."""
@@ -133,9 +135,10 @@ class AutoscalingSettings(Settings):
     target_ongoing_requests: float = Field(gt=0)
     """Requests of one engine, those that wait among them: with more there are more engines."""
     upscale_delay_s: float = Field(30.0, ge=0)
-    """For so long there must be more of them."""
+    """How long there must be more requests before an engine is added."""
     downscale_delay_s: float = Field(600.0, ge=0)
-    """For so long there must be fewer; an engine that goes takes its device and host tier along."""
+    """How long there must be fewer requests before an engine goes, which takes its device and host
+    tier along."""
 
     @model_validator(mode="after")
     def _in_order(self) -> AutoscalingSettings:

@@ -27,7 +27,7 @@ class SeenAgent(NamedTuple):
 
 
 class AgentMessage(NamedTuple):
-    """Something that was told: by whom, in which step, and what (msgpack)."""
+    """A message between agents: the step, who sent it, its number, and what it says (msgpack)."""
 
     step: int
     sender: int
@@ -43,7 +43,7 @@ class AgentTurn(NamedTuple):
         step: Of the turn.
         state: What it remembers, in msgpack.
         sees: The others that it sees, in order of rows; may hold itself.
-        inbox: What it was told since its last turn.
+        inbox: Messages sent to it since its last turn.
     """
 
     row: int
@@ -63,7 +63,7 @@ class TakenTurn(NamedTuple):
         public: What it shows now.
         place: Where it is now; None where it is nowhere.
         next_turn: When it acts next: the step, and a fraction for its place in it; inf for never.
-        told: Whom it told what: rows and msgpack.
+        sent: Messages to others: the row of who gets it, and msgpack.
         calls: Its calls of the model.
         error: Why it failed, naming agent and step; empty where it did not.
     """
@@ -74,6 +74,6 @@ class TakenTurn(NamedTuple):
     public: bytes
     place: tuple[float, float] | None
     next_turn: float
-    told: tuple[tuple[int, bytes], ...]
+    sent: tuple[tuple[int, bytes], ...]
     calls: tuple[CallRow, ...]
     error: str

@@ -31,7 +31,7 @@ class AskedModel(Protocol):
 
 
 MakeModel = Callable[[], AskedModel]
-"""Makes a model where it is used: in each worker its own."""
+"""Makes a model where it is used: each worker makes its own."""
 
 
 class ServedModel:
@@ -42,7 +42,7 @@ class ServedModel:
         simulation: Namespace of the agents.
         model_of: Returns the served model that an agent's calls name, by its row.
         api_key: Of the stack, where it has one.
-        told: Whether the stack takes distances; if not, it is told no steps either.
+        hinted: Whether distances and steps are sent with calls: the stack takes them.
     """
 
     def __init__(
@@ -51,9 +51,9 @@ class ServedModel:
         simulation: str,
         model_of: Callable[[int], str],
         api_key: str = "",
-        told: bool = True,
+        hinted: bool = True,
     ) -> None:
-        self._told = told
+        self._hinted = hinted
         self._caller = Caller(base_url, api_key=api_key)
         self._simulation = simulation
         self._model_of = model_of
@@ -70,7 +70,7 @@ class ServedModel:
         given = {key: value for key, value in parameters.items() if key not in _OURS}
         body = {"model": self._model_of(row), "temperature": 0, **given, "messages": list(messages)}
         headers = {**parameters.get("extra_headers", {}), **identity(self._simulation, agent)}
-        if not self._told:
+        if not self._hinted:
             headers = {name: value for name, value in headers.items() if name not in _HINTS}
         return await self._caller.chat(body, headers, on_text)
 
@@ -82,7 +82,8 @@ class ServedModel:
 _HINTS = {NEXT_USE, STEP}
 
 _OURS = {"stream", "stream_options", "extra_headers"}
-"""Not for the body. Every call is streamed, for its times; `on_text` passes the pieces on."""
+"""Parameters that are not passed on: every call is streamed, for its times; `on_text` gets the
+pieces."""
 
 
 @dataclass(frozen=True)
@@ -93,8 +94,8 @@ class MakeServedModel:
     simulation: str
     model_of: Callable[[int], str]
     api_key: str = field(default="", repr=False)
-    told: bool = True
+    hinted: bool = True
 
     def __call__(self) -> AskedModel:
         """Return a model of this process."""
-        return ServedModel(self.base_url, self.simulation, self.model_of, self.api_key, self.told)
+        return ServedModel(self.base_url, self.simulation, self.model_of, self.api_key, self.hinted)

@@ -23,7 +23,7 @@ from scalesim.vocabulary import Distances
 from scalesim.world import World
 
 _PERIOD_S = 0.02
-"""Between two reports within a step: less than a short answer takes."""
+"""Time between two reports within a step: less than a short answer takes."""
 
 _SHARE = 20
 """A report takes at most one part in so many of the driver's time."""

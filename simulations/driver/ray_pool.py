@@ -15,7 +15,7 @@ from scalesim.simulations.driver.turn_pool import LocalPool
 from scalesim.world import World
 
 _DEATHS = 5
-"""Of one worker in a row, without a turn between them: what it is given ends it."""
+"""Deaths of one worker in a row, without a turn between them: what it is given ends it."""
 
 _CLOSE_S = 10.0
 

@@ -23,7 +23,8 @@ from scalesim.simulations.driver.roster import Roster
 from scalesim.world import World
 
 TURN_TIMEOUT_S = 1800.0
-"""For a whole turn with all its calls: it may wait long for the model, but not without end."""
+"""Longest a whole turn may take with all its calls: it may wait long for the model, but not without
+end."""
 
 _FAR = 2.0**40
 """Positions beyond it cannot be distinguished to a thousandth."""
@@ -124,7 +125,7 @@ class TurnRunner:
     def _taken(
         self, me: Me, row: int, before: tuple[float, float] | None, calls: Sequence[CallRow]
     ) -> TakenTurn:
-        told = tuple((self._roster.rows[to], self._packed(me, what)) for to, what in me.told)
+        sent = tuple((self._roster.rows[to], self._packed(me, what)) for to, what in me.sent)
         return TakenTurn(
             row,
             me.step,
@@ -132,7 +133,7 @@ class TurnRunner:
             self._packed(me, self._world.public(me.state)),
             self._place(me, before),
             self._next_turn(me, row),
-            told,
+            sent,
             _in_order(calls),
             "",
         )

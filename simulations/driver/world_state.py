@@ -1,4 +1,4 @@
-"""The driver's truth: what every agent remembers, shows and was told, as far back as needed."""
+"""The driver's truth: what every agent remembers, shows and is sent, as far back as needed."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class AgentRecord:
         state: What it remembers, in msgpack.
         next_turn: When it acts next: the step, and a fraction for its place in it; inf for never.
         shown: What it showed, oldest first, as far back as somebody behind it may look.
-        mail: What it was told and has not read.
+        mail: Messages sent to it that it has not read.
     """
 
     __slots__ = ("mail", "next_turn", "shown", "state")
@@ -116,7 +116,7 @@ class WorldState:
         agent.mail = [letter for letter in agent.mail if not self._read(turn, letter)]
         agent.shown.append(ShownState(turn.step, turn.public, turn.place))
         agent.forget(floor - 1)
-        for number, (row, content) in enumerate(turn.told):
+        for number, (row, content) in enumerate(turn.sent):
             self.agents[row].mail.append(AgentMessage(turn.step, turn.row, number, content))
 
     def _turn(self, row: int, near: list[int]) -> AgentTurn:

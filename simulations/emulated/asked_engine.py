@@ -27,13 +27,13 @@ class AskedEngine:
     Args:
         engine: Answers.
         simulation: Namespace of the agents.
-        told: Whether it takes the distances and steps that come with calls.
+        hinted: Whether it takes the distances and steps that come with calls.
         call_s: Of a calibration.
     """
 
-    def __init__(self, engine: InlineEngine, simulation: str, told: bool, call_s: float) -> None:
+    def __init__(self, engine: InlineEngine, simulation: str, hinted: bool, call_s: float) -> None:
         self._engine, self._simulation = engine, simulation
-        self._told, self._call_s = told, call_s
+        self._hinted, self._call_s = hinted, call_s
         self._free_s = 0.0
         self._waiting: list[tuple[EmulatedRequest, asyncio.Future[None]]] = []
 
@@ -84,7 +84,7 @@ class AskedEngine:
         self._waiting = [one for one in self._waiting if not one[0].done]
 
     def _hints(self, parameters: Mapping[str, Any]) -> dict[str, Any]:
-        said = parameters.get("extra_headers", {}) if self._told else {}
+        said = parameters.get("extra_headers", {}) if self._hinted else {}
         hints: dict[str, Any] = {}
         if NEXT_USE in said:
             hints["next_use"] = float(said[NEXT_USE])

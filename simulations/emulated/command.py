@@ -19,7 +19,7 @@ from scalesim.simulations.trace import read_recording
 Option = typer.Option
 
 TRACE_STEPS = 12
-"""Of a recorded run; its steps have a dozen and more calls each."""
+"""Steps of a recorded run; each has a dozen calls and more."""
 
 
 def emulated(

@@ -23,7 +23,7 @@ from scalesim.simulations.emulated.emulated_case import ArmOptions
 from scalesim.vocabulary import Budgets, Directives, Residency, TransferStats
 
 CALL_S = 2e-3
-"""Between two processes of the stack, one way."""
+"""Time between two processes of the stack, one way."""
 
 REPLICA = "emulated"
 """Name of the only one, where there is one."""

@@ -32,8 +32,8 @@ class EmulatedWorld:
     def __init__(self, stack: EmulatedStack, simulation: str) -> None:
         self._stack = stack
         self._loop = VirtualLoop(stack.clock)
-        told = stack.plane is not None
-        self.model = AskedEngine(stack.engine, simulation, told, stack.call_s)
+        hinted = stack.plane is not None
+        self.model = AskedEngine(stack.engine, simulation, hinted, stack.call_s)
 
     def foresight(self, world: World) -> Foresight | None:
         """Return what reports a World's distances; None in arms without a controller."""

@@ -19,7 +19,8 @@ from scalesim.simulations.emulated.play import words_of
 from scalesim.vocabulary import Directives
 
 Routing = Literal["leveled", "hashed", "least loaded", "random"]
-"""By our placement, moved so that steps are level, or as it is hashed; or whatever is where."""
+"""Where a request goes: to its agent's placement, with moves or only hashed; or wherever there is
+least load, or anywhere."""
 
 ROUTINGS: tuple[Routing, ...] = ("leveled", "hashed", "least loaded", "random")
 

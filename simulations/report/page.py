@@ -14,7 +14,7 @@ from scalesim.simulations.workload import Workload
 from scalesim.vocabulary import TIERS
 
 _MOST_LINES = 400
-"""Of what was said; the rest is in the file of `--transcript`."""
+"""Lines of the transcript that are shown; the rest is in the file of `--transcript`."""
 
 
 def render(

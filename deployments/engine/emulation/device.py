@@ -20,7 +20,7 @@ WatchWork = Callable[[str, int, float, float], None]
 """Called with a piece of work, its stream's number, when it begins and when it ends."""
 
 Seen = dict[int, int]
-"""By number of a stream, how many pieces of its work come before."""
+"""How many pieces of each stream's work come before, by the stream's number."""
 
 
 class RaceError(ScaleSimError):

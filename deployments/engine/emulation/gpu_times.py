@@ -19,8 +19,8 @@ from scalesim.settings import EmulationSettings
 from scalesim.vocabulary import ADAPTER, MODEL, PREFIX
 
 COPY_S = 1e-5
-"""To start one copy on a GPU: a launch and its latency, about 10 us (the CUDA programming guide
-names no figure; NVIDIA's "CUDA graphs" developer posts measure 2 to 10 us a launch)."""
+"""Time to start one copy on a GPU: a launch and its latency, about 10 us (the CUDA programming
+guide names no figure; NVIDIA's "CUDA graphs" developer posts measure 2 to 10 us a launch)."""
 
 ADAPTER_COPIES_A_LAYER = 14
 """Two matrices for each of seven projections."""

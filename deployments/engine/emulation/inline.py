@@ -46,7 +46,7 @@ Script = Generator[None, None, None]
 """Runs between passes; yields once for each."""
 
 _FLUSHES = 4000
-"""Tries, one a pass: all that was written may still be on its way to storage, page after page."""
+"""Tries to empty the cache, one a pass: all that was written may still be on its way to storage."""
 
 
 def import_engine() -> None:

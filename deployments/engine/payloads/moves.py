@@ -11,7 +11,7 @@ class MoveOutcome(Enum):
     """The result of one move that a directive asked for."""
 
     DONE = "done"
-    """In effect."""
+    """It was done."""
     ALREADY = "already"
     """It was so before: nothing was to be done."""
     STARTED = "started"

@@ -16,7 +16,7 @@ ROWS_A_PASS = 16
 """Most rows reported together, a tenth of a millisecond."""
 
 ROWS_AGAIN_A_PASS = 8
-"""Of them, most of those that did not change: after a resync the rest comes later."""
+"""Most of these rows that did not change: after a resync the rest comes later."""
 
 
 class ChangedAgents:

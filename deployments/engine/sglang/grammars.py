@@ -7,11 +7,13 @@ from typing import Any
 from cachetools import LRUCache
 
 MOST_BYTES = 256 * 2**20
-"""Of grammars kept ready, and as much again of their parts in xgrammar: a schema of the kind that
-people write takes 0.3 MB at a vocabulary of 128k, the largest of some that are served 15 MB."""
+"""Most bytes of grammars kept ready, and as much again of their parts in xgrammar: a schema of the
+kind that people write takes 0.3 MB at a vocabulary of 128k, the largest of some that are served 15
+MB."""
 
 _UNKNOWN_BYTES = 2**20
-"""Taken for a grammar that does not tell its size: other backends', and those that are invalid."""
+"""Size assumed of a grammar that does not tell its own: other backends', and those that are
+invalid."""
 
 
 def bound(backend: Any, most_bytes: int = MOST_BYTES) -> None:

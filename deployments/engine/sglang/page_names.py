@@ -15,7 +15,7 @@ from sglang.srt.mem_cache.cpp_utils.native_hash import _native_hash_input
 
 _LARGEST_NARROW = 2**32 - 1
 _WIDE = b"\xff"
-"""Before tokens of eight bytes, so that no page of four-byte tokens has the same name."""
+"""Put before tokens of eight bytes, so that no page of four-byte tokens has the same name."""
 
 
 def use() -> None:

@@ -26,7 +26,8 @@ BASE = ""
 """Identity of the model the engine was started with."""
 
 BUCKET_BYTES = 2**28
-"""Copied to the device at a time: SGLang puts it beside the weights before it writes them."""
+"""Bytes copied to the device at a time: SGLang puts them beside the weights before it writes
+them."""
 
 _DTYPES = {
     **{"F64": torch.float64, "F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16},

@@ -36,7 +36,7 @@ class PlayedWorld:
         self.calls = {(c.row, c.step, c.call): c.answer.text for turn in turns for c in turn.calls}
         self.errors = [turn.error for turn in turns if turn.error]
         self.texts = {
-            (turn.row, turn.step): (turn.state, turn.told, [x.answer.text for x in turn.calls])
+            (turn.row, turn.step): (turn.state, turn.sent, [x.answer.text for x in turn.calls])
             for turn in turns
         }
 
@@ -135,7 +135,7 @@ class Hidden(Posters):
 async def test_who_hides_is_not_seen_and_can_be_told() -> None:
     played = await play(Hidden(8, 1), None)
     assert not played.errors
-    assert any(told for _, told, _ in played.texts.values())
+    assert any(sent for _, sent, _ in played.texts.values())
 
 
 class AsksAtOnce(Gathering):

@@ -42,11 +42,11 @@ class LateEngine:
                 asked.meta |= {"cached_tokens_details": found}
 
 
-def answers(told: bool = True, reason: str = "length") -> tuple[list[ChatAnswer], LateEngine]:
+def answers(hinted: bool = True, reason: str = "length") -> tuple[list[ChatAnswer], LateEngine]:
     """What two agents who ask at once are answered."""
     clock = VirtualClock()
     engine, loop = LateEngine(clock, reason), VirtualLoop(clock)
-    model = AskedEngine(cast(InlineEngine, engine), "town", told, SHARED_S)
+    model = AskedEngine(cast(InlineEngine, engine), "town", hinted, SHARED_S)
     said: list[ChatAnswer] = []
 
     async def ask(name: str) -> ChatAnswer:
@@ -85,7 +85,7 @@ def test_calls_take_their_way_and_share_a_processor() -> None:
 
 
 def test_an_arm_that_takes_no_distances_gets_none() -> None:
-    _, engine = answers(told=False)
+    _, engine = answers(hinted=False)
     assert not {"next_use", "priority"} & engine.asked[0][3].keys()
 
 
