@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from scalesim.cli.registered import verbs
+from scalesim.cli.weights_verbs import verbs
 from scalesim.settings import AdapterSettings, load
 
 if TYPE_CHECKING:

@@ -9,11 +9,12 @@ from __future__ import annotations
 import importlib
 import io
 import sys
-from typing import Any
+from typing import Annotated, Any
 
 import typer
 from typer.core import TyperGroup
 
+import scalesim
 from scalesim.cli.output import fail
 from scalesim.errors import ConfigurationError, InvalidRequestError, ScaleSimError
 
@@ -83,8 +84,21 @@ app = typer.Typer(
 )
 
 
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"scalesim {scalesim.__version__}")
+        raise typer.Exit
+
+
 @app.callback()
-def _root() -> None:
+def _root(
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", callback=_print_version, is_eager=True, help="Print the version and exit."
+        ),
+    ] = False,
+) -> None:
     """Keep the group a group: verbs come from `Verbs`."""
 
 

@@ -6,7 +6,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from scalesim.cli.registered import verbs
+from scalesim.cli.weights_verbs import verbs
 from scalesim.settings import ModelSettings, load
 
 if TYPE_CHECKING:

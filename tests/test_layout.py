@@ -128,3 +128,20 @@ def test_no_modules_import_each_other() -> None:
         for name, file in files.items()
     }
     list(TopologicalSorter(graph).static_order())  # raises CycleError, which names them
+
+
+def test_the_engine_names_what_touches_sglang() -> None:
+    """Outside of the adapter layer: `deployments/engine/__init__.py` lists it all."""
+    engine = ROOT / "deployments" / "engine"
+    listed = text(engine / "__init__.py")
+    touching = {
+        "/".join(file.relative_to(engine).parts[:1])
+        for file in modules("deployments/engine")
+        if re.search(r"^ *(from|import) sglang\b", text(file), re.M)
+    }
+    assert {name for name in touching if not re.search(rf"`{re.escape(name)}\b", listed)} == set()
+    others = [part for part in PRODUCT if part != "deployments"]
+    outside = [*modules(*others), *set(modules("deployments")) - set(modules("deployments/engine"))]
+    assert [
+        file for file in outside if re.search(r"^ *(from|import) sglang\b", text(file), re.M)
+    ] == []

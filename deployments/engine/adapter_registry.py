@@ -6,8 +6,14 @@ from pathlib import Path
 from typing import NamedTuple
 
 from scalesim.deployments.engine.lora.fitting import BaseModel, require_fitting
-from scalesim.deployments.engine.lora.plain import write
-from scalesim.deployments.engine.lora.saved import CONFIG, WEIGHTS, WORDS, SavedAdapter, load
+from scalesim.deployments.engine.lora.plain_adapter import write
+from scalesim.deployments.engine.lora.saved_adapter import (
+    CONFIG,
+    WEIGHTS,
+    WORDS,
+    SavedAdapter,
+    load,
+)
 from scalesim.deployments.engine.weights_registry import WeightsRegistry
 from scalesim.errors import InvalidRequestError
 from scalesim.settings import AdapterSettings

@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
-from scalesim.deployments.engine.lora.saved import WEIGHTS
+from scalesim.deployments.engine.lora.saved_adapter import WEIGHTS
 from scalesim.deployments.machine import Machine, disk_bytes
 from scalesim.errors import ConfigurationError
 from scalesim.policies.capacity.fit import EngineRoom

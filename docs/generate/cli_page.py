@@ -16,9 +16,10 @@ from docs.generate.text import first_paragraph, one_line
 from scalesim.cli.main import VERBS
 
 _HEAD = """# The command line
-Written by `make generated`. Every verb answers `--help`; an error is one message on standard error
-and exit code 1, a usage error exit code 2. With `--json` standard output is one JSON document, also
-for an error: `{"error": {"code", "message", "retryable"}}`.
+Written by `make generated`. `scalesim --version` prints the version. Every verb answers `--help`;
+an error is one message on standard error and exit code 1, a usage error exit code 2. With `--json`
+standard output is one JSON document, also for an error:
+`{"error": {"code", "message", "retryable"}}`.
 
 | verb | |
 |---|---|

@@ -8,7 +8,7 @@ import numpy as np
 
 from scalesim.errors import InvalidRequestError
 from scalesim.policies.workloads.every_step_workload import round_robin, shuffled
-from scalesim.policies.workloads.generated import GeneratedWorkload
+from scalesim.policies.workloads.generated_workload import GeneratedWorkload
 from scalesim.policies.workloads.graph_workload import diffusion, workflow
 from scalesim.policies.workloads.random_workload import zipf
 from scalesim.policies.workloads.scheduled_workload import activity, event_queue

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from scalesim.policies.distance.turn_order import Order, ShuffledStep
-from scalesim.policies.workloads.generated import GeneratedWorkload, workload
+from scalesim.policies.workloads.generated_workload import GeneratedWorkload, workload
 
 
 def round_robin(rng: np.random.Generator, agents: int, steps: int) -> GeneratedWorkload:

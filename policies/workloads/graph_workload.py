@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from scalesim.policies.distance.graph import Diffusion, Workflow
-from scalesim.policies.workloads.generated import GeneratedWorkload, workload
+from scalesim.policies.workloads.generated_workload import GeneratedWorkload, workload
 
 TEAM = 12
 """Agents in one workflow: four layers of three."""

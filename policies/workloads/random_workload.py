@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from scalesim.policies.workloads.generated import GeneratedWorkload, workload
+from scalesim.policies.workloads.generated_workload import GeneratedWorkload, workload
 
 
 def zipf(

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from scalesim.policies.distance.estimator_base import Nearest
 from scalesim.policies.distance.scheduled import Drawn, HourlyRate, Wake
-from scalesim.policies.workloads.generated import GeneratedWorkload, workload
+from scalesim.policies.workloads.generated_workload import GeneratedWorkload, workload
 
 
 def event_queue(rng: np.random.Generator, agents: int, steps: int) -> GeneratedWorkload:

@@ -7,7 +7,7 @@ import numpy as np
 from scalesim.policies.distance.estimator_base import Nearest
 from scalesim.policies.distance.scheduled import Wake
 from scalesim.policies.distance.spatial import Encounters
-from scalesim.policies.workloads.generated import GeneratedWorkload, workload
+from scalesim.policies.workloads.generated_workload import GeneratedWorkload, workload
 
 SPEED, RADIUS, COOLDOWN_STEPS = 1.0, 1.0, 4.0
 

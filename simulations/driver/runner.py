@@ -17,9 +17,9 @@ from scalesim.me import Chat, InboxMessage, Me, ModelReply, TextListener
 from scalesim.plain_values import packed
 from scalesim.simulations.call_table import CallRow
 from scalesim.simulations.driver.agent_turns import NEVER, AgentTurn, TakenTurn, step_of
-from scalesim.simulations.driver.around import Surroundings
 from scalesim.simulations.driver.asked_model import AskedModel
 from scalesim.simulations.driver.roster import Roster
+from scalesim.simulations.driver.surroundings import Surroundings
 from scalesim.world import World
 
 TURN_TIMEOUT_S = 1800.0

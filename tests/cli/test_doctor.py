@@ -12,6 +12,7 @@ from benchmarks.free_port import free_port
 from scalesim.cli import doctor, machine, ports, services
 from scalesim.cli.finding import Check
 from scalesim.controller.catalog.embedded import EmbeddedServer
+from scalesim.pins import pinned
 from scalesim.settings import CatalogSettings, IngressSettings, StackSettings
 from tests.support.fake_stack import FakeStack
 
@@ -46,7 +47,7 @@ def test_a_wrong_version_fails_with_the_way_out(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setitem(machine.NEEDED, "ray", "0.1")
     result = CliRunner().invoke(doctor.app)
     assert result.exit_code == 1
-    assert "fix ray: 2.60.0" in result.output
+    assert f"fix ray: {pinned('ray')}" in result.output
     assert "pip install 'ray==0.1'" in result.output
 
 

@@ -9,6 +9,7 @@ from collections.abc import Callable
 import pytest
 from typer.testing import CliRunner
 
+import scalesim
 from scalesim.cli import main as command
 from scalesim.errors import InvalidRequestError
 
@@ -32,6 +33,11 @@ def test_help_lists_every_verb() -> None:
     shown = CliRunner().invoke(command.app, ["--help"])
     assert shown.exit_code == 0
     assert all(f" {verb} " in shown.output for verb in command.VERBS)
+
+
+def test_it_says_its_version() -> None:
+    shown = CliRunner().invoke(command.app, ["--version"])
+    assert (shown.exit_code, shown.output) == (0, f"scalesim {scalesim.__version__}\n")
 
 
 def test_a_shell_without_utf8_is_shown_what_it_can() -> None:

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import NamedTuple
 
-from scalesim.deployments.engine.lora.saved import WORDS, SavedAdapter
+from scalesim.deployments.engine.lora.saved_adapter import WORDS, SavedAdapter
 from scalesim.deployments.engine.models.model_registry import weight_files
 from scalesim.deployments.engine.models.tensors import header
 from scalesim.errors import InvalidRequestError

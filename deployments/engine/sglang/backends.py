@@ -7,7 +7,7 @@ from typing import Any
 
 from sglang.srt.mem_cache.storage.backend_factory import StorageBackendFactory
 
-from scalesim.deployments.engine.storage.known import KnownPages
+from scalesim.deployments.engine.storage.known_pages import KnownPages
 from scalesim.errors import ConfigurationError
 
 DYNAMIC = "dynamic"

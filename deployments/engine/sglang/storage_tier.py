@@ -15,7 +15,7 @@ from sglang.srt.mem_cache.utils import get_storage_hash_str
 
 from scalesim.deployments.engine.eviction_order import DistanceOrder
 from scalesim.deployments.engine.prefixes import CacheSpace, Prefix, Tokens
-from scalesim.deployments.engine.storage.known import Chain, KnownPages
+from scalesim.deployments.engine.storage.known_pages import Chain, KnownPages
 
 _THREADS = {
     "prefetch_thread": "prefetch_thread_func",

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from scalesim.deployments.engine.storage.disk import Disk
-from scalesim.deployments.engine.storage.known import KnownPages
+from scalesim.deployments.engine.storage.known_pages import KnownPages
 
 
 class PageFolder(KnownPages):

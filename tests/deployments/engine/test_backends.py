@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from scalesim.deployments.engine import boot
-from scalesim.deployments.engine.storage.known import KnownPages
+from scalesim.deployments.engine.storage.known_pages import KnownPages
 from scalesim.errors import ConfigurationError
 
 PAGE = torch.zeros(10, dtype=torch.uint8)

@@ -10,7 +10,7 @@ import pytest
 
 from scalesim.deployments.engine.eviction_order import DistanceOrder
 from scalesim.deployments.engine.storage.folder import PageFolder
-from scalesim.deployments.engine.storage.known import Chain
+from scalesim.deployments.engine.storage.known_pages import Chain
 
 SIZE = 100
 FILE = SIZE + 16

@@ -7,7 +7,7 @@ import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from scalesim.deployments.engine.lora.saved import CONFIG, WEIGHTS, WORDS, SavedAdapter
+from scalesim.deployments.engine.lora.saved_adapter import CONFIG, WEIGHTS, WORDS, SavedAdapter
 from scalesim.errors import InvalidRequestError
 
 if TYPE_CHECKING:

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from scalesim.deployments.engine.eviction_order import DistanceOrder
-from scalesim.deployments.engine.storage.known import KnownPages
+from scalesim.deployments.engine.storage.known_pages import KnownPages
 
 
 def test_a_page_reported_twice_counts_once() -> None:
