@@ -7,7 +7,7 @@
 #             gigabytes of packages, each framework in an environment of its own in the user's cache
 # make test-fast  about a minute: no Ray, no engine, no chart, no benchmark, none that is slow
 # make check  ruff, mypy and codespell
-# make generated  write anew what is derived: the chart's schema, README and goldens, dashboards,
+# make generated  rewrite what is derived: the chart's schema, README and goldens, dashboards,
 #             docs/reference
 # make clean  remove what these made
 

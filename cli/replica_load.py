@@ -2,7 +2,7 @@
 
 Each engine holds 1,000 agents and makes 100 passes a second, in each of which requests begin and
 end; engines and their GPUs are made up, links and controller are real. All agents are reported
-anew once a second. The peer takes the same calls, as often, and does nothing.
+again once a second. The peer takes the same calls, as often, and does nothing.
 """
 
 from __future__ import annotations

@@ -39,7 +39,7 @@ _CATALOG_COUNTERS = {
     "flushes": "Batches written to the catalog.",
     "rows": "Rows written to the catalog.",
     "failures": "Writes to the catalog that failed; their rows are written again.",
-    "losses": "Times the catalog was found empty or replaced, and written anew.",
+    "losses": "Times the catalog was found empty or replaced, and written again.",
 }
 
 

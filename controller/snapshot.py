@@ -67,7 +67,7 @@ class DirtyRows:
 
     Args:
         table: Payload table; `dirty` is cleared here.
-        limit: Rows a batch; of removed rows no more are kept, then all is written anew.
+        limit: Rows a batch; of removed rows no more are kept, then all is written again.
         rewrite: The catalog holds nothing of this table yet.
     """
 

@@ -231,7 +231,7 @@ BOARD = Board(
         "Events": [
             _rates(
                 "Lost and found",
-                "Replicas lost, attached anew, requests sent again, streams broken off.",
+                "Replicas lost, attached again, requests sent again, streams broken off.",
                 "ops",
                 lost="controller_replicas_lost",
                 resyncs="controller_resyncs",

@@ -47,6 +47,6 @@ def _check_pods(meant: str | None) -> None:
         raise ConfigurationError(
             "these pods are of another release than the arguments, as serve.upgradeStrategy None "
             "leaves pods as they are: what was served goes on. For the new one delete the Ray "
-            "cluster, which KubeRay then makes anew: kubectl delete raycluster -l "
+            "cluster, which KubeRay then makes again: kubectl delete raycluster -l "
             "ray.io/originated-from-cr-name=NAME_OF_THE_RAYSERVICE"
         )

@@ -149,7 +149,7 @@ class IngressMetrics:
 def exposition(processes: Iterable[tuple[str, Sequence[Metric]]]) -> str:
     """Return what processes of the ingress count, each under its name, in Prometheus' text format.
 
-    One that is started anew has another name, so that no sum over all goes back by what it counted.
+    One that is restarted has another name, so that no sum over all goes back by what it counted.
     """
     registry = CollectorRegistry()
     registry.register(_Together(processes))

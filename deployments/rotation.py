@@ -142,7 +142,7 @@ class Rotation:
     async def died(self, names: Iterable[str]) -> set[str]:
         """Return which of some replicas that vanished are dead, once that is known of all.
 
-        Those that answer were only cut off, and those that left are none; Serve takes out the
+        Those that answer were only cut off, and those that left are not dead; Serve takes out the
         others, or they do not answer for `SILENT_S`.
         """
         asked = list(names)

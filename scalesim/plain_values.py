@@ -12,8 +12,8 @@ def packed(value: Any) -> bytes:
     """Return a value as msgpack; replies of a model are text, numpy's numbers are numbers.
 
     Raises:
-        ValueError: It is none of dicts with text keys, lists, text, numbers, True, False and None;
-            says what it is instead.
+        ValueError: It is made of more than dicts with text keys, lists, text, numbers, True, False
+            and None; says of what.
     """
     try:
         _check_order(value)

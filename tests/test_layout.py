@@ -48,7 +48,7 @@ def imports(body: list[ast.stmt], known: Collection[str]) -> Iterator[str]:
 
 
 def types(body: list[ast.stmt]) -> Iterator[tuple[str, str]]:
-    """Yield names of classes, and of types with what they stand for: the same is no second one."""
+    """Yield names of classes, and of types with what they stand for: equal ones are one."""
     for node in body:
         match node:
             case ast.ClassDef(name=name):

@@ -11,7 +11,8 @@ from pathlib import Path
 from tests.support.sources import PRODUCT, ROOT, modules, parsed, text
 
 PHRASES = re.compile(
-    r"\b(?:nobody's|for ever|in vain|comes? to rest|came to rest|whose turn it is)\b|\"Its own\.",
+    r"\b(?:anew|lest|nobody's|for ever|in vain|comes? to rest|came to rest|whose turn it is)\b"
+    r"|\"Its own\.",
     re.IGNORECASE,
 )
 """Phrases of another age, or of nothing in particular."""

@@ -1,6 +1,6 @@
 """Random interleavings over a device that takes time: every answer is compared, all is checked.
 
-The real scheduler, cache and plugin; each run begins anew, is the same for the same seed, and is
+The real scheduler, cache and plugin; each run starts fresh, is the same for the same seed, and is
 shrunk where it fails.
 
 Run: python -m benchmarks.engine.interleavings [--rig prefixes] [--seed 0 ...] [--requests 5000]

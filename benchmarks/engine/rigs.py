@@ -22,7 +22,7 @@ _FORWARD_S = (0.001, 0.004)
 
 
 class DrawnTimes:
-    """Times drawn anew for every piece of work, so that anything may overtake anything."""
+    """Times drawn for each piece of work, so that anything may overtake anything."""
 
     layers = 0
 

@@ -60,7 +60,7 @@ async def run(options: Options) -> bool:
 
 
 def gpu_name() -> str:
-    """Return which GPU of `policies.capacity` this is; h100 where it is none of them."""
+    """Return which GPU of `policies.capacity` this is; h100 where it is not one of them."""
     words = str(hardware()["gpu"]).lower().replace("-", " ").split()
     return next((name for name in GPUS if name in words), "h100")
 

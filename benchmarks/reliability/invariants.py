@@ -17,7 +17,7 @@ from benchmarks.reliability.load import End, LoadTally
 from scalesim.deployments.stack import Stack
 
 MEMORY_SHARE = 1.3
-"""Most memory as a share of that before: processes that were started anew differ by some of it."""
+"""Most memory as a share of that before: processes that were restarted differ by some of it."""
 
 _LOGS = (".log", ".out", ".err")
 

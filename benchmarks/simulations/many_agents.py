@@ -95,7 +95,7 @@ def _resident_bytes() -> dict[str, int]:
 
 
 def checkpoint_s(world: Town, folder: Path) -> float:
-    """Return the seconds that writing all agents anew takes."""
+    """Return the seconds that writing all agents again takes."""
     journal = Journal(folder)
     agents = journal.agents()
     assert agents is not None

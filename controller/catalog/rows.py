@@ -68,7 +68,7 @@ class CatalogSnapshot(NamedTuple):
     Attributes:
         rows: `ROW`[n].
         names: What the numbers in `rows` stand for.
-        whole: Nothing was left out that made no sense; else all is to be written anew.
+        whole: Nothing was left out that made no sense; else all is to be written again.
     """
 
     rows: Packed

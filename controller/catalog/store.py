@@ -50,7 +50,7 @@ for at = 1, #found, 2 do
 end
 return {{page[1], table.concat(rows), others}}
 """
-"""Returns where to go on, rows in one piece, and how many values are none of this version: a
+"""Returns where to go on, rows in one piece, and how many values are of another version: a
 million by themselves take the client's parser three times as long."""
 
 _SPREAD = f"""
@@ -68,7 +68,7 @@ class WriteOutcome(Enum):
 
     WRITTEN = auto()
     LOST = auto()
-    """Nothing was written: the server does not hold what was written before. Write all anew."""
+    """Nothing was written: the server does not hold what was written before. Write all again."""
     SUPERSEDED = auto()
     """Nothing was written: a newer controller owns the catalog."""
 
@@ -78,7 +78,7 @@ class Catalog:
 
     Keys are `{namespace}:agents`, a hash of packed rows by kind and key, `{namespace}:names` and
     `{namespace}:head`. Every batch is one transaction, made only while the head is the one this
-    catalog left. What is damaged is moved to `{namespace}:damaged:*` and written anew.
+    catalog left. What is damaged is moved to `{namespace}:damaged:*` and written again.
 
     Args:
         settings: The URL must not be empty.

@@ -30,7 +30,7 @@ class AdapterLoader:
         """Return what the engine calls a call's adapter once it is loaded; None where it has none.
 
         That is the one it names, else its agent's. One that was removed is unknown at once; one
-        that was registered anew under its id is loaded as another.
+        that was registered again under its id is loaded as another.
 
         Raises:
             UnknownModelError: It is not registered.
@@ -73,6 +73,6 @@ class AdapterLoader:
             )
         if await asyncio.to_thread(registry.find, adapter.name) != adapter:
             raise InvalidRequestError(
-                f"adapter {adapter.name!r} was registered anew while it was loaded: ask again",
+                f"adapter {adapter.name!r} was registered again while it was loaded: ask again",
                 "model",
             )

@@ -56,7 +56,7 @@ def patch_host_tier(copy: Callable[[pool_rows.RowCopies], None] = pool_rows.copy
 def give_way() -> None:
     """Let the stack's other parts go first on this machine's processors.
 
-    They compute little, and everything waits for it: a controller that starts anew beside two busy
+    They compute little, and everything waits for it: a controller that starts again beside two busy
     engines is back in half the time. Call it in the scheduler process.
     """
     own = os.getpriority(os.PRIO_PROCESS, 0)

@@ -1,4 +1,4 @@
-"""TinyTroupe: neighbours talk about a bridge, in an order that is drawn anew for every step.
+"""TinyTroupe: neighbours talk about a bridge, in an order that is drawn for each step.
 
 scalesim run -- python street_talk.py
 """

@@ -1,4 +1,4 @@
-"""Everyone acts once a step: round robin, or shuffled anew every step."""
+"""Everyone acts once a step: in the same order, or in a new one every step."""
 
 from __future__ import annotations
 

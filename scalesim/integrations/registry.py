@@ -203,7 +203,7 @@ def warn_of_other(integration: Integration, module: ModuleType) -> None:
 
 @cache
 def installed_version(distribution: str) -> str:
-    """Return the version of a package; empty where it is none that was installed."""
+    """Return the version of a package; empty where it was not installed as one."""
     try:
         return importlib.metadata.version(distribution)
     except importlib.metadata.PackageNotFoundError:

@@ -1,6 +1,6 @@
 """A run on disk: the agents as they stood, and the turns since; what died goes on from there.
 
-The agents are written anew when the turns have outgrown them, so that the folder stays within a few
+The agents are rewritten when the turns have outgrown them, so that the folder stays within a few
 times their size, besides the calls that were made, which are kept for the report.
 """
 
@@ -25,7 +25,7 @@ _GROWTH = 2
 
 LEAST_BYTES = 2**20
 """Turns are kept until they are larger than this, and than `_GROWTH` times the agents: then all
-agents are written anew."""
+agents are written again."""
 
 
 class SavedAgent(NamedTuple):

@@ -39,7 +39,7 @@ class WorldRun(NamedTuple):
         options: How it is driven.
         simulation: Namespace of its agents.
         folder: Keeps the run; one that died there goes on.
-        warm_up: Brings agents' memory into the engines, anew where a run goes on.
+        warm_up: Brings agents' memory into the engines, again where a run goes on.
     """
 
     world: World

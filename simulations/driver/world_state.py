@@ -88,7 +88,7 @@ class WorldState:
         self.place_all()
 
     def place_all(self) -> None:
-        """Put all agents where they are, anew; `took` leaves moving to the conductor."""
+        """Put all agents where they are, again; `took` leaves moving to the conductor."""
         if self._roster.spatial:
             agents = self.agents
             places = [agent.shown[-1].place or (_NAN, _NAN) for agent in agents]

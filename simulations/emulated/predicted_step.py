@@ -56,7 +56,7 @@ def predicted_step_s(case: EmulatedCase, arm: str, emulation: EmulationSettings)
 
 
 def _host(case: EmulatedCase, state_bytes: int, calibration: Calibration) -> HostTier | None:
-    """Return the host tier of a case with storage; what does not fit elsewhere is computed anew."""
+    """Return the host tier of a case with storage; what does not fit is computed again."""
     if not case.stored:
         return None
     read_s = np.full(case.agents, state_bytes / calibration.storage_bytes_per_s)

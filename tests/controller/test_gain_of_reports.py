@@ -45,7 +45,7 @@ def graph() -> Iterator[ReportedStep]:
 
 
 def shuffled() -> Iterator[ReportedStep]:
-    """Everyone acts once a step, in an order that is drawn anew."""
+    """Everyone acts once a step, in a new order."""
     chance = np.random.default_rng(0)
     for _ in range(STEPS // 4):
         order = chance.permutation(8).tolist()

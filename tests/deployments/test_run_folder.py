@@ -36,7 +36,7 @@ with contextlib.nullcontext() if "log" in sys.argv else folder.as_tmpdir():
         out = subprocess.PIPE
     child = subprocess.Popen(command, stdout=out, start_new_session=True, text=True)
 Path(f"/dev/shm/any_{folder.path.name}_1").touch()
-if "fork" in sys.argv and not os.fork():  # inherits lock and pipe, and is none of the folder's
+if "fork" in sys.argv and not os.fork():  # inherits lock and pipe, and is not the folder's
     log.close()
     sys.stdin.read()
     os._exit(0)

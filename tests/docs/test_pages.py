@@ -1,4 +1,4 @@
-"""Pages of the documentation: written anew they are the same, and what they name exists."""
+"""Pages of the documentation: written again they are the same, and what they name exists."""
 
 from __future__ import annotations
 

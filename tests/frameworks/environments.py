@@ -13,7 +13,7 @@ from scalesim.environment import cache_folder_from_env
 
 ROOT = Path(__file__).parents[2]
 CLIENT = ("httpx", "msgspec", "numpy", "pydantic", "rich", "typer")
-"""What our client needs; itself it is installed anew each time."""
+"""What our client needs; itself it is installed again each time."""
 
 _INSTALL_S = 600
 

@@ -47,7 +47,7 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
         "missing property 'tlsCaSecretName'",
     ),
     "a switch set to null": ({"networkPolicy": {"enabled": None}}, "missing property 'enabled'"),
-    "a port that is none": ({"serve": {"port": 70000}}, "got 70,000, want 65,535"),
+    "a port that cannot be": ({"serve": {"port": 70000}}, "got 70,000, want 65,535"),
     "the API at a port of Ray's": ({"serve": {"port": 8080}}, "which Ray takes in its pods"),
     "a map inside of another set to null": ({"ray": {"gcs": None}}, "missing property 'gcs'"),
     "no key": ({"apiKey": {"secretName": ""}}, "apiKey needs a value or a secretName"),

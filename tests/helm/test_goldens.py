@@ -1,4 +1,4 @@
-"""The rendered chart, as reviewed; `python -m tests.helm.test_goldens` writes it anew."""
+"""The rendered chart, as reviewed; `python -m tests.helm.test_goldens` writes it again."""
 
 from __future__ import annotations
 

@@ -257,4 +257,4 @@ def test_without_a_key_a_jobs_stacks_are_not_scraped() -> None:
     assert "--port" not in objects["RayJob", "town-scalesim-job"]["spec"]["entrypoint"]
     monitor = objects["PodMonitor", "town-scalesim-job"]["spec"]
     assert [each["port"] for each in monitor["podMetricsEndpoints"]] == ["metrics"]
-    assert ("PrometheusRule", "town-scalesim") not in objects  # a job's end is no alarm
+    assert ("PrometheusRule", "town-scalesim") not in objects  # a job's end is not an alarm

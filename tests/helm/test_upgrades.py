@@ -161,7 +161,7 @@ BASE = merged(
 )
 
 OTHER_RELEASE = {"nameOverride", "fullnameOverride", "serve.enabled"}
-"""What makes all objects of a name anew, or ends them: no upgrade of a running release."""
+"""What replaces all objects of a name, or ends them: no upgrade of a running release."""
 
 
 def hashed(service: dict[str, Any]) -> dict[str, Any]:

@@ -62,7 +62,7 @@ def watch_storage_late(times: Times, clock: DeviceClock) -> LateThreads:
 
     def written(self: Any, operation: Any) -> Any:
         if not same(pages_at(self, operation.host_indices), kept.pop(operation.id)):
-            raise RaceError("pages were written anew while storage read them: free them afterwards")
+            raise RaceError("pages were rewritten while storage read them: free them afterwards")
         return write(self, operation)
 
     base._start_storage_threads = started

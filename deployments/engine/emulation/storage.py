@@ -36,7 +36,7 @@ def watch_storage(device: Device) -> None:
         begun, before = device.clock.now(), pages_at(self, rows)
         device.clock.wait_until(begun + storage_s(before.nbytes, len(rows)))
         if device.checked and not same(pages_at(self, rows), before):
-            device.fail("pages were written anew while storage read them: free them afterwards")
+            device.fail("pages were rewritten while storage read them: free them afterwards")
         return bool(put(self, hashes, rows, extra))
 
     HiCacheController._generic_page_get = get_late

@@ -1,6 +1,6 @@
 """The process that an engine's processes are forked from, on machines without a GPU.
 
-SGLang spawns its scheduler and detokenizer, each of which imports it anew: 15 s of a core, twice,
+SGLang spawns its scheduler and detokenizer, each of which imports it again: 15 s of a core, twice,
 which is most of what a start takes here. Imported once, and forked, they start in a second.
 """
 

@@ -81,7 +81,7 @@ class IdentifiedManager:
     def _note(
         self, one: EngineCall, parts: list[dict[str, Any]], names: FieldNames, whole: bool
     ) -> None:
-        """Note what an answer says of its request; raise where it is none."""
+        """Note what an answer says of its request; raise where it is not an answer."""
         if (whole or not one.generated) and (fault := _refusal(parts, names)) is not None:
             one.fault = fault
             raise ValueError(str(fault))

@@ -1,4 +1,4 @@
-"""The controller on a virtual clock: what is said arrives in order, and silence is no death."""
+"""The controller on a virtual clock: messages arrive in order, and a silent engine is not dead."""
 
 from __future__ import annotations
 
