@@ -251,7 +251,7 @@ class InferenceRoutes:
 
 
 class HeldStream(StreamingResponse):
-    """A stream of which something is let go however its sending ends, begun or not.
+    """A stream that releases something once its sending ends, however it ends, begun or not.
 
     Args:
         args: Of a `StreamingResponse`.

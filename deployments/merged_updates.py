@@ -11,7 +11,7 @@ from scalesim.vocabulary import ReplicaUpdate, Residency, TransferStats
 
 
 def merged(messages: Iterable[Message]) -> ReplicaUpdate:
-    """Return one update that leaves the controller with what these messages leave it with.
+    """Return one update that has the same effect on the controller as these messages.
 
     Of each payload the last row stays, and the rows on both sides of each change of its use: the
     controller counts uses, and where payloads were as they began.

@@ -52,7 +52,7 @@ class Attempt:
         self._sent: list[Any] = []
 
     def sent(self, replica: str, result: Any) -> None:
-        """Note where it goes, and what its answer comes by."""
+        """Note the replica that it goes to, and what its answer arrives through."""
         self.replica = replica
         self._sent.append(result)
 

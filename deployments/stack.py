@@ -331,7 +331,7 @@ def _check_alone(applications: Collection[str]) -> None:
 
 
 def remove(settings: ControllerSettings) -> bool:
-    """End what a stack has in the cluster that this process is connected to; return if there was.
+    """End what a stack has in the cluster that this process is in; return whether it had anything.
 
     For one whose own process is gone; other applications of Serve go on.
     """

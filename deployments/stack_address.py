@@ -108,7 +108,7 @@ class Address:
                 self._take_back(taker)
 
     def _hand_over(self, selector: selectors.BaseSelector) -> None:
-        """Give one that asks the socket and the lowest free row.
+        """Give a process that asks the socket and the lowest free row.
 
         Raises:
             OSError: Nobody can ask any more, or no file may be opened for who asks.
@@ -131,7 +131,7 @@ class Address:
             socket.send_fds(taker, [_ROW.pack(free[0])], files)
 
     def _take_back(self, taker: socket.socket) -> None:
-        """Count the connections of one that is gone no more."""
+        """Stop counting the connections of a process that is gone."""
         self._table[:, self._rows.pop(taker)] = 0
         taker.close()
 

@@ -152,7 +152,7 @@ class Suspects:
         return frozenset(record.unknown if record is not None else ())
 
     def clear(self, call: Call, replicas: Iterable[str]) -> None:
-        """Forget that a call was lost with these: they are there again, or left."""
+        """Forget that a call was lost with these replicas: they are there again, or left."""
         if (record := self._records.get(digest(call))) is not None:
             record.unknown.difference_update(replicas)
 

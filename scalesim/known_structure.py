@@ -85,7 +85,7 @@ class Graph:
         self._ran: set[int] = set()
 
     def distances(self, active: Iterable[str]) -> Iterable[tuple[str, float]]:
-        """Return the steps to each agent's turn while these act; who acted before has finished."""
+        """Return the steps to others' turns while `active` act; who acted before has finished."""
         running = {self._rows[agent] for agent in active if agent in self._rows}
         done = (self._ran if self._once else set()) - running
         self._ran |= running

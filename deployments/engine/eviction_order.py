@@ -116,7 +116,7 @@ class DistanceOrder:
         return min(map(self.distance, owners))
 
     def note(self, owners: Collection[int]) -> int:
-        """Return the row in `values` of the nearest owner; it is his until `unnote`."""
+        """Return the row in `values` of the nearest owner, which keeps it until `unnote`."""
         if not owners:
             return NO_OWNER
         if len(owners) == 1:

@@ -11,7 +11,7 @@ _logger = logging.getLogger("scalesim")
 
 
 def harmless(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Return `function` that answers None where it fails, and is not called again after that."""
+    """Wrap a function: where it fails it answers None, and it is not called again after that."""
     failed = False
     inner = function.func if isinstance(function, functools.partial) else function
     name = f"{inner.__module__}.{getattr(inner, '__qualname__', type(inner).__qualname__)}"

@@ -35,7 +35,7 @@ class LateThreads:
         self._hurry = False
 
     def take(self, module: ModuleType) -> None:
-        """Make the threads of a module that says `threading.Thread` some of these."""
+        """Make the threads that a module starts by `threading.Thread` some of these."""
         face = SimpleNamespace(**vars(threading) | {"Thread": self._thread})
         module.threading = cast(Any, face)  # type: ignore[attr-defined]
 

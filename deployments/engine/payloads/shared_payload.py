@@ -194,6 +194,6 @@ def _discount(counts: Counter[Any], of: Any) -> None:
 
 
 def _parts(agents: int) -> int:
-    """Return their number rounded up by an eighth at most: one more is not news for all others."""
+    """Return their number rounded up by an eighth at most: one more seldom changes others'."""
     step = 1 << max(0, agents.bit_length() - 4)
     return -(-agents // step) * step
