@@ -1,7 +1,7 @@
 """Writes the chart's values.schema.json and README.md from values.yaml: `python helm/generate.py`.
 
-A comment above a key describes it; types are those of the defaults; `stack` is described by
-`scalesim.settings.StackSettings`, whose arguments it holds.
+A comment above a key describes it; types are those of the defaults, what is inside is in
+`shapes.yaml`; `stack` is described by `scalesim.settings.StackSettings`, whose arguments it holds.
 """
 
 from __future__ import annotations
@@ -23,6 +23,8 @@ from scalesim.settings import StackSettings
 CHART = Path(__file__).parent / "scalesim"
 DASHBOARDS = Path(__file__).parents[1] / "dashboards"
 
+SHAPES: dict[str, dict[str, Any]] = yaml.safe_load((CHART.parent / "shapes.yaml").read_text())
+"""Under `shapes` the schemas that values have, by name; under `values` that name, by value."""
 _TYPES = {bool: "boolean", int: "integer", str: "string", list: "array", dict: "object"}
 _KEY = re.compile(r"^( *)([A-Za-z]\w*):")
 _CHOICE = re.compile(r"One of: ([\w, ]+)\.")
@@ -88,7 +90,7 @@ def schema() -> dict[str, Any]:
             # or write nothing in its place. Lists and maps of people's own are empty then.
             parent["required"].append(value.path[-1])
     stack = _stack()
-    root["$defs"] = stack.pop("$defs")
+    root["$defs"] = stack.pop("$defs") | SHAPES["shapes"]
     root["properties"]["stack"] = stack
     root["required"].append("stack")
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **root}
@@ -98,7 +100,9 @@ def _property(value: ChartValue) -> dict[str, Any]:
     if isinstance(value.default, dict) and value.default and value.path[-1] not in _OPEN:
         return _closed(value.text)
     found: dict[str, Any] = {"type": _TYPES[type(value.default)], "description": value.text}
-    if found["type"] == "object":
+    if shape := _shape(value.path):
+        found["$ref"] = f"#/$defs/{shape}"
+    elif found["type"] == "object":
         found["additionalProperties"] = True
     if found["type"] == "integer":
         found["minimum"] = 0
@@ -107,6 +111,13 @@ def _property(value: ChartValue) -> dict[str, Any]:
     if choice := _CHOICE.search(value.text):
         found["enum"] = choice[1].split(", ")
     return found
+
+
+def _shape(path: tuple[str, ...]) -> str | None:
+    """Return the name of the most exact shape that there is for a value."""
+    shapes = SHAPES["values"]
+    ends = (".".join(path[start:]) for start in range(len(path)))
+    return next((shapes[end] for end in ends if end in shapes), None)
 
 
 def _closed(text: str) -> dict[str, Any]:

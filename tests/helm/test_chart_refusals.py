@@ -169,7 +169,7 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
             "job": {
                 "enabled": True,
                 "entrypoint": "python town.py",
-                "runtimeEnv": {"pip": ["a"], "conda": "b"},
+                "runtimeEnv": {"pip": ["a"], "uv": ["b"]},
             }
         },
         "takes one of them",

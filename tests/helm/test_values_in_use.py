@@ -16,6 +16,7 @@ from redis.connection import parse_url
 from helm.generate import documented, schema
 from tests.helm.test_schemas import KUBERNETES
 from tests.support.chart import CHART, NEEDED, merged, pods, render, rendered_files, settings
+from tests.support.crds import validator
 
 DIGEST = "sha256:" + "0a" * 32
 
@@ -79,6 +80,19 @@ def test_whole_numbers_have_no_exponent_and_null_is_nothing() -> None:
     assert yaml.safe_load(spec["runtimeEnvYAML"]) == {"env_vars": {"N": str(many)}}
 
 
+def test_large_whole_numbers_are_numbers() -> None:
+    many = 2_000_000
+    budget = {"minAvailableWorkers": many}
+    values = {"workers": {"replicas": many}, "podDisruptionBudget": budget}
+    objects = render(values | {"redis": {"host": "r", "db": many}})
+    cluster = objects["RayService", "town-scalesim"]["spec"]["rayClusterConfig"]
+    (group,) = cluster["workerGroupSpecs"]
+    assert [group[key] for key in ("replicas", "minReplicas", "maxReplicas")] == [many] * 3
+    workers = objects["PodDisruptionBudget", "town-scalesim-worker"]["spec"]
+    assert workers["minAvailable"] == many
+    assert settings(objects).catalog.url.get_secret_value().endswith(f"/{many}")
+
+
 def test_a_list_or_a_map_that_is_null_is_empty() -> None:
     """All of them at once; other values may not be null, by the schema."""
     whole, nulls = schema(), dict[str, Any]()
@@ -91,9 +105,14 @@ def test_a_list_or_a_map_that_is_null_is_empty() -> None:
         assert isinstance(default, list | dict)
         value[path[-1]] = None
     nulls["networkPolicy"]["operator"] = [{"podSelector": {}}]
+    nulls["volumes"]["adapters"]["size"] = "1Gi"
     for (kind, _), found in render(nulls).items():
-        if kind != "RayService":
+        if kind == "RayService":
+            assert [e.json_path for e in validator(kind).iter_errors(found)] == []
+        else:
             kubernetes_validate.validate(found, KUBERNETES, strict=True)
+    claim = render(nulls)["PersistentVolumeClaim", "town-scalesim-adapters"]["spec"]
+    assert claim["accessModes"] == ["ReadWriteMany"]
     rules = render(nulls)["NetworkPolicy", "town-scalesim-ray"]["spec"]["ingress"]
     assert all(rule["from"] for rule in rules)  # an empty one lets everybody in
 

@@ -41,8 +41,9 @@
 {{- if and .Values.networkPolicy.enabled (not .Values.networkPolicy.operator) -}}
 {{- fail "networkPolicy.operator is empty: KubeRay's pods must reach Ray's, else nothing is ever started" -}}
 {{- end -}}
-{{- if and .Values.job.enabled (hasKey (default dict .Values.job.runtimeEnv) "pip") (hasKey .Values.job.runtimeEnv "conda") -}}
-{{- fail "job.runtimeEnv has pip and conda: Ray takes one of them" -}}
+{{- $packages := pick (default dict .Values.job.runtimeEnv) "pip" "uv" "conda" | keys | sortAlpha -}}
+{{- if and .Values.job.enabled (gt (len $packages) 1) -}}
+{{- fail (printf "job.runtimeEnv has %s: Ray takes one of them" (join " and " $packages)) -}}
 {{- end -}}
 {{- include "scalesim.checkPorts" . -}}
 {{- if .Values.serve.enabled -}}
@@ -50,6 +51,7 @@
 {{- end -}}
 {{- include "scalesim.checkWorkers" . -}}
 {{- include "scalesim.checkSizes" . -}}
+{{- include "scalesim.checkMounts" . -}}
 {{- if .Values.ray.checkOperator -}}
 {{- include "scalesim.checkOperator" (list . (lookup "apiextensions.k8s.io/v1" "CustomResourceDefinition" "" "rayclusters.ray.io")) -}}
 {{- end -}}
@@ -66,6 +68,9 @@
 {{- end -}}
 {{- if and .Values.redis.tls (not .Values.redis.host) -}}
 {{- fail "redis.tls is for a server of your own: give redis.host, as the bundled one speaks none" -}}
+{{- end -}}
+{{- if not (or .Values.redis.host .Values.redis.bundled.image.tag .Values.redis.bundled.image.digest (contains "@" .Values.redis.bundled.image.repository)) -}}
+{{- fail "redis.bundled.image has no tag and no digest: give one" -}}
 {{- end -}}
 {{- $named := default dict (default dict .Values.stack.ingress).api_keys -}}
 {{- if and .Values.serve.enabled (ne (empty $named) (empty .Values.apiKeys.secretName)) -}}
@@ -126,13 +131,13 @@ StatefulSet 52, as its pods have a label of it and a hash. */}}
 {{- range $kind := list "adapters" "models" -}}
 {{- $volume := index $.Values.volumes $kind -}}
 {{- range $root := (default dict (index $engine $kind)).roots -}}
-{{- if and (hasPrefix $volume.mountPath $root) (not (include "scalesim.claimName" (list $ $kind))) -}}
+{{- if and (hasPrefix (printf "%s/" $volume.mountPath) (printf "%s/" $root)) (not (include "scalesim.claimName" (list $ $kind))) -}}
 {{- fail (printf "stack.engine.%s.roots has %s but nothing is mounted at %s: set volumes.%s.existingClaim or size" $kind $root $volume.mountPath $kind) -}}
 {{- end -}}
 {{- end -}}
 {{- end -}}
 {{- $storage := .Values.volumes.storage -}}
-{{- if and $engine.storage_dir (not (and $storage.size (hasPrefix $storage.mountPath $engine.storage_dir))) -}}
+{{- if and $engine.storage_dir (not (and $storage.size (hasPrefix (printf "%s/" $storage.mountPath) (printf "%s/" $engine.storage_dir)))) -}}
 {{- fail (printf "stack.engine.storage_dir is %s, which is on no volume: set volumes.storage.size, and keep it below %s" $engine.storage_dir $storage.mountPath) -}}
 {{- end -}}
 {{- end }}
@@ -194,6 +199,32 @@ StatefulSet 52, as its pods have a label of it and a hash. */}}
 {{- $room := include "scalesim.bytes" (index $each 4) | float64 -}}
 {{- if and (gt $room 0.0) (gt $wanted $room) -}}
 {{- fail (printf "%s is %.1f GiB for what runs on a worker, and %s is %v: lower the one or raise the other" (index $each 0) (divf $wanted 1073741824) (index $each 3) (index $each 4)) -}}
+{{- end -}}
+{{- end -}}
+{{- end }}
+
+{{/* A pod whose volumes do not fit together is never made, and only an event of KubeRay's says so. */}}
+{{- define "scalesim.checkMounts" -}}
+{{- range $group := list "head" "workers" -}}
+{{- $spec := (include "scalesim.unmarkedPod" (list $ $group) | fromYaml).spec -}}
+{{- $names := list -}}
+{{- range $spec.volumes -}}
+{{- if has .name $names -}}
+{{- fail (printf "%s.extraVolumes has %s, which another volume of the pod is named: choose another name" $group .name) -}}
+{{- end -}}
+{{- $names = append $names .name -}}
+{{- end -}}
+{{- range $container := concat $spec.containers (default list $spec.initContainers) -}}
+{{- $places := list -}}
+{{- range default list $container.volumeMounts -}}
+{{- if not (has .name $names) -}}
+{{- fail (printf "%s: container %s mounts %s, and the pod has only the volumes %s: add it to %s.extraVolumes" $group $container.name .name (join ", " $names) $group) -}}
+{{- end -}}
+{{- if has .mountPath $places -}}
+{{- fail (printf "%s: container %s has two mounts at %s: move one, by volumes.*.mountPath or %s.extraVolumeMounts" $group $container.name .mountPath $group) -}}
+{{- end -}}
+{{- $places = append $places .mountPath -}}
+{{- end -}}
 {{- end -}}
 {{- end -}}
 {{- end }}

@@ -22,7 +22,7 @@ enableInTreeAutoscaling: {{ .Values.autoscaling.enabled }}
 autoscalerOptions:
   version: v2
   securityContext:
-    {{- toYaml .Values.securityContext | nindent 4 }}
+    {{- toYaml (default dict .Values.securityContext) | nindent 4 }}
   idleTimeoutSeconds: {{ int64 .Values.autoscaling.idleTimeoutSeconds }}
   upscalingMode: {{ .Values.autoscaling.upscalingMode }}
 {{- end }}
@@ -35,9 +35,9 @@ headGroupSpec:
     {{- include "scalesim.pod" (list . "head") | nindent 4 }}
 workerGroupSpecs:
   - groupName: engines
-    replicas: {{ .Values.workers.replicas }}
-    minReplicas: {{ $least }}
-    maxReplicas: {{ $most }}
+    replicas: {{ int64 .Values.workers.replicas }}
+    minReplicas: {{ int64 $least }}
+    maxReplicas: {{ int64 $most }}
     rayStartParams:
       object-store-memory: {{ include "scalesim.objectStoreBytes" . | quote }}
     template:

@@ -56,7 +56,7 @@
   image: {{ ternary (include "scalesim.image" $) $.Values.model.s3Image (or $hub $ours $archive) }}
   imagePullPolicy: {{ $.Values.image.pullPolicy }}
   securityContext:
-    {{- toYaml $.Values.securityContext | nindent 4 }}
+    {{- toYaml (default dict $.Values.securityContext) | nindent 4 }}
   command: [sh, -c]
   args:
     - |

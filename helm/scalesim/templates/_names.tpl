@@ -103,7 +103,7 @@ labels:
 {{/* Security context of a pod; OpenShift gives each namespace a user and a group of its own. */}}
 {{- define "scalesim.podSecurityContext" -}}
 {{- $asked := and (eq .Values.platform "auto") (.Capabilities.APIVersions.Has "security.openshift.io/v1") -}}
-{{- $context := .Values.podSecurityContext -}}
+{{- $context := default dict .Values.podSecurityContext -}}
 {{- if or $asked (eq .Values.platform "openshift") -}}
 {{- $context = omit $context "runAsUser" "runAsGroup" "fsGroup" -}}
 {{- end -}}

@@ -66,7 +66,7 @@ spec:
       image: {{ include "scalesim.image" $root }}
       imagePullPolicy: {{ $root.Values.image.pullPolicy }}
       securityContext:
-        {{- toYaml $root.Values.securityContext | nindent 8 }}
+        {{- toYaml (default dict $root.Values.securityContext) | nindent 8 }}
       resources:
         {{- include "scalesim.resources" . | nindent 8 }}
       ports:

@@ -7,7 +7,7 @@ many engines there are is not among them: see scalesim.scaling. */}}
 {{- $_ := set $stack.engine "device" (ternary "cuda" "cpu" (gt (int .Values.workers.gpus) 0)) -}}
 {{- $user := ternary "" (printf "%s@" (.Values.redis.username | urlquery | replace "+" "%20")) (empty .Values.redis.username) -}}
 {{- $authority := ternary "?ssl_ca_certs=/run/scalesim/catalog-ca/ca.crt" "" (ne .Values.redis.tlsCaSecretName "") -}}
-{{- $url := printf "%s://%s%s:%v/%v%s" (ternary "rediss" "redis" .Values.redis.tls) $user (include "scalesim.redisUrlHost" .) .Values.redis.port .Values.redis.db $authority -}}
+{{- $url := printf "%s://%s%s:%v/%v%s" (ternary "rediss" "redis" .Values.redis.tls) $user (include "scalesim.redisUrlHost" .) (int64 .Values.redis.port) (int64 .Values.redis.db) $authority -}}
 {{- $_ := set $stack "catalog" (merge (dict "url" $url) (default dict $stack.catalog) (dict "password_file" "/run/scalesim/catalog/password" "namespace" (printf "%s-%s" .Release.Namespace (include "scalesim.fullname" .)))) -}}
 {{- $_ := set $stack "metrics" (include "scalesim.metrics" . | fromYaml) -}}
 {{- $_ := set $stack "ingress" (merge (dict "host" "0.0.0.0" "port" .Values.serve.port) (default dict $stack.ingress)) -}}

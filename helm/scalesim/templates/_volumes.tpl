@@ -59,7 +59,7 @@
 
 {{/* Spec of a claim: (dict size storageClassName accessModes). */}}
 {{- define "scalesim.claim" -}}
-accessModes: {{ toJson .accessModes }}
+accessModes: {{ default (list "ReadWriteMany") .accessModes | toJson }}
 resources:
   requests:
     storage: {{ .size }}
