@@ -141,9 +141,14 @@ def _environment(file: Path | None, working_dir: str | None) -> dict[str, Any]:
     if working_dir is not None:
         environment["working_dir"] = working_dir
     folder = environment.get("working_dir")
-    if folder is not None and "://" not in str(folder) and not Path(str(folder)).exists():
+    if folder is not None and "://" not in str(folder) and not _can_be_sent(Path(str(folder))):
         raise ConfigurationError(
             f"the working directory {folder} is not there: give a folder or a .zip to send along"
+        )
+    if unknown := sorted(map(str, environment.keys() - RuntimeEnv.known_fields)):
+        raise ConfigurationError(
+            f"a runtime environment of Ray has no {', '.join(unknown)}, and would leave it out: it has "
+            f"{', '.join(sorted(RuntimeEnv.known_fields - RuntimeEnv.extensions_fields))}"
         )
     try:
         RuntimeEnv(**environment)
@@ -151,6 +156,10 @@ def _environment(file: Path | None, working_dir: str | None) -> dict[str, Any]:
         message = f"Ray does not take the runtime environment: {_line(error)}"
         raise ConfigurationError(message) from None
     return environment
+
+
+def _can_be_sent(folder: Path) -> bool:
+    return folder.is_dir() or (folder.is_file() and folder.suffix == ".zip")
 
 
 def _line(error: Exception) -> str:

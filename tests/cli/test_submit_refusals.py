@@ -19,6 +19,7 @@ from scalesim.errors import ConfigurationError, ScaleSimError, UnavailableError
 RUNTIME_ENV = {
     "a number": ("env_vars: {N: 5}", "env_vars"),
     "pip with conda": ("pip: [a]\nconda: [b]", "conda"),
+    "a field that Ray does not know": ("pipp: [a]", "has no pipp"),
     "no mapping": ("5", "holds no mapping"),
     "no YAML": ("{", "cannot be read"),
     "a working directory that is gone": ("working_dir: /no/such/folder", "is not there"),
@@ -103,7 +104,8 @@ def test_environments_that_ray_would_not_take_are_refused(case: str, tmp_path: P
     assert "\n" not in str(error)
 
 
-def test_a_working_directory_that_is_not_there() -> None:
-    error = fault("--working-dir", "/no/such/folder", "--address", "127.0.0.1:9")
+@pytest.mark.parametrize("folder", ["/no/such/folder", __file__])
+def test_a_working_directory_that_is_not_there(folder: str) -> None:
+    error = fault("--working-dir", folder, "--address", "127.0.0.1:9")
     assert isinstance(error, ConfigurationError)
-    assert "/no/such/folder is not there" in str(error)
+    assert f"{folder} is not there" in str(error)
