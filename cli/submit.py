@@ -147,7 +147,7 @@ def _environment(file: Path | None, working_dir: str | None) -> dict[str, Any]:
         )
     if unknown := sorted(map(str, environment.keys() - RuntimeEnv.known_fields)):
         raise ConfigurationError(
-            f"a runtime environment of Ray has no {', '.join(unknown)}, and would leave it out: it has "
+            f"a runtime environment of Ray has no {', '.join(unknown)}, and leaves it out: it has "
             f"{', '.join(sorted(RuntimeEnv.known_fields - RuntimeEnv.extensions_fields))}"
         )
     try:

@@ -7,7 +7,9 @@ import shlex
 from pathlib import Path
 from typing import Any
 
+import helm_python
 import pytest
+from helm_python.errors import HelmError
 
 from scalesim.deployments.engine.sizing import GIB, PROCESS_BYTES, Site, fitted
 from scalesim.deployments.machine import Machine
@@ -19,7 +21,7 @@ from scalesim.settings import EngineSettings
 from scalesim.simulations import arms
 from scalesim.simulations.society import society
 from scalesim.simulations.workload import PromptSize
-from tests.support.chart import pods, render, settings, values_file
+from tests.support.chart import CHART, merged, pods, render, settings, values_file
 from tests.support.sources import ROOT
 
 LLM = LLMS["llama-3.1-8b"]
@@ -70,6 +72,34 @@ def test_a_laptops_engine_has_a_host_tier_beside_all_else_in_its_pod() -> None:
     device = asked.device_tokens * SMOLLM2.kv_bytes_per_token
     assert engine.host_bytes > device
     assert engine.host_bytes + device + SMOLLM2.weight_bytes + PROCESS_BYTES <= limit
+
+
+FOR_IT: dict[str, dict[str, Any]] = {
+    "apiKey": {"apiKey": {"secretName": "keys"}},
+    "redis.password": {"redis": {"password": {"secretName": "keys"}}},
+    "ray.gcs.passwordSecretName": {"ray": {"gcs": {"passwordSecretName": "store"}}},
+    "volumes.models.existingClaim": {"volumes": {"models": {"existingClaim": "models"}}},
+    "stack.engine.model_path": {"stack": {"engine": {"model_path": "/models/m"}}},
+    "volumes.storage.storageClassName": {"volumes": {"storage": {"storageClassName": "nvme"}}},
+}
+"""What a values file may leave open, with an answer to it."""
+HAS_A_DEFAULT = {"volumes.storage.storageClassName"}
+
+
+@pytest.mark.parametrize("file", sorted(CHART.glob("values-*.yaml")), ids=lambda file: file.stem)
+def test_a_values_file_names_what_is_still_needed_and_no_more(file: Path) -> None:
+    (names,) = re.findall(r"Still needed:\n((?:#   .*\n)+)", file.read_text())
+    needed = re.findall(r"[\w.]+", names)
+    with helm_python.Chart.load(str(CHART)) as chart:
+
+        def renders(given: list[str]) -> bool:
+            layers = (values_file(file.name), *(FOR_IT[name] for name in given))
+            return bool(chart.render(merged(*layers), name="town", namespace="sim"))
+
+        assert renders(needed)
+        for name in set(needed) - HAS_A_DEFAULT:
+            with pytest.raises(HelmError, match=re.escape(name.rpartition(".")[2])):
+                renders([each for each in needed if each != name])
 
 
 def _example(page: Path) -> dict[str, Any]:

@@ -45,7 +45,7 @@ WRONG: list[tuple[str, Any]] = [
 INSIDE: list[tuple[str, Any, str]] = [
     ("workers.resources", {"limit": {"memory": "16Gi"}}, "limit"),
     ("workers.env", ["A=b"], "0"),
-    ("workers.env", [{"name": "A", "valeu": "b"}], "valeu"),
+    ("workers.env", [{"name": "A", "text": "b"}], "text"),
     ("workers.env", [{"name": "A", "value": {"b": 1}}], "0/value"),
     ("workers.envFrom", ["secret"], "0"),
     ("workers.tolerations", ["gpu"], "0"),

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import copy
+import re
 from enum import StrEnum
 from functools import cache
 from typing import Any
@@ -16,7 +17,7 @@ from ray.serve.schema import ServeApplicationSchema
 
 from helm.generate import documented
 from scalesim.settings import StackSettings
-from tests.support.chart import application, merged, pods, render, values_file
+from tests.support.chart import CHART, application, merged, pods, render, values_file
 from tests.support.sources import ROOT
 
 PAGE = ROOT / "docs" / "operations" / "upgrades.md"
@@ -53,6 +54,7 @@ CHANGES: Changes = {
         {"autoscaling": {"maxReplicas": 9}},
         Effect.NEXT_CLUSTER,
     ),
+    "stack.engine.tp_size": ({"stack": {"engine": {"tp_size": 2}}}, Effect.NEW_CLUSTER),
     "stack.engine.*": ({"stack": {"engine": {"page_size": 32}}}, Effect.ENGINES),
     "stack.controller.*": ({"stack": {"controller": {"tick_s": 0.5}}}, Effect.ENGINES),
     "stack.logs.*": ({"stack": {"logs": {"format": "json"}}}, Effect.ENGINES),
@@ -233,6 +235,15 @@ def test_every_value_is_in_the_table() -> None:
         return bool(above & (named | whole)) or any(each.startswith(f"{path}.") for each in named)
 
     assert {path for path in paths if not known(path)} == set()
+
+
+def test_what_pods_have_of_the_stack_is_in_the_table_by_itself() -> None:
+    """The rest of `stack` is in the application's arguments alone."""
+    folder = CHART / "templates"
+    texts = [(folder / f"_{name}.tpl").read_text() for name in ("pod", "cluster", "metrics")]
+    read = set(re.findall(r"Values\.stack\.([a-z_.]+)", "".join(texts)))
+    assert "engine.tp_size" in read
+    assert read <= {name.removeprefix("stack.").removesuffix(".*") for name in _named()}
 
 
 @cache
