@@ -184,10 +184,23 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "no source": (HUB | {"model": {"source": "ftp://x/y"}}, "is not one"),
     "an adapter of that name": (_adapters({"name": "a", "source": "smollm2"}), "is not one"),
-    "no name": (_adapters({"source": "s3://b/a"}), "has the name"),
+    "no name": (_adapters({"source": "s3://b/a"}), "missing property 'name'"),
     "a way out": (_adapters({"name": "..", "source": "s3://b/a"}), "has the name"),
     "a number": (_adapters({"name": "a", "source": "hf://o/a", "revision": 7}), "quote it"),
     "twice": (_adapters(*[{"name": "a", "source": "s3://b/a"}] * 2), "twice"),
+    "onto what nobody may write": (
+        HUB
+        | {
+            "volumes": {
+                "models": {"existingClaim": "", "size": "9Gi", "accessModes": ["ReadOnlyMany"]}
+            }
+        },
+        "let nobody write",
+    ),
+    "a revision of a folder": (
+        NO_PATH | {"model": {"source": "pvc://weights/m", "revision": "1"}},
+        "model.revision is 1",
+    ),
     "no folder": (NO_PATH | {"model": {"source": "pvc://weights"}}, "names no folder"),
 }
 

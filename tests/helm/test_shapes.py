@@ -41,12 +41,14 @@ WRONG: list[tuple[str, Any]] = [
     ("monitoring.podMonitor.interval", "15"),
     ("ingress.host", "https://sim.example.org/v1"),
     ("workers.gpuResource", "gpu"),
+    ("workers.gpuResource", "vendor.example/npu"),
 ]
 INSIDE: list[tuple[str, Any, str]] = [
     ("workers.resources", {"limit": {"memory": "16Gi"}}, "limit"),
     ("workers.env", ["A=b"], "0"),
     ("workers.env", [{"name": "A", "text": "b"}], "text"),
     ("workers.env", [{"name": "A", "value": {"b": 1}}], "0/value"),
+    ("workers.env", [{"name": "A=b", "value": "c"}], "0/name"),
     ("workers.envFrom", ["secret"], "0"),
     ("workers.tolerations", ["gpu"], "0"),
     ("workers.tolerations", [{"kye": "gpu"}], "kye"),
@@ -79,6 +81,13 @@ INSIDE: list[tuple[str, Any, str]] = [
 ]
 
 
+NAMES: list[tuple[str, Any]] = [
+    ("commonLabels", {"my team": "a"}),
+    ("head.podAnnotations", {"a/b/c": "d"}),
+    ("workers.nodeSelector", {"-pool": "a"}),
+]
+
+
 def nested(path: str, value: Any) -> dict[str, Any]:
     return reduce(lambda inner, key: {key: inner}, reversed(path.split(".")), value)  # type: ignore[no-any-return]
 
@@ -90,6 +99,13 @@ def nested(path: str, value: Any) -> dict[str, Any]:
 )
 def test_it_is_refused_by_its_name(path: str, value: Any, part: str) -> None:
     with pytest.raises(HelmError, match=f"/{path.replace('.', '/')}.*{part}"):
+        render(nested(path, value))
+
+
+@pytest.mark.parametrize(("path", "value"), NAMES)
+def test_names_that_are_none_are_refused(path: str, value: dict[str, str]) -> None:
+    (name,) = value
+    with pytest.raises(HelmError, match=f"invalid propertyName '{name}'"):
         render(nested(path, value))
 
 
@@ -179,6 +195,29 @@ TOGETHER: list[tuple[dict[str, Any], str]] = [
             "volumes": {"storage": {"size": "1Ti"}},
         },
         "storage_dir is /statefulness, which is on no volume",
+    ),
+    (
+        {"workers": {"resources": {"limits": {"memory": "8Gi"}}}},
+        "workers.resources.requests has 16Gi of memory and workers.resources.limits 8Gi",
+    ),
+    (
+        {"redis": {"bundled": {"resources": {"limits": {"cpu": "0.2"}}}}},
+        "redis.bundled.resources.requests has 250m of cpu",
+    ),
+    (
+        {"stack": {"cpus_per_replica": 8}},
+        "stack.replicas is 1 but 1 workers of 4 CPUs .* room for 0 with stack.cpus_per_replica 8",
+    ),
+    (
+        {
+            "workers": {"gpus": 8, "resources": {"limits": {"cpu": "2500m"}}},
+            "stack": {"replicas": 7},
+        },
+        "workers of 2500m CPUs .* room for 6",
+    ),
+    (
+        {"ray": {"tokenAuth": False, "tokenSecretName": "token"}},
+        "tokenSecretName is set without ray.tokenAuth",
     ),
     (
         {"redis": {"bundled": {"image": {"tag": ""}}}},

@@ -63,6 +63,9 @@
 {{- fail "ray.gcs has bundled and redisAddress: choose one" -}}
 {{- end -}}
 {{- end -}}
+{{- if and .Values.ray.tokenSecretName (not .Values.ray.tokenAuth) -}}
+{{- fail "ray.tokenSecretName is set without ray.tokenAuth, which asks for the token: set both or neither" -}}
+{{- end -}}
 {{- if and .Values.redis.tlsCaSecretName (not .Values.redis.tls) -}}
 {{- fail "redis.tlsCaSecretName is set without redis.tls: set that too" -}}
 {{- end -}}
@@ -169,6 +172,15 @@ StatefulSet 52, as its pods have a label of it and a hash. */}}
 {{- if gt $engines (int $room) -}}
 {{- fail (printf "%s is %d but %d workers have room for %v: raise workers.replicas or autoscaling.maxReplicas, or on CPUs stack.engines_per_machine" $name $engines $most $room) -}}
 {{- end -}}
+{{- $resources := default dict $workers.resources -}}
+{{- $cpus := default (dig "requests" "cpu" "" $resources) (dig "limits" "cpu" "" $resources) -}}
+{{- $share := ternary .Values.stack.cpus_per_replica 0.5 (hasKey .Values.stack "cpus_per_replica") -}}
+{{- if and $cpus $share -}}
+{{- $each := divf (include "scalesim.quantity" $cpus | float64 | ceil) $share | floor -}}
+{{- if gt (float64 $engines) (mulf $each $most) -}}
+{{- fail (printf "%s is %d but %d workers of %v CPUs (workers.resources) have room for %.0f with stack.cpus_per_replica %v: raise the one or lower the other" $name $engines $most $cpus (mulf $each $most) $share) -}}
+{{- end -}}
+{{- end -}}
 {{- with .Values.stack.autoscaling -}}
 {{- if not (and .max_replicas .target_ongoing_requests) -}}
 {{- fail "stack.autoscaling needs max_replicas and target_ongoing_requests: Ray Serve's own are 1 and 2" -}}
@@ -188,6 +200,14 @@ StatefulSet 52, as its pods have a label of it and a hash. */}}
 
 {{/* Sizes that are named and can never be had; the engine looks at the rest where it starts. */}}
 {{- define "scalesim.checkSizes" -}}
+{{- range $path, $resources := dict "head.resources" .Values.head.resources "workers.resources" .Values.workers.resources "redis.bundled.resources" .Values.redis.bundled.resources -}}
+{{- range $name, $request := default dict (default dict $resources).requests -}}
+{{- $limit := get (default dict $resources.limits) $name -}}
+{{- if and $limit (gt (include "scalesim.quantity" $request | float64) (include "scalesim.quantity" $limit | float64)) -}}
+{{- fail (printf "%s.requests has %v of %s and %s.limits %v: a request may not be above its limit" $path $request $name $path $limit) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
 {{- $engines := include "scalesim.enginesPerWorker" . | float64 -}}
 {{- $memory := dig "limits" "memory" "" (default dict .Values.workers.resources) -}}
 {{- $volumes := .Values.volumes -}}
@@ -195,8 +215,8 @@ StatefulSet 52, as its pods have a label of it and a hash. */}}
 {{- $storage := list "stack.engine.storage_bytes" .Values.stack.engine.storage_bytes $engines "volumes.storage.size" $volumes.storage.size -}}
 {{- $shared := list "volumes.shmSize" $volumes.shmSize 1.0 "workers.resources.limits.memory" $memory -}}
 {{- range $each := list $host $storage $shared -}}
-{{- $wanted := mulf (default 0 (index $each 1) | include "scalesim.bytes" | float64) (index $each 2) -}}
-{{- $room := include "scalesim.bytes" (index $each 4) | float64 -}}
+{{- $wanted := mulf (default 0 (index $each 1) | include "scalesim.quantity" | float64) (index $each 2) -}}
+{{- $room := include "scalesim.quantity" (index $each 4) | float64 -}}
 {{- if and (gt $room 0.0) (gt $wanted $room) -}}
 {{- fail (printf "%s is %.1f GiB for what runs on a worker, and %s is %v: lower the one or raise the other" (index $each 0) (divf $wanted 1073741824) (index $each 3) (index $each 4)) -}}
 {{- end -}}

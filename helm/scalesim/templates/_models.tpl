@@ -126,6 +126,13 @@
 {{- if not (include "scalesim.claimName" (list $ .volume)) -}}
 {{- fail (printf "%s is fetched onto volumes.%s, which is none: set its size or existingClaim" .source .volume) -}}
 {{- end -}}
+{{- $volume := index $.Values.volumes .volume -}}
+{{- if and (not $volume.existingClaim) (eq (toJson $volume.accessModes) (toJson (list "ReadOnlyMany"))) -}}
+{{- fail (printf "%s is fetched onto volumes.%s, whose accessModes let nobody write: use ReadWriteMany or ReadWriteOnce" .source .volume) -}}
+{{- end -}}
+{{- end -}}
+{{- if and (hasPrefix "pvc://" $model.source) $model.revision -}}
+{{- fail (printf "model.revision is %s, and model.source %s is a folder as it is: name another folder, or leave it out" $model.revision $model.source) -}}
 {{- end -}}
 {{- if and (hasPrefix "pvc://" $model.source) (not (regexMatch "^pvc://[^/]+/.+$" $model.source)) -}}
 {{- fail (printf "model.source %s names no folder: use pvc://CLAIM/PATH" $model.source) -}}
