@@ -11,6 +11,7 @@ import helm_python
 import kubernetes_validate
 import pytest
 import yaml
+from helm_python.errors import HelmError
 from redis.connection import parse_url
 
 from helm.generate import documented, schema
@@ -237,6 +238,19 @@ def test_sizes_that_fit_are_taken_in_any_unit() -> None:
         engine = {"host_bytes": 2**31}
         resources = {"limits": {"memory": limit}}
         render({"workers": {"gpus": 8, "resources": resources}, "stack": {"engine": engine}})
+
+
+def test_quantities_of_every_kind_and_mounts_of_a_jobs_volume_are_taken() -> None:
+    requests = {"cpu": ".5", "memory": "16e9", "ephemeral-storage": "1.5Ti", "x.org/a": 2}
+    limits = {"cpu": 4, "memory": 17179869184}
+    fetch = {"name": "fetch", "image": "fetch:1"}
+    fetch |= {"volumeMounts": [{"name": "out", "mountPath": "/out"}]}
+    resources = {"requests": requests, "limits": limits}
+    workers = {"resources": resources, "initContainers": [fetch], "extraVolumes": [{"name": "a"}]}
+    job = {"enabled": True, "outClaim": "out"}
+    render({"workers": workers, "job": job, "serve": {"enabled": False}})
+    with pytest.raises(HelmError, match="container fetch mounts out"):
+        render({"workers": workers, "job": job})
 
 
 def test_a_way_in_by_gateway_api() -> None:

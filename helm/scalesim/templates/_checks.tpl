@@ -225,9 +225,10 @@ StatefulSet 52, as its pods have a label of it and a hash. */}}
 
 {{/* A pod whose volumes do not fit together is never made, and only an event of KubeRay's says so. */}}
 {{- define "scalesim.checkMounts" -}}
+{{- $ofJob := ternary (list "out") list (and .Values.job.enabled (not .Values.serve.enabled) (ne .Values.job.outClaim "")) -}}
 {{- range $group := list "head" "workers" -}}
 {{- $spec := (include "scalesim.unmarkedPod" (list $ $group) | fromYaml).spec -}}
-{{- $names := list -}}
+{{- $names := $ofJob -}}
 {{- range $spec.volumes -}}
 {{- if has .name $names -}}
 {{- fail (printf "%s.extraVolumes has %s, which another volume of the pod is named: choose another name" $group .name) -}}

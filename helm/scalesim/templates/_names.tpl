@@ -95,7 +95,7 @@ labels:
 
 {{/* A quantity of Kubernetes as a number: bytes, or CPUs. */}}
 {{- define "scalesim.quantity" -}}
-{{- $units := dict "" 1 "m" 1e-3 "k" 1e3 "M" 1e6 "G" 1e9 "T" 1e12 "P" 1e15 "E" 1e18 "Ki" 1024 "Mi" 1048576 "Gi" 1073741824 "Ti" 1099511627776 "Pi" 1125899906842624 "Ei" 1152921504606846976 -}}
+{{- $units := dict "" 1 "n" 1e-9 "u" 1e-6 "m" 1e-3 "k" 1e3 "M" 1e6 "G" 1e9 "T" 1e12 "P" 1e15 "E" 1e18 "Ki" 1024 "Mi" 1048576 "Gi" 1073741824 "Ti" 1099511627776 "Pi" 1125899906842624 "Ei" 1152921504606846976 -}}
 {{- $unit := regexFind "[A-Za-z]+$" (include "scalesim.text" .) -}}
 {{ mulf (include "scalesim.text" . | trimSuffix $unit | float64) (get $units $unit | float64) | printf "%.3f" }}
 {{- end }}
