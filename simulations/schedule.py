@@ -13,7 +13,13 @@ AgentRows = NDArray[np.int32]
 
 
 class _Turns(NamedTuple):
-    """All turns after the warm-up by agent, then step, and a last one that belongs to no agent."""
+    """All turns after the warm-up by agent, then step, and a last one that belongs to no agent.
+
+    Attributes:
+        key: int64[m + 1], `row * steps + step`, ascending.
+        due: float64[m + 1], when it is in absolute steps.
+        calls: int64[m + 1], how many it has.
+    """
 
     key: NDArray[np.int64]
     due: NDArray[np.float64]
