@@ -60,7 +60,7 @@ class BusyEngine:
     """One engine, which moves what it is told to at once; also the channel to it.
 
     Args:
-        number: Of the engine.
+        number: Number of the engine.
         keys: int64[n] of its agents.
 
     Attributes:

@@ -83,7 +83,7 @@ class _Fleet:
     Args:
         controller: To obey.
         keys: int64[n], all payloads; each lives on its hashed replica.
-        names: Of the replicas, sorted.
+        names: Names of the replicas, sorted.
     """
 
     def __init__(self, controller: Controller, keys: Keys, names: list[str]) -> None:

@@ -45,7 +45,7 @@ def look(config: Path | None, model: str | None, agent_tokens: int) -> Iterator[
     Args:
         config: The stack's settings.
         model: In place of theirs.
-        agent_tokens: Of the agents whose number is said, where there is a model.
+        agent_tokens: Tokens of the agents whose number is said, where there is a model.
 
     Raises:
         ConfigurationError: The file of settings is not valid.

@@ -18,9 +18,9 @@ def fit_checks(settings: StackSettings, tokens: int) -> Iterator[Check]:
     """Check what fits on this machine, by the rules that engines are started with.
 
     Args:
-        settings: Of the stack; its model is a folder, a name in the hub's cache, or one that
-            `scalesim plan` knows.
-        tokens: Of an agent's state.
+        settings: Settings of the stack; its model is a folder, a name in the hub's cache, or one
+            that `scalesim plan` knows.
+        tokens: Tokens of an agent's state.
     """
     from scalesim.deployments.engine.sizing import dtype_of, fitted, gb, room
     from scalesim.deployments.preflight import site_here

@@ -30,7 +30,7 @@ class Acceptor:
     Args:
         listening: The socket; it is closed by who made it.
         protocol: Makes a connection's protocol.
-        counts: Of connections in all processes.
+        counts: Counts of connections in all processes.
     """
 
     def __init__(
@@ -90,8 +90,8 @@ class SharingServer(uvicorn.Server):
     """A uvicorn server on sockets that other processes serve too.
 
     Args:
-        config: Of uvicorn.
-        counts: Of connections in all processes.
+        config: Configuration of uvicorn.
+        counts: Counts of connections in all processes.
     """
 
     def __init__(self, config: uvicorn.Config, counts: ConnectionCounts) -> None:

@@ -37,8 +37,8 @@ class ConnectionLimits:
     """What clients may take.
 
     Attributes:
-        header_bytes: Of the request line and all headers together.
-        body_bytes: Of a body; what the app allows, framing is added.
+        header_bytes: Bytes of the request line and all headers together.
+        body_bytes: Bytes of a body; what the app allows, framing is added.
         header_s: From the connection, or the first byte of a further request, to the last header.
         body_s: From there to the end of the body; and for a client to read on in an answer.
         connections: At a time, of all processes that count together; further ones are answered 503.
@@ -67,7 +67,7 @@ def server(
         app: What answers.
         limits: What clients may take.
         drain_s: Seconds that requests in flight get once it should exit.
-        counts: Of the connections that there are; its own where None.
+        counts: Counts of the connections that there are; its own where None.
     """
     counts = counts or ConnectionCounts()
     config = uvicorn.Config(

@@ -118,7 +118,7 @@ class Controller:
             distances: float32[n], simulation steps.
             expires_in: Steps from now after which the distances are forgotten; by default
                 `distance_ttl_steps` after the use they foresee.
-            holder: Of the key that the caller showed; empty inside the cluster.
+            holder: Holder of the key that the caller showed; empty inside the cluster.
 
         Raises:
             InvalidRequestError: A value is not of the type, shape or range above.
@@ -169,7 +169,7 @@ class Controller:
             pin: int64[n]; they stay pinned until unpinned, done, or the simulation's lease ends.
             unpin: int64[n].
             done: int64[n].
-            holder: Of the key that the caller showed; empty inside the cluster.
+            holder: Holder of the key that the caller showed; empty inside the cluster.
 
         Raises:
             InvalidRequestError: A value is not of the type or shape above.

@@ -134,7 +134,7 @@ def observe(
         table: Payload table.
         placements: Where payloads are.
         replica: Who says so.
-        message: Of n payloads.
+        message: Residency of n payloads.
         rows: int64[n] of them, -1 where one is not known.
         now: By the controller's clock.
     """

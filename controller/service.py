@@ -39,7 +39,7 @@ class ControllerService(ControllerApi):
 
     Args:
         core: The controller.
-        settings: Of the controller.
+        settings: Settings of the controller.
     """
 
     def __init__(self, core: Controller, settings: ControllerSettings) -> None:

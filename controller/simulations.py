@@ -119,7 +119,7 @@ class Simulations:
         """Note that turns begin.
 
         Args:
-            numbers: Of their simulations.
+            numbers: Numbers of their simulations.
             due: float64[n], the step and its part that each is due at, not after this step.
             now: Seconds.
         """
@@ -133,7 +133,7 @@ class Simulations:
         Args:
             name: Checked name.
             now: Seconds.
-            holder: Of the key it was reported with; empty where none was asked for.
+            holder: Holder of the key it was reported with; empty where none was asked for.
 
         Raises:
             UnavailableError: Too many simulations are alive, in all or of this holder.

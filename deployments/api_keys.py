@@ -34,11 +34,11 @@ class KeyHolder:
     """Whoever shows one key.
 
     Args:
-        name: Of the key.
+        name: Name of the key.
         settings: What it may do; None everything.
 
     Attributes:
-        name: Of the key.
+        name: Name of the key.
     """
 
     def __init__(self, name: str, settings: ApiKeySettings | None = None) -> None:
@@ -121,7 +121,7 @@ class ApiKeys:
     """Every key of a stack.
 
     Args:
-        settings: Of the ingress; without any key everybody is the operator.
+        settings: Settings of the ingress; without any key everybody is the operator.
     """
 
     def __init__(self, settings: IngressSettings) -> None:

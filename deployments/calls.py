@@ -19,10 +19,10 @@ class Call(NamedTuple):
         body: What is asked, as `scalesim.deployments.requests` accepted it.
         salt: Tenant salt of its KV.
         next_use: Steps from its end to the agent's next request, if reported.
-        number: Of this try, in the process that makes it; 0 before.
+        number: Number of this try, in the process that makes it; 0 before.
         under_suspicion: Whether an engine may have been lost because of it: all such calls go to
             one replica, which begins them one at a time.
-        step: That it belongs to, if stated: of a simulation's calls that wait, the earliest go
+        step: Step that it belongs to, if stated: of a simulation's calls that wait, the earliest go
             first.
     """
 

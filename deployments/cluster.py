@@ -136,7 +136,7 @@ def hold(address: str) -> Any:
     It is given back where that is killed with `ray.kill`, and where this process ends.
 
     Args:
-        address: Of the cluster, for the message.
+        address: Address of the cluster, for the message.
 
     Raises:
         ConfigurationError: Another process has it.
@@ -194,7 +194,7 @@ def join(address: str, environment: Mapping[str, str]) -> None:
 
     Args:
         address: As for `head_of`.
-        environment: Of every process that is started for it there, on whatever node.
+        environment: Environment of every process that is started for it there, on whatever node.
 
     Raises:
         UnavailableError: There is none, or this machine has no node of it.

@@ -37,7 +37,7 @@ class InferenceParts(NamedTuple):
     """What inference is served by.
 
     Attributes:
-        names: Of models.
+        names: Names of models.
         replicas: The replicas.
         context: How much fits.
         embeddings: Who makes them.
@@ -46,7 +46,7 @@ class InferenceParts(NamedTuple):
         trace: Notes them.
         reader: Reads the hints in them.
         hints: Hands those on.
-        max_body_bytes: Of a request.
+        max_body_bytes: Largest body of a request.
     """
 
     names: ModelNames
@@ -254,7 +254,7 @@ class HeldStream(StreamingResponse):
     """A stream that releases something once its sending ends, however it ends, begun or not.
 
     Args:
-        args: Of a `StreamingResponse`.
+        args: Arguments of a `StreamingResponse`.
         close: Lets go.
     """
 

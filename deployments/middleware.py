@@ -209,7 +209,7 @@ async def no_route(request: Request, error: Exception) -> Response:
     """Answer what there is no route for, in OpenAI's shape; Starlette calls it.
 
     Args:
-        request: Of another path or method than any route.
+        request: A request of another path or method than any route.
         error: Starlette's, with status 404 or 405.
     """
     assert isinstance(error, HTTPException)

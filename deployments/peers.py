@@ -57,15 +57,15 @@ class Peers:
     """Lets the ingress' processes ask and tell each other. Create it in a running event loop.
 
     Args:
-        name: Of this process.
-        metrics: Of this process.
+        name: Name of this process.
+        metrics: Metrics of this process.
         steps: Returns the step of every simulation.
         ask: See `AskPeers`.
         doubt: Called with each replica that vanished from another process: see `Rotation.doubt`.
 
     Attributes:
         suspects: What is known of requests that were lost, here or elsewhere.
-        recorder: Of requests that are answered, here or elsewhere.
+        recorder: Recorder of requests that are answered, here or elsewhere.
         loops: What runs.
     """
 
@@ -191,7 +191,7 @@ def peers_in_serve(processes: int, method: str) -> AskPeers:
 
     Args:
         processes: How many there are to be.
-        method: Of theirs, which passes questions on to `Peers.answer`.
+        method: Name of their method that passes questions on to `Peers.answer`.
     """
     if processes == 1:
         return no_peers

@@ -29,7 +29,7 @@ class ReplicaMetrics(Collector):
     What the replica holds and moves is the controller's to tell.
 
     Args:
-        name: Of the replica.
+        name: Name of the replica.
         device: What its engine computes on: `cuda`, `cpu`, or `emulated-` and a GPU's name, whose
             times are then made up.
 

@@ -35,7 +35,7 @@ class RequestLog:
             request: As far as it was read: who sent it is known once its body was.
             path: Its route's path, with names of parts instead of values.
             status: HTTP status; that of a stream that broke off was 200 before.
-            code: Of the error.
+            code: Code of the error.
         """
         fields = {"x_request_id": name_of(request), "status": status, "code": code}
         fields |= {"method": request.method, "path": path}

@@ -141,7 +141,7 @@ class TakenAddress(NamedTuple):
 
     Attributes:
         socket: It listens.
-        counts: Of the connections that all of them have.
+        counts: Counts of the connections that all of them have.
         lease: To be closed in the end; the counts are taken back with it.
     """
 

@@ -25,10 +25,10 @@ class AnsweredRequest(NamedTuple):
     """One request that was answered.
 
     Attributes:
-        number: Of this process's, rising.
+        number: Counts this process's answers up.
         at: Seconds since 1970.
         found: The prompt's tokens, and where they were.
-        seconds: That the answer took.
+        seconds: Seconds that the answer took.
     """
 
     number: int

@@ -51,7 +51,7 @@ def request_span(request: Request, path: str) -> Iterator[RequestSpan]:
     """Open the span of a request, as a child of the one that its client sent.
 
     Args:
-        request: Of any route.
+        request: A request of any route.
         path: Path of its route.
     """
     if isinstance(trace.get_tracer_provider(), trace.ProxyTracerProvider):

@@ -75,7 +75,7 @@ class Links:
         Args:
             distance: float32[m], steps to the use of each, most urgent first.
             missing: int64[m], bytes of each.
-            bytes_per_s: Of the link.
+            bytes_per_s: Bytes per second of the link.
             step_s: float64[m], seconds a step of each one's simulation takes.
 
         Returns:

@@ -115,7 +115,7 @@ def environment_of_program(settings: ClientSettings, simulation: str) -> dict[st
 
     Args:
         settings: Where the stack is.
-        simulation: Of the program's agents.
+        simulation: Simulation of the program's agents.
     """
     key = settings.api_key.get_secret_value()
     own = {BASE_URL: settings.base_url, SIMULATION: simulation} | ({API_KEY: key} if key else {})

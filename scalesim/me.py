@@ -82,7 +82,7 @@ class Me:
 
     Attributes:
         id: Its name.
-        step: Of this turn.
+        step: Step of this turn.
         state: What it remembers from turn to turn: a dict of JSON-like values, to be changed.
         inbox: Messages sent to it since its last turn, in order of step and sender.
         sent: Messages that it sent in this turn: to whom, and what.

@@ -33,7 +33,7 @@ class MesaWorld(World):
             `shuffled` as `model.agents.shuffle_do`, where each sees those before it in the step.
         reach: How far agents see and speak, where they have a `pos`; with `together` only.
         speed: How far they move in a step, at most.
-        seed: Of the shuffles and of what turns draw.
+        seed: Seed of the shuffles and of what turns draw.
     """
 
     def __init__(

@@ -38,7 +38,7 @@ class World:
 
     Args:
         agents: How many there are.
-        seed: Of everything that is drawn.
+        seed: Seed of everything that is drawn.
 
     Attributes:
         reach: With `position`: how far an agent sees and speaks, in the unit of positions.

@@ -56,7 +56,7 @@ def listening_for(addresses: Set[str], here: str, ports: Ports) -> Listening:
     The key is SCALESIM_API_KEY, for who is to scrape it; else one that only this run knows.
 
     Args:
-        addresses: Of the cluster's machines.
+        addresses: Addresses of the cluster's machines.
         here: Address of this one.
         ports: Where.
     """

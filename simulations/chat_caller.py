@@ -52,8 +52,8 @@ class Caller:
     """Makes chat calls over one pool of kept connections.
 
     Args:
-        base_url: Of the stack, without `/v1`.
-        api_key: Of the stack, where it has one.
+        base_url: Base URL of the stack, without `/v1`.
+        api_key: API key of the stack, where it has one.
     """
 
     def __init__(self, base_url: str, api_key: str = "") -> None:

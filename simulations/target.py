@@ -19,7 +19,7 @@ class Target(NamedTuple):
         hints: Where hints are sent; None for arms without a controller.
         adapters: How many LoRA adapters the agents are dealt in turn; 0 for the bare model.
         models: How many fine-tunes likewise; 0 for the served model.
-        api_key: Of the stack, where it has one.
+        api_key: API key of the stack, where it has one.
     """
 
     base_url: str

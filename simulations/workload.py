@@ -34,12 +34,12 @@ class Workload:
     """Everything an arm runs.
 
     Attributes:
-        name: Of the simulation, e.g. `society`.
+        name: Name of the simulation, e.g. `society`.
         agents: Agent ids; their index is the agent's row.
         schedule: Who calls when; may know more steps than are run.
         steps: Steps to run after the warm-up.
         size: Tokens of one call.
-        seed: Of prompts and plans.
+        seed: Seed of prompts and plans.
         hours: Simulated hours at the end of each step; empty where there is no such clock.
         wording: Writes the prompts.
     """

@@ -114,8 +114,8 @@ def admit(
         prompts: Token ids of each.
         sampling: SGLang's sampling parameters, the same for all; `top_k` is brought into range,
             and an answer without a length gets one where there is one for all.
-        limits: Of the engine.
-        names: Of the fields, for messages.
+        limits: Limits of the engine.
+        names: Names of the fields, for messages.
 
     Raises:
         InvalidRequestError: The engine could not take it; names the field.

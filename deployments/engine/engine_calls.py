@@ -53,7 +53,7 @@ class EngineCalls:
     """All calls of one engine that are being answered.
 
     Args:
-        name: Of the replica.
+        name: Name of the replica.
         serve: Answers each.
     """
 

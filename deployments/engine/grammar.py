@@ -39,10 +39,10 @@ def check_grammar(kind: str, text: str, field: str) -> None:
     """Check the grammar of a request.
 
     Args:
-        kind: Of SGLang's sampling parameters. No request can name a regular expression or an EBNF
-            grammar; those that SGLang makes of tools itself are only bounded in size.
+        kind: Name of SGLang's sampling parameter. No request can name a regular expression or an
+            EBNF grammar; those that SGLang makes of tools itself are only bounded in size.
         text: JSON text of a schema, or of a structural tag with schemas in it.
-        field: Of the request, from which it comes.
+        field: Field of the request, from which it comes.
 
     Raises:
         InvalidRequestError: It could hold the engine; says what does.

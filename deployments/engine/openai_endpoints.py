@@ -42,7 +42,7 @@ class OpenAIEndpoints:
 
     Args:
         engine: SGLang's engine.
-        name: Of the replica.
+        name: Name of the replica.
         models: Which model a call is for.
         adapters: What `model:adapter` may name and agents may have; None refuses every adapter.
         answer: Tokens of an answer whose length is not asked for; None lets it fill the context.

@@ -42,7 +42,7 @@ class OrderedLeaves(set[Any]):
     `farther`.
 
     Args:
-        priority: Of a leaf, as it is now.
+        priority: Returns the priority of a leaf, as it is now.
         order: Distances of owners.
     """
 

@@ -18,7 +18,7 @@ class Machine(NamedTuple):
     """What engines may use.
 
     Attributes:
-        memory: Of the machine or the container.
+        memory: Memory of the machine or the container.
         gpus: Those this process sees; none where there is none, or where no driver answers.
         shared_bytes: Free in /dev/shm.
     """

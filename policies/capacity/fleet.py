@@ -37,8 +37,8 @@ class FleetQuestion:
         host_bytes_per_gpu: Host memory there is for agents' state.
         pause_s: Seconds between steps in which no agent asks.
         adapters: LoRA adapters, dealt to the agents in turn.
-        adapter_slots: Of one GPU, out of its memory for state.
-        adapter_bytes: Of one; by default rank 64 on all linear layers of an 8B model in bf16.
+        adapter_slots: Slots of one GPU, out of its memory for state.
+        adapter_bytes: Bytes of one; by default rank 64 on all linear layers of an 8B model in bf16.
     """
 
     agents: int

@@ -122,28 +122,29 @@ class Calibration:
     simulation, without a source: a trace that names tokens replaces them.
 
     Attributes:
-        prefill_share: Of peak FLOPS in prefill. Between the 38 to 43% of bf16 training on H100
-            (Llama 3, arXiv 2407.21783) and the 76% of large-batch prefill on TPU v4 (Pope et al.,
-            Efficiently scaling transformer inference, MLSys 2023).
-        decode_share: Of memory bandwidth in decode. The low end of the 60 to 85% that serving
+        prefill_share: Share of peak FLOPS in prefill. Between the 38 to 43% of bf16 training on
+            H100 (Llama 3, arXiv 2407.21783) and the 76% of large-batch prefill on TPU v4 (Pope et
+            al., Efficiently scaling transformer inference, MLSys 2023).
+        decode_share: Share of memory bandwidth in decode. The low end of the 60 to 85% that serving
             engines reach (glossary of open-source-ai.tech, "model bandwidth utilization").
-        link_share: Of the host link. An A100 SXM copies 24.8 of 32 GB/s in one piece (nvbandwidth,
-            forums.developer.nvidia.com, topic 352186); pages of KV are smaller.
+        link_share: Share of the host link. An A100 SXM copies 24.8 of 32 GB/s in one piece
+            (nvbandwidth, forums.developer.nvidia.com, topic 352186); pages of KV are smaller.
         storage_bytes_per_s: Reads of one data-centre NVMe drive a GPU; the data sheet of Samsung's
             PM9A3 says 6.5 GB/s in sequence.
-        memory_share: Of device memory for weights and KV. SGLang takes 0.828 on an H100
+        memory_share: Share of device memory for weights and KV. SGLang takes 0.828 on an H100
             (sgl-project/sglang, issue 29092); it takes less of a smaller GPU.
         slots: Requests decoded together at most.
         fresh_tokens: Prompt tokens of a request that are new, after the agent's own prefix.
-        output_tokens: Of a request whose trace names none.
+        output_tokens: Output tokens of a request whose trace names none.
         state_tokens: Prefix of an agent whose trace names none.
         launch_s: Least that a prefill pass takes as the processor launches its kernels one by one;
             0 where a graph launches them all, as it does in decode.
-        call_s: Of a processor for each request before the engine: its caller, tokens, identity.
-        admission_s: Of the scheduler's for each request that joins a batch: what it finds cached,
-            the copies it needs, its place in the batch.
-        insertion_s: Of the scheduler's each time that a request's state is put into the prefix
-            tree: after its prefill and at its end.
+        call_s: Seconds of a processor for each request before the engine: its caller, tokens,
+            identity.
+        admission_s: Seconds of the scheduler for each request that joins a batch: what it finds
+            cached, the copies it needs, its place in the batch.
+        insertion_s: Seconds of the scheduler each time that a request's state is put into the
+            prefix tree: after its prefill and at its end.
 
     The last four are for emulation (`engine.emulation`): the plan counts the device's time alone.
 

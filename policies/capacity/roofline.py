@@ -66,7 +66,7 @@ class RooflineEngine:
         """Return engine time per output token, shared by the whole batch.
 
         Args:
-            state_bytes: Of each request.
+            state_bytes: State bytes of each request.
             at_once: Requests there are at a time: no batch is larger.
         """
         slots = max(min(self.slots(state_bytes), at_once), 1)

@@ -111,7 +111,7 @@ def event_line(
     """Return one event of a trace as JSON, without a line end.
 
     Args:
-        step: Of the simulation.
+        step: Step of the simulation.
         agent: Its id.
         prompt_tokens: 0 where they are not known, as for all that follow: left out then.
         output_tokens: Generated.

@@ -43,14 +43,14 @@ class Case:
         capacity: Share of the distinct agents, rounded down, at least one; or bytes.
         hints: `reported`, `learned`, `none` or `noisy:SIGMA`, the spread of a lognormal factor.
         prefetch: Play the trace against the link; else plain demand caching.
-        costs: Of state and requests.
-        seed: Of the noise.
+        costs: Costs of state and requests.
+        seed: Seed of the noise.
         at_once: Requests of a step that run together at most, as far as they fit, as an engine
             serves them; None: one after the other. The trace's requests are dealt to batches
             then, within their steps.
         pause_s: Between steps, with `at_once`.
         host: Where host memory does not hold all states, with `at_once`.
-        adapters: Of the agents, with `at_once`.
+        adapters: Adapters of the agents, with `at_once`.
     """
 
     def __init__(

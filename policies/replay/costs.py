@@ -23,7 +23,7 @@ class Costs(NamedTuple):
         pass_s: Of a pass that gives each request of a batch a token, what it takes for none; 0
             where that is not known apart.
         pass_request_s: What each request adds to it.
-        output_tokens: Of a request whose trace names none.
+        output_tokens: Output tokens of a request whose trace names none.
     """
 
     kv_bytes_per_token: int = 131_072

@@ -49,10 +49,10 @@ class Copies(NamedTuple):
     """What each request waits for where nothing is fetched ahead, float64[n] seconds.
 
     Attributes:
-        read_s: From storage.
-        load_s: From host memory.
-        adapter_s: Of its adapter.
-        adapter_link_s: Of these, on the link.
+        read_s: For what is read from storage.
+        load_s: For what is copied from host memory.
+        adapter_s: For its adapter.
+        adapter_link_s: For its adapter, those on the link alone.
     """
 
     read_s: NDArray[np.float64]

@@ -18,7 +18,7 @@ class Space:
     Args:
         position: float64[n, 2]; nan for agents that are nowhere, who are near to nobody.
         step: int64[n], next turn of each agent.
-        width: Of a cell, in the unit of positions: about the distance asked for.
+        width: Width of a cell, in the unit of positions: about the distance asked for.
     """
 
     def __init__(self, position: Positions, step: Steps, width: float) -> None:

@@ -41,7 +41,7 @@ def hourly(
     """Return agents that act at hourly rates, drawn two steps ahead as OASIS draws who acts.
 
     Args:
-        rng: Of the draws.
+        rng: Generator of the draws.
         per_hour: float64[agents, 24], expected activations in each hour of the day.
         steps: Hours to play.
     """

@@ -45,7 +45,7 @@ def act_for(owner: Any, name: str, who: Who) -> None:
 
     Args:
         owner: Class or module; its attribute is replaced, once.
-        name: Of the method.
+        name: Name of the method.
         who: Called with each call's arguments; a fault in it is logged once and switches it off.
 
     Raises:

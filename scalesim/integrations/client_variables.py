@@ -34,8 +34,8 @@ def client_variables(base_url: str, api_key: str, environment: Mapping[str, str]
     """Return what is to be set so that clients call the stack.
 
     Args:
-        base_url: Of the stack, without `/v1`.
-        api_key: Of the stack; empty where it has none.
+        base_url: Base URL of the stack, without `/v1`.
+        api_key: API key of the stack; empty where it has none.
         environment: What is set already; proxies are set to leave this machine alone.
     """
     variables = dict.fromkeys(_BASE_URLS, f"{base_url.rstrip('/')}/v1")

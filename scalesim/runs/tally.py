@@ -18,12 +18,12 @@ class Tally:
     Attributes:
         calls: Answered.
         named: Of them those that named their agent.
-        prompt_tokens: Of all prompts.
+        prompt_tokens: Tokens of all prompts.
         output_tokens: Generated.
         found: Prompt tokens by the tier that held them; `miss`: computed.
         hits: Calls by the coldest tier that had to be read; `miss`: nothing was found.
         step: Newest step.
-        seconds: Of all answers together.
+        seconds: Seconds of all answers together.
         agents: Calls by agent; anonymous ones are counted by their prompt's opening.
     """
 

@@ -39,8 +39,8 @@ class AgentTurn(NamedTuple):
     """One turn to take, with all that it may know: any worker can take it, again if need be.
 
     Attributes:
-        row: Of the agent.
-        step: Of the turn.
+        row: Row of the agent.
+        step: Step of the turn.
         state: What it remembers, in msgpack.
         sees: The others that it sees, in order of rows; may hold itself.
         inbox: Messages sent to it since its last turn.
@@ -57,8 +57,8 @@ class TakenTurn(NamedTuple):
     """One turn that was taken.
 
     Attributes:
-        row: Of the agent.
-        step: Of the turn.
+        row: Row of the agent.
+        step: Step of the turn.
         state: What it remembers now; as before where the turn failed.
         public: What it shows now.
         place: Where it is now; None where it is nowhere.

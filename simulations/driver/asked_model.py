@@ -38,10 +38,10 @@ class ServedModel:
     """A model behind a stack, asked with each agent's identity.
 
     Args:
-        base_url: Of the stack, without `/v1`.
+        base_url: Base URL of the stack, without `/v1`.
         simulation: Namespace of the agents.
         model_of: Returns the served model that an agent's calls name, by its row.
-        api_key: Of the stack, where it has one.
+        api_key: API key of the stack, where it has one.
         hinted: Whether distances and steps are sent with calls: the stack takes them.
     """
 

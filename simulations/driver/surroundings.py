@@ -16,7 +16,7 @@ class Surroundings:
     """See `scalesim.me.Around`; what is seen is decoded when it is first looked at.
 
     Args:
-        roster: Of the World.
+        roster: Roster of the World.
         turn: The agent's.
     """
 

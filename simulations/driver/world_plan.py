@@ -36,7 +36,7 @@ class ChosenSimulation(NamedTuple):
         active: Share of a society that acts in a step; None for its own.
         trace: File of a trace.
         steps: How many; None for 12, or the whole trace.
-        seed: Of all that is drawn.
+        seed: Seed of all that is drawn.
         size: Tokens of a call; of a World the longest prompt and answer.
         in_words: Whether the model knows words; the random one of the arms does not.
     """

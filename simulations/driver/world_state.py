@@ -70,7 +70,7 @@ class WorldState:
     """Every agent between its turns: gives turns all they may know, takes in what came of them.
 
     Args:
-        roster: Of the World.
+        roster: Roster of the World.
         reach: How far agents see, where they have places.
         speed: How far they move in a step.
         agents: All of them, by row.

@@ -28,7 +28,7 @@ class AskedEngine:
         engine: Answers.
         simulation: Namespace of the agents.
         hinted: Whether it takes the distances and steps that come with calls.
-        call_s: Of a calibration.
+        call_s: Seconds of the processor for one call, of a calibration.
     """
 
     def __init__(self, engine: InlineEngine, simulation: str, hinted: bool, call_s: float) -> None:

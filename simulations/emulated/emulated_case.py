@@ -42,7 +42,7 @@ class EmulatedCase(NamedTuple):
         concurrency: Most calls at once.
         stored: 1 with a storage tier that holds all agents.
         trace: Of workload `trace`, the file: JSON lines with `step` and `agent`.
-        seed: Of everything drawn.
+        seed: Seed of everything drawn.
     """
 
     workload: str = "society"
@@ -125,13 +125,13 @@ class ArmOptions(NamedTuple):
     """What decides which state an engine keeps.
 
     Attributes:
-        arm: Of the engine.
+        arm: The engine's arm.
         everything_fits: The device holds all agents, whatever the case says.
         foreseen: Steps reported ahead, besides each agent's next use; None reports nothing.
         pushes: Distances reach the engine's own evictions.
         moves: What the planner wants moved is moved.
         priced: The planner asks what a move costs.
-        reserve_share: Of the device that the planner leaves to running requests' new tokens.
+        reserve_share: Share of the device that the planner leaves to running requests' new tokens.
         whole_steps: Distances are reported as such.
         known_steps: All that are farther count as one step more.
         fetch_steps: Nothing farther is fetched.

@@ -45,7 +45,7 @@ class ControlPlane:
         options: What of it is used.
         obey: Hands directives to the engine of a replica, which it names.
         simulation: Its name.
-        settings: Of the controller.
+        settings: Settings of the controller.
     """
 
     def __init__(

@@ -29,13 +29,13 @@ class EmulatedStack:
 
     Args:
         case: Says how much memory there is, and how long prompts are.
-        options: Of the arm.
+        options: Options of the arm.
         emulation: Names the GPU and the model.
         simulation: Namespace of the agents.
         folder: For the engine's files.
 
     Attributes:
-        clock: Of all.
+        clock: The clock of engine and controller.
         engine: Stands still until it runs a script.
         plane: The controller; None in arms without one.
         timeline: What the device did.

@@ -67,13 +67,13 @@ class FleetEngine:
     """An engine in a fork of this process; `close` ends it.
 
     Args:
-        name: Of its replica.
-        case: Of the machine: its agents are those that one engine's memory is a share of.
-        options: Of the arm.
+        name: Name of its replica.
+        case: What the machine is: its agents are those that one engine's memory is a share of.
+        options: Options of the arm.
         emulation: Names the GPU and the model.
 
     Attributes:
-        name: Of its replica.
+        name: Name of its replica.
         now: Its clock.
         inside: Requests that it has not answered.
     """

@@ -35,12 +35,12 @@ class FleetFigures(NamedTuple):
 
     Attributes:
         step_s: Seconds of each step.
-        ttft_s: Of each call.
+        ttft_s: Times to first token of each call.
         device_share: Of all private tokens, those found on the device.
         largest_share: Of a step's calls, what the busiest replica had, times replicas: 1 is level;
             mean of the steps.
         moved: Agents that the controller moved.
-        answers: Of all calls together: equal where all tokens are.
+        answers: Hash of all calls together: equal where all tokens are.
     """
 
     step_s: list[float]

@@ -18,7 +18,7 @@ class VirtualLoop(asyncio.SelectorEventLoop):
     `time`, and with it every sleep and timeout, is the clock's.
 
     Args:
-        clock: Of the device.
+        clock: Clock of the device.
     """
 
     def __init__(self, clock: VirtualClock) -> None:

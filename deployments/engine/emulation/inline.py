@@ -72,8 +72,8 @@ class InlineEngine:
 
     Args:
         settings: The engine's; its `emulation` is not read. Only arm `scalesim` takes commands.
-        times: Of the device.
-        clock: Of the device; it moves with every pass.
+        times: Times of the device.
+        clock: Clock of the device; it moves with every pass.
         processor: What the scheduler's own takes.
         checked: See `Device`.
         heard: Called with every message of ours for a replica.
@@ -85,7 +85,7 @@ class InlineEngine:
         transfers: Counters as they were reported last, by kind.
         passes: How many there were.
         device: The emulated one.
-        slots: Of adapters, where it serves them: `LoRASlots`.
+        slots: Slots of adapters, where it serves them: `LoRASlots`.
     """
 
     def __init__(

@@ -39,7 +39,7 @@ class InlineRequests:
     """Makes requests, and follows them to their end.
 
     Args:
-        clock: Of the device.
+        clock: Clock of the device.
 
     Attributes:
         incoming: Messages that the scheduler has not received yet.
@@ -64,7 +64,7 @@ class InlineRequests:
         """Send a greedy request; see `EmulatedRequest`.
 
         Args:
-            ids: Of the prompt.
+            ids: Ids of the prompt.
             output_tokens: To generate, past the end token.
             key: The agent.
             more: Its `next_use` and `model`, as `identity_envelope.hints` has them; other fields

@@ -15,8 +15,8 @@ class LateReads(Executor):
     """Makes each read when somebody asks for it after its time.
 
     Args:
-        times: Of the device.
-        clock: Of the device.
+        times: Times of the device.
+        clock: Clock of the device.
     """
 
     def __init__(self, times: Times, clock: DeviceClock) -> None:

@@ -26,7 +26,7 @@ class LateThreads:
     """All threads of the storage tier, which run one after the other.
 
     Args:
-        clock: Of the device.
+        clock: Clock of the device.
     """
 
     def __init__(self, clock: DeviceClock) -> None:

@@ -20,7 +20,7 @@ class CopiedState(NamedTuple):
     """What one copy carries.
 
     Attributes:
-        kind: Of payload.
+        kind: Kind of payload.
         size: Bytes that are copied here; 0 where only those of the named model count.
         amount: Tokens of a prefix; how much of an adapter or of a model's weights.
         layers: Share of the model's layers that it is of.
@@ -43,9 +43,9 @@ class PassWork(NamedTuple):
     """One forward pass.
 
     Attributes:
-        prefill_tokens: Of prompts, computed in it.
-        decode_requests: That get one more token.
-        context_tokens: That attention reads.
+        prefill_tokens: Tokens of prompts, computed in it.
+        decode_requests: Requests that get one more token.
+        context_tokens: Tokens that attention reads.
         attended: Pairs of a token that is computed and one that it attends to.
     """
 
@@ -59,7 +59,7 @@ class Times(Protocol):
     """How many seconds a stream is busy with each piece of work.
 
     Attributes:
-        layers: Of the model whose times these are; 0 is as many as the engine's own has.
+        layers: Layers of the model whose times these are; 0 is as many as the engine's own has.
     """
 
     @property

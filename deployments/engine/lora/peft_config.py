@@ -39,8 +39,8 @@ class LoraConfig(NamedTuple):
     """An adapter's `adapter_config.json`, checked.
 
     Attributes:
-        rank: Of modules that `rank_pattern` does not name.
-        alpha: Of modules that `alpha_pattern` does not name.
+        rank: Rank of modules that `rank_pattern` does not name.
+        alpha: Alpha of modules that `alpha_pattern` does not name.
         by_root: Scale by the root of the rank (`use_rslora`).
         ranks: By pattern of a module's name.
         alphas: By pattern of a module's name.

@@ -18,7 +18,7 @@ class GuessedFetches:
     Most guesses are wrong, and requests would wait for the link behind them.
 
     Args:
-        distance: Of an agent.
+        distance: Returns the distance of an agent.
     """
 
     def __init__(self, distance: Callable[[int], float]) -> None:

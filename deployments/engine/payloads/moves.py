@@ -52,7 +52,7 @@ class Arrivals(NamedTuple):
     Attributes:
         coming: Their copies are under way.
         waiting: They wait for the link, or for room.
-        tokens: Of the copies under way.
+        tokens: Tokens of the copies under way.
     """
 
     coming: frozenset[int]

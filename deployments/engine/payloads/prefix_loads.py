@@ -38,7 +38,7 @@ class PrefixLoads:
     Args:
         tree: The engine's prefix cache.
         paths: Returns an agent's prefixes' nodes, from the root, those of its next request first.
-        distance: Of an agent.
+        distance: Returns the distance of an agent.
         counters: Count what is ahead of requests.
     """
 

@@ -86,7 +86,7 @@ def held_bytes(
     """Return what an agent holds in each tier; all owners of a node count equal parts of it.
 
     Args:
-        bytes_per_token: Of the cache.
+        bytes_per_token: Bytes per token of the cache.
         paths: Its prefixes, each with what its nodes hold, from the root.
         stored: Leading tokens of each prefix in storage.
     """

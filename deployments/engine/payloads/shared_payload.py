@@ -31,7 +31,7 @@ class SharedPayload(ABC):
     """Keeps account of such items of one kind; a subclass moves them.
 
     Args:
-        size_bytes: Of every item.
+        size_bytes: Bytes of every item.
         stored: Every item has a copy in storage too.
     """
 

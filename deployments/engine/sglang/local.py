@@ -19,7 +19,7 @@ def environment(folder: Path, arguments: Mapping[str, Any]) -> dict[str, str]:
     torch's own way is a port, on all addresses whatever address is set.
 
     Args:
-        folder: Of the engine.
+        folder: Folder of the engine.
         arguments: `EngineSettings.extra_args`; ranks on several machines need the port.
     """
     if any(arguments.get(name, usual) != usual for name, usual in _SEVERAL.items()):

@@ -71,7 +71,7 @@ class LoRASlots:
 
     Args:
         scheduler: Its LoRA manager exists.
-        requests: Of it.
+        requests: The scheduler's, as they come and go.
         ranks: All of its engine.
     """
 

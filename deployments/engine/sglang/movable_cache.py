@@ -30,7 +30,7 @@ class MovableRadixCache(UnifiedRadixCache):  # type: ignore[misc]
         loads: Copies to the device that are under way.
         backups: Nodes whose host copies were begun so that they may leave the device.
         storage: Pages below host memory; None where there are none.
-        bytes_per_token: Of the cache.
+        bytes_per_token: Bytes per token of the cache.
     """
 
     storage: StorageTier | None = None

@@ -32,7 +32,7 @@ def page_names(
 
     Args:
         token_ids: A key of SGLang's radix tree, or numbers.
-        prior_digest: Of what comes before; None at the beginning.
+        prior_digest: Digest of what comes before; None at the beginning.
         page_size: Tokens of a page; None names the whole.
 
     Raises:

@@ -23,7 +23,7 @@ class PassCost:
     """What rank 0 measured, sent to all ranks among the engine's own requests.
 
     Attributes:
-        tokens: That the link copies while the shortest prefill pass is made.
+        tokens: Tokens that the link copies while the shortest prefill pass is made.
     """
 
     tokens: int

@@ -36,8 +36,8 @@ class RowCopies(NamedTuple):
     Attributes:
         to_device: Which way.
         page_size: Rows a page.
-        device_rows: Of the KV pool.
-        host_rows: Of the host pool.
+        device_rows: Rows of the KV pool.
+        host_rows: Rows of the host pool.
         layers: Share of the model's layers that they are of.
         pairs: Rows from, rows to.
     """

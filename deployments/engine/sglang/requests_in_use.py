@@ -161,7 +161,7 @@ class CurrentNeeds(Generic[Need]):
     """What the requests of a scheduler need.
 
     Args:
-        need: Of a request; None where it needs nothing. Asked once of each.
+        need: Returns what a request needs; None for nothing. Asked once of each.
 
     Attributes:
         gone: Called with what no request needs any more.
@@ -199,7 +199,7 @@ class NeedChanges(Generic[Need]):
     """What came and what went of the needs of a scheduler's requests, one entry a request.
 
     Args:
-        need: Of a request; None where it needs nothing. Asked once of each.
+        need: Returns what a request needs; None for nothing. Asked once of each.
     """
 
     def __init__(self, need: Callable[[Any], Need | None]) -> None:

@@ -173,7 +173,7 @@ class DistanceTreeCore(UnifiedTreeCore):  # type: ignore[misc]
 
         Args:
             missing: As `missing` returned them.
-            rows: Of all of them together.
+            rows: Rows of all of them together.
         """
         begin = 0
         for node in missing:

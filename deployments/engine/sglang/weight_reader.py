@@ -46,8 +46,8 @@ class WeightReader:
         ranks: Who reads the same.
 
     Attributes:
-        size_bytes: Of one model.
-        held_bytes: Of host memory that one takes, of all ranks together.
+        size_bytes: Bytes of one model.
+        held_bytes: Bytes of host memory that one takes, of all ranks together.
     """
 
     def __init__(self, base: Path, settings: ModelSettings, ranks: Ranks) -> None:
@@ -114,7 +114,7 @@ def write(weights: Weights, updater: Any) -> float:
     """Write weights into an engine, in place, through SGLang's own calls.
 
     Args:
-        weights: Of every parameter of its model.
+        weights: Values of every parameter of its model.
         updater: `weight_updater` of its model runner.
 
     Returns:

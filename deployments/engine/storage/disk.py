@@ -32,7 +32,7 @@ class Disk:
     is lost like a damaged one.
 
     Args:
-        folder: Of the files.
+        folder: Folder of the files.
         clock: Seconds that only go on.
         on_fault: Called with `fault` when it changes, on any thread.
 
