@@ -52,5 +52,22 @@ def lines(report: dict[str, Any]) -> Iterator[tuple[str, str]]:
     else:
         counts = ", ".join(f"{count} {code}" for code, count in report["errors"].items())
         yield "errors", counts or "none"
+    if advice := _advice(report):
+        yield "advice", advice
     if report.get("interrupted"):
         yield "trace", f"not complete: {report['interrupted']}"
+
+
+def _advice(report: dict[str, Any]) -> str:
+    """Return what to do where nothing came, or nobody was told apart; else nothing."""
+    if not report["calls"]:
+        return (
+            "nothing was asked as this run: give clients no address of their own, or that in "
+            "OPENAI_BASE_URL, and where the program names its Simulation, give --simulation"
+        )
+    if not report["calls_named"]:
+        return (
+            "nothing named who asks: `with scalesim.agent(name):` around its calls does, or the "
+            "header X-Agent-Id; a Python started with -I, -E or -S is not watched"
+        )
+    return ""
