@@ -12,6 +12,7 @@ import pytest
 from tests.support.chart import render, rendered_files
 
 BY_VALUE = {"apiKey": {"value": "k", "secretName": ""}}
+KEY_WITH_DOTS = {"apiKey": {"secretKey": "town.api.key"}}
 ON_OWN_PORT = {"serve": {"port": 8001}}
 _COUNTS = ("minReplicas", "maxReplicas", "replicas")
 
@@ -28,7 +29,9 @@ def commands(text: str, *start: str) -> list[list[str]]:
     return [each[3:] for each in words if each[3 : 3 + len(start)] == list(start)]
 
 
-@pytest.mark.parametrize("values", [BY_VALUE, ON_OWN_PORT], ids=["by value", "own port"])
+@pytest.mark.parametrize(
+    "values", [BY_VALUE, ON_OWN_PORT, KEY_WITH_DOTS], ids=["by value", "own port", "dots"]
+)
 def test_waiting_calling_and_the_key_are_of_objects_that_are_there(values: dict[str, Any]) -> None:
     objects, text = render(values), notes(values)
     ((_, _, kind_and_name, _),) = commands(text, "wait")
@@ -41,7 +44,8 @@ def test_waiting_calling_and_the_key_are_of_objects_that_are_there(values: dict[
     (secret, key) = re.findall(r"get secret (\S+) -o jsonpath='\{\.data\.(\S+)\}'", text)[0]
     container = spec["rayClusterConfig"]["headGroupSpec"]["template"]["spec"]["containers"][0]
     (variable,) = (each for each in container["env"] if each["name"] == "SCALESIM_API_KEY")
-    assert variable["valueFrom"]["secretKeyRef"] == {"name": secret, "key": key}
+    assert variable["valueFrom"]["secretKeyRef"] == {"name": secret, "key": key.replace("\\.", ".")}
+    assert "." not in key.replace("\\.", "")  # a path within the object to kubectl
     assert commands(text, "test") == [["test", "town"]]
 
 
@@ -80,13 +84,30 @@ def test_a_job_alone_is_watched() -> None:
 
 def test_what_is_left_open_or_out_is_said() -> None:
     monitors = {"monitoring": {"podMonitor": {"enabled": True}}}
+    models = {"existingClaim": "", "size": "9Gi", "accessModes": ["ReadWriteOnce"]}
+    of_one_node = {
+        "volumes": {"models": models},
+        "model": {"source": "smollm2"},
+        "stack": {"engine": {"model_path": ""}},
+    }
+    gateway = {
+        "gateway": {
+            "enabled": True,
+            "parentRefs": [{"name": "edge"}],
+            "hostnames": ["sim.example.org"],
+        },
+        "networkPolicy": {"clients": [{"namespaceSelector": {}}]},
+    }
     cases: dict[str, dict[str, Any]] = {
         "There is no NetworkPolicy": {"networkPolicy": {"enabled": False}},
         "catalog is kept in memory": {"redis": {"bundled": {"persistence": {"enabled": False}}}},
         "Monitors and rules were left out": monitors,
+        "start only where\nall are on one node": of_one_node | {"workers": {"replicas": 2}},
+        "by the gateway: sim.example.org, below /v1": gateway,
     }
     for words, values in cases.items():
         assert words in notes(values)
         assert words not in notes()
+    assert "all are on one node" not in notes(of_one_node)
     present = {"monitoring": {"prometheusOperator": "present"}}
     assert "left out" not in notes(monitors, present)
