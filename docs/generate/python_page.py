@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import inspect
 import re
+from collections.abc import Iterator
+from enum import Enum
 from types import ModuleType
 
 import scalesim
 from docs.generate.text import first_paragraph
-from scalesim import distances
+from scalesim import distances, me, payloads
 from scalesim.settings import Settings
 
 _HEAD = """# The Python interface
@@ -16,10 +18,20 @@ Written by `make generated`. Docstrings in the code say more: units, shapes, wha
 """
 
 
+_TURN = ["Me", "ModelReply", "InboxMessage", "Other"]
+"""What the turn of a World's agent is given."""
+
+
 def page() -> str:
     """Return the page."""
     parts = [_HEAD]
-    for module, names in ((scalesim, dir(scalesim)), (distances, distances.__all__)):
+    modules = (
+        (scalesim, dir(scalesim)),
+        (me, _TURN),
+        (distances, distances.__all__),
+        (payloads, payloads.__all__),
+    )
+    for module, names in modules:
         parts.append(f"\n## `{module.__name__}`\n{first_paragraph(module)}\n")
         parts += [_entry(module, name) for name in names]
     return "".join(parts)
@@ -29,8 +41,17 @@ def _entry(module: ModuleType, name: str) -> str:
     what = getattr(module, name)
     lines = [f"\n### `{module.__name__}.{name}`\n{_signature(name, what)}{first_paragraph(what)}\n"]
     if inspect.isclass(what) and not issubclass(what, Exception):
+        lines += _attributes(what)
         lines += [_method(*member) for member in vars(what).items() if _is_public(*member)]
     return "".join(lines)
+
+
+def _attributes(cls: type) -> Iterator[str]:
+    """Yield what a class says of its attributes, not its properties."""
+    _, _, listed = (inspect.getdoc(cls) or "").partition("\nAttributes:\n")
+    listed = listed.partition("\n\n")[0]
+    for name, meaning in re.findall(r"^    (\w+): (.*(?:\n {8,}.*)*)", listed, re.M):
+        yield f"- `.{name}`: {' '.join(meaning.split())}\n"
 
 
 def _is_public(name: str, member: object) -> bool:
@@ -57,6 +78,8 @@ def _signature(name: str, what: object) -> str:
         issubclass(what, Exception) or getattr(what, "_is_protocol", False)
     ):
         return ""
+    if inspect.isclass(what) and issubclass(what, Enum):
+        return ", ".join(f"`{member.name}`" for member in what) + ".\n\n"
     assert callable(what)
     return f"```python\n{name}{_plain(inspect.signature(what))}\n```\n"
 
