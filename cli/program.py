@@ -41,13 +41,17 @@ class Program:
         """Run it to its end and return its exit code, as a shell would.
 
         Ctrl-C reaches it from the terminal, and it decides what follows; SIGTERM and SIGHUP are
-        passed on.
+        passed on. What is ignored stays so, for it too: `nohup` is for both.
 
         Raises:
             InvalidRequestError: There is no such program.
         """
-        former = {number: signal.signal(number, self._pass_on) for number in _PASSED_ON}
-        interrupt = signal.signal(signal.SIGINT, _ignore)
+        handlers = {**dict.fromkeys(_PASSED_ON, self._pass_on), signal.SIGINT: _ignore}
+        former = {
+            number: signal.signal(number, handler)
+            for number, handler in handlers.items()
+            if signal.getsignal(number) is not signal.SIG_IGN
+        }
         try:
             with subprocess.Popen(self._command, env=self._environment) as process:  # noqa: S603
                 self._process = process
@@ -55,7 +59,6 @@ class Program:
         except OSError as error:
             raise _cannot_be_run(self._command, str(error)) from None
         finally:
-            signal.signal(signal.SIGINT, interrupt)
             for number, handler in former.items():
                 signal.signal(number, handler)
         return code if code >= 0 else _BY_SIGNAL - code

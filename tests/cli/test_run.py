@@ -1,6 +1,7 @@
 """`scalesim run`: a program's calls carry who makes them, wherever in it they are made."""
 
 import json
+import signal
 import sys
 import threading
 from collections import Counter
@@ -213,3 +214,18 @@ def test_a_signal_for_us_is_passed_on() -> None:
         "os.kill(os.getppid(), signal.SIGTERM); signal.pause()"
     )
     assert Program([sys.executable, "-c", program], {}).run() == 7
+
+
+@pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGINT])
+def test_what_nohup_ignores_ends_neither(number: signal.Signals) -> None:
+    program = (
+        "import os, signal, sys\n"
+        f"for pid in (os.getppid(), os.getpid()): os.kill(pid, {int(number)})\n"
+        f"sys.exit(7 if signal.getsignal({int(number)}) is signal.SIG_IGN else 8)"
+    )
+    former = signal.signal(number, signal.SIG_IGN)
+    try:
+        assert Program([sys.executable, "-c", program], {}).run() == 7
+        assert signal.getsignal(number) is signal.SIG_IGN
+    finally:
+        signal.signal(number, former)
