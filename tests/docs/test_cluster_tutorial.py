@@ -72,11 +72,16 @@ def blocks(written: dict[str, str]) -> list[str]:
 
 @contextmanager
 def standing(block: str, folder: Path) -> Iterator[subprocess.Popen[str]]:
-    """Type a block whose last command goes on."""
+    """Type a block whose last command goes on, at a terminal: Ctrl-C counts for it.
+
+    Tests may run where it does not, as after `nohup`, and what is ignored is so for children.
+    """
     command = ["bash", "-ec", block]
+    former = signal.signal(signal.SIGINT, signal.default_int_handler)
     with subprocess.Popen(
         command, cwd=folder, env=ENVIRONMENT, text=True, start_new_session=True
     ) as process:
+        signal.signal(signal.SIGINT, former)
         try:
             yield process
         finally:
