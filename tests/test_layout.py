@@ -145,3 +145,13 @@ def test_the_engine_names_what_touches_sglang() -> None:
     assert [
         file for file in outside if re.search(r"^ *(from|import) sglang\b", text(file), re.M)
     ] == []
+
+
+def test_one_module_reads_the_environment() -> None:
+    """Others write variables, put back what these were, or pass all of them on."""
+    read = re.compile(
+        r"os\.getenv\(|os\.environ\.get\((?!name\))|os\.environ\[(?!name\])[^]]+\](?! = )"
+    )
+    assert [file for file in modules(*PRODUCT) if read.search(text(file))] == [
+        ROOT / "scalesim" / "environment.py"
+    ]
