@@ -39,6 +39,10 @@ that it takes it. Replicas raise none: what fails in them comes as an error of o
 _TURNED_AWAY = "Unexpected error (StatusCode.CANCELLED)"
 """How it begins where the replica, about to go, took no more: nothing in it has seen the call."""
 
+_PLAIN = {"request_serialization": "pickle", "response_serialization": "pickle"}
+"""Serve's default looks for functions and classes to send along, in every piece of a stream; what
+goes between ingress and replica are values of modules that both have."""
+
 _NAMED_EVENTS = ("messages", "responses")
 """Endpoints whose streams name each event."""
 
@@ -87,8 +91,9 @@ class ReplicaClient:
         rotation: Rotation = ROTATION,
     ) -> None:
         # A handle for each method: making one takes longer than a call through it.
-        self._whole = replicas.answer
-        self._pieces = replicas.options(stream=True).stream
+        plain = replicas.options(**_PLAIN)
+        self._whole = plain.answer
+        self._pieces = plain.options(stream=True).stream
         self._timeout_s = timeout_s
         self._metrics = metrics
         self._rotation = rotation

@@ -72,7 +72,7 @@ class FakeReplicas:
         self.answer = self.stream = self
         self.calls: list[Call] = []
 
-    def options(self, *, stream: bool) -> FakeReplicas:
+    def options(self, **_: Any) -> FakeReplicas:
         return self
 
     def remote(self, call: Call) -> FakeAnswer:
