@@ -36,6 +36,7 @@ WRONG: list[tuple[str, Any]] = [
     ("apiKey.secretName", "Keys"),
     ("apiKey.secretKey", ""),
     ("ray.version", "latest"),
+    ("job.entrypoint", "  "),
     ("image.repository", "town/scalesim:1.2"),
     ("image.digest", "0a1b"),
     ("monitoring.podMonitor.interval", "15"),
