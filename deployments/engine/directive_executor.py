@@ -36,6 +36,10 @@ PASSES_A_BACKLOG = 32
 """A long backlog is taken over in about this many passes, each a larger share of it."""
 
 
+ORDERED = 1024
+"""Moves to hotter tiers that are put in order at once, half a millisecond; those behind wait."""
+
+
 class PendingMove(NamedTuple):
     """What is to be done with an agent's payload."""
 
@@ -71,6 +75,7 @@ class DirectiveExecutor:
         self._incarnation = 0
         self._leaves: dict[str, dict[int, PendingMove]] = {kind: {} for kind in payloads}
         self._lifts: dict[str, dict[int, PendingMove]] = {kind: {} for kind in payloads}
+        self._unordered: set[str] = set()
         self._inbox: deque[_Step] = deque()
         self._inbox_rows = 0
         self._share: int | None = None
@@ -119,9 +124,9 @@ class DirectiveExecutor:
         """Try moves of one kind that wait, one each way at the least; return what they cost.
 
         Room first, which what is lifted needs: for half the cost where something waits to be
-        lifted.
+        lifted. The nearest is lifted first.
         """
-        payload, leaves, lifts = self._payloads[kind], self._leaves[kind], self._lifts[kind]
+        payload, leaves, lifts = self._payloads[kind], self._leaves[kind], self._in_order(kind)
         room_us, spent_us = most_us / 2 if lifts else most_us, 0.0
         for key in _some(leaves, room_us, LOOK_US):
             if spent_us and spent_us + LEAVE_US > room_us:
@@ -136,6 +141,15 @@ class DirectiveExecutor:
                 del lifts[key]
                 spent_us += LIFT_US
         return spent_us
+
+    def _in_order(self, kind: str) -> dict[int, PendingMove]:
+        """Return what waits to be lifted, the nearest first; of equals what was asked for first."""
+        if kind in self._unordered:
+            self._unordered.discard(kind)
+            lifts = self._lifts[kind]
+            first = sorted(islice(lifts, ORDERED), key=self._payloads[kind].distance)
+            self._lifts[kind] = {key: lifts[key] for key in first} | lifts
+        return self._lifts[kind]
 
     def _moves_wait(self) -> bool:
         return any((*self._leaves.values(), *self._lifts.values()))
@@ -177,11 +191,13 @@ class DirectiveExecutor:
 
     def _push(self, near: DistanceUpdate, piece: slice) -> None:
         self._payloads[near.kind].push(near.keys[piece], near.distances[piece])
+        self._unordered.add(near.kind)
 
     def _enqueue(self, moves: Moves) -> None:
         columns = zip(moves.verbs.tolist(), moves.keys.tolist(), moves.tiers.tolist(), strict=True)
         payload = self._payloads[moves.kind]
         leaves, lifts = self._leaves[moves.kind], self._lifts[moves.kind]
+        self._unordered.add(moves.kind)
         for verb, key, tier in columns:
             if verb == Verb.PIN:
                 payload.pin(key)

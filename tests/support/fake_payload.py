@@ -1,6 +1,7 @@
 """A payload that does what it is asked and writes it down."""
 
 from collections.abc import Iterable
+from math import inf
 
 import numpy as np
 
@@ -17,12 +18,18 @@ class FakePayload:
         self.calls: list[tuple] = []
         self.rows: Residency | None = None
         self.in_flight = False
+        self.near: dict[int, float] = {}
 
     def budgets(self) -> Budgets:
         return Budgets(10, 20, 30)
 
     def push(self, keys: Iterable[int], distances: Iterable[float]) -> None:
-        self.calls.append(("push", dict(zip(keys, distances, strict=True))))
+        pushed = dict(zip(keys, distances, strict=True))
+        self.calls.append(("push", pushed))
+        self.near |= pushed
+
+    def distance(self, key: int) -> float:
+        return self.near.get(key, inf)
 
     def prefetch(self, key: int, tier: Tier) -> MoveOutcome:
         self.calls.append(("prefetch", key, tier))

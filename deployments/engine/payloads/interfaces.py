@@ -35,6 +35,13 @@ class Payload(Protocol):
         """
         ...
 
+    def distance(self, key: int) -> float:
+        """Return the steps until it is used, inf where nothing is known; what is nearer goes first.
+
+        The same on every rank.
+        """
+        ...
+
     def prefetch(self, key: int, tier: Tier) -> MoveOutcome:
         """Prepare and start the copy of a payload to a hotter tier."""
         ...

@@ -24,8 +24,8 @@ TRANSFERS = 3
 wait for is dealt to so many, as a pass may take longer than small ones and the link would idle."""
 
 GROWTH_TOKENS = 64
-"""Tokens that fetches ahead leave free for each agent in use: what its request still computes and
-generates would else evict one of them, which is then fetched again."""
+"""Tokens left free for each agent in use: what its request still computes and generates would else
+evict one that was fetched, which is then fetched again, or wait for a copy with all that runs."""
 
 LEAVES_A_FETCH = 8
 """Nodes that leave the device for a fetch ahead in one pass, which its share of the pass allows:
@@ -73,7 +73,8 @@ class PrefixLoads:
         if self._requests_wait:
             return MoveOutcome.BUSY
         before = self._tokens.get(key, 0)
-        outcome = self._start(key, self._distance(key), TOKENS_A_TRANSFER, ahead=True)
+        growing = len(self._tree.keys_in_use())
+        outcome = self._start(key, self._distance(key), TOKENS_A_TRANSFER, growing, ahead=True)
         begun = self._tokens.get(key, 0) - before
         if begun:
             self._counters.issue(key, begun * self._tree.bytes_per_token)
@@ -81,18 +82,20 @@ class PrefixLoads:
             return outcome
         return MoveOutcome.BUSY if self._tree.keys_in_use() else self._counters.refuse()
 
-    def bring(self, keys: Iterable[int], hidden: int) -> Arrivals:
+    def bring(self, keys: Iterable[int], hidden: int, running: int = 0) -> Arrivals:
         """Requests of these agents wait, in this order: begin to copy what the device lacks.
 
         Args:
             keys: The agents.
             hidden: Tokens of copies that passes hide.
+            running: Requests besides, which grow too.
 
         Returns:
             Who waits for a copy; nobody where passes hide all of them, layer by layer.
         """
-        coming, missing = set(), {}
+        coming, missing, growing = set(), {}, running
         for key in keys:
+            growing += 1
             tokens, comes = self._look(key)
             if tokens:
                 missing[key] = tokens
@@ -101,9 +104,11 @@ class PrefixLoads:
         if sum(missing.values()) + self._under_way_tokens(coming) <= hidden:
             return NO_ARRIVALS
         at_once = max(TOKENS_A_TRANSFER, sum(missing.values()) // TRANSFERS)
+        growing -= len(missing)
         for key in list(missing):
             # Whatever is not asked for now gives way; where that is not enough, others end first.
-            outcome = self._start(key, NEEDED, at_once, ahead=False)
+            growing += 1
+            outcome = self._start(key, NEEDED, at_once, growing, ahead=False)
             if outcome not in (MoveOutcome.STARTED, MoveOutcome.DONE):
                 break
             coming.add(key)
@@ -151,10 +156,12 @@ class PrefixLoads:
             comes = comes or tree.is_loading(path[-1])
         return tokens, comes
 
-    def _start(self, key: int, farther_than: float, at_once: int, *, ahead: bool) -> MoveOutcome:
+    def _start(
+        self, key: int, farther_than: float, at_once: int, growing: int, *, ahead: bool
+    ) -> MoveOutcome:
         """Queue an agent's host nodes for the device in place of what is farther.
 
-        From `at_once` tokens on a transfer takes no further prefix.
+        From `at_once` tokens on a transfer takes no further prefix. So many requests grow.
         """
         tree, outcome = self._tree, MoveOutcome.DONE
         for path in self._paths(key):
@@ -166,7 +173,7 @@ class PrefixLoads:
                 self.submit()
             if not tree.can_load(ahead=ahead):
                 return MoveOutcome.BUSY
-            growth = GROWTH_TOKENS * len(tree.keys_in_use()) if ahead else 0
+            growth = GROWTH_TOKENS * growing
             most = LEAVES_A_FETCH if ahead else None
             room = tree.make_room(tokens + growth, farther_than, most)
             if room is not MoveOutcome.DONE:

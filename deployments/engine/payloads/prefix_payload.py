@@ -80,15 +80,15 @@ class PrefixPayload:
         self._counters.use(key, "late" if host_tokens or key in self._loads else "used")
         self._changed.add(key)
 
-    def bring(self, keys: Sequence[int], hidden: int) -> Arrivals:
+    def bring(self, keys: Sequence[int], hidden: int, running: int = 0) -> Arrivals:
         """Requests of these agents wait, in this order: begin to copy what the device lacks.
 
-        Unless it is at most `hidden` tokens, which a batch waits for by itself.
+        Unless it is at most `hidden` tokens, which a batch waits for by itself. So many run.
         """
         for key in keys:
             if key in self._known:
                 self._order.need(key)
-        arrivals = self._loads.bring(keys, hidden)
+        arrivals = self._loads.bring(keys, hidden, running)
         self._changed.update(arrivals.coming)
         return arrivals
 
@@ -126,6 +126,10 @@ class PrefixPayload:
         """Take over distances."""
         for key in self._order.push(keys, distances):
             self._reorder(key)
+
+    def distance(self, key: int) -> float:
+        """Return an agent's distance."""
+        return self._order.distance(key)
 
     def prefetch(self, key: int, tier: Tier) -> MoveOutcome:
         """Read from storage what host memory lacks, then queue for the device what that lacks.
@@ -210,7 +214,8 @@ class PrefixPayload:
             if key in self._known:
                 self._anchor(key)
         self._read_on()
-        for key in [key for key in self._onward if key not in self._staging]:
+        read = [key for key in self._onward if key not in self._staging]
+        for key in sorted(read, key=self._order.distance):
             if key not in self._known or self._load(key) is not MoveOutcome.BUSY:
                 self._onward.discard(key)
         for key in self._guesses.due(requests=bool(self._tree.keys_in_use())):

@@ -23,10 +23,10 @@ class TreeListener(Protocol):
     def used(self, key: int, host_tokens: int) -> None:
         """A request was admitted and had to load `host_tokens` by itself."""
 
-    def bring(self, keys: Sequence[int], hidden: int) -> Arrivals:
+    def bring(self, keys: Sequence[int], hidden: int, running: int) -> Arrivals:
         """Requests of these agents wait, in this order: begin copies, return who waits for one.
 
-        Nobody does where no more than `hidden` tokens are left to copy.
+        Nobody does where no more than `hidden` tokens are left to copy. So many others run.
         """
 
     def resident_tokens(self, key: int) -> int:

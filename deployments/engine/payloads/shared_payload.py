@@ -88,6 +88,10 @@ class SharedPayload(ABC):
         """Take over distances of agents."""
         self._order.push(keys, distances)
 
+    def distance(self, key: int) -> float:
+        """Return an agent's distance."""
+        return self._order.distance(key)
+
     def drop(self, key: int) -> MoveOutcome:
         """Forget whose the item is; one that was this agent's alone goes to the coldest tier."""
         if self.demote(key, self._coldest) is MoveOutcome.REFUSED:

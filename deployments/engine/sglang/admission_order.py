@@ -46,8 +46,8 @@ class WaitedPrefixes(Protocol):
 
     pass_tokens: int
 
-    def bring(self, keys: Sequence[int], hidden: int) -> Arrivals:
-        """Begin the copies of agents, in order; return who waits for one.
+    def bring(self, keys: Sequence[int], hidden: int, running: int) -> Arrivals:
+        """Begin the copies of agents, in order, while so many run; return who waits for one.
 
         Nobody does where no more than `hidden` tokens are left to copy.
         """
@@ -92,7 +92,8 @@ class AdmissionOrder:
     def _hold_back(self, queue: list[Any], running_batch: Any) -> None:
         keys = {id(request): key_of(request) for request in queue[:LOOKED_AT_A_PASS]}
         agents = list(dict.fromkeys(key for key in keys.values() if key is not None))
-        arrivals = self._cache.bring(agents, HIDDEN_PASSES * self._cache.pass_tokens)
+        running = len(running_batch.reqs)
+        arrivals = self._cache.bring(agents, HIDDEN_PASSES * self._cache.pass_tokens, running)
         if not arrivals.coming and not arrivals.waiting:
             self._waited_passes = 0
             return
@@ -101,12 +102,15 @@ class AdmissionOrder:
             return
         ready = [request for request in queue if keys.get(id(request)) not in late]
         if is_running(self._scheduler, running_batch):
-            running = len(running_batch.reqs)
             chosen = ready if self._is_worth_a_pass(ready, running, arrivals.tokens) else []
         else:
             # Nothing is held up: what there is begins, layer by layer what is under way.
             coming = [request for request in queue if keys.get(id(request)) in arrivals.coming]
             chosen = ready or coming or queue
+            if not arrivals.waiting and self._is_worth_one_pass(
+                len(ready), len(coming), arrivals.tokens
+            ):
+                chosen = queue
         self._queue, here = list(queue), {id(request) for request in chosen}
         self._held = {id(request) for request in queue} - here
         queue[:] = [request for request in queue if id(request) in here]
@@ -139,6 +143,15 @@ class AdmissionOrder:
         if worth:
             self._waited_passes = 0
         return worth
+
+    def _is_worth_one_pass(self, ready: int, coming: int, tokens: int) -> bool:
+        """Return whether those who are ready begin with the others, `tokens` being under way.
+
+        It delays the ready until the last copy is there. Two passes delay them by the second one,
+        and the others by what is left of a pass as copies end, half of it on the average.
+        """
+        pass_tokens = self._cache.pass_tokens
+        return ready * (tokens - pass_tokens) <= (ready + coming / 2) * pass_tokens
 
     def _fresh_tokens(self, request: Any) -> int:
         """Return about how many tokens of a request are to be computed."""

@@ -197,9 +197,11 @@ class DistanceRadixCache(MovableRadixCache):
         self.every_pass()
         self.flush_pending_backups()
 
-    def bring(self, keys: Sequence[int], hidden: int) -> Arrivals:
+    def bring(self, keys: Sequence[int], hidden: int, running: int) -> Arrivals:
         """See `admission_order.WaitedPrefixes`."""
-        return self.watcher.bring(keys, hidden) if self.watcher is not None else NO_ARRIVALS
+        if self.watcher is None:
+            return NO_ARRIVALS
+        return self.watcher.bring(keys, hidden, running)
 
     def resident_tokens(self, key: int) -> int:
         """See `admission_order.WaitedPrefixes`."""

@@ -48,7 +48,7 @@ class Queue:
         self.waiting_queue = [*left, *self.came]
         return [request.agent for request in batch]
 
-    def bring(self, keys: list[int], hidden: int) -> Arrivals:
+    def bring(self, keys: list[int], hidden: int, running: int) -> Arrivals:
         self.hidden = hidden
         coming, waiting = (frozenset(each & set(keys)) for each in (self.coming, self.waiting))
         return Arrivals(coming, waiting, self.tokens if coming else 0)
@@ -130,7 +130,7 @@ def test_a_pass_that_is_made_anyway_takes_who_is_ready(hold: Callable[..., Queue
 
 
 def test_what_comes_meanwhile_is_last(hold: Callable[..., Queue]) -> None:
-    queue = hold(1, 2, 3, 4, coming={1})
+    queue = hold(1, 2, 3, 4, coming={1}, tokens=9 * ASSUMED_TOKENS)
     queue.came = [queue.request(9)]
     assert queue.get_new_batch_prefill(None) == [2, 3]
     assert queue.left == [1, 4, 9]
@@ -157,3 +157,19 @@ def test_the_longer_a_pass_takes_the_longer_is_waited_for_one_less(
     queue = hold(1, 2, 3, coming={3}, busy=True, tokens=4 * ASSUMED_TOKENS)
     queue.pass_tokens = 2 * ASSUMED_TOKENS
     assert queue.get_new_batch_prefill(None) == []
+
+
+@pytest.mark.parametrize(
+    ("tokens", "chosen"),
+    [(ASSUMED_TOKENS, [1, 2]), (2 * ASSUMED_TOKENS, [1, 2]), (3 * ASSUMED_TOKENS, [1])],
+)
+def test_where_nothing_runs_those_who_are_ready_begin_with_the_others_where_that_delays_less(
+    hold: Callable[..., Queue], tokens: int, chosen: list[int]
+) -> None:
+    assert hold(1, 2, coming={2}, tokens=tokens).get_new_batch_prefill(None) == chosen
+
+
+def test_where_nothing_runs_nobody_waits_for_those_who_wait_for_room(
+    hold: Callable[..., Queue],
+) -> None:
+    assert hold(1, 2, 3, coming={2}, waiting={3}).get_new_batch_prefill(None) == [1]

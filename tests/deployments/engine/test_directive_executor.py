@@ -151,6 +151,20 @@ def test_moves_go_on_however_many_distances_come() -> None:
     assert {call[0] for call in payload.calls} == {"push", "demote", "prefetch"}
 
 
+def test_the_nearest_is_fetched_first_whenever_it_was_asked_for() -> None:
+    subject, payload, _ = executor()
+    payload.outcome = MoveOutcome.BUSY
+    subject.accept([near(range(1, 4), 2.0)])
+    subject.accept([directives(*((Verb.PREFETCH, key, Tier.DEVICE) for key in (1, 2, 3)))])
+    subject.work()
+    subject.accept([near(range(3, 4), 1.0), directives((Verb.PREFETCH, 4, Tier.DEVICE))])
+    subject.accept([near(range(4, 5), 0.0)])
+    payload.calls.clear()
+    payload.outcome = MoveOutcome.DONE
+    subject.work()
+    assert [key for _, key, *_ in payload.calls] == [4, 3, 1, 2]
+
+
 def test_a_resync_drops_pending_moves_and_reports_everything() -> None:
     subject, payload, wire = executor()
     payload.outcome = MoveOutcome.BUSY

@@ -38,6 +38,7 @@ class Diary:
         return Budgets(PAGE, 10 * PAGE, 0)
 
     def push(self, keys, distances): pass
+    def distance(self, key): return 0.0
     def pin(self, key): pass
     def unpin(self, key): pass
     def drop(self, key): return self._put(key, Tier.ABSENT)

@@ -11,6 +11,11 @@ from scalesim.vocabulary import GUESSED, Tier
 from tests.deployments.engine.test_prefix_payload import LENGTH, PayloadOverTree
 
 
+@pytest.fixture(autouse=True)
+def _nothing_grows(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(prefix_loads, "GROWTH_TOKENS", 0)
+
+
 @pytest.fixture
 def engine(monkeypatch: pytest.MonkeyPatch) -> PayloadOverTree:
     """Four agents of which two fit, the first two in host memory only and asked for now."""
@@ -44,6 +49,14 @@ def test_without_room_requests_wait_for_others_to_end(engine: PayloadOverTree) -
     engine.tree.locked = {4}
     arrivals = engine.payload.bring([1, 2], LENGTH)
     assert (arrivals.coming, arrivals.waiting) == ({1}, {2})
+
+
+@pytest.mark.parametrize(("running", "coming"), [(0, {1}), (2, {1}), (3, set())])
+def test_room_is_left_for_what_requests_compute(
+    engine: PayloadOverTree, monkeypatch: pytest.MonkeyPatch, running: int, coming: set[int]
+) -> None:
+    monkeypatch.setattr(prefix_loads, "GROWTH_TOKENS", LENGTH // 3)
+    assert engine.payload.bring([1, 2], LENGTH, running).coming == coming
 
 
 def test_who_may_be_asked_for_in_this_step_gives_way_to_who_is(engine: PayloadOverTree) -> None:
