@@ -41,6 +41,7 @@ class EmulatedCase(NamedTuple):
         adapters: Distinct LoRA adapters.
         concurrency: Most calls at once.
         stored: 1 with a storage tier that holds all agents.
+        noise: Share of hints that are wrong, see `HintNoise`.
         trace: Of workload `trace`, the file: JSON lines with `step` and `agent`.
         seed: Seed of everything drawn.
     """
@@ -58,6 +59,7 @@ class EmulatedCase(NamedTuple):
     adapters: int = 0
     concurrency: int = 64
     stored: int = 0
+    noise: float = 0.0
     trace: str = ""
     seed: int = 0
 
@@ -71,6 +73,8 @@ class EmulatedCase(NamedTuple):
             title += f", device {self.device_share:.0%}"
         if self.stored:
             title += f", host {self.host_share:.0%}, storage"
+        if self.noise:
+            title += f", {self.noise:.0%} of hints wrong"
         return title + (f", {self.adapters} adapters" if self.adapters else "")
 
     @property

@@ -17,6 +17,7 @@ from scalesim.settings import EmulationSettings
 from scalesim.simulations.emulated.emulated_case import ArmOptions, EmulatedCase
 from scalesim.simulations.emulated.emulated_controller import CALL_S
 from scalesim.simulations.emulated.emulated_stack import EmulatedStack
+from scalesim.simulations.emulated.hint_noise import HintNoise
 from scalesim.simulations.workload import Workload
 from scalesim.vocabulary import COUNTED, TIERS, TransferStats
 
@@ -61,6 +62,7 @@ class _Playing:
         self._stack, self._call_s = stack, stack.call_s
         make = options.peer
         self._peer = None if make is None else make(len(workload.agents))
+        self._noise = HintNoise(case.noise, len(workload.agents), case.seed)
         self._calls: list[PlayedCall] = []
         self._step_s: list[float] = []
         self._before: dict[str, TransferStats] = {}
@@ -116,7 +118,7 @@ class _Playing:
                 coming.remove((sent_s, row))
                 counts[row] = counts.get(row, -1) + 1
                 last = counts[row] == calls[row] - 1
-                ahead = float(next_use[row]) - step if last and reports else inf
+                ahead = self._next_use(step, row, next_use[row]) - step if last and reports else inf
                 asked = self._ask(step, row, counts[row], ahead)
                 running.append(PlayedCall(step, row, sent_s, asked))
             for called in [each for each in running if each.asked.done]:
@@ -125,11 +127,15 @@ class _Playing:
                 self._calls.append(called)
                 if reports and self._plane is not None:
                     name = self._workload.agents[called.row]
-                    self._plane.wake(name, float(next_use[called.row]))
+                    at = self._next_use(step, called.row, next_use[called.row])
+                    self._plane.wake(name, at)
             self._stack.go_on()
             yield
         # The last answer is on its way to its caller.
         yield from self._until(self._clock.now() + CALL_S)
+
+    def _next_use(self, step: int, row: int, at: float) -> float:
+        return self._noise.next_use(step, row, float(at))
 
     def _report(self, step: int) -> None:
         """Report who calls in a step and in those that are foreseen."""
@@ -142,7 +148,7 @@ class _Playing:
         for later in reversed(range(self._options.foreseen + 1)):
             if step + later >= len(schedule):
                 continue
-            rows = schedule.active(step + later).tolist()
+            rows = self._noise.foreseen(step, later, schedule.active(step + later)).tolist()
             spacing = 1.0 / max(len(rows), 1) if schedule.ordered else 0.0
             ahead |= {names[row]: later + place * spacing for place, row in enumerate(rows)}
         self._plane.step(step, ahead)
