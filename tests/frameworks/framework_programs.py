@@ -14,8 +14,8 @@ class Framework(NamedTuple):
         requirements: On the package index, with the pins that it needs and does not have.
         agents: Beginnings of the names of all who ask.
         device_tokens: Room for about half of its agents.
-        foresees: What it knows of who asks next: nothing, who does in a step that begins, or also
-            who does after that, so that there is time to fetch.
+        foresees: What it knows of who asks next: who does in a step that begins, or also who does
+            after that, so that there is time to fetch.
     """
 
     program: str
@@ -23,7 +23,7 @@ class Framework(NamedTuple):
     requirements: tuple[str, ...]
     agents: tuple[str, ...]
     device_tokens: int
-    foresees: Literal["nothing", "step", "ahead"] = "ahead"
+    foresees: Literal["step", "ahead"] = "ahead"
 
 
 FRAMEWORKS = {
@@ -55,12 +55,11 @@ FRAMEWORKS = {
         640,
     ),
     "agentscope": Framework(
-        "agentscope/chain.py",
+        "agentscope/goals.py",
         ("2",),
         ("agentscope==2.0.11",),
-        ("ann", "bob", "eve"),
-        1536,
-        foresees="nothing",
+        ("ann", "bob", "eve", "joe", "kim", "lea"),
+        1024,
     ),
     "concordia": Framework(
         "concordia/talk.py",
