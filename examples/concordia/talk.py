@@ -25,12 +25,14 @@ GOALS = {"Ann": "have a bridge built", "Bob": "keep the ferry", "Eve": "go home 
 class ChoosingModel(GptLanguageModel):
     """Lets the engine choose among the answers allowed, instead of asking again until one fits.
 
-    Its texts are short: Concordia asks for 2,200 tokens, and a small model uses them.
+    Its texts are short: Concordia asks for 2,200 tokens, and a small model uses them. They are the
+    same whenever it is run.
     """
 
-    def sample_text(self, prompt: str, *, max_tokens: int = 24, **more: Any) -> str:
+    def sample_text(self, prompt: str, *, max_tokens: int = 12, **more: Any) -> str:
         """Return what follows a prompt."""
-        return super().sample_text(prompt, max_tokens=min(max_tokens, 24), **more)
+        more["temperature"] = 0.0
+        return super().sample_text(prompt, max_tokens=min(max_tokens, 12), **more)
 
     def sample_choice(
         self, prompt: str, responses: Sequence[str], *, seed: int | None = None

@@ -63,10 +63,10 @@ FRAMEWORKS = {
     ),
     "concordia": Framework(
         "concordia/talk.py",
-        ("4",),
+        ("6",),
         ("gdm-concordia==2.1.0", "openai"),
         ("Ann", "Bob", "Eve", "rules"),
-        1280,
+        768,
     ),
     "crewai": Framework(
         "crewai/article.py",
