@@ -1,5 +1,5 @@
 # make demo   install, let six villagers of a small real model talk, run three arms side by side on a
-#             random one, write a report to out/demo
+#             random one and on an emulated GPU, write a report to out/demo
 # make test   install, run every test but those of test-long, chaos and integrations
 # make test-long  those on Ray clusters of their own: a stack that is scaled, joined, run by Slurm
 # make chaos  kill and stop parts of a real stack under load: minutes, wants a quiet machine
@@ -52,6 +52,8 @@ demo: $(READY)
 	@$(BIN)/python -m scalesim.simulations.villagers
 	@$(BIN)/scalesim sim run society --agents 48 --steps 12 --active 0.2 --device-share 0.25 \
 	  --arms stock,hicache,scalesim --seed 0 --out $(OUT)
+	@$(BIN)/scalesim bench emulated --case agents=50 --case output=8 --case steps=4 \
+	  --arms stock,hicache,scalesim --out $(OUT)
 
 # Engines live in the test process of their folder, which therefore runs apart from Ray's: beside it,
 # and then, with no more of the processors than a stack's engines have, what needs neither. The output

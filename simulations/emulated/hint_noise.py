@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-import numpy as np
+from typing import Any
 
-from scalesim.policies.planning import Rows
+import numpy as np
+from numpy.typing import NDArray
+
+Rows = NDArray[np.integer[Any]]
 
 WRONG_STEPS = 8
 """A wrong next use is said to be in one to so many steps."""
