@@ -7,8 +7,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-Rows = NDArray[np.integer[Any]]
-
 WRONG_STEPS = 8
 """A wrong next use is said to be in one to so many steps."""
 
@@ -27,7 +25,7 @@ class HintNoise:
         self._agents = agents
         self._seed = seed
 
-    def foreseen(self, step: int, later: int, rows: Rows) -> Rows:
+    def foreseen(self, step: int, later: int, rows: NDArray[Any]) -> NDArray[Any]:
         """Return who is said in a step to act so many steps later: any others for some of them."""
         if not self._share or not later:
             return rows
