@@ -66,18 +66,19 @@ async def main(users: int, steps: int) -> None:
                 available_actions=[ActionType.CREATE_POST, ActionType.DO_NOTHING],
             )
         )
-    chance = random.Random(0)
+    random.seed(0)  # feeds draw from it too
     with tempfile.TemporaryDirectory() as folder:
         env = oasis.make(
             agent_graph=graph,
             platform=oasis.DefaultPlatformType.REDDIT,
             database_path=str(Path(folder) / "network.db"),
+            semaphore=2,
         )
         await env.reset()
         first = ManualAction(ActionType.CREATE_POST, {"content": "Shall we build a bridge?"})
         await env.step({env.agent_graph.get_agent(0): first})
         for _ in range(steps):
-            active = chance.sample(range(users), max(users // 2, 1))
+            active = random.sample(range(users), max(users // 2, 1))
             await env.step({env.agent_graph.get_agent(n): LLMAction() for n in active})
         await env.close()
     print(f"{users} users took {steps} steps")

@@ -77,11 +77,10 @@ FRAMEWORKS = {
     ),
     "oasis": Framework(
         "oasis/network.py",
-        ("6", "4"),
+        ("8", "4"),
         ("camel-oasis==0.2.5", "mcp<2"),
         ("user ",),
-        1536,
-        foresees="step",
+        2048,
     ),
     "generative-agents": Framework(
         "generative_agents/small_ville.py",
