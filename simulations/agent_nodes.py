@@ -5,7 +5,7 @@ from __future__ import annotations
 import ipaddress
 import secrets
 from collections.abc import Set
-from typing import Any, NamedTuple
+from typing import NamedTuple
 from urllib.parse import urlsplit
 
 from pydantic import SecretStr
@@ -66,16 +66,6 @@ def listening_for(addresses: Set[str], here: str, ports: Ports) -> Listening:
     key = client_from_env().api_key or SecretStr(secrets.token_urlsafe(_KEY_BYTES))
     ingress = IngressSettings(host=here, port=ports.api, api_key=key)
     return Listening(ingress, metrics.model_copy(update={"host": _EVERYWHERE}))
-
-
-def placement(base_url: str) -> Any:
-    """Return Ray's strategy for the workers that call a stack; Ray must be initialised."""
-    import ray
-    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
-
-    if not is_loopback(base_url):
-        return "SPREAD"
-    return NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
 
 
 def is_loopback(base_url: str) -> bool:

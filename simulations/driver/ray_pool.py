@@ -42,7 +42,8 @@ class TurnWorker:
 class _Seat:
     """One worker, whichever process it is by now, and the turns that it has."""
 
-    def __init__(self) -> None:
+    def __init__(self, number: int) -> None:
+        self.number = number
         self.actor: Any = None
         self.asked: asyncio.Future[list[TakenTurn]] | None = None
         self.turns: dict[int, AgentTurn] = {}
@@ -80,16 +81,14 @@ class RayTurnPool:
 
     def __init__(self, made_of: RayWorkers) -> None:
         import ray
-        from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
         for kind in type(made_of.world).__mro__[:-1]:
             if kind.__module__.partition(".")[0] != "scalesim":  # it need not be importable there
                 ray.cloudpickle.register_pickle_by_value(sys.modules[kind.__module__])
-        node = ray.get_runtime_context().get_node_id()
-        placed = NodeAffinitySchedulingStrategy(node, soft=False) if made_of.here else "SPREAD"
-        self._worker = ray.remote(num_cpus=0, scheduling_strategy=placed)(TurnWorker)
+        self._here = made_of.here
+        self._worker = ray.remote(num_cpus=0)(TurnWorker)
         self._arguments = (ray.put(made_of.world), *made_of[1:4])
-        self._seats = [_Seat() for _ in range(made_of.workers)]
+        self._seats = [_Seat(number) for number in range(made_of.workers)]
         for seat in self._seats:
             self._fill(seat)
 
@@ -164,4 +163,13 @@ class RayTurnPool:
         return ended
 
     def _fill(self, seat: _Seat) -> None:
-        seat.actor = self._worker.remote(*self._arguments)
+        """Start its worker: dealt out in turn, as Ray's SPREAD may put all of them on one node."""
+        import ray
+        from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+        node = ray.get_runtime_context().get_node_id()
+        if not self._here:
+            alive = sorted(each["NodeID"] for each in ray.nodes() if each["Alive"])
+            node = alive[seat.number % len(alive)]
+        placed = NodeAffinitySchedulingStrategy(node, soft=not self._here)
+        seat.actor = self._worker.options(scheduling_strategy=placed).remote(*self._arguments)

@@ -20,9 +20,10 @@ from benchmarks.reliability.scalesim_up import ScalesimUp
 from scalesim.deployments.random_model import build
 from tests.deployments.test_tracing import PARENT, SENT, TRACE
 
-pytestmark = [pytest.mark.engine, pytest.mark.long]
+pytestmark = [pytest.mark.engine, pytest.mark.long, pytest.mark.timeout(1200)]
 
-ARRIVE_S = 60.0
+ARRIVE_S = 400.0
+"""For the answer, and for the spans, on a machine with others on it."""
 
 
 class Collector(services.TraceServiceServicer):  # type: ignore[misc]  # generated, without types
@@ -71,20 +72,25 @@ def test_a_request_is_one_trace(collector: tuple[Collector, str], tmp_path: Path
     ):
         body = {"model": "scalesim", "prompt": "w1 w2 w3", "max_tokens": 4}
         url = f"{up.ready().url}/v1/completions"
-        answer = httpx.post(url, json=body, headers=SENT, timeout=60, trust_env=False)
+        answer = httpx.post(url, json=body, headers=SENT, timeout=ARRIVE_S, trust_env=False)
         assert answer.status_code == 200, answer.text
         deadline = time.monotonic() + ARRIVE_S
-        while not (ours(found) and of_engine(found)) and time.monotonic() < deadline:
+        while not joined(found) and time.monotonic() < deadline:
             time.sleep(0.1)
     (span,) = ours(found)
     assert span.parent_span_id.hex() == PARENT
+    assert joined(found), [(service, one.name) for service, one in found.of(TRACE)]
+
+
+def joined(found: Collector) -> bool:
+    """Return whether a way leads from the engine's span to ours: each process sends its own."""
     spans = {span.span_id: span for _, span in found.of(TRACE)}
-    engine = of_engine(found)
-    assert engine, sorted({service for service, _ in found.of(TRACE)})
-    top = engine[0]
-    while top.parent_span_id in spans:
-        top = spans[top.parent_span_id]
-    assert top.span_id == span.span_id, [(s, one.name) for s, one in found.of(TRACE)]
+    tops = {span.span_id for span in ours(found)}
+    for at in of_engine(found)[:1]:
+        while at.span_id not in tops and at.parent_span_id in spans:
+            at = spans[at.parent_span_id]
+        return at.span_id in tops
+    return False
 
 
 def ours(found: Collector) -> list[Span]:
