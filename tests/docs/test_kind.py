@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.support.chart import CHART, merged, pods, rendered_files, settings, values_file
+from tests.support.chart import CHART, pods, rendered_files, settings, values_file, values_of
 from tests.support.sources import ROOT
 
 PAGE = (ROOT / "docs" / "operations" / "kind.md").read_text()
@@ -27,18 +27,6 @@ def _after(words: list[str], flag: str) -> list[str]:
     return [words[at + 1] for at, word in enumerate(words) if word == flag]
 
 
-def _given(words: list[str]) -> dict[str, Any]:
-    """Return the values of a `helm install`, in its own order."""
-    layers = [dict(yaml.safe_load((ROOT / file).read_text())) for file in _after(words, "-f")]
-    for pair in _after(words, "--set"):
-        path, _, value = pair.partition("=")
-        layer: Any = value
-        for key in reversed(path.split(".")):
-            layer = {key: layer}
-        layers.append(layer)
-    return merged(*layers)
-
-
 @pytest.fixture(scope="module")
 def objects() -> dict[tuple[str, str], dict[str, Any]]:
     install = _one("helm", "install", "town")
@@ -49,7 +37,7 @@ def objects() -> dict[tuple[str, str], dict[str, Any]]:
         "stack": {"engine": {"model_path": ""}},
         "volumes": {"models": {"existingClaim": ""}},
     }
-    files = rendered_files(nothing_else, _given(install))
+    files = rendered_files(nothing_else, values_of(install))
     found = (
         each for text in files.values() if "kind:" in text for each in yaml.safe_load_all(text)
     )

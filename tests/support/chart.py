@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from functools import cache
 from typing import Any
@@ -33,6 +34,21 @@ def merged(*layers: dict[str, Any]) -> dict[str, Any]:
             nested = isinstance(known, dict) and isinstance(value, dict)
             result[key] = merged(known, value) if nested else value
     return result
+
+
+def values_of(words: list[str]) -> dict[str, Any]:
+    """Return the values that the words of a `helm install` give, in its own order."""
+    layers: list[dict[str, Any]] = []
+    for option, given in itertools.pairwise(words):
+        if option == "-f":
+            layers.append(dict(yaml.safe_load((ROOT / given).read_text())))
+        elif option == "--set":
+            path, _, text = given.partition("=")
+            layer: Any = int(text) if text.isdigit() else text
+            for key in reversed(path.split(".")):
+                layer = {key: layer}
+            layers.append(layer)
+    return merged(*layers)
 
 
 def values_file(name: str) -> dict[str, Any]:
