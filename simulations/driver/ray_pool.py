@@ -141,13 +141,13 @@ class RayTurnPool:
             ray.kill(seat.actor)
 
     def _answer(self, seat: _Seat) -> list[TakenTurn]:
-        from ray.exceptions import RayActorError
+        from ray.exceptions import ActorUnschedulableError, RayActorError
 
         assert seat.asked is not None
         asked, seat.asked = seat.asked, None
         try:
             ended = asked.result()
-        except RayActorError as error:
+        except (RayActorError, ActorUnschedulableError) as error:  # the latter: its node has gone
             seat.deaths += 1
             if seat.deaths >= _DEATHS:
                 raise UnavailableError(
@@ -163,7 +163,7 @@ class RayTurnPool:
         return ended
 
     def _fill(self, seat: _Seat) -> None:
-        """Start its worker: dealt out in turn, as Ray's SPREAD may put all of them on one node."""
+        """Start its worker, dealt out in turn: what needs no CPU, SPREAD does not place."""
         import ray
         from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
@@ -171,5 +171,5 @@ class RayTurnPool:
         if not self._here:
             alive = sorted(each["NodeID"] for each in ray.nodes() if each["Alive"])
             node = alive[seat.number % len(alive)]
-        placed = NodeAffinitySchedulingStrategy(node, soft=not self._here)
+        placed = NodeAffinitySchedulingStrategy(node, soft=False)
         seat.actor = self._worker.options(scheduling_strategy=placed).remote(*self._arguments)
