@@ -82,6 +82,14 @@ FRAMEWORKS = {
         ("user ",),
         2048,
     ),
+    "agentsociety": Framework(
+        "agentsociety/agent_society.py",
+        ("1",),
+        ("agentsociety2==2.9.3",),
+        ("agent 1", "agent 2", "agent 3", "router"),
+        4096,
+        foresees="step",
+    ),
     "generative-agents": Framework(
         "generative_agents/small_ville.py",
         ("20",),
