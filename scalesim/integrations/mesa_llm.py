@@ -34,7 +34,7 @@ def install_memories(module: ModuleType) -> None:
 
 
 def install_steps(module: ModuleType) -> None:
-    """Report who acts in a step that all take at once."""
+    """Report who acts in a step that all take at once: they ask in their order."""
     before(module, "step_agents_parallel_sync", _tell)
 
 
@@ -45,4 +45,4 @@ def _own(agent: Any, model: Any) -> None:
 
 def _tell(agents: Any) -> None:
     ids = [agent_id(agent) for agent in agents]
-    begin_step(ids, upcoming=[ids])
+    begin_step(order=ids, upcoming=[ids])

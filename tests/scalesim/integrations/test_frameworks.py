@@ -119,6 +119,13 @@ def test_mesa_llm_asks_for_the_owner_of_the_model(reported: FakeTransport) -> No
     assert Memory(None).llm.generate() is None
 
 
+def test_mesa_llm_reports_the_order_of_who_acts_at_once(reported: FakeTransport) -> None:
+    stand_in = module(step_agents_parallel_sync=lambda agents: None)
+    mesa_llm.install_steps(stand_in)
+    stand_in.step_agents_parallel_sync([StandInPerson(2), StandInPerson(1)])
+    assert steps(reported) == {"StandInPerson 2": 0.0, "StandInPerson 1": 0.5}
+
+
 async def test_camel_asks_for_the_agent_also_in_streams(reported: FakeTransport) -> None:
     class ChatAgent:
         def __init__(self, agent_id: str) -> None:
