@@ -10,6 +10,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Protocol
 
 from scalesim.controller.api import ReplicaCalls
@@ -87,10 +88,19 @@ class Link:
         self._incarnation = 0
         self._wait = GatherUntil(GATHER_S)
         self._evicted_near: dict[str, int] = {}
+        self._attached = asyncio.Event()
         self._down = BackgroundLoop("directives", self._obey)
         self._up = BackgroundLoop("residency", self._forward)
         self.loops = (self._down, self._up)
         self.heard = self.resyncs = 0
+
+    async def attached(self, within_s: float) -> None:
+        """Wait until a controller knows this replica, or so long.
+
+        Requests that came before would all go to replicas that it knows.
+        """
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._attached.wait(), within_s)
 
     async def stop(self) -> None:
         """Detach and end both loops."""
@@ -108,6 +118,7 @@ class Link:
         info = self._info._replace(seen_incarnation=self._incarnation)
         incarnation = await self._controller.attach(info)
         self._fence(incarnation)
+        self._attached.set()
         await self._channel.send(Directives(incarnation, 0, resync=True))
         self.resyncs += 1
         acked = 0

@@ -30,6 +30,9 @@ from scalesim.settings import EngineSettings, StackSettings
 if TYPE_CHECKING:
     from scalesim.deployments.engine.engine_host import EngineHost
 
+_ATTACH_S = 5.0
+"""Longest a replica that starts waits for the controller; without one it serves, too."""
+
 _LEAVE_S = 2.0
 """Longest a replica without an engine goes on telling its callers so."""
 
@@ -108,6 +111,7 @@ class Replica:
             reserve, scraped = settings.engine.reserve_share, self._endpoint.address
             self._link = Link(self._name, controller, *host.steered, reserve, scraped)
             self._metrics.link = self._link
+            await self._link.attached(_ATTACH_S)
 
     async def answer(self, call: Call) -> AnswerPart:
         """Return the whole answer: half the messages of a stream of one piece."""

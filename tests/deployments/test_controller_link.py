@@ -167,3 +167,23 @@ async def test_it_is_urgent_that_who_acts_soon_was_evicted_and_only_once() -> No
     assert [channel.is_urgent(evicted), channel.is_urgent(evicted)] == [True, False]
     assert channel.is_urgent(evicted._replace(kind="adapter"))
     await link.stop()
+
+
+async def test_a_replica_that_starts_waits_until_it_is_known() -> None:
+    controller, channel = LinkedController(), FakeChannel()
+    link = Link("r1", controller, channel, HELLO, reserve_share=0.1)
+    assert controller.attached == []
+    await link.attached(within_s=60.0)
+    assert [info.name for info in controller.attached] == ["r1"]
+    await link.stop()
+
+
+async def test_without_a_controller_it_starts_too() -> None:
+    class AwayController(LinkedController):
+        async def attach(self, info: ReplicaInfo) -> int:
+            raise ControllerUnavailableError("away")
+
+    link = Link("r1", AwayController(), FakeChannel(), HELLO, reserve_share=0.1)
+    async with asyncio.timeout(60.0):
+        await link.attached(within_s=0.01)
+    await link.stop()
