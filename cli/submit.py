@@ -143,7 +143,8 @@ def _environment(file: Path | None, working_dir: str | None) -> dict[str, Any]:
     folder = environment.get("working_dir")
     if folder is not None and "://" not in str(folder) and not _can_be_sent(Path(str(folder))):
         raise ConfigurationError(
-            f"the working directory {folder} is not there: give a folder or a .zip to send along"
+            f"the working directory {folder} is not there, or cannot be sent along: give a folder "
+            "or a .zip"
         )
     if unknown := sorted(map(str, environment.keys() - RuntimeEnv.known_fields)):
         raise ConfigurationError(

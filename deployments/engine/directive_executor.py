@@ -75,7 +75,7 @@ class DirectiveExecutor:
         self._incarnation = 0
         self._leaves: dict[str, dict[int, PendingMove]] = {kind: {} for kind in payloads}
         self._lifts: dict[str, dict[int, PendingMove]] = {kind: {} for kind in payloads}
-        self._unordered: set[str] = set()
+        self._nearest: dict[str, list[int]] = {kind: [] for kind in payloads}
         self._inbox: deque[_Step] = deque()
         self._inbox_rows = 0
         self._share: int | None = None
@@ -126,7 +126,7 @@ class DirectiveExecutor:
         Room first, which what is lifted needs: for half the cost where something waits to be
         lifted. The nearest is lifted first.
         """
-        payload, leaves, lifts = self._payloads[kind], self._leaves[kind], self._in_order(kind)
+        payload, leaves, lifts = self._payloads[kind], self._leaves[kind], self._lifts[kind]
         room_us, spent_us = most_us / 2 if lifts else most_us, 0.0
         for key in _some(leaves, room_us, LOOK_US):
             if spent_us and spent_us + LEAVE_US > room_us:
@@ -136,20 +136,23 @@ class DirectiveExecutor:
             if outcome is MoveOutcome.BUSY:
                 leaves[key] = move  # a copy that is still written is seen later
             spent_us += LOOK_US if outcome in _ONLY_LOOKED else LEAVE_US
-        for key in _some(lifts, most_us - spent_us, LIFT_US):
+        for key in _some(self._lifts_in_order(kind), most_us - spent_us, LIFT_US):
             if _try(payload, key, lifts[key]) is not MoveOutcome.BUSY:
                 del lifts[key]
                 spent_us += LIFT_US
         return spent_us
 
-    def _in_order(self, kind: str) -> dict[int, PendingMove]:
-        """Return what waits to be lifted, the nearest first; of equals what was asked for first."""
-        if kind in self._unordered:
-            self._unordered.discard(kind)
-            lifts = self._lifts[kind]
-            first = sorted(islice(lifts, ORDERED), key=self._payloads[kind].distance)
-            self._lifts[kind] = {key: lifts[key] for key in first} | lifts
-        return self._lifts[kind]
+    def _lifts_in_order(self, kind: str) -> list[int]:
+        """Return what is lifted next, the nearest first; of equals what was asked for first.
+
+        Put in order again once distances or moves came, or none of it is left.
+        """
+        lifts = self._lifts[kind]
+        left = [key for key in self._nearest[kind] if key in lifts]
+        self._nearest[kind] = left or sorted(
+            islice(lifts, ORDERED), key=self._payloads[kind].distance
+        )
+        return self._nearest[kind]
 
     def _moves_wait(self) -> bool:
         return any((*self._leaves.values(), *self._lifts.values()))
@@ -191,13 +194,13 @@ class DirectiveExecutor:
 
     def _push(self, near: DistanceUpdate, piece: slice) -> None:
         self._payloads[near.kind].push(near.keys[piece], near.distances[piece])
-        self._unordered.add(near.kind)
+        self._nearest[near.kind].clear()
 
     def _enqueue(self, moves: Moves) -> None:
         columns = zip(moves.verbs.tolist(), moves.keys.tolist(), moves.tiers.tolist(), strict=True)
         payload = self._payloads[moves.kind]
         leaves, lifts = self._leaves[moves.kind], self._lifts[moves.kind]
-        self._unordered.add(moves.kind)
+        self._nearest[moves.kind].clear()
         for verb, key, tier in columns:
             if verb == Verb.PIN:
                 payload.pin(key)
@@ -231,7 +234,7 @@ def _pieces(rows: int, most: int) -> Iterator[slice]:
         yield slice(start, min(start + most, rows))
 
 
-def _some(moves: Mapping[int, PendingMove], most_us: float, each_us: float) -> list[int]:
+def _some(moves: Iterable[int], most_us: float, each_us: float) -> list[int]:
     return list(islice(moves, max(1, int(most_us / each_us))))
 
 

@@ -6,6 +6,7 @@ from scalesim.deployments.engine.directive_executor import (
     LEAVE_US,
     LIFT_US,
     MOVE_ROWS,
+    ORDERED,
     PASSES_A_BACKLOG,
     ROW_US,
     ROWS_A_PASS,
@@ -240,3 +241,19 @@ def test_messages_that_come_faster_than_shares_do_not_pile_up() -> None:
         rows += 2 * ROWS_A_PASS
     taken = sum(len(pushed) for _, pushed in payload.calls)
     assert rows - taken <= 3 * PASSES_A_BACKLOG * ROWS_A_PASS
+
+
+def test_a_long_backlog_is_put_in_order_piece_by_piece() -> None:
+    subject, payload, _ = executor()
+    payload.outcome = MoveOutcome.BUSY
+    last = ORDERED + 1
+    subject.accept([near(range(last), 1.0), near(range(last, last + 1), 0.0)])
+    subject.accept([directives(*((Verb.PREFETCH, key, Tier.DEVICE) for key in range(last + 1)))])
+    for _ in range(4 * PASSES_A_BACKLOG):
+        subject.work()
+    payload.calls.clear()
+    payload.outcome = MoveOutcome.DONE
+    while subject.work():
+        pass
+    fetched = [key for _, key, *_ in payload.calls]
+    assert fetched == [*range(ORDERED), last, ORDERED]
